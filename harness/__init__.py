@@ -1,0 +1,1 @@
+"""Make one run: data, prompts, engines, the journal, and the command line."""

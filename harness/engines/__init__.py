@@ -1,0 +1,1 @@
+"""What generates: one small contract (``base``) and an engine a module."""

@@ -1,0 +1,86 @@
+"""What a person sees while it works: progress on stderr, everything that libraries print in the run's log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_EVERY_SECONDS = 10.0
+
+
+class Reporter:
+    """Notes and progress on a stream that stays the user's own while libraries are kept quiet."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="backslashreplace")
+        self._console = Console(file=self._stream, highlight=False)
+
+    def note(self, text: str) -> None:
+        """One line about what happens now."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Meter]:
+        """A bar on a terminal; elsewhere a line every ten seconds."""
+        if not self._console.is_terminal:
+            yield _LineMeter(self, label, total)
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[detail]}"), console=self._console, transient=True) as bar:
+            yield _BarMeter(bar, bar.add_task(label, total=total, detail=""))
+
+    @contextlib.contextmanager
+    def quiet(self, log: Path) -> Iterator[None]:
+        """Send file descriptors 1 and 2, C libraries included, to ``log`` meanwhile."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        saved = os.dup(1), os.dup(2)
+        with log.open("ab", buffering=0) as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                # A full disk under the log must not hide the error that is on its way.
+                with contextlib.suppress(OSError):
+                    stream.flush()
+            for copy, original in zip(saved, (1, 2), strict=True):
+                os.dup2(copy, original)
+                os.close(copy)
+
+
+class Meter:
+    """Counts done work, with a detail such as tokens a second."""
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        """Count ``count`` more."""
+
+
+class _BarMeter(Meter):
+    def __init__(self, bar, task) -> None:  # noqa: ANN001 - rich types are imported late
+        self._bar, self._task = bar, task
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self._bar.update(self._task, advance=count, detail=detail)
+
+
+class _LineMeter(Meter):
+    def __init__(self, reporter: Reporter, label: str, total: int) -> None:
+        self._reporter, self._label, self._total = reporter, label, total
+        self._done = 0
+        self._last = time.monotonic()
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self._done += count
+        if time.monotonic() - self._last >= _EVERY_SECONDS:
+            self._last = time.monotonic()
+            self._reporter.note(f"{self._label} {self._done}/{self._total} {detail}".rstrip())

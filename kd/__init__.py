@@ -1,0 +1,1 @@
+"""Make candidates: training of small checkpoints, later distillation."""

@@ -1,0 +1,1 @@
+"""Compare finished runs: everything here reads run folders and nothing else."""

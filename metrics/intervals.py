@@ -1,0 +1,168 @@
+"""Values and confidence intervals of metrics: a seeded bootstrap over clusters of items.
+
+The whole source document is resampled with all its items (the pairs cluster bootstrap of Cameron, Gelbach and Miller
+2008), since items of one document are not independent. Every metric is a function of summed rows, so one resample costs
+one row of counts times one matrix: item metrics sum their value, corpus metrics their statistics, and the last column
+of every matrix counts the scored items. All metrics of a run share the resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .base import ItemScore, Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RESAMPLES = 2000
+LEVEL = 0.95
+# Resamples held at a time: keeps memory flat in the number of items.
+_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value over all items with its interval; ``value`` is None when no item had a score."""
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    ci_method: str | None
+    n: int
+    n_missing: int
+
+
+def statistics_matrix(metric: Metric, scores: Sequence[ItemScore]) -> NDArray[np.float64]:
+    """Additive rows, shape (items, k + 1): value or corpus statistics, then 1; all zeros where missing."""
+    import numpy as np
+
+    rows = [
+        None if score.value is None else ((score.value,) if metric.level == "item" else (score.stats or ()))
+        for score in scores
+    ]
+    width = max((len(row) for row in rows if row is not None), default=0)
+    matrix = np.zeros((len(rows), width + 1), dtype=np.float64)
+    for index, row in enumerate(rows):
+        if row is not None:
+            matrix[index, :-1] = row
+            matrix[index, -1] = 1.0
+    return matrix
+
+
+def stack(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Matrices of consecutive items as one; a part in which every score was missing knows no width and is widened."""
+    import numpy as np
+
+    width = max((part.shape[1] for part in parts), default=1)
+    return np.concatenate(
+        [part if part.shape[1] == width else np.zeros((len(part), width)) for part in parts] or [np.zeros((0, 1))]
+    )
+
+
+def aggregate(metric: Metric, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of summed rows, shape (B, k + 1) to (B,): the mean for item metrics, the metric's own formula else.
+
+    A sum over no scored item gives NaN.
+    """
+    import numpy as np
+
+    if sums.shape[1] < 2:
+        return np.full(len(sums), np.nan)
+    scored = sums[:, -1] > 0
+    values = np.full(len(sums), np.nan)
+    if metric.aggregate is not None:
+        values[scored] = metric.aggregate(sums[scored, :-1])
+    else:
+        values[scored] = sums[scored, 0] / sums[scored, 1]
+    return values
+
+
+def bootstrap(
+    metrics: Sequence[Metric],
+    matrices: Sequence[NDArray[np.float64]],
+    clusters: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Estimate]:
+    """Values and percentile intervals of several metrics on the same items.
+
+    ``matrices`` come from `statistics_matrix`, a row an item; ``clusters`` names each item's cluster. With fewer than
+    two clusters there is no interval (None), never a made-up one.
+    """
+    values = [
+        aggregate(metric, matrix.sum(axis=0, keepdims=True)) for metric, matrix in zip(metrics, matrices, strict=True)
+    ]
+    groups, summed = cluster_sums(matrices, clusters)
+    drawn = replicates(metrics, summed, resamples, seed)
+    method = f"cluster bootstrap percentile|clusters:{groups}|resamples:{resamples}|seed:{seed}|level:{LEVEL}"
+    return [
+        _estimate(float(value[0]), matrix, sample, method)
+        for value, matrix, sample in zip(values, matrices, drawn, strict=True)
+    ]
+
+
+def cluster_sums(
+    matrices: Sequence[NDArray[np.float64]], clusters: Sequence[str]
+) -> tuple[int, list[NDArray[np.float64]]]:
+    """Number of clusters G, and each matrix summed within clusters: shape (G, k + 1)."""
+    import numpy as np
+
+    names, membership = np.unique(np.asarray(clusters, dtype=object), return_inverse=True)
+    summed = []
+    for matrix in matrices:
+        rows = np.zeros((len(names), matrix.shape[1]))
+        np.add.at(rows, membership, matrix)
+        summed.append(rows)
+    return len(names), summed
+
+
+def replicates(
+    metrics: Sequence[Metric], summed: Sequence[NDArray[np.float64]], resamples: int, seed: int
+) -> list[NDArray[np.float64]]:
+    """Each metric on the same ``resamples`` draws of clusters with replacement; empty with fewer than two clusters."""
+    import numpy as np
+
+    groups = len(summed[0]) if summed else 0
+    if groups < 2:
+        return [np.empty(0) for _ in metrics]
+    together = np.hstack(list(summed))
+    edges = np.cumsum([rows.shape[1] for rows in summed])[:-1]
+    blocks: list[list[NDArray[np.float64]]] = [[] for _ in metrics]
+    for first in range(0, resamples, _BLOCK):
+        sums = resample_counts(groups, min(_BLOCK, resamples - first), seed, first) @ together
+        for index, part in enumerate(np.split(sums, edges, axis=1)):
+            blocks[index].append(aggregate(metrics[index], part))
+    return [np.concatenate(parts) for parts in blocks]
+
+
+def resample_counts(groups: int, size: int, seed: int, first: int) -> NDArray[np.float64]:
+    """How often each cluster is drawn in resamples ``first`` to ``first + size``, shape (size, groups).
+
+    It depends on seed, position and number of clusters only, so that all metrics and all runs on the same items see
+    the same resamples.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng([seed, first])
+    draws = rng.integers(0, groups, size=(size, groups), dtype=np.int64)
+    draws += (np.arange(size, dtype=np.int64) * groups)[:, None]
+    return np.bincount(draws.ravel(), minlength=size * groups).reshape(size, groups).astype(np.float64)
+
+
+def _estimate(value: float, matrix: NDArray[np.float64], drawn: NDArray[np.float64], method: str) -> Estimate:
+    import numpy as np
+
+    scored = int(matrix[:, -1].sum())
+    missing = len(matrix) - scored
+    if not np.isfinite(value):
+        return Estimate(None, None, None, None, scored, missing)
+    # A resample may hold no scored item at all when most are missing: then there is no honest interval.
+    if not len(drawn) or not np.isfinite(drawn).all():
+        return Estimate(value, None, None, None, scored, missing)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value, float(low), float(high), method, scored, missing)
