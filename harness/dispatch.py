@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 from ..judges.errors import InputError, TelbenchError
 from .cli import COMMANDS
+from .visible import visible
 
 
 def say(line: str) -> None:
-    """One line to stderr, safe for any terminal encoding."""
+    """One line to stderr; hostile characters in it are shown, not done."""
     encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stderr.write(visible(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
@@ -31,7 +32,9 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         module = importlib.import_module(module_name, __package__)
         parser = argparse.ArgumentParser(prog=f"telbench {name}", description=summary, allow_abbrev=False)
         module.configure(parser)
-        code = module.run(parser.parse_args(arguments))
+        args = parser.parse_args(arguments)
+        args.command_line = ["telbench", name, *arguments]
+        code = module.run(args)
         sys.stdout.flush()
         return code
     except TelbenchError as error:

@@ -64,7 +64,7 @@ def message(item: Item, settings: PromptSettings, context: str | None) -> str:
     """The user's message for one item: instruction, context, question, options."""
     parts = []
     if item.choices:
-        parts.append(INSTRUCTIONS["several" if len(item.answer) > 1 else "choices"])
+        parts.append(INSTRUCTIONS["several" if item.meta.get("multi_select") or len(item.answer) > 1 else "choices"])
     else:
         parts.append(INSTRUCTIONS["open" if context else "closed"])
     if context:
@@ -210,16 +210,16 @@ def _term(word: str) -> str:
     return "" if len(bare) < 3 else bare.removesuffix("s")
 
 
-def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder) -> list[Continuation]:
-    """Each choice's text as the answer to the question alone (options not listed), keyed by item and choice."""
+def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder) -> tuple[Continuation, ...]:
+    """Each choice's text as the answer to the question alone (options not listed), in the order of the choices."""
     context = (item.context or None) if settings.book == "open" else None
-    open_item = Item(item.id, item.question)
-    content = message(open_item, settings, context)
+    content = message(Item(item.id, item.question), settings, context)
     continuations = []
-    for index, choice in enumerate(item.choices):
+    for choice in item.choices:
         ids, start = encoder.continuation(content, choice)
-        continuations.append(Continuation(f"{item.id}\x1f{index}", array("I", ids), start))
-    return continuations
+        digest = hashlib.sha256(array("I", [start, *ids]).tobytes()).hexdigest()
+        continuations.append(Continuation(f"option:{digest}", array("I", ids), start))
+    return tuple(continuations)
 
 
 def prompts_sha256(prompts: Iterable[Prompt]) -> str:

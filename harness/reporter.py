@@ -8,6 +8,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _EVERY_SECONDS = 10.0
 
@@ -66,7 +70,7 @@ class Meter:
 
 
 class _BarMeter(Meter):
-    def __init__(self, bar, task) -> None:  # noqa: ANN001 - rich types are imported late
+    def __init__(self, bar: Progress, task: TaskID) -> None:
         self._bar, self._task = bar, task
 
     def advance(self, count: int = 1, detail: str = "") -> None:

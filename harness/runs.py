@@ -1,4 +1,4 @@
-"""The run folder: `run.json`, `samples.jsonl`, the journal `completions.jsonl`, `log.txt`; written so that it can be resumed."""
+"""The run folder: header, samples, journal and log, written so that a killed run can be finished."""
 
 from __future__ import annotations
 
@@ -49,13 +49,15 @@ class RunFolder:
         if fresh:
             for name in (HEADER, PARTIAL, SAMPLES, JOURNAL):
                 (self.path / name).unlink(missing_ok=True)
+        # As JSON reads it back: tuples become lists.
+        wanted = json.loads(json.dumps(depends_on))
         for name in (HEADER, PARTIAL):
             header = self._own_header(name)
             if header is None:
                 continue
             if header.get("run_id") != run_id:
                 theirs = header.get("depends_on", {})
-                other = [key for key, value in depends_on.items() if theirs.get(key) != value]
+                other = [key for key, value in wanted.items() if theirs.get(key) != value]
                 raise InputError(
                     f"{self.path} holds another run (other {', '.join(other) or 'run_id'}): "
                     "choose another --out, or --fresh to replace it"

@@ -16,7 +16,7 @@ from ...metrics.registry import listed
 from ..datasets.canonical import parse_pairs, record_of
 from ..datasets.loading import FOLDER_VARIABLE, GROUP, find_files, load_registered, load_whole, spec_named
 from ..datasets.splits import ALL, FRACTIONS, SEED, SPLITS, split_sizes
-from ..datasets.visible import visible
+from ..visible import visible
 from ..items import Item
 
 if TYPE_CHECKING:
@@ -78,7 +78,11 @@ def _count(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Run the sub-command; exit code 0."""
     actions = {"list": _list, "show": _show, "lint": _lint, "split": _split}
-    actions[args.action](args)
+    try:
+        actions[args.action](args)
+    except InputError as error:
+        # The line may quote a data set.
+        raise InputError(visible(str(error))) from error
     return 0
 
 

@@ -14,7 +14,7 @@ FinishReason = Literal["stop", "length", "error"]
 class Sampling:
     """How to decode; temperature 0 is greedy."""
 
-    max_tokens: int = 64
+    max_tokens: int = 128
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0

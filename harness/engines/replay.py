@@ -163,4 +163,4 @@ def open_engine(settings: EngineSettings) -> ReplayEngine:
     return ReplayEngine(read_answers(settings.answers), info)
 
 
-ENGINE = EngineSpec("replay", local=False, cacheable=False, describe=describe, open=open_engine)
+ENGINE = EngineSpec("replay", local=False, cacheable=False, describe=describe, open=open_engine, answers_by_item=True)

@@ -40,7 +40,7 @@ class EngineSpec:
     """An engine's entry: ``local`` engines read token ids made with the checkpoint's tokenizer.
 
     ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
-    where the weights behind the answers cannot be known.
+    where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
     """
 
     name: str
@@ -48,6 +48,7 @@ class EngineSpec:
     cacheable: bool
     describe: Callable[[EngineSettings], EngineInfo]
     open: Callable[[EngineSettings], Engine]
+    answers_by_item: bool = False
 
 
 def engine_named(name: str) -> tuple[EngineSpec, str]:

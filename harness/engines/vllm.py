@@ -72,7 +72,8 @@ class VllmEngine:
             return
         engine = self._llm.llm_engine
         queued = self._llm.enqueue([{"prompt_token_ids": ids} for ids in prompts], params, use_tqdm=False)
-        position = {request_id: index for index, request_id in enumerate(queued)}
+        # vLLM queues under its own ids, "7-1a2b3c4d" for the caller's "7", and reports under the caller's.
+        position = {queued_id.partition("-")[0]: index for index, queued_id in enumerate(queued)}
         try:
             while engine.has_unfinished_requests():
                 try:

@@ -1,0 +1,196 @@
+"""From a name or a path to a data set: the registry, the data folder, the split."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...judges.errors import InputError
+from ...metrics.registry import listed
+from ...metrics.registry import load as load_plugin
+from ..items import DataSet, Item
+from .canonical import READERS, load_file
+from .records import DatasetSpec, LoadedItems
+from .splits import ALL, split_sizes, with_splits
+
+GROUP = "telbench.datasets"
+FOLDER_VARIABLE = "TELBENCH_DATA"
+
+
+@dataclass(frozen=True)
+class WholeSet:
+    """All items of a set, each with its split, and where they come from."""
+
+    name: str
+    items: tuple[Item, ...]
+    dropped: Mapping[str, int]
+    repaired: Mapping[str, int]
+    split_rule: str
+    source: str
+    spec: DatasetSpec | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def split(self, name: str) -> DataSet:
+        """One split, or ``all``.
+
+        Raises:
+            InputError: if there is no such split (those there are listed).
+        """
+        items = self.items if name == ALL else tuple(item for item in self.items if item.split == name)
+        if not items:
+            there = ", ".join(f"{split} ({count})" for split, count in split_sizes(self.items).items())
+            raise InputError(f"data set '{self.name}' has no split '{name}': there are {there}, and all")
+        return DataSet(self.name, name, items, self.dropped, self.split_rule, self.source, self.repaired)
+
+
+def load_dataset(
+    name_or_path: str,
+    *,
+    split: str = "test",
+    data_dir: Path | None = None,
+    mapping: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> DataSet:
+    """One split of a registered set or of a user's file.
+
+    Args:
+        name_or_path: a registered name, or a path that ends in .jsonl, .csv, .parquet or .json.
+        split: a split of the set, or ``all``.
+        data_dir: where the files of registered sets lie, else the environment variable TELBENCH_DATA.
+        mapping: for files: canonical field to the file's column.
+        options: for registered sets: the loader's options.
+
+    Raises:
+        InputError: for everything that the caller got wrong or a file holds wrong, in one line.
+    """
+    return load_whole(name_or_path, data_dir=data_dir, mapping=mapping, options=options).split(split)
+
+
+def load_whole(
+    name_or_path: str,
+    *,
+    data_dir: Path | None = None,
+    mapping: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> WholeSet:
+    """All items of a registered set or of a user's file; see `load_dataset`."""
+    if name_or_path in listed(GROUP):
+        if mapping:
+            raise InputError(
+                f"--map renames columns of a file; '{name_or_path}' is a registered set with its own loader"
+            )
+        return load_registered(spec_named(name_or_path), data_dir, options or {})
+    path = Path(name_or_path)
+    if path.suffix.lower() not in READERS and not _exists(path):
+        near = difflib.get_close_matches(name_or_path, listed(GROUP), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(listed(GROUP))}"
+        raise InputError(f"unknown data set '{name_or_path}': {hint} (a file ends in {', '.join(READERS)})")
+    if options:
+        raise InputError(f"{path}: a file takes no option '{next(iter(options))}': options belong to registered sets")
+    if not mapping:
+        _refuse_published(path)
+    loaded = load_file(path, mapping or {})
+    rule = "the file's own field 'split'; a file without one is all 'test'"
+    return WholeSet(path.stem, loaded.items, loaded.dropped, loaded.repaired, rule, sources([path]))
+
+
+def spec_named(name: str) -> DatasetSpec:
+    """The registered set of that name, imported now.
+
+    Raises:
+        InputError: if the name is unknown or is no data set.
+    """
+    spec = load_plugin(GROUP, name)
+    if not isinstance(spec, DatasetSpec):
+        raise InputError(f"plugin '{name}' in {GROUP} is no DatasetSpec but a {type(spec).__name__}")
+    return spec
+
+
+def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[str, str]) -> WholeSet:
+    """All items of a registered set.
+
+    Raises:
+        InputError: for an unknown option or value, or a file that is not there or not as published.
+    """
+    for option, value in options.items():
+        if option not in spec.options:
+            known = ", ".join(spec.options) or "none"
+            raise InputError(f"data set '{spec.name}' has no option '{option}': its options: {known}")
+        if value not in spec.options[option]:
+            values = " or ".join(spec.options[option])
+            raise InputError(f"data set '{spec.name}', option '{option}': '{value}' is unknown: use {values}")
+    files = find_files(spec, data_dir)
+    loaded: LoadedItems = spec.load(files, options)
+    if not loaded.items:
+        raise InputError(f"data set '{spec.name}': its files hold no usable item: are they the published ones?")
+    items = with_splits(loaded.items, spec.split_rule)
+    source = sources(list(files.values())) or spec.origin
+    return WholeSet(
+        spec.name, items, loaded.dropped, loaded.repaired, spec.split_rule.words, source, spec, dict(options)
+    )
+
+
+def data_folder(data_dir: Path | None) -> Path | None:
+    """The folder with the public sets: as given, else from the environment, else none."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return data_dir or (Path(named) if named else None)
+
+
+def find_files(spec: DatasetSpec, data_dir: Path | None) -> dict[str, Path]:
+    """The set's files by name, found in the data folder or in the set's folder there.
+
+    Raises:
+        InputError: naming the file, where it was looked for, and how to say where it is.
+    """
+    if not spec.files:
+        return {}
+    folder = data_folder(data_dir)
+    if folder is None:
+        raise InputError(
+            f"data set '{spec.name}' needs {', '.join(spec.files)} (from {spec.origin}): say where with --data-dir DIR "
+            f"or {FOLDER_VARIABLE}"
+        )
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder: --data-dir (or {FOLDER_VARIABLE}) names the one with the data sets"
+        )
+    found: dict[str, Path] = {}
+    for name in spec.files:
+        places = [folder / name, folder / spec.folder / name]
+        existing = [place for place in places if place.is_file()]
+        if not existing:
+            raise InputError(
+                f"data set '{spec.name}' needs {name} (from {spec.origin}): it is neither in {folder} nor in "
+                f"{folder / spec.folder}: say where with --data-dir DIR or {FOLDER_VARIABLE}"
+            )
+        found[name] = existing[0]
+    return found
+
+
+def sources(paths: list[Path]) -> str:
+    """File names with their SHA-256, so that a run tells which data it used (no folders: they differ by machine)."""
+    return ", ".join(f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _refuse_published(path: Path) -> None:
+    """A published file given as a path would be misread: say which set reads it."""
+    if path.suffix.lower() not in {".json", ".csv"} or not _exists(path):
+        return
+    for name in listed(GROUP):
+        try:
+            spec = spec_named(name)
+        except InputError:
+            continue
+        if path.name in spec.files:
+            raise InputError(f"{path}: this file belongs to the set '{name}': use {name} with --data-dir {path.parent}")

@@ -1,0 +1,104 @@
+"""Generation by an OpenAI-compatible server: a hosted model, or vLLM, SGLang, llama.cpp … on one's own machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ...judges.chat import ChatReply, ChatRequest
+from ...judges.client import ChatClient
+from ...judges.errors import missing_extra
+from ...judges.server import ServerSettings, check_base_url
+from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling
+
+FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "eos_token": "stop", None: "stop", "length": "length"}
+# A vLLM server takes what a request leaves open from the checkpoint's generation_config.json; a repetition penalty
+# there would change even greedy answers. These values are vLLM's "off".
+VLLM_NEUTRAL = {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0}
+
+
+def open_engine(*, model: str, base_url: str, max_in_flight: int = 32, deadline: float = 120.0) -> OpenAIEngine:
+    """Connect to the server at ``base_url``; ``deadline`` in seconds for one request with its repetitions.
+
+    The key comes from ``OPENAI_API_KEY``. Raises `InputError` for an address that is none or cannot be reached, and
+    if the package ``openai`` is missing.
+    """
+    check_base_url(base_url)
+    try:
+        package_version = version("openai")
+    except PackageNotFoundError:
+        raise missing_extra("openai", "judge", "generation by an OpenAI-compatible server") from None
+    settings = ServerSettings(base_url.rstrip("/"), model, max_in_flight=max_in_flight, deadline=deadline)
+    return OpenAIEngine(ChatClient(settings), package_version)
+
+
+class OpenAIEngine:
+    """Completions of ``Request.messages`` by chat; the server applies the chat template."""
+
+    def __init__(self, client: ChatClient, package_version: str) -> None:
+        served = client.served_model()
+        self._client = client
+        self._neutral = VLLM_NEUTRAL if served is not None and served.owned_by == "vllm" else {}
+        self.info = EngineInfo(
+            name="openai",
+            version=package_version,
+            settings={
+                "base_url": client.settings.base_url,
+                "model": client.settings.model,
+                "server_model": None if served is None else served.root or served.id,
+                "neutral_sampling": dict(self._neutral),
+            },
+        )
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
+        """Yield one completion a request as each finishes; greedy requests that are the same are asked once.
+
+        Raises `InputError` where no request can succeed and `EngineError` where the server stops working.
+        """
+        groups: dict[object, list[Request]] = {}
+        for index, request in enumerate(requests):
+            conversation = tuple(tuple(sorted(message.items())) for message in request.messages)
+            own = index if sampling.temperature > 0 else None
+            groups.setdefault((request.key, conversation, own), []).append(request)
+        asked = list(groups.values())
+        body = self._body(sampling)
+        questions = (ChatRequest(str(number), group[0].messages, body) for number, group in enumerate(asked))
+        for reply in self._client.ask(questions):
+            for request in asked[int(reply.key)]:
+                yield completion_of(request.key, reply)
+
+    def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
+        """Chat servers do not score given text."""
+        raise NotImplementedError("an OpenAI-compatible chat server gives no log-likelihood of given text")
+
+    def close(self) -> None:
+        """Cancel whatever is open."""
+        self._client.close()
+
+    def _body(self, sampling: Sampling) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+            **self._neutral,
+        }
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        return body
+
+
+def completion_of(key: str, reply: ChatReply) -> Completion:
+    """The reply as a completion; any end but a stop or the length limit is an error with that end as its reason."""
+    error = reply.error
+    if error is None and reply.finish_reason not in FINISH_REASONS:
+        error = f"the server ended the answer with finish_reason '{reply.finish_reason}'"
+    return Completion(
+        key,
+        text="" if error else reply.text,
+        finish_reason="error" if error else FINISH_REASONS[reply.finish_reason],
+        prompt_tokens=reply.prompt_tokens or 0,
+        completion_tokens=reply.completion_tokens or 0,
+        error=error,
+    )

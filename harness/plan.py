@@ -1,0 +1,282 @@
+"""From settings to a plan: which items, which prompts, which engine, and the hash of all that the answers depend on."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..judges.errors import InputError
+from ..metrics.base import Metric, fingerprint
+from ..metrics.registry import metrics_named
+from .checkpoint import Checkpoint, open_checkpoint
+from .datasets.loading import load_dataset
+from .engines.base import Continuation, EngineInfo, Sampling
+from .engines.spec import EngineSettings, EngineSpec, engine_named
+from .identity import ModelIdentity, identify_checkpoint
+from .items import DataSet
+from .prompts import (
+    PLAIN_STOPS,
+    Book,
+    Prompt,
+    PromptSettings,
+    build_prompt,
+    encoder_for,
+    load_tokenizer,
+    option_continuations,
+    prompts_sha256,
+)
+from .reporter import Reporter
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """What the user asked for; see ``telbench eval --help`` for the meaning of each."""
+
+    model: str = ""
+    engine: str = "auto"
+    data: str = "telecom-nano"
+    split: str = "test"
+    data_dir: Path | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    book: Book | None = None
+    metrics: tuple[str, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    dtype: str = "auto"
+    max_model_len: int | None = None
+    limit: int | None = None
+    out: Path | None = None
+    fresh: bool = False
+    cache: bool = True
+    chat: bool = True
+    base_url: str = ""
+    max_in_flight: int = 32
+    deadline: float = 120.0
+    answers: Path | None = None
+    trust_remote_code: bool = False
+    online: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, ready to be made. ``run_id`` is the hash of ``depends_on``; ``generation_id`` keys the shared cache."""
+
+    settings: EvalSettings
+    dataset: DataSet
+    book: Book
+    metrics: tuple[Metric, ...]
+    engine: EngineSpec
+    engine_settings: EngineSettings
+    engine_info: EngineInfo
+    sampling: Sampling
+    checkpoint: Checkpoint | None
+    identity: ModelIdentity | None
+    prompts: tuple[Prompt, ...]
+    continuations: Mapping[str, tuple[Continuation, ...]]
+    depends_on: Mapping[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """Hash of everything the answers depend on."""
+        return fingerprint(dict(self.depends_on))
+
+    @property
+    def generation_id(self) -> str | None:
+        """Key of the generation cache, or None where the weights behind the answers cannot be known."""
+        if not self.engine.cacheable or self.identity is None:
+            return None
+        return fingerprint([self.identity.sha256, asdict(self.engine_info), asdict(self.sampling)])
+
+    @property
+    def model_name(self) -> str:
+        """What the run is called on tables."""
+        if self.settings.name:
+            return self.settings.name
+        if self.checkpoint is not None:
+            return self.checkpoint.name
+        return self.settings.model or (self.settings.answers.stem if self.settings.answers else self.engine.name)
+
+    @property
+    def out(self) -> Path:
+        """The run folder: what the user named, else one that tells model, data and identity."""
+        if self.settings.out is not None:
+            return self.settings.out
+        parts = (self.model_name, Path(self.dataset.name).stem, self.dataset.split, self.book, self.run_id[:8])
+        return Path("runs") / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+
+
+def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
+    """Read data and tokenizer, build all prompts, hash everything; no model is loaded.
+
+    Raises:
+        InputError: for anything wrong with the request, before time is spent.
+    """
+    engine, note = engine_named(settings.engine)
+    checkpoint = None
+    if engine.local:
+        if not settings.model:
+            raise InputError(f"--engine {engine.name} needs --model CHECKPOINT")
+        checkpoint = open_checkpoint(
+            settings.model, trust_remote_code=settings.trust_remote_code, online=settings.online
+        )
+    elif settings.model and settings.name == "" and engine.name == "replay":
+        raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
+    engine_settings = EngineSettings(
+        checkpoint=checkpoint,
+        dtype=settings.dtype,
+        seed=settings.sampling.seed,
+        model=settings.model,
+        base_url=settings.base_url,
+        max_in_flight=settings.max_in_flight,
+        deadline=settings.deadline,
+        answers=settings.answers,
+    )
+    info = engine.describe(engine_settings)
+    dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
+    metrics = tuple(metrics_named(settings.metrics or default_metrics(dataset)))
+    book = settings.book or default_book(dataset)
+    reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
+    prompt_settings = PromptSettings(book, settings.sampling.seed, settings.chat)
+    tokenizer = _tokenizer(checkpoint, reporter) if checkpoint is not None else None
+    prompts, continuations, sampling, longest = _prompts(
+        dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter
+    )
+    prompts = _keyed(prompts, engine.answers_by_item or sampling.temperature > 0)
+    template = getattr(tokenizer, "chat_template", None) if settings.chat else None
+    identity = None
+    if checkpoint is not None:
+        identity = identify_checkpoint(checkpoint, template if isinstance(template, str) else None)
+    depends_on = {
+        "model": identity.sha256 if identity else settings.model,
+        "engine": asdict(info),
+        "sampling": asdict(sampling),
+        "data": dataset.items_sha256,
+        "prompts": prompts_sha256(prompts),
+        "prompt_settings": asdict(prompt_settings),
+    }
+    return Plan(
+        settings=settings,
+        dataset=dataset,
+        book=book,
+        metrics=metrics,
+        engine=engine,
+        engine_settings=replace(engine_settings, max_model_len=longest),
+        engine_info=info,
+        sampling=sampling,
+        checkpoint=checkpoint,
+        identity=identity,
+        prompts=prompts,
+        continuations=continuations,
+        depends_on=depends_on,
+    )
+
+
+def _load(settings: EvalSettings) -> DataSet:
+    return load_dataset(
+        settings.data,
+        split=settings.split,
+        data_dir=settings.data_dir,
+        mapping=settings.mapping,
+        options=settings.options,
+    )
+
+
+def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
+    """``limit`` items drawn with the seed, in their order: the first ones would all come from one document."""
+    if limit is None or limit >= len(dataset.items):
+        return dataset
+    if limit < 1:
+        raise InputError(f"--limit {limit}: give a positive number of items")
+    chosen = sorted(random.Random(f"limit:{seed}").sample(range(len(dataset.items)), limit))
+    rule = f"{dataset.split_rule}; {limit} of {len(dataset.items)} items drawn with seed {seed}"
+    return replace(dataset, items=tuple(dataset.items[index] for index in chosen), split_rule=rule)
+
+
+def default_metrics(dataset: DataSet) -> tuple[str, ...]:
+    """Choice metrics where items have options, n-gram metrics where they are open."""
+    choices = [bool(item.choices) for item in dataset.items]
+    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",))
+
+
+def default_book(dataset: DataSet) -> Book:
+    """What the data set means (``meta.book``), else open where any item has a context."""
+    meant = {str(item.meta.get("book")) for item in dataset.items if item.meta.get("book")}
+    if meant == {"closed"}:
+        return "closed"
+    return "open" if any(item.context for item in dataset.items) else "closed"
+
+
+def _tokenizer(checkpoint: Checkpoint, reporter: Reporter) -> Any:
+    reporter.note(f"reading the tokenizer of {checkpoint.path}")
+    try:
+        from transformers import AutoConfig
+    except ImportError as error:
+        raise InputError("--model CHECKPOINT needs transformers: pip install 'telbench[hf]'") from error
+    try:
+        AutoConfig.from_pretrained(
+            checkpoint.path, trust_remote_code=checkpoint.trust_remote_code, local_files_only=True
+        )
+    except Exception as error:
+        raise InputError(
+            f"{checkpoint.path}: unknown architecture '{checkpoint.model_type}' or faulty config.json: "
+            f"update transformers, or pass --trust-remote-code if the folder brings its own code"
+        ) from error
+    try:
+        return load_tokenizer(checkpoint.path, trust_remote_code=checkpoint.trust_remote_code)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"{checkpoint.path}: the tokenizer cannot be loaded: {first}") from error
+
+
+def _prompts(
+    dataset: DataSet,
+    prompt_settings: PromptSettings,
+    tokenizer: Any,
+    checkpoint: Checkpoint | None,
+    settings: EvalSettings,
+    metrics: tuple[Metric, ...],
+    reporter: Reporter,
+) -> tuple[tuple[Prompt, ...], dict[str, tuple[Continuation, ...]], Sampling, int | None]:
+    """Prompts, option continuations by item, the sampling with the stops they need, the longest sequence in tokens."""
+    sampling = settings.sampling
+    if tokenizer is None or checkpoint is None:
+        prompts = tuple(build_prompt(item, prompt_settings, None, None) for item in dataset.items)
+        return prompts, {}, sampling, None
+    encoder = encoder_for(tokenizer, prompt_settings)
+    if not encoder.chat and not sampling.stop:
+        sampling = replace(sampling, stop=PLAIN_STOPS)
+    limits = [limit for limit in (checkpoint.context_length, settings.max_model_len) if limit]
+    window = min(limits) if limits else None
+    budget = None if window is None else window - sampling.max_tokens
+    if budget is not None and budget < 16:
+        problem = f"the model's window of {window} tokens leaves {budget} for the prompt"
+        raise InputError(f"{problem}: lower --max-tokens {sampling.max_tokens}")
+    prompts = []
+    with reporter.progress("building prompts", len(dataset.items)) as meter:
+        for item in dataset.items:
+            prompts.append(build_prompt(item, prompt_settings, encoder, budget))
+            meter.advance()
+    continuations: dict[str, tuple[Continuation, ...]] = {}
+    if any("option_scores" in metric.needs for metric in metrics):
+        for item in dataset.items:
+            options = option_continuations(item, prompt_settings, encoder)
+            if options and (window is None or all(len(option.token_ids) < window for option in options)):
+                continuations[item.id] = options
+    lengths = [len(prompt.request.token_ids) + sampling.max_tokens for prompt in prompts]
+    lengths += [len(option.token_ids) + 1 for options in continuations.values() for option in options]
+    return tuple(prompts), continuations, sampling, max(lengths, default=None)
+
+
+def _keyed(prompts: tuple[Prompt, ...], by_item: bool) -> tuple[Prompt, ...]:
+    """Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random."""
+    if not by_item:
+        return prompts
+    return tuple(
+        replace(prompt, request=replace(prompt.request, key=fingerprint([prompt.request.key, prompt.request.item_id])))
+        for prompt in prompts
+    )

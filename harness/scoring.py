@@ -1,0 +1,193 @@
+"""From the journal to scored samples: chunk by chunk, so that memory holds the items and a few numbers for each."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ..judges.errors import InputError
+from ..metrics.base import ItemScore, Metric, Sample, missing
+from ..metrics.intervals import bootstrap, stack, statistics_matrix
+from .identity import text_sha256
+from .items import Item
+from .journal import RecordStore, disk_message
+from .plan import Plan
+from .prompts import Prompt
+from .reporter import Reporter
+from .runs import SAMPLES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One item with its prompt and what the journal holds of it."""
+
+    item: Item
+    prompt: Prompt
+    record: dict[str, Any]
+    option_scores: tuple[float, ...] | None
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no answer, or None."""
+        if self.prompt.problem:
+            return self.prompt.problem
+        return self.record.get("error") or (None if "text" in self.record else "no answer in the journal")
+
+    @property
+    def prediction(self) -> str:
+        """The answer without outer white space."""
+        return str(self.record.get("text", "")).strip()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The parts of a run header that scoring makes."""
+
+    metrics: dict[str, dict[str, Any]]
+    counts: dict[str, int]
+    tokens: dict[str, int]
+
+
+def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Reporter) -> Scored:
+    """Score all items of the plan and write `samples.jsonl` in the order of the data.
+
+    Raises:
+        InputError: when the disk is full (the journal is kept).
+    """
+    matrices: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in plan.metrics}
+    reasons: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
+    counts = Counter({"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0})
+    tokens = Counter({"prompt": 0, "completion": 0})
+    scratch = folder / f"{SAMPLES}.tmp"
+    try:
+        with (
+            scratch.open("w", encoding="utf-8") as stream,
+            reporter.progress("scoring", len(plan.dataset.items)) as meter,
+        ):
+            for chunk in _chunks(plan, store):
+                scores = {metric.name: score_answered(metric, chunk) for metric in plan.metrics}
+                for metric in plan.metrics:
+                    matrices[metric.name].append(statistics_matrix(metric, scores[metric.name]))
+                    reasons[metric.name].update(score.reason for score in scores[metric.name] if score.reason)
+                for index, answered in enumerate(chunk):
+                    _count(answered, counts, tokens)
+                    _write(stream, answered, {name: column[index] for name, column in scores.items()})
+                meter.advance(len(chunk))
+        scratch.replace(folder / SAMPLES)
+    except OSError as error:
+        raise InputError(disk_message(error, scratch, len(store))) from error
+    clusters = [item.source_document or item.id for item in plan.dataset.items]
+    stacked = [stack(matrices[metric.name]) for metric in plan.metrics]
+    estimates = bootstrap(plan.metrics, stacked, clusters)
+    metrics = {}
+    for metric, estimate in zip(plan.metrics, estimates, strict=True):
+        metrics[metric.name] = {
+            "value": estimate.value,
+            "ci_low": estimate.ci_low,
+            "ci_high": estimate.ci_high,
+            "ci_method": estimate.ci_method,
+            "n": estimate.n,
+            "n_missing": estimate.n_missing,
+            "missing": dict(sorted(reasons[metric.name].items())),
+            "signature": metric.signature,
+            "family": metric.family,
+            "higher_is_better": metric.higher_is_better,
+            "range": list(metric.range),
+            "level": metric.level,
+        }
+    return Scored(metrics, dict(counts), dict(tokens))
+
+
+def score_answered(metric: Metric, chunk: Sequence[Answered]) -> list[ItemScore]:
+    """Scores of a chunk; an item whose generation failed has none, whatever the metric."""
+    answered = [(index, each) for index, each in enumerate(chunk) if each.error is None]
+    scores = [missing("generation failed")] * len(chunk)
+    for (index, _), score in zip(answered, metric.score([sample(each) for _, each in answered]), strict=True):
+        scores[index] = score
+    return scores
+
+
+def sample(answered: Answered) -> Sample:
+    """What metrics see of an answered item."""
+    item = answered.item
+    return Sample(
+        item_id=item.id,
+        prediction=answered.prediction,
+        references=item.references,
+        question=item.question,
+        context=item.context,
+        choices=item.choices,
+        answer=item.answer,
+        shown_choices=answered.prompt.shown_choices,
+        option_scores=answered.option_scores,
+        cluster_id=item.source_document,
+        category=item.category,
+    )
+
+
+def _chunks(plan: Plan, store: RecordStore) -> Iterator[list[Answered]]:
+    chunk: list[Answered] = []
+    for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
+        record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
+        chunk.append(Answered(item, prompt, record, _option_scores(plan, store, item)))
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _option_scores(plan: Plan, store: RecordStore, item: Item) -> tuple[float, ...] | None:
+    records = [store.get(option.key) for option in plan.continuations.get(item.id, ())]
+    if not records or any(record is None for record in records):
+        return None
+    return tuple(float(record["log_likelihood"]) for record in records if record is not None)
+
+
+def _count(answered: Answered, counts: Counter[str], tokens: Counter[str]) -> None:
+    counts["error" if answered.error else "ok"] += 1
+    counts["truncated"] += answered.prompt.truncated
+    if not answered.error:
+        counts["empty"] += not answered.prediction
+        counts["cut_off"] += answered.record.get("finish_reason") == "length"
+    tokens["prompt"] += answered.record.get("prompt_tokens", 0)
+    tokens["completion"] += answered.record.get("completion_tokens", 0)
+
+
+def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) -> None:
+    item = answered.item
+    line: dict[str, Any] = {
+        "item_id": item.id,
+        "cluster_id": item.source_document or item.id,
+        "category": item.category,
+        "question": item.question,
+        "context_sha256": text_sha256(item.context) if item.context else None,
+        "references": list(item.references),
+        "prediction": answered.prediction,
+        "finish_reason": answered.record.get("finish_reason"),
+        "status": "error" if answered.error else "ok",
+        "truncated": answered.prompt.truncated,
+        "scores": {name: score.value for name, score in scores.items()},
+        "stats": {name: list(score.stats) for name, score in scores.items() if score.stats is not None},
+    }
+    if answered.error:
+        line["error"] = answered.error
+    lacking = {name: score.reason for name, score in scores.items() if score.reason}
+    if lacking:
+        line["missing"] = lacking
+    if item.choices:
+        line["choices"] = list(item.choices)
+        line["answer"] = list(item.answer)
+        line["shown_choices"] = list(answered.prompt.shown_choices)
+        line["option_scores"] = list(answered.option_scores) if answered.option_scores else None
+    stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")

@@ -1,0 +1,111 @@
+"""The records of one chat completion, and reading a server's answer into them, strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One conversation to be continued.
+
+    ``body`` holds every further field of the request as the API names it (``temperature``, ``max_tokens``,
+    ``response_format``, ``logprobs`` …).
+    """
+
+    key: str
+    messages: Sequence[Mapping[str, str]]
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What came of a request: an answer, or ``error``, one line that says why there is none.
+
+    ``finish_reason``, ``logprobs`` and ``model`` are as the server gives them; token counts are None where it gives
+    none.
+    """
+
+    key: str
+    text: str = ""
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    logprobs: Mapping[str, Any] | None = None
+    model: str | None = None
+    error: str | None = None
+
+
+class MalformedAnswerError(Exception):
+    """A body that is not a chat completion; the message says what is wrong with it."""
+
+
+def read_reply(key: str, body: bytes) -> ChatReply:
+    """The first choice of a chat completion's JSON body; raises `MalformedAnswerError`.
+
+    Absent content is the empty text; content given in parts is joined.
+    """
+    answer = read_object(body)
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise MalformedAnswerError(_server_error(answer) or "the answer has no choices")
+    choice = choices[0]
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise MalformedAnswerError("the answer's choice has no message")
+    usage = answer.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    reason, logprobs, model = choice.get("finish_reason"), choice.get("logprobs"), answer.get("model")
+    return ChatReply(
+        key,
+        text=_text(message.get("content")),
+        finish_reason=reason if isinstance(reason, str) else None,
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        logprobs=logprobs if isinstance(logprobs, dict) else None,
+        model=model if isinstance(model, str) else None,
+    )
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """A JSON object, NaN and infinities refused; raises `MalformedAnswerError`."""
+    try:
+        value = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise MalformedAnswerError(f"the answer is not valid JSON ({error or type(error).__name__})") from None
+    if not isinstance(value, dict):
+        raise MalformedAnswerError("the answer is not a JSON object")
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _server_error(answer: Mapping[str, Any]) -> str | None:
+    # Routers report a failed upstream with status 200 and an error object.
+    error = answer.get("error")
+    message = error.get("message") if isinstance(error, dict) else error
+    return f"the answer is an error: {message}" if isinstance(message, str) and message else None
+
+
+def _text(content: object) -> str:
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content if isinstance(part, dict) and _is_text(part.get("text")))
+    if content is None:
+        return ""
+    if not isinstance(content, str):
+        raise MalformedAnswerError("the answer's content is not text")
+    # Escaped lone surrogates are legal JSON but can be written to no file.
+    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

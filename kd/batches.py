@@ -1,0 +1,92 @@
+"""Items to training examples to padded batches: inputs and labels already shifted, answer tokens only."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..harness.items import Item
+from ..harness.prompts import Encoder, PromptSettings, message
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORED = -100
+# Batches are cut from sorted pools of so many batches: little padding, and still another mixture each epoch.
+POOL = 12
+MULTIPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Token ids of prompt, answer and end-of-sequence; the answer starts at ``start``."""
+
+    ids: tuple[int, ...]
+    start: int
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """What the model reads: all but the last token."""
+        return self.ids[:-1]
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """What it should say after each input: answer and end-of-sequence, elsewhere `IGNORED`."""
+        return (IGNORED,) * (self.start - 1) + self.ids[self.start :]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``inputs`` and ``labels`` of shape (items, length), padded on the right; ``n_labels`` of them count."""
+
+    inputs: Tensor
+    labels: Tensor
+    n_labels: int
+    n_tokens: int
+
+
+def make_examples(items: Iterable[Item], settings: PromptSettings, encoder: Encoder, window: int) -> list[Example]:
+    """One example an item: its evaluation prompt, its first reference, end-of-sequence.
+
+    Items without a reference, or longer than ``window`` tokens, are left out: compare the lengths to count them.
+    """
+    end = encoder.tokenizer.eos_token_id
+    examples = []
+    for item in items:
+        if not item.references:
+            continue
+        context = (item.context or None) if settings.book == "open" else None
+        ids, start = encoder.continuation(message(item, settings, context), item.references[0])
+        if len(ids) < window:
+            examples.append(Example((*ids, end), start))
+    return examples
+
+
+def collate(examples: Sequence[Example], pad: int) -> Batch:
+    """Pad to the longest example, rounded up to a multiple of 8. Masks follow from lengths, never from ``pad``."""
+    import torch
+
+    longest = max(len(example.ids) - 1 for example in examples)
+    length = -(-longest // MULTIPLE) * MULTIPLE
+    inputs = torch.full((len(examples), length), pad, dtype=torch.long)
+    labels = torch.full((len(examples), length), IGNORED, dtype=torch.long)
+    for row, example in enumerate(examples):
+        size = len(example.ids) - 1
+        inputs[row, :size] = torch.tensor(example.inputs)
+        labels[row, :size] = torch.tensor(example.labels)
+    n_labels = sum(len(example.ids) - example.start for example in examples)
+    return Batch(inputs, labels, n_labels, sum(len(example.ids) - 1 for example in examples))
+
+
+def bucketed(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
+    """One epoch in random batches of ``size`` examples of similar length (the last of all may be smaller)."""
+    order = rng.sample(range(len(examples)), len(examples))
+    batches = []
+    for start in range(0, len(order), size * POOL):
+        pool = sorted(order[start : start + size * POOL], key=lambda index: len(examples[index].ids))
+        batches += [pool[k : k + size] for k in range(0, len(pool), size)]
+    rng.shuffle(batches)
+    for batch in batches:
+        yield [examples[index] for index in batch]

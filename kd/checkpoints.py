@@ -1,0 +1,85 @@
+"""A trained model as a Hugging Face folder, with a note of how it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..judges.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from ..harness.items import DataSet
+    from .sft import Training
+
+NOTE = "telbench.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a checkpoint was made. ``factors`` are what tables group by; ``settings_sha256`` tells equal recipes."""
+
+    factors: Mapping[str, Any]
+    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    settings_sha256: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def data_facts(dataset: DataSet) -> dict[str, Any]:
+    """What was trained on, by content."""
+    return {
+        "name": dataset.name,
+        "split": dataset.split,
+        "n": len(dataset.items),
+        "items_sha256": dataset.items_sha256,
+    }
+
+
+def write_checkpoint(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, origin: Origin, card: str
+) -> None:
+    """Weights (safetensors), configuration, tokenizer, ``telbench.json`` and model card into an existing folder."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    note = {**asdict(origin), "telbench": version("telbench")}
+    (folder / NOTE).write_text(json.dumps(note, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def made_with(folder: Path, settings_sha256: str) -> bool:
+    """Does a whole checkpoint of exactly this recipe lie here?"""
+    from ..harness.checkpoint import open_checkpoint, read_json
+
+    try:
+        note = read_json(folder / NOTE) if (folder / NOTE).is_file() else None
+        if not isinstance(note, dict) or note.get("settings_sha256") != settings_sha256:
+            return False
+        open_checkpoint(str(folder))
+    except InputError:
+        return False
+    return True
+
+
+def model_card(name: str, origin: Origin, parameters: int, training: Training) -> str:
+    """A short README for the folder: what it is, how it was made, what it is not."""
+    data, factors = origin.data, origin.factors
+    return f"""---
+license: apache-2.0
+language: en
+tags: [telbench, telecom, {factors.get("algorithm", "")}]
+---
+# {name}
+
+A Llama of {parameters:,} weights, trained from random ones by telbench {version("telbench")} to show an evaluation on
+a laptop. It repeats facts of {data["name"]} and knows nothing else: do not use it for anything real.
+
+- data: {data["name"]}, split {data["split"]}, {data["n"]} questions, prompts without context
+- training: {training.steps} steps, {training.tokens:,} tokens, last epoch's loss {training.loss:.3f} nats a token
+- how: `{json.dumps(dict(factors))}`; all settings in `{NOTE}`, each step in `training.jsonl`
+"""

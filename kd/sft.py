@@ -1,0 +1,183 @@
+"""Supervised fine-tuning on answer tokens: one loop, bitwise repeatable on a processor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..harness.reporter import Meter
+from ..judges.errors import InputError, TelbenchError
+from .batches import IGNORED, Batch, Example, bucketed, collate
+from .optimisation import Schedule, adamw, learning_rate_at
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+LOG = "training.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train. ``seed`` orders the examples; one thread gives the same sums on machines with other core counts."""
+
+    epochs: int = 12
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    warmup_share: float = 0.08
+    schedule: Schedule = "cosine"
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        for name in ("epochs", "batch_size", "threads", "learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be positive")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training came to; ``loss`` is the mean over the last epoch's answer tokens, in nats."""
+
+    steps: int
+    tokens: int
+    loss: float
+    seconds: float
+    cpu_seconds: float
+
+
+def answer_rows(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Last hidden states (n_labels, hidden) and labels (n_labels,) of the positions that count.
+
+    The base model is called, and the head later on these rows alone: prompts cost no logits. Padding stands on the
+    right, where causal attention cannot see it from any position that counts, so no mask is passed.
+    """
+    # The prefix names the decoder within a model with a head (for Llama: "model").
+    hidden = model.base_model(input_ids=batch.inputs, use_cache=False).last_hidden_state
+    counted = batch.labels != IGNORED
+    return hidden[counted], batch.labels[counted]
+
+
+def answer_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Cross-entropy of the answer tokens in nats, summed over the batch: whoever steps divides by their number."""
+    from torch.nn.functional import cross_entropy
+
+    hidden, labels = answer_rows(model, batch)
+    head: Any = model.get_output_embeddings()
+    return cross_entropy(head(hidden).float(), labels, reduction="sum")
+
+
+def train(
+    model: PreTrainedModel,
+    examples: Sequence[Example],
+    settings: TrainSettings,
+    *,
+    pad: int,
+    log: Path | None = None,
+    meter: Meter | None = None,
+) -> Training:
+    """Train ``model`` in place for ``settings.epochs`` passes; a line a step goes to ``log``.
+
+    Raises:
+        InputError: without examples. TelbenchError: when the loss is no longer a finite number.
+    """
+    if not examples:
+        raise InputError("nothing to train on: no item has a reference and fits the model's window")
+    from torch.nn.utils import clip_grad_norm_
+
+    meter = meter or Meter()
+    steps = steps_of(len(examples), settings)
+    optimizer = adamw(model, settings.learning_rate, settings.weight_decay)
+    pace = _Pace()
+    step = tokens = 0
+    epoch_loss = 0.0
+    with _one_way(settings), _lines(log) as write:
+        model.train()
+        for epoch in range(settings.epochs):
+            summed, n_labels = 0.0, 0
+            for chosen in bucketed(examples, settings.batch_size, random.Random(f"{settings.seed}:{epoch}")):
+                batch = collate(chosen, pad)
+                rate = learning_rate_at(step, steps, settings.learning_rate, settings.warmup_share, settings.schedule)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                loss = answer_loss(model, batch) / batch.n_labels
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise diverged(step, value, settings)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                norm = float(clip_grad_norm_(model.parameters(), settings.clip_norm))
+                if not math.isfinite(norm):
+                    raise diverged(step, norm, settings, "gradient norm")
+                optimizer.step()
+                step += 1
+                tokens += batch.n_tokens
+                summed, n_labels = summed + value * batch.n_labels, n_labels + batch.n_labels
+                write({"step": step, "epoch": epoch, "loss": value, "learning_rate": rate, "gradient_norm": norm,
+                       "tokens": tokens, "seconds": round(pace.seconds, 3)})  # fmt: skip
+                meter.advance(1, f"loss {value:.3f}, {tokens / pace.seconds:,.0f} tokens/s")
+            epoch_loss = summed / n_labels
+        model.eval()
+    return Training(step, tokens, epoch_loss, pace.seconds, pace.cpu_seconds)
+
+
+def steps_of(n_examples: int, settings: TrainSettings) -> int:
+    """Optimiser steps of a whole training."""
+    return settings.epochs * -(-n_examples // settings.batch_size)
+
+
+def diverged(step: int, value: float, settings: TrainSettings, what: str = "loss") -> TelbenchError:
+    """The one line for a training that has lost its numbers."""
+    return TelbenchError(
+        f"training stopped at step {step + 1}: the {what} is {value}; nothing was saved; lower the learning rate "
+        f"(now {settings.learning_rate:g}) or look for odd items in the data"
+    )
+
+
+class _Pace:
+    """Wall and processor time since the start."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_seconds(self) -> float:
+        return time.process_time() - self._cpu
+
+
+@contextlib.contextmanager
+def _one_way(settings: TrainSettings) -> Iterator[None]:
+    """Fixed threads and random numbers meanwhile, and the caller's again afterwards."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _lines(log: Path | None) -> Iterator[Callable[[Mapping[str, Any]], object]]:
+    if log is None:
+        yield lambda record: None
+        return
+    with log.open("w", encoding="utf-8") as stream:
+        yield lambda record: stream.write(json.dumps(dict(record), allow_nan=False) + "\n")

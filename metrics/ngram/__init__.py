@@ -1,0 +1,1 @@
+"""Metrics over words and characters: exact match, token F1, ROUGE, BLEU, chrF, TER."""

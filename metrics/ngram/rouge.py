@@ -1,0 +1,111 @@
+"""ROUGE-1, ROUGE-2 and ROUGE-L F-measures (Lin, 2004), equal to the rouge-score package with its stemmer on.
+
+Tokens are the runs of ``[a-z0-9]`` of the lowered text; those longer than three letters are stemmed by NLTK's Porter
+stemmer, the one rouge-score uses. With several references each measure takes its own best one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import TypeVar
+
+from ..base import Sample, metric
+from .text_cache import TextCache
+
+Gram = TypeVar("Gram", str, tuple[str, str])
+
+_TOKEN = re.compile(r"[a-z0-9]+")
+_OPTIONS = {"stem": "porter", "tok": "rouge-score"}
+
+
+@cache
+def _stemmer() -> Callable[[str], str]:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer().stem
+
+
+@lru_cache(maxsize=2**17)
+def _stem(token: str) -> str:
+    return _stemmer()(token) if len(token) > 3 else token
+
+
+def rouge_tokens(text: str) -> tuple[str, ...]:
+    """Stemmed tokens of a text.
+
+    >>> rouge_tokens("Handover procedures (NG-RAN)")
+    ('handov', 'procedur', 'ng', 'ran')
+    """
+    return tuple(filter(None, map(_stem, _TOKEN.findall(text.lower()))))
+
+
+_tokens = TextCache(rouge_tokens)
+_unigrams = TextCache(lambda text: Counter(_tokens(text)))
+_bigrams = TextCache(lambda text: Counter(pairwise(_tokens(text))))
+
+
+def _positions(text: str) -> dict[str, int]:
+    """For every token the set of its positions, as the bits of an integer."""
+    found: dict[str, int] = {}
+    for index, token in enumerate(_tokens(text)):
+        found[token] = found.get(token, 0) | 1 << index
+    return found
+
+
+_reference_positions = TextCache(_positions)
+
+
+def common_subsequence(tokens: tuple[str, ...], positions: dict[str, int], length: int) -> int:
+    """Length of the longest common subsequence of ``tokens`` and a text of ``length`` tokens at those ``positions``.
+
+    The bit-parallel recurrence of Hyyrö (2004): a zero bit marks where the length grows along the text, so one row of the
+    usual table is four operations on an integer of any width.
+    """
+    row = full = (1 << length) - 1
+    for token in tokens:
+        if token in positions:
+            hits = row & positions[token]
+            row = (row + hits | row - hits) & full
+    return length - row.bit_count()
+
+
+def _f_measure(common: int, predicted: int, wanted: int) -> float:
+    if not common:
+        return 0.0
+    precision, recall = common / predicted, common / wanted
+    return 2 * precision * recall / (precision + recall)
+
+
+def _overlap(predicted: Counter[Gram], wanted: Counter[Gram]) -> float:
+    common = sum(min(count, wanted[gram]) for gram, count in predicted.items() if gram in wanted)
+    return _f_measure(common, predicted.total(), wanted.total())
+
+
+@metric(name="rouge1", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
+def rouge1(sample: Sample) -> float:
+    """F-measure of the stemmed words shared with the best reference."""
+    predicted = Counter(_tokens(sample.prediction))
+    return max(_overlap(predicted, _unigrams(reference)) for reference in sample.references)
+
+
+@metric(name="rouge2", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
+def rouge2(sample: Sample) -> float:
+    """F-measure of the stemmed word pairs shared with the best reference; 0 for texts under two words."""
+    predicted = Counter(pairwise(_tokens(sample.prediction)))
+    return max(_overlap(predicted, _bigrams(reference)) for reference in sample.references)
+
+
+@metric(name="rougeL", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
+def rouge_l(sample: Sample) -> float:
+    """F-measure of the longest common subsequence of stemmed words, best reference."""
+    predicted = _tokens(sample.prediction)
+    best = 0.0
+    for reference in sample.references:
+        wanted = len(_tokens(reference))
+        common = common_subsequence(predicted, _reference_positions(reference), wanted)
+        best = max(best, _f_measure(common, len(predicted), wanted))
+    return best
