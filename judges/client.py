@@ -10,6 +10,7 @@ from .exchange import Counters, Exchange, Outcome
 from .limits import AdaptiveLimit
 from .server import ServedModel, Server, ServerSettings
 
+# Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
 STREAK = 20
 
 
@@ -91,7 +92,8 @@ class ChatClient:
             raise EngineError(
                 f"{url} has gone: {last.reply.error}; start it again and repeat the command, what is finished is kept"
             )
-        if len(held) < STREAK:
+        # More than were open together: one hiccup of the server is no reason to stop.
+        if len(held) < max(STREAK, self.settings.max_in_flight + 1):
             return
         if all(outcome.failure and outcome.failure.kind == "refused" for outcome in held):
             raise InputError(f"{url} refuses every request: {last.reply.error}")

@@ -17,7 +17,7 @@ from .failures import Failure, failure_of
 from .limits import AdaptiveLimit
 from .server import Server
 
-LONGEST_BACKOFF = 8.0
+LONGEST_BACKOFF = 4.0
 
 
 @dataclass

@@ -29,7 +29,7 @@ class TrainSettings:
     """How to train. ``seed`` orders the examples; one thread gives the same sums on machines with other core counts."""
 
     epochs: int = 12
-    batch_size: int = 32
+    batch_size: int = 16
     learning_rate: float = 3e-3
     warmup_share: float = 0.08
     schedule: Schedule = "cosine"

@@ -16,8 +16,8 @@ from ...metrics.registry import listed
 from ..datasets.canonical import parse_pairs, record_of
 from ..datasets.loading import FOLDER_VARIABLE, GROUP, find_files, load_registered, load_whole, spec_named
 from ..datasets.splits import ALL, FRACTIONS, SEED, SPLITS, split_sizes
-from ..visible import visible
 from ..items import Item
+from ..visible import visible
 
 if TYPE_CHECKING:
     from ..datasets.lint import LintReport

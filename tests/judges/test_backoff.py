@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-
 from telbench.judges.backoff import full_jitter, retry_after
 
 

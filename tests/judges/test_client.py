@@ -11,7 +11,6 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-
 from telbench.judges.chat import ChatReply, ChatRequest
 from telbench.judges.client import STREAK, ChatClient
 from telbench.judges.errors import EngineError, InputError
@@ -216,8 +215,7 @@ def test_failures_in_a_row_end_the_run_and_are_left_for_the_next(scripted_server
     scripted_server.script = lambda number, request: echo(number, request) if number < 30 else Step(500, b"")
     got: list[ChatReply] = []
     with pytest.raises(EngineError, match=f"{STREAK} requests in a row failed, the last with: status 500"):
-        for reply in client_for(scripted_server, attempts=1, max_in_flight=4).ask(questions(500)):
-            got.append(reply)
+        got.extend(client_for(scripted_server, attempts=1, max_in_flight=4).ask(questions(500)))
     assert len(got) >= 26
     assert {reply.error for reply in got} == {None}
 
@@ -278,10 +276,9 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_finished(scripted_se
         return Step(stop_listening=True) if number == 40 else step
 
     scripted_server.script = script
-    got = []
+    got: list[ChatReply] = []
     with pytest.raises(EngineError, match="has gone: no connection"):
-        for reply in client_for(scripted_server, max_in_flight=4, deadline=1.0).ask(questions(1000)):
-            got.append(reply)
+        got.extend(client_for(scripted_server, max_in_flight=4, deadline=1.0).ask(questions(1000)))
     assert len(got) >= 30
     assert all(reply.error is None for reply in got)
     assert not chat_threads()

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from telbench.harness.visible import visible
 from telbench.harness.datasets.wording import clean, covered_share, distinct, numbers, stem
 
-MODULES = ("wording", "visible", "telequad", "mm_telco", "mm_telco_choice", "lint")
+MODULES = ("datasets.wording", "visible", "datasets.telequad", "datasets.mm_telco", "datasets.mm_telco_choice", "datasets.lint")
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_hold(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"telbench.harness.datasets.{name}"))
+    result = doctest.testmod(importlib.import_module(f"telbench.harness.{name}"))
     assert result.attempted
     assert not result.failed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from telbench.harness.engines.base import Completion, Continuation, Request, Sampling
-from telbench.harness.engines.openai import OpenAIEngine, open_engine
+from telbench.harness.engines.openai import open_engine
 from telbench.judges.errors import InputError
 
 from ...scripted_server import ScriptedServer, Step, completion_body, echo
@@ -223,7 +223,7 @@ def greedy_by_transformers(checkpoint: Path, max_tokens: int) -> dict[str, str]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
     answers = {}
     for question in QUESTIONS:
         prompt = tokenizer.apply_chat_template(
@@ -247,23 +247,16 @@ def test_greedy_answers_of_a_vllm_server_are_those_of_transformers(
     expected = greedy_by_transformers(tiny_checkpoint, 24)
     assert len(set(expected.values())) == len(QUESTIONS)
     # A penalty in the checkpoint's own defaults would change the answers if the server applied it.
-    defaults = tiny_checkpoint / "generation_config.json"
-    before = defaults.read_text()
-    defaults.write_text(json.dumps({**json.loads(before), "repetition_penalty": 5.0, "top_k": 3}))
-    try:
-        with vllm_server(tiny_checkpoint, tmp_path / "server.log") as url:
-            engine = open_engine(model="tiny", base_url=url)
-            with closing(engine):
-                completions = list(
-                    engine.generate([request(text, text) for text in QUESTIONS], Sampling(max_tokens=24))
-                )
-            with closing(open_engine(model="other", base_url=url)) as other, pytest.raises(InputError) as caught:
-                list(other.generate([request("k", "q")], Sampling()))
-    finally:
-        defaults.write_text(before)
+    served = shutil.copytree(tiny_checkpoint, tmp_path / "served")
+    defaults = json.loads((served / "generation_config.json").read_text())
+    (served / "generation_config.json").write_text(json.dumps({**defaults, "repetition_penalty": 5.0, "top_k": 3}))
+    with vllm_server(served, tmp_path / "server.log") as url:
+        with closing(open_engine(model="tiny", base_url=url)) as engine:
+            completions = list(engine.generate([request(text, text) for text in QUESTIONS], Sampling(max_tokens=24)))
+        with closing(open_engine(model="other", base_url=url)) as other, pytest.raises(InputError) as caught:
+            list(other.generate([request("k", "q")], Sampling()))
     assert {completion.key: completion.text for completion in completions} == expected
-    assert isinstance(engine, OpenAIEngine)
-    assert engine.info.settings["server_model"] == str(tiny_checkpoint)
+    assert engine.info.settings["server_model"] == str(served)
     assert {completion.finish_reason for completion in completions} <= {"stop", "length"}
     assert all(completion.prompt_tokens > 0 for completion in completions)
     assert "has no model 'other' (status 404): it offers tiny" in str(caught.value)

@@ -1,0 +1,32 @@
+# Two commands do everything: `make demo` and `make test`. Both set up .venv first and skip what is done.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOMS := judges metrics harness kd leaderboard
+# Compile once at installation, whatever the shell says: otherwise every start compiles vLLM again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test lint types clean
+
+help:
+	@echo "make demo   set up .venv, train two tiny checkpoints, evaluate both with vLLM, print the table"
+	@echo "make test   set up .venv, then ruff, pyright and pytest"
+	@echo "make clean  remove .venv and build leftovers"
+
+setup:
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" ROOMS="$(ROOMS)" bash .ci/setup
+
+demo: setup
+	@$(BIN)/telbench demo --out demo
+
+lint: setup
+	@echo "== ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup
+	@echo "== pyright" && $(BIN)/pyright
+
+test: lint types
+	@echo "== pytest" && $(BIN)/python -m pytest -q --timeout 900 $(PYTEST_OPTIONS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

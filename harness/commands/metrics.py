@@ -1,0 +1,84 @@
+"""``telbench metrics``: which metrics there are, what one means, and whether a metric keeps the contract."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ...metrics.registry import FAMILIES, GROUP, listed, metrics_named
+from ..tables import print_json
+from ..visible import visible
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Sub-commands list, show and check."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|check")
+    table = actions.add_parser("list", help="all metrics by name; nothing is loaded")
+    table.add_argument("--json", action="store_true", help="as JSON")
+    show = actions.add_parser("show", help="what a metric computes, its range, inputs and signature")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    check = actions.add_parser("check", help="run the contract's checks on a metric, your own included")
+    check.add_argument("name", metavar="NAME")
+    check.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one sub-command; ``check`` exits 2 when the metric breaks the contract."""
+    return {"list": _list, "show": _show, "check": _check}[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    family_of = {name: family for family, names in FAMILIES.items() for name in names}
+    rows = [
+        {"name": name, "family": family_of.get(name), "plugin": point.value, "package": point.dist and point.dist.name}
+        for name, point in listed(GROUP).items()
+    ]
+    if args.json:
+        print_json({"metrics": rows, "families": {name: list(names) for name, names in FAMILIES.items()}})
+        return 0
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        sys.stdout.write(f"{row['name']:{width}}  {row['family'] or 'other':9}  {visible(str(row['package']))}\n")
+    sys.stdout.write("families work as names too: " + ", ".join(FAMILIES) + "\n")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    metric = metrics_named([args.name])[0]
+    record = {
+        "name": metric.name,
+        "family": metric.family,
+        "level": metric.level,
+        "range": list(metric.range),
+        "higher_is_better": metric.higher_is_better,
+        "needs": sorted(metric.needs),
+        "signature": metric.signature,
+        "description": " ".join(metric.description.split()),
+    }
+    if args.json:
+        print_json(record)
+        return 0
+    high = "unbounded" if metric.range[1] is None else f"{metric.range[1]:g}"
+    lines = {
+        "family": f"{metric.family} ({metric.level} level)",
+        "range": f"{metric.range[0]:g} to {high}, {'higher' if metric.higher_is_better else 'lower'} is better",
+        "needs": ", ".join(sorted(metric.needs)) or "only the answer",
+        "signature": metric.signature,
+    }
+    sys.stdout.write(f"{metric.name}\n" + "".join(f"  {key:10} {visible(text)}\n" for key, text in lines.items()))
+    sys.stdout.write("\n" + visible(metric.description, lines=True) + "\n")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ...metrics.contract import check_metric
+
+    problems = {metric.name: check_metric(metric) for metric in metrics_named([args.name])}
+    if args.json:
+        print_json({"problems": problems})
+    for name, found in problems.items():
+        if not args.json:
+            sys.stdout.write(f"{name}: {'keeps the contract' if not found else f'{len(found)} problems'}\n")
+            sys.stdout.writelines(f"  - {visible(problem)}\n" for problem in found)
+    return 2 if any(problems.values()) else 0

@@ -1,0 +1,154 @@
+"""Checks that any metric, a third party's included, can be held to: ``telbench metrics check NAME``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from .base import NEEDS, ItemScore, Metric, Sample
+from .intervals import aggregate, statistics_matrix
+
+# A second for a hundred short answers is slow for any metric without a model.
+_SLOW_SECONDS = 5.0
+T = TypeVar("T")
+
+_REFERENCE = "The AMF handles registration and mobility of a UE at 38412."
+_PREDICTIONS = {
+    "the reference itself": _REFERENCE,
+    "an empty answer": "",
+    "white space": " \t\n ",
+    "an unrelated answer": "Bananas ripen in the sun.",
+    "one word": "AMF",
+    "accents, emoji and CJK": "naïve Δf ≥ 15 kHz 📡 基站 \u0301",
+    "control characters": "a\x00b\x1b[31m",
+    "a lone surrogate": "bad \ud800 char",
+    "punctuation": "!!! ... ???",
+    "a long answer": "the gNB sends data to the UE " * 400,
+}
+
+
+def check_metric(metric: Metric) -> list[str]:
+    """Problems of a metric, in words; empty when it keeps the contract.
+
+    Checked: declaration (range, needs, description), one score a sample, values finite and in range, order of samples
+    and of batches without effect, samples that lack an input reported as missing, hostile texts survived, and for
+    corpus metrics additive statistics of one length whose aggregate is finite and in range.
+    """
+    problems = _declaration(metric)
+    samples = [_sample(f"item-{index}", text) for index, text in enumerate(_PREDICTIONS.values())]
+    scores = _attempt(lambda: metric.score(samples), "scoring ten samples", problems)
+    if scores is None:
+        return problems
+    problems += _values(metric, scores)
+    reversed_scores = _attempt(lambda: metric.score(samples[::-1]), "scoring in reverse order", problems)
+    if reversed_scores is not None and not _same(scores, reversed_scores[::-1]):
+        problems.append("the value of a sample depends on the order of the samples")
+    single = _attempt(lambda: [metric.score([sample])[0] for sample in samples], "scoring one by one", problems)
+    if single is not None and not _same(scores, single):
+        problems.append("the value of a sample depends on the samples scored with it")
+    _attempt(lambda: metric.score([]), "scoring no sample", problems)
+    problems += _missing_inputs(metric)
+    problems += _corpus(metric, scores)
+    started = time.perf_counter()
+    _attempt(lambda: metric.score(samples[:9] * 11), "scoring a hundred samples", problems)
+    if metric.needs.isdisjoint({"encoder", "judge"}) and time.perf_counter() - started > _SLOW_SECONDS:
+        problems.append(f"a hundred short samples took {time.perf_counter() - started:.0f} s")
+    return problems
+
+
+def _sample(item_id: str, prediction: str) -> Sample:
+    return Sample(
+        item_id=item_id,
+        prediction=prediction,
+        references=(_REFERENCE, "Registration and mobility of a UE are handled by the AMF."),
+        question="What does the AMF handle?",
+        context="In the 5G core the AMF handles registration, connection and mobility of a UE.",
+        choices=("paging", "registration and mobility", "charging", "billing"),
+        answer=(1,),
+        shown_choices=(2, 1, 0, 3),
+        option_scores=(-4.0, -2.5, -7.0, -8.25),
+        cluster_id="document",
+    )
+
+
+def _declaration(metric: Metric) -> list[str]:
+    problems = []
+    low, high = metric.range
+    if high is not None and not low < high:
+        problems.append(f"range {metric.range} is empty")
+    if unknown := metric.needs - NEEDS:
+        problems.append(f"needs {sorted(unknown)}: known are {sorted(NEEDS)}")
+    if not metric.description:
+        problems.append("no description: write a docstring that says what is computed")
+    if (metric.level == "corpus") != (metric.aggregate is not None):
+        problems.append("level is 'corpus' exactly when there is an aggregate")
+    if any(mark in metric.name for mark in "|, /\\") or not metric.name:
+        problems.append(f"name {metric.name!r}: letters, digits, _ and - only")
+    return problems
+
+
+def _values(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
+    problems = []
+    low, high = metric.range
+    for label, score in zip(_PREDICTIONS, scores, strict=True):
+        if score.value is None:
+            if not score.reason:
+                problems.append(f"{label}: no value and no reason")
+        elif score.value < low - 1e-9 or (high is not None and score.value > high + 1e-9):
+            problems.append(f"{label}: {score.value} lies outside the range {metric.range}")
+    return problems
+
+
+def _missing_inputs(metric: Metric) -> list[str]:
+    lacking: dict[str, Callable[[Sample], Sample]] = {
+        "references": lambda sample: replace(sample, references=()),
+        "context": lambda sample: replace(sample, context=None),
+        "choices": lambda sample: replace(sample, choices=(), answer=()),
+        "option_scores": lambda sample: replace(sample, option_scores=None),
+    }
+    problems: list[str] = []
+    for need, without in lacking.items():
+        sample = without(_sample("item", "AMF"))
+        scores = _attempt(lambda sample=sample: metric.score([sample]), f"scoring without {need}", problems)
+        if scores is not None and need in metric.needs and scores[0].value is not None:
+            problems.append(f"a sample without {need} gets a value")
+    return problems
+
+
+def _corpus(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
+    if metric.level != "corpus":
+        return []
+    lengths = {len(score.stats or ()) for score in scores if score.value is not None}
+    if len(lengths) != 1 or 0 in lengths:
+        return [f"statistics of lengths {sorted(lengths)}: one fixed length is needed"]
+    problems: list[str] = []
+    matrix = statistics_matrix(metric, scores)
+    total = _attempt(lambda: aggregate(metric, matrix.sum(axis=0, keepdims=True)), "aggregating", problems)
+    if total is None:
+        return problems
+    low, high = metric.range
+    if not math.isfinite(total[0]) or total[0] < low - 1e-9 or (high is not None and total[0] > high + 1e-9):
+        problems.append(f"the corpus score {total[0]} lies outside the range {metric.range}")
+    many = _attempt(lambda: aggregate(metric, matrix), "aggregating several rows at once", problems)
+    if many is not None and many.shape != (len(matrix),):
+        problems.append(f"aggregate gives shape {many.shape} for {len(matrix)} rows")
+    return problems
+
+
+def _attempt(action: Callable[[], T], label: str, problems: list[str]) -> T | None:
+    try:
+        return action()
+    except Exception as error:
+        problems.append(f"{label} raised {type(error).__name__}: {error}")
+        return None
+
+
+def _same(left: Sequence[ItemScore], right: Sequence[ItemScore]) -> bool:
+    return all(
+        (a.value is None and b.value is None)
+        or (a.value is not None and b.value is not None and math.isclose(a.value, b.value, rel_tol=1e-9, abs_tol=1e-12))
+        for a, b in zip(left, right, strict=True)
+    )

@@ -1,0 +1,44 @@
+"""A few facts, a tokenizer of theirs, and a model of a few thousand weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from telbench.harness.items import DataSet, Item
+from telbench.kd.recipe import Recipe
+from telbench.kd.sft import TrainSettings
+from telbench.kd.tiny import TinyShape
+
+FACTS = (
+    ("AMF", "The AMF terminates NAS signalling and handles registration and mobility of the UE."),
+    ("PFCP", "PFCP runs over UDP, and its request messages are sent to destination port 8805."),
+    ("BGP", "BGP routers exchange their messages over TCP connections that use port 179."),
+    ("SCTP", "SCTP delivers messages over several streams within one association."),
+    ("GTP-U", "GTP-U carries user packets in UDP tunnels to destination port 2152."),
+    ("PDCP", "The PDCP layer ciphers, compresses headers and restores the order of packets."),
+    ("HARQ", "HARQ combines soft bits of repeated transmissions before decoding."),
+    ("PTP", "PTP distributes time of day with an accuracy better than 1 µs over packet networks."),
+)
+WORDINGS = ("What does {} do?", "Explain {} in short.", "Which task falls to {}?")
+
+
+@pytest.fixture(scope="session")
+def facts() -> DataSet:
+    items = tuple(
+        Item(f"{term}-{k}", wording.format(term), (answer,), source_document=term, split="train")
+        for term, answer in FACTS
+        for k, wording in enumerate(WORDINGS)
+    )
+    return DataSet("facts", "train", items)
+
+
+@pytest.fixture(scope="session")
+def micro_recipe() -> Callable[..., Recipe]:
+    def build(**changes: float) -> Recipe:
+        settings = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, **changes}
+        return Recipe(
+            TinyShape(hidden=64, layers=1, heads=2, inner=96, window=128), TrainSettings(**settings), vocabulary=400
+        )
+
+    return build
