@@ -15,6 +15,17 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
 # What a hub download may bring: weights as safetensors only, text, no code and no pickle.
 SAFE_PATTERNS = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja", "*.md"]
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+# Bits an element takes; a type that is not here is left to the library that loads it.
+BITS = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
+    **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
+_LONGEST_HEADER = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -35,20 +46,28 @@ class Checkpoint:
     @property
     def context_length(self) -> int | None:
         """Longest sequence in tokens that the position encoding was made for, where the configuration says so."""
-        for settings in (self.config, self.config.get("text_config") or {}):
+        for settings in (self.config, self.config.get("text_config")):
             for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length"):
-                if isinstance(settings.get(key), int):
-                    return settings[key]
+                length = settings.get(key) if isinstance(settings, dict) else None
+                if isinstance(length, int) and not isinstance(length, bool) and length > 0:
+                    return length
         return None
 
     @property
     def factors(self) -> dict[str, Any]:
-        """How the checkpoint was made (teacher_sft, algorithm, seed …), where ``telbench.json`` beside it says so."""
+        """How the checkpoint was made (teacher_sft, algorithm, seed …), where ``telbench.json`` beside it says so.
+
+        Raises:
+            InputError: when that file is no JSON object, or its factors are none.
+        """
         note = self.path / "telbench.json"
-        if not note.is_file():
+        if not _is_file(note):
             return {}
-        factors = read_json(note).get("factors", {})
-        return factors if isinstance(factors, dict) else {}
+        record = read_json(note)
+        factors = record.get("factors", {}) if isinstance(record, dict) else None
+        if not isinstance(factors, dict):
+            raise InputError(f'{note} must be {{"factors": {{NAME: VALUE, …}}}}: correct it or take it away')
+        return factors
 
 
 def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool = False) -> Checkpoint:
@@ -57,31 +76,31 @@ def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool
     Raises:
         InputError: when it is no checkpoint, lacks a tokenizer, holds pickles only, is cut short, or needs custom code.
     """
-    path = Path(model).expanduser()
-    if not path.exists() and online and model.count("/") <= 1 and not model.startswith((".", "~", "/")):
-        path = _download(model)
-    if not path.exists():
-        hint = "check the path" + ("" if online else "; a hub id needs --online (or HF_HUB_OFFLINE=0)")
-        raise InputError(f"no checkpoint at {model}: {hint}")
-    if not path.is_dir():
-        raise InputError(f"{model} is a file: --model takes the folder that holds config.json and *.safetensors")
-    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        raise InputError(f"{model} is a LoRA adapter, not a whole checkpoint: merge it into its base model first")
-    if not (path / "config.json").is_file():
-        raise InputError(f"{model} is no checkpoint: config.json is missing")
-    config = read_json(path / "config.json")
-    if not isinstance(config, dict) or not config.get("model_type"):
-        raise InputError(f"{path / 'config.json'} names no model_type: not a Hugging Face checkpoint")
-    if _custom_code(path, config) and not trust_remote_code:
+    path = _folder(model, online)
+    config_file = path / "config.json"
+    if _is_file(path / "adapter_config.json"):
+        # With a config.json beside it, transformers would load the base model that the adapter names, not this one.
         raise InputError(
-            f"{model} needs its own Python code (auto_map): read it, then pass --trust-remote-code to run it"
+            f"{model} is a LoRA adapter (adapter_config.json): merge it into its base model and save that, or take "
+            "adapter_config.json away if the weights are merged already"
         )
-    if not any((path / name).is_file() for name in TOKENIZER_FILES):
+    if not _is_file(config_file):
+        raise InputError(f"{model} is no checkpoint: it has no readable config.json{_inside(path)}")
+    config = read_json(config_file)
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str) or not config["model_type"]:
+        raise InputError(f"{config_file} names no model_type: not a Hugging Face checkpoint")
+    if not trust_remote_code and (named := _custom_code(path, config)):
+        raise InputError(
+            f"{model} needs its own Python code (auto_map in {named}): read it, then pass --trust-remote-code to run it"
+        )
+    if not any(_is_file(path / name) for name in TOKENIZER_FILES):
         raise InputError(f"{model} has no tokenizer ({', '.join(TOKENIZER_FILES[:3])} …): save it beside the weights")
-    weights = _weight_files(path, model)
+    weights = _weight_files(path)
     for file in weights:
         check_safetensors(file)
-    return Checkpoint(path, path.resolve().name, config, weights, trust_remote_code)
+    checkpoint = Checkpoint(path, path.resolve().name, config, weights, trust_remote_code)
+    _ = checkpoint.factors  # A garbled note is told now, not after the answers are made.
+    return checkpoint
 
 
 def read_json(path: Path) -> Any:
@@ -93,78 +112,167 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise InputError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}: save it as UTF-8 or copy it again"
+        ) from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON: {error.msg} in line {error.lineno}") from error
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{path} is not JSON: {error.msg} ({where}): copy it again") from error
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path} is not JSON that can be read: {error}: copy it again") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _custom_code(path: Path, config: dict[str, Any]) -> bool:
-    tokenizer_config = path / "tokenizer_config.json"
-    if "auto_map" in config:
-        return True
-    if not tokenizer_config.is_file():
-        return False
-    settings = read_json(tokenizer_config)
-    return isinstance(settings, dict) and "auto_map" in settings
-
-
-def _weight_files(path: Path, model: str) -> tuple[Path, ...]:
-    index = path / "model.safetensors.index.json"
-    if index.is_file():
-        weight_map = read_json(index).get("weight_map", {})
-        names = sorted(set(weight_map.values()))
-        absent = [name for name in names if not (path / name).is_file()]
-        if absent:
-            raise InputError(f"{model} is incomplete: {len(absent)} of {len(names)} shards missing, first {absent[0]}")
-        outside = [name for name in names if (path / name).resolve().parent != path.resolve() and ".." in name]
-        if outside:
-            raise InputError(f"{index} points outside the checkpoint folder: {outside[0]}")
-        return tuple(path / name for name in names)
-    files = tuple(sorted(path.glob("*.safetensors")))
-    if files:
-        return files
-    pickled = sorted(file.name for pattern in PICKLED for file in path.glob(pattern))
-    if pickled:
-        raise InputError(
-            f"{model} holds pickled weights only ({pickled[0]}), which can run code when loaded: "
-            "convert them with save_pretrained(..., safe_serialization=True)"
-        )
-    raise InputError(f"{model} holds no weights: no *.safetensors file")
 
 
 def check_safetensors(file: Path) -> int:
     """Check the header of a safetensors file against its size, without reading the tensors; returns the element count.
 
     Raises:
-        InputError: when the file is cut short, padded or not safetensors (format: 8-byte little-endian header
-            length, JSON header, then the tensors without gaps).
+        InputError: when the file cannot be read, is cut short, padded or not safetensors (format: 8-byte little-endian
+            header length, JSON header, then the tensors without gaps).
     """
-    size = file.stat().st_size
     cure = "copy the checkpoint again"
-    with file.open("rb") as stream:
-        prefix = stream.read(8)
-        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
-        if length > min(size - 8, 100_000_000):
-            raise InputError(f"{file} is not a whole safetensors file (its header is cut or garbled): {cure}")
-        try:
-            header = json.loads(stream.read(length))
-            tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-            end = max((entry["data_offsets"][1] for entry in tensors), default=0)
-            elements = sum(_product(entry["shape"]) for entry in tensors)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise InputError(f"{file} is not a safetensors file (its header is garbled): {cure}") from error
+    try:
+        if not file.is_file():
+            raise InputError(f"{file} is no readable file (a folder, or a link that leads nowhere): {cure}")
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            prefix = stream.read(8)
+            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
+            if length > min(size - 8, _LONGEST_HEADER):
+                raise InputError(f"{file} is not a whole safetensors file (its header is cut or garbled): {cure}")
+            text = stream.read(length)
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        header = json.loads(text)
+        tensors = [_tensor(entry) for name, entry in header.items() if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{file} is not a safetensors file (its header is garbled): {cure}") from error
+    if not tensors:
+        raise InputError(f"{file} holds no tensors: {cure}")
+    end = 0
+    for first, last, _ in sorted(tensors):
+        if first != end:
+            raise InputError(f"{file} is not a safetensors file (its tensors overlap or leave gaps): {cure}")
+        end = last
     if 8 + length + end != size:
         raise InputError(f"{file} has {size} bytes where its header promises {8 + length + end}: {cure}")
-    return elements
+    return sum(elements for _, _, elements in tensors)
 
 
-def _product(shape: list[int]) -> int:
-    product = 1
-    for extent in shape:
-        product *= extent
-    return product
+def _tensor(entry: dict[str, Any]) -> tuple[int, int, int]:
+    """First byte, end and element count of one tensor of a header; ValueError where they contradict each other."""
+    first, last = entry["data_offsets"]
+    elements = 1
+    for extent in entry["shape"]:
+        elements *= extent
+    numbers = (first, last, *entry["shape"])
+    if not isinstance(entry["shape"], list) or any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError("no numbers of elements or bytes")
+    bits = BITS.get(entry["dtype"])
+    if last < first or (bits is not None and elements * bits != (last - first) * 8):
+        raise ValueError("shape and bytes contradict each other")
+    return first, last, elements
+
+
+def _folder(model: str, online: bool) -> Path:
+    """The folder that ``--model`` names, downloaded where that is allowed."""
+    try:
+        path = Path(model).expanduser()
+        if not path.exists() and online and model.count("/") <= 1 and not model.startswith((".", "~", "/")):
+            path = _download(model)
+        exists, is_folder = path.exists(), path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"--model {model[:200]}: {reason}: give the folder of a checkpoint") from error
+    if not exists:
+        hint = "check the path" + ("" if online else "; a hub id needs --online (or HF_HUB_OFFLINE=0)")
+        raise InputError(f"no checkpoint at {model}: {hint}")
+    if not is_folder:
+        raise InputError(f"{model} is a file: --model takes the folder that holds config.json and *.safetensors")
+    return path
+
+
+def _is_file(path: Path) -> bool:
+    """Is there a regular file; False also for links that lead nowhere or in a circle."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _inside(path: Path) -> str:
+    """Where the checkpoint may be meant: a folder inside that has a config.json, such as the last of a training."""
+    try:
+        found = sorted(file.parent.name for file in path.glob("*/config.json"))
+    except OSError:
+        return ""
+    return f" (do you mean {path / found[-1]}?)" if found else ""
+
+
+def _custom_code(path: Path, config: dict[str, Any]) -> str | None:
+    """Name of the file that asks for Python code of the checkpoint's own, or None."""
+    if "auto_map" in config:
+        return "config.json"
+    tokenizer_config = path / "tokenizer_config.json"
+    settings = read_json(tokenizer_config) if _is_file(tokenizer_config) else {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{tokenizer_config} is no JSON object: copy the tokenizer again")
+    return tokenizer_config.name if "auto_map" in settings else None
+
+
+def _weight_files(path: Path) -> tuple[Path, ...]:
+    """The files that every engine reads: one model.safetensors, or the shards that the index names."""
+    try:
+        names = sorted(entry.name for entry in path.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if INDEX in names:
+        shards = _shards(path / INDEX)
+        absent = [name for name in shards if name not in names]
+        if absent:
+            raise InputError(
+                f"{path} is incomplete: {len(absent)} of {len(shards)} shards are missing, first {absent[0]}: "
+                "copy the checkpoint again"
+            )
+        if WEIGHTS in names and WEIGHTS not in shards:
+            raise InputError(
+                f"{path} holds {WEIGHTS} and shards of another: engines differ in which they read: keep one"
+            )
+        return tuple(path / name for name in shards)
+    files = [name for name in names if name.endswith(".safetensors")]
+    if WEIGHTS in files:
+        others = [name for name in files if name != WEIGHTS]
+        if others:
+            raise InputError(
+                f"{path} holds {WEIGHTS} and {others[0]}: engines differ in which they read: move {others[0]} away"
+            )
+        return (path / WEIGHTS,)
+    if files:
+        cure = f"rename it to {WEIGHTS}" if len(files) == 1 else f"add the {INDEX} of these shards"
+        raise InputError(f"{path} holds {files[0]} but neither {WEIGHTS} nor an index: {cure}")
+    pickled = sorted(file.name for pattern in PICKLED for file in path.glob(pattern))
+    if pickled:
+        raise InputError(
+            f"{path} holds pickled weights only ({pickled[0]}), which can run code when loaded: "
+            "convert them with save_pretrained(..., safe_serialization=True)"
+        )
+    raise InputError(f"{path} holds no weights: no *.safetensors file")
+
+
+def _shards(index: Path) -> list[str]:
+    """Names of the shards of an index, all of them plain names of safetensors files in the same folder."""
+    record = read_json(index)
+    weight_map = record.get("weight_map") if isinstance(record, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InputError(f"{index} has no weight_map of tensor names to files: copy it again")
+    for name in weight_map.values():
+        if not isinstance(name, str) or not name.endswith(".safetensors"):
+            raise InputError(f"{index} names '{name}' as a file of weights: only *.safetensors are read")
+        if Path(name).name != name:
+            raise InputError(f"{index} points outside the checkpoint folder: {name}")
+    return sorted(set(weight_map.values()))
 
 
 def _download(model: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,20 +30,23 @@ def overview() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors of the user's making become one line on stderr."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())  # noqa: T201
-        return 0 if arguments else 2
-    if arguments[0] in ("-V", "--version"):
-        from importlib.metadata import version
-
-        print(f"telbench {version('telbench')}")  # noqa: T201
-        return 0
     from .dispatch import run_command
 
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        sys.stderr.write(overview() + "\n")
+        return 2
     return run_command(arguments[0], arguments[1:])
 
 
 def entry() -> None:
-    """Console script."""
-    sys.exit(main())
+    """Console script: what no terminal or pipe can show becomes an escape, and a stream that is closed a sink."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Opened at once, so that no file of a run gets the descriptor of a closed stream.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+    code = main()
+    # Libraries that say goodbye when the interpreter ends must not follow the result on stdout.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.exit(code)

@@ -50,6 +50,7 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
     try:
         finished = folder.claim(plan.run_id, plan.depends_on, fresh=settings.fresh)
         if finished is not None and _complete(finished, plan):
+            folder.settle()
             return Run(folder.path, finished, reused=True)
         header = _header(plan, command, finished)
         folder.write_partial(header)
@@ -121,7 +122,7 @@ def _header(plan: Plan, command: Sequence[str], finished: dict[str, Any] | None)
             "split_rule": plan.dataset.split_rule,
             "source": plan.dataset.source,
             "n": len(plan.dataset.items),
-            "items_sha256": plan.dataset.items_sha256,
+            "items_sha256": plan.depends_on["data"],
             "prompts_sha256": plan.depends_on["prompts"],
             "dropped": dict(plan.dataset.dropped),
             "repaired": dict(plan.dataset.repaired),

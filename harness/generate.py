@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..judges.errors import EngineError, InputError
+from ..judges.errors import EngineError, InputError, TelbenchError
 from .engines.base import Completion, Continuation, Engine, EngineInfo, Request
 from .identity import cache_folder
 from .journal import RecordStore
 from .plan import Plan
 from .reporter import Reporter
+
+# The journal's record of the engine as it really ran; all other keys are hashes of prompts.
+ENGINE_KEY = "engine"
+_CACHE_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -37,78 +42,121 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
     """
     wanted = {prompt.request.key: prompt.request for prompt in plan.prompts if prompt.problem is None}
     options = {each.key: each for group in plan.continuations.values() for each in group}
-    total = len(wanted) + len(options)
-    missing = [key for key in (*wanted, *options) if not _done(store.get(key))]
-    resumed = total - len(missing)
+    keys = [*wanted, *options]
+    missing = [key for key in keys if not done(store.get(key))]
+    resumed = len(keys) - len(missing)
     if resumed:
-        reporter.note(f"{resumed} of {total} prompts are done already")
-    cached = _copy_from_cache(plan, store, missing)
+        reporter.note(f"{resumed} of {len(keys)} prompts are done already")
+    cached = _copy_from_cache(plan, store, missing, reporter)
     if cached:
         reporter.note(f"{cached} answers come from the generation cache (same weights, prompts and sampling)")
-        missing = [key for key in missing if not _done(store.get(key))]
+        missing = [key for key in missing if not done(store.get(key))]
     if not missing:
-        return Generated(resumed, cached, 0, 0.0, 0.0, plan.engine_info)
+        # A run that was killed after its last answer has not told the cache yet.
+        _copy_to_cache(plan, store, keys if resumed else (), reporter)
+        return Generated(resumed, cached, 0, 0.0, 0.0, _recorded_info(store) or plan.engine_info)
     requests = [wanted[key] for key in missing if key in wanted]
     continuations = [options[key] for key in missing if key in options]
     if plan.engine.local:
         reporter.note(f"loading {plan.engine.name} (imports and weights: usually 10 to 60 seconds)")
     started = time.perf_counter()
-    engine = plan.engine.open(plan.engine_settings)
-    loaded = time.perf_counter()
-    generated: list[str] = []
+    with _opened(plan, reporter) as engine:
+        loaded = time.perf_counter()
+        store.put(ENGINE_KEY, {"info": asdict(engine.info)})
+        try:
+            count = _generate(plan, engine, requests, store, reporter)
+            count += _score_options(engine, continuations, store, reporter)
+        except EngineError as error:
+            kept = sum(done(store.get(key)) for key in keys)
+            line = f"{error}; {kept} of {len(keys)} answers are kept: run the same command again to go on"
+            raise EngineError(line) from error
+        finally:
+            _copy_to_cache(plan, store, keys, reporter)
+    if wanted and not any(done(store.get(key)) for key in wanted):
+        raise EngineError(f"none of {len(wanted)} prompts was answered: {_first_error(store, wanted)}")
+    finished = time.perf_counter()
+    return Generated(resumed, cached, count, loaded - started, finished - loaded, engine.info)
+
+
+def done(record: dict[str, Any] | None) -> bool:
+    """Is this a whole answer or likelihood, not a failure to be retried (nor a garbled record)?"""
+    if record is None:
+        return False
+    if "log_likelihood" in record:
+        value = record["log_likelihood"]
+        return value is None or (isinstance(value, int | float) and math.isfinite(value))
+    counts = (record.get("prompt_tokens"), record.get("completion_tokens"))
+    return (
+        isinstance(record.get("text"), str)
+        and record.get("finish_reason") in ("stop", "length")
+        and all(isinstance(count, int) for count in counts)
+    )
+
+
+@contextlib.contextmanager
+def _opened(plan: Plan, reporter: Reporter) -> Iterator[Engine]:
+    """The engine, closed afterwards; what it did not foresee becomes an `EngineError`."""
     try:
-        with contextlib.closing(engine):
-            _generate(plan, engine, requests, store, reporter, generated)
-            _score_options(engine, continuations, store, reporter, generated)
+        engine = plan.engine.open(plan.engine_settings)
+    except TelbenchError:
+        raise
+    except Exception as error:
+        raise EngineError(f"the {plan.engine.name} engine cannot be opened: {_told(error)}") from error
+    try:
+        yield engine
     finally:
-        _copy_to_cache(plan, store, generated, reporter)
-    done = time.perf_counter()
-    return Generated(resumed, cached, len(generated), loaded - started, done - loaded, engine.info)
+        try:
+            engine.close()
+        except Exception as error:
+            # All answers are in the journal by now: a bad end must not cost them.
+            reporter.note(f"the {plan.engine.name} engine did not close well: {_told(error)}")
 
 
-def _generate(
-    plan: Plan, engine: Engine, requests: list[Request], store: RecordStore, reporter: Reporter, generated: list[str]
-) -> None:
+def _generate(plan: Plan, engine: Engine, requests: list[Request], store: RecordStore, reporter: Reporter) -> int:
+    """Number of completions, failed ones included."""
     if not requests:
-        return
-    failed, tokens, started = 0, 0, time.perf_counter()
+        return 0
+    count, failed, tokens, started = 0, 0, 0, time.perf_counter()
     first_error = ""
     with reporter.progress(f"generating with {engine.info.name}", len(requests)) as meter:
         for completion in _guarded(engine.generate(requests, plan.sampling), engine.info.name):
             store.put(completion.key, _record(completion))
-            generated.append(completion.key)
+            count += 1
             tokens += completion.completion_tokens
             if completion.finish_reason == "error":
                 failed += 1
                 first_error = first_error or (completion.error or "no reason given")
             rate = tokens / max(1e-9, time.perf_counter() - started)
             meter.advance(1, f"{rate:,.0f} tok/s" + (f", {failed} failed" if failed else ""))
-    if failed == len(requests):
-        raise EngineError(f"none of {failed} prompts was answered: {first_error}")
     if failed:
         reporter.note(f"{failed} of {len(requests)} prompts failed (first: {first_error}); run again to retry them")
+    return count
 
 
-def _score_options(
-    engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter, generated: list[str]
-) -> None:
-    if not continuations:
-        return
-    with reporter.progress("option likelihoods", len(continuations)) as meter:
-        for key, value in _guarded(engine.log_likelihoods(continuations), engine.info.name):
-            store.put(key, {"log_likelihood": value})
-            generated.append(key)
-            meter.advance()
+def _score_options(engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter) -> int:
+    count = 0
+    if continuations:
+        with reporter.progress("option likelihoods", len(continuations)) as meter:
+            for key, value in _guarded(engine.log_likelihoods(continuations), engine.info.name):
+                # Half-precision overflow is the checkpoint's answer: absent, and the same when asked again.
+                store.put(key, {"log_likelihood": value if math.isfinite(value) else None})
+                count += 1
+                meter.advance()
+    return count
 
 
 def _guarded(results: Iterable[Any], name: str) -> Iterator[Any]:
     """Pass results on; what an engine did not foresee becomes an `EngineError` with its type and message."""
     try:
         yield from results
-    except (EngineError, InputError, GeneratorExit):
+    except (TelbenchError, GeneratorExit):
         raise
     except Exception as error:
-        raise EngineError(f"the {name} engine failed: {type(error).__name__}: {error}") from error
+        raise EngineError(f"the {name} engine failed: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _record(completion: Completion) -> dict[str, Any]:
@@ -123,8 +171,18 @@ def _record(completion: Completion) -> dict[str, Any]:
     return record
 
 
-def _done(record: dict[str, Any] | None) -> bool:
-    return record is not None and record.get("finish_reason") != "error"
+def _first_error(store: RecordStore, keys: Iterable[str]) -> str:
+    records = (store.get(key) or {} for key in keys)
+    return next((str(record["error"]) for record in records if record.get("error")), "no reason given")
+
+
+def _recorded_info(store: RecordStore) -> EngineInfo | None:
+    """The engine as it ran when the journal's answers were made."""
+    record = store.get(ENGINE_KEY)
+    try:
+        return None if record is None else EngineInfo(**record["info"])
+    except (KeyError, TypeError):
+        return None
 
 
 @contextlib.contextmanager
@@ -134,38 +192,75 @@ def _cache(plan: Plan) -> Iterator[RecordStore | None]:
         yield None
         return
     folder = cache_folder() / "generations"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / f"{plan.generation_id}.lock").open("w")
-    except OSError:
-        yield None
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with RecordStore(folder / f"{plan.generation_id}.jsonl") as store:
-            yield store
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / f"{plan.generation_id}.lock").open("w"))
+        except OSError:
+            yield None
+            return
+        if not _patient_lock(lock.fileno()):
+            yield None
+            return
+        yield stack.enter_context(RecordStore(folder / f"{plan.generation_id}.jsonl"))
 
 
-def _copy_from_cache(plan: Plan, store: RecordStore, keys: list[str]) -> int:
-    if plan.settings.fresh:
+def _patient_lock(descriptor: int) -> bool:
+    """Wait for the lock while others copy, but not for ever: a stopped process may hold it."""
+    deadline = time.monotonic() + _CACHE_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        except OSError:
+            return False
+
+
+def _copy_from_cache(plan: Plan, store: RecordStore, keys: Sequence[str], reporter: Reporter) -> int:
+    """Number of answers found; ``--fresh`` looks for none."""
+    if plan.settings.fresh or not keys:
         return 0
     copied = 0
-    with _cache(plan) as cache:
-        for key in keys if cache is not None else ():
-            record = cache.get(key) if cache is not None else None
-            if record is not None:
-                store.put(key, {name: value for name, value in record.items() if name != "key"})
-                copied += 1
+    for record in _cached(plan, (ENGINE_KEY, *keys), reporter):
+        if record["key"] == ENGINE_KEY or done(record):
+            _copy(record, store)
+            copied += record["key"] != ENGINE_KEY
     return copied
 
 
-def _copy_to_cache(plan: Plan, store: RecordStore, keys: list[str], reporter: Reporter) -> None:
+def _cached(plan: Plan, keys: Sequence[str], reporter: Reporter) -> Iterator[dict[str, Any]]:
+    """Records of the cache; where it cannot be read there are none."""
     try:
         with _cache(plan) as cache:
             for key in keys if cache is not None else ():
+                record = cache.get(key) if cache is not None else None
+                if record is not None:
+                    yield record
+    except InputError as error:
+        reporter.note(f"the generation cache was not read: {error}")
+
+
+def _copy_to_cache(plan: Plan, store: RecordStore, keys: Sequence[str], reporter: Reporter) -> None:
+    if not keys:
+        return
+    try:
+        with _cache(plan) as cache:
+            if cache is None:
+                return
+            for key in (ENGINE_KEY, *keys):
                 record = store.get(key)
-                if cache is not None and record is not None and _done(record):
-                    cache.put(key, {name: value for name, value in record.items() if name != "key"})
+                if record is None or (key != ENGINE_KEY and not done(record)):
+                    continue
+                if cache.get(key) != record:
+                    _copy(record, cache)
     except InputError as error:
         # The answers are safe in the journal; a cache that takes no more only costs time later.
         reporter.note(f"the generation cache was not written: {error}")
+
+
+def _copy(record: dict[str, Any], target: RecordStore) -> None:
+    target.put(record["key"], {name: value for name, value in record.items() if name != "key"})

@@ -6,6 +6,7 @@ a store repairs such a torn end. Only keys and offsets are held in memory.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -13,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from ..judges.errors import InputError
 
@@ -31,8 +32,9 @@ class RecordStore:
         self._offsets: dict[str, int] = {}
         try:
             self._writer = path.open("ab", buffering=0)
-            self._reader = path.open("rb")
             self._index()
+            # Opened after the repair: what a reader has buffered does not change with the file.
+            self._reader = path.open("rb")
         except OSError as error:
             raise InputError(f"cannot open {path}: {error.strerror}: choose a writable folder") from error
 
@@ -93,16 +95,29 @@ class RecordStore:
 
     def _index(self) -> None:
         offset = 0
-        for line in self._reader:
-            if not line.endswith(b"\n"):
-                self.torn = len(line)
-                self._writer.truncate(offset)
-                break
-            try:
-                self._offsets[json.loads(line)["key"]] = offset
-            except (ValueError, KeyError, TypeError):
-                self.garbled += 1
-            offset += len(line)
+        with self.path.open("rb") as stream:
+            for line in stream:
+                key = _key(line)
+                if not line.endswith(b"\n"):
+                    # A record that lacks nothing but its line feed is whole: generating it again would be waste.
+                    if key is None or self._writer.write(b"\n") != 1:
+                        self.torn = len(line)
+                        self._writer.truncate(offset)
+                        break
+                if key is None:
+                    self.garbled += 1
+                else:
+                    self._offsets[key] = offset
+                offset += len(line)
+
+
+def _key(line: bytes) -> str | None:
+    """The key of a line, or None where the line is no record."""
+    try:
+        key = json.loads(line)["key"]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+    return key if isinstance(key, str) else None
 
 
 def disk_message(error: OSError, path: Path, kept: int) -> str:
@@ -111,28 +126,73 @@ def disk_message(error: OSError, path: Path, kept: int) -> str:
     return f"{what}: {path}: free some space and run the same command again; {kept} finished records are kept"
 
 
+# Folders that this process holds: POSIX locks keep out other processes only.
+_held: set[tuple[int, int]] = set()
+
+
 class FolderLock:
-    """Exclusive use of a run folder by one process, released by the system when the process ends however it ends."""
+    """Exclusive use of a run folder by one process, released by the system when the process ends however it ends.
+
+    A POSIX lock, since a child process that outlives its killed parent (an engine's worker) does not inherit it.
+
+    Raises:
+        InputError: when another process holds the folder (its id is named), or nothing can be written there.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / ".lock"
+        self._path = folder / LOCK
         try:
-            self._file = self._path.open("a+")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            status = folder.stat()
+            self._folder = (status.st_dev, status.st_ino)
+            if self._folder in _held:
+                raise _busy(folder, f"pid {os.getpid()}, this one")
+            self._file = _locked(self._path)
         except BlockingIOError as error:
-            self._file.seek(0)
-            owner = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise InputError(
-                f"another telbench process ({owner}) is writing {folder}: wait, or choose another --out"
-            ) from error
+            raise _busy(folder, _owner(self._path)) from error
         except OSError as error:
             raise InputError(f"cannot write {folder}: {error.strerror}: choose a writable --out") from error
-        self._file.truncate(0)
-        self._file.write(f"pid {os.getpid()}")
-        self._file.flush()
+        _held.add(self._folder)
+        with contextlib.suppress(OSError):
+            # On a full disk the lock holds just as well without a name in it.
+            self._file.truncate(0)
+            self._file.write(f"pid {os.getpid()}".encode())
 
     def release(self) -> None:
         """Give the folder back."""
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
         self._file.close()
+        _held.discard(self._folder)
+
+
+LOCK = ".telbench.lock"
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """The file at ``path``, locked; raises BlockingIOError when another process holds it."""
+    while True:
+        file = path.open("a+b", buffering=0)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last owner may have removed the file between our open and our lock: then it locks nothing.
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            file.close()
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise BlockingIOError(error.errno, error.strerror) from error
+            raise
+        file.close()
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.read_text().strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def _busy(folder: Path, owner: str) -> InputError:
+    return InputError(f"another telbench process ({owner}) is writing {folder}: wait, or choose another --out")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from .datasets.canonical import parse_pairs
 from .engines.base import Sampling
 from .plan import EvalSettings
 
+Number = TypeVar("Number", int, float)
+
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Which items: --data, --split, --data-dir, --map, --data-option, --limit."""
+    """Which items: --data, --split, --data-dir, --map, --option, --limit."""
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data",
@@ -29,25 +33,39 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="folder with the public data sets (default: environment variable TELBENCH_DATA)",
     )
     group.add_argument(
-        "--map", default="", metavar="OURS=THEIRS,…", help="rename a file's columns: question=Question,…"
+        "--map",
+        default="",
+        metavar="OURS=THEIRS,...",
+        help="what a file calls our fields: question=Question,references=Answer",
     )
-    group.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="option of a data set")
-    group.add_argument("--limit", type=int, metavar="N", help="only N items, drawn with the seed")
+    group.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="option of a data set (telbench data show)"
+    )
+    group.add_argument("--limit", type=bounded(int, 1), metavar="N", help="only N items, drawn with the seed")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What every run has: --metrics, --context, --out, --fresh, --seed, --name, --json."""
     group = parser.add_argument_group("run")
-    group.add_argument("--metrics", default="", metavar="NAME,…", help="metrics or families (default: by the data)")
+    group.add_argument(
+        "--metrics",
+        default="",
+        metavar="NAME,...",
+        help="metrics or families of metrics, see telbench metrics list (default: by the data)",
+    )
     group.add_argument(
         "--context",
         choices=("open", "closed"),
         help="open book: show the context; closed: do not (default: by the data)",
     )
     group.add_argument(
-        "--seed", type=int, default=0, metavar="K", help="seed of sampling and option order (default: 0)"
+        "--seed",
+        type=bounded(int, 0, 2**32 - 1),
+        default=0,
+        metavar="K",
+        help="seed of sampling and option order (default: 0)",
     )
-    group.add_argument("--out", type=Path, metavar="RUNDIR", help="run folder (default: runs/<model>-<data>-…)")
+    group.add_argument("--out", type=Path, metavar="RUNDIR", help="run folder (default: runs/MODEL-DATA-SPLIT-...)")
     group.add_argument(
         "--fresh", action="store_true", help="start over: drop what the run folder holds, skip the cache"
     )
@@ -73,13 +91,17 @@ def settings_from(args: argparse.Namespace) -> EvalSettings:
     )
 
 
-def bounded(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
-    """An argparse type: a number within bounds."""
+def bounded(kind: Callable[[str], Number], low: float, high: float = math.inf) -> Callable[[str], Number]:
+    """An argparse type: a finite number within bounds, both included."""
 
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+    def parse(text: str) -> Number:
+        try:
+            value = kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"'{text}' is no {'whole ' if kind is int else ''}number") from error
+        if not (low <= value <= high and math.isfinite(value)):
+            allowed = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:.10g}"
+            raise argparse.ArgumentTypeError(f"{text} is not {allowed}")
         return value
 
     return parse

@@ -43,7 +43,7 @@ def package_versions() -> dict[str, str]:
 def telbench_state() -> dict[str, Any]:
     """Version of telbench, and commit and cleanliness where it runs from a git checkout."""
     folder = Path(__file__).resolve().parents[1]
-    state: dict[str, Any] = {"version": version("telbench"), "commit": None, "dirty": None}
+    state: dict[str, Any] = {"version": package_versions().get("telbench"), "commit": None, "dirty": None}
     if (folder / ".git").exists():
         commit = _git(folder, "rev-parse", "HEAD")
         changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
@@ -79,7 +79,8 @@ def _processor() -> str:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        command = ["git", "-C", str(folder), *arguments]
+        # Looking must not write: another git command may be at work in the checkout.
+        command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.SubprocessError):
         return None

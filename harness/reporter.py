@@ -8,7 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+
+from ..judges.errors import InputError
+from .journal import disk_message
+from .visible import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,8 +26,13 @@ class Reporter:
     def __init__(self) -> None:
         from rich.console import Console
 
-        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="backslashreplace")
-        self._console = Console(file=self._stream, highlight=False)
+        # A copy of the terminal's descriptor: the original is sent to the log while libraries are kept quiet.
+        try:
+            copy = os.dup(sys.stderr.fileno())
+            stream = os.fdopen(copy, "w", encoding=sys.stderr.encoding or "utf-8", errors="backslashreplace")
+        except (OSError, ValueError, AttributeError):
+            stream = sys.stderr
+        self._console = Console(file=stream, highlight=False)
 
     def note(self, text: str) -> None:
         """One line about what happens now."""
@@ -43,23 +52,42 @@ class Reporter:
 
     @contextlib.contextmanager
     def quiet(self, log: Path) -> Iterator[None]:
-        """Send file descriptors 1 and 2, C libraries included, to ``log`` meanwhile."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        saved = os.dup(1), os.dup(2)
-        with log.open("ab", buffering=0) as stream:
+        """Send file descriptors 1 and 2, C libraries included, to ``log`` meanwhile.
+
+        Raises:
+            InputError: when the log cannot be written.
+        """
+        try:
+            stream = log.open("ab", buffering=0)
+        except OSError as error:
+            raise InputError(disk_message(error, log, 0).rpartition(";")[0]) from error
+        _flush_standard()
+        with stream:
+            saved = os.dup(1), os.dup(2)
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
         try:
             yield
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                # A full disk under the log must not hide the error that is on its way.
-                with contextlib.suppress(OSError):
-                    stream.flush()
+            _flush_standard()
             for copy, original in zip(saved, (1, 2), strict=True):
                 os.dup2(copy, original)
                 os.close(copy)
+
+
+def _own_stderr() -> IO[str]:
+    """A copy of stderr that stays where it is; stderr itself where it is no file (a notebook's)."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="backslashreplace")
+    except (OSError, ValueError, AttributeError):
+        return sys.stderr or open(os.devnull, "w")
+
+
+def _flush_standard() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # A full disk under the log, or a pipe without a reader, must not hide the error that is on its way.
+        with contextlib.suppress(OSError, AttributeError, ValueError):
+            stream.flush()
 
 
 class Meter:

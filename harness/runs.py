@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..judges.errors import InputError
-from .journal import FolderLock, disk_message
+from .journal import LOCK, FolderLock, disk_message
 
 SCHEMA_VERSION = 1
 HEADER, PARTIAL, SAMPLES, JOURNAL, LOG = (
@@ -19,11 +20,17 @@ HEADER, PARTIAL, SAMPLES, JOURNAL, LOG = (
     "completions.jsonl",
     "log.txt",
 )
-OWN_FILES = {HEADER, PARTIAL, SAMPLES, JOURNAL, LOG, "judgements.jsonl", "samples.jsonl.tmp", "run.json.tmp", ".lock"}
+SAMPLES_DRAFT, HEADER_DRAFT = f"{SAMPLES}.tmp", f"{HEADER}.tmp"
+# In the order in which --fresh removes them: the headers, which say whose folder it is, last.
+OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, "judgements.jsonl", HEADER_DRAFT, PARTIAL, HEADER)
+# What a process that was killed before its first header can leave behind.
+_TRACES = {LOCK, HEADER_DRAFT}
 
 
 class RunFolder:
     """An output folder held by this process alone, for one run.
+
+    Files that a user added to a run folder are left alone; a folder without a run's header but with files is refused.
 
     Raises:
         InputError: when it cannot be written, is used by another process, or holds something else.
@@ -33,22 +40,25 @@ class RunFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
+            found = sorted(entry.name for entry in path.iterdir())
         except OSError as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}: choose another --out") from error
-        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in OWN_FILES)
-        if foreign:
-            raise InputError(f"{path} is no run folder (it holds {foreign[0]}): choose an empty or new --out")
+        foreign = [name for name in found if name not in _TRACES]
+        if foreign and not any(self._own_header(name) for name in (HEADER, PARTIAL)):
+            raise InputError(
+                f"{path} is no run folder (it holds {foreign[0]} and no readable run header): "
+                "choose an empty or new --out"
+            )
         self._lock = FolderLock(path)
 
     def claim(self, run_id: str, depends_on: Mapping[str, Any], *, fresh: bool) -> dict[str, Any] | None:
         """Take the folder for this run; returns the finished header if the run is already done.
 
         Raises:
-            InputError: when the folder holds another run, naming what differs.
+            InputError: when the folder holds another run, naming what differs, or cannot be cleared for ``fresh``.
         """
         if fresh:
-            for name in (HEADER, PARTIAL, SAMPLES, JOURNAL):
-                (self.path / name).unlink(missing_ok=True)
+            self._clear()
         # As JSON reads it back: tuples become lists.
         wanted = json.loads(json.dumps(depends_on))
         for name in (HEADER, PARTIAL):
@@ -56,7 +66,7 @@ class RunFolder:
             if header is None:
                 continue
             if header.get("run_id") != run_id:
-                theirs = header.get("depends_on", {})
+                theirs = header.get("depends_on") or {}
                 other = [key for key, value in wanted.items() if theirs.get(key) != value]
                 raise InputError(
                     f"{self.path} holds another run (other {', '.join(other) or 'run_id'}): "
@@ -68,38 +78,67 @@ class RunFolder:
 
     def write_partial(self, header: Mapping[str, Any]) -> None:
         """State what is being made, before it is."""
-        self._write(PARTIAL, header)
+        self._draft(header)
+        self._publish(HEADER_DRAFT, PARTIAL)
 
     def finish(self, header: Mapping[str, Any]) -> None:
-        """Write the header last and atomically: a folder with `run.json` is a finished run."""
-        self._write(HEADER, header)
-        (self.path / PARTIAL).unlink(missing_ok=True)
+        """Publish the drafted samples, then the header, last and atomically: with `run.json` a run is finished.
+
+        Whatever needs space is written before an earlier header and its samples are given up.
+        """
+        self._draft(header)
+        self._remove(HEADER)
+        self._publish(SAMPLES_DRAFT, SAMPLES)
+        self._publish(HEADER_DRAFT, HEADER)
+        self._remove(PARTIAL)
+
+    def settle(self) -> None:
+        """Drop what an interrupted attempt left beside a finished run."""
+        for name in (PARTIAL, SAMPLES_DRAFT, HEADER_DRAFT):
+            with contextlib.suppress(InputError):
+                self._remove(name)
 
     def release(self) -> None:
         """Let other processes in."""
         self._lock.release()
 
+    def _clear(self) -> None:
+        for name in OWN_FILES:
+            self._remove(name)
+
     def _own_header(self, name: str) -> dict[str, Any] | None:
+        """The header in that file, or None where there is none; a rename made it, so it is whole or not ours."""
         try:
             header = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (OSError, ValueError, RecursionError):
             return None
-        except (OSError, ValueError):
-            # A header that a crash garbled is rebuilt; the journal holds the work.
-            return None
-        return header if isinstance(header, dict) else None
+        return header if isinstance(header, dict) and "run_id" in header and "schema_version" in header else None
 
-    def _write(self, name: str, header: Mapping[str, Any]) -> None:
-        scratch = self.path / "run.json.tmp"
+    def _draft(self, header: Mapping[str, Any]) -> None:
+        scratch = self.path / HEADER_DRAFT
         try:
             with scratch.open("w", encoding="utf-8") as stream:
-                json.dump(header, stream, indent=1, ensure_ascii=False, allow_nan=False)
+                json.dump(header, stream, indent=1, ensure_ascii=True, allow_nan=False)
                 stream.write("\n")
                 stream.flush()
                 os.fsync(stream.fileno())
-            scratch.replace(self.path / name)
         except OSError as error:
-            raise InputError(disk_message(error, self.path / name, 0).rpartition(";")[0]) from error
+            raise self._unwritable(error, HEADER) from error
+
+    def _publish(self, draft: str, name: str) -> None:
+        try:
+            (self.path / draft).replace(self.path / name)
+        except OSError as error:
+            raise self._unwritable(error, name) from error
+
+    def _remove(self, name: str) -> None:
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error, name) from error
+
+    def _unwritable(self, error: OSError, name: str) -> InputError:
+        return InputError(disk_message(error, self.path / name, 0).rpartition(";")[0])
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -115,14 +154,13 @@ def read_run(path: Path) -> dict[str, Any]:
         raise InputError(f"no run in {path}: {HEADER} is missing")
     try:
         header = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read as JSON: {error}") from error
-    if not isinstance(header, dict) or "schema_version" not in header:
+    version = header.get("schema_version") if isinstance(header, dict) else None
+    if not isinstance(version, int):
         raise InputError(f"{file} is no telbench run header")
-    if header["schema_version"] > SCHEMA_VERSION:
-        raise InputError(
-            f"{file} has schema {header['schema_version']}, this telbench reads up to {SCHEMA_VERSION}: update"
-        )
+    if version > SCHEMA_VERSION:
+        raise InputError(f"{file} has schema {version}, this telbench reads up to {SCHEMA_VERSION}: update")
     return header
 
 
@@ -140,5 +178,7 @@ def read_samples(path: Path) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
                 except ValueError as error:
                     raise InputError(f"{file}, line {number} is not JSON: copy the run again") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text: copy the run again") from error
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..judges.errors import InputError
+from ..judges.errors import InputError, TelbenchError
 from ..metrics.base import ItemScore, Metric, Sample, missing
 from ..metrics.intervals import bootstrap, stack, statistics_matrix
 from .identity import text_sha256
@@ -18,7 +21,7 @@ from .journal import RecordStore, disk_message
 from .plan import Plan
 from .prompts import Prompt
 from .reporter import Reporter
-from .runs import SAMPLES
+from .runs import SAMPLES_DRAFT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,16 +62,18 @@ class Scored:
 
 
 def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Reporter) -> Scored:
-    """Score all items of the plan and write `samples.jsonl` in the order of the data.
+    """Score all items of the plan and draft `samples.jsonl` in the order of the data; `RunFolder.finish` publishes it.
 
     Raises:
         InputError: when the disk is full (the journal is kept).
+        TelbenchError: when a metric fails, naming it.
     """
     matrices: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in plan.metrics}
     reasons: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
+    notes: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
     counts = Counter({"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0})
     tokens = Counter({"prompt": 0, "completion": 0})
-    scratch = folder / f"{SAMPLES}.tmp"
+    scratch = folder / SAMPLES_DRAFT
     try:
         with (
             scratch.open("w", encoding="utf-8") as stream,
@@ -78,13 +83,19 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
                 scores = {metric.name: score_answered(metric, chunk) for metric in plan.metrics}
                 for metric in plan.metrics:
                     matrices[metric.name].append(statistics_matrix(metric, scores[metric.name]))
-                    reasons[metric.name].update(score.reason for score in scores[metric.name] if score.reason)
+                    for score in scores[metric.name]:
+                        if score.reason:
+                            (reasons if score.value is None else notes)[metric.name][score.reason] += 1
                 for index, answered in enumerate(chunk):
                     _count(answered, counts, tokens)
                     _write(stream, answered, {name: column[index] for name, column in scores.items()})
                 meter.advance(len(chunk))
-        scratch.replace(folder / SAMPLES)
+            stream.flush()
+            os.fsync(stream.fileno())
     except OSError as error:
+        with contextlib.suppress(OSError):
+            # Its space may be just what the next attempt needs.
+            scratch.unlink()
         raise InputError(disk_message(error, scratch, len(store))) from error
     clusters = [item.source_document or item.id for item in plan.dataset.items]
     stacked = [stack(matrices[metric.name]) for metric in plan.metrics]
@@ -105,16 +116,45 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             "range": list(metric.range),
             "level": metric.level,
         }
+        if notes[metric.name]:
+            metrics[metric.name]["notes"] = dict(sorted(notes[metric.name].items()))
     return Scored(metrics, dict(counts), dict(tokens))
 
 
 def score_answered(metric: Metric, chunk: Sequence[Answered]) -> list[ItemScore]:
-    """Scores of a chunk; an item whose generation failed has none, whatever the metric."""
+    """Scores of a chunk; an item whose generation failed has none, whatever the metric.
+
+    Raises:
+        TelbenchError: when the metric fails, with its name and the items it was given.
+    """
     answered = [(index, each) for index, each in enumerate(chunk) if each.error is None]
     scores = [missing("generation failed")] * len(chunk)
-    for (index, _), score in zip(answered, metric.score([sample(each) for _, each in answered]), strict=True):
-        scores[index] = score
+    if not answered:
+        return scores
+    try:
+        given = metric.score([sample(each) for _, each in answered])
+        for (index, _), score in zip(answered, given, strict=True):
+            scores[index] = _plain(metric, score)
+    except TelbenchError:
+        raise
+    except Exception as error:
+        first, last = answered[0][1].item.id, answered[-1][1].item.id
+        problem = f"{type(error).__name__}: {error}"
+        raise TelbenchError(f"metric '{metric.name}' failed on the items {first} to {last}: {problem}") from error
     return scores
+
+
+def _plain(metric: Metric, score: ItemScore) -> ItemScore:
+    """The score in plain finite floats: plugins return whatever their libraries do."""
+    if score.value is None:
+        return ItemScore(None, score.reason or "not applicable")
+    value = float(score.value)
+    stats = None if score.stats is None else tuple(map(float, score.stats))
+    if metric.level == "corpus" and not stats:
+        return missing("no corpus statistics")
+    if not all(map(math.isfinite, (value, *(stats or ())))):
+        return missing("not a finite number")
+    return ItemScore(value, score.reason, stats)
 
 
 def sample(answered: Answered) -> Sample:
@@ -151,7 +191,9 @@ def _option_scores(plan: Plan, store: RecordStore, item: Item) -> tuple[float, .
     records = [store.get(option.key) for option in plan.continuations.get(item.id, ())]
     if not records or any(record is None for record in records):
         return None
-    return tuple(float(record["log_likelihood"]) for record in records if record is not None)
+    values = [record.get("log_likelihood") for record in records if record is not None]
+    # What was no finite number is null in the journal and NaN to a metric.
+    return tuple(math.nan if value is None else float(value) for value in values)
 
 
 def _count(answered: Answered, counts: Counter[str], tokens: Counter[str]) -> None:
@@ -182,12 +224,17 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
     }
     if answered.error:
         line["error"] = answered.error
-    lacking = {name: score.reason for name, score in scores.items() if score.reason}
-    if lacking:
-        line["missing"] = lacking
+    for field, absent in (("missing", True), ("notes", False)):
+        told = {
+            name: score.reason for name, score in scores.items() if score.reason and (score.value is None) is absent
+        }
+        if told:
+            line[field] = told
     if item.choices:
         line["choices"] = list(item.choices)
         line["answer"] = list(item.answer)
         line["shown_choices"] = list(answered.prompt.shown_choices)
-        line["option_scores"] = list(answered.option_scores) if answered.option_scores else None
+        line["option_scores"] = [
+            value if math.isfinite(value) else None for value in answered.option_scores or ()
+        ] or None
     stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -45,11 +46,26 @@ def write_checkpoint(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, origin: Origin, card: str
 ) -> None:
     """Weights (safetensors), configuration, tokenizer, ``telbench.json`` and model card into an existing folder."""
-    model.save_pretrained(folder)
+    with _without_bars():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     note = {**asdict(origin), "telbench": version("telbench")}
     (folder / NOTE).write_text(json.dumps(note, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    # transformers draws a bar on stderr even for a single file of a few megabytes.
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def made_with(folder: Path, settings_sha256: str) -> bool:

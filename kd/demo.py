@@ -24,8 +24,8 @@ from .recipe import Recipe, make_checkpoint
 from .sft import TrainSettings, steps_of
 
 DATA = "telecom-nano"
-# Two whole trainings, each with its own schedule: the second is not a snapshot of the first.
-EPOCHS = {"tiny-trained": 12, "tiny-undertrained": 4}
+# Two whole trainings, each with its own schedule: the first is no snapshot of the second. It is the baseline.
+EPOCHS = {"tiny-undertrained": 4, "tiny-trained": 12}
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def print_document(words: Sequence[str], made: Sequence[Made], seconds: dict[str
 
 def closing(out: Path, made: Sequence[Made], engine: str, seconds: dict[str, float]) -> str:
     """What was made, where it lies, and what to try next."""
-    first = made[0]
+    best = made[-1].checkpoint
     train = f"{seconds['train']:.0f} s" if any(one.trained_now for one in made) else "nothing (found trained)"
     lines = [
         "",
@@ -166,7 +166,7 @@ def closing(out: Path, made: Sequence[Made], engine: str, seconds: dict[str, flo
         "",
         "Next:",
         f"  {shlex.join(['telbench', 'compare', *(one.run for one in made), '--json'])}",
-        f"  {shlex.join(['telbench', 'eval', '--model', first.checkpoint, '--data', DATA, '--split', 'reading'])}",
+        f"  {shlex.join(['telbench', 'eval', '--model', best, '--data', DATA, '--split', 'reading'])}",
         f"  {shlex.join(['telbench', 'demo', '--seed', '1', '--out', f'{out}-seed-1'])}",
         "  telbench eval --model YOUR-CHECKPOINT --data telecom-nano",
         "",

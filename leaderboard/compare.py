@@ -89,12 +89,9 @@ def _print_table(
     console.print(f"{visible(data['name'])} {data['split']}: {data['n']} items, 95 % intervals", markup=False)
     console.print(table)
     clusters = max((each.clusters for each in differences[0]), default=0)
-    console.print(
-        f"difference = run minus {visible(names[0])}, paired by item, interval by resampling {clusters} source documents; "
-        "+ better, - worse, ~ interval contains 0",
-        markup=False,
-        soft_wrap=True,
-    )
+    how = f"paired by item, interval by resampling {clusters} source documents"
+    signs = "+ better, - worse, ~ interval contains 0"
+    console.print(f"difference = run minus {visible(names[0])}, {how}; {signs}", markup=False, soft_wrap=True)
 
 
 def _distinct_names(runs: Sequence[LoadedRun]) -> list[str]:

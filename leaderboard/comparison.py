@@ -99,9 +99,8 @@ def require_alike(runs: Sequence[LoadedRun]) -> None:
         for (section, key), label in ALIKE:
             ours, theirs = first.header[section].get(key), other.header[section].get(key)
             if ours != theirs:
-                raise IncomparableError(
-                    f"{first.path} and {other.path} cannot be compared: other {label} ({_short(ours)} and {_short(theirs)})"
-                )
+                what = f"other {label} ({_short(ours)} and {_short(theirs)})"
+                raise IncomparableError(f"{first.path} and {other.path} cannot be compared: {what}")
 
 
 def shared_metrics(runs: Sequence[LoadedRun]) -> list[Metric]:

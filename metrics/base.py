@@ -93,6 +93,8 @@ class Metric:
         """Score samples; what a sample lacks gives a reasoned absence, and NaN or infinity never leaves here."""
         scores: list[ItemScore | None] = [self._lack(sample) for sample in samples]
         present = [index for index, score in enumerate(scores) if score is None]
+        if not present:
+            return [score for score in scores if score is not None]
         for index, score in zip(present, self.score_batch([samples[i] for i in present]), strict=True):
             finite = score.value is None or math.isfinite(score.value)
             scores[index] = score if finite else missing("not a finite number")

@@ -21,6 +21,7 @@ _DRESSING = re.compile(
     rf"(?i:\b(?:{_NOUN}|answers?|final|correct|right|the|my|is|are|and|or|both|so|thus|therefore|it|it's)\b)"
 )
 _LABELLED = re.compile(rf"\W*(?:(?i:{_NOUN})\s*)?([A-Za-z]|\d{{1,2}})\W+(.*)", re.DOTALL)
+_SPACES = re.compile(r"\s+")
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\(?:text|textbf|mathrm)\s*\{)?([^{}]*)\}+")
 _MARKUP = re.compile(r"[*_`\"“”$]")
 _NOT_PLAIN = re.compile(r"[^\w+%/<>=°-]+")
@@ -54,6 +55,7 @@ def named_choices(prediction: str, choices: Sequence[str], shown: Sequence[int] 
         return frozenset(same)
 
     text = unicodedata.normalize("NFKC", prediction)
+    text = _SPACES.sub(lambda match: "\n" if "\n" in match[0] else " ", text)
     text = _MARKUP.sub("", _BOXED.sub(r"\nanswer: \1.\n", text)).strip()
     if (match := _LABELLED.match(text)) and (label := _positions([match.group(1)], len(order))):
         (index,) = (order[position] for position in label)
@@ -91,24 +93,25 @@ def _labels_in_text(text: str, count: int) -> frozenset[int] | None:
 def _patterns(count: int) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """What follows a cue, stands at the start, or is mentioned; group 1 holds the labels."""
     last = string.ascii_uppercase[min(count, 26) - 1]
-    upper, either = f"[A-{last}]", f"[A-{last}a-{last.lower()}]"
+    upper, lower, either = f"[A-{last}]", f"[a-{last.lower()}]", f"[A-{last}a-{last.lower()}]"
     whole_word = r"(?![\w'’-])"
-    boxed = rf"[(\[]\s*(?:{either}|\d{{1,2}})\s*[)\]]"
+    boxed = rf"[(\[]\s?(?:{either}|\d{{1,2}})\s?[)\]]"
+    # White space comes singly by now, and repetitions are bounded or possessive: no text takes quadratic time.
     # A small letter without brackets may be the article "a": only punctuation or the end makes it a label.
-    label = rf"(?:{boxed}|{upper}{whole_word}|{either}(?=\s*(?:[),.:;\]]|$)))"
-    after_noun = rf"{_NOUN}\s*[:#]?\s*(?:{boxed}|(?:{either}|\d{{1,2}}){whole_word})"
-    more = rf"(?:[).\]]?\s*(?:,\s*and|,\s*or|,|;|/|\+|&|and\b|or\b)\s*(?:(?i:{after_noun})|{label}))*"
+    label = rf"(?:{boxed}|{upper}{whole_word}|{lower}(?=\s?(?:[),.:;\]]|\n|$)))"
+    after_noun = rf"{_NOUN}\s?[:#]?\s?(?:{boxed}|(?:{either}|\d{{1,2}}){whole_word})"
+    more = rf"(?:[).\]]?\s?(?:,\s?and|,\s?or|,|;|/|\+|&|and\b|or\b)\s?(?:(?i:{after_noun})|{label}))*+"
     labels = rf"((?:(?i:{after_noun})|{label}){more})"
     cue = (
-        r"(?i:\b(?:answers?|choices?|options?|selection|solution)(?:\s+here)?"
-        r"(?:\s*[:=]\s*|\s+(?:is|are|would\s+be|should\s+be|must\s+be)\b\s*:?\s*)"
-        r"|\bI\s+(?:would\s+|will\s+)?(?:choose|select|pick|go\s+with)\b\s*:?\s*)"
-        r"(?i:(?:the|correct|answer|is|both|:)\s+)*"
+        r"(?i:\b(?:answers?|choices?|options?|selection|solution)(?:\shere)?"
+        r"(?:\s?[:=]\s?|\s(?:is|are|would\sbe|should\sbe|must\sbe)\b\s?:?\s?)"
+        r"|\bI\s(?:would\s|will\s)?(?:choose|select|pick|go\swith)\b\s?:?\s?)"
+        r"(?i:(?:the|correct|answer|is|both|:)\s){0,4}"
     )
     first = rf"(?:(?i:{after_noun})|{boxed}|{either}){more}"
     return (
         re.compile(cue + labels),
-        re.compile(rf"\W*({first})\s*(?:[).:\]]|[-–—]\s|(?<=[)\]])\s)"),
+        re.compile(rf"\W*({first})\s?(?:[).:\]]|[-–—]\s|(?<=[)\]])\s)"),
         re.compile(rf"\b((?i:{after_noun}){more})"),
     )
 

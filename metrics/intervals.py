@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..judges.errors import TelbenchError
 from .base import ItemScore, Metric
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 LEVEL = 0.95
-# Resamples held at a time: keeps memory flat in the number of items.
-_BLOCK = 64
+# Counts held at a time (8 MB): keeps memory flat in the number of clusters.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,18 @@ class Estimate:
 
 
 def statistics_matrix(metric: Metric, scores: Sequence[ItemScore]) -> NDArray[np.float64]:
-    """Additive rows, shape (items, k + 1): value or corpus statistics, then 1; all zeros where missing."""
+    """Additive rows, shape (items, k + 1): value or corpus statistics, then 1; all zeros where missing.
+
+    Raises:
+        TelbenchError: when a corpus metric gives statistics of more than one length.
+    """
     import numpy as np
 
     rows = [
         None if score.value is None else ((score.value,) if metric.level == "item" else (score.stats or ()))
         for score in scores
     ]
-    width = max((len(row) for row in rows if row is not None), default=0)
+    width = _one_width({len(row) for row in rows if row is not None}, f"metric '{metric.name}'")
     matrix = np.zeros((len(rows), width + 1), dtype=np.float64)
     for index, row in enumerate(rows):
         if row is not None:
@@ -54,19 +59,34 @@ def statistics_matrix(metric: Metric, scores: Sequence[ItemScore]) -> NDArray[np
 
 
 def stack(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Matrices of consecutive items as one; a part in which every score was missing knows no width and is widened."""
+    """Matrices of consecutive items as one; a part in which every score was missing knows no width and is widened.
+
+    Raises:
+        TelbenchError: when parts with scores differ in width.
+    """
     import numpy as np
 
-    width = max((part.shape[1] for part in parts), default=1)
+    width = _one_width({part.shape[1] - 1 for part in parts if part.shape[1] > 1}, "a corpus metric") + 1
     return np.concatenate(
         [part if part.shape[1] == width else np.zeros((len(part), width)) for part in parts] or [np.zeros((0, 1))]
     )
+
+
+def _one_width(widths: set[int], whose: str) -> int:
+    if len(widths) > 1:
+        raise TelbenchError(
+            f"{whose} gives statistics of {' and '.join(map(str, sorted(widths)))} numbers, not of one length"
+        )
+    return max(widths, default=0)
 
 
 def aggregate(metric: Metric, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores of summed rows, shape (B, k + 1) to (B,): the mean for item metrics, the metric's own formula else.
 
     A sum over no scored item gives NaN.
+
+    Raises:
+        TelbenchError: when the metric's formula fails or gives another shape, naming the metric.
     """
     import numpy as np
 
@@ -75,7 +95,10 @@ def aggregate(metric: Metric, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     scored = sums[:, -1] > 0
     values = np.full(len(sums), np.nan)
     if metric.aggregate is not None:
-        values[scored] = metric.aggregate(sums[scored, :-1])
+        try:
+            values[scored] = metric.aggregate(sums[scored, :-1])
+        except Exception as error:
+            raise TelbenchError(f"metric '{metric.name}' cannot sum up: {type(error).__name__}: {error}") from error
     else:
         values[scored] = sums[scored, 0] / sums[scored, 1]
     return values
@@ -133,8 +156,9 @@ def replicates(
     together = np.hstack(list(summed))
     edges = np.cumsum([rows.shape[1] for rows in summed])[:-1]
     blocks: list[list[NDArray[np.float64]]] = [[] for _ in metrics]
-    for first in range(0, resamples, _BLOCK):
-        sums = resample_counts(groups, min(_BLOCK, resamples - first), seed, first) @ together
+    height = max(1, min(resamples, _BLOCK // groups))
+    for first in range(0, resamples, height):
+        sums = resample_counts(groups, min(height, resamples - first), seed, first) @ together
         for index, part in enumerate(np.split(sums, edges, axis=1)):
             blocks[index].append(aggregate(metrics[index], part))
     return [np.concatenate(parts) for parts in blocks]
@@ -143,15 +167,16 @@ def replicates(
 def resample_counts(groups: int, size: int, seed: int, first: int) -> NDArray[np.float64]:
     """How often each cluster is drawn in resamples ``first`` to ``first + size``, shape (size, groups).
 
-    It depends on seed, position and number of clusters only, so that all metrics and all runs on the same items see
-    the same resamples.
+    A resample depends on seed, its own number and the number of clusters only, so that all metrics and all runs on the
+    same items see the same resamples however many are drawn at a time.
     """
     import numpy as np
 
-    rng = np.random.default_rng([seed, first])
-    draws = rng.integers(0, groups, size=(size, groups), dtype=np.int64)
-    draws += (np.arange(size, dtype=np.int64) * groups)[:, None]
-    return np.bincount(draws.ravel(), minlength=size * groups).reshape(size, groups).astype(np.float64)
+    counts = np.empty((size, groups))
+    for row in range(size):
+        draws = np.random.default_rng([seed, first + row]).integers(0, groups, size=groups)
+        counts[row] = np.bincount(draws, minlength=groups)
+    return counts
 
 
 def _estimate(value: float, matrix: NDArray[np.float64], drawn: NDArray[np.float64], method: str) -> Estimate:

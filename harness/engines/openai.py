@@ -8,9 +8,10 @@ from typing import Any
 
 from ...judges.chat import ChatReply, ChatRequest
 from ...judges.client import ChatClient
-from ...judges.errors import missing_extra
+from ...judges.errors import InputError, missing_extra
 from ...judges.server import ServerSettings, check_base_url
 from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling
+from .spec import EngineSettings, EngineSpec
 
 FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "eos_token": "stop", None: "stop", "length": "length"}
 # A vLLM server takes what a request leaves open from the checkpoint's generation_config.json; a repetition penalty
@@ -24,13 +25,19 @@ def open_engine(*, model: str, base_url: str, max_in_flight: int = 32, deadline:
     The key comes from ``OPENAI_API_KEY``. Raises `InputError` for an address that is none or cannot be reached, and
     if the package ``openai`` is missing.
     """
-    check_base_url(base_url)
-    try:
-        package_version = version("openai")
-    except PackageNotFoundError:
-        raise missing_extra("openai", "judge", "generation by an OpenAI-compatible server") from None
+    package_version = _package_version(model, base_url)
     settings = ServerSettings(base_url.rstrip("/"), model, max_in_flight=max_in_flight, deadline=deadline)
     return OpenAIEngine(ChatClient(settings), package_version)
+
+
+def _package_version(model: str, base_url: str) -> str:
+    check_base_url(base_url)
+    if not model:
+        raise InputError("--engine openai needs --model NAME: the name under which the server offers the model")
+    try:
+        return version("openai")
+    except PackageNotFoundError:
+        raise missing_extra("openai", "judge", "generation by an OpenAI-compatible server") from None
 
 
 class OpenAIEngine:
@@ -102,3 +109,21 @@ def completion_of(key: str, reply: ChatReply) -> Completion:
         completion_tokens=reply.completion_tokens or 0,
         error=error,
     )
+
+
+def describe(settings: EngineSettings) -> EngineInfo:
+    """Server and model by name; no contact yet. The weights behind a name are unknown, so nothing is cached."""
+    found = _package_version(settings.model, settings.base_url)
+    return EngineInfo("openai", found, settings={"base_url": settings.base_url.rstrip("/"), "model": settings.model})
+
+
+def _open(settings: EngineSettings) -> OpenAIEngine:
+    return open_engine(
+        model=settings.model,
+        base_url=settings.base_url,
+        max_in_flight=settings.max_in_flight,
+        deadline=settings.deadline,
+    )
+
+
+ENGINE = EngineSpec("openai", local=False, cacheable=False, describe=describe, open=_open)

@@ -17,11 +17,7 @@ ORDER = 6
 BETA = 2
 
 
-def _without_spaces(text: str) -> str:
-    return "".join(text.split())
-
-
-_reference = TextCache(_without_spaces)
+_without_spaces = TextCache(lambda text: "".join(text.split()))
 
 
 def chrf_scores(stats: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,7 +61,7 @@ def _score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
     pairs = []
     for sample in samples:
         prediction = _without_spaces(sample.prediction)
-        pairs.extend((prediction, _reference(reference)) for reference in sample.references)
+        pairs.extend((prediction, _without_spaces(reference)) for reference in sample.references)
     stats = _statistics(pairs)
     values, rows = chrf_scores(stats).tolist(), stats.tolist()
     scores, start = [], 0

@@ -35,10 +35,12 @@ def facts() -> DataSet:
 
 @pytest.fixture(scope="session")
 def micro_recipe() -> Callable[..., Recipe]:
-    def build(**changes: float) -> Recipe:
+    def build(layers: int = 1, **changes: float) -> Recipe:
         settings = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, **changes}
         return Recipe(
-            TinyShape(hidden=64, layers=1, heads=2, inner=96, window=128), TrainSettings(**settings), vocabulary=400
+            TinyShape(hidden=64, layers=layers, heads=2, inner=96, window=128),
+            TrainSettings(**settings),
+            vocabulary=400,
         )
 
     return build

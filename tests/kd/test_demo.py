@@ -69,7 +69,7 @@ def test_json_is_one_document_with_the_comparison_inside(
     assert cli.main(["demo", "--out", str(tmp_path), "--json", "--engine", "transformers"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert document["comparison"] == {"runs": 2}
-    assert [one["name"] for one in document["checkpoints"]] == ["tiny-trained", "tiny-undertrained"]
+    assert [one["name"] for one in document["checkpoints"]] == ["tiny-undertrained", "tiny-trained"]
     assert commands[0][commands[0].index("--engine") + 1] == "transformers"
 
 

@@ -120,7 +120,7 @@ def test_a_few_hundred_steps_learn_eight_facts_by_heart(tmp_path: Path, facts: D
     import torch
     from transformers import AutoModelForCausalLM
 
-    make_checkpoint(tmp_path / "tiny", micro_recipe(epochs=70), facts)
+    make_checkpoint(tmp_path / "tiny", micro_recipe(layers=2, epochs=100), facts)
     model: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
     tokenizer = load_tokenizer(tmp_path / "tiny")
     settings = PromptSettings("closed")

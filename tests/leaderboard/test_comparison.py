@@ -1,0 +1,117 @@
+"""Comparing finished runs: pairing, intervals, refusal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sacrebleu
+from telbench.harness.cli import main
+from telbench.harness.runs import read_run
+from telbench.leaderboard.comparison import load_run, paired_differences, shared_metrics
+
+REFERENCES = [
+    "The AMF handles registration and mobility of the UE.",
+    "The SMF manages PDU sessions and selects the UPF.",
+    "The UPF forwards user plane packets.",
+    "NRF keeps the profiles of network functions.",
+    "PFCP runs on the N4 interface.",
+    "The gNB-DU hosts RLC, MAC and PHY.",
+]
+GOOD = [*REFERENCES[:4], "PFCP runs on N4.", "The DU hosts RLC."]
+POOR = ["AMF.", "The SMF manages things.", "packets", "", "PFCP runs on N4.", "The gNB-DU hosts RLC, MAC and PHY."]
+
+
+def write_data(folder: Path, references: list[str] = REFERENCES) -> Path:
+    """Six open questions from three documents."""
+    file = folder / "items.jsonl"
+    with file.open("w") as stream:
+        for index, reference in enumerate(references):
+            record = {"id": f"i{index}", "question": f"Question {index}?", "references": [reference]}
+            stream.write(json.dumps({**record, "source_document": f"doc{index // 2}"}) + "\n")
+    return file
+
+
+def score(folder: Path, name: str, answers: list[str | None], data: Path, metrics: str = "token_f1,bleu,ter") -> Path:
+    """A finished run of given answers."""
+    file = folder / f"{name}.jsonl"
+    file.write_text("".join(json.dumps({"id": f"i{i}", "prediction": text}) + "\n" for i, text in enumerate(answers)))
+    out = folder / name
+    assert main(["score", str(file), "--data", str(data), "--metrics", metrics, "--out", str(out), "--name", name]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    data = write_data(folder)
+    return score(folder, "poor", list(POOR), data), score(folder, "good", list(GOOD), data)
+
+
+def test_difference_is_the_difference_of_the_two_values(runs: tuple[Path, Path]) -> None:
+    poor, good = map(load_run, runs)
+    for difference in paired_differences(good, poor, shared_metrics([poor, good])):
+        values = [run.header["metrics"][difference.metric]["value"] for run in (good, poor)]
+        assert difference.value == pytest.approx(values[0] - values[1], abs=1e-12)
+        assert difference.ci_low is not None
+        assert difference.value is not None
+        assert difference.ci_low <= difference.value + 1e-9
+
+
+def test_bleu_difference_equals_sacrebleus(runs: tuple[Path, Path]) -> None:
+    poor, good = map(load_run, runs)
+    (bleu,) = paired_differences(good, poor, [m for m in shared_metrics([poor, good]) if m.name == "bleu"])
+    expected = sacrebleu.corpus_bleu(GOOD, [REFERENCES]).score - sacrebleu.corpus_bleu(POOR, [REFERENCES]).score
+    assert bleu.value == pytest.approx(expected, abs=1e-9)
+
+
+def test_interval_agrees_with_all_resamples_of_the_documents(runs: tuple[Path, Path]) -> None:
+    poor, good = map(load_run, runs)
+    metric = next(m for m in shared_metrics([poor, good]) if m.name == "token_f1")
+    (found,) = paired_differences(good, poor, [metric])
+    items = list(poor.clusters)
+    gaps = [(good.scores["token_f1"][i].value or 0) - (poor.scores["token_f1"][i].value or 0) for i in items]
+    documents = np.asarray(gaps).reshape(3, 2)
+    exact = [documents[[a, b, c]].mean() for a in range(3) for b in range(3) for c in range(3)]
+    assert found.ci_low == pytest.approx(np.quantile(exact, 0.025, method="inverted_cdf"), abs=1e-9)
+    assert found.ci_high == pytest.approx(np.quantile(exact, 0.975, method="inverted_cdf"), abs=1e-9)
+
+
+def test_items_without_a_score_on_one_side_are_left_out_in_pairs(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    whole = score(tmp_path, "whole", list(GOOD), data)
+    holed = score(tmp_path, "holed", [None, *GOOD[1:]], data)
+    (difference,) = paired_differences(load_run(holed), load_run(whole), shared_metrics([load_run(whole)])[:1])
+    assert (difference.n, difference.n_unpaired) == (5, 1)
+    assert difference.value == 0.0
+    assert read_run(holed)["metrics"]["token_f1"]["missing"] == {"generation failed": 1}
+
+
+def test_table_marks_better_worse_and_undecided(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *map(str, runs), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["runs"][1]["difference"]["token_f1"]["value"] > 0
+    assert main(["compare", *map(str, runs)]) == 0
+    assert "ter (lower is better)" in capsys.readouterr().out
+
+
+def test_runs_on_other_items_are_refused_with_exit_code_4(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = write_data(tmp_path, [*REFERENCES[:-1], "Something else."])
+    other = score(tmp_path, "other", list(GOOD), changed)
+    capsys.readouterr()
+    assert main(["compare", str(runs[0]), str(other)]) == 4
+    assert "other items" in capsys.readouterr().err
+
+
+def test_runs_without_a_shared_metric_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    data = runs[0].parent / "items.jsonl"
+    assert main(["compare", str(runs[0]), str(score(tmp_path, "x", list(GOOD), data, "rouge1"))]) == 4
+
+
+def test_one_run_alone_or_no_run_folder_is_bad_usage(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    assert main(["compare", str(runs[0])]) == 2
+    assert main(["compare", str(runs[0]), str(tmp_path)]) == 2
