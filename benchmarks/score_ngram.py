@@ -1,8 +1,8 @@
 """Claim: the n-gram metrics give the numbers of rouge-score and sacrebleu in a tenth of their time, or less.
 
-Scores pairs of candidate answers of MM-TelcoBench's LONG_TelcoBench.csv with the whole path of telbench (samples in, scores
-out) and with the two reference packages, sentence by sentence, their objects made once. Prints CPU seconds, the ratio and
-the largest difference of any value; exits with 1 if a value differs by more than 1e-9.
+Scores pairs of candidate answers of MM-TelcoBench's LONG_TelcoBench.csv with the whole path of telbench (samples in,
+scores out) and with the two reference packages, sentence by sentence, their objects made once. Prints CPU seconds,
+the ratio and the largest difference of any value; exits with 1 if a value differs by more than 1e-9.
 
     python benchmarks/score_ngram.py --data-dir DATA --pairs 5000
 """
@@ -95,7 +95,9 @@ def main() -> int:
     # One warm-up pair each: imports and tables are paid by a process, not by a pair.
     warm = [("One handover of the UE, twice.", "The UE is handed over twice.")]
     reference = peers()
-    print(f"{len(pairs):,} pairs, CPU seconds\n{'':12} {'packages':>10} {'telbench':>10} {'ratio':>8} {'difference':>11}")
+    print(
+        f"{len(pairs):,} pairs, CPU seconds\n{'':12} {'packages':>10} {'telbench':>10} {'ratio':>8} {'difference':>11}"
+    )
     totals, worst = [0.0, 0.0], 0.0
     for group, names in GROUPS.items():
         metrics = metrics_named(names)
@@ -104,7 +106,10 @@ def main() -> int:
         seconds, values = timed(lambda metrics=metrics: ours(metrics, pairs))
         peer_seconds, peer_values = timed(lambda group=group: [reference[group](*pair) for pair in pairs])
         difference = largest_difference(values, peer_values)
-        print(f"{group:12} {peer_seconds:10.2f} {seconds:10.3f} {peer_seconds / seconds:7.1f}x {difference:11.1e}", flush=True)
+        print(
+            f"{group:12} {peer_seconds:10.2f} {seconds:10.3f} {peer_seconds / seconds:7.1f}x {difference:11.1e}",
+            flush=True,
+        )
         totals = [totals[0] + peer_seconds, totals[1] + seconds]
         worst = max(worst, difference)
     print(f"{'total':12} {totals[0]:10.2f} {totals[1]:10.3f} {totals[0] / totals[1]:7.1f}x {worst:11.1e}")

@@ -46,11 +46,21 @@ class Checkpoint:
     @property
     def context_length(self) -> int | None:
         """Longest sequence in tokens that the position encoding was made for, where the configuration says so."""
+        return self._number(
+            "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length"
+        )
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        """Rows of the embedding, where the configuration says so; token ids must be below."""
+        return self._number("vocab_size")
+
+    def _number(self, *keys: str) -> int | None:
         for settings in (self.config, self.config.get("text_config")):
-            for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length"):
-                length = settings.get(key) if isinstance(settings, dict) else None
-                if isinstance(length, int) and not isinstance(length, bool) and length > 0:
-                    return length
+            for key in keys:
+                number = settings.get(key) if isinstance(settings, dict) else None
+                if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+                    return number
         return None
 
     @property
@@ -95,6 +105,7 @@ def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool
         )
     if not any(_is_file(path / name) for name in TOKENIZER_FILES):
         raise InputError(f"{model} has no tokenizer ({', '.join(TOKENIZER_FILES[:3])} …): save it beside the weights")
+    _check_generation_config(path)
     weights = _weight_files(path)
     for file in weights:
         check_safetensors(file)
@@ -220,6 +231,17 @@ def _custom_code(path: Path, config: dict[str, Any]) -> str | None:
     if not isinstance(settings, dict):
         raise InputError(f"{tokenizer_config} is no JSON object: copy the tokenizer again")
     return tokenizer_config.name if "auto_map" in settings else None
+
+
+def _check_generation_config(path: Path) -> None:
+    """Engines pass over a generation_config.json that they cannot read, and then end answers elsewhere."""
+    file = path / "generation_config.json"
+    settings = read_json(file) if _is_file(file) else {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{file} is no JSON object: copy it again")
+    ends = settings.get("eos_token_id")
+    if not all(type(end) is int for end in (ends if isinstance(ends, list) else [] if ends is None else [ends])):
+        raise InputError(f"{file}: eos_token_id must be a token id or a list of them: correct it")
 
 
 def _weight_files(path: Path) -> tuple[Path, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import errno
 import importlib
 import os
 import select
@@ -70,6 +72,11 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         if isinstance(error, BrokenPipeError) and _stdout_is_closed():
             return _reader_has_gone()
         _debug()
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            say(
+                f"{speaker}: the disk is full ({error.filename or 'stdout'}): free some space and run the command again"
+            )
+            return InputError.exit_code
         kind = type(error).__name__
         say(f"{speaker}: internal error: {kind}: {one_line(error)} (TELBENCH_DEBUG=1 shows the traceback)")
         return TelbenchError.exit_code
@@ -121,4 +128,6 @@ def _stdout_is_closed() -> bool:
 def _reader_has_gone() -> int:
     """Silence the flush at exit; that a pager or head wants no more is no error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -52,7 +53,7 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
         if finished is not None and _complete(finished, plan):
             folder.settle()
             return Run(folder.path, finished, reused=True)
-        header = _header(plan, command, finished)
+        header = _header(plan, command, folder.created)
         folder.write_partial(header)
         with RecordStore(folder.path / JOURNAL) as store:
             _report_repairs(store, reporter)
@@ -67,7 +68,8 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
             "score": time.perf_counter() - scoring,
             "total": time.perf_counter() - started,
         }
-        header = _finished(header, plan, generated, scored, seconds)
+        # As a reader of the file finds it: lists for tuples.
+        header = json.loads(json.dumps(_finished(header, plan, generated, scored, seconds)))
         folder.finish(header)
         return Run(folder.path, header)
     except KeyboardInterrupt as error:
@@ -95,13 +97,13 @@ def _report_repairs(store: RecordStore, reporter: Reporter) -> None:
         reporter.note(f"{store.path.name}: {store.garbled} unreadable lines are ignored; their answers are made again")
 
 
-def _header(plan: Plan, command: Sequence[str], finished: dict[str, Any] | None) -> dict[str, Any]:
+def _header(plan: Plan, command: Sequence[str], created: str | None) -> dict[str, Any]:
     checkpoint, identity = plan.checkpoint, plan.identity
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": plan.run_id,
         "status": "partial",
-        "created": (finished or {}).get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command),
         "telbench": telbench_state(),
         "packages": package_versions(),

@@ -133,23 +133,32 @@ def _generate(plan: Plan, engine: Engine, requests: list[Request], store: Record
     return count
 
 
-def _score_options(engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter) -> int:
-    count = 0
-    if continuations:
-        with reporter.progress("option likelihoods", len(continuations)) as meter:
+def _score_options(
+    engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter
+) -> int:
+    """Number of likelihoods asked for."""
+    if not continuations:
+        return 0
+    with reporter.progress("option likelihoods", len(continuations)) as meter:
+        try:
             for key, value in _guarded(engine.log_likelihoods(continuations), engine.info.name):
-                # Half-precision overflow is the checkpoint's answer: absent, and the same when asked again.
                 store.put(key, {"log_likelihood": value if math.isfinite(value) else None})
-                count += 1
                 meter.advance()
-    return count
+        except NotImplementedError:
+            reporter.note(f"the {engine.info.name} engine gives no likelihoods: metrics that need them have no value")
+            return 0
+    for each in continuations:
+        # Not finite (half-precision overflow): the checkpoint's own doing, and the same when asked again.
+        if each.key not in store:
+            store.put(each.key, {"log_likelihood": None})
+    return len(continuations)
 
 
 def _guarded(results: Iterable[Any], name: str) -> Iterator[Any]:
     """Pass results on; what an engine did not foresee becomes an `EngineError` with its type and message."""
     try:
         yield from results
-    except (TelbenchError, GeneratorExit):
+    except (TelbenchError, NotImplementedError, GeneratorExit):
         raise
     except Exception as error:
         raise EngineError(f"the {name} engine failed: {_told(error)}") from error

@@ -70,13 +70,10 @@ class RecordStore:
         Raises:
             InputError: when the disk is full or the file cannot be written; what was written before is kept.
         """
-        line = json.dumps({"key": key, **record}, ensure_ascii=True, allow_nan=False) + "\n"
+        line = (json.dumps({"key": key, **record}, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
         try:
             offset = self._writer.seek(0, os.SEEK_END)
-            if self._writer.write(line.encode("ascii")) != len(line):
-                # A nearly full disk takes part of a line: take it back, so that the file stays whole.
-                self._writer.truncate(offset)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._append(line, offset)
         except OSError as error:
             raise InputError(disk_message(error, self.path, len(self))) from error
         self._offsets[key] = offset
@@ -93,21 +90,32 @@ class RecordStore:
             self._writer.close()
             self._reader.close()
 
+    def _append(self, line: bytes, offset: int) -> None:
+        written = 0
+        try:
+            # A nearly full disk takes part of a line, and tells why only when asked to take the rest.
+            while written < len(line):
+                written += self._writer.write(line[written:])
+        except OSError:
+            self._writer.truncate(offset)
+            raise
+
     def _index(self) -> None:
         offset = 0
         with self.path.open("rb") as stream:
             for line in stream:
                 key = _key(line)
+                if key is not None:
+                    self._offsets[key] = offset
                 if not line.endswith(b"\n"):
-                    # A record that lacks nothing but its line feed is whole: generating it again would be waste.
-                    if key is None or self._writer.write(b"\n") != 1:
+                    if key is None:
                         self.torn = len(line)
                         self._writer.truncate(offset)
-                        break
-                if key is None:
-                    self.garbled += 1
-                else:
-                    self._offsets[key] = offset
+                    else:
+                        # The record lacks nothing but its line feed: generating it again would be waste.
+                        self._writer.write(b"\n")
+                    break
+                self.garbled += key is None
                 offset += len(line)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .items import DataSet
 from .prompts import (
     PLAIN_STOPS,
     Book,
+    Encoder,
     Prompt,
     PromptSettings,
     build_prompt,
@@ -30,6 +32,9 @@ from .prompts import (
     prompts_sha256,
 )
 from .reporter import Reporter
+
+# Tokens; not even a bare question takes fewer.
+_SHORTEST_PROMPT = 16
 
 
 @dataclass(frozen=True)
@@ -117,15 +122,12 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         InputError: for anything wrong with the request, before time is spent.
     """
     engine, note = engine_named(settings.engine)
+    _refuse_stray_options(settings, engine)
     checkpoint = None
     if engine.local:
-        if not settings.model:
-            raise InputError(f"--engine {engine.name} needs --model CHECKPOINT")
         checkpoint = open_checkpoint(
             settings.model, trust_remote_code=settings.trust_remote_code, online=settings.online
         )
-    elif settings.model and settings.name == "" and engine.name == "replay":
-        raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
     engine_settings = EngineSettings(
         checkpoint=checkpoint,
         dtype=settings.dtype,
@@ -137,14 +139,20 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         answers=settings.answers,
     )
     info = engine.describe(engine_settings)
+    if checkpoint is not None:
+        _window(checkpoint, settings)
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
     metrics = tuple(metrics_named(settings.metrics or default_metrics(dataset)))
     book = settings.book or default_book(dataset)
+    engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
+    if engine.answers_by_item:
+        # Opened once for its complaints, before there is a run folder; answers from a file cost little to read.
+        engine.open(engine_settings).close()
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
     prompt_settings = PromptSettings(book, settings.sampling.seed, settings.chat)
     tokenizer = _tokenizer(checkpoint, reporter) if checkpoint is not None else None
     prompts, continuations, sampling, longest = _prompts(
-        dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter
+        dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter, engine
     )
     prompts = _keyed(prompts, engine.answers_by_item or sampling.temperature > 0)
     template = getattr(tokenizer, "chat_template", None) if settings.chat else None
@@ -174,6 +182,19 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         continuations=continuations,
         depends_on=depends_on,
     )
+
+
+def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
+    """An option of another engine would be ignored in silence: the user means that engine, or the option is wrong."""
+    if engine.local and not settings.model:
+        raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
+    if settings.model and engine.name == "replay":
+        raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
+    for flag, given, owner in (("--answers", settings.answers, "replay"), ("--base-url", settings.base_url, "openai")):
+        if given and engine.name != owner:
+            raise InputError(
+                f"{flag} belongs to --engine {owner}, this is {engine.name}: add --engine {owner} or drop it"
+            )
 
 
 def _load(settings: EvalSettings) -> DataSet:
@@ -222,15 +243,27 @@ def _tokenizer(checkpoint: Checkpoint, reporter: Reporter) -> Any:
             checkpoint.path, trust_remote_code=checkpoint.trust_remote_code, local_files_only=True
         )
     except Exception as error:
-        raise InputError(
-            f"{checkpoint.path}: unknown architecture '{checkpoint.model_type}' or faulty config.json: "
-            f"update transformers, or pass --trust-remote-code if the folder brings its own code"
-        ) from error
+        if f"model type `{checkpoint.model_type}`" in str(error):
+            raise InputError(
+                f"{checkpoint.path}: transformers {version('transformers')} does not know the architecture "
+                f"'{checkpoint.model_type}': update transformers, or correct model_type in config.json"
+            ) from error
+        raise InputError(f"{checkpoint.path / 'config.json'} cannot be used: {_first_line(error)}") from error
     try:
         return load_tokenizer(checkpoint.path, trust_remote_code=checkpoint.trust_remote_code)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(f"{checkpoint.path}: the tokenizer cannot be loaded: {first}") from error
+        raise InputError(
+            f"{checkpoint.path}: the tokenizer cannot be loaded: {_first_line(error)}: copy the checkpoint's tokenizer "
+            "files again"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Kind and message of an error of transformers, without the advice that follows."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # "Validation error for field 'hidden_size':" says what only in its next line.
+    line = " ".join(lines[:2]) if lines and lines[0].endswith(":") else lines[0] if lines else "no message"
+    return f"{type(error).__name__}: {line[:300]}"
 
 
 def _prompts(
@@ -241,26 +274,30 @@ def _prompts(
     settings: EvalSettings,
     metrics: tuple[Metric, ...],
     reporter: Reporter,
+    engine: EngineSpec,
 ) -> tuple[tuple[Prompt, ...], dict[str, tuple[Continuation, ...]], Sampling, int | None]:
     """Prompts, option continuations by item, the sampling with the stops they need, the longest sequence in tokens."""
     sampling = settings.sampling
     if tokenizer is None or checkpoint is None:
-        prompts = tuple(build_prompt(item, prompt_settings, None, None) for item in dataset.items)
-        return prompts, {}, sampling, None
+        unlimited = tuple(_needed(build_prompt(item, prompt_settings, None, None), engine) for item in dataset.items)
+        return unlimited, {}, sampling, None
     encoder = encoder_for(tokenizer, prompt_settings)
+    _try_template(encoder, checkpoint)
     if not encoder.chat and not sampling.stop:
         sampling = replace(sampling, stop=PLAIN_STOPS)
-    limits = [limit for limit in (checkpoint.context_length, settings.max_model_len) if limit]
-    window = min(limits) if limits else None
+    window = _window(checkpoint, settings)
     budget = None if window is None else window - sampling.max_tokens
-    if budget is not None and budget < 16:
-        problem = f"the model's window of {window} tokens leaves {budget} for the prompt"
-        raise InputError(f"{problem}: lower --max-tokens {sampling.max_tokens}")
-    prompts = []
+    prompts: list[Prompt] = []
     with reporter.progress("building prompts", len(dataset.items)) as meter:
         for item in dataset.items:
-            prompts.append(build_prompt(item, prompt_settings, encoder, budget))
+            prompts.append(_needed(build_prompt(item, prompt_settings, encoder, budget), engine))
             meter.advance()
+    if prompts and all(prompt.problem for prompt in prompts):
+        raise InputError(
+            f"no question of {dataset.name} {dataset.split} fits into {checkpoint.path}: {prompts[0].problem}: lower "
+            f"--max-tokens {sampling.max_tokens} or take a model with a longer window"
+        )
+    _require_own_tokenizer(checkpoint, prompts)
     continuations: dict[str, tuple[Continuation, ...]] = {}
     if any("option_scores" in metric.needs for metric in metrics):
         for item in dataset.items:
@@ -270,6 +307,53 @@ def _prompts(
     lengths = [len(prompt.request.token_ids) + sampling.max_tokens for prompt in prompts]
     lengths += [len(option.token_ids) + 1 for options in continuations.values() for option in options]
     return tuple(prompts), continuations, sampling, max(lengths, default=None)
+
+
+def _window(checkpoint: Checkpoint, settings: EvalSettings) -> int | None:
+    """Tokens that prompt and answer may take together, where that is known; refused where no prompt fits."""
+    limits = [limit for limit in (checkpoint.context_length, settings.max_model_len) if limit]
+    if not limits:
+        return None
+    window, longest = min(limits), settings.sampling.max_tokens
+    if window - longest < _SHORTEST_PROMPT:
+        own = window == checkpoint.context_length
+        whose = f"the window of {checkpoint.path} ({window} tokens)" if own else f"--max-model-len {window}"
+        cure = "lower --max-tokens" if window > _SHORTEST_PROMPT else "take a longer one"
+        raise InputError(f"{whose} leaves no room for a question beside --max-tokens {longest}: {cure}")
+    return window
+
+
+def _require_own_tokenizer(checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> None:
+    """Refuse token ids that the model has no embedding for: the tokenizer is another model's, or was extended."""
+    size = checkpoint.vocabulary_size
+    highest = max((max(prompt.request.token_ids, default=0) for prompt in prompts), default=0)
+    if size is not None and highest >= size:
+        raise InputError(
+            f"{checkpoint.path}: its tokenizer gives token {highest}, its config.json has vocab_size {size}: the "
+            "tokenizer belongs to another checkpoint, or tokens were added without resizing the model"
+        )
+
+
+def _try_template(encoder: Encoder, checkpoint: Checkpoint) -> None:
+    """Refuse a chat template (or tokenizer) that fails, or under which all questions read the same."""
+    cure = "mend the chat template or pass --no-chat-template" if encoder.chat else "copy the tokenizer's files again"
+    try:
+        one, other = (encoder.ids(f"What is the {name}?") for name in ("AMF", "SMF"))
+    except InputError as error:
+        raise InputError(f"{checkpoint.path}: {error}") from error
+    except Exception as error:
+        what = "the chat template fails" if encoder.chat else "the tokenizer fails"
+        raise InputError(f"{checkpoint.path}: {what}: {_first_line(error)}: {cure}") from error
+    if not one or one == other:
+        what = "the chat template leaves out the question" if encoder.chat else "the tokenizer does not know letters"
+        raise InputError(f"{checkpoint.path}: {what}: {cure}")
+
+
+def _needed(prompt: Prompt, engine: EngineSpec) -> Prompt:
+    """The prompt without the text that this engine never reads: it would hold every context a second time."""
+    if not engine.local and not engine.answers_by_item:
+        return prompt
+    return replace(prompt, request=replace(prompt.request, messages=()))
 
 
 def _keyed(prompts: tuple[Prompt, ...], by_item: bool) -> tuple[Prompt, ...]:

@@ -7,17 +7,18 @@ here, so that every local engine reads the same ids and nothing adds a second be
 from __future__ import annotations
 
 import hashlib
-import math
 import random
-import re
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
+from ..judges.errors import InputError
 from ..metrics.base import fingerprint
 from .engines.base import Continuation, Request
 from .items import Item
+from .passages import best_passage
 
 Book = Literal["open", "closed"]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -31,6 +32,8 @@ INSTRUCTIONS = {
 PLAIN_STOPS = ("\nQuestion:", "\nContext:", "\n\n")
 GAP = "[...]"
 PROMPT_VERSION = 1
+# Some templates write today's date into the prompt, and the answers would change overnight: they are told this one.
+TEMPLATE_DATE = date(2024, 7, 26)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,10 @@ def shown_order(item: Item, seed: int) -> tuple[int, ...]:
 
 
 def message(item: Item, settings: PromptSettings, context: str | None) -> str:
-    """The user's message for one item: instruction, context, question, options."""
+    """The user's message for one item: instruction, context, question, options.
+
+    Halves of a surrogate pair, which JSON can hold but no tokenizer reads, become U+FFFD.
+    """
     parts = []
     if item.choices:
         parts.append(INSTRUCTIONS["several" if item.meta.get("multi_select") or len(item.answer) > 1 else "choices"])
@@ -73,7 +79,7 @@ def message(item: Item, settings: PromptSettings, context: str | None) -> str:
     if item.choices:
         order = shown_order(item, settings.choice_seed)
         parts.append("\n".join(f"{option_letter(k)}. {item.choices[index]}" for k, index in enumerate(order)))
-    return "\n".join(parts)
+    return "\n".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def option_letter(position: int) -> str:
@@ -90,20 +96,63 @@ class Encoder:
     chat: bool
 
     def ids(self, content: str) -> list[int]:
-        """Token ids of the whole prompt, special tokens included exactly once."""
+        """Token ids of the whole prompt, special tokens included exactly once.
+
+        Raises:
+            InputError: when the chat template cannot be applied.
+        """
         if self.chat:
-            ids = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": content}], tokenize=True, add_generation_prompt=True, return_dict=False
-            )
+            ids = self._from_template([{"role": "user", "content": content}])
         else:
-            ids = self.tokenizer(f"{content}\nAnswer:", add_special_tokens=True)["input_ids"]
-        return single_start(list(ids), self.tokenizer.bos_token_id)
+            ids = list(self.tokenizer(f"{content}\nAnswer:", add_special_tokens=True)["input_ids"])
+            # Some tokenizers close every text; the answer has to go on where the prompt stops.
+            if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
+                ids.pop()
+        return single_start(ids, self.tokenizer.bos_token_id)
+
+    def _from_template(self, messages: list[dict[str, str]]) -> list[int]:
+        try:
+            return list(
+                self.tokenizer.apply_chat_template(
+                    messages,
+                    tokenize=True,
+                    add_generation_prompt=True,
+                    return_dict=False,
+                    date_string=TEMPLATE_DATE.strftime("%d %b %Y"),
+                    strftime_now=TEMPLATE_DATE.strftime,
+                )
+            )
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or ["no message"])[0][:200]
+            raise InputError(
+                f"the checkpoint's chat template cannot be applied ({type(error).__name__}: {reason}): "
+                "mend it, or pass --no-chat-template"
+            ) from error
 
     def continuation(self, content: str, answer: str) -> tuple[list[int], int]:
-        """Ids of prompt and answer, and where the answer starts (the tokens that the prompt alone does not have)."""
+        """Ids of prompt and answer, and where the answer starts.
+
+        The two are tokenised apart: every option of a question then follows the very ids that generation follows,
+        where a token that joined the prompt's end and the answer's start would condition each option on another
+        prompt. The space between "Answer:" and the answer belongs to the answer, as words carry it in most
+        vocabularies.
+        """
         prompt = self.ids(content)
-        lead = "" if self.chat else " "
+        lead = "" if self.chat or self._adds_space() else " "
         return prompt + list(self.tokenizer(lead + answer, add_special_tokens=False)["input_ids"]), len(prompt)
+
+    def _adds_space(self) -> bool:
+        """Does the tokenizer itself put a space before a text (SentencePiece's dummy prefix)?"""
+        first = self.tokenizer("A", add_special_tokens=False)["input_ids"][:1]
+        return bool(first) and str(self.tokenizer.convert_ids_to_tokens(first)[0]).startswith("\u2581")
+
+    def token_starts(self, text: str) -> list[int]:
+        """Where each token of a text starts in it; evenly spread where the tokenizer does not tell."""
+        if self.tokenizer.is_fast:
+            found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            return [first for first, _ in found["offset_mapping"]]
+        count = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return [index * len(text) // count for index in range(count)]
 
 
 def encoder_for(tokenizer: Any, settings: PromptSettings) -> Encoder:
@@ -128,7 +177,7 @@ def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, 
     Only the context is ever cut, around the passage that shares most with the question. A question that does not fit
     by itself gives a prompt with a ``problem``.
     """
-    context = (item.context or None) if settings.book == "open" else None
+    context = shown_context(item, settings)
     order = shown_order(item, settings.choice_seed) if item.choices else ()
     content = message(item, settings, context)
     ids = encoder.ids(content) if encoder else []
@@ -137,86 +186,54 @@ def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, 
         bare = len(encoder.ids(message(item, settings, GAP if context else None)))
         if context is None or bare > budget:
             problem = f"the question alone takes {bare} tokens, the model's window leaves {budget}"
-            return Prompt(Request(item.id, item.id, ()), order, False, problem)
+            return Prompt(_request(item, content, []), order, False, problem)
         context, truncated = _cut(item, settings, encoder, context, budget), True
         content = message(item, settings, context)
         ids = encoder.ids(content)
     return Prompt(_request(item, content, ids), order, truncated)
 
 
+def shown_context(item: Item, settings: PromptSettings) -> str | None:
+    """The item's context in an open book, if there is more to it than white space."""
+    return item.context if settings.book == "open" and item.context and item.context.strip() else None
+
+
 def _request(item: Item, content: str, ids: list[int]) -> Request:
-    key = hashlib.sha256(content.encode("utf-8", "surrogatepass"))
+    key = hashlib.sha256(content.encode("utf-8"))
     key.update(array("I", ids).tobytes())
     return Request(key.hexdigest(), item.id, ({"role": "user", "content": content},), array("I", ids))
 
 
 def _cut(item: Item, settings: PromptSettings, encoder: Encoder, context: str, budget: int) -> str:
-    """A window around the best passage whose prompt fits: its size is estimated, then shrunk by what is too much."""
-    spans = [match.span() for match in re.finditer(r"\S+", context)]
-    words = [context[first:last] for first, last in spans]
-    query = f"{item.question} {' '.join(item.choices)}"
-    frame = len(encoder.ids(message(item, settings, f"{GAP} {GAP}")))
-    whole = len(encoder.ids(message(item, settings, context)))
-    tokens_per_word = max(1e-9, (whole - frame) / len(words))
-    size = min(len(words) - 1, int((budget - frame) / tokens_per_word))
-    while size > 0:
-        first = best_window(words, query, size)
-        last = first + size
-        text = context[spans[first][0] : spans[last - 1][1]]
-        window = f"{f'{GAP} ' if first else ''}{text}{f' {GAP}' if last < len(words) else ''}"
+    """The best passage whose prompt fits; where the tokens at its edges join differently, it gives way by as many."""
+    query = " ".join((item.question, *item.choices))
+    starts = encoder.token_starts(context)
+    room = budget - len(encoder.ids(message(item, settings, f"{GAP} {GAP}")))
+    while room > 0:
+        first, last = best_passage(context, query, room, starts)
+        if first == last:
+            break
+        before, after = context[:first].strip(), context[last:].strip()
+        window = f"{f'{GAP} ' if before else ''}{context[first:last]}{f' {GAP}' if after else ''}"
         excess = len(encoder.ids(message(item, settings, window))) - budget
         if excess <= 0:
             return window
-        size -= max(1, math.ceil(excess / tokens_per_word / 2))
+        room -= excess
     return GAP
 
 
-def best_window(words: Sequence[str], query: str, size: int) -> int:
-    """Start of the run of ``size`` words that covers most of the query's words, rare words weighing more.
-
-    Weight of a word: log(1 + n / occurrences), each covered word counted once; among equals the window is centred on
-    the words it covers, so that the sentence around them is kept.
-
-    >>> best_window("a b c d e the AMF handles mobility f g h i j".split(), "What does the AMF handle?", 4)
-    4
-    """
-    terms = {term for term in map(_term, query.split()) if term}
-    positions = [(index, term) for index, term in enumerate(map(_term, words)) if term in terms]
-    if not positions or size >= len(words):
-        return 0
-    counts: dict[str, int] = {}
-    for _, term in positions:
-        counts[term] = counts.get(term, 0) + 1
-    weight = {term: math.log1p(len(words) / count) for term, count in counts.items()}
-    inside: dict[str, int] = {}
-    covered, best, span, left = 0.0, -1.0, (0, 0), 0
-    for right, (index, term) in enumerate(positions):
-        inside[term] = inside.get(term, 0) + 1
-        covered += weight[term] if inside[term] == 1 else 0.0
-        while index - positions[left][0] >= size:
-            gone = positions[left][1]
-            inside[gone] -= 1
-            covered -= 0.0 if inside[gone] else weight[gone]
-            left += 1
-        if covered > best + 1e-9:
-            best, span = covered, (positions[left][0], positions[right][0])
-    start = (span[0] + span[1] + 1 - size) // 2
-    return max(0, min(start, len(words) - size))
-
-
-def _term(word: str) -> str:
-    """A word for matching: lower case, outer punctuation off, a plural s off; empty for short words."""
-    bare = word.strip(".,;:!?()[]{}\"'`").lower()
-    return "" if len(bare) < 3 else bare.removesuffix("s")
-
-
 def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder) -> tuple[Continuation, ...]:
-    """Each choice's text as the answer to the question alone (options not listed), in the order of the choices."""
-    context = (item.context or None) if settings.book == "open" else None
+    """Each choice's text as the answer to the question alone (options not listed), in the order of the choices.
+
+    Empty where a choice has no token: its likelihood would be that of saying nothing, which beats every answer.
+    """
+    context = shown_context(item, settings)
     content = message(Item(item.id, item.question), settings, context)
     continuations = []
     for choice in item.choices:
         ids, start = encoder.continuation(content, choice)
+        if start == len(ids):
+            return ()
         digest = hashlib.sha256(array("I", [start, *ids]).tobytes()).hexdigest()
         continuations.append(Continuation(f"option:{digest}", array("I", ids), start))
     return tuple(continuations)
@@ -224,7 +241,7 @@ def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder)
 
 def prompts_sha256(prompts: Iterable[Prompt]) -> str:
     """Fingerprint of all prompts in order: message text and token ids, and what could not be asked."""
-    return fingerprint([prompt.problem or prompt.request.key for prompt in prompts])
+    return fingerprint([[prompt.request.key, prompt.problem] for prompt in prompts])
 
 
 def load_tokenizer(path: Any, *, trust_remote_code: bool = False) -> Any:

@@ -43,7 +43,11 @@ def package_versions() -> dict[str, str]:
 def telbench_state() -> dict[str, Any]:
     """Version of telbench, and commit and cleanliness where it runs from a git checkout."""
     folder = Path(__file__).resolve().parents[1]
-    state: dict[str, Any] = {"version": package_versions().get("telbench"), "commit": None, "dirty": None}
+    try:
+        installed = version("telbench")
+    except PackageNotFoundError:
+        installed = None
+    state: dict[str, Any] = {"version": installed, "commit": None, "dirty": None}
     if (folder / ".git").exists():
         commit = _git(folder, "rev-parse", "HEAD")
         changes = _git(folder, "status", "--porcelain", "--untracked-files=no")

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from ..judges.errors import InputError
 from .journal import disk_message
@@ -26,17 +26,24 @@ class Reporter:
     def __init__(self) -> None:
         from rich.console import Console
 
+        class TolerantConsole(Console):
+            """Falls silent when its reader has gone, where rich would end the program and close its stdout."""
+
+            def on_broken_pipe(self) -> None:
+                self.quiet = True
+
         # A copy of the terminal's descriptor: the original is sent to the log while libraries are kept quiet.
         try:
             copy = os.dup(sys.stderr.fileno())
             stream = os.fdopen(copy, "w", encoding=sys.stderr.encoding or "utf-8", errors="backslashreplace")
         except (OSError, ValueError, AttributeError):
-            stream = sys.stderr
-        self._console = Console(file=stream, highlight=False)
+            stream = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
+        self._console = TolerantConsole(file=stream, highlight=False)
 
     def note(self, text: str) -> None:
-        """One line about what happens now."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        """One line about what happens now; a reader that has gone (a closed pipe, a full disk) never stops the work."""
+        with contextlib.suppress(OSError):
+            self._console.print(visible(text), markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def progress(self, label: str, total: int) -> Iterator[Meter]:
@@ -73,14 +80,6 @@ class Reporter:
             for copy, original in zip(saved, (1, 2), strict=True):
                 os.dup2(copy, original)
                 os.close(copy)
-
-
-def _own_stderr() -> IO[str]:
-    """A copy of stderr that stays where it is; stderr itself where it is no file (a notebook's)."""
-    try:
-        return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="backslashreplace")
-    except (OSError, ValueError, AttributeError):
-        return sys.stderr or open(os.devnull, "w")
 
 
 def _flush_standard() -> None:

@@ -31,6 +31,7 @@ class RunFolder:
     """An output folder held by this process alone, for one run.
 
     Files that a user added to a run folder are left alone; a folder without a run's header but with files is refused.
+    ``created`` tells when the run that `claim` found was begun.
 
     Raises:
         InputError: when it cannot be written, is used by another process, or holds something else.
@@ -38,6 +39,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.created: str | None = None
         try:
             path.mkdir(parents=True, exist_ok=True)
             found = sorted(entry.name for entry in path.iterdir())
@@ -72,6 +74,7 @@ class RunFolder:
                     f"{self.path} holds another run (other {', '.join(other) or 'run_id'}): "
                     "choose another --out, or --fresh to replace it"
                 )
+            self.created = header.get("created")
             if name == HEADER:
                 return header
         return None

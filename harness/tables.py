@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .visible import visible
@@ -33,31 +33,54 @@ def span(entry: Mapping[str, Any]) -> float:
 
 
 def print_run(header: Mapping[str, Any]) -> None:
-    """The table of one run on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    model, data, counts = header["model"], header["data"], header["counts"]
-    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-    for title, justify in (("metric", "left"), ("value", "right"), ("95 % interval", "right"), ("n", "right")):
-        table.add_column(title, justify=justify)  # pyright: ignore[reportArgumentType]
-    table.add_column("")
+    """The table of one run on stdout; it is never wrapped or cut, however narrow the terminal is."""
+    model, data, generation = header["model"], header["data"], header["generation"]
+    rows = [("metric", "value", "95 % interval", "n", "")]
     for name, entry in header["metrics"].items():
         width = span(entry)
-        interval = (
-            "" if entry["ci_low"] is None else f"{number(entry['ci_low'], width)} – {number(entry['ci_high'], width)}"
-        )
+        low, high = number(entry["ci_low"], width), number(entry["ci_high"], width)
         notes = [] if entry["higher_is_better"] else ["lower is better"]
         notes += [f"{count} missing: {reason}" for reason, count in entry["missing"].items()]
-        table.add_row(name, number(entry["value"], width), interval, str(entry["n"]), visible("; ".join(notes)))
-    console = Console(highlight=False)
-    generation = header["generation"]
-    console.print(
-        f"{visible(model['name'])} on {visible(data['name'])} {data['split']} ({data['n']} items, "
-        f"{header['prompt']['book']} book, {generation['engine']} {generation['dtype']})",
-        markup=False,
+        notes += [f"{count} scored: {reason}" for reason, count in entry.get("notes", {}).items()]
+        interval = "" if entry["ci_low"] is None else f"{low} – {high}"
+        rows.append((name, number(entry["value"], width), interval, str(entry["n"]), "; ".join(notes)))
+    items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
+    made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
+    lines = [
+        f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
+        *columns(rows, "<>>><"),
+        *([" · ".join(told)] if (told := _remarks(header)) else []),
+    ]
+    sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+
+
+def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Rows of cells as lines with aligned columns; ``sides`` has < (left) or > (right) for each column.
+
+    >>> columns([("bleu", "12.5"), ("chrf", "3.0")], "<>")
+    ['bleu  12.5', 'chrf   3.0']
+    """
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+        for row in cells
     )
-    console.print(table)
+    return [line.rstrip() for line in lines]
+
+
+def shown(line: str) -> str:
+    """The line safe to print, its dashes and dots plain where stdout has no others."""
+    try:
+        "–·".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        line = line.replace("–", "-").replace(" · ", "; ")
+    return visible(line)
+
+
+def _remarks(header: Mapping[str, Any]) -> list[str]:
+    """What a reader of the numbers should know: items without an answer, cut contexts and answers, dropped records."""
+    counts, dropped = header["counts"], header["data"]["dropped"]
     flags = {
         "error": "without an answer",
         "truncated": "contexts cut",
@@ -65,11 +88,7 @@ def print_run(header: Mapping[str, Any]) -> None:
         "cut_off": "cut at --max-tokens",
     }
     told = [f"{counts[key]} {text}" for key, text in flags.items() if counts.get(key)]
-    dropped = sum(data["dropped"].values())
-    told += (
-        [f"{dropped} records dropped ({', '.join(f'{n} {why}' for why, n in data['dropped'].items())})"]
-        if dropped
-        else []
-    )
-    if told:
-        console.print(visible(" · ".join(told)), markup=False)
+    if dropped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        told.append(f"{sum(dropped.values())} records dropped ({reasons})")
+    return told

@@ -49,6 +49,9 @@ def write_checkpoint(
     with _without_bars():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    # Weights are written readable by their owner alone; they are as public as the files beside them.
+    for weights in folder.glob("*.safetensors"):
+        weights.chmod((folder / "config.json").stat().st_mode)
     note = {**asdict(origin), "telbench": version("telbench")}
     (folder / NOTE).write_text(json.dumps(note, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -25,7 +25,7 @@ from .sft import TrainSettings, steps_of
 
 DATA = "telecom-nano"
 # Two whole trainings, each with its own schedule: the first is no snapshot of the second. It is the baseline.
-EPOCHS = {"tiny-undertrained": 4, "tiny-trained": 12}
+EPOCHS = {"tiny-undertrained": 5, "tiny-trained": 12}
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--seed", type=bounded(int, 0, 2**31 - 1), default=0, metavar="K", help="seed of both trainings (default: 0)"
     )
     parser.add_argument("--engine", choices=("auto", "vllm", "transformers"), default="auto", help="what generates")
+    parser.add_argument("--fresh", action="store_true", help="train and evaluate again, whatever lies there")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
 
 
@@ -55,12 +56,15 @@ def run(args: argparse.Namespace) -> int:
     claim(args.out)
     started = time.perf_counter()
     reporter = Reporter()
-    made = [train_one(name, epochs, args.out, args.seed, engine, reporter) for name, epochs in EPOCHS.items()]
+    made = [
+        train_one(name, TrainSettings(epochs=epochs, seed=args.seed), args.out, engine, reporter, fresh=args.fresh)
+        for name, epochs in EPOCHS.items()
+    ]
     trained = time.perf_counter()
     for one in made:
         # Its table goes to stderr: the comparison below shows the same numbers side by side.
         with contextlib.redirect_stdout(sys.stderr):
-            code = main(eval_words(one, engine))
+            code = main(eval_words(one, engine, fresh=args.fresh))
         if code:
             return code
     seconds = {"train": trained - started, "evaluate": time.perf_counter() - trained}
@@ -94,9 +98,9 @@ def claim(out: Path) -> None:
     Raises:
         InputError: if it is a file or cannot be made or written.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: --out takes a folder")
     try:
+        if out.exists() and not out.is_dir():
+            raise InputError(f"{out} is a file: --out takes a folder")
         for folder in (out / "checkpoints", out / "runs"):
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / ".probe"
@@ -106,17 +110,17 @@ def claim(out: Path) -> None:
         raise InputError(f"cannot write in {out}: {error.strerror}: choose another --out") from error
 
 
-def train_one(name: str, epochs: int, out: Path, seed: int, engine: str, reporter: Reporter) -> Made:
-    """Train one checkpoint, unless it is there already, made by the same recipe on the same data."""
+def train_one(name: str, training: TrainSettings, out: Path, engine: str, reporter: Reporter, *, fresh: bool) -> Made:
+    """Train one checkpoint, unless (and not ``fresh``) it is there, made by the same recipe on the same data."""
     from ..harness.datasets.loading import load_dataset
 
     dataset = load_dataset(DATA, split="train")
-    recipe = Recipe(training=TrainSettings(epochs=epochs, seed=seed))
+    recipe = Recipe(training=training)
     origin = recipe.origin(dataset)
     folder = out / "checkpoints" / name
     # The recipe is in the run folder's name: a run of another recipe is another run, never a conflict.
     made = Made(name, str(folder), str(out / "runs" / f"{name}-{engine}-{origin.settings_sha256[:8]}"), True)
-    if made_with(folder, origin.settings_sha256):
+    if not fresh and made_with(folder, origin.settings_sha256):
         reporter.note(f"{folder}: already trained")
         return Made(name, made.checkpoint, made.run, trained_now=False)
     with reporter.progress(f"training {name}", steps_of(len(dataset.items), recipe.training)) as meter:
@@ -129,10 +133,10 @@ def train_one(name: str, epochs: int, out: Path, seed: int, engine: str, reporte
     return made
 
 
-def eval_words(made: Made, engine: str) -> list[str]:
+def eval_words(made: Made, engine: str, *, fresh: bool) -> list[str]:
     """The evaluation as one would type it."""
     words = ["eval", "--model", made.checkpoint, "--data", DATA, "--split", "test"]
-    return [*words, "--engine", engine, "--out", made.run]
+    return [*words, "--engine", engine, "--out", made.run, *(["--fresh"] if fresh else [])]
 
 
 def print_document(words: Sequence[str], made: Sequence[Made], seconds: dict[str, float]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Recipe:
             "seed": self.training.seed,
             "epochs": self.training.epochs,
         }
-        return Origin(factors, data, settings, fingerprint([settings, data, INSTRUCTIONS]))
+        return Origin(factors, data, settings, fingerprint([settings, data, INSTRUCTIONS, version("telbench")]))
 
 
 def tokenizer_texts(dataset: DataSet, prompts: PromptSettings) -> list[str]:

@@ -33,7 +33,7 @@ def named_choices(prediction: str, choices: Sequence[str], shown: Sequence[int] 
     Labels are the letters and the 1-based numbers of the order shown. The first of these that applies decides:
 
     1. the whole answer is the text of exactly one option, alone or after its own label;
-    2. the answer holds labels and nothing of substance besides: ``B``, ``(b)``, ``Answer: B and D``, ``option 2``, ``AC``;
+    2. the answer holds labels and nothing of substance besides: ``B``, ``(b)``, ``Answer: B and D``, ``option 2``;
     3. labels after the last "the answer is", "answer:", "I choose" or in a LaTeX box;
     4. a label with punctuation at the start: ``B) foo``, ``option 2: foo``;
     5. every "option B" or "choice B" in the text names the same;
@@ -162,7 +162,7 @@ def _accuracy(sample: Sample) -> ItemScore:
 
 
 def _likelihood(sample: Sample) -> ItemScore:
-    scores = sample.option_scores or ()
+    scores: tuple[float, ...] = sample.option_scores or ()
     if len(sample.answer) > 1:
         return missing(MULTI_SELECT)
     if len(scores) != len(sample.choices):
@@ -171,7 +171,7 @@ def _likelihood(sample: Sample) -> ItemScore:
         return missing("a likelihood is not a number")
     sizes = [max(1, len(choice.encode("utf-8", "surrogatepass"))) for choice in sample.choices]
     likeliest = max(range(len(scores)), key=lambda index: scores[index] / sizes[index])
-    return ItemScore(float(likeliest == sample.answer[0]))
+    return ItemScore(float(sample.answer == (likeliest,)))
 
 
 choice_accuracy = Metric(
@@ -193,7 +193,7 @@ choice_likelihood = Metric(
     higher_is_better=True,
     needs=frozenset({"choices", "option_scores"}),
     level="item",
-    description="1 when the choice of highest log-likelihood a UTF-8 byte is the right one, else 0; the first of equals.",
+    description="1 when the choice of highest log-likelihood a UTF-8 byte is the right one, else 0; ties: first.",
     score_batch=lambda samples: [_likelihood(sample) for sample in samples],
     options={"norm": "utf8-bytes", "ties": "first"},
 )

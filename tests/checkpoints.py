@@ -29,8 +29,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save_tokenizer(folder: Path) -> None:
-    """Train the byte-level BPE tokenizer on two sentences and write it."""
+def save_tokenizer(folder: Path, *, chat: bool = True) -> None:
+    """Train the byte-level BPE tokenizer on two sentences and write it; without ``chat``, no template and no BOS."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -46,24 +46,27 @@ def save_tokenizer(folder: Path) -> None:
     tokenizer.train_from_iterator(TEXT, trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        bos_token="<s>",
+        bos_token="<s>" if chat else None,
         eos_token="</s>",
-        pad_token="<pad>",
+        pad_token="<pad>" if chat else None,
         clean_up_tokenization_spaces=False,
         model_max_length=512,
     )
-    fast.chat_template = TEMPLATE
+    fast.chat_template = TEMPLATE if chat else None
     fast.save_pretrained(folder)
 
 
-def save_model(folder: Path) -> None:
-    """Draw the weights from one seed and write them; output rows of tokens that are not printable ASCII are zero."""
+def save_model(folder: Path, *, vocabulary: int = VOCABULARY, printable_only: bool = True) -> None:
+    """Draw the weights from one seed and write them; output rows of tokens that are not printable ASCII are zero.
+
+    A ``vocabulary`` above the tokenizer's gives rows for tokens that do not exist.
+    """
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
@@ -82,7 +85,7 @@ def save_model(folder: Path) -> None:
         torch.manual_seed(7)
         model = LlamaForCausalLM(config)
     with torch.no_grad():
-        for token in range(VOCABULARY):
+        for token in range(vocabulary) if printable_only else ():
             text = tokenizer.decode([token])
             printable = text.isascii() and text.isprintable() and token >= len(SPECIALS)
             if not printable and token != tokenizer.eos_token_id:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +27,16 @@ from ..reporter import Reporter
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    parser.usage = "telbench eval --model CKPT [--data NAME|PATH] [OPTIONS]"
+    parser.epilog = (
+        "Interrupted runs are resumed by the same command. Exit codes: 0 fine, 2 bad usage or input, 5 the engine or "
+        "telbench failed, 130 interrupted."
+    )
     parser.add_argument(
         "--model",
         default="",
         metavar="CKPT",
-        help="local Hugging Face folder; for --engine openai the server's model name",
+        help="folder with config.json, *.safetensors and tokenizer; for --engine openai the server's model name",
     )
     add_data_options(parser)
     add_run_options(parser)
@@ -36,11 +44,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
     engine.add_argument(
         "--engine", default="auto", metavar="NAME", help="auto, vllm, transformers, openai or replay (default: auto)"
     )
-    engine.add_argument("--max-tokens", type=int, default=Sampling().max_tokens, help="longest answer (default: 128)")
-    engine.add_argument("--temperature", type=bounded(float, 0, 5), default=0.0, help="0 is greedy, the default")
-    engine.add_argument("--top-p", type=bounded(float, 1e-6, 1), default=1.0, help="nucleus (default: 1)")
-    engine.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
-    engine.add_argument("--max-model-len", type=int, metavar="TOKENS", help="shorten the model's window")
+    engine.add_argument(
+        "--max-tokens",
+        type=bounded(int, 1, 10**6),
+        default=Sampling().max_tokens,
+        metavar="N",
+        help="longest answer in tokens (default: 128)",
+    )
+    engine.add_argument(
+        "--temperature", type=bounded(float, 0, 5), default=0.0, metavar="T", help="0 is greedy (default: 0)"
+    )
+    engine.add_argument(
+        "--top-p",
+        type=bounded(float, 1e-6, 1),
+        default=1.0,
+        metavar="P",
+        help="nucleus, where T is above 0 (default: 1)",
+    )
+    engine.add_argument(
+        "--dtype",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="number format of the weights (default: auto, as config.json says)",
+    )
+    engine.add_argument(
+        "--max-model-len",
+        type=bounded(int, 1),
+        metavar="N",
+        help="longest prompt with answer in tokens, if not the model's",
+    )
     engine.add_argument(
         "--no-chat-template", action="store_true", help="use the plain template even if there is a chat one"
     )
@@ -50,12 +82,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server = parser.add_argument_group("openai engine (key: OPENAI_API_KEY)")
     server.add_argument("--base-url", default="", metavar="URL", help="the server, such as http://127.0.0.1:8000/v1")
     server.add_argument(
-        "--max-in-flight", type=int, default=32, metavar="N", help="most requests at once (default: 32)"
+        "--max-in-flight",
+        type=bounded(int, 1, 4096),
+        default=32,
+        metavar="N",
+        help="most requests at once (default: 32)",
     )
     server.add_argument(
-        "--deadline", type=float, default=120.0, metavar="S", help="seconds for one answer, retries included"
+        "--deadline",
+        type=bounded(float, 0.1, 86400),
+        default=120.0,
+        metavar="S",
+        help="seconds for one answer, retries included (default: 120)",
     )
-    parser.add_argument("--answers", type=Path, metavar="FILE", help="replay engine: answers to score")
+    replay = parser.add_argument_group("replay engine")
+    replay.add_argument("--answers", type=Path, metavar="FILE", help="answers to score, as telbench score takes them")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,7 +129,8 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -
 
     reporter = Reporter()
     try:
-        made: Run = evaluate(settings, reporter, command)
+        with results_only():
+            made: Run = evaluate(settings, reporter, command)
     except InterruptedRunError as interrupted:
         reporter.note(f"interrupted; finished answers are kept in {interrupted.path}")
         reporter.note(f"resume with: {resume_line(command, interrupted.path)}")
@@ -99,6 +141,21 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -
     else:
         print_run(made.header)
     return 0
+
+
+@contextlib.contextmanager
+def results_only() -> Iterator[None]:
+    """Send what libraries print on stdout to stderr meanwhile: stdout is for the result."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def resume_line(command: Sequence[str], path: Path) -> str:

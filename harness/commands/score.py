@@ -12,6 +12,7 @@ from .eval import make_run
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    parser.usage = "telbench score PREDICTIONS [--data NAME|PATH] [OPTIONS]"
     parser.add_argument(
         "predictions",
         type=Path,

@@ -52,7 +52,10 @@ def load_file(path: Path, mapping: Mapping[str, str]) -> LoadedItems:
         raise InputError(f"{path}: no field 'question': {_suggestion('question', columns)}")
     collector = Collector()
     first_place: dict[str, int] = {}
-    for number, row in rows:
+    rows.reverse()
+    while rows:
+        # Each row goes as its item comes, so that no text is held twice.
+        number, row = rows.pop()
         where = f"{path}, {PLACES[suffix]} {number}"
         fields = {field: row.get(name) for field, name in names.items()}
         item = _item(fields, where, collector)

@@ -78,13 +78,35 @@ def _no_constant(name: str) -> Any:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number, value) of each line that is not blank."""
+    """(line number, value) of each line that is not blank; the file is read as it is consumed.
+
+    Raises:
+        InputError: as `read_text` does, and for a line that is no JSON.
+    """
+    cut_inside = "the record does not end on its line: JSON Lines has one a line"
+    before: tuple[int, str] | None = None
+    for number, line in _lines(path):
+        if line.strip():
+            if before is not None:
+                yield before[0], parse_json(before[1], str(path), before[0], cut_inside)
+            before = number, line
+    if before is None:
+        read_text(path)
+    else:
+        yield before[0], parse_json(before[1], str(path), before[0], "the JSON is truncated")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number, text) of each line; memory holds one."""
     # Only \n ends a line here: str.splitlines would also cut at U+2028, which may stand inside a JSON string.
-    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
-    for number, line in lines:
-        last = number == lines[-1][0]
-        cut = "the JSON is truncated" if last else "the record does not end on its line: JSON Lines has one a line"
-        yield number, parse_json(line, str(path), number, cut)
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\n")
+    except (OSError, ValueError):
+        # Reading it whole finds the same fault and words it.
+        read_text(path)
+        raise
 
 
 def csv_rows(path: Path, *, skip_blank_start: bool = False) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -47,6 +48,16 @@ class Completion:
     error: str | None = None
 
 
+def failed(request: Request, reason: str) -> Completion:
+    """The completion of a request that failed alone."""
+    return Completion(request.key, "", "error", prompt_tokens=len(request.token_ids), error=reason)
+
+
+def request_seed(seed: int, key: str) -> int:
+    """A seed of its own for each prompt, so that a resumed run samples what an uninterrupted one would."""
+    return zlib.crc32(f"{seed}:{key}".encode("utf-8", "surrogatepass"))
+
+
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """Text to be scored: the log-likelihood of ``token_ids[start:]`` given ``token_ids[:start]`` is wanted."""
@@ -80,8 +91,9 @@ class Engine(Protocol):
         ...
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
-        """Yield (key, summed natural log-probability) of each continuation. Raises `NotImplementedError` where the
-        engine cannot.
+        """Yield (key, summed natural log-probability) of each continuation that has a finite one.
+
+        Raises `NotImplementedError` where the engine cannot.
         """
         ...
 

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...judges.errors import InputError, missing_extra
+from ...judges.errors import InputError
+from ..datasets.reading import csv_rows, jsonl_rows, kind_of, parquet_rows, parse_json, read_text
+from ..datasets.wording import clean, whole
 from ..identity import file_sha256
 from .base import Completion, Continuation, EngineInfo, Request, Sampling
 from .spec import EngineSettings, EngineSpec
 
 ID_FIELDS = ("id", "item_id", "question_id", "doc_id")
 ANSWER_FIELDS = ("prediction", "completion", "response", "output", "answer", "text")
-Rows = Iterator[tuple[int, dict[str, Any]]]
+TEXT = ".txt"
+Rows = Iterator[tuple[int, Mapping[str, Any]]]
 
 
 class ReplayEngine:
-    """Looks each item's answer up by its id; plain text is matched by position."""
+    """Looks each item's answer up by its id."""
 
-    def __init__(self, answers: dict[str, str | None] | list[str], info: EngineInfo) -> None:
+    def __init__(self, answers: Mapping[str, str | None], info: EngineInfo) -> None:
         self._answers = answers
         self.info = info
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield the answers in order; an item without one is an error of that item."""
-        if isinstance(self._answers, list):
-            if len(self._answers) != len(requests):
-                raise InputError(
-                    f"the file has {len(self._answers)} lines for {len(requests)} items: "
-                    "give one line an item, or JSONL with ids"
-                )
-            for request, text in zip(requests, self._answers, strict=True):
-                yield Completion(request.key, text)
-            return
-        known = {request.item_id for request in requests}
-        if known and not known & self._answers.keys():
-            theirs = next(iter(self._answers), "none")
-            raise InputError(
-                f"no answer's id is an item's id (first answer: {theirs!r}, first item: {requests[0].item_id!r})"
-            )
         for request in requests:
             text = self._answers.get(request.item_id)
             if text is None:
@@ -49,11 +35,6 @@ class ReplayEngine:
                 yield Completion(request.key, "", "error", error=reason)
             else:
                 yield Completion(request.key, text)
-
-    @property
-    def unused(self) -> set[str]:
-        """Ids of the answers; the caller subtracts the items it asked."""
-        return set() if isinstance(self._answers, list) else set(self._answers)
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """A file knows no likelihoods."""
@@ -63,104 +44,128 @@ class ReplayEngine:
         """Nothing to free."""
 
 
-def read_answers(path: Path) -> dict[str, str | None] | list[str]:
-    """Answers by item id, or by position for ``.txt``.
+def read_answers(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
+    """Answers by item id; those of a ``.txt`` go to the items in their order.
 
     Raises:
-        InputError: for a file that is absent, empty, garbled, without the two fields, or with an id twice.
+        InputError: for a file that is absent, empty, garbled, without the two fields, or with an id twice, without a
+            single answer to one of the items, or for a text of more or fewer lines than items.
     """
-    if not path.is_file():
-        raise InputError(f"no predictions file at {path}: check the path")
-    if path.suffix == ".txt":
-        return _text(path).splitlines()
+    if path.suffix.lower() == TEXT:
+        return _by_position(path, item_ids)
     answers: dict[str, str | None] = {}
     fields: tuple[str, str] | None = None
     for number, row in _rows(path):
-        fields = fields or _fields(path, number, row)
-        if fields[0] not in row or fields[1] not in row:
-            raise InputError(f"{path}, record {number}: field '{fields[0]}' or '{fields[1]}' is missing")
-        item_id, answer = str(row[fields[0]]), row[fields[1]]
+        where = f"{path}, {PLACES[path.suffix.lower()]} {number}"
+        fields = fields or _fields(row, where)
+        for field in fields:
+            if field not in row:
+                raise InputError(f"{where}: field '{field}' is missing, which the first record has")
+        item_id, answer = _id(row[fields[0]], fields[0], where), row[fields[1]]
         if item_id in answers:
-            raise InputError(f"{path}, record {number}: id {item_id!r} occurs twice: keep one answer an item")
+            raise InputError(f"{where}: id '{item_id}' occurs twice: keep one answer an item")
         if not isinstance(answer, str | None):
-            raise InputError(f"{path}, record {number}: the answer is {type(answer).__name__}, not text")
-        answers[item_id] = answer
+            raise InputError(f"{where}: '{fields[1]}' must be text or null, this is a {kind_of(answer)}")
+        answers[item_id] = answer if answer is None else whole(answer)
     if not answers:
         raise InputError(f"{path} holds no answers: expected records with 'id' and 'prediction'")
+    _require_match(answers, item_ids, path)
     return answers
 
 
-def _fields(path: Path, number: int, row: dict[str, Any]) -> tuple[str, str]:
+def _by_position(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
+    lines = read_text(path).split("\n")
+    if not lines[-1].strip():
+        lines.pop()
+    if len(lines) != len(item_ids):
+        raise InputError(
+            f"{path}: lines: {len(lines)}, items of the data: {len(item_ids)}: give one line an item, in the order of "
+            "the data, or JSONL with 'id' and 'prediction'"
+        )
+    return dict(zip(item_ids, map(whole, lines), strict=True))
+
+
+def _require_match(answers: Mapping[str, str | None], item_ids: Sequence[str], path: Path) -> None:
+    found = [item_id for item_id in item_ids if item_id in answers]
+    if not found:
+        first = next(iter(answers))
+        raise InputError(
+            f"{path}: no answer's id is the id of an item (first answer '{first}', first item '{item_ids[0]}'): are "
+            "these the answers to this data set and split?"
+        )
+    if all(answers[item_id] is None for item_id in found):
+        raise InputError(f"{path}: every answer to an item of the data is null: there is nothing to score")
+
+
+def _fields(row: Mapping[str, Any], where: str) -> tuple[str, str]:
+    """Names of the id and the answer, as the first record has them."""
     found_id = next((name for name in ID_FIELDS if name in row), None)
     found_answer = next((name for name in ANSWER_FIELDS if name in row), None)
     if found_id is None or found_answer is None:
-        lacking = "an id (id)" if found_id is None else "an answer (prediction)"
-        raise InputError(f"{path}, record {number}: no field with {lacking}; found: {', '.join(map(str, row))[:200]}")
+        lacking, known = ("an id", ID_FIELDS) if found_id is None else ("an answer", ANSWER_FIELDS)
+        there = ", ".join(map(str, row))[:200] or "none"
+        raise InputError(f"{where}: no field with {lacking} ({', '.join(known)}): its fields are {there}")
     return found_id, found_answer
 
 
+def _id(value: Any, field: str, where: str) -> str:
+    """An id as data sets have it: cleaned text, or a whole number as text."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise InputError(f"{where}: '{field}' must be the id of an item, this is a {kind_of(value)}")
+    if not clean(value):
+        raise InputError(f"{where}: '{field}' is empty: every answer needs the id of its item")
+    return clean(value)
+
+
+def _json_rows(path: Path) -> Rows:
+    """Records of a JSON list, or of an object that gives each id its answer."""
+    value = parse_json(read_text(path), str(path))
+    if isinstance(value, dict):
+        value = [{"id": key, "prediction": answer} for key, answer in value.items()]
+    if not isinstance(value, list):
+        raise InputError(f"{path}: a list of records with 'id' and 'prediction' is expected, not a {kind_of(value)}")
+    for number, record in enumerate(value, start=1):
+        if not isinstance(record, dict):
+            raise InputError(f"{path}, element {number}: an object is expected, this is a {kind_of(record)}")
+        yield number, record
+
+
+READERS = {".jsonl": jsonl_rows, ".json": _json_rows, ".csv": csv_rows, ".parquet": parquet_rows}
+PLACES = {".jsonl": "line", ".json": "element", ".csv": "line", ".parquet": "row"}
+
+
 def _rows(path: Path) -> Rows:
-    if path.suffix == ".csv":
-        csv.field_size_limit(1 << 30)
-        yield from enumerate(csv.DictReader(_text(path).replace("\0", "\\0").splitlines(keepends=True)), 1)
-    elif path.suffix == ".parquet":
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise missing_extra("pyarrow", "parquet", f"reading {path.name}") from error
-        try:
-            table = parquet.read_table(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a parquet file: {error}") from error
-        yield from enumerate(table.to_pylist(), 1)
-    elif path.suffix == ".json":
-        try:
-            records = json.loads(_text(path))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path} is not JSON: {error.msg} in line {error.lineno}") from error
-        if isinstance(records, dict):
-            records = [{"id": key, "prediction": value} for key, value in records.items()]
-        for number, record in enumerate(records if isinstance(records, list) else [records], 1):
-            yield number, _record(path, number, record)
-    else:
-        for number, line in enumerate(_text(path).split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                yield number, _record(path, number, json.loads(line))
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}, line {number} is not JSON: {error.msg}") from error
-
-
-def _record(path: Path, number: int, record: Any) -> dict[str, Any]:
-    if not isinstance(record, dict):
-        raise InputError(f"{path}, record {number}: expected an object with 'id' and 'prediction'")
-    return record
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}: save it as UTF-8") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join((*READERS, TEXT))
+        raise InputError(f"{path}: the ending '{path.suffix}' is none of those of answers: {known}")
+    return reader(path)
 
 
 def describe(settings: EngineSettings) -> EngineInfo:
     """The file's content is the identity."""
-    if settings.answers is None:
-        raise InputError("--engine replay needs --answers FILE (or use: telbench score FILE --data …)")
-    if not settings.answers.is_file():
-        raise InputError(f"no predictions file at {settings.answers}: check the path")
-    return EngineInfo("replay", "1", "", {"answers_sha256": file_sha256(settings.answers)})
+    path = settings.answers
+    if path is None:
+        raise InputError("--engine replay needs --answers FILE (or use: telbench score FILE --data NAME)")
+    try:
+        if not path.is_file():
+            raise InputError(
+                f"{path}: " + ("a folder, not a file" if path.is_dir() else "no such file: check the path")
+            )
+        return EngineInfo("replay", "1", "", {"answers_sha256": file_sha256(path)})
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def open_engine(settings: EngineSettings) -> ReplayEngine:
     """Read the whole file, so that its faults are told before anything is scored."""
     info = describe(settings)
     assert settings.answers is not None  # noqa: S101 - describe has refused None
-    return ReplayEngine(read_answers(settings.answers), info)
+    return ReplayEngine(read_answers(settings.answers, settings.item_ids), info)
 
 
 ENGINE = EngineSpec("replay", local=False, cacheable=False, describe=describe, open=open_engine, answers_by_item=True)

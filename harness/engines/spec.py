@@ -20,7 +20,8 @@ GROUP = "telbench.engines"
 class EngineSettings:
     """All that any engine may be opened with; each reads its part.
 
-    ``max_model_len`` is the longest prompt plus answer of this run in tokens.
+    ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
+    in order, for engines that answer from a file.
     """
 
     checkpoint: Checkpoint | None = None
@@ -32,6 +33,7 @@ class EngineSettings:
     max_in_flight: int = 32
     deadline: float = 120.0
     answers: Path | None = None
+    item_ids: tuple[str, ...] = ()
     batch_tokens: int = 16384
 
 

@@ -3,145 +3,228 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+import inspect
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...judges.errors import EngineError, InputError, missing_extra
-from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling
+from ..checkpoint import Checkpoint
+from .base import Completion, Continuation, EngineInfo, Request, Sampling, failed, request_seed
+from .growing import GrowingAnswer
 from .spec import EngineSettings, EngineSpec, device_kind, package_version
+
+# Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
+LOGITS = 1 << 28
 
 
 class TransformersEngine:
     """A causal language model with its tokenizer; ``batch_tokens`` bounds a batch: padded prompts plus answers."""
 
     def __init__(self, model: Any, tokenizer: Any, info: EngineInfo, batch_tokens: int) -> None:
+        from transformers import GenerationConfig
+
         self._model = model
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
+        self._ends = end_tokens(model, tokenizer)
+        # What the checkpoint recommends (a repetition penalty, beams …) would creep into every call that leaves it
+        # open; the run decodes as its settings say, and vLLM's does too.
+        model.generation_config = GenerationConfig()
         self.info = info
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield completions batch by batch, longest prompts first, so that memory runs out early or not at all."""
-        import torch
-
-        lengths = [len(request.token_ids) for request in requests]
-        if sampling.temperature > 0:
-            torch.manual_seed(sampling.seed)
+        sound = []
+        for request in requests:
+            reason = self._refusal(request.token_ids)
+            if reason:
+                yield failed(request, reason)
+            else:
+                sound.append(request)
+        lengths = [len(request.token_ids) for request in sound]
         for batch in length_batches(lengths, self._batch_tokens, sampling.max_tokens):
-            yield from self._generate([requests[index] for index in batch], sampling)
+            yield from self._generate([sound[index] for index in batch], sampling)
+
+    def _refusal(self, ids: Sequence[int]) -> str | None:
+        if not ids:
+            return "the prompt has no tokens"
+        rows = self._model.get_input_embeddings().num_embeddings
+        if max(ids) >= rows:
+            return f"token {max(ids)} is beyond the model's {rows} embeddings: tokenizer and weights do not match"
+        return None
 
     def _generate(self, batch: list[Request], sampling: Sampling) -> Iterator[Completion]:
-        import torch
+        try:
+            answers = self._answers(batch, sampling)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise EngineError(f"transformers stopped: {_first_line(error)}") from error
+            answers = None
+        if answers is None:
+            _release_memory()
+            if len(batch) == 1:
+                yield failed(batch[0], f"out of memory on one prompt of {len(batch[0].token_ids)} tokens")
+                return
+            half = len(batch) // 2
+            yield from self._generate(batch[:half], sampling)
+            yield from self._generate(batch[half:], sampling)
+            return
+        for request, answer in zip(batch, answers, strict=True):
+            yield Completion(
+                key=request.key,
+                text=answer.text,
+                finish_reason=answer.finish_reason,
+                token_ids=tuple(answer.tokens),
+                prompt_tokens=len(request.token_ids),
+                completion_tokens=len(answer.tokens),
+            )
 
-        pad = self._pad_id()
+    def _answers(self, batch: list[Request], sampling: Sampling) -> list[GrowingAnswer]:
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+
+        answers = [GrowingAnswer(self._tokenizer, request.token_ids, self._ends, sampling.stop) for request in batch]
         width = max(len(request.token_ids) for request in batch)
-        ids = torch.full((len(batch), width), pad, dtype=torch.long)
+        ids = torch.zeros((len(batch), width), dtype=torch.long)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
         for row, request in enumerate(batch):
             ids[row, width - len(request.token_ids) :] = torch.tensor(list(request.token_ids), dtype=torch.long)
             mask[row, width - len(request.token_ids) :] = 1
         device = self._model.device
-        try:
-            with torch.inference_mode():
-                output = self._model.generate(
-                    input_ids=ids.to(device),
-                    attention_mask=mask.to(device),
-                    generation_config=self._generation_config(sampling, pad),
-                    tokenizer=self._tokenizer,
-                )
-        except torch.OutOfMemoryError as error:
-            if len(batch) == 1:
-                raise EngineError(
-                    f"out of memory on one prompt of {width} tokens: use a smaller model or dtype"
-                ) from error
-            torch.cuda.empty_cache()
-            output = None
-        except RuntimeError as error:
-            raise EngineError(f"transformers stopped: {error}") from error
-        if output is None:
-            half = len(batch) // 2
-            yield from self._generate(batch[:half], sampling)
-            yield from self._generate(batch[half:], sampling)
-            return
-        for request, row in zip(batch, output[:, width:].tolist(), strict=True):
-            yield self._completion(request, row, sampling)
-
-    def _completion(self, request: Request, row: list[int], sampling: Sampling) -> Completion:
-        ends = self._end_ids()
-        stop_at = next((index for index, token in enumerate(row) if token in ends), None)
-        tokens = row if stop_at is None else row[: stop_at + 1]
-        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        cuts = [text.index(stop) for stop in sampling.stop if stop in text]
-        reason: FinishReason = "stop" if stop_at is not None or cuts else "length"
-        if cuts and stop_at is None:
-            # The rest of the row is padding that other rows of the batch needed.
-            pad = self._pad_id()
-            while tokens and tokens[-1] == pad:
-                tokens = tokens[:-1]
-        return Completion(
-            key=request.key,
-            text=text[: min(cuts)] if cuts else text,
-            finish_reason=reason,
-            token_ids=tuple(tokens),
-            prompt_tokens=len(request.token_ids),
-            completion_tokens=len(tokens),
-        )
+        with torch.inference_mode():
+            self._model.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                generation_config=GenerationConfig(max_new_tokens=sampling.max_tokens, do_sample=False, pad_token_id=0),
+                logits_processor=LogitsProcessorList([] if sampling.temperature == 0 else [_Draw(batch, sampling)]),
+                stopping_criteria=StoppingCriteriaList([_Push(answers)]),
+            )
+        return answers
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """One forward pass a batch; the sum of the continuation tokens' natural log-probabilities."""
+        sound = [each for each in continuations if self._refusal(each.token_ids) is None]
+        lengths = [len(each.token_ids) for each in sound]
+        vocabulary = self._model.get_input_embeddings().num_embeddings
+        for batch in length_batches(lengths, min(self._batch_tokens, LOGITS // vocabulary), 0):
+            for key, value in self._scores([sound[index] for index in batch]):
+                if math.isfinite(value):
+                    yield key, value
+
+    def _scores(self, batch: list[Continuation]) -> list[tuple[str, float]]:
+        try:
+            return self._forward_scores(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise EngineError(f"transformers stopped: {_first_line(error)}") from error
+        _release_memory()
+        if len(batch) == 1:
+            raise EngineError(
+                f"out of memory on one continuation of {len(batch[0].token_ids)} tokens: use a smaller model or dtype"
+            )
+        half = len(batch) // 2
+        return self._scores(batch[:half]) + self._scores(batch[half:])
+
+    def _forward_scores(self, batch: list[Continuation]) -> list[tuple[str, float]]:
         import torch
 
-        lengths = [len(each.token_ids) for each in continuations]
-        for batch in length_batches(lengths, self._batch_tokens, 0):
-            width = max(lengths[index] for index in batch)
-            ids = torch.full((len(batch), width), self._pad_id(), dtype=torch.long)
-            mask = torch.zeros((len(batch), width), dtype=torch.long)
-            for row, index in enumerate(batch):
-                ids[row, : lengths[index]] = torch.tensor(list(continuations[index].token_ids), dtype=torch.long)
-                mask[row, : lengths[index]] = 1
-            with torch.inference_mode():
-                logits = self._model(ids.to(self._model.device), attention_mask=mask.to(self._model.device)).logits
-            for row, index in enumerate(batch):
-                each = continuations[index]
-                scores = torch.log_softmax(logits[row, each.start - 1 : lengths[index] - 1].float(), dim=-1)
-                targets = torch.tensor(list(each.token_ids[each.start :]), device=scores.device)
-                yield each.key, float(scores.gather(1, targets[:, None]).double().sum())
+        lengths = [len(each.token_ids) for each in batch]
+        # The first token of all has no probability: nothing stands before it.
+        starts = [max(1, each.start) for each in batch]
+        ids = torch.zeros((len(batch), max(lengths)), dtype=torch.long)
+        mask = torch.zeros((len(batch), max(lengths)), dtype=torch.long)
+        for row, each in enumerate(batch):
+            ids[row, : lengths[row]] = torch.tensor(list(each.token_ids), dtype=torch.long)
+            mask[row, : lengths[row]] = 1
+        device = self._model.device
+        # Logits are rows x positions x vocabulary: only from the first position that any continuation needs.
+        first = min(starts) - 1
+        only = {"logits_to_keep": torch.arange(first, max(lengths), device=device)} if self._keeps_logits() else {}
+        with torch.inference_mode():
+            logits = self._model(ids.to(device), attention_mask=mask.to(device), use_cache=False, **only).logits
+        first = first if only else 0
+        found = []
+        for row, each in enumerate(batch):
+            chosen = logits[row, starts[row] - 1 - first : lengths[row] - 1 - first].float()
+            targets = torch.tensor(list(each.token_ids[starts[row] :]), dtype=torch.long, device=device)
+            scores = torch.log_softmax(chosen, dim=-1).gather(1, targets[:, None])
+            found.append((each.key, float(scores.double().sum())))
+        return found
 
-    def _generation_config(self, sampling: Sampling, pad: int) -> Any:
-        from transformers import GenerationConfig
-
-        options: dict[str, Any] = {"do_sample": False}
-        if sampling.temperature > 0:
-            options = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        return GenerationConfig(
-            max_new_tokens=sampling.max_tokens,
-            pad_token_id=pad,
-            eos_token_id=sorted(self._end_ids()) or None,
-            stop_strings=list(sampling.stop) or None,
-            **options,
-        )
-
-    def _pad_id(self) -> int:
-        tokenizer = self._tokenizer
-        candidates = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id, 0)
-        return next(int(token) for token in candidates if token is not None)
-
-    def _end_ids(self) -> set[int]:
-        """End tokens of generation_config.json, else of the model configuration, else of the tokenizer."""
-        for source in (self._model.generation_config, self._model.config, self._tokenizer):
-            found = getattr(source, "eos_token_id", None)
-            if found is not None:
-                return set(found) if isinstance(found, list | tuple) else {int(found)}
-        return set()
+    def _keeps_logits(self) -> bool:
+        return "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
     def close(self) -> None:
         """Free the model."""
+        self.__dict__.pop("_model", None)
+        _release_memory()
+
+
+class _Push:
+    """Stopping criterion: hands each new token to its answer; done rows are those whose answer has ended."""
+
+    def __init__(self, answers: Sequence[GrowingAnswer]) -> None:
+        self._answers = answers
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         import torch
 
-        del self._model
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        for answer, token in zip(self._answers, input_ids[:, -1].tolist(), strict=True):
+            answer.push(token)
+        return torch.tensor([answer.ended for answer in self._answers], device=input_ids.device)
+
+
+class _Draw:
+    """Logits processor: draws each row's token with a generator of its own, and leaves only that token.
+
+    So that what a prompt is answered depends on its seed, not on the batch it is in.
+    """
+
+    def __init__(self, batch: Sequence[Request], sampling: Sampling) -> None:
+        self._draws = [random.Random(request_seed(sampling.seed, request.key)) for request in batch]
+        self._temperature, self._top_p = sampling.temperature, sampling.top_p
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        import torch
+
+        probabilities = torch.softmax(scores.double() / self._temperature, dim=-1)
+        ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
+        total = ordered.cumsum(dim=-1)
+        # Nucleus: the fewest tokens that hold top_p of the probability.
+        nucleus = torch.where(total - ordered < self._top_p, ordered, 0.0).cumsum(dim=-1)
+        level = torch.tensor([[draw.random()] for draw in self._draws], dtype=nucleus.dtype, device=nucleus.device)
+        place = torch.searchsorted(nucleus, level * nucleus[:, -1:], right=True).clamp(max=nucleus.shape[-1] - 1)
+        return torch.full_like(scores, float("-inf")).scatter(1, tokens.gather(1, place), 0.0)
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokenizer's end token and those of the generation configuration: what vLLM stops at too."""
+    found: set[int] = set()
+    for source in (model.generation_config, tokenizer):
+        ends = getattr(source, "eos_token_id", None)
+        found.update(ends if isinstance(ends, list | tuple) else () if ends is None else (int(ends),))
+    return frozenset(found)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Did memory run out: of the GPU (torch's own error) or of the machine (an allocator's message)?"""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _release_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def length_batches(lengths: Sequence[int], batch_tokens: int, answer_tokens: int) -> list[list[int]]:
@@ -186,17 +269,38 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, **options)
         dtype = "auto" if settings.dtype == "auto" else getattr(torch, settings.dtype)
-        model = AutoModelForCausalLM.from_pretrained(checkpoint.path, dtype=dtype, use_safetensors=True, **options)
+        # Sizes that do not match are refused below, with their names; the library's own message has none.
+        both: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.path,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
+        model, loaded = both
     except Exception as error:
-        first = (str(error).strip().splitlines() or ["no message"])[0]
         raise InputError(
-            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {first[:300]}"
+            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {_first_line(error)}"
         ) from error
+    _require_whole(loaded, checkpoint)
     model = model.to(info.settings["device"]).eval()
     actual = str(model.dtype).removeprefix("torch.")
     return TransformersEngine(
         model, tokenizer, EngineInfo("transformers", info.version, actual, info.settings), settings.batch_tokens
     )
+
+
+def _require_whole(loaded: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+    """Refuse weights that do not fill the model: the library would draw the rest at random and only warn."""
+    for kind, problem in (("mismatched_keys", "has another shape in"), ("missing_keys", "is missing from")):
+        names = sorted(str(key if isinstance(key, str) else key[0]) for key in loaded.get(kind, ()))
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise InputError(
+                f"{checkpoint.path}: the tensor {names[0]}{more} that config.json asks for {problem} the weights: "
+                "config.json and weights belong to different models, or the checkpoint is not whole"
+            )
 
 
 ENGINE = EngineSpec("transformers", local=True, cacheable=True, describe=describe, open=open_engine)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import math
 import os
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...judges.errors import EngineError, InputError
-from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling
+from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling, failed, request_seed
 from .spec import EngineSettings, EngineSpec, device_kind, package_version
 
 # Measured on CPU: one process, unbound threads and eager mode start in seconds where the defaults take a minute, and
 # the default memory share asks for more than a shared machine has.
-CPU_ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-}
+CPU_ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+CACHE_SPACE = "VLLM_CPU_KVCACHE_SPACE"
+GIB = 1 << 30
+# Key-value cache on CPU: room for so many of the longest sequences at once, and at least a GiB.
+SEQUENCES = 4
+# vLLM's CPU cache is made of blocks of 128 tokens.
+BLOCK = 128
 QUIET_ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
 
 
@@ -33,75 +36,110 @@ class VllmEngine:
         """Queue all requests, then yield each completion in the step in which it ends."""
         from vllm import SamplingParams
 
-        params = [
-            SamplingParams(
+        def params(seed: int | None) -> SamplingParams:
+            return SamplingParams(
                 max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                seed=None if sampling.temperature == 0 else request_seed(sampling.seed, request.key),
+                seed=seed,
                 stop=list(sampling.stop) or None,
             )
-            for request in requests
-        ]
-        for index, output in self._finished([list(request.token_ids) for request in requests], params):
-            answer = output.outputs[0]
-            reason: FinishReason = "length" if answer.finish_reason == "length" else "stop"
-            yield Completion(
-                key=requests[index].key,
-                text=answer.text,
-                finish_reason=reason,
-                token_ids=tuple(answer.token_ids),
-                prompt_tokens=len(output.prompt_token_ids),
-                completion_tokens=len(answer.token_ids),
-            )
+
+        if sampling.temperature == 0:
+            each = [params(None)] * len(requests)
+        else:
+            each = [params(request_seed(sampling.seed, request.key)) for request in requests]
+        for index, output in self._finished([list(request.token_ids) for request in requests], each):
+            yield _completion(requests[index], output)
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """Prompt log-probabilities summed over the continuation's tokens."""
         from vllm import SamplingParams
 
-        params = [SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0) for _ in continuations]
+        params = [SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)] * len(continuations)
         for index, output in self._finished([list(each.token_ids) for each in continuations], params):
             wanted = continuations[index]
-            total = 0.0
-            for position in range(wanted.start, len(wanted.token_ids)):
-                total += output.prompt_logprobs[position][wanted.token_ids[position]].logprob
-            yield wanted.key, total
+            if isinstance(output, str) or output.prompt_logprobs is None:
+                continue
+            # The first token of all has no probability: nothing stands before it.
+            places = range(max(1, wanted.start), len(wanted.token_ids))
+            total = math.fsum(output.prompt_logprobs[at][wanted.token_ids[at]].logprob for at in places)
+            if math.isfinite(total):
+                yield wanted.key, total
 
     def _finished(self, prompts: list[list[int]], params: list[Any]) -> Iterator[tuple[int, Any]]:
-        if not prompts:
-            return
+        """Position and output of each prompt as it finishes; for one that vLLM does not take, its reason (a str)."""
+        position, refused = self._queue(prompts, params)
+        yield from refused
         engine = self._llm.llm_engine
-        queued = self._llm.enqueue([{"prompt_token_ids": ids} for ids in prompts], params, use_tqdm=False)
-        # vLLM queues under its own ids, "7-1a2b3c4d" for the caller's "7", and reports under the caller's.
-        position = {queued_id.partition("-")[0]: index for index, queued_id in enumerate(queued)}
         try:
-            while engine.has_unfinished_requests():
+            while position:
                 try:
                     outputs = engine.step()
                 except Exception as error:
-                    raise EngineError(f"vLLM stopped: {type(error).__name__}: {error}") from error
+                    raise EngineError(f"vLLM stopped: {_cause(error)}") from error
                 for output in outputs:
                     if output.finished:
                         yield position.pop(output.request_id), output
         finally:
             if position:
-                engine.abort_request(list(position))
+                # A dead engine cannot be told; what killed it is already on its way.
+                with contextlib.suppress(Exception):
+                    engine.abort_request(list(position))
+
+    def _queue(self, prompts: list[list[int]], params: list[Any]) -> tuple[dict[str, int], list[tuple[int, str]]]:
+        """Queue all at once, or one by one where vLLM refuses the list because of some: ids to positions, refusals."""
+        try:
+            return dict(zip(self._enqueue(prompts, params), range(len(prompts)), strict=True)), []
+        except Exception:
+            position: dict[str, int] = {}
+            refused: list[tuple[int, str]] = []
+            for index, (prompt, one) in enumerate(zip(prompts, params, strict=True)):
+                try:
+                    position[self._enqueue([prompt], [one])[0]] = index
+                except Exception as error:
+                    refused.append((index, f"vLLM does not take the prompt of {len(prompt)} tokens: {_cause(error)}"))
+            return position, refused
+
+    def _enqueue(self, prompts: list[list[int]], params: list[Any]) -> list[str]:
+        # vLLM queues under its own ids, "7-1a2b3c4d" for the caller's "7", and reports under the caller's.
+        queued = self._llm.enqueue([{"prompt_token_ids": ids} for ids in prompts], params, use_tqdm=False)
+        return [queued_id.partition("-")[0] for queued_id in queued]
 
     def close(self) -> None:
         """Shut the engine core down and free its memory, so that another checkpoint can be loaded."""
-        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+        llm = self.__dict__.pop("_llm", None)
+        if llm is None:
+            return
+        # An engine that died cannot be shut down in order; its memory is freed all the same.
+        with contextlib.suppress(Exception):
+            llm.llm_engine.engine_core.shutdown()
+        del llm
+        _free()
 
-        engine_core = getattr(self._llm.llm_engine, "engine_core", None)
-        if engine_core is not None:
-            engine_core.shutdown()
-        del self._llm
-        cleanup_dist_env_and_memory(shutdown_ray=False)
-        gc.collect()
+
+def _free() -> None:
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+    gc.collect()
+    cleanup_dist_env_and_memory(shutdown_ray=False)
 
 
-def request_seed(seed: int, key: str) -> int:
-    """A seed of its own for each prompt, so that a resumed run samples what an uninterrupted one would."""
-    return zlib.crc32(f"{seed}:{key}".encode("utf-8", "surrogatepass"))
+def _completion(request: Request, output: Any) -> Completion:
+    if isinstance(output, str):
+        return failed(request, output)
+    answer = output.outputs[0]
+    if answer.finish_reason not in ("stop", "length"):
+        return failed(request, f"vLLM gave the request up ({answer.finish_reason})")
+    reason: FinishReason = answer.finish_reason
+    return Completion(
+        key=request.key,
+        text=answer.text,
+        finish_reason=reason,
+        token_ids=tuple(answer.token_ids),
+        prompt_tokens=len(output.prompt_token_ids),
+        completion_tokens=len(answer.token_ids),
+    )
 
 
 def describe(settings: EngineSettings) -> EngineInfo:
@@ -135,6 +173,12 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     # On CPU vLLM's "auto" would turn float32 weights into bfloat16, which is slower there and another model.
     dtype = stored if settings.dtype == "auto" and on_cpu and stored in ("float32", "bfloat16") else settings.dtype
     options: dict[str, Any] = {"enforce_eager": True, "gpu_memory_utilization": 0.2} if on_cpu else {}
+    cache = {}
+    if on_cpu and not os.environ.get(CACHE_SPACE):
+        import psutil
+
+        available = psutil.virtual_memory().available
+        cache["kv_cache_memory_bytes"] = cache_bytes(checkpoint.config, settings.max_model_len, dtype, available)
     try:
         llm = LLM(
             model=str(checkpoint.path),
@@ -145,11 +189,39 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
             load_format="safetensors",
             disable_log_stats=True,
             **options,
+            **cache,
         )
     except Exception as error:
+        # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
+        with contextlib.suppress(Exception):
+            _free()
         raise InputError(f"vLLM cannot load {checkpoint.path}: {_cause(error)}") from error
     actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
     return VllmEngine(llm, EngineInfo("vllm", info.version, actual, {**info.settings, **options}))
+
+
+def cache_bytes(config: Mapping[str, Any], longest: int | None, dtype: str, available: int) -> int:
+    """Key-value cache in bytes: for a few of the longest sequences and at least 1 GiB, if half the memory allows it.
+
+    A sequence takes layers x 2 x key-value heads x head dimension numbers a token, in whole blocks; one always has
+    to fit. ``longest`` None stands for the context length that ``config`` names; ``available`` is in bytes.
+    """
+    sizes = {**config, **(config.get("text_config") or {})}
+    heads = _first(sizes, 1, "num_attention_heads", "n_head", "num_heads", "n_heads")
+    hidden = _first(sizes, 0, "hidden_size", "n_embd", "d_model")
+    layers = _first(sizes, 0, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
+    head_size = _first(sizes, hidden // heads, "head_dim")
+    length = longest or _first(sizes, 2048, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+    stored = str(sizes.get("dtype") or sizes.get("torch_dtype") or "")
+    number = 4 if (stored if dtype == "auto" else dtype) == "float32" else 2
+    token = layers * 2 * _first(sizes, heads, "num_key_value_heads", "n_head_kv", "num_kv_heads") * head_size * number
+    # vLLM keeps a block of its own, and a sequence needs one more when its last block is full.
+    sequence = (length // BLOCK + 2) * BLOCK * token
+    return max(sequence, min(max(GIB, SEQUENCES * sequence), available // 2))
+
+
+def _first(sizes: Mapping[str, Any], otherwise: int, *names: str) -> int:
+    return next((sizes[name] for name in names if isinstance(sizes.get(name), int) and sizes[name] > 0), otherwise)
 
 
 def _cause(error: BaseException) -> str:

@@ -1,16 +1,18 @@
 """The beam-limited edit distance of TERCOM, a row of its table at a time.
 
-TER aligns a hypothesis (rows i) with a reference (columns j) by unit-cost edits, but looks only at a band of columns around
-the line from corner to corner; cells outside count as unreachable. The result may exceed the Levenshtein distance, and ties
-between alignments decide which shifts are tried, so both the band and the order of preference have to be kept exactly.
+TER aligns a hypothesis (rows i) with a reference (columns j) by unit-cost edits, but looks only at a band of columns
+around the line from corner to corner; cells outside count as unreachable. The result may exceed the Levenshtein
+distance, and ties between alignments decide which shifts are tried, so both the band and the order of preference have
+to be kept exactly.
 
-A row is held as differences between neighbouring cells, in the bits of two integers, and computed with a dozen integer
-operations (Myers, 1999; Hyyrö, 2003). The band enters through what the row above is *said* to hold outside its own band:
+A row is held as differences between neighbouring cells, in the bits of two integers, and computed with a dozen
+integer operations (Myers, 1999; Hyyrö, 2003). The band enters through what the row above is *said* to hold outside
+its own band:
 
-* right of it, each cell one more than its left neighbour, with no matches beyond the first such column. A new cell there is
-  reached through its left neighbour at no greater cost, so the pretended cells never win;
-* left of it, each cell one more than its right neighbour, with no matches. The leftmost cell of the new row is then reached
-  from above, or diagonally when the band has moved, again exactly as if the pretended cells were infinite.
+* right of it, each cell one more than its left neighbour, with no matches beyond the first such column. A new cell
+  there is reached through its left neighbour at no greater cost, so the pretended cells never win;
+* left of it, each cell one more than its right neighbour, with no matches. The leftmost cell of the new row is then
+  reached from above, or diagonally when the band has moved, again exactly as if the pretended cells were infinite.
 """
 
 from __future__ import annotations
@@ -59,8 +61,8 @@ def band(hypothesis_length: int, reference_length: int) -> tuple[BandRow, ...]:
 class Alignment:
     """The preferred cheapest alignment.
 
-    ``target[j]`` is the 0-based hypothesis position that reference position j is aligned with or, where it has none, the
-    position after which it is missing (-1 for the start). The error flags mark positions that are not matched.
+    ``target[j]`` is the 0-based hypothesis position that reference position j is aligned with or, where it has none,
+    the position after which it is missing (-1 for the start). The error flags mark positions that are not matched.
     """
 
     distance: int
@@ -108,7 +110,7 @@ def _trace(
     stays: list[int],
     grows: list[int],
 ) -> Alignment:
-    """Walk back from the last cell, preferring match or substitution, then a dropped hypothesis word, then a missing one."""
+    """Walk back from the last cell; of equals prefer match or substitution, then a surplus word, then a missing one."""
     row, column = len(hypothesis), reference_length
     target = [-1] * reference_length
     hypothesis_error = [True] * row

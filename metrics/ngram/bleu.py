@@ -39,8 +39,8 @@ def _regexp_tokenizer() -> TokenizerRegexp:
 def word_tokens(word: str) -> list[str]:
     """13a tokens of a word (a text without white space, entities resolved).
 
-    The signs that always stand alone are split off here; sacrebleu's regular expressions, which take fifty times longer,
-    see only what they could change: points and commas other than a last one, and dashes after a digit.
+    The signs that always stand alone are split off here; sacrebleu's regular expressions, which take fifty times
+    longer, see only what they could change: points and commas other than a last one, and dashes after a digit.
 
     >>> word_tokens("(eNB/gNB),"), word_tokens("38.331-f10,v1.")
     (['(', 'eNB', '/', 'gNB', ')', ','], ['38.331', '-', 'f10', ',', 'v1', '.'])
@@ -60,8 +60,8 @@ def word_tokens(word: str) -> list[str]:
 class TokenCodes(dict[str, str]):
     """Texts as strings with one code point a 13a token; equal tokens have equal code points.
 
-    After entities and line ends are resolved, no rule of 13a looks across white space: words are tokenised one by one and
-    remembered (the mapping is from word to codes), which spares four regular expressions over every text.
+    After entities and line ends are resolved, no rule of 13a looks across white space: words are tokenised one by one
+    and remembered (the mapping is from word to codes), which spares four regular expressions over every text.
 
     >>> codes = TokenCodes()
     >>> len(codes.text("eNB (5G) at 3.5 GHz.")), codes.text("GHz 5G") == codes.text("GHz") + codes.text("5G")
@@ -132,6 +132,8 @@ def bleu_scores(stats: NDArray[np.float64], *, effective_order: bool = False) ->
 
 def _closest_length(length: int, references: Sequence[str]) -> int:
     """Length of the reference closest in length; the shorter of two equally close ones."""
+    if len(references) == 1:
+        return len(references[0])
     return min((abs(length - len(reference)), len(reference)) for reference in references)[1]
 
 
@@ -158,7 +160,9 @@ def _score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
     lengths = np.array([len(text) for text in predictions])
     stats[:, 0] = lengths
     stats[:, 1] = [_closest_length(len(text), wanted) for text, wanted in zip(predictions, references, strict=True)]
-    stats[:, 2 : 2 + ORDER] = shared_ngrams([(text, r[0]) for text, r in zip(predictions, references, strict=True)], ORDER)
+    stats[:, 2 : 2 + ORDER] = shared_ngrams(
+        [(text, r[0]) for text, r in zip(predictions, references, strict=True)], ORDER
+    )
     stats[:, 2 + ORDER :] = np.maximum(lengths[:, None] - np.arange(ORDER), 0)
     for row, wanted in enumerate(references):
         if len(wanted) > 1:
@@ -174,7 +178,7 @@ bleu = Metric(
     higher_is_better=True,
     needs=frozenset({"references"}),
     level="corpus",
-    description="Geometric mean of word n-gram precisions (1 to 4) with brevity penalty; corpus score from summed counts.",
+    description="Geometric mean of word n-gram precisions (1 to 4), brevity penalty; corpus score from summed counts.",
     score_batch=_score_batch,
     aggregate=bleu_scores,
     options={"case": "mixed", "eff": "item", "smooth": "exp", "tok": "13a"},

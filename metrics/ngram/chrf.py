@@ -1,4 +1,4 @@
-"""chrF (Popović, 2015), equal to sacrebleu's CHRF with its defaults: chrF2, six character orders, no words, no spaces."""
+"""chrF (Popović, 2015), equal to sacrebleu's CHRF with its defaults: chrF2, six orders, no words, no spaces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _without_spaces = TextCache(lambda text: "".join(text.split()))
 def chrf_scores(stats: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores (B,) in 0..100 from statistics (B, 18): for n = 1..6 the n-grams of prediction, of reference, and shared.
 
-    Precision and recall are averaged over the orders that both texts reach, then combined with recall weighted BETA times.
+    Precision and recall are averaged over the orders that both texts reach, then combined with recall weighted BETA
+    times.
     """
     import numpy as np
 

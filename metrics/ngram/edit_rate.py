@@ -1,10 +1,10 @@
 """The number of edits of TER: insertions, deletions, substitutions and shifts of word sequences.
 
-Finding the fewest edits with shifts is NP-hard; TERCOM (Snover et al., 2006) takes the best single shift again and again as
-long as it shortens the beam-limited edit distance. The search space is as in sacrebleu: which shifts are tried, in which
-order ties fall, and where it gives up. What is different is the work: the plain Levenshtein distance bounds the
-beam-limited one from below and costs about a microsecond, so hundreds of shifts are ruled out by it and only
-the few that could win are aligned.
+Finding the fewest edits with shifts is NP-hard; TERCOM (Snover et al., 2006) takes the best single shift again and
+again as long as it shortens the beam-limited edit distance. The search space is as in sacrebleu: which shifts are
+tried, in which order ties fall, and where it gives up. What is different is the work: the plain Levenshtein distance
+bounds the beam-limited one from below and costs about a microsecond, so hundreds of shifts are ruled out by it and
+only the few that could win are aligned.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def _candidates(
     """Hypotheses after each possible shift, the preferred first, and how many shifts were tried to get them.
 
     A shift moves a sequence that also stands in the reference, if some of it is wrong where it is and some is missing
-    where it would go. Preferred are longer sequences, then those that start earlier, then those moved to an earlier place.
-    Several places in the reference can ask for the same shift: it is tried once but counted each time.
+    where it would go. Preferred are longer sequences, then those that start earlier, then those moved to an earlier
+    place. Several places in the reference can ask for the same shift: it is tried once but counted each time.
     """
     target = alignment.target
     hypothesis_run, reference_run = _correct_run(alignment.hypothesis_error), _correct_run(alignment.reference_error)

@@ -1,10 +1,10 @@
 """How many n-grams two strings share, for thousands of pairs at once.
 
-BLEU (a code point a token) and chrF (a code point a character) both come down to the size of the multiset intersection of
-the n-grams of two strings, for every order up to four or six. Counting with dictionaries costs a string slice and a hash an
-n-gram and order. Here each position becomes one integer that packs the window of the highest order; the integers of a pair
-are sorted once, and since windows that share their first n code points then stand side by side, runs of equal prefixes
-give the counts of *all* orders.
+BLEU (a code point a token) and chrF (a code point a character) both come down to the size of the multiset
+intersection of the n-grams of two strings, for every order up to four or six. Counting with dictionaries costs a
+string slice and a hash an n-gram and order. Here each position becomes one integer that packs the window of the
+highest order; the integers of a pair are sorted once, and since windows that share their first n code points then
+stand side by side, runs of equal prefixes give the counts of *all* orders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pair = tuple[str, str]
 
 # Windows past the end of a string hold padding; each side has its own, so that padding never matches.
 _LEFT_PAD, _RIGHT_PAD = " ", "\n"
-_CHUNK_CHARACTERS = 200_000  # keeps the arrays of a chunk in a core's cache
+_CHUNK_CHARACTERS = 50_000  # keeps the arrays of a chunk in a core's cache
 _KEY_BITS = 63  # a key is a 64-bit integer whose lowest bit says which side it came from
 
 
@@ -108,7 +108,7 @@ def _sorted_shared(pairs: Sequence[Pair], order: int) -> NDArray[np.int64] | Non
 
 
 def _windows(codes: NDArray[np.uint64], order: int, bits: int, total: int) -> NDArray[np.uint64]:
-    """For each of the first ``total`` positions, the next ``order`` codes packed into one integer, first code highest."""
+    """For each of the first ``total`` positions, the next ``order`` codes in one integer, first code highest."""
     import numpy as np
 
     shift = np.uint64(bits)
@@ -124,8 +124,8 @@ def _counts_by_prefix(
 ) -> NDArray[np.int64]:
     """From the sorted keys of each pair, the shared n-grams for n = 1..order.
 
-    From the highest order down: the runs of order n - 1 are unions of runs of order n, so each step works on the runs that
-    the step before has left.
+    From the highest order down: the runs of order n - 1 are unions of runs of order n, so each step works on the runs
+    that the step before has left.
     """
     import numpy as np
 

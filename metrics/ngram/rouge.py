@@ -62,8 +62,8 @@ _reference_positions = TextCache(_positions)
 def common_subsequence(tokens: tuple[str, ...], positions: dict[str, int], length: int) -> int:
     """Length of the longest common subsequence of ``tokens`` and a text of ``length`` tokens at those ``positions``.
 
-    The bit-parallel recurrence of Hyyrö (2004): a zero bit marks where the length grows along the text, so one row of the
-    usual table is four operations on an integer of any width.
+    The bit-parallel recurrence of Hyyrö (2004): a zero bit marks where the length grows along the text, so one row of
+    the usual table is four operations on an integer of any width.
     """
     row = full = (1 << length) - 1
     for token in tokens:

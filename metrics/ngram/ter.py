@@ -1,4 +1,4 @@
-"""Translation edit rate (Snover et al., 2006), equal to sacrebleu's TER with its defaults: lower case, words by white space."""
+"""Translation edit rate (Snover et al., 2006), equal to sacrebleu's TER with its defaults."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ter = Metric(
     higher_is_better=False,
     needs=frozenset({"references"}),
     level="corpus",
-    description="Word edits and shifts of word sequences to the nearest reference, per 100 reference words; lower is better.",
+    description="Word edits and shifts of word sequences to the nearest reference, per 100 reference words.",
     score_batch=_score_batch,
     aggregate=ter_scores,
     options={"asian": "no", "case": "lc", "norm": "no", "punct": "yes", "tok": "tercom"},

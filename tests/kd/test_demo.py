@@ -54,10 +54,11 @@ def test_a_second_time_trains_nothing_and_another_seed_trains_anew(
 ) -> None:
     words = ["demo", "--out", str(tmp_path), "--json"]
     trained = []
-    for more in ([], [], ["--seed", "1"]):
+    for more in ([], [], ["--seed", "1"], ["--seed", "1", "--fresh"]):
         assert cli.main([*words, *more]) == 0
         trained.append([one["trained_now"] for one in json.loads(capfd.readouterr().out)["checkpoints"]])
-    assert trained == [[True, True], [False, False], [True, True]]
+    assert trained == [[True, True], [False, False], [True, True], [True, True]]
+    assert ["--fresh" in words for words in commands if words[0] == "eval"] == [False] * 6 + [True] * 2
     runs = [words[words.index("--out") + 1] for words in commands if words[0] == "eval"]
     assert runs[:2] == runs[2:4]
     assert not set(runs[:2]) & set(runs[4:])

@@ -111,7 +111,9 @@ def test_a_sample_without_choices_is_missing() -> None:
     assert (score.value, score.reason) == (None, "no choices")
 
 
-def likelihood(scores: tuple[float, ...] | None, answer: tuple[int, ...] = (1,), choices: tuple[str, ...] = ("ab", "é")):
+def likelihood(
+    scores: tuple[float, ...] | None, answer: tuple[int, ...] = (1,), choices: tuple[str, ...] = ("ab", "é")
+):
     (score,) = choice_likelihood.score([Sample("x", "", choices=choices, answer=answer, option_scores=scores)])
     return score
 

@@ -1,0 +1,118 @@
+"""The passage of a long text that shares most with a question: what is kept when a context has to be cut."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+
+# Scripts that set no spaces between words (Thai to Khmer, kana, Han): each of their characters may be cut off alone.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_MARKS = "\u0300-\u036f\u200d\ufe0f"
+# A longer run without space is a table, an address or code; it is cut where it must be.
+_PIECE = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|[^\s{_UNSPACED}]{{1,24}}[{_MARKS}]*")
+_OUTER = ".,;:!?()[]{}<>\"'`“”‘’。，、！？；："
+_COMMON_WORDS = (
+    "a an and are as at be been being between but by can could did do does during each for from had has have how "
+    "if in into is it its may not of on or shall should such than that the their then there these they this to "
+    "under was were what when where which while who whom whose why will with would"
+)
+_COMMON = frozenset(_COMMON_WORDS.split())
+
+
+def pieces(text: str) -> list[tuple[int, int]]:
+    """Spans of the words of a text; a character each where the script sets no spaces, at most 24 characters.
+
+    >>> pieces("an AMF 核心")
+    [(0, 2), (3, 6), (7, 8), (8, 9)]
+    """
+    return [match.span() for match in _PIECE.finditer(text)]
+
+
+def best_passage(text: str, query: str, room: int, token_starts: Sequence[int]) -> tuple[int, int]:
+    """Span of the passage of at most ``room`` tokens whose sentences share most with the query; (0, 0) if none fits.
+
+    A sentence is worth (sum of the weights of the query's words in it) cubed, a word's weight being
+    log(1 + sentences / sentences with it): the cube makes one sentence that has the question's words together
+    outweigh many that have one each, and a passage cut through a sentence has its share. Among equals the middle one
+    is taken, so that what stands around the sentence is kept; a text without any word of the query keeps its start.
+
+    Args:
+        text: what to cut from.
+        query: the question, in any order of words.
+        room: tokens that the passage may take.
+        token_starts: where in ``text`` each of its tokens starts, ascending.
+
+    >>> text = "The UE sleeps. Mobility is handled by the AMF. The UPF forwards packets."
+    >>> first, last = best_passage(text, "What handles mobility?", 6, pieces_starts(text))
+    >>> text[first:last]
+    'Mobility is handled by the AMF.'
+    """
+    spans = pieces(text)
+    # tokens[i]: how many tokens the first i pieces take, the space before each counted with it.
+    tokens = [0, *(bisect_left(token_starts, last) for _, last in spans)]
+    worth = _worth(text, spans, query, tokens)
+    best, tied = -1.0, [(0, 0)]
+    last = 0
+    for first in range(len(spans)):
+        last = max(last, first)
+        while last < len(spans) and tokens[last + 1] - tokens[first] <= room:
+            last += 1
+        if last == first:
+            continue
+        value = worth[last] - worth[first]
+        if value > best + 1e-9:
+            best, tied = value, []
+        if value > best - 1e-9:
+            tied.append((first, last))
+        if last == len(spans):
+            break
+    first, last = tied[len(tied) // 2] if best > 1e-9 else tied[0]
+    return (spans[first][0], spans[last - 1][1]) if last else (0, 0)
+
+
+def pieces_starts(text: str) -> list[int]:
+    """Token starts for a tokenizer that makes one token of each piece."""
+    return [first for first, _ in pieces(text)]
+
+
+def _worth(text: str, spans: Sequence[tuple[int, int]], query: str, tokens: Sequence[int]) -> list[float]:
+    """Worth of the first i pieces, for every i: a sentence's worth spread evenly over its tokens."""
+    wanted = {term for first, last in pieces(query) if (term := _term(query[first:last]))}
+    terms = [_term(text[first:last]) for first, last in spans]
+    sentences = _sentences(text, spans)
+    shared = [wanted.intersection(terms[first:last]) for first, last in sentences]
+    frequency = Counter(term for found in shared for term in found)
+    share = [0.0] * len(spans)
+    for (first, last), found in zip(sentences, shared, strict=True):
+        if found:
+            value = sum(math.log1p(len(sentences) / frequency[term]) for term in sorted(found)) ** 3
+            size = max(1, tokens[last] - tokens[first])
+            for index in range(first, last):
+                share[index] = value * (tokens[index + 1] - tokens[index]) / size
+    return list(accumulate(share, initial=0.0))
+
+
+def _sentences(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Runs of pieces that end at a line's end or at a closing mark before a space."""
+    sentences, begin = [], 0
+    for index, (_, last) in enumerate(spans):
+        following = spans[index + 1][0] if index + 1 < len(spans) else len(text)
+        ended = text[last - 1] in "。！？；" or (following > last and text[last - 1] in ".;:!?")
+        if ended or "\n" in text[last:following] or index + 1 == len(spans):
+            sentences.append((begin, index + 1))
+            begin = index + 1
+    return sentences
+
+
+def _term(word: str) -> str:
+    """A word for matching: lower case, outer punctuation and a plural s off; empty for the commonest words."""
+    bare = word.strip(_OUTER).lower()
+    if bare in _COMMON:
+        return ""
+    return bare.removesuffix("s") if len(bare) > 3 else bare

@@ -1,0 +1,69 @@
+"""ROUGE: tokens, the bit-parallel subsequence, and hand-worked scores."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from telbench.metrics.base import Metric, Sample
+from telbench.metrics.ngram.rouge import common_subsequence, rouge1, rouge2, rouge_l, rouge_tokens
+
+
+def value(metric: Metric, prediction: str, *references: str) -> float | None:
+    return metric.score([Sample("x", prediction, references)])[0].value
+
+
+def table_length(left: str, right: str) -> int:
+    """Longest common subsequence by the textbook table."""
+    above = [0] * (len(right) + 1)
+    for a in left:
+        row = [0]
+        for column, b in enumerate(right):
+            row.append(above[column] + 1 if a == b else max(above[column + 1], row[-1]))
+        above = row
+    return above[-1]
+
+
+def test_common_subsequence_equals_the_table_for_all_short_strings() -> None:
+    texts = ["".join(letters) for size in range(5) for letters in product("abc", repeat=size)]
+    for left, right in product(texts, repeat=2):
+        positions: dict[str, int] = {}
+        for index, letter in enumerate(right):
+            positions[letter] = positions.get(letter, 0) | 1 << index
+        assert common_subsequence(tuple(left), positions, len(right)) == table_length(left, right)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("The UE's handovers", ("the", "ue", "s", "handov")),
+        ("5G-NR (Rel.17)", ("5g", "nr", "rel", "17")),
+        ("naïve 中文", ("na", "ve")),
+        ("running runs ran", ("run", "run", "ran")),
+        ("", ()),
+    ],
+)
+def test_tokens_are_lowered_ascii_runs_stemmed(text: str, tokens: tuple[str, ...]) -> None:
+    assert rouge_tokens(text) == tokens
+
+
+def test_the_example_of_the_rouge_paper() -> None:
+    # Lin (2004), section 3.1: S1 is the reference; ROUGE-2 cannot tell S2 from S3, ROUGE-L is 3/4 and 2/4.
+    reference, second, third = "police killed the gunman", "police kill the gunman", "the gunman kill police"
+    assert value(rouge2, third, reference) == pytest.approx(1 / 3)
+    assert value(rouge_l, third, reference) == pytest.approx(2 / 4)
+    # With stemming "killed" is "kill", so S2 repeats the reference here.
+    assert value(rouge_l, second, reference) == 1.0
+    assert value(rouge_l, "police ends the gunman", reference) == pytest.approx(3 / 4)
+
+
+def test_each_measure_takes_its_own_best_reference() -> None:
+    references = ("c b a", "a b x y z")
+    assert value(rouge1, "a b c", *references) == 1.0
+    assert value(rouge2, "a b c", *references) == pytest.approx(2 * (1 / 2) * (1 / 4) / (1 / 2 + 1 / 4))
+
+
+@pytest.mark.parametrize("metric", [rouge1, rouge2, rouge_l])
+@pytest.mark.parametrize(("prediction", "reference"), [("", "UPF"), ("UPF", ""), ("", ""), ("中文", "中文")])
+def test_without_tokens_the_score_is_zero(metric: Metric, prediction: str, reference: str) -> None:
+    assert value(metric, prediction, reference) == 0.0

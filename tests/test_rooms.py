@@ -1,0 +1,115 @@
+"""The house rules of the five rooms, read from the source: no import runs back, no module grows without end."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from telbench.harness.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+# A room may import from itself and from the rooms named here; kd and leaderboard stand side by side.
+BELOW = {
+    "judges": set[str](),
+    "metrics": {"judges"},
+    "harness": {"judges", "metrics"},
+    "kd": {"judges", "metrics", "harness"},
+    "leaderboard": {"judges", "metrics", "harness"},
+}
+LONGEST = 400
+
+
+def modules() -> list[Path]:
+    return [path for room in BELOW for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, dotted path from the root) of each import, with ``telbench.`` kept where it is written."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.lineno, node.module or ""
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1]
+            ends = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((node.lineno, ".".join((*start, end))) for end in ends)
+
+
+def relative_to(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative_to)
+def test_a_module_imports_from_its_own_floor_or_below(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0]
+    allowed = BELOW[room] | {room}
+    for line, target in imported(path):
+        first = target.partition(".")[0]
+        assert first not in BELOW or first in allowed, f"{relative_to(path)}:{line} imports {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative_to)
+def test_own_code_is_imported_relatively(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    absolute = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    absolute += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0]
+    assert [name for name in absolute if name.partition(".")[0] in {"telbench", "tests", *BELOW}] == []
+
+
+def test_the_walk_sees_an_arrow_that_runs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "metrics" / "ngram" / "back.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("from ...harness.items import Item\nfrom ... import kd\nfrom .bleu import x\nimport os.path\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert [target for _, target in imported(module)] == ["harness.items", "kd", "metrics.ngram.bleu", "os.path"]
+
+
+def test_every_module_can_be_read_in_one_go() -> None:
+    lines = {relative_to(path): len(path.read_text("utf-8").splitlines()) for path in modules()}
+    assert {name: count for name, count in lines.items() if count >= LONGEST} == {}
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_a_room_is_typed(room: str) -> None:
+    assert (ROOT / room / "py.typed").is_file()
+
+
+def test_every_package_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    packages = {".".join(("telbench", *path.relative_to(ROOT).parent.parts)) for path in modules()}
+    assert packages == set(project["tool"]["setuptools"]["packages"])
+
+
+def test_every_entry_point_names_something_that_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    targets = {**project["scripts"]}
+    for group, points in project["entry-points"].items():
+        targets |= {f"{group} {name}": target for name, target in points.items()}
+    for label, target in targets.items():
+        module, _, name = target.partition(":")
+        path = ROOT.joinpath(*module.split(".")[1:]).with_suffix(".py")
+        assert path.is_file(), label
+        assert name in defined(path), f"{label}: {path.name} has no {name}"
+
+
+def defined(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return names
+
+
+def test_every_command_has_its_module() -> None:
+    for name, (module, _) in COMMANDS.items():
+        room = ROOT if module.startswith("..") else ROOT / "harness"
+        assert room.joinpath(*module.strip(".").split(".")).with_suffix(".py").is_file(), name
