@@ -39,7 +39,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="what a file calls our fields: question=Question,references=Answer",
     )
     group.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE", help="option of a data set (telbench data show)"
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="option of a data set (telbench data list)"
     )
     group.add_argument("--limit", type=bounded(int, 1), metavar="N", help="only N items, drawn with the seed")
 

@@ -42,7 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
     engine = parser.add_argument_group("generation")
     engine.add_argument(
-        "--engine", default="auto", metavar="NAME", help="auto, vllm, transformers, openai or replay (default: auto)"
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="vllm, transformers, openai or replay (default: auto, which is vllm where installed, else transformers)",
     )
     engine.add_argument(
         "--max-tokens",

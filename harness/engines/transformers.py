@@ -6,14 +6,14 @@ import gc
 import inspect
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...judges.errors import EngineError, InputError, missing_extra
-from ..checkpoint import Checkpoint
 from .base import Completion, Continuation, EngineInfo, Request, Sampling, failed, request_seed
 from .growing import GrowingAnswer
 from .spec import EngineSettings, EngineSpec, device_kind, package_version
+from .wholeness import refuse_unfilled
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
@@ -283,24 +283,12 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
         raise InputError(
             f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {_first_line(error)}"
         ) from error
-    _require_whole(loaded, checkpoint)
+    refuse_unfilled(loaded, checkpoint)
     model = model.to(info.settings["device"]).eval()
     actual = str(model.dtype).removeprefix("torch.")
     return TransformersEngine(
         model, tokenizer, EngineInfo("transformers", info.version, actual, info.settings), settings.batch_tokens
     )
-
-
-def _require_whole(loaded: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Refuse weights that do not fill the model: the library would draw the rest at random and only warn."""
-    for kind, problem in (("mismatched_keys", "has another shape in"), ("missing_keys", "is missing from")):
-        names = sorted(str(key if isinstance(key, str) else key[0]) for key in loaded.get(kind, ()))
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise InputError(
-                f"{checkpoint.path}: the tensor {names[0]}{more} that config.json asks for {problem} the weights: "
-                "config.json and weights belong to different models, or the checkpoint is not whole"
-            )
 
 
 ENGINE = EngineSpec("transformers", local=True, cacheable=True, describe=describe, open=open_engine)

@@ -12,6 +12,7 @@ from typing import Any
 from ...judges.errors import EngineError, InputError
 from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling, failed, request_seed
 from .spec import EngineSettings, EngineSpec, device_kind, package_version
+from .wholeness import require_whole
 
 # Measured on CPU: one process, unbound threads and eager mode start in seconds where the defaults take a minute, and
 # the default memory share asks for more than a shared machine has.
@@ -169,6 +170,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
         raise InputError(
             f"vllm is installed but cannot be imported ({error}): telbench doctor tells how to mend it"
         ) from error
+    require_whole(checkpoint)
     stored = str(checkpoint.config.get("dtype") or checkpoint.config.get("torch_dtype") or "auto")
     # On CPU vLLM's "auto" would turn float32 weights into bfloat16, which is slower there and another model.
     dtype = stored if settings.dtype == "auto" and on_cpu and stored in ("float32", "bfloat16") else settings.dtype
@@ -225,11 +227,13 @@ def _first(sizes: Mapping[str, Any], otherwise: int, *names: str) -> int:
 
 
 def _cause(error: BaseException) -> str:
-    """The first sentence of the error that started it: vLLM wraps causes in long advice."""
+    """The first sentence of the error that started it: vLLM wraps causes in long advice, pydantic under a count."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {(lines or ['no message'])[0][:300]}"
+    if len(lines) > 1 and "validation error" in lines[0]:
+        lines = lines[1:]
+    return f"{type(error).__name__}: {(lines or ['no message'])[0].removeprefix('Value error, ')[:300]}"
 
 
 ENGINE = EngineSpec("vllm", local=True, cacheable=True, describe=describe, open=open_engine)

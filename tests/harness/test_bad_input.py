@@ -305,7 +305,7 @@ def test_json_of_eval_is_one_document_whatever_libraries_print(
     from telbench.harness import plan
     from telbench.harness.engines import transformers
 
-    for module, name in ((plan, "_tokenizer"), (transformers, "_require_whole")):
+    for module, name in ((plan, "_tokenizer"), (transformers, "refuse_unfilled")):
         real = getattr(module, name)
 
         def noisy(*arguments: Any, real: Callable[..., Any] = real) -> Any:

@@ -259,15 +259,35 @@ def test_draws_have_the_probabilities_of_the_model(engine: TransformersEngine, r
 
 
 @pytest.mark.slow
-def test_weights_that_do_not_load_are_one_line_of_input_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden_size": 96}, {"num_hidden_layers": 3}, {"model_type": "nobody-knows", "architectures": ["Nobody"]}],
+    ids=["misshapen", "incomplete", "unknown"],
+)
+def test_a_checkpoint_that_does_not_load_is_one_line_of_input_error(
+    tiny_checkpoint: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(tiny_checkpoint, folder)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": 96}))
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(InputError) as caught:
         open_engine(EngineSettings(checkpoint=open_checkpoint(str(folder))))
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.slow
+def test_tied_embeddings_are_no_missing_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "tied"
+    shutil.copytree(tiny_checkpoint, folder)
+    model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+    model.save_pretrained(folder)
+    open_engine(EngineSettings(checkpoint=open_checkpoint(str(folder)))).close()
 
 
 @pytest.mark.slow
