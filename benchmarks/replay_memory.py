@@ -1,8 +1,8 @@
 """Peak memory of scoring given answers, by number of items: it may grow by the items and answers, by little more.
 
-Run: ``python benchmarks/replay_memory.py [ITEMS ...]``. For each size it writes a data file (open questions with a context)
-and a predictions file into a scratch folder, scores them in a process of its own and prints the peak resident memory of
-that process beside the bytes of both files.
+Run: ``python benchmarks/replay_memory.py [ITEMS ...]``. For each size it writes a data file (open questions with a
+context) and a predictions file into a scratch folder, scores them in a process of its own and prints the peak resident
+memory of that process beside the bytes of both files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,23 @@ import tempfile
 from pathlib import Path
 
 SIZES = (1_000, 10_000, 100_000)
-WORDS = "the gNB sends RRC message UE AMF session QoS flow handover cell beam carrier of to and a in slice".split()
+WORDS = [
+    "the",
+    "gNB",
+    "sends",
+    "RRC",
+    "UE",
+    "AMF",
+    "session",
+    "QoS",
+    "flow",
+    "handover",
+    "cell",
+    "beam",
+    "of",
+    "in",
+    "a",
+]
 CONTEXT_WORDS, ANSWER_WORDS = 150, 20
 METRICS = "exact_match,token_f1,bleu"
 
@@ -81,7 +97,10 @@ def main(sizes: list[int]) -> None:
         growth, files = high - low, large - small
         per_item = growth / (more - fewer)
         ratio = growth / files
-        print(f"from {fewer} to {more} items: {growth / 1e6:.1f} MB more memory for {files / 1e6:.1f} MB more of files", end="")
+        print(
+            f"from {fewer} to {more} items: {growth / 1e6:.1f} MB more memory for {files / 1e6:.1f} MB more of files",
+            end="",
+        )
         print(f" (ratio {ratio:.2f}, {per_item:.0f} bytes an item)")
 
 

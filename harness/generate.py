@@ -133,9 +133,7 @@ def _generate(plan: Plan, engine: Engine, requests: list[Request], store: Record
     return count
 
 
-def _score_options(
-    engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter
-) -> int:
+def _score_options(engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter) -> int:
     """Number of likelihoods asked for."""
     if not continuations:
         return 0

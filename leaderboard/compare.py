@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..harness.tables import number, print_json, span
-from ..harness.visible import visible
+from ..harness.tables import columns, number, print_json, shown, span
 from ..judges.errors import InputError
 from ..metrics.base import Metric
 from .comparison import Difference, LoadedRun, load_run, paired_differences, require_alike, shared_metrics
@@ -66,32 +66,26 @@ def _document(
 def _print_table(
     runs: Sequence[LoadedRun], metrics: Sequence[Metric], differences: Sequence[Sequence[Difference]]
 ) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     names = _distinct_names(runs)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric")
-    table.add_column(visible(names[0]), justify="right")
-    for name in names[1:]:
-        table.add_column(visible(name), justify="right")
-        table.add_column("difference", justify="right")
-    for row, metric in enumerate(metrics):
+    rows = [["metric", names[0], *(cell for name in names[1:] for cell in (name, "difference"))]]
+    for position, metric in enumerate(metrics):
         cells = [metric.name + ("" if metric.higher_is_better else " (lower is better)")]
         for index, run in enumerate(runs):
             entry = run.header["metrics"][metric.name]
             cells.append(_interval(entry["value"], entry["ci_low"], entry["ci_high"], span(entry)))
             if index:
-                cells.append(_change(differences[index - 1][row], metric, entry))
-        table.add_row(*cells)
+                cells.append(_change(differences[index - 1][position], metric, entry))
+        rows.append(cells)
     data = runs[0].header["data"]
-    console = Console(highlight=False)
-    console.print(f"{visible(data['name'])} {data['split']}: {data['n']} items, 95 % intervals", markup=False)
-    console.print(table)
     clusters = max((each.clusters for each in differences[0]), default=0)
     how = f"paired by item, interval by resampling {clusters} source documents"
     signs = "+ better, - worse, ~ interval contains 0"
-    console.print(f"difference = run minus {visible(names[0])}, {how}; {signs}", markup=False, soft_wrap=True)
+    lines = [
+        shown(f"{data['name']} {data['split']}: {data['n']} items, 95 % intervals"),
+        *columns(rows, "<" + ">" * (len(rows[0]) - 1)),
+        shown(f"difference = run minus {names[0]}, {how}; {signs}"),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _distinct_names(runs: Sequence[LoadedRun]) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from ..judges.errors import InputError
+from ..judges.errors import InputError, TelbenchError
 from .base import Metric
 
 GROUP = "telbench.metrics"
@@ -50,15 +50,19 @@ def load(group: str, name: str) -> Any:
         raise InputError(f"unknown {kind} '{name}': {hint}")
     try:
         return points[name].load()
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"plugin '{name}' ({points[name].value}) cannot be loaded: {error}") from error
+    except TelbenchError:
+        raise
+    except Exception as error:
+        # Importing runs whatever the plugin's author wrote.
+        problem = f"{type(error).__name__}: {error}"
+        raise InputError(f"plugin '{name}' ({points[name].value}) cannot be loaded: {problem}") from error
 
 
 def metrics_named(names: Iterable[str]) -> list[Metric]:
     """Metrics by name or family name, in the order asked for, each once.
 
     Raises:
-        InputError: for an unknown name, or a plugin that is no `Metric`.
+        InputError: for an unknown name, or a plugin that is no `Metric` or one of another name.
     """
     wanted = list(dict.fromkeys(single for name in names for single in FAMILIES.get(name, (name,))))
     loaded = []
@@ -68,5 +72,7 @@ def metrics_named(names: Iterable[str]) -> list[Metric]:
             raise InputError(
                 f"plugin '{name}' is not a telbench Metric but a {type(plugin).__name__}: make it with @metric"
             )
+        if plugin.name != name:
+            raise InputError(f"plugin '{name}' holds the metric '{plugin.name}': register it under its own name")
         loaded.append(plugin)
     return loaded

@@ -10,13 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-
 from telbench.harness import plan as plan_module
 from telbench.harness.engines.base import Completion, Continuation, EngineInfo, Request, Sampling
 from telbench.harness.engines.spec import EngineSettings, EngineSpec
+from telbench.harness.evaluate import Run, evaluate
+from telbench.harness.plan import EvalSettings
 from telbench.harness.reporter import Reporter
+from telbench.harness.runs import read_run, read_samples
+
+COUNT = 8
+IDS = [f"q{index}" for index in range(COUNT)]
 
 
 @dataclass
@@ -85,7 +91,7 @@ class NotedReporter(Reporter):
         self.notes.append(text)
 
 
-def write_items(path: Path, count: int = 8, **fields: object) -> Path:
+def write_items(path: Path, count: int = COUNT, **fields: object) -> Path:
     """A data file of open questions, two a source document, every context and question another."""
     with path.open("w") as stream:
         for index in range(count):
@@ -115,3 +121,30 @@ def killed(work: Callable[[], object]) -> bool:
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def run(settings: EvalSettings) -> Run:
+    return evaluate(settings, NotedReporter())
+
+
+def folder_of(settings: EvalSettings) -> Path:
+    assert settings.out is not None
+    return settings.out
+
+
+def assert_whole(settings: EvalSettings) -> dict[str, Any]:
+    """The run is finished, every item once, in order, with its own answer; returns the header."""
+    folder = folder_of(settings)
+    header = read_run(folder)
+    samples = list(read_samples(folder))
+    assert header["status"] == "complete"
+    assert header["counts"]["ok"] == COUNT
+    assert [sample["item_id"] for sample in samples] == IDS
+    assert all(sample["prediction"] == f"answer to {sample['item_id']}" for sample in samples)
+    assert {entry.name for entry in folder.iterdir()} == {"run.json", "samples.jsonl", "completions.jsonl", "log.txt"}
+    return header
+
+
+def finished_keys(folder: Path) -> int:
+    journal = folder / "completions.jsonl"
+    return 0 if not journal.exists() else sum(b'"text"' in line for line in journal.read_bytes().splitlines())

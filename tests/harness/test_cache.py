@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from telbench.harness import plan as plan_module
 from telbench.harness.engines.base import Sampling
 from telbench.harness.evaluate import evaluate
@@ -98,9 +97,7 @@ def test_an_unchanged_checkpoint_is_answered_from_the_cache_and_the_engine_stays
     assert script.opened == 0
 
 
-def test_the_cache_goes_by_content_not_by_path(
-    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_the_cache_goes_by_content_not_by_path(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     made(wanted, Script(), monkeypatch)
     shutil.copytree(wanted.model, tmp_path / "elsewhere" / "renamed")
     script = Script()
@@ -110,9 +107,7 @@ def test_the_cache_goes_by_content_not_by_path(
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_what_can_change_an_answer_is_asked_anew(
-    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, change: Change
-):
+def test_what_can_change_an_answer_is_asked_anew(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, change: Change):
     made(wanted, Script(), monkeypatch)
     script = Script()
     generation = made(change(elsewhere(wanted)), script, monkeypatch)
@@ -207,9 +202,7 @@ def test_a_cache_that_cannot_be_used_costs_time_only(
         assert (generation["generated"], generation["cached"]) == (COUNT, 0)
 
 
-def test_a_real_engine_is_not_opened_for_answers_that_are_known(
-    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_real_engine_is_not_opened_for_answers_that_are_known(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
     settings = replace(wanted, engine="transformers", metrics=("token_f1", "bleu"))
     first = evaluate(settings, NotedReporter()).header
     assert first["generation"]["dtype"] == "float32"

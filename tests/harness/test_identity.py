@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from telbench.harness import identity
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.identity import cache_folder, file_sha256, identify_checkpoint, text_sha256
@@ -100,7 +99,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path, cache: P
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, cache: Path):
-    with pytest.raises(InputError, match="cannot read .*absent"):
+    with pytest.raises(InputError, match=r"cannot read .*absent"):
         file_sha256(tmp_path / "absent")
 
 

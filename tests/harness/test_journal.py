@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from telbench.harness.journal import RecordStore
 from telbench.judges.errors import InputError
 
@@ -80,7 +79,9 @@ def test_noise_between_lines_is_counted_and_costs_no_other_record(
         assert all((store.get(f"k{index}") or {})["text"] == text for index, text in enumerate(TEXTS))
 
 
-@pytest.mark.parametrize("line", ['{"key": 3}', '{"key": ["a"]}', "[]", "7", '{"text": "no key"}', "[" * 5000, "\0" * 20])
+@pytest.mark.parametrize(
+    "line", ['{"key": 3}', '{"key": ["a"]}', "[]", "7", '{"text": "no key"}', "[" * 5000, "\0" * 20]
+)
 def test_a_line_that_is_no_record_is_counted_not_raised(tmp_path: Path, line: str):
     (tmp_path / "j").write_text(line + '\n{"key": "good", "text": "t"}\n')
     with RecordStore(tmp_path / "j") as store:

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from telbench.harness.runs import read_run
 
 # Loaded by every Python of the run, children included; what was tried is written down, since libraries swallow errors.
-GUARD = '''
+GUARD = """
 import os
 import socket
 
@@ -48,7 +47,7 @@ def getaddrinfo(host, *rest, **more):
 socket.socket.connect = connect
 socket.socket.connect_ex = connect
 socket.getaddrinfo = getaddrinfo
-'''
+"""
 
 
 @pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=pytest.mark.slow)])

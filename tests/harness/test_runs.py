@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from telbench.harness.journal import LOCK, FolderLock
 from telbench.harness.runs import RunFolder, read_run, read_samples
 from telbench.judges.errors import InputError

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from telbench.harness import evaluate as evaluate_module
 from telbench.harness import plan as plan_module
 from telbench.harness import scoring
@@ -105,7 +104,8 @@ def test_a_corpus_metric_without_statistics_is_missing():
 
 
 @pytest.mark.parametrize(
-    "function", [lambda samples: [], lambda samples: [1.0], lambda samples: [ItemScore("much")]]  # pyright: ignore[reportArgumentType]
+    "function",
+    [lambda samples: [], lambda samples: [1.0], lambda samples: [ItemScore("much")]],  # pyright: ignore[reportArgumentType]
 )
 def test_a_metric_that_breaks_the_contract_is_named(function: Any):
     with pytest.raises(TelbenchError, match="metric 'mine' failed on the items a to a"):

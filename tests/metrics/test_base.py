@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from telbench.metrics.base import ItemScore, Metric, Sample, fingerprint, metric, missing
 
 

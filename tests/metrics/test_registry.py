@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from telbench.judges.errors import InputError
 from telbench.metrics.registry import FAMILIES, GROUP, listed, load, metrics_named
 
@@ -27,6 +26,7 @@ not_a_metric = 7
 POINTS = {
     "brevity": "acme_metrics:brevity",
     "acme_number": "acme_metrics:not_a_metric",
+    "acme_alias": "acme_metrics:brevity",
     "acme_absent": "acme_metrics:nothing",
     "acme_needs": "acme_needs_more:brevity",
     "acme_garbled": "acme_garbled:brevity",
@@ -73,6 +73,7 @@ def test_a_third_partys_metric_is_listed_without_import_and_works_by_name(site: 
         ("acme_needs", "cannot be loaded: .*package_that_nobody_has"),
         ("acme_garbled", "cannot be loaded: .*invalid syntax"),
         ("acme_raises", "cannot be loaded: .*no licence key"),
+        ("acme_alias", "holds the metric 'brevity': register it under its own name"),
         ("acme_number", "is not a telbench Metric but a int: make it with @metric"),
     ],
 )
@@ -100,7 +101,13 @@ def test_one_plugin_found_twice_is_one_plugin(site: Path):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("token_f", "token_f1"), ("rouge_l", "rougeL"), ("blue", "bleu"), ("exact-match", "exact_match"), ("zzzz", "known: ")],
+    [
+        ("token_f", "token_f1"),
+        ("rouge_l", "rougeL"),
+        ("blue", "bleu"),
+        ("exact-match", "exact_match"),
+        ("zzzz", "known: "),
+    ],
 )
 def test_an_unknown_name_suggests_near_ones(name: str, hint: str):
     with pytest.raises(InputError, match=f"unknown metric '{name}': .*{hint}"):
