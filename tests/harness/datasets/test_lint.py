@@ -87,6 +87,7 @@ class WordTokenizer:
 
     chat_template = None
     bos_token_id = None
+    eos_token_id = None
 
     def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
         return {"input_ids": [0 for _ in text.split()]}
