@@ -3,9 +3,11 @@
 The same token prompts (TeleQuAD questions, open book) and the same greedy settings go through one `vllm.LLM`: bare,
 as one call of `LLM.generate`; through the generation phase of telbench (journal, progress, error handling); and
 through the whole `telbench eval` without the loading of the model (data, prompts, hashes, generation, scores, header).
-The three alternate, with vLLM's prefix cache emptied before each; medians are printed, of wall seconds and of CPU
-seconds of the process. The answers must be equal to the letter. Exits with 1 where they are not, or where the
-generation phase takes more than 5 % above the bare call by both clocks.
+The three alternate, each round in another order, with vLLM's prefix cache emptied before each. On a shared machine the
+model's own time moves by several times from one minute to the next, and CPU seconds with it, so the verdict does not
+come from two such totals: it is the CPU time spent outside vLLM's queueing and its engine steps, which is all that
+telbench can add, over the bare call's total. Medians of the totals by both clocks are printed beside it. The answers
+must be equal to the letter. Exits with 1 where they are not, or where the generation phase adds more than 5 %.
 
     python benchmarks/eval_overhead.py --data-dir DATA [--model CHECKPOINT] [--questions 1000] [--rounds 5]
 
@@ -38,7 +40,7 @@ from telbench.harness.journal import RecordStore
 from telbench.harness.plan import EvalSettings, Plan, make_plan
 from telbench.harness.reporter import Reporter
 
-ALLOWED = 1.05
+ALLOWED = 0.05
 WINDOW = 1024
 VOCABULARY = 4096
 SPECIALS = ["<s>", "</s>"]
@@ -118,12 +120,33 @@ def journal_answers(file: Path, plan: Plan) -> dict[str, str]:
         return {key: (store.get(key) or {}).get("text", "") for key in keys}
 
 
-def measured(work: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
-    """Wall and CPU seconds of the process, and what came out."""
+def measured(work: Callable[[], Any], clock: Outside) -> tuple[float, float, float]:
+    """Seconds: wall, CPU of the process, and CPU outside vLLM."""
     gc.collect()
+    clock.inside = 0.0
     wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return (time.perf_counter() - wall, time.process_time() - cpu), result
+    work()
+    cpu = time.process_time() - cpu
+    return time.perf_counter() - wall, cpu, cpu - clock.inside
+
+
+class Outside:
+    """CPU seconds of the process outside `LLMEngine.step` and `LLM.enqueue` / the queueing of `LLM.generate`."""
+
+    def __init__(self, llm: Any) -> None:
+        self.inside = 0.0
+        llm.llm_engine.step = self._counted(llm.llm_engine.step)
+        llm._add_completion_requests = self._counted(llm._add_completion_requests)
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **options: Any) -> Any:
+            started = time.process_time()
+            try:
+                return call(*arguments, **options)
+            finally:
+                self.inside += time.process_time() - started
+
+        return timed
 
 
 def parsed() -> argparse.Namespace:
@@ -171,7 +194,7 @@ def compare(args: argparse.Namespace, model: Path, folder: Path) -> int:
     )
     reporter = Reporter()
     plan = make_plan(settings, reporter)
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
+    seconds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in NAMES}
     with reporter.quiet(folder / "log.txt"):
         engine = engine_module.open_engine(plan.engine_settings)
     with closing(engine):
@@ -180,6 +203,7 @@ def compare(args: argparse.Namespace, model: Path, folder: Path) -> int:
         engine_module.ENGINE = spec
         plan = replace(plan, engine=spec)
         expected = bare_answers(llm, plan)
+        clock = Outside(llm)
         equal = True
         for turn in range(args.rounds):
             journal = folder / f"journal-{turn}.jsonl"
@@ -189,27 +213,31 @@ def compare(args: argparse.Namespace, model: Path, folder: Path) -> int:
                     fill_journal(plan, store, reporter)
 
             works = (lambda: bare_answers(llm, plan), phase, lambda: evaluate(settings, reporter))
-            for name, work in zip(NAMES, works, strict=True):
+            turns = list(zip(NAMES, works, strict=True))
+            for name, work in turns[turn % 3 :] + turns[: turn % 3]:
                 llm.reset_prefix_cache()
-                spent, _ = measured(work)
-                seconds[name].append(spent)
+                seconds[name].append(measured(work, clock))
             equal &= expected == journal_answers(journal, plan)
             equal &= expected == journal_answers(folder / "run" / "completions.jsonl", plan)
     return report(seconds, len(expected), equal)
 
 
-def report(seconds: dict[str, list[tuple[float, float]]], prompts: int, equal: bool) -> int:
+def report(seconds: dict[str, list[tuple[float, float, float]]], prompts: int, equal: bool) -> int:
     """Print a line each; 0 if the claim holds."""
     medians = {
         name: [statistics.median(column) for column in zip(*each, strict=True)] for name, each in seconds.items()
     }
-    bare = medians[NAMES[0]]
-    for name, (wall, cpu) in medians.items():
-        print(f"{name:22} {wall:7.2f} s wall ({wall / bare[0]:.3f})  {cpu:7.2f} s CPU ({cpu / bare[1]:.3f})")
+    wall, cpu, own = medians[NAMES[0]]
+    for name, (walled, spent, outside) in medians.items():
+        share = (outside - own) / cpu
+        print(
+            f"{name:22} {walled:7.2f} s wall ({walled / wall:.3f})  {spent:7.2f} s CPU ({spent / cpu:.3f})  "
+            f"{outside:6.3f} s CPU outside vLLM (adds {share:.1%} of the bare call)"
+        )
     rounds = len(seconds[NAMES[0]])
     print(f"{prompts} different prompts, medians of {rounds}; answers {'equal' if equal else 'NOT EQUAL'}")
-    ratios = [medians[NAMES[1]][clock] / bare[clock] for clock in (0, 1)]
-    return int(not equal or min(ratios) > ALLOWED)
+    added = (medians[NAMES[1]][2] - own) / cpu
+    return int(not equal or added > ALLOWED)
 
 
 if __name__ == "__main__":

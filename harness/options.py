@@ -118,3 +118,5 @@ def stay_offline() -> None:
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Long contexts are measured before they are cut: no warning a prompt about that.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
