@@ -8,10 +8,17 @@ import importlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telbench.harness.visible import visible
 from telbench.harness.datasets.wording import clean, covered_share, distinct, numbers, stem
+from telbench.harness.visible import visible
 
-MODULES = ("datasets.wording", "visible", "datasets.telequad", "datasets.mm_telco", "datasets.mm_telco_choice", "datasets.lint")
+MODULES = (
+    "datasets.wording",
+    "visible",
+    "datasets.telequad",
+    "datasets.mm_telco",
+    "datasets.mm_telco_choice",
+    "datasets.lint",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)
