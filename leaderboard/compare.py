@@ -80,8 +80,11 @@ def _print_table(
     clusters = max((each.clusters for each in differences[0]), default=0)
     how = f"paired by item, interval by resampling {clusters} source documents"
     signs = "+ better, - worse, ~ interval contains 0"
+    elsewhere = [name for name, run in zip(names, runs, strict=True) if run.made_elsewhere]
+    caution = [f"answers of {', '.join(elsewhere)} were made elsewhere: their prompts and decoding are not checked"]
     lines = [
         shown(f"{data['name']} {data['split']}: {data['n']} items, 95 % intervals"),
+        *map(shown, caution if elsewhere and len(elsewhere) < len(runs) else []),
         *columns(rows, "<" + ">" * (len(rows[0]) - 1)),
         shown(f"difference = run minus {names[0]}, {how}; {signs}"),
     ]

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 # What must be equal for a difference to mean the models: header path and what it is called.
 ALIKE = (
     (("data", "items_sha256"), "items"),
+    (("prompt", "choice_seed"), "option order"),
+)
+# Known only where telbench itself generated: answers from a file were made with prompts and settings of their own.
+ALIKE_IF_GENERATED = (
     (("prompt", "book"), "open or closed book"),
     (("prompt", "version"), "prompt version"),
-    (("prompt", "choice_seed"), "option order"),
     (("generation", "temperature"), "temperature"),
     (("generation", "max_tokens"), "longest answer"),
 )
@@ -41,6 +44,11 @@ class LoadedRun:
     def name(self) -> str:
         """The model's name."""
         return str(self.header["model"]["name"])
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Were the answers read from a file, so that prompts and decoding are not known?"""
+        return self.header["generation"]["engine"] == "replay"
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,10 @@ def require_alike(runs: Sequence[LoadedRun]) -> None:
     Raises:
         IncomparableError: naming the runs and what differs.
     """
-    first = runs[0]
-    for other in runs[1:]:
-        for (section, key), label in ALIKE:
+    first = next((run for run in runs if not run.made_elsewhere), runs[0])
+    for other in runs:
+        known = not (first.made_elsewhere or other.made_elsewhere)
+        for (section, key), label in ALIKE + (ALIKE_IF_GENERATED if known else ()):
             ours, theirs = first.header[section].get(key), other.header[section].get(key)
             if ours != theirs:
                 what = f"other {label} ({_short(ours)} and {_short(theirs)})"

@@ -107,6 +107,28 @@ def test_runs_on_other_items_are_refused_with_exit_code_4(
     assert "other items" in capsys.readouterr().err
 
 
+def rewrite_header(run: Path, **generation: object) -> None:
+    """Make a run look as if telbench had generated its answers with these settings."""
+    header = read_run(run)
+    header["generation"].update(generation)
+    (run / "run.json").write_text(json.dumps(header))
+
+
+def test_other_decoding_is_refused_where_it_is_known_and_told_where_it_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_data(tmp_path)
+    one, two, given = (score(tmp_path, name, list(GOOD), data) for name in ("one", "two", "given"))
+    rewrite_header(one, engine="vllm", max_tokens=32)
+    rewrite_header(two, engine="vllm", max_tokens=64)
+    capsys.readouterr()
+    assert main(["compare", str(one), str(given)]) == 0
+    assert "answers of given were made elsewhere" in capsys.readouterr().out
+    assert main(["compare", str(one), str(two)]) == 4
+    assert main(["compare", str(given), str(one), str(two)]) == 4
+    assert "other longest answer (32 and 64)" in capsys.readouterr().err
+
+
 def test_runs_without_a_shared_metric_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
     data = runs[0].parent / "items.jsonl"
     assert main(["compare", str(runs[0]), str(score(tmp_path, "x", list(GOOD), data, "rouge1"))]) == 4
