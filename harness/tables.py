@@ -18,12 +18,14 @@ def print_json(document: Any) -> None:
 def number(value: float | None, width: float) -> str:
     """A value with the digits its range deserves, or N/A.
 
-    >>> number(0.51234, 1), number(23.456, 100), number(None, 1)
-    ('0.512', '23.5', 'N/A')
+    >>> number(0.51234, 1), number(23.456, 100), number(-0.0001, 1), number(None, 1)
+    ('0.512', '23.5', '0.000', 'N/A')
     """
     if value is None:
         return "N/A"
-    return f"{value:.3f}" if width <= 1 else f"{value:.1f}"
+    digits = 3 if width <= 1 else 1
+    # Adding 0.0 takes the sign off a rounded zero.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def span(entry: Mapping[str, Any]) -> float:
