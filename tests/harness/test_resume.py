@@ -247,7 +247,8 @@ def test_ctrl_c_of_a_real_run_prints_a_line_that_finishes_it(tiny_checkpoint: Pa
         "OMP_NUM_THREADS": "1",
         "PATH": f"{console.parent}{os.pathsep}{os.environ['PATH']}",
     }
-    options = ["--engine", "transformers", "--max-tokens", "24", "--metrics", "token_f1", "--limit", "200"]
+    # Long answers make several batches of about a second each: the signal comes well before the last one ends.
+    options = ["--engine", "transformers", "--max-tokens", "200", "--metrics", "token_f1", "--limit", "200"]
     command = [str(console), "eval", "--model", str(tiny_checkpoint), *options, "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 240

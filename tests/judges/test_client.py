@@ -217,7 +217,8 @@ def test_failures_in_a_row_end_the_run_and_are_left_for_the_next(scripted_server
     with pytest.raises(EngineError, match=f"{STREAK} requests in a row failed, the last with: status 500"):
         got.extend(client_for(scripted_server, attempts=1, max_in_flight=4).ask(questions(500)))
     assert len(got) >= 26
-    assert {reply.error for reply in got} == {None}
+    # A last good answer may overtake the first failures of the other three in flight: those count as single ones.
+    assert sum(reply.error is not None for reply in got) <= 3
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -161,7 +161,7 @@ def wide_checkpoint(folder: Path, like: Path) -> None:
 
 @pytest.mark.slow
 def test_checkpoints_one_after_the_other_in_one_process_also_after_broken_ones(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One test for all that needs a fresh start of vLLM, as each takes seconds."""
     monkeypatch.delenv(CACHE_SPACE, raising=False)
@@ -198,7 +198,5 @@ def test_checkpoints_one_after_the_other_in_one_process_also_after_broken_ones(
     for _ in range(3):
         assert answers(settings) == first
         resident.append(resident_mib())
-    with capsys.disabled():
-        print("resident MiB after each close:", [round(each) for each in resident])  # noqa: T201
     # The first rounds warm up allocators; after that nothing of an engine may stay.
     assert resident[-1] - resident[-2] < 64
