@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 # Scripts that set no spaces between words (Thai to Khmer, kana, Han): each of their characters may be cut off alone.
@@ -34,7 +35,29 @@ def pieces(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _PIECE.finditer(text)]
 
 
-def best_passage(text: str, query: str, room: int, token_starts: Sequence[int]) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Passages:
+    """A text taken apart once for all questions about it: its words, their terms, its sentences, and token counts.
+
+    ``tokens[i]`` is how many tokens the first i words take, the space before each counted with it; sentences are runs
+    of words.
+    """
+
+    spans: Sequence[tuple[int, int]]
+    terms: Sequence[str]
+    sentences: Sequence[tuple[int, int]]
+    tokens: Sequence[int]
+
+
+def take_apart(text: str, token_starts: Sequence[int]) -> Passages:
+    """Words, terms and sentences of a text; ``token_starts`` says where each of its tokens starts, ascending."""
+    spans = pieces(text)
+    terms = [_term(text[first:last]) for first, last in spans]
+    tokens = [0, *(bisect_left(token_starts, last) for _, last in spans)]
+    return Passages(spans, terms, _sentences(text, spans), tokens)
+
+
+def best_passage(passages: Passages, query: str, room: int) -> tuple[int, int]:
     """Span of the passage of at most ``room`` tokens whose sentences share most with the query; (0, 0) if none fits.
 
     A sentence is worth (sum of the weights of the query's words in it) cubed, a word's weight being
@@ -42,21 +65,13 @@ def best_passage(text: str, query: str, room: int, token_starts: Sequence[int]) 
     outweigh many that have one each, and a passage cut through a sentence has its share. Among equals the middle one
     is taken, so that what stands around the sentence is kept; a text without any word of the query keeps its start.
 
-    Args:
-        text: what to cut from.
-        query: the question, in any order of words.
-        room: tokens that the passage may take.
-        token_starts: where in ``text`` each of its tokens starts, ascending.
-
     >>> text = "The UE sleeps. Mobility is handled by the AMF. The UPF forwards packets."
-    >>> first, last = best_passage(text, "What handles mobility?", 6, pieces_starts(text))
+    >>> first, last = best_passage(take_apart(text, pieces_starts(text)), "What handles mobility?", 6)
     >>> text[first:last]
     'Mobility is handled by the AMF.'
     """
-    spans = pieces(text)
-    # tokens[i]: how many tokens the first i pieces take, the space before each counted with it.
-    tokens = [0, *(bisect_left(token_starts, last) for _, last in spans)]
-    worth = _worth(text, spans, query, tokens)
+    spans, tokens = passages.spans, passages.tokens
+    worth = _worth(passages, query)
     best, tied = -1.0, [(0, 0)]
     last = 0
     for first in range(len(spans)):
@@ -81,14 +96,13 @@ def pieces_starts(text: str) -> list[int]:
     return [first for first, _ in pieces(text)]
 
 
-def _worth(text: str, spans: Sequence[tuple[int, int]], query: str, tokens: Sequence[int]) -> list[float]:
+def _worth(passages: Passages, query: str) -> list[float]:
     """Worth of the first i pieces, for every i: a sentence's worth spread evenly over its tokens."""
+    terms, sentences, tokens = passages.terms, passages.sentences, passages.tokens
     wanted = {term for first, last in pieces(query) if (term := _term(query[first:last]))}
-    terms = [_term(text[first:last]) for first, last in spans]
-    sentences = _sentences(text, spans)
     shared = [wanted.intersection(terms[first:last]) for first, last in sentences]
     frequency = Counter(term for found in shared for term in found)
-    share = [0.0] * len(spans)
+    share = [0.0] * len(terms)
     for (first, last), found in zip(sentences, shared, strict=True):
         if found:
             value = sum(math.log1p(len(sentences) / frequency[term]) for term in sorted(found)) ** 3

@@ -10,7 +10,7 @@ import hashlib
 import random
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from ..judges.errors import InputError
 from ..metrics.base import fingerprint
 from .engines.base import Continuation, Request
 from .items import Item
-from .passages import best_passage
+from .passages import Passages, best_passage, take_apart
 
 Book = Literal["open", "closed"]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -32,6 +32,7 @@ INSTRUCTIONS = {
 PLAIN_STOPS = ("\nQuestion:", "\nContext:", "\n\n")
 GAP = "[...]"
 PROMPT_VERSION = 1
+RECENT_CONTEXTS = 16
 # Some templates write today's date into the prompt, and the answers would change overnight: they are told this one.
 TEMPLATE_DATE = date(2024, 7, 26)
 
@@ -94,6 +95,15 @@ class Encoder:
 
     tokenizer: Any
     chat: bool
+    _recent: dict[str, Passages] = field(default_factory=dict, repr=False, compare=False)
+
+    def passages(self, text: str) -> Passages:
+        """A context taken apart; the last ones are kept, as questions about one context stand together."""
+        if text not in self._recent:
+            if len(self._recent) >= RECENT_CONTEXTS:
+                self._recent.pop(next(iter(self._recent)))
+            self._recent[text] = take_apart(text, self.token_starts(text))
+        return self._recent[text]
 
     def ids(self, content: str) -> list[int]:
         """Token ids of the whole prompt, special tokens included exactly once.
@@ -180,17 +190,24 @@ def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, 
     context = shown_context(item, settings)
     order = shown_order(item, settings.choice_seed) if item.choices else ()
     content = message(item, settings, context)
-    ids = encoder.ids(content) if encoder else []
-    truncated = False
-    if encoder and budget is not None and len(ids) > budget:
-        bare = len(encoder.ids(message(item, settings, GAP if context else None)))
-        if context is None or bare > budget:
-            problem = f"the question alone takes {bare} tokens, the model's window leaves {budget}"
-            return Prompt(_request(item, content, []), order, False, problem)
-        context, truncated = _cut(item, settings, encoder, context, budget), True
-        content = message(item, settings, context)
+    if encoder is None:
+        return Prompt(_request(item, content, []), order)
+    if budget is None or context is None or not _far_too_long(encoder, context, budget):
         ids = encoder.ids(content)
-    return Prompt(_request(item, content, ids), order, truncated)
+        if budget is None or len(ids) <= budget:
+            return Prompt(_request(item, content, ids), order)
+    bare = len(encoder.ids(message(item, settings, GAP if context else None)))
+    if context is None or bare > budget:
+        problem = f"the question alone takes {bare} tokens, the model's window leaves {budget}"
+        return Prompt(_request(item, content, []), order, False, problem)
+    content, ids = _cut(item, settings, encoder, context, budget)
+    return Prompt(_request(item, content, ids), order, truncated=True)
+
+
+def _far_too_long(encoder: Encoder, context: str, budget: int) -> bool:
+    """Does the context alone exceed the budget by more than joining it to a prompt could change?"""
+    # A token covers a character at least, bar bytes: shorter contexts need no look.
+    return len(context) > budget and encoder.passages(context).tokens[-1] > budget + 64
 
 
 def shown_context(item: Item, settings: PromptSettings) -> str | None:
@@ -204,22 +221,24 @@ def _request(item: Item, content: str, ids: list[int]) -> Request:
     return Request(key.hexdigest(), item.id, ({"role": "user", "content": content},), array("I", ids))
 
 
-def _cut(item: Item, settings: PromptSettings, encoder: Encoder, context: str, budget: int) -> str:
-    """The best passage whose prompt fits; where the tokens at its edges join differently, it gives way by as many."""
+def _cut(item: Item, settings: PromptSettings, encoder: Encoder, context: str, budget: int) -> tuple[str, list[int]]:
+    """Message and ids with the best passage that fits; where tokens join differently at its edges, it gives way."""
     query = " ".join((item.question, *item.choices))
-    starts = encoder.token_starts(context)
+    passages = encoder.passages(context)
     room = budget - len(encoder.ids(message(item, settings, f"{GAP} {GAP}")))
     while room > 0:
-        first, last = best_passage(context, query, room, starts)
+        first, last = best_passage(passages, query, room)
         if first == last:
             break
         before, after = context[:first].strip(), context[last:].strip()
         window = f"{f'{GAP} ' if before else ''}{context[first:last]}{f' {GAP}' if after else ''}"
-        excess = len(encoder.ids(message(item, settings, window))) - budget
-        if excess <= 0:
-            return window
-        room -= excess
-    return GAP
+        content = message(item, settings, window)
+        ids = encoder.ids(content)
+        if len(ids) <= budget:
+            return content, ids
+        room -= len(ids) - budget
+    content = message(item, settings, GAP)
+    return content, encoder.ids(content)
 
 
 def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder) -> tuple[Continuation, ...]:

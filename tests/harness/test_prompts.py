@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.items import Item
-from telbench.harness.passages import best_passage, pieces, pieces_starts
+from telbench.harness.passages import best_passage, pieces, pieces_starts, take_apart
 from telbench.harness.prompts import (
     GAP,
     INSTRUCTIONS,
@@ -268,7 +268,7 @@ def test_a_question_that_does_not_fit_is_a_problem_and_no_prompt(encoder: Encode
     room=st.integers(0, 120),
 )
 def test_a_passage_is_whole_pieces_within_its_room(text: str, query: str, room: int) -> None:
-    first, last = best_passage(text, query, room, pieces_starts(text))
+    first, last = best_passage(take_apart(text, pieces_starts(text)), query, room)
     spans = pieces(text)
     inside = [span for span in spans if first <= span[0] and span[1] <= last]
     if first == last:
