@@ -45,13 +45,25 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """What every run has: --metrics, --context, --out, --fresh, --seed, --name, --json."""
+    """What every run has: --metrics, --encoder, --context, --out, --fresh, --seed, --name, --json."""
     group = parser.add_argument_group("run")
     group.add_argument(
         "--metrics",
         default="",
         metavar="NAME,...",
         help="metrics or families of metrics, see telbench metrics list (default: by the data)",
+    )
+    group.add_argument(
+        "--encoder",
+        default="",
+        metavar="PATH|ID",
+        help="encoder of the embedding metrics: its folder, or an id that the local hub cache holds",
+    )
+    group.add_argument(
+        "--encoder-layer",
+        type=bounded(int, 0),
+        metavar="N",
+        help="layer whose token embeddings BERTScore compares (default: the last)",
     )
     group.add_argument(
         "--context",
@@ -83,6 +95,8 @@ def settings_from(args: argparse.Namespace) -> EvalSettings:
         options=parse_pairs(args.option, "--option"),
         book=args.context,
         metrics=tuple(name.strip() for name in args.metrics.split(",") if name.strip()),
+        encoder=args.encoder,
+        encoder_layer=args.encoder_layer,
         sampling=Sampling(seed=args.seed),
         limit=args.limit,
         out=args.out,

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..judges.errors import InputError
 from ..metrics.base import Metric, fingerprint
+from ..metrics.embedding.location import encoder_resources
 from ..metrics.registry import metrics_named
 from .checkpoint import Checkpoint, open_checkpoint
 from .datasets.loading import load_dataset
@@ -50,6 +51,8 @@ class EvalSettings:
     options: Mapping[str, str] = field(default_factory=dict)
     book: Book | None = None
     metrics: tuple[str, ...] = ()
+    encoder: str = ""
+    encoder_layer: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     dtype: str = "auto"
     max_model_len: int | None = None
@@ -142,7 +145,11 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     if checkpoint is not None:
         _window(checkpoint, settings)
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
-    metrics = tuple(metrics_named(settings.metrics or default_metrics(dataset)))
+    names = settings.metrics or default_metrics(dataset)
+    if settings.encoder:
+        metrics = tuple(metrics_named(names, encoder_resources(settings.encoder, settings.encoder_layer)))
+    else:
+        metrics = tuple(metrics_named(names))
     book = settings.book or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:

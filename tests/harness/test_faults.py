@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telbench.harness import evaluate as evaluate_module
 from telbench.harness.engines.base import Request
 from telbench.harness.evaluate import evaluate
 from telbench.harness.plan import EvalSettings
@@ -29,22 +28,7 @@ from ..scripted_engine import (
     folder_of,
     run,
     use,
-    write_items,
 )
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages and commit do not change between the many runs here."""
-    monkeypatch.setattr(evaluate_module, "package_versions", dict)
-    monkeypatch.setattr(evaluate_module, "telbench_state", dict)
-
-
-@pytest.fixture
-def wanted(tmp_path: Path) -> EvalSettings:
-    """A run of eight items into ``tmp_path/run``."""
-    data = write_items(tmp_path / "data.jsonl", COUNT)
-    return EvalSettings(model="m", data=str(data), metrics=("token_f1", "bleu"), out=tmp_path / "run")
 
 
 def test_an_engine_that_dies_keeps_what_it_finished_and_says_how_much(

@@ -35,22 +35,7 @@ from ..scripted_engine import (
     killed,
     run,
     use,
-    write_items,
 )
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages and commit do not change between the many runs here."""
-    monkeypatch.setattr(evaluate_module, "package_versions", dict)
-    monkeypatch.setattr(evaluate_module, "telbench_state", dict)
-
-
-@pytest.fixture
-def wanted(tmp_path: Path) -> EvalSettings:
-    """A run of eight items into ``tmp_path/run``."""
-    data = write_items(tmp_path / "data.jsonl", COUNT)
-    return EvalSettings(model="m", data=str(data), metrics=("token_f1", "bleu"), out=tmp_path / "run")
 
 
 def at_publication(name: str) -> Callable[[pytest.MonkeyPatch], None]:
