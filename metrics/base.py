@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -110,6 +111,32 @@ class Metric:
         if "option_scores" in self.needs and sample.option_scores is None:
             return missing("no option likelihoods from this engine")
         return None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What metrics need beside the samples; ``absent`` says why there is no encoder, in the words of the scores.
+
+    ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
+    """
+
+    encoder: Path | None = None
+    layer: int | None = None
+    absent: str = "no encoder: pass --encoder FOLDER"
+
+
+@dataclass(frozen=True)
+class MetricRecipe:
+    """A metric that cannot be made before its resources are known; registered in place of a `Metric`.
+
+    ``build`` gives a metric of the same name whatever is absent: then all its scores are missing with the reason.
+    """
+
+    name: str
+    family: Family
+    range: tuple[float, float | None]
+    needs: frozenset[str]
+    build: Callable[[Resources], Metric]
 
 
 def metric(

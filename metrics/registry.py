@@ -9,12 +9,13 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..judges.errors import InputError, TelbenchError
-from .base import Metric
+from .base import Metric, MetricRecipe, Resources
 
 GROUP = "telbench.metrics"
 FAMILIES = {
     "ngram": ("exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "ter"),
     "choice": ("choice_accuracy", "choice_likelihood"),
+    "embedding": ("bertscore", "answer_similarity", "answer_relevance"),
 }
 
 
@@ -58,16 +59,18 @@ def load(group: str, name: str) -> Any:
         raise InputError(f"plugin '{name}' ({points[name].value}) cannot be loaded: {problem}") from error
 
 
-def metrics_named(names: Iterable[str]) -> list[Metric]:
-    """Metrics by name or family name, in the order asked for, each once.
+def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:
+    """Metrics by name or family name, in the order asked for, each once; recipes are built with the resources.
 
     Raises:
-        InputError: for an unknown name, or a plugin that is no `Metric` or one of another name.
+        InputError: for an unknown name, a plugin that is no `Metric` or one of another name, or an unusable resource.
     """
     wanted = list(dict.fromkeys(single for name in names for single in FAMILIES.get(name, (name,))))
     loaded = []
     for name in wanted:
         plugin = load(GROUP, name)
+        if isinstance(plugin, MetricRecipe):
+            plugin = plugin.build(resources or Resources())
         if not isinstance(plugin, Metric):
             raise InputError(
                 f"plugin '{name}' is not a telbench Metric but a {type(plugin).__name__}: make it with @metric"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telbench.harness import identity
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.identity import cache_folder, file_sha256, identify_checkpoint, text_sha256
 from telbench.judges.errors import InputError
+from telbench.metrics import content
 
 BIG = 5 << 20
 
@@ -29,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time stamps count as old enough at once."""
-    monkeypatch.setattr(identity, "_FRESH_NS", -(10**18))
+    monkeypatch.setattr(content, "_FRESH_NS", -(10**18))
 
 
 def big_file(path: Path) -> str:
@@ -67,7 +67,7 @@ def test_one_byte_changed_in_place_shows_though_size_and_mtime_stay(tmp_path: Pa
 
 def test_a_file_written_just_now_is_not_remembered(tmp_path: Path, cache: Path):
     big_file(tmp_path / "weights")
-    assert time.time_ns() - (tmp_path / "weights").stat().st_mtime_ns < identity._FRESH_NS
+    assert time.time_ns() - (tmp_path / "weights").stat().st_mtime_ns < content._FRESH_NS
     file_sha256(tmp_path / "weights")
     assert not (cache / "file-hashes").exists()
 

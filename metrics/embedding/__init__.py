@@ -1,0 +1,1 @@
+"""Metrics over the embeddings of a local encoder."""

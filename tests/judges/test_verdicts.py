@@ -1,0 +1,238 @@
+"""Reading a judge's text into a typed verdict, or a reason why there is none."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from telbench.judges.chat import ChatReply
+from telbench.judges.verdicts import (
+    MOST_CLAIMS,
+    SCHEMAS,
+    Claim,
+    ClaimVerdicts,
+    Faithfulness,
+    Missing,
+    RubricScore,
+    SupportedClaim,
+    factual_f1,
+    parse_verdict,
+    read_verdict,
+    weighted_score,
+)
+
+GOOD = '{"reasons": ["names the AMF"], "score": 4}'
+KINDS = st.sampled_from(["claims", "faithfulness", "rubric_score"])
+
+
+def _claims(*verdicts: str) -> str:
+    return json.dumps({"claims": [{"claim": "c", "reason": "r", "verdict": verdict} for verdict in verdicts]})
+
+
+def _tokens(*tokens: str, top: dict[str, float] | None = None, at: int = -2) -> dict[str, object]:
+    content: list[dict[str, object]] = [{"token": token, "logprob": -0.1, "top_logprobs": []} for token in tokens]
+    if top is not None:
+        content[at]["logprob"] = top[tokens[at]]
+        content[at]["top_logprobs"] = [{"token": token, "logprob": value} for token, value in top.items()]
+    return {"content": content}
+
+
+def test_a_score_with_reasons_is_read():
+    assert parse_verdict("rubric_score", GOOD) == RubricScore(4, ("names the AMF",))
+
+
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "\n\n{}\n"])
+def test_one_code_fence_or_white_space_around_the_object_is_taken(fence):
+    assert parse_verdict("rubric_score", fence.replace("{}", GOOD)) == RubricScore(4, ("names the AMF",))
+
+
+def test_claims_are_read_and_counted():
+    verdict = parse_verdict("claims", _claims("TP", "TP", "FP", "FN"))
+    assert isinstance(verdict, ClaimVerdicts)
+    assert verdict.claims[2] == Claim("c", "r", "FP")
+    assert verdict.f1 == pytest.approx(2 / 3)
+
+
+def test_supported_claims_are_read():
+    text = (
+        '{"claims": [{"claim": "a", "reason": "r", "supported": true}, {"claim":"b","reason":"r","supported":false}]}'
+    )
+    verdict = parse_verdict("faithfulness", text)
+    assert isinstance(verdict, Faithfulness)
+    assert verdict.claims[0] == SupportedClaim("a", "r", True)
+    assert verdict.share == 0.5
+
+
+def test_f1_is_not_the_jaccard_index():
+    assert factual_f1(2, 1, 1) == pytest.approx(2 / (2 + 0.5 * (1 + 1)))
+    assert factual_f1(2, 1, 1) != 2 / 4
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
+def test_f1_is_the_harmonic_mean_of_precision_and_recall(tp, fp, fn):
+    found = factual_f1(tp, fp, fn)
+    if not tp + fp + fn:
+        assert found is None
+    elif not tp:
+        assert found == 0.0
+    else:
+        precision, recall = tp / (tp + fp), tp / (tp + fn)
+        assert found == pytest.approx(2 * precision * recall / (precision + recall))
+
+
+@pytest.mark.parametrize("kind", ["claims", "faithfulness"])
+def test_without_any_claim_the_value_is_undefined_not_zero(kind):
+    verdict = parse_verdict(kind, '{"claims": []}')
+    assert not isinstance(verdict, Missing | RubricScore)
+    assert (verdict.f1 if isinstance(verdict, ClaimVerdicts) else verdict.share) is None
+
+
+@pytest.mark.parametrize("score", ['"5"', "5.0", "7", "0", "-1", "true", "null", "[5]", "{}", "1e0"])
+def test_a_score_is_never_coerced(score):
+    assert parse_verdict("rubric_score", f'{{"reasons": ["r"], "score": {score}}}') == Missing(
+        "schema", "score is not an integer from 1 to 5"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reasons": ["r"], "score": NaN}',
+        '{"reasons": ["r"], "score": Infinity}',
+        '{"reasons": ["r"], "score": 1, "score": 5}',
+        '{"reasons": ["r"], "score": 5',
+        f"Here it is: {GOOD}",
+        f"{GOOD} {GOOD}",
+        f"```json\n{GOOD}\n```\n```json\n{GOOD}\n```",
+        "5",
+        "[" * 100_000,
+        "9" * 5_000,
+        "\ud800",
+    ],
+)
+def test_what_is_not_one_json_object_is_missing(text):
+    verdict = parse_verdict("rubric_score", text)
+    assert isinstance(verdict, Missing)
+    assert verdict.reason == ("schema" if text == "5" else "malformed")
+    verdict.detail.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        '{"claims": {}}',
+        '{"claims": ["TP"]}',
+        '{"claims": [], "score": 5}',
+        '{"claims": [{"claim": "c", "reason": "r", "verdict": "tp"}]}',
+        '{"claims": [{"claim": "c", "reason": "r", "verdict": ["TP"]}]}',
+        '{"claims": [{"claim": "", "reason": "r", "verdict": "TP"}]}',
+        '{"claims": [{"claim": "c", "verdict": "TP"}]}',
+        _claims(*["TP"] * (MOST_CLAIMS + 1)),
+    ],
+)
+def test_json_that_breaks_the_schema_is_missing_and_jsonschema_agrees(text):
+    jsonschema = pytest.importorskip("jsonschema")
+    verdict = parse_verdict("claims", text)
+    assert isinstance(verdict, Missing)
+    assert verdict.reason == "schema"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(text), SCHEMAS["claims"])
+
+
+LEAVES = st.sampled_from(["TP", "FP", "x", "", True, False, None, 0, 1, 5, 6, [], {}])
+KEYS = st.sampled_from(["claim", "reason", "verdict", "supported"])
+ENTRIES = st.dictionaries(KEYS, LEAVES, max_size=4) | LEAVES
+GOOD_ENTRIES = st.fixed_dictionaries(
+    {"claim": st.just("c"), "reason": st.just("r")},
+    optional={"verdict": LEAVES, "supported": LEAVES},
+)
+DOCUMENTS = st.one_of(
+    st.fixed_dictionaries({"claims": st.lists(GOOD_ENTRIES | ENTRIES, max_size=2)}),
+    st.fixed_dictionaries({"reasons": st.lists(LEAVES, max_size=2) | LEAVES, "score": LEAVES}),
+)
+
+
+@given(KINDS, DOCUMENTS)
+@settings(max_examples=300, deadline=None)
+def test_the_parser_takes_exactly_what_the_schema_takes(kind, document):
+    jsonschema = pytest.importorskip("jsonschema")
+    valid = jsonschema.Draft202012Validator(SCHEMAS[kind]).is_valid(document)
+    assert isinstance(parse_verdict(kind, json.dumps(document)), Missing) == (not valid)
+
+
+@given(KINDS, st.text(st.characters()) | st.text('{}[]":,`\n\\u0d8score12345truenlNa e', max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_parsing_never_raises_whatever_the_text(kind, text):
+    verdict = parse_verdict(kind, text)
+    if isinstance(verdict, Missing):
+        verdict.detail.encode()
+
+
+def test_escaped_lone_surrogates_become_text_that_can_be_written():
+    verdict = parse_verdict("rubric_score", '{"reasons": ["a\\ud800b"], "score": 1}')
+    assert verdict == RubricScore(1, ("a\ufffdb",))
+
+
+@pytest.mark.parametrize("text", ["I'm sorry, but I can't help with that.", "I cannot judge this.", "As an AI model,"])
+def test_a_refusal_is_told_from_malformed_text(text):
+    assert parse_verdict("claims", text) == Missing("refusal", text)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (ChatReply("k", error="no answer within 30 s (after 2 attempts)"), "timeout"),
+        (ChatReply("k", error="status 500"), "error"),
+        (ChatReply("k", error="status 400: content_filter"), "content_filter"),
+        (ChatReply("k", GOOD, finish_reason="content_filter"), "content_filter"),
+        (ChatReply("k", GOOD[:20], finish_reason="length"), "truncated"),
+        (ChatReply("k", "  \n"), "empty"),
+    ],
+)
+def test_a_reply_without_a_verdict_says_why(reply, reason):
+    verdict = read_verdict("rubric_score", reply)
+    assert isinstance(verdict, Missing)
+    assert verdict.reason == reason
+    assert verdict != 0
+
+
+def test_the_weighted_score_is_the_mean_by_probability():
+    top = {"5": math.log(0.6), " 4": math.log(0.2), "4": math.log(0.1), "x": math.log(0.1)}
+    logprobs = _tokens('{"reasons": ["ok"], ', '"score":', " ", "5", "}", top=top)
+    weighted, mass = weighted_score(logprobs)
+    assert mass == pytest.approx(0.9)
+    assert weighted == pytest.approx((5 * 0.6 + 4 * 0.3) / 0.9)
+    text = '{"reasons": ["ok"], "score": 5}'
+    assert read_verdict("rubric_score", ChatReply("k", text, logprobs=logprobs)) == RubricScore(
+        5, ("ok",), weighted, mass
+    )
+
+
+def test_a_score_quoted_in_a_reason_is_not_taken_for_the_score():
+    top = {"2": math.log(1.0)}
+    logprobs = _tokens('{"reasons": ["he wrote \\"score\\": ', "5", '"], "score": ', "2", "}", top=top)
+    assert weighted_score(logprobs) == (2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        {},
+        {"content": None},
+        {"content": [{"token": 5}]},
+        {"content": []},
+        _tokens('{"score":', " 5}"),
+        _tokens('{"score": ', "5", "}", top={"5": math.nan}),
+        _tokens('{"score": ', "5", "}", top={"5": 3.0}),
+        _tokens('{"score": ', "5", "}", top={"5": -math.inf}),
+        _tokens('{"score": ', "5", "}", top={"5": -(10**400)}),
+        {"content": [{"token": '{"score": ', "logprob": 0}, {"token": "5", "logprob": "x", "top_logprobs": []}]},
+    ],
+)
+def test_log_probabilities_that_do_not_tell_give_no_weighted_score(logprobs):
+    assert weighted_score(logprobs) == (None, None)

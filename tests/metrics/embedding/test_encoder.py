@@ -1,0 +1,146 @@
+"""Encoders: found or reasonably absent, identified by content, asked for each reference once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from telbench.harness.commands.score import configure, run
+from telbench.judges.errors import InputError
+from telbench.metrics.base import Resources, Sample
+from telbench.metrics.embedding.encoder import TextEncoder, open_encoder
+from telbench.metrics.embedding.location import encoder_resources
+from telbench.metrics.embedding.store import Embedded, EmbeddingStore
+from telbench.metrics.registry import metrics_named
+
+from .conftest import PREDICTIONS, REFERENCES
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text that goes through an encoder."""
+    seen: list[str] = []
+    original = TextEncoder._token_vectors
+
+    def counted(self: TextEncoder, texts: list[str]) -> dict[str, Embedded]:
+        seen.extend(texts)
+        return original(self, texts)
+
+    monkeypatch.setattr(TextEncoder, "_token_vectors", counted)
+    return seen
+
+
+def score_all(folder: Path, predictions: list[str]) -> list[float | None]:
+    """Every embedding metric as a new process computes it: nothing in memory."""
+    open_encoder.cache_clear()
+    samples = [
+        Sample("x", one, (other,), question="Which function?")
+        for one, other in zip(predictions, REFERENCES, strict=True)
+    ]
+    metrics = metrics_named(["embedding"], Resources(folder))
+    return [score.value for metric in metrics for score in metric.score(samples)]
+
+
+def test_a_second_checkpoint_encodes_no_reference_again(bert: Path, encoded: list[str]) -> None:
+    score_all(bert, PREDICTIONS)
+    assert sorted(encoded) == sorted({*PREDICTIONS, *REFERENCES, "Which function?"})
+    encoded.clear()
+    others = ["The AMF.", "The UPF.", "An ng-eNB.", "30 kHz"]
+    score_all(bert, others)
+    assert sorted(encoded) == sorted(others)
+
+
+def test_values_from_the_disk_equal_those_computed(bert: Path) -> None:
+    assert score_all(bert, PREDICTIONS) == pytest.approx(score_all(bert, PREDICTIONS), abs=1e-6)
+
+
+def test_a_cache_that_cannot_be_written_changes_nothing(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = score_all(bert, PREDICTIONS)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    assert score_all(bert, PREDICTIONS) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_damaged_cache_file_is_computed_again(bert: Path, cache: Path) -> None:
+    expected = score_all(bert, PREDICTIONS)
+    for path in (cache / "embeddings").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:40])
+    assert score_all(bert, PREDICTIONS) == pytest.approx(expected, abs=1e-6)
+
+
+def test_memory_stays_within_its_bound(bert: Path, tmp_path: Path) -> None:
+    texts = open_encoder(bert).embed(REFERENCES, keep=False)
+    size = max(embedded.nbytes for embedded in texts.values())
+    store = EmbeddingStore(tmp_path, memory_bytes=2 * size)
+    for text, embedded in texts.items():
+        store.put(text, embedded, on_disk=False)
+    held = [store.get(text, on_disk=False) for text in REFERENCES]
+    assert sum(one.nbytes for one in held if one) <= 2 * size
+    assert held[0] is None
+    assert held[-1] is not None
+
+
+def test_the_signature_follows_the_content_not_the_place(bert: Path, tmp_path: Path) -> None:
+    same, other = tmp_path / "same", tmp_path / "other"
+    shutil.copytree(bert, same)
+    shutil.copytree(bert, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-6}))
+    first, second, third = (open_encoder(folder).sha256 for folder in (bert, same, other))
+    assert first == second != third
+
+
+def test_a_layer_the_encoder_lacks_is_refused(bert: Path) -> None:
+    with pytest.raises(InputError, match=r"layer 3: the encoder .* has layers 0 to 2"):
+        metrics_named(["bertscore"], Resources(bert, 3))
+
+
+def test_a_folder_without_an_encoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.json"):
+        encoder_resources(str(tmp_path))
+    with pytest.raises(InputError, match="no such folder"):
+        encoder_resources(str(tmp_path / "absent"))
+
+
+def test_a_hub_id_is_found_in_the_local_cache_only(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    absent = encoder_resources("acme/telecom-encoder")
+    assert absent.encoder is None
+    assert "hf download acme/telecom-encoder" in absent.absent
+    repository = tmp_path / "models--acme--telecom-encoder"
+    shutil.copytree(bert, repository / "snapshots" / "abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    assert encoder_resources("acme/telecom-encoder").encoder == repository / "snapshots" / "abc"
+
+
+def test_the_command_scores_with_the_encoder_it_is_given(
+    bert: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import argparse
+
+    rows = [
+        {"id": str(index), "question": "Which?", "references": [text], "answerable": True}
+        for index, text in enumerate(REFERENCES)
+    ]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answers = [{"id": str(index), "prediction": text} for index, text in enumerate(PREDICTIONS)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    for extra in ([], ["--encoder", str(bert), "--encoder-layer", "1"]):
+        words = [str(tmp_path / "answers.jsonl"), "--data", str(tmp_path / "data.jsonl"), "--metrics", "embedding"]
+        args = parser.parse_args([*words, "--out", str(tmp_path / f"run{len(extra)}"), "--json", *extra])
+        args.command_line = ["telbench", "score", *words]
+        assert run(args) == 0
+        metrics = json.loads(capfd.readouterr().out)["metrics"]
+        if extra:
+            assert 0 < metrics["bertscore"]["value"] <= 1
+            assert "layer:1" in metrics["bertscore"]["signature"]
+        else:
+            assert metrics["bertscore"]["value"] is None
+            assert metrics["bertscore"]["missing"] == {"no encoder: pass --encoder FOLDER": 4}
