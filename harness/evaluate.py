@@ -59,8 +59,8 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
             _report_repairs(store, reporter)
             with reporter.quiet(folder.path / LOG):
                 generated = fill_journal(plan, store, reporter)
-            scoring = time.perf_counter()
-            scored = score_journal(plan, store, folder.path, reporter)
+                scoring = time.perf_counter()
+                scored = score_journal(plan, store, folder.path, reporter)
         seconds = {
             "plan": planned - started,
             "load": generated.load_seconds,

@@ -146,7 +146,7 @@ def _hub_cache() -> str:
     ).expanduser()
     models = sorted(path.name.removeprefix("models--").replace("--", "/") for path in folder.glob("models--*"))
     if not models:
-        return "none in the local hub cache; --encoder will take a folder"
+        return "none in the local hub cache; --encoder takes a folder"
     shown = visible(", ".join(models[:8]))
     return f"{len(models)} models in the local hub cache: {shown}{' …' if len(models) > 8 else ''}"
 
