@@ -235,7 +235,17 @@ def test_ctrl_c_of_a_real_run_prints_a_line_that_finishes_it(tiny_checkpoint: Pa
     # Long answers make several batches of about a second each: the signal comes well before the last one ends.
     options = ["--engine", "transformers", "--max-tokens", "200", "--metrics", "token_f1", "--limit", "200"]
     command = [str(console), "eval", "--model", str(tiny_checkpoint), *options, "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A shell's background job, as CI may be, hands an ignored SIGINT down to all that it starts: undo that first.
+    listening = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", listening, *command],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 240
     while finished_keys(tmp_path / "run") == 0 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
