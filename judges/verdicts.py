@@ -169,15 +169,21 @@ def parse_verdict(kind: Kind, text: str) -> Verdict | Missing:
 def weighted_score(logprobs: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """The probability-weighted score and the probability of any score, from a chat completion's ``logprobs``.
 
-    Both None unless the score is a token of its own with alternatives that are numbers. Alternatives that differ in
-    white space only count together. Source of the weighting: Liu et al. 2023 (G-Eval), section 2.
+    Both None unless the score is a token of its own with alternatives that are numbers. Source of the weighting: Liu et
+    al. 2023 (G-Eval), section 2.
     """
+    chances = score_alternatives(logprobs)
+    return (None, None) if chances is None else weighted_mean(chances)
+
+
+def score_alternatives(logprobs: Mapping[str, Any]) -> dict[str, float] | None:
+    """Natural log-probabilities of what could have stood at the score's token, by text; None where it is not told."""
     tokens = logprobs.get("content")
     if not isinstance(tokens, list) or not all(isinstance(t, dict) and isinstance(t.get("token"), str) for t in tokens):
-        return None, None
+        return None
     found = list(_SCORE.finditer("".join(token["token"] for token in tokens)))
     if len(found) != 1:
-        return None, None
+        return None
     position, token = found[0].start(1), None
     for token in tokens:
         if position < len(token["token"]):
@@ -185,17 +191,27 @@ def weighted_score(logprobs: Mapping[str, Any]) -> tuple[float | None, float | N
         position -= len(token["token"])
     alternatives = token.get("top_logprobs") if token and token["token"].strip() == found[0][1] else None
     if not token or not isinstance(alternatives, list):
-        return None, None
+        return None
     chances: dict[str, float] = {}
     for entry in (token, *alternatives):
         if not isinstance(entry, dict) or not isinstance(entry.get("token"), str):
-            return None, None
+            return None
         logprob = entry.get("logprob")
         # Above 0 only by rounding; NaN fails the comparison.
         if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= 1e-3:
-            return None, None
-        chances[entry["token"]] = math.exp(min(0.0, max(logprob, _LEAST)))
-    weights = [sum(chance for text, chance in chances.items() if text.strip() == str(score)) for score in SCORES]
+            return None
+        chances[entry["token"]] = float(min(0.0, max(logprob, _LEAST)))
+    return chances
+
+
+def weighted_mean(chances: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """The mean score by the log-probabilities of texts, and the probability that any score has; None for no score.
+
+    Texts that differ in white space only count together.
+    """
+    weights = [
+        sum(math.exp(chance) for text, chance in chances.items() if text.strip() == str(score)) for score in SCORES
+    ]
     mass = sum(weights)
     if not mass:
         return None, None

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Family = Literal["ngram", "choice", "embedding", "judged"]
+    from ..judges.judge import JudgeTask
+    from ..judges.panel import JudgePanel
+
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood"]
 Level = Literal["item", "corpus"]
-NEEDS = frozenset({"references", "context", "choices", "option_scores", "encoder", "judge"})
+NEEDS = frozenset({"references", "context", "choices", "option_scores", "reference_scores", "encoder", "judge"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class Sample:
 
     ``answer`` holds the 0-based indices of the right choices in the order of ``choices``; ``shown_choices`` is the
     permutation in which the prompt listed them (``shown_choices[k]`` is the index of the choice behind letter ``k``);
-    ``option_scores`` is the log-likelihood of each choice's text under the checkpoint, in the order of ``choices``.
+    ``option_scores`` is the log-likelihood of each choice's text under the checkpoint, in the order of ``choices``;
+    ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
+    the order of ``references``. ``answerable`` is False for questions that ought to be refused.
     """
 
     item_id: str
@@ -42,6 +47,8 @@ class Sample:
     answer: tuple[int, ...] = ()
     shown_choices: tuple[int, ...] = ()
     option_scores: tuple[float, ...] | None = None
+    reference_scores: tuple[tuple[float, int], ...] | None = None
+    answerable: bool = True
     cluster_id: str | None = None
     category: str | None = None
 
@@ -50,12 +57,16 @@ class Sample:
 class ItemScore:
     """The score of one sample: a finite ``value``, or None with the ``reason`` why there is none.
 
-    ``stats`` are the additive sufficient statistics of corpus metrics (fixed length for a metric).
+    ``stats`` are the additive sufficient statistics of corpus metrics (fixed length for a metric). ``judgements`` are
+    the keys of the judges' records that the score rests on. ``judge_failed``: there is no value because a judge gave no
+    verdict, which is not the same as a metric that does not apply.
     """
 
     value: float | None
     reason: str | None = None
     stats: tuple[float, ...] | None = None
+    judgements: tuple[str, ...] = ()
+    judge_failed: bool = False
 
 
 def missing(reason: str) -> ItemScore:
@@ -69,7 +80,9 @@ class Metric:
 
     ``score_batch`` maps samples to scores, one each, in order. ``aggregate`` turns summed statistics (B, k) into B
     corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
-    make the signature, together with ``version`` (raise it when the same input gives another value).
+    make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
+    tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
+    it is scored.
     """
 
     name: str
@@ -83,6 +96,7 @@ class Metric:
     aggregate: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
+    judge_tasks: Callable[[Sample], Sequence[JudgeTask]] | None = None
 
     @property
     def signature(self) -> str:
@@ -110,19 +124,25 @@ class Metric:
             return missing("no choices")
         if "option_scores" in self.needs and sample.option_scores is None:
             return missing("no option likelihoods from this engine")
+        if "reference_scores" in self.needs and sample.reference_scores is None:
+            return missing("no likelihoods of references from this engine")
         return None
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What metrics need beside the samples; ``absent`` says why there is no encoder, in the words of the scores.
+    """What metrics need beside the samples; ``absent`` and ``no_judge`` say in the words of the scores why it lacks.
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
+    ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
     """
 
     encoder: Path | None = None
     layer: int | None = None
     absent: str = "no encoder: pass --encoder FOLDER"
+    judge: JudgePanel | None = None
+    no_judge: str = "no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL"
+    rubrics: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

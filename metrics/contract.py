@@ -74,6 +74,7 @@ def _sample(item_id: str, prediction: str) -> Sample:
         answer=(1,),
         shown_choices=(2, 1, 0, 3),
         option_scores=(-4.0, -2.5, -7.0, -8.25),
+        reference_scores=((-12.5, 9), (-14.0, 11)),
         cluster_id="document",
     )
 
@@ -112,6 +113,7 @@ def _missing_inputs(metric: Metric) -> list[str]:
         "context": lambda sample: replace(sample, context=None),
         "choices": lambda sample: replace(sample, choices=(), answer=()),
         "option_scores": lambda sample: replace(sample, option_scores=None),
+        "reference_scores": lambda sample: replace(sample, reference_scores=None),
     }
     problems: list[str] = []
     for need, without in lacking.items():

@@ -16,6 +16,16 @@ FAMILIES = {
     "ngram": ("exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "ter"),
     "choice": ("choice_accuracy", "choice_likelihood"),
     "embedding": ("bertscore", "answer_similarity", "answer_relevance"),
+    "judged": ("factual_correctness", "faithfulness", "answer_correctness", "rubric_score"),
+    "likelihood": ("reference_likelihood", "reference_perplexity"),
+}
+# Metrics of several families under one name.
+SUITES = {
+    "telbench14": (
+        *("exact_match", "token_f1", "bleu", "chrf", "rouge1", "rouge2", "rougeL"),
+        *FAMILIES["embedding"],
+        *FAMILIES["judged"],
+    ),
 }
 
 
@@ -60,12 +70,13 @@ def load(group: str, name: str) -> Any:
 
 
 def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:
-    """Metrics by name or family name, in the order asked for, each once; recipes are built with the resources.
+    """Metrics by name, family or suite, in the order asked for, each once; recipes are built with the resources.
 
     Raises:
         InputError: for an unknown name, a plugin that is no `Metric` or one of another name, or an unusable resource.
     """
-    wanted = list(dict.fromkeys(single for name in names for single in FAMILIES.get(name, (name,))))
+    groups = {**FAMILIES, **SUITES}
+    wanted = list(dict.fromkeys(single for name in names for single in groups.get(name, (name,))))
     loaded = []
     for name in wanted:
         plugin = load(GROUP, name)

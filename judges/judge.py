@@ -1,0 +1,96 @@
+"""What a judge is: something with an identity that continues conversations, and the question that it is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .chat import ChatReply, ChatRequest
+from .rubric import Rubric, render, run_secret
+
+# Room for the claims of any answer to a telecom question with their reasons.
+MAX_TOKENS = 2048
+# The alternatives at the score's token: the most that OpenAI-compatible servers give.
+ALTERNATIVES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeIdentity:
+    """Who judges.
+
+    ``name`` goes into signatures and tables. ``fingerprint`` is all that is known of what stands behind the name
+    (weights, or address and model of a server) and keys the cache. ``enforced`` tells that the engine itself holds
+    replies to the JSON schema; otherwise the prompt only asks for it. ``log_probabilities`` tells that replies carry
+    the probabilities of their tokens. ``facts`` are for the run's header.
+    """
+
+    name: str
+    fingerprint: str
+    enforced: bool
+    log_probabilities: bool
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Judge(Protocol):
+    """Something that can be asked. Its identity is known before any weights are loaded."""
+
+    identity: JudgeIdentity
+
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        """Yield one reply a request, in any order, as each finishes; one that failed alone has ``error``.
+
+        Of a request's body a judge heeds ``temperature``, ``max_tokens``, ``seed``, ``response_format`` with a JSON
+        schema, ``logprobs`` and ``top_logprobs``. Raises `InputError` where it cannot be asked at all and
+        `EngineError` where it stopped working; what had finished has been yielded before.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free memory, processes and connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTask:
+    """One thing to be judged: a rubric and the texts of its fields; ``item_id`` is for the reader of the records."""
+
+    rubric: Rubric
+    material: Mapping[str, str]
+    item_id: str = ""
+
+
+def judge_request(task: JudgeTask, identity: JudgeIdentity, seed: int = 0) -> ChatRequest:
+    """The request that puts a task to a judge, under the key of its reply.
+
+    ``seed`` is that of the delimiters and of the judge's sampling; greedy judges give one answer whatever it is.
+    """
+    prompt = render(task.rubric, task.material, run_secret(seed))
+    body: dict[str, Any] = {"temperature": 0.0, "max_tokens": MAX_TOKENS, "seed": seed}
+    if identity.enforced:
+        schema = {"name": task.rubric.kind, "strict": True, "schema": task.rubric.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if identity.log_probabilities and task.rubric.kind == "rubric_score":
+        body |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
+    messages = ({"role": "user", "content": prompt.text},)
+    return ChatRequest(request_key(identity.fingerprint, messages, body), messages, body)
+
+
+def request_key(judge: str, messages: Sequence[Mapping[str, str]], body: Mapping[str, Any]) -> str:
+    """Hex digest of all that a reply depends on: the judge's fingerprint, the conversation, parameters and schema.
+
+    The order of parameters does not matter; that of a schema's properties does, as it is the order in which they are
+    written. Raises ValueError for NaN and TypeError for what JSON does not hold.
+    """
+    schema = body.get("response_format")
+    rest = {name: value for name, value in body.items() if name != "response_format"}
+    parts = (
+        json.dumps(judge),
+        json.dumps([dict(message) for message in messages], sort_keys=True),
+        json.dumps(rest, sort_keys=True, allow_nan=False),
+        json.dumps(schema, allow_nan=False),
+    )
+    # JSON texts hold no line break, so that joining them by one is unambiguous.
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
