@@ -50,22 +50,34 @@ class Judgement:
 
 
 @dataclass
-class PanelCounters:
-    """What a panel did in this process, by judge: replies asked for, and tokens as the judges count them."""
+class Tally:
+    """One judge's part in a run: different prompts, replies got in this process, tokens, and verdicts that are missing.
 
-    asked: Counter[str] = field(default_factory=Counter)
-    prompt_tokens: Counter[str] = field(default_factory=Counter)
-    completion_tokens: Counter[str] = field(default_factory=Counter)
+    Tokens are those that the judge reports for all replies the run rests on, whenever they were got.
+    """
+
+    prompts: int = 0
+    asked: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
 
 
 class JudgePanel:
-    """One judge or several, their ledger, and the seed of the prompts' delimiters."""
+    """One judge or several, the ledger of their replies, and the seed of the prompts' delimiters.
+
+    `ask` puts many tasks to the judges in one stream; `judgements` looks one up. What was asked is asked again only if
+    there was no reply at all, and by another process: a failure is final for this one.
+    """
 
     def __init__(self, judges: Sequence[Judge], ledger: Ledger | None = None, seed: int = 0) -> None:
         self.judges = tuple(judges)
         self.seed = seed
         self.ledger: Ledger = MemoryLedger() if ledger is None else ledger
-        self.counters = PanelCounters()
+        self.rubrics: dict[str, str] = {}
+        self.tallies = {judge.identity.name: Tally() for judge in self.judges}
+        self._failed: set[str] = set()
+        self._tallied: set[str] = set()
 
     @property
     def identities(self) -> tuple[JudgeIdentity, ...]:
@@ -77,38 +89,24 @@ class JudgePanel:
         """The judges' names, as they stand in signatures."""
         return "+".join(identity.name for identity in self.identities)
 
-    def keys(self, task: JudgeTask) -> tuple[str, ...]:
-        """Where the ledger holds the replies to a task, a key a judge."""
-        return tuple(judge_request(task, identity, self.seed).key for identity in self.identities)
-
-    def ask(
-        self, tasks: Callable[[], Iterable[JudgeTask]], seen: Callable[[str, bool], object] = lambda judge, asked: None
-    ) -> None:
+    def ask(self, tasks: Callable[[], Iterable[JudgeTask]], seen: Callable[[str], object] = lambda judge: None) -> None:
         """Put every task to every judge whose reply the ledger lacks; equal prompts are asked once.
 
-        ``tasks`` is called once a judge; ``seen`` is told after each prompt: the judge's name, and whether it had to be
-        asked. One judge follows the other, so that only one local model is in memory at a time. Raises like
+        ``tasks`` is called once a judge, and may be read in another thread; ``seen`` is told the judge's name for each
+        task that is done. One judge follows the other, so that only one local model is in memory at a time. Raises like
         `Judge.ask`; what had been answered by then is in the ledger.
         """
         for judge in self.judges:
             self._ask_one(judge, tasks(), seen)
 
     def judgements(self, task: JudgeTask) -> tuple[Judgement, ...]:
-        """What each judge says to a task, asked now where the ledger does not know it."""
+        """What each judge says to a task, asked now where neither the ledger nor an earlier failure tells."""
         requests = [judge_request(task, identity, self.seed) for identity in self.identities]
-        if any(not answered(self.ledger.get(request.key)) for request in requests):
+        if not all(request.key in self._failed or answered(self.ledger.get(request.key)) for request in requests):
             self.ask(lambda: [task])
         return tuple(
-            Judgement(identity.name, request.key, recorded_verdict(task.rubric, self.ledger.get(request.key)))
+            self._judgement(identity, request.key, task)
             for identity, request in zip(self.identities, requests, strict=True)
-        )
-
-    def known(self, task: JudgeTask) -> tuple[Judgement, ...]:
-        """What the ledger holds of a task; a judge that was never asked is missing with the reason ``error``."""
-        keys = self.keys(task)
-        return tuple(
-            Judgement(identity.name, key, recorded_verdict(task.rubric, self.ledger.get(key)))
-            for identity, key in zip(self.identities, keys, strict=True)
         )
 
     def close(self) -> None:
@@ -116,19 +114,33 @@ class JudgePanel:
         for judge in self.judges:
             judge.close()
 
-    def _ask_one(self, judge: Judge, tasks: Iterable[JudgeTask], seen: Callable[[str, bool], object]) -> None:
+    def _judgement(self, identity: JudgeIdentity, key: str, task: JudgeTask) -> Judgement:
+        record = self.ledger.get(key)
+        verdict = recorded_verdict(task.rubric, record)
+        if key not in self._tallied:
+            self._tallied.add(key)
+            self.rubrics[f"{task.rubric.name}-{task.rubric.version}"] = task.rubric.sha256
+            tally, reply = self.tallies[identity.name], (record or {}).get("reply") or {}
+            tally.prompts += 1
+            tally.prompt_tokens += reply.get("prompt_tokens") or 0
+            tally.completion_tokens += reply.get("completion_tokens") or 0
+            if isinstance(verdict, Missing):
+                tally.missing[verdict.reason] += 1
+        return Judgement(identity.name, key, verdict)
+
+    def _ask_one(self, judge: Judge, tasks: Iterable[JudgeTask], seen: Callable[[str], object]) -> None:
         name = judge.identity.name
-        open_tasks: dict[str, JudgeTask] = {}
+        asked: dict[str, JudgeTask] = {}
         begun: set[str] = set()
 
         def unanswered() -> Iterator[ChatRequest]:
             for task in tasks:
                 request = judge_request(task, judge.identity, self.seed)
                 if request.key in begun or answered(self.ledger.get(request.key)):
-                    seen(name, False)
+                    seen(name)
                     continue
                 begun.add(request.key)
-                open_tasks[request.key] = task
+                asked[request.key] = task
                 yield request
 
         requests = unanswered()
@@ -137,12 +149,11 @@ class JudgePanel:
             # Nothing to ask: no weights are loaded and no server is called.
             return
         for reply in judge.ask(_chained(first, requests)):
-            task = open_tasks.pop(reply.key)
-            self.ledger.put(reply.key, judgement_record(judge.identity, task, reply))
-            self.counters.asked[name] += 1
-            self.counters.prompt_tokens[name] += reply.prompt_tokens or 0
-            self.counters.completion_tokens[name] += reply.completion_tokens or 0
-            seen(name, True)
+            self.ledger.put(reply.key, judgement_record(judge.identity, asked.pop(reply.key), reply))
+            self.tallies[name].asked += 1
+            if reply.error is not None:
+                self._failed.add(reply.key)
+            seen(name)
 
 
 def _chained(first: ChatRequest, rest: Iterator[ChatRequest]) -> Iterator[ChatRequest]:
