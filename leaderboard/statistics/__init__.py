@@ -1,0 +1,1 @@
+"""Paired statistics: is one run better than another, on questions like these, beyond chance?"""

@@ -1,0 +1,141 @@
+"""Two runs, one metric, item paired with item: everything that is said about the difference, in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import sign_flip
+from .binary import McNemar, mcnemar, paired_difference_interval
+from .clusters import Clustered, clustered
+from .power import Power, power_of
+from .signed_rank import Zeros, hodges_lehmann, signed_rank, superiority
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Scores are rounded to so many decimals after subtracting: rounding errors must not break ties.
+TIE_DECIMALS = 9
+# Fewer differences other than 0, or fewer effective clusters, cannot carry a claim.
+FEW_ITEMS, FEW_CLUSTERS = 6, 6.0
+MANY_TIES = 0.5
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Run minus other in one metric, the sign turned so that a positive difference is better.
+
+    ``delta`` is the mean difference over items, with its interval (``ci_low``, ``ci_high``) and p-value (``p_mean``)
+    from the cluster sign-flip test. ``p_wilcoxon`` is the signed-rank test, of cluster means where items are clustered;
+    for binary metrics without clusters it is McNemar's exact test. ``hodges_lehmann``, ``rank_biserial`` (-1 to 1) and
+    ``superiority`` (0 to 1) are effect sizes. ``flags`` are warnings: ``identical``, ``sign_conflict`` (mean and ranks
+    point in opposite directions, at least one of them significantly), ``few_items``, ``few_clusters``, ``many_ties``.
+    """
+
+    n: int
+    n_nonzero: int
+    wins: int
+    ties: int
+    losses: int
+    delta: float
+    standard_error: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_mean: float
+    p_wilcoxon: float
+    wilcoxon: str
+    hodges_lehmann: float
+    rank_biserial: float | None
+    superiority: float
+    clusters: int
+    effective_clusters: float
+    intracluster_correlation: float | None
+    design_effect: float | None
+    power: Power
+    mcnemar: McNemar | None
+    level: float
+    flags: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON record."""
+        return asdict(self)
+
+
+def differences_of(
+    run: NDArray[np.float64], other: NDArray[np.float64], *, higher_is_better: bool = True
+) -> NDArray[np.float64]:
+    """Run minus other, positive where the run is better, rounded to `TIE_DECIMALS`."""
+    import numpy as np
+
+    # Adding 0.0 takes the sign off a rounded zero.
+    return np.round((run - other) if higher_is_better else (other - run), TIE_DECIMALS) + 0.0
+
+
+def paired_difference(
+    differences: NDArray[np.float64],
+    clusters: Sequence[str] | None = None,
+    *,
+    level: float = 0.95,
+    zeros: Zeros = "wilcox",
+) -> PairedDifference:
+    """All of `PairedDifference` from differences that `differences_of` gives, with the cluster of each item."""
+    import numpy as np
+
+    data = clustered(differences, clusters)
+    values = data.differences
+    separate = data.groups == data.n
+    binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
+    wins, losses = int((values > 0).sum()), int((values < 0).sum())
+    interval = sign_flip.interval(data, level)
+    exact = mcnemar(wins, losses) if binary else None
+    if binary and separate:
+        interval = paired_difference_interval(wins, losses, data.n, level)
+    ranked = signed_rank(values if separate else np.round(data.sums / data.sizes, TIE_DECIMALS), zeros=zeros)
+    by_item = ranked if separate else signed_rank(values, zeros=zeros)
+    p_mean = sign_flip.two_sided(data.sums)
+    p_wilcoxon = exact.p_exact if exact is not None and separate else ranked.p
+    return PairedDifference(
+        n=data.n,
+        n_nonzero=wins + losses,
+        wins=wins,
+        ties=data.n - wins - losses,
+        losses=losses,
+        delta=data.mean,
+        standard_error=data.standard_error,
+        ci_low=None if interval is None else interval[0],
+        ci_high=None if interval is None else interval[1],
+        p_mean=p_mean,
+        p_wilcoxon=p_wilcoxon,
+        wilcoxon="mcnemar exact" if exact is not None and separate else f"signed rank, {zeros}, {ranked.method}",
+        hodges_lehmann=hodges_lehmann(values),
+        rank_biserial=by_item.rank_biserial,
+        superiority=superiority(values),
+        clusters=data.groups,
+        effective_clusters=data.effective_groups,
+        intracluster_correlation=data.intracluster_correlation,
+        design_effect=data.design_effect,
+        power=power_of(data, 1 - level),
+        mcnemar=exact,
+        level=level,
+        flags=_flags(data, wins, losses, by_item.rank_biserial, p_mean, p_wilcoxon, 1 - level),
+    )
+
+
+def _flags(
+    data: Clustered, wins: int, losses: int, rank_biserial: float | None, p_mean: float, p_ranks: float, alpha: float
+) -> tuple[str, ...]:
+    flags = []
+    if wins + losses == 0:
+        return ("identical",)
+    opposite = rank_biserial is not None and rank_biserial * data.mean < 0
+    if opposite and (p_mean <= alpha or p_ranks <= alpha):
+        flags.append("sign_conflict")
+    if wins + losses < FEW_ITEMS:
+        flags.append("few_items")
+    if data.effective_groups < FEW_CLUSTERS:
+        flags.append("few_clusters")
+    if data.n - wins - losses > MANY_TIES * data.n:
+        flags.append("many_ties")
+    return tuple(flags)

@@ -1,0 +1,73 @@
+"""What a comparison could have seen, and how many items would see more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+from .clusters import Clustered
+
+ALPHA, POWER = 0.05, 0.8
+
+
+@dataclass(frozen=True)
+class Power:
+    """For a test at ``alpha`` with ``power``, from the spread of the differences at hand.
+
+    ``detectable``: the smallest true mean difference that a two-sided test would find so often. ``margin``: the
+    smallest non-inferiority margin that a one-sided test would confirm so often for an unchanged model.
+    """
+
+    alpha: float
+    power: float
+    n: int
+    design_effect: float
+    detectable: float | None
+    margin: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON record."""
+        return asdict(self)
+
+
+def power_of(data: Clustered, alpha: float = ALPHA, power: float = POWER) -> Power:
+    """What these items could show: (z_{1-alpha/2} + z_{power}) times the cluster-robust standard error.
+
+    Source: Miller 2024 (Adding Error Bars to Evals), section 5, with the clusters' design effect.
+    """
+    error = data.standard_error
+    two_sided = _quantile(1 - alpha / 2) + _quantile(power)
+    one_sided = _quantile(1 - alpha) + _quantile(power)
+    return Power(
+        alpha,
+        power,
+        data.n,
+        data.design_effect or 1.0,
+        None if error is None else two_sided * error,
+        None if error is None else one_sided * error,
+    )
+
+
+def items_for_difference(deviation: float, difference: float, alpha: float = ALPHA, power: float = POWER) -> int:
+    """Items that a two-sided paired test needs for a true mean difference; ``deviation`` of one item's difference.
+
+    >>> items_for_difference((1 / 9) ** 0.5, 0.03)
+    969
+    """
+    return math.ceil(((_quantile(1 - alpha / 2) + _quantile(power)) * deviation / difference) ** 2)
+
+
+def items_for_margin(
+    deviation: float, margin: float, true_difference: float = 0.0, alpha: float = ALPHA, power: float = POWER
+) -> int | None:
+    """Items that confirm non-inferiority by ``margin``; None where the true difference lies beyond the margin."""
+    room = margin + true_difference
+    if room <= 0:
+        return None
+    return math.ceil(((_quantile(1 - alpha) + _quantile(power)) * deviation / room) ** 2)
+
+
+def _quantile(probability: float) -> float:
+    return NormalDist().inv_cdf(probability)

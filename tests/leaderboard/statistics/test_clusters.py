@@ -1,0 +1,50 @@
+"""Cluster-robust errors and correlations within clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from telbench.leaderboard.statistics.clusters import clustered
+
+
+def test_without_clusters_the_error_is_that_of_a_mean():
+    values = np.random.default_rng(0).normal(size=50)
+    data = clustered(values, None)
+    assert data.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(50))
+    assert data.design_effect == pytest.approx(1.0)
+    assert data.effective_groups == 50
+
+
+def test_the_error_agrees_with_cluster_robust_regression():
+    formula = pytest.importorskip("statsmodels.api")
+    draw = np.random.default_rng(1)
+    groups = draw.integers(0, 12, 90)
+    values = draw.normal(size=90) + draw.normal(size=12)[groups]
+    fit = formula.OLS(values, np.ones(90)).fit(cov_type="cluster", cov_kwds={"groups": groups, "use_correction": False})
+    expected = float(fit.bse[0]) * np.sqrt(12 / 11)
+    assert clustered(values, groups).standard_error == pytest.approx(expected, rel=1e-9)
+
+
+def test_copies_within_a_cluster_are_worth_one_item():
+    values = np.random.default_rng(2).normal(size=10)
+    copies = clustered(np.repeat(values, 4), np.repeat(np.arange(10), 4))
+    assert copies.standard_error == pytest.approx(clustered(values, None).standard_error)
+    assert copies.intracluster_correlation == pytest.approx(1.0)
+    # Four copies of each: the variance as if independent is four times too small, give or take n - 1.
+    assert copies.design_effect == pytest.approx(4.0, rel=0.1)
+
+
+def test_the_correlation_is_that_of_a_worked_example():
+    # Three groups of two: MSB = 8, MSW = 0.5, n0 = 2: (8 - 0.5) / (8 + 0.5).
+    data = clustered(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]), np.array([0, 0, 1, 1, 2, 2]))
+    assert data.intracluster_correlation == pytest.approx(7.5 / 8.5)
+
+
+def test_unequal_clusters_count_for_fewer():
+    data = clustered(np.zeros(10), np.array([0] * 8 + [1, 2]))
+    assert data.effective_groups == pytest.approx(100 / (64 + 1 + 1))
+
+
+def test_one_cluster_has_no_error():
+    data = clustered(np.arange(3.0), np.zeros(3, int))
+    assert (data.standard_error, data.design_effect, data.intracluster_correlation) == (None, None, None)

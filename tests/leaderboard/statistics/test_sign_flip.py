@@ -1,0 +1,123 @@
+"""The sign-flip test: exact where it counts, close where it approximates, and its intervals invert it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from telbench.leaderboard.statistics import sign_flip
+from telbench.leaderboard.statistics.clusters import clustered
+
+NUMBERS = st.lists(st.floats(-3, 3).map(lambda value: round(value, 3)), min_size=1, max_size=9)
+DISTRIBUTIONS = {
+    "normal": lambda draw, n: draw.normal(size=n),
+    "laplace": lambda draw, n: draw.laplace(size=n),
+    "heavy": lambda draw, n: draw.standard_t(2, size=n),
+    "one dominates": lambda draw, n: np.append(draw.normal(size=n - 1), 9.0),
+    "two dominate": lambda draw, n: np.append(draw.normal(size=n - 2), [7.0, 5.0]),
+}
+
+
+def brute_force(sums: np.ndarray, threshold: float) -> float:
+    """The share of all sign patterns whose total reaches the threshold."""
+    patterns = itertools.product((-1, 1), repeat=len(sums))
+    totals = [math.fsum(sign * value for sign, value in zip(signs, sums, strict=True)) for signs in patterns]
+    return sum(total >= threshold - 1e-9 for total in totals) / len(totals)
+
+
+@given(NUMBERS)
+@settings(max_examples=150, deadline=None)
+def test_few_clusters_are_counted_exactly(values):
+    sums = np.asarray(values)
+    assert sign_flip.greater(sums) == pytest.approx(brute_force(sums, math.fsum(sums)), abs=1e-12)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=10), st.integers(-30, 30))
+@settings(max_examples=150, deadline=None)
+def test_whole_number_sums_are_counted_exactly(values, threshold):
+    sums = np.asarray(values, float)
+    assert sign_flip.tail(sums, threshold) == pytest.approx(brute_force(sums, threshold), abs=1e-12)
+
+
+def test_many_whole_numbers_agree_with_the_binomial_distribution():
+    # 60 gains and 40 losses of 1: P(heads >= 60 of 100).
+    expected = sum(math.comb(100, heads) for heads in range(60, 101)) / 2**100
+    sums = np.concatenate([np.ones(60), -np.ones(40), np.zeros(500)])
+    assert sign_flip.greater(sums) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("shift", [0.05, 0.3, 0.7])
+def test_the_approximation_is_within_two_percent_of_the_exact_tail(name, shift):
+    draw = np.random.default_rng(7)
+    for _ in range(5):
+        values = np.abs(DISTRIBUTIONS[name](draw, 28))
+        threshold = shift * float(values.sum())
+        exact = sign_flip._counted_tail(values, threshold)
+        # In 2^28 patterns the last few cannot be met by a smooth formula.
+        if exact > 1e-5:
+            assert sign_flip._approximate_tail(values, threshold) == pytest.approx(exact, rel=0.02)
+
+
+def test_the_approximation_agrees_with_many_random_flips():
+    draw = np.random.default_rng(3)
+    sums = draw.exponential(size=90) * draw.choice([-1, 1], 90) + 0.12
+    flips = np.concatenate([draw.choice([-1.0, 1.0], (20_000, 90)) @ sums for _ in range(10)])
+    share = float((np.abs(flips) >= abs(sums.sum())).mean())
+    spread = math.sqrt(share * (1 - share) / len(flips))
+    assert abs(sign_flip.two_sided(sums) - share) < 4 * spread
+
+
+def test_a_p_value_is_not_bounded_by_resamples_and_never_zero():
+    p = sign_flip.two_sided(np.full(3000, 0.3) + np.random.default_rng(0).normal(size=3000) * 0.1)
+    assert 0 < p < 1e-200
+
+
+def test_identical_runs_have_p_one():
+    assert sign_flip.two_sided(np.zeros(20)) == 1.0
+    assert sign_flip.two_sided(np.array([1.0, -1.0])) == 1.0
+
+
+@given(NUMBERS)
+@settings(max_examples=60, deadline=None)
+def test_swapping_the_runs_or_reordering_items_changes_no_p_value(values):
+    sums = np.asarray(values)
+    assert sign_flip.two_sided(-sums) == pytest.approx(sign_flip.two_sided(sums), abs=1e-12)
+    assert sign_flip.two_sided(sums[::-1]) == pytest.approx(sign_flip.two_sided(sums), abs=1e-12)
+
+
+@pytest.mark.parametrize(("items", "groups"), [(40, 20), (300, 300), (400, 37)])
+def test_the_interval_holds_just_the_shifts_that_the_test_does_not_reject(items, groups):
+    draw = np.random.default_rng(items)
+    data = clustered(draw.normal(size=items) + 0.2, draw.integers(0, groups, items))
+    interval = sign_flip.interval(data, 0.9)
+    assert interval is not None
+    width = interval[1] - interval[0]
+    for end, outward in zip(interval, (-1, 1), strict=True):
+        inside, outside = end - outward * 0.01 * width, end + outward * 0.01 * width
+        assert sign_flip.two_sided(data.sums - data.sizes * inside) > 0.1
+        assert sign_flip.two_sided(data.sums - data.sizes * outside) < 0.1
+
+
+def test_the_interval_moves_with_the_data_and_turns_with_their_sign():
+    draw = np.random.default_rng(5)
+    values, groups = draw.normal(size=120), draw.integers(0, 30, 120)
+    low, high = sign_flip.interval(clustered(values, groups)) or (math.nan, math.nan)
+    moved = sign_flip.interval(clustered(values + 3, groups))
+    turned = sign_flip.interval(clustered(-values, groups))
+    assert moved == pytest.approx((low + 3, high + 3), abs=1e-3)
+    assert turned == pytest.approx((-high, -low), abs=1e-3)
+
+
+def test_too_few_clusters_give_no_interval():
+    # Five clusters: the smallest two-sided p-value is 1/16.
+    assert sign_flip.interval(clustered(np.arange(1.0, 11.0), np.repeat(np.arange(5), 2))) is None
+    assert sign_flip.interval(clustered(np.arange(1.0, 13.0), np.repeat(np.arange(6), 2))) is not None
+
+
+def test_equal_differences_give_an_interval_of_one_point():
+    assert sign_flip.interval(clustered(np.full(50, 0.25), None)) == pytest.approx((0.25, 0.25))

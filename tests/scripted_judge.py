@@ -1,0 +1,49 @@
+"""A judge that answers from a rule and keeps what it was asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from telbench.judges.chat import ChatReply, ChatRequest
+from telbench.judges.judge import JudgeIdentity
+
+
+class ScriptedJudge:
+    """Answers by a function from the prompt to a reply's text, or raises what the function raises."""
+
+    def __init__(self, name: str, answer: Callable[[str], ChatReply], *, enforced: bool = True) -> None:
+        self.identity = JudgeIdentity(name, f"{name}@1", enforced, log_probabilities=True)
+        self.requests: list[ChatRequest] = []
+        self.closed = 0
+        self._answer = answer
+
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        for request in requests:
+            self.requests.append(request)
+            reply = self._answer(request.messages[0]["content"])
+            yield ChatReply(request.key, reply.text, reply.finish_reason, 10, 4, reply.logprobs, error=reply.error)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def saying(verdict: dict[str, Any]) -> ChatReply:
+    """A reply that is this verdict."""
+    return ChatReply("", json.dumps(verdict), "stop")
+
+
+def giving(score: int) -> Callable[[str], ChatReply]:
+    """Every answer gets this score."""
+    return lambda _prompt: saying({"reasons": ["so"], "score": score})
+
+
+def fair(prompt: str) -> ChatReply:
+    """A verdict of whatever kind the prompt's schema asks for: one claim, right and supported; score 4."""
+    asked = json.loads(prompt.strip().splitlines()[-1])["properties"]
+    if "score" in asked:
+        return saying({"reasons": ["so"], "score": 4})
+    claim = {"claim": "It does.", "reason": "said"}
+    fields = asked["claims"]["items"]["properties"]
+    return saying({"claims": [claim | ({"verdict": "TP"} if "verdict" in fields else {"supported": True})]})
