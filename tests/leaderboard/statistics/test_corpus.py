@@ -1,0 +1,82 @@
+"""Corpus scores of two runs: swaps and draws of whole documents."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from telbench.leaderboard.statistics import sign_flip
+from telbench.leaderboard.statistics.corpus import corpus_difference
+from telbench.metrics.base import Sample
+from telbench.metrics.intervals import statistics_matrix
+from telbench.metrics.registry import metrics_named
+
+
+def mean(rows: np.ndarray) -> np.ndarray:
+    """The mean of summed (value, count) rows."""
+    return rows[:, 0] / rows[:, 1]
+
+
+def rows(values: np.ndarray) -> np.ndarray:
+    return np.column_stack([values, np.ones(len(values))])
+
+
+def test_swapping_items_of_a_mean_is_the_sign_flip_test():
+    draw = np.random.default_rng(0)
+    one, other = draw.normal(0.4, 1, 60), draw.normal(0, 1, 60)
+    found = corpus_difference(rows(one), rows(other), mean, resamples=40_000)
+    assert found.delta == pytest.approx(float(one.mean() - other.mean()))
+    assert found.p == pytest.approx(sign_flip.two_sided(one - other), abs=0.01)
+    assert found.ci_low is not None
+    assert found.ci_high is not None
+    assert found.ci_low < found.delta < found.ci_high
+
+
+def test_p_is_that_of_all_swaps():
+    draw = np.random.default_rng(1)
+    one, other = draw.integers(1, 9, (8, 2)).astype(float), draw.integers(1, 9, (8, 2)).astype(float)
+    observed = abs(mean(one.sum(0, keepdims=True)) - mean(other.sum(0, keepdims=True)))[0]
+    reached = []
+    for pattern in itertools.product((0, 1), repeat=8):
+        keep = np.array(pattern)[:, None]
+        first, second = np.where(keep, one, other).sum(0), np.where(keep, other, one).sum(0)
+        reached.append(abs(first[0] / first[1] - second[0] / second[1]) >= observed - 1e-12)
+    assert corpus_difference(one, other, mean, resamples=40_000).p == pytest.approx(np.mean(reached), abs=0.01)
+
+
+def test_identical_runs_have_p_one_and_no_difference():
+    same = rows(np.arange(5.0))
+    found = corpus_difference(same, same, mean, resamples=500)
+    assert (found.delta, found.p, found.ci_low, found.ci_high) == (0.0, 1.0, 0.0, 0.0)
+
+
+def test_one_document_gives_no_interval():
+    found = corpus_difference(rows(np.ones(1)), rows(np.zeros(1)), mean, resamples=100)
+    assert (found.ci_low, found.p) == (None, 1.0)
+
+
+def test_bleu_agrees_with_sacrebleus_own_randomisation():
+    sacrebleu = pytest.importorskip("sacrebleu")
+    significance = pytest.importorskip("sacrebleu.significance")
+    words = ["the", "AMF", "handles", "registration", "mobility", "and", "paging", "of", "a", "UE", "in", "the", "core", "network", "by", "NAS"]
+    draw = np.random.default_rng(4)
+    references = [" ".join(draw.choice(words, 12)) for _ in range(60)]
+
+    def noisy(text: str, share: float) -> str:
+        return " ".join(word if draw.random() > share else str(draw.choice(words)) for word in text.split())
+
+    better, worse = ([noisy(text, share) for text in references] for share in (0.25, 0.32))
+    (bleu,) = metrics_named(["bleu"])
+    assert bleu.aggregate is not None
+    summed = [
+        statistics_matrix(bleu, bleu.score([Sample(str(i), text, (ref,)) for i, (text, ref) in enumerate(pairs)]))
+        for pairs in (list(zip(side, references, strict=True)) for side in (better, worse))
+    ]
+    found = corpus_difference(summed[0][:, :-1], summed[1][:, :-1], bleu.aggregate, resamples=20_000)
+    metric = sacrebleu.BLEU(references=[references])
+    result = significance.PairedTest(
+        [("worse", worse), ("better", better)], {"BLEU": metric}, references=None, test_type="ar", n_samples=5000
+    )()[1]["BLEU"]
+    assert found.delta == pytest.approx(result[1].score - result[0].score, abs=1e-6)
+    assert found.p == pytest.approx(result[1].p_value, abs=0.02)

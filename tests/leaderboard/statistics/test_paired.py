@@ -1,0 +1,97 @@
+"""One record of a paired difference, and the warnings that matter."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from telbench.leaderboard.statistics.paired import differences_of, paired_difference
+from telbench.leaderboard.statistics.power import items_for_difference, items_for_margin, power_of
+
+VALUES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 2)), min_size=8, max_size=40)
+
+
+def test_many_small_gains_and_a_few_disasters_are_called_a_conflict():
+    found = paired_difference(np.concatenate([np.full(900, 0.01), np.full(100, -0.35)]))
+    assert found.delta == pytest.approx(-0.026)
+    assert found.p_mean < 1e-9
+    assert found.rank_biserial is not None
+    assert found.rank_biserial > 0
+    assert "sign_conflict" in found.flags
+
+
+def test_a_run_is_identical_to_itself():
+    found = paired_difference(np.zeros(30))
+    assert (found.flags, found.p_mean, found.p_wilcoxon, found.delta) == (("identical",), 1.0, 1.0, 0.0)
+
+
+@given(VALUES)
+@settings(max_examples=60, deadline=None)
+def test_swapping_the_runs_turns_every_effect_and_keeps_every_p_value(values):
+    here, there = paired_difference(np.array(values)), paired_difference(-np.array(values))
+    assert there.delta == pytest.approx(-here.delta, abs=1e-12)
+    assert there.hodges_lehmann == pytest.approx(-here.hodges_lehmann, abs=1e-12)
+    assert (there.wins, there.losses) == (here.losses, here.wins)
+    assert there.superiority == pytest.approx(1 - here.superiority)
+    assert (there.p_mean, there.p_wilcoxon) == pytest.approx((here.p_mean, here.p_wilcoxon), abs=1e-9)
+    if here.rank_biserial is not None:
+        assert there.rank_biserial == pytest.approx(-here.rank_biserial)
+
+
+def test_copies_of_a_cluster_do_not_shrink_the_p_value_of_clusters():
+    draw = np.random.default_rng(0)
+    values = draw.normal(0.3, 1, 30)
+    clusters = [f"d{i}" for i in range(30)]
+    once = paired_difference(values, clusters)
+    copied = paired_difference(np.repeat(values, 5), np.repeat(clusters, 5).tolist())
+    assert copied.p_mean == pytest.approx(once.p_mean)
+    assert copied.p_wilcoxon == pytest.approx(once.p_wilcoxon)
+    assert paired_difference(np.repeat(values, 5)).p_mean < once.p_mean
+
+
+def test_lower_is_better_turns_the_sign_and_rounding_keeps_ties():
+    run, other = np.array([0.525, 0.775, 0.325, 0.55]), np.array([0.5, 0.825, 0.375, 0.5])
+    assert differences_of(other, run).tolist() == [-0.025, 0.05, 0.05, -0.05]
+    assert differences_of(other, run, higher_is_better=False).tolist() == [0.025, -0.05, -0.05, 0.05]
+
+
+def test_binary_metrics_get_mcnemars_test():
+    differences = np.concatenate([np.ones(20), -np.ones(8), np.zeros(72)])
+    found = paired_difference(differences)
+    assert found.mcnemar is not None
+    assert (found.wilcoxon, found.p_wilcoxon) == ("mcnemar exact", found.mcnemar.p_exact)
+    assert "many_ties" in found.flags
+    clustered = paired_difference(differences, [f"d{i // 5}" for i in range(100)])
+    assert clustered.wilcoxon.startswith("signed rank")
+
+
+def test_few_items_and_few_clusters_are_told():
+    assert "few_items" in paired_difference(np.array([0.5, 0.2, 0.0, 0.0])).flags
+    assert "few_clusters" in paired_difference(np.linspace(-1, 1, 40), [str(i % 3) for i in range(40)]).flags
+
+
+def test_the_record_is_json():
+    document = json.loads(json.dumps(paired_difference(np.linspace(-1, 2, 20)).to_dict(), allow_nan=False))
+    assert document["power"]["n"] == 20
+
+
+def test_millers_sample_size():
+    # Miller 2024, section 5: omega^2 = 1/9, delta = 0.03.
+    assert items_for_difference((1 / 9) ** 0.5, 0.03) == 969
+
+
+@pytest.mark.parametrize(("n", "deviation", "percent"), [(100, 0.15, 4.20), (1000, 0.30, 2.66), (10_000, 0.50, 1.40)])
+def test_the_smallest_difference_that_n_items_can_show(n, deviation, percent):
+    from telbench.leaderboard.statistics.clusters import clustered
+
+    values = np.tile([deviation, -deviation], n // 2) * np.sqrt((n - 1) / n)
+    found = power_of(clustered(values, None))
+    assert found.detectable == pytest.approx(percent / 100, abs=6e-5)
+
+
+def test_a_margin_that_the_truth_exceeds_can_never_be_shown():
+    assert items_for_margin(0.3, 0.02, true_difference=-0.02) is None
+    assert items_for_margin(0.3, 0.02) == pytest.approx(1391, abs=1)
