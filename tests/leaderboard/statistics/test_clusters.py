@@ -46,5 +46,5 @@ def test_unequal_clusters_count_for_fewer():
 
 
 def test_one_cluster_has_no_error():
-    data = clustered(np.arange(3.0), np.zeros(3, int))
+    data = clustered(np.array([0.0, 1.0, 2.0]), np.zeros(3, int))
     assert (data.standard_error, data.design_effect, data.intracluster_correlation) == (None, None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ def test_seeds_of_their_own_are_compared_by_welchs_test():
     from scipy import stats
 
     one, other = [0.61, 0.64, 0.60, 0.66], [0.55, 0.58, 0.57]
-    expected = stats.ttest_ind(one, other, equal_var=False)
+    expected: Any = stats.ttest_ind(one, other, equal_var=False)
     found = separate_seeds(one, other)
     interval = expected.confidence_interval(0.95)
     assert found.p == pytest.approx(expected.pvalue)
@@ -150,5 +151,6 @@ def test_matched_seeds_are_compared_by_a_paired_t_test():
     from scipy import stats
 
     effects = [0.02, 0.05, 0.03, 0.01]
-    assert matched_seeds(effects).p == pytest.approx(stats.ttest_1samp(effects, 0).pvalue)
+    expected: Any = stats.ttest_1samp(effects, 0)
+    assert matched_seeds(effects).p == pytest.approx(expected.pvalue)
     assert matched_seeds(effects[:2]).p is None

@@ -115,8 +115,8 @@ def test_the_interval_moves_with_the_data_and_turns_with_their_sign():
 
 def test_too_few_clusters_give_no_interval():
     # Five clusters: the smallest two-sided p-value is 1/16.
-    assert sign_flip.interval(clustered(np.arange(1.0, 11.0), np.repeat(np.arange(5), 2))) is None
-    assert sign_flip.interval(clustered(np.arange(1.0, 13.0), np.repeat(np.arange(6), 2))) is not None
+    assert sign_flip.interval(clustered(np.linspace(1, 10, 10), np.repeat(np.arange(5), 2))) is None
+    assert sign_flip.interval(clustered(np.linspace(1, 12, 12), np.repeat(np.arange(6), 2))) is not None
 
 
 def test_equal_differences_give_an_interval_of_one_point():
