@@ -291,11 +291,16 @@ def _missing(human: _Numbers, given: JudgeValues) -> dict[str, int]:
 
 
 def _mean_error(human: _Numbers, judge: _Numbers) -> Coefficient:
-    return _mean([other - one for one, other in zip(human, judge, strict=True) if None not in (one, other)])  # type: ignore[operator]
+    return _mean(_errors(human, judge))
 
 
 def _absolute_error(human: _Numbers, judge: _Numbers) -> Coefficient:
-    return _mean([abs(other - one) for one, other in zip(human, judge, strict=True) if None not in (one, other)])  # type: ignore[operator]
+    return _mean([abs(error) for error in _errors(human, judge)])
+
+
+def _errors(human: _Numbers, judge: _Numbers) -> list[float]:
+    pairs = zip(human, judge, strict=True)
+    return [given - true for true, given in pairs if true is not None and given is not None]
 
 
 def _mean(values: Sequence[float]) -> Coefficient:

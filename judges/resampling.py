@@ -1,4 +1,4 @@
-"""Intervals by bootstrap: whole clusters of labels are drawn again, since answers to one question are not independent."""
+"""Intervals by bootstrap. Whole clusters are drawn again: answers to one question are not independent."""
 
 from __future__ import annotations
 
