@@ -21,7 +21,7 @@ from .agreement import (
     percent_agreement,
     spearman,
 )
-from .labelled import Label
+from .labelled import KINDS, Label
 from .position_bias import PairVerdict, PositionBias, position_bias
 from .resampling import RESAMPLES, Estimate, cluster_draws, estimate
 from .verdicts import SCORES
@@ -261,7 +261,8 @@ def _level(score: int, human: _Numbers, judge: _Numbers, clusters: Sequence[str]
 
 def _kinds(labels: Sequence[Label], judge: _Numbers) -> tuple[KindRow, ...]:
     rows = []
-    for kind in dict.fromkeys(label.kind for label in labels if label.kind is not None):
+    present = dict.fromkeys(label.kind for label in labels if label.kind is not None)
+    for kind in [*(kind for kind in KINDS if kind in present), *(kind for kind in present if kind not in KINDS)]:
         pairs = [
             (label.score, value)
             for label, value in zip(labels, judge, strict=True)

@@ -31,7 +31,9 @@ def report_lines(calibration: Calibration) -> list[str]:
     lines = [head, "", *warned, *([""] if warned else [])]
     for judge in calibration.judges:
         lines += [short_name(judge.judge, 100), *(f"  {line}" for line in _judge_lines(judge)), ""]
-    return [*lines, f"agreement of the judges among themselves: alpha {_shown(calibration.panel_alpha)}"]
+    if len(calibration.judges) > 1:
+        lines.append(f"agreement of the judges among themselves: alpha {_shown(calibration.panel_alpha)}")
+    return lines
 
 
 def warnings(judge: JudgeCalibration) -> list[str]:
@@ -79,7 +81,7 @@ def _score_warnings(score: ScoreCalibration) -> Iterator[str]:
 def _missing_warning(name: str, n: int, missing: Mapping[str, int]) -> Iterator[str]:
     lost = sum(missing.values())
     if lost and lost > MOST_MISSING * (n + lost):
-        yield f"{name} is missing for {lost} of {n + lost} answers ({_reasons(missing)})"
+        yield f"{name} is missing for {lost} of {n + lost} answers ({_counted(missing)})"
 
 
 def _consistency_warning(name: str, found: Consistency | None) -> Iterator[str]:
@@ -166,8 +168,11 @@ def _shown(found: Estimate, absolute: bool = False) -> str:
 
 
 def _reasons(missing: Mapping[str, int]) -> str:
-    parts = ", ".join(f"{short_name(reason, 60)} {count}" for reason, count in missing.items())
-    return f"{sum(missing.values())} ({parts})" if missing else "0"
+    return f"{sum(missing.values())} ({_counted(missing)})" if missing else "0"
+
+
+def _counted(missing: Mapping[str, int]) -> str:
+    return ", ".join(f"{short_name(reason, 60)} {count}" for reason, count in missing.items())
 
 
 def _mean(value: float | None) -> str:
