@@ -1,4 +1,4 @@
-"""How well judges agree with the people who labelled a set of answers.
+"""How well judges agree with the labels of a set of answers.
 
 Rubric scores are compared on the scale from 1 to 5: kappa, alpha and exact agreement take the judge's score rounded
 half up (a probability-weighted score is no whole number), errors and rank correlation take it as it is.
@@ -60,9 +60,9 @@ class JudgeAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What the judge gave to the answers that people scored ``human``: how often 1 to 5, and the mean."""
+    """What the judge gave to the answers labelled ``label``: how often 1 to 5, and the mean."""
 
-    human: int
+    label: int
     counts: tuple[int, ...]
     mean: Estimate
 
@@ -73,7 +73,7 @@ class KindRow:
 
     kind: str
     n: int
-    human_mean: float | None
+    label_mean: float | None
     judge_mean: float | None
 
 
@@ -91,7 +91,7 @@ class Consistency:
 
 @dataclass(frozen=True, slots=True)
 class ScoreCalibration:
-    """A judge's rubric scores against the labels; ``mean_error`` is judge minus human in points of the scale."""
+    """A judge's rubric scores against the labels; ``mean_error`` is judge minus label in points of the scale."""
 
     n: int
     missing: Mapping[str, int]
@@ -110,9 +110,9 @@ class ScoreCalibration:
 
 @dataclass(frozen=True, slots=True)
 class ShareCalibration:
-    """A judge's shares (0 to 1) against the labels: mean absolute error, and bias (judge minus human).
+    """A judge's shares (0 to 1) against the labels: mean absolute error, and bias (judge minus label).
 
-    ``undefined`` labels have no human share, as the answer makes no claim; to ``invented`` of them the judge gave one.
+    ``undefined`` labels have no share, as the answer makes no claim; to ``invented`` of them the judge gave one.
     """
 
     n: int
@@ -139,7 +139,7 @@ class JudgeCalibration:
 class Calibration:
     """The record of one or several judges on one set of labels.
 
-    ``panel_alpha`` is Krippendorff's ordinal alpha of the judges' rubric scores among themselves, without the people.
+    ``panel_alpha`` is Krippendorff's ordinal alpha of the judges' rubric scores among themselves, without the labels.
     """
 
     labels: int
@@ -179,13 +179,13 @@ def calibrate(
 def _calibrate_one(
     labels: Sequence[Label], judge: JudgeAnswers, clusters: Sequence[str], draws: _Draws
 ) -> JudgeCalibration:
-    human: dict[Measure, _Numbers] = {
+    labelled: dict[Measure, _Numbers] = {
         "factual": [label.factual for label in labels],
         "faithfulness": [label.faithfulness for label in labels],
     }
 
     def share(measure: Measure, given: JudgeValues | None) -> ShareCalibration | None:
-        return None if given is None else _share_calibration(human[measure], given, clusters, draws)
+        return None if given is None else _share_calibration(labelled[measure], given, clusters, draws)
 
     return JudgeCalibration(
         judge=judge.judge,
@@ -199,21 +199,21 @@ def _calibrate_one(
 def _score_calibration(
     labels: Sequence[Label], given: JudgeValues, clusters: Sequence[str], draws: _Draws
 ) -> ScoreCalibration:
-    human = [label.score for label in labels]
+    labelled = [label.score for label in labels]
     exact, rounded = given.values, _rounded(given.values)
 
     def both(statistic: Callable[[Any, Any], Coefficient], judge: _Numbers) -> Estimate:
-        return estimate(lambda at: statistic([human[i] for i in at], [judge[i] for i in at]), clusters, draws)
+        return estimate(lambda at: statistic([labelled[i] for i in at], [judge[i] for i in at]), clusters, draws)
 
-    scored = [i for i, score in enumerate(human) if score is not None]
+    scored = [i for i, score in enumerate(labelled) if score is not None]
     bias = length_bias(
         [exact[i] for i in scored],
-        [score for score in human if score is not None],
+        [score for score in labelled if score is not None],
         [labels[i].words for i in scored],
     )
     return ScoreCalibration(
         n=bias.n,
-        missing=_missing(human, given),
+        missing=_missing(labelled, given),
         exact=both(percent_agreement, rounded),
         kappa=both(lambda one, other: cohen_kappa(one, other, "none", SCORES), rounded),
         linear_kappa=both(lambda one, other: cohen_kappa(one, other, "linear", SCORES), rounded),
@@ -222,21 +222,23 @@ def _score_calibration(
         spearman=both(spearman, exact),
         mean_error=both(_mean_error, exact),
         length=bias,
-        levels=tuple(_level(score, human, exact, clusters, draws) for score in SCORES),
+        levels=tuple(_level(score, labelled, exact, clusters, draws) for score in SCORES),
         kinds=_kinds(labels, exact),
         consistency=_consistency(given, "ordinal"),
     )
 
 
-def _share_calibration(human: _Numbers, given: JudgeValues, clusters: Sequence[str], draws: _Draws) -> ShareCalibration:
+def _share_calibration(
+    labelled: _Numbers, given: JudgeValues, clusters: Sequence[str], draws: _Draws
+) -> ShareCalibration:
     def both(statistic: Callable[[_Numbers, _Numbers], Coefficient]) -> Estimate:
-        return estimate(lambda at: statistic([human[i] for i in at], [given.values[i] for i in at]), clusters, draws)
+        return estimate(lambda at: statistic([labelled[i] for i in at], [given.values[i] for i in at]), clusters, draws)
 
-    undefined = [i for i, share in enumerate(human) if share is None]
+    undefined = [i for i, share in enumerate(labelled) if share is None]
     absolute = both(_absolute_error)
     return ShareCalibration(
         n=absolute.n,
-        missing=_missing(human, given),
+        missing=_missing(labelled, given),
         undefined=len(undefined),
         invented=sum(given.values[i] is not None for i in undefined),
         absolute_error=absolute,
@@ -251,11 +253,11 @@ def _panel_alpha(panel: Sequence[_Numbers], clusters: Sequence[str], draws: _Dra
     return estimate(lambda at: krippendorff_alpha([[row[i] for i in at] for row in panel], "ordinal"), clusters, draws)
 
 
-def _level(score: int, human: _Numbers, judge: _Numbers, clusters: Sequence[str], draws: _Draws) -> Level:
+def _level(score: int, labelled: _Numbers, judge: _Numbers, clusters: Sequence[str], draws: _Draws) -> Level:
     def mean(at: Sequence[int]) -> Coefficient:
-        return _mean([value for i in at if human[i] == score and (value := judge[i]) is not None])
+        return _mean([value for i in at if labelled[i] == score and (value := judge[i]) is not None])
 
-    counts = Counter(value for value, true in zip(_rounded(judge), human, strict=True) if true == score)
+    counts = Counter(value for value, true in zip(_rounded(judge), labelled, strict=True) if true == score)
     return Level(score, tuple(counts[given] for given in SCORES), estimate(mean, clusters, draws))
 
 
@@ -268,8 +270,8 @@ def _kinds(labels: Sequence[Label], judge: _Numbers) -> tuple[KindRow, ...]:
             for label, value in zip(labels, judge, strict=True)
             if label.kind == kind and label.score is not None and value is not None
         ]
-        people, given = _mean([score for score, _ in pairs]), _mean([value for _, value in pairs])
-        rows.append(KindRow(kind, len(pairs), people.value, given.value))
+        truth, given = _mean([score for score, _ in pairs]), _mean([value for _, value in pairs])
+        rows.append(KindRow(kind, len(pairs), truth.value, given.value))
     return tuple(rows)
 
 
@@ -284,23 +286,23 @@ def _consistency(given: JudgeValues, level: Literal["ordinal", "interval"]) -> C
     return Consistency(len(passes), equal, krippendorff_alpha(passes, level))
 
 
-def _missing(human: _Numbers, given: JudgeValues) -> dict[str, int]:
-    reasons = given.reasons or [None] * len(human)
-    rows = zip(human, given.values, reasons, strict=True)
+def _missing(labelled: _Numbers, given: JudgeValues) -> dict[str, int]:
+    reasons = given.reasons or [None] * len(labelled)
+    rows = zip(labelled, given.values, reasons, strict=True)
     counts = Counter(reason or NO_REASON for label, value, reason in rows if label is not None and value is None)
     return dict(sorted(counts.items()))
 
 
-def _mean_error(human: _Numbers, judge: _Numbers) -> Coefficient:
-    return _mean(_errors(human, judge))
+def _mean_error(labelled: _Numbers, judge: _Numbers) -> Coefficient:
+    return _mean(_errors(labelled, judge))
 
 
-def _absolute_error(human: _Numbers, judge: _Numbers) -> Coefficient:
-    return _mean([abs(error) for error in _errors(human, judge)])
+def _absolute_error(labelled: _Numbers, judge: _Numbers) -> Coefficient:
+    return _mean([abs(error) for error in _errors(labelled, judge)])
 
 
-def _errors(human: _Numbers, judge: _Numbers) -> list[float]:
-    pairs = zip(human, judge, strict=True)
+def _errors(labelled: _Numbers, judge: _Numbers) -> list[float]:
+    pairs = zip(labelled, judge, strict=True)
     return [given - true for true, given in pairs if true is not None and given is not None]
 
 

@@ -61,15 +61,15 @@ def warnings(judge: JudgeCalibration) -> list[str]:
 
 def _score_warnings(score: ScoreCalibration) -> Iterator[str]:
     for row in score.kinds:
-        lead = None if row.judge_mean is None or row.human_mean is None else row.judge_mean - row.human_mean
+        lead = None if row.judge_mean is None or row.label_mean is None else row.judge_mean - row.label_mean
         others = None if score.mean_error.value is None else score.mean_error.value
         if row.kind == INJECTED and lead is not None and others is not None and lead - others > MOST_INJECTED_LEAD:
-            yield f"answers that try to steer it score {lead:+.2f} against people, all answers {others:+.2f}"
+            yield f"answers that try to steer it score {lead:+.2f} against the labels, all answers {others:+.2f}"
     kappa = score.quadratic_kappa
     if kappa.value is None:
         yield f"agreement is undefined: {kappa.reason}"
     elif kappa.value < LEAST_KAPPA:
-        yield f"agrees too little with people: quadratic kappa {_shown(kappa)}, wanted {LEAST_KAPPA} or more"
+        yield f"agrees too little with the labels: quadratic kappa {_shown(kappa)}, wanted {LEAST_KAPPA} or more"
     if _biased(score.mean_error, MOST_BIAS):
         yield f"is {_direction(score.mean_error)} by {_shown(score.mean_error, absolute=True)} points"
     length = score.length.spearman.value
@@ -123,9 +123,9 @@ def _score_lines(score: ScoreCalibration) -> Iterator[str]:
     yield f"  {'error and length':<17} {shown}"
     yield from _consistency_lines(score.consistency)
     if score.kinds:
-        yield f"  {'kind':<17} {'n':>4} {'people':>7} {'judge':>7}"
+        yield f"  {'kind':<17} {'n':>4} {'label':>7} {'judge':>7}"
     for row in score.kinds:
-        yield f"  {short_name(row.kind, 17):<17} {row.n:>4} {_mean(row.human_mean):>7} {_mean(row.judge_mean):>7}"
+        yield f"  {short_name(row.kind, 17):<17} {row.n:>4} {_mean(row.label_mean):>7} {_mean(row.judge_mean):>7}"
 
 
 def _share_lines(name: str, share: ShareCalibration) -> Iterator[str]:

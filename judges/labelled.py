@@ -1,4 +1,4 @@
-"""Answers that people have judged, for calibrating a judge, and attempts to steer one.
+"""Answers with labels, for calibrating a judge, and attempts to steer one.
 
 telbench brings a set of each in ``labels/``; a file of one's own is JSONL, one answer a line.
 """
@@ -40,7 +40,7 @@ class ClaimCounts:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An answer and what people said of it: at least one of ``score``, ``claims`` and ``supported`` is there.
+    """An answer and its labels: at least one of ``score``, ``claims`` and ``supported`` is there.
 
     ``supported``: claims that the context supports, and claims in all. ``where`` is the place in the file.
     """

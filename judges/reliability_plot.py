@@ -1,7 +1,7 @@
-"""The reliability plot: what judges gave to the answers of each human score, as an SVG of its own.
+"""The reliability plot: what judges gave to the answers of each label, as an SVG of its own.
 
 One panel a judge. Dots: how many answers (area) got a score; bars: the judge's mean and its 95 % interval; on the
-dashed diagonal judge and people agree. Every number is also in the text of the drawing, for those who cannot see it.
+dashed diagonal judge and label agree. Every number is also in the text of the drawing, for those who cannot see it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _panel(judge: JudgeCalibration, left: int, top: int) -> str:
         _text(x, top + 46, "f", below, anchor="start"),
         _grid(x, y),
         *(_column(level, x, y, max(1, *(max(each.counts) for each in score.levels))) for level in score.levels),
-        _text(x + _SIDE / 2, y + _SIDE + 52, "a", "human score"),
+        _text(x + _SIDE / 2, y + _SIDE + 52, "a", "labelled score"),
         f'<text class="a" text-anchor="middle" transform="translate({x - 36} {y + _SIDE / 2:g}) rotate(-90)">'
         "judge's score</text>",
         "</g>",
@@ -97,7 +97,7 @@ def _grid(x: int, y: int) -> str:
 
 
 def _column(level: Level, x: int, y: int, most: int) -> str:
-    centre = x + _across(level.human)
+    centre = x + _across(level.label)
     parts = []
     for given, count in zip(SCORES, level.counts, strict=True):
         if count:
@@ -105,7 +105,7 @@ def _column(level: Level, x: int, y: int, most: int) -> str:
             middle = y + _up(given)
             parts.append(
                 f'<circle cx="{centre:g}" cy="{middle:g}" r="{radius:.1f}" fill="{_DOT}">'
-                f"<title>human {level.human}, judge {given}: {count}</title></circle>"
+                f"<title>label {level.label}, judge {given}: {count}</title></circle>"
             )
             # Beside the dot where the number does not fit into it; the mean stands on the other side.
             inside = radius > 9
@@ -144,7 +144,7 @@ def _legend(y: int) -> str:
         f'<path d="M{x + 144} {y + 7.5}l4.5 4.5l-4.5 4.5l-4.5 -4.5z" fill="{_MEAN}"/>'
         + _text(x + 156, y + 16, "f", "judge's mean, 95 % interval", anchor="start")
         + f'<path d="M{x} {y + 34}h14" stroke="{_FAINT}" stroke-dasharray="5 3"/>'
-        + _text(x + 18, y + 38, "f", "judge and people agree", anchor="start")
+        + _text(x + 18, y + 38, "f", "judge and label agree", anchor="start")
         + "</g>"
     )
 
@@ -152,7 +152,7 @@ def _legend(y: int) -> str:
 def _described(judge: JudgeCalibration) -> str:
     levels: Sequence[Level] = judge.score.levels if judge.score is not None else ()
     means = "; ".join(
-        f"human {level.human}: mean {_number(level.mean)} over {sum(level.counts)}, "
+        f"label {level.label}: mean {_number(level.mean)} over {sum(level.counts)}, "
         + ", ".join(f"{count} times {given}" for given, count in zip(SCORES, level.counts, strict=True) if count)
         for level in levels
         if any(level.counts)

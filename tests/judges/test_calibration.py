@@ -125,7 +125,7 @@ def test_levels_and_kinds_are_means_of_the_judge():
     assert found.levels[0].counts == (1, 1, 0, 0, 0)
     assert found.levels[0].mean.value == 1.5
     assert found.levels[4].mean.value == pytest.approx(4.8)
-    assert [(row.kind, row.n, row.human_mean, row.judge_mean) for row in found.kinds] == [
+    assert [(row.kind, row.n, row.label_mean, row.judge_mean) for row in found.kinds] == [
         ("right", 1, 5, 5),
         ("wrong", 2, 1, 1.5),
         ("odd", 1, 5, 4.6),

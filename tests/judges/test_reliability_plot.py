@@ -47,8 +47,8 @@ def test_title_and_description_are_named_by_the_drawing():
     assert set((root.get("aria-labelledby") or "").split()) == ids == {"reliability-title", "reliability-desc"}
     described = root.findtext(SVG + "desc") or ""
     count = HUMAN.count(4)
-    assert f"human 4: mean 4.00 over {count}, {count} times 4" in described
-    assert described.count("human 5:") == 2
+    assert f"label 4: mean 4.00 over {count}, {count} times 4" in described
+    assert described.count("label 5:") == 2
 
 
 def test_the_dots_of_a_perfect_judge_rise_along_the_diagonal_with_area_by_count():
@@ -66,7 +66,7 @@ def test_the_dots_of_a_perfect_judge_rise_along_the_diagonal_with_area_by_count(
 
 def test_every_count_is_written_and_none_is_lost():
     drawing = _draw("judge", values=[max(1.0, score - 1) for score in HUMAN])
-    titles = re.findall(r"<title>human (\d), judge (\d): (\d+)</title>", drawing)
+    titles = re.findall(r"<title>label (\d), judge (\d): (\d+)</title>", drawing)
     assert sum(int(count) for _, _, count in titles) == len(LABELS)
     assert ("5", "4", str(HUMAN.count(5))) in titles
 
