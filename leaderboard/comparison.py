@@ -33,12 +33,13 @@ ALIKE_IF_GENERATED = (
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A finished run's header with the scores of its items."""
+    """A finished run's header with the scores of its items; ``failed`` are those that the model did not answer."""
 
     path: Path
     header: dict[str, Any]
     clusters: dict[str, str]
     scores: dict[str, dict[str, ItemScore]]
+    failed: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -82,7 +83,10 @@ def load_run(path: Path) -> LoadedRun:
     header = read_run(path)
     clusters: dict[str, str] = {}
     scores: dict[str, dict[str, ItemScore]] = {name: {} for name in header["metrics"]}
+    failed = set()
     for sample in read_samples(path):
+        if sample["status"] == "error":
+            failed.add(sample["item_id"])
         clusters[sample["item_id"]] = sample["cluster_id"]
         for name, column in scores.items():
             stats = sample["stats"].get(name)
@@ -93,7 +97,7 @@ def load_run(path: Path) -> LoadedRun:
             )
     if len(clusters) != header["data"]["n"]:
         raise InputError(f"{path}: {len(clusters)} samples where the header says {header['data']['n']}: copy it again")
-    return LoadedRun(path, header, clusters, scores)
+    return LoadedRun(path, header, clusters, scores, frozenset(failed))
 
 
 def require_alike(runs: Sequence[LoadedRun]) -> None:
