@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ class LoadedRun:
     clusters: dict[str, str]
     scores: dict[str, dict[str, ItemScore]]
     failed: frozenset[str] = frozenset()
+    categories: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -84,7 +85,9 @@ def load_run(path: Path) -> LoadedRun:
     clusters: dict[str, str] = {}
     scores: dict[str, dict[str, ItemScore]] = {name: {} for name in header["metrics"]}
     failed = set()
+    categories: dict[str, str | None] = {}
     for sample in read_samples(path):
+        categories[sample["item_id"]] = sample["category"]
         if sample["status"] == "error":
             failed.add(sample["item_id"])
         clusters[sample["item_id"]] = sample["cluster_id"]
@@ -97,7 +100,7 @@ def load_run(path: Path) -> LoadedRun:
             )
     if len(clusters) != header["data"]["n"]:
         raise InputError(f"{path}: {len(clusters)} samples where the header says {header['data']['n']}: copy it again")
-    return LoadedRun(path, header, clusters, scores, frozenset(failed))
+    return LoadedRun(path, header, clusters, scores, frozenset(failed), categories)
 
 
 def require_alike(runs: Sequence[LoadedRun]) -> None:

@@ -201,11 +201,12 @@ def _measured(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy:
 
     ours, theirs = (_scored(run, metric) for run in (candidate, baseline))
     items = tuple(item for item in baseline.clusters if ours.get(item) is not None and theirs.get(item) is not None)
-    missing = len(baseline.clusters) - len(items)
+    missing = sum(_lost(item, metric.name, ours, theirs, candidate, baseline) for item in baseline.clusters)
     if not items or missing > policy.max_missing * len(baseline.clusters):
         raise IncomparableError(
-            f"{metric.name}: {missing} of {len(baseline.clusters)} items have no score in one of the runs, more than "
-            f"{policy.max_missing:.0%}: finish or mend the run, or raise --max-missing"
+            f"{metric.name}: {missing} of {len(baseline.clusters)} items lack a score in one of the runs, "
+            f"{len(items)} have one in both; at most {policy.max_missing:.0%} may: finish or mend the run, or raise "
+            "--max-missing"
         )
     clusters = tuple(baseline.clusters[item] for item in items)
     values = [np.array([side[item] for item in items], np.float64) for side in (ours, theirs)]
@@ -235,6 +236,21 @@ def _measured(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy:
         record.effective_clusters,
         record.flags,
     )
+
+
+def _lost(
+    item: str,
+    name: str,
+    ours: Mapping[str, float | None],
+    theirs: Mapping[str, float | None],
+    *runs: LoadedRun,
+) -> bool:
+    """Does an item lack a score that it should have? One to which the metric does not apply in either run does not."""
+    here, there = ours.get(item), theirs.get(item)
+    if (here is None) != (there is None):
+        return True
+    reasons = [run.scores[name][item].reason or "" for run in runs if item in run.scores[name]]
+    return here is None and any(reason.startswith("judge:") for reason in reasons)
 
 
 def _corpus(
