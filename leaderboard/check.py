@@ -170,12 +170,10 @@ def _tell_github(gate: Gate, summary: str) -> None:
 
 
 def _print(gate: Gate) -> None:
-    rows = terminal_rows(gate)
-    write: Callable[[str], object] = lambda line: sys.stdout.write(shown(line) + "\n")  # noqa: E731 - one line's printing
-    for warning in gate.warnings:
-        write(f"WARNING: {warning}")
-    for line in columns(rows, "<<>>>>>><"):
-        write(line)
-    write(
-        f"{gate.verdict.upper()}: {gate.candidate['name']} against {gate.baseline['name']}, exit code {gate.exit_code}"
-    )
+    names = f"{gate.candidate['name']} against {gate.baseline['name']}"
+    lines = [
+        *(f"WARNING: {warning}" for warning in gate.warnings),
+        *columns(terminal_rows(gate), "<<>>>>>><"),
+        f"{gate.verdict.upper()}: {names}, exit code {gate.exit_code}",
+    ]
+    sys.stdout.writelines(shown(line) + "\n" for line in lines)
