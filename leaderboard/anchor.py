@@ -23,7 +23,7 @@ _KEPT = ("schema_version", "run_id", "telbench", "model", "factors", "data", "pr
 
 
 def anchor_document(run: LoadedRun) -> dict[str, Any]:
-    """The anchor of a run: the header's facts, and a row an item with scores in the order of ``metrics``.
+    """The anchor of a run: the header's facts, and a row an item with scores in the order of ``columns``.
 
     Holds no question, reference or answer, so that it can be shared where the data cannot.
     """
@@ -47,7 +47,7 @@ def anchor_document(run: LoadedRun) -> dict[str, Any]:
         items.append(row)
     kept = {name: header[name] for name in _KEPT if name in header}
     metrics = {name: {key: entry[key] for key in entry if key != "notes"} for name, entry in header["metrics"].items()}
-    return {"kind": KIND, "version": VERSION, "header": {**kept, "metrics": metrics}, "items": items}
+    return {"kind": KIND, "version": VERSION, "header": {**kept, "metrics": metrics}, "columns": names, "items": items}
 
 
 def write_anchor(run: LoadedRun, path: Path, *, force: bool = False) -> int:
@@ -88,7 +88,7 @@ def read_anchor(path: Path) -> LoadedRun | None:
         raise InputError(f"{path} is an anchor of version {document.get('version')}, this telbench reads {VERSION}")
     try:
         header = document["header"]
-        names = list(header["metrics"])
+        names = document["columns"]
         clusters = {row["id"]: row["cluster"] for row in document["items"]}
         categories = {row["id"]: row["category"] for row in document["items"]}
         scores: dict[str, dict[str, ItemScore]] = {name: {} for name in names}
