@@ -24,7 +24,7 @@ from .agreement import (
 from .labelled import KINDS, Label
 from .position_bias import PairVerdict, PositionBias, position_bias
 from .resampling import RESAMPLES, Estimate, cluster_draws, estimate
-from .verdicts import SCORES
+from .schemas import SCORES
 
 Measure = Literal["score", "factual", "faithfulness"]
 MEASURES: tuple[Measure, ...] = ("score", "factual", "faithfulness")

@@ -99,8 +99,12 @@ def _text(content: object) -> str:
         return ""
     if not isinstance(content, str):
         raise MalformedAnswerError("the answer's content is not text")
-    # Escaped lone surrogates are legal JSON but can be written to no file.
-    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return writable(content)
+
+
+def writable(text: str) -> str:
+    """The text with lone surrogates replaced: legal in JSON when escaped, they can be sent and written nowhere."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_text(value: object) -> bool:
