@@ -9,13 +9,14 @@ import random
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from .backoff import full_jitter
 from .chat import ChatReply, ChatRequest, MalformedAnswerError, read_reply
+from .connection import Connection, StatusError
 from .failures import Failure, failure_of
 from .limits import AdaptiveLimit
 from .server import Server
+from .wire import WireError
 
 LONGEST_BACKOFF = 4.0
 
@@ -108,7 +109,7 @@ class Exchange:
             for _ in range(self._settings.max_in_flight):
                 workers.create_task(self._work(api))
 
-    async def _work(self, api: Any) -> None:
+    async def _work(self, api: Connection) -> None:
         try:
             while not self._stopping.is_set() and (request := next(self._source, None)) is not None:
                 self._finished.put(await self._ask(api, request))
@@ -116,7 +117,7 @@ class Exchange:
             self._stopping.set()
             self._finished.put(error)
 
-    async def _ask(self, api: Any, request: ChatRequest) -> Outcome:
+    async def _ask(self, api: Connection, request: ChatRequest) -> Outcome:
         """Ask until there is an answer or no use in going on. Time in line for a slot is not held against the request.
 
         Refused connections and overloads are repeated until the deadline, other failures ``attempts`` times.
@@ -145,22 +146,24 @@ class Exchange:
             await asyncio.sleep(delay)
             spent += delay
 
-    async def _attempt(self, api: Any, request: ChatRequest, seconds: float) -> ChatReply | Failure:
+    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | Failure:
         import openai
 
         self._counters.attempts += 1
         try:
             async with asyncio.timeout(seconds):
-                raw = await api.chat.completions.with_raw_response.create(
-                    model=self._settings.model,
-                    messages=[dict(message) for message in request.messages],
-                    extra_body=dict(request.body),
+                content = await api.complete(
+                    {
+                        "model": self._settings.model,
+                        "messages": [dict(message) for message in request.messages],
+                        **request.body,
+                    }
                 )
             self._heard = asyncio.get_running_loop().time()
-            reply = read_reply(request.key, raw.content)
+            reply = read_reply(request.key, content)
         except TimeoutError:
             return Failure("broken", f"no answer within {self._settings.deadline:g} s")
-        except (openai.APIError, MalformedAnswerError, ValueError) as error:
+        except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
             failure = failure_of(error, self._server.secret)
             if failure is None:
                 raise

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from .backoff import full_jitter
 from .chat import MalformedAnswerError, read_object
+from .connection import Connection
 from .errors import InputError, missing_extra
 from .failures import Failure, failure_of
 
@@ -103,9 +104,9 @@ class Server:
         """What no message may hold; empty where no key is set."""
         return "" if self.key == NO_KEY else self.key
 
-    def connect(self) -> Any:
-        """An ``openai.AsyncOpenAI`` that repeats nothing by itself. Raises `InputError` if the package is missing."""
-        return _package().AsyncOpenAI(**self._options(self.settings.deadline))
+    def connect(self) -> Connection:
+        """A connection that repeats nothing by itself. Raises `InputError` if the package ``openai`` is missing."""
+        return Connection(_package().AsyncOpenAI(**self._options(self.settings.deadline)))
 
     def contact(self) -> tuple[ServedModel, ...]:
         """The models that the server lists, asked for once; none where it lists none.
