@@ -19,6 +19,8 @@ from .server import Server
 from .wire import WireError
 
 LONGEST_BACKOFF = 4.0
+# A request that waits to be repeated keeps its worker but no slot: others have to take its place meanwhile.
+WORKERS_A_SLOT = 2
 
 
 @dataclass
@@ -106,7 +108,7 @@ class Exchange:
         if self._stopping.is_set():
             return
         async with self._server.connect() as api, asyncio.TaskGroup() as workers:
-            for _ in range(self._settings.max_in_flight):
+            for _ in range(WORKERS_A_SLOT * self._settings.max_in_flight):
                 workers.create_task(self._work(api))
 
     async def _work(self, api: Connection) -> None:
@@ -125,7 +127,7 @@ class Exchange:
         loop = asyncio.get_running_loop()
         began, spent, attempt = loop.time(), 0.0, 0
         while True:
-            cuts = await self._limit.acquire()
+            cuts = await self._limit.acquire(again=attempt > 0)
             started = loop.time()
             try:
                 answer = await self._attempt(api, request, self._settings.deadline - spent)
@@ -141,7 +143,8 @@ class Exchange:
                 self._limit.overloaded(cuts, 0.0 if delay is None else answer.wait or 0.0)
             if delay is None:
                 silent = answer.kind == "unreachable" and self._heard < began
-                return Outcome(ChatReply(request.key, error=_line(answer, attempt)), answer, silent)
+                reply = ChatReply(request.key, error=_line(answer, attempt), status=answer.status)
+                return Outcome(reply, answer, silent)
             self._counters.retries += 1
             await asyncio.sleep(delay)
             spent += delay

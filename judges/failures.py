@@ -104,5 +104,9 @@ def _message(content: bytes) -> str:
         # A proxy's error page says less than its status.
         return "" if "<html" in text.lower() or "<!doctype" in text.lower() else text
     error = body.get("error", body)
-    message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-    return message if isinstance(message, str) else ""
+    if not isinstance(error, dict):
+        return error if isinstance(error, str) else ""
+    message = error.get("message") or error.get("detail")
+    # Servers tell the kind of a filtered prompt here only.
+    code = "content_filter" if error.get("code") == "content_filter" else ""
+    return ": ".join(part for part in (code, message) if isinstance(part, str) and part)

@@ -21,6 +21,9 @@ NO_KEY = "none"
 FIRST_CONTACT_TRIES = 3
 # What the package would tell every server about this machine.
 MACHINE_HEADERS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
+# A vLLM server takes what a request leaves open from the checkpoint's generation_config.json; a repetition penalty
+# there would change even greedy answers. These values are vLLM's "off".
+VLLM_NEUTRAL = {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
