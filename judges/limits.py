@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-# Slots gained by a success and lost by a refusal: while fewer than one in nine is refused, at random, the limit stays at
-# its ceiling; where the capacity is the reason, it settles where about one in nine is.
+# Slots gained by a success and lost by a refusal: while fewer than one in nine is refused, at random, the limit stays
+# at its ceiling; where the capacity is the reason, it settles where about one in nine is.
 GAIN = 0.5
 LOSS = 4.0
 # What requests that were open together leave of the limit at least, however many of them are refused.

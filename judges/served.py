@@ -22,6 +22,7 @@ from .errors import EngineError, InputError
 from .judge import ALTERNATIVES, JudgeIdentity
 from .panel import Ledger
 from .server import VLLM_NEUTRAL, ServedModel, ServerSettings
+from .spec import JudgeSpec
 
 
 class ServedJudge:
@@ -108,6 +109,13 @@ def served_judge(
         facts = {"root": found.root, "owned_by": found.owned_by, "capabilities": capabilities.facts()}
         memory.put(_memory_key(settings), {"base_url": url, "model": model, **facts})
     return ServedJudge(client, found, capabilities)
+
+
+def open_judge(
+    spec: JudgeSpec, *, memory: Ledger | None = None, max_in_flight: int = 32, deadline: float = 120.0
+) -> ServedJudge:
+    """The judge of a specification ``openai:MODEL@URL``; see `served_judge`. What the entry point ``openai`` names."""
+    return served_judge(spec.model, spec.place or "", memory=memory, max_in_flight=max_in_flight, deadline=deadline)
 
 
 def _explore(client: ChatClient) -> Capabilities:
