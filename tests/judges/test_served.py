@@ -55,7 +55,7 @@ def scores(*_: Any) -> Step:
 
 
 def judge_for(server: ScriptedServer, **settings: Any) -> ServedJudge:
-    defaults = {"deadline": 10.0, "backoff": 0.02, "jitter_seed": 1}
+    defaults = {"deadline": 60.0, "backoff": 0.02, "jitter_seed": 1}
     return served_judge("scripted", server.base_url, **{**defaults, **settings})
 
 
