@@ -1,7 +1,8 @@
 """Claim: a judge panel asks a server at 90 % or more of what its latency allows, with 64 and with 256 in flight.
 
-A scripted judge (`judge_server.py`, a process of its own) answers every request after 200 ms, 5 % of them with status
-429, drawn with a seed and just as late. Different prompts go through the whole path of a judged run: rubric and
+A scripted judge (`judge_server.py`, a process of its own) answers every request after 200 ms, and 5 % at random, drawn
+with a seed, with status 429, at once as rate limiters do (with ``--late-refusals`` after 200 ms too: the slots that
+this holds leave 95 % of the ideal at most). Different prompts go through the whole path of a judged run: rubric and
 delimiters, `ServedJudge`, adaptive limit and retries, verdicts, and a ledger on disk. The ideal is the number in flight
 over the latency, as if no request were ever refused. Every verdict is checked, and that each prompt was answered once.
 Exits with 1 where an answer is missing or wrong, or where less than 90 % of the ideal is reached.
