@@ -26,7 +26,7 @@ class ChatReply:
     """What came of a request: an answer, or ``error``, one line that says why there is none.
 
     ``finish_reason``, ``logprobs`` and ``model`` are as the server gives them; token counts are None where it gives
-    none.
+    none. ``status`` is the HTTP status behind an error.
     """
 
     key: str
@@ -37,6 +37,7 @@ class ChatReply:
     logprobs: Mapping[str, Any] | None = None
     model: str | None = None
     error: str | None = None
+    status: int | None = None
 
 
 class MalformedAnswerError(Exception):
