@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .embedding.calibration import Anchors
+
 Family = Literal["ngram", "choice", "embedding", "judged"]
 Level = Literal["item", "corpus"]
 NEEDS = frozenset({"references", "context", "choices", "option_scores", "encoder", "judge"})
@@ -69,7 +71,8 @@ class Metric:
 
     ``score_batch`` maps samples to scores, one each, in order. ``aggregate`` turns summed statistics (B, k) into B
     corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
-    make the signature, together with ``version`` (raise it when the same input gives another value).
+    make the signature, together with ``version`` (raise it when the same input gives another value). ``calibrate``
+    tells for a data set, whatever was answered, which values an unrelated and a right answer have.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Metric:
     aggregate: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
+    calibrate: Callable[[Sequence[Sample]], Anchors] | None = None
 
     @property
     def signature(self) -> str:
@@ -118,11 +122,13 @@ class Resources:
     """What metrics need beside the samples; ``absent`` says why there is no encoder, in the words of the scores.
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
+    ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
     """
 
     encoder: Path | None = None
     layer: int | None = None
     absent: str = "no encoder: pass --encoder FOLDER"
+    idf_corpus: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_memory_stays_within_its_bound(bert: Path, tmp_path: Path) -> None:
     size = max(embedded.nbytes for embedded in texts.values())
     store = EmbeddingStore(tmp_path, memory_bytes=2 * size)
     for text, embedded in texts.items():
-        store.put(text, embedded, on_disk=False)
+        store.put({text: embedded}, on_disk=False)
     held = [store.get(text, on_disk=False) for text in REFERENCES]
     assert sum(one.nbytes for one in held if one) <= 2 * size
     assert held[0] is None
