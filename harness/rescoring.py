@@ -49,8 +49,9 @@ def kept_scores(folder: Path, metrics: Sequence[Metric]) -> KeptScores:
             kept.answers[sample["item_id"]] = text_sha256(sample["prediction"])
             for name in names:
                 value = sample["scores"][name]
-                reason = sample.get("missing" if value is None else "notes", {}).get(name)
-                kept.scores[name][sample["item_id"]] = ItemScore(value, reason)
+                # What is missing costs nothing to find missing again, perhaps for another reason.
+                if value is not None:
+                    kept.scores[name][sample["item_id"]] = ItemScore(value, sample.get("notes", {}).get(name))
     except (InputError, KeyError, TypeError, AttributeError):
         # A run that was tampered with costs time, never the new scores.
         return KeptScores()

@@ -159,7 +159,7 @@ def test_settings_that_cannot_be_trained_with_are_refused() -> None:
 @pytest.mark.slow
 def test_the_demo_encoder_finds_the_answers_to_questions_it_never_saw(tmp_path: Path) -> None:
     """Far above a random encoder and above common words, on the 327 test questions of telecom-nano."""
-    from transformers import AutoTokenizer
+    from transformers import AutoModel, AutoTokenizer
 
     test = load_dataset("telecom-nano", split="test").items
     make_encoder(tmp_path / "trained", EncoderRecipe(), load_dataset("telecom-nano", split="train"))
@@ -172,8 +172,6 @@ def test_the_demo_encoder_finds_the_answers_to_questions_it_never_saw(tmp_path: 
         best = torch.maximum(*(questions @ wording.T for wording in wordings)).argmax(dim=1)
         return (best == torch.arange(len(test))).float().mean().item()
 
-    from transformers import AutoModel
-
     trained = found_first(AutoModel.from_pretrained(tmp_path / "trained"))
     random_one = found_first(build_encoder(EncoderShape(), tokenizer, 0))
     common = [
@@ -181,7 +179,6 @@ def test_the_demo_encoder_finds_the_answers_to_questions_it_never_saw(tmp_path: 
         for item in test[::10]
     ]
     by_words = sum(max(range(len(row)), key=row.__getitem__) == 10 * k for k, row in enumerate(common)) / len(common)
-    print(f"accuracy@1: trained {trained:.3f}, random {random_one:.3f}, common words {by_words:.3f}")  # noqa: T201
     assert trained > 0.7
     assert trained > by_words + 0.1
     assert random_one < 0.3
