@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..judges.errors import InputError
-from ..metrics.base import Metric, fingerprint
+from ..metrics.base import Metric, Resources, fingerprint
 from ..metrics.embedding.location import encoder_resources
 from ..metrics.registry import metrics_named
 from .checkpoint import Checkpoint, open_checkpoint
@@ -53,6 +53,7 @@ class EvalSettings:
     metrics: tuple[str, ...] = ()
     encoder: str = ""
     encoder_layer: int | None = None
+    encoder_idf: bool = False
     sampling: Sampling = field(default_factory=Sampling)
     dtype: str = "auto"
     max_model_len: int | None = None
@@ -147,7 +148,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
     names = settings.metrics or default_metrics(dataset)
     if settings.encoder:
-        metrics = tuple(metrics_named(names, encoder_resources(settings.encoder, settings.encoder_layer)))
+        metrics = tuple(metrics_named(names, _encoder_resources(settings, dataset)))
     else:
         metrics = tuple(metrics_named(names))
     book = settings.book or default_book(dataset)
@@ -197,11 +198,22 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
         raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
     if settings.model and engine.name == "replay":
         raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
+    if not settings.encoder and (settings.encoder_idf or settings.encoder_layer is not None):
+        flag = "--encoder-idf" if settings.encoder_idf else "--encoder-layer"
+        raise InputError(f"{flag} needs --encoder with the folder of an encoder: add it or drop {flag}")
     for flag, given, owner in (("--answers", settings.answers, "replay"), ("--base-url", settings.base_url, "openai")):
         if given and engine.name != owner:
             raise InputError(
                 f"{flag} belongs to --engine {owner}, this is {engine.name}: add --engine {owner} or drop it"
             )
+
+
+def _encoder_resources(settings: EvalSettings, dataset: DataSet) -> Resources:
+    resources = encoder_resources(settings.encoder, settings.encoder_layer)
+    if not settings.encoder_idf:
+        return resources
+    # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
+    return replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
 
 
 def _load(settings: EvalSettings) -> DataSet:

@@ -7,20 +7,22 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..judges.errors import InputError, TelbenchError
 from ..metrics.base import ItemScore, Metric, Sample, missing
-from ..metrics.intervals import bootstrap, stack, statistics_matrix
+from ..metrics.embedding.calibration import Anchors, calibrated
+from ..metrics.intervals import Estimate, bootstrap, stack, statistics_matrix
 from .identity import text_sha256
 from .items import Item
 from .journal import RecordStore, disk_message
 from .plan import Plan
 from .prompts import Prompt
 from .reporter import Reporter
+from .rescoring import KeptScores, kept_scores
 from .runs import SAMPLES_DRAFT
 
 if TYPE_CHECKING:
@@ -74,13 +76,14 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
     counts = Counter({"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0})
     tokens = Counter({"prompt": 0, "completion": 0})
     scratch = folder / SAMPLES_DRAFT
+    kept = kept_scores(folder, plan.metrics)
     try:
         with (
             scratch.open("w", encoding="utf-8") as stream,
             reporter.progress("scoring", len(plan.dataset.items)) as meter,
         ):
             for chunk in _chunks(plan, store):
-                scores = {metric.name: score_answered(metric, chunk) for metric in plan.metrics}
+                scores = {metric.name: _score_new(metric, chunk, kept) for metric in plan.metrics}
                 for metric in plan.metrics:
                     matrices[metric.name].append(statistics_matrix(metric, scores[metric.name]))
                     for score in scores[metric.name]:
@@ -118,7 +121,31 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         }
         if notes[metric.name]:
             metrics[metric.name]["notes"] = dict(sorted(notes[metric.name].items()))
+        if metric.calibrate is not None and estimate.value is not None:
+            metrics[metric.name]["calibration"] = _calibration(metric, metric.calibrate, plan.dataset.items, estimate)
     return Scored(metrics, dict(counts), dict(tokens))
+
+
+def _score_new(metric: Metric, chunk: Sequence[Answered], kept: KeptScores) -> list[ItemScore]:
+    """Scores of a chunk, of which those that the run holds already are not computed again."""
+    known = [None if each.error else kept.get(metric.name, each.item.id, each.prediction) for each in chunk]
+    fresh = iter(score_answered(metric, [each for each, score in zip(chunk, known, strict=True) if score is None]))
+    return [score or next(fresh) for score in known]
+
+
+def _calibration(
+    metric: Metric, calibrate: Callable[[Sequence[Sample]], Anchors], items: Sequence[Item], estimate: Estimate
+) -> dict[str, Any]:
+    """Where the value stands between unrelated and right texts of these items."""
+    unanswered = [
+        Sample(item.id, "", item.references, item.question, cluster_id=item.source_document) for item in items
+    ]
+    try:
+        return calibrated(estimate, calibrate(unanswered)).to_dict()
+    except TelbenchError:
+        raise
+    except Exception as error:
+        raise TelbenchError(f"metric '{metric.name}' cannot calibrate: {type(error).__name__}: {error}") from error
 
 
 def score_answered(metric: Metric, chunk: Sequence[Answered]) -> list[ItemScore]:

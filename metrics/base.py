@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..judges.judge import JudgeTask
     from ..judges.panel import JudgePanel
+    from .embedding.calibration import Anchors
 
 Family = Literal["ngram", "choice", "embedding", "judged", "likelihood"]
 Level = Literal["item", "corpus"]
@@ -82,7 +83,8 @@ class Metric:
     corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
     make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
     tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
-    it is scored.
+    it is scored. ``calibrate`` tells for a data set, whatever was answered, which values an unrelated and a right
+    answer have.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Metric:
     options: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     judge_tasks: Callable[[Sample], Sequence[JudgeTask]] | None = None
+    calibrate: Callable[[Sequence[Sample]], Anchors] | None = None
 
     @property
     def signature(self) -> str:
@@ -135,6 +138,7 @@ class Resources:
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
     ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
+    ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
     """
 
     encoder: Path | None = None
@@ -143,6 +147,7 @@ class Resources:
     judge: JudgePanel | None = None
     no_judge: str = "no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL"
     rubrics: Mapping[str, Path] = field(default_factory=dict)
+    idf_corpus: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
