@@ -34,7 +34,7 @@ WORDS = [
     "a",
 ]
 CONTEXT_WORDS, ANSWER_WORDS = 150, 20
-METRICS = "exact_match,token_f1,bleu"
+METRICS = "ngram"
 
 
 def write_files(folder: Path, items: int) -> tuple[Path, Path]:
