@@ -57,6 +57,9 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         return Generated(resumed, cached, 0, 0.0, 0.0, _recorded_info(store) or plan.engine_info)
     requests = [wanted[key] for key in missing if key in wanted]
     continuations = [options[key] for key in missing if key in options]
+    asked = len(wanted)
+    # These tables would lie idle beside all that an engine holds.
+    del wanted, options, missing
     if plan.engine.local:
         reporter.note(f"loading {plan.engine.name} (imports and weights: usually 10 to 60 seconds)")
     started = time.perf_counter()
@@ -72,8 +75,8 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
             raise EngineError(line) from error
         finally:
             _copy_to_cache(plan, store, keys, reporter)
-    if wanted and not any(done(store.get(key)) for key in wanted):
-        raise EngineError(f"none of {len(wanted)} prompts was answered: {_first_error(store, wanted)}")
+    if asked and not any(done(store.get(key)) for key in keys[:asked]):
+        raise EngineError(f"none of {asked} prompts was answered: {_first_error(store, keys[:asked])}")
     finished = time.perf_counter()
     return Generated(resumed, cached, count, loaded - started, finished - loaded, engine.info)
 

@@ -16,7 +16,7 @@ from ..metrics.embedding.location import encoder_resources
 from ..metrics.registry import metrics_named
 from .checkpoint import Checkpoint, open_checkpoint
 from .datasets.loading import load_dataset
-from .engines.base import Continuation, EngineInfo, Sampling
+from .engines.base import Continuation, EngineInfo, Request, Sampling
 from .engines.spec import EngineSettings, EngineSpec, engine_named
 from .identity import ModelIdentity, identify_checkpoint
 from .items import DataSet
@@ -162,7 +162,6 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     prompts, continuations, sampling, longest = _prompts(
         dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter, engine
     )
-    prompts = _keyed(prompts, engine.answers_by_item or sampling.temperature > 0)
     template = getattr(tokenizer, "chat_template", None) if settings.chat else None
     identity = None
     if checkpoint is not None:
@@ -298,8 +297,8 @@ def _prompts(
     """Prompts, option continuations by item, the sampling with the stops they need, the longest sequence in tokens."""
     sampling = settings.sampling
     if tokenizer is None or checkpoint is None:
-        unlimited = tuple(_needed(build_prompt(item, prompt_settings, None, None), engine) for item in dataset.items)
-        return unlimited, {}, sampling, None
+        built = (build_prompt(item, prompt_settings, None, None) for item in dataset.items)
+        return tuple(_kept(prompt, engine, sampling) for prompt in built), {}, sampling, None
     encoder = encoder_for(tokenizer, prompt_settings)
     _try_template(encoder, checkpoint)
     if not encoder.chat and not sampling.stop:
@@ -309,7 +308,7 @@ def _prompts(
     prompts: list[Prompt] = []
     with reporter.progress("building prompts", len(dataset.items)) as meter:
         for item in dataset.items:
-            prompts.append(_needed(build_prompt(item, prompt_settings, encoder, budget), engine))
+            prompts.append(_kept(build_prompt(item, prompt_settings, encoder, budget), engine, sampling))
             meter.advance()
     if prompts and all(prompt.problem for prompt in prompts):
         raise InputError(
@@ -368,18 +367,20 @@ def _try_template(encoder: Encoder, checkpoint: Checkpoint) -> None:
         raise InputError(f"{checkpoint.path}: {what}: {cure}")
 
 
-def _needed(prompt: Prompt, engine: EngineSpec) -> Prompt:
-    """The prompt without the text that this engine never reads: it would hold every context a second time."""
-    if not engine.local and not engine.answers_by_item:
-        return prompt
-    return replace(prompt, request=replace(prompt.request, messages=()))
+def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:
+    """The prompt as the plan holds it: with its final key, and with messages only for an engine that reads them.
 
-
-def _keyed(prompts: tuple[Prompt, ...], by_item: bool) -> tuple[Prompt, ...]:
-    """Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random."""
-    if not by_item:
-        return prompts
-    return tuple(
-        replace(prompt, request=replace(prompt.request, key=fingerprint([prompt.request.key, prompt.request.item_id])))
-        for prompt in prompts
+    Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random.
+    """
+    request = prompt.request
+    key = request.key
+    if engine.answers_by_item or sampling.temperature > 0:
+        key = fingerprint([key, request.item_id])
+    # Where ids or answers take their place, messages would only hold every context a second time.
+    messages = () if engine.local or engine.answers_by_item else request.messages
+    return Prompt(
+        Request(key, request.item_id, messages, request.token_ids),
+        prompt.shown_choices,
+        prompt.truncated,
+        prompt.problem,
     )

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from ..judges.errors import InputError, TelbenchError
 from ..metrics.base import ItemScore, Metric, Sample, missing
 from ..metrics.embedding.calibration import Anchors, calibrated
-from ..metrics.intervals import Estimate, bootstrap, stack, statistics_matrix
+from ..metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from .identity import text_sha256
 from .items import Item
 from .journal import RecordStore, disk_message
@@ -24,10 +24,6 @@ from .prompts import Prompt
 from .reporter import Reporter
 from .rescoring import KeptScores, kept_scores
 from .runs import SAMPLES_DRAFT
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 CHUNK = 1000
 
@@ -70,7 +66,8 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         InputError: when the disk is full (the journal is kept).
         TelbenchError: when a metric fails, naming it.
     """
-    matrices: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in plan.metrics}
+    numbers = cluster_numbers([item.source_document or item.id for item in plan.dataset.items])
+    sums = {metric.name: ClusterSums(*numbers) for metric in plan.metrics}
     reasons: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
     notes: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
     counts = Counter({"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0})
@@ -85,7 +82,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             for chunk in _chunks(plan, store):
                 scores = {metric.name: _score_new(metric, chunk, kept) for metric in plan.metrics}
                 for metric in plan.metrics:
-                    matrices[metric.name].append(statistics_matrix(metric, scores[metric.name]))
+                    sums[metric.name].add(statistics_matrix(metric, scores[metric.name]))
                     for score in scores[metric.name]:
                         if score.reason:
                             (reasons if score.value is None else notes)[metric.name][score.reason] += 1
@@ -100,9 +97,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             # Its space may be just what the next attempt needs.
             scratch.unlink()
         raise InputError(disk_message(error, scratch, len(store))) from error
-    clusters = [item.source_document or item.id for item in plan.dataset.items]
-    stacked = [stack(matrices[metric.name]) for metric in plan.metrics]
-    estimates = bootstrap(plan.metrics, stacked, clusters)
+    estimates = bootstrap_sums(plan.metrics, list(sums.values()))
     metrics = {}
     for metric, estimate in zip(plan.metrics, estimates, strict=True):
         metrics[metric.name] = {

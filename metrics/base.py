@@ -207,5 +207,22 @@ def metric(
 
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form (sorted keys, no spaces, UTF-8)."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_canonical(value)).hexdigest()
+
+
+def list_fingerprint(values: Iterable[Any]) -> str:
+    """`fingerprint` of the list of the values, of which memory holds one at a time.
+
+    >>> list_fingerprint(iter([1, "a"])) == fingerprint([1, "a"])
+    True
+    """
+    digest = hashlib.sha256(b"[")
+    for index, value in enumerate(values):
+        digest.update((b"," if index else b"") + _canonical(value))
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
