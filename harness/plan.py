@@ -32,6 +32,7 @@ from .prompts import (
     option_continuations,
     prompts_sha256,
 )
+from .references import References, all_references, continuations_of
 from .reporter import Reporter
 
 # Tokens; not even a bare question takes fewer.
@@ -86,6 +87,7 @@ class Plan:
     identity: ModelIdentity | None
     prompts: tuple[Prompt, ...]
     continuations: Mapping[str, tuple[Continuation, ...]]
+    references: Mapping[str, References]
     depends_on: Mapping[str, Any]
 
     @property
@@ -161,6 +163,11 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     prompts, continuations, sampling, longest = _prompts(
         dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter, engine
     )
+    references: dict[str, References] = {}
+    if tokenizer is not None and checkpoint is not None and any("reference_scores" in each.needs for each in metrics):
+        encoder, window = encoder_for(tokenizer, prompt_settings), _window(checkpoint, settings)
+        references = all_references(dataset.items, prompts, encoder, window)
+        longest = max([longest or 0, *(len(each.token_ids) + 1 for each in continuations_of(references))]) or None
     prompts = _keyed(prompts, engine.answers_by_item or sampling.temperature > 0)
     template = getattr(tokenizer, "chat_template", None) if settings.chat else None
     identity = None
@@ -187,6 +194,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         identity=identity,
         prompts=prompts,
         continuations=continuations,
+        references=references,
         depends_on=depends_on,
     )
 

@@ -55,10 +55,10 @@ def make_examples(items: Iterable[Item], settings: PromptSettings, encoder: Enco
     end = encoder.tokenizer.eos_token_id
     examples = []
     for item in items:
-        if not item.references:
+        if not item.gold_references:
             continue
         context = (item.context or None) if settings.book == "open" else None
-        ids, start = encoder.continuation(message(item, settings, context), item.references[0])
+        ids, start = encoder.continuation(message(item, settings, context), item.gold_references[0])
         if len(ids) < window:
             examples.append(Example((*ids, end), start))
     return examples
