@@ -60,7 +60,7 @@ def _reference_bits_per_byte(sample: Sample) -> ItemScore:
 
 
 def _exp(value: float) -> float:
-    """e to the value; infinite (and so counted as missing) where a double cannot hold it."""
+    """Exponential of a value; infinite (and so counted as missing) where a double cannot hold it."""
     return math.exp(value) if value < _LARGEST else math.inf
 
 
