@@ -20,7 +20,7 @@ OPENING = 400
 _THE = r"(?:the|this|that|your|any)(?: (?:given|provided|supplied|available|above|retrieved|present))*"
 _PLACE = r"(?:context|passage|text|excerpt|paragraph|document|clause|snippet)"
 # Where an answer would have to come from; a UE context or a PDP context is none.
-_SOURCE = rf"(?:{_THE} {_PLACE}|(?:given|provided|supplied) (?:{_PLACE}|information)|{_THE} information (?:given|provided))"
+_SOURCE = rf"(?:{_THE} {_PLACE}|(?:the )?(?:given|provided|supplied) (?:{_PLACE}|information)|{_THE} information (?:given|provided))"
 _IN_SOURCE = rf"(?:in|from|by|within|on|with|using|of) (?:only )?(?:{_SOURCE}|{_PLACE})"
 _NO = r"(?:not|never|nowhere)"
 _CANNOT = r"(?:cannot|can't|can not|could not|couldn't|(?:am |'m |are |'re )?(?:unable|not able) to)"
