@@ -234,9 +234,10 @@ def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
 
 
 def default_metrics(dataset: DataSet) -> tuple[str, ...]:
-    """Choice metrics where items have options, n-gram metrics where they are open."""
+    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be."""
     choices = [bool(item.choices) for item in dataset.items]
-    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",))
+    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
+    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",)) + refusal
 
 
 def default_book(dataset: DataSet) -> Book:

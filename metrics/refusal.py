@@ -20,7 +20,10 @@ OPENING = 400
 _THE = r"(?:the|this|that|your|any)(?: (?:given|provided|supplied|available|above|retrieved|present))*"
 _PLACE = r"(?:context|passage|text|excerpt|paragraph|document|clause|snippet)"
 # Where an answer would have to come from; a UE context or a PDP context is none.
-_SOURCE = rf"(?:{_THE} {_PLACE}|(?:the )?(?:given|provided|supplied) (?:{_PLACE}|information)|{_THE} information (?:given|provided))"
+_SOURCE = (
+    rf"(?:{_THE} {_PLACE}|(?:the )?(?:given|provided|supplied) (?:{_PLACE}|information)|"
+    rf"{_THE} information (?:given|provided))"
+)
 _IN_SOURCE = rf"(?:in|from|by|within|on|with|using|of) (?:only )?(?:{_SOURCE}|{_PLACE})"
 _NO = r"(?:not|never|nowhere)"
 _CANNOT = r"(?:cannot|can't|can not|could not|couldn't|(?:am |'m |are |'re )?(?:unable|not able) to)"
@@ -43,8 +46,8 @@ RULES = {
         r"\b(?:i am|i'm|we are|we're) (?:not sure|unsure|not certain|not aware)\b"
     ),
     "the speaker cannot answer": (
-        rf"\b(?:i|we)(?: |(?='))(?:{_CANNOT}) (?:\w+ ){{0,2}}{_ANSWER}\b|^(?:sorry|unfortunately)\b[^.]*\b(?:{_CANNOT}) "
-        rf"(?:\w+ )?{_ANSWER}"
+        rf"\b(?:i|we)(?: |(?='))(?:{_CANNOT}) (?:\w+ ){{0,2}}{_ANSWER}\b|"
+        rf"^(?:sorry|unfortunately)\b[^.]*\b(?:{_CANNOT}) (?:\w+ )?{_ANSWER}"
     ),
     "the question cannot be answered": (
         rf"\b(?:the|this|your) question (?:{_CANNOT} be|is {_NO}) (?:\w+ )?answer(?:ed|able)\b|"
@@ -64,8 +67,9 @@ RULES = {
         rf"\b(?:nothing|no {_NEWS})\b[^.]*\b{_IN_SOURCE}\b"
     ),
     "there is no information": (
-        rf"(?:^|[.,] )(?:there (?:is|was) )?(?:no (?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|about|of|on|to|"
-        rf"regarding)|(?:insufficient|not enough|not sufficient) (?:information|context|details|data)\b(?= (?:to|for|in)|"
+        rf"(?:^|[.,] )(?:there (?:is|was) )?"
+        rf"(?:no (?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|about|of|on|to|regarding)|"
+        r"(?:insufficient|not enough|not sufficient) (?:information|context|details|data)\b(?= (?:to|for|in)|"
         r"\W*$))"
     ),
 }

@@ -29,7 +29,7 @@ def tokens(text: str) -> list[str]:
 
 
 def best_meteor(sample: Sample, wordnet: Any) -> float:
-    """METEOR of the prediction and its best reference; ``wordnet`` is nltk's reader, asked for ``synsets`` of a word."""
+    """METEOR of the prediction and its best reference; ``wordnet`` is nltk's reader, asked for words' ``synsets``."""
     from nltk.translate.meteor_score import meteor_score
 
     return meteor_score(
@@ -38,7 +38,7 @@ def best_meteor(sample: Sample, wordnet: Any) -> float:
 
 
 def installed_wordnet() -> Any:
-    """nltk's WordNet reader, or None where its data is in no folder that nltk looks in; nothing is downloaded.
+    """The WordNet reader of nltk, or None where its data is in no folder that nltk looks in; nothing is downloaded.
 
     Raises:
         InputError: when the data is there and cannot be read.
@@ -73,8 +73,8 @@ def _build(resources: Resources) -> Metric:
         needs=NEEDS,
         level="item",
         description=(
-            "Weighted harmonic mean of precision and recall of words that match exactly, by stem or by WordNet synonym, "
-            "less a penalty for matches out of order; the best reference. Needs WordNet's data."
+            "Weighted harmonic mean of precision and recall of words that match exactly, by stem or by WordNet "
+            "synonym, less a penalty for matches out of order; the best reference. Needs WordNet's data."
         ),
         score_batch=score_batch,
         options={
