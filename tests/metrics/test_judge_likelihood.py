@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import pytest
 from telbench.judges.chat import ChatReply, ChatRequest
@@ -28,18 +27,14 @@ class ReplyingJudge:
         pass
 
 
-@dataclass
 class LetterJudge:
-    """A model of words as tokens: every letter halves the probability; texts beyond ``window`` words are not scored."""
+    """A model of words as tokens: every letter costs ``per_letter`` nats; texts beyond ``window`` words go unscored."""
 
-    name: str = "letters"
-    per_letter: float = -0.5
-    window: int = 6
-    asked: list[LikelihoodRequest] = field(default_factory=list)
-
-    @property
-    def identity(self) -> JudgeIdentity:
-        return JudgeIdentity(self.name, self.name, False, True)
+    def __init__(self, name: str = "letters", per_letter: float = -0.5, window: int = 6) -> None:
+        self.identity = JudgeIdentity(name, name, False, True)
+        self.per_letter = per_letter
+        self.window = window
+        self.asked: list[LikelihoodRequest] = []
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         raise AssertionError("nothing is to be asked")
