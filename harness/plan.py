@@ -32,6 +32,7 @@ from .prompts import (
     option_continuations,
     prompts_sha256,
 )
+from .references import References, all_references, continuations_of
 from .reporter import Reporter
 
 # Tokens; not even a bare question takes fewer.
@@ -87,6 +88,7 @@ class Plan:
     identity: ModelIdentity | None
     prompts: tuple[Prompt, ...]
     continuations: Mapping[str, tuple[Continuation, ...]]
+    references: Mapping[str, References]
     depends_on: Mapping[str, Any]
 
     @property
@@ -162,6 +164,11 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     prompts, continuations, sampling, longest = _prompts(
         dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter, engine
     )
+    references: dict[str, References] = {}
+    if tokenizer is not None and checkpoint is not None and any("reference_scores" in each.needs for each in metrics):
+        encoder, window = encoder_for(tokenizer, prompt_settings), _window(checkpoint, settings)
+        references = all_references(dataset.items, prompts, encoder, window)
+        longest = max([longest or 0, *(len(each.token_ids) + 1 for each in continuations_of(references))]) or None
     template = getattr(tokenizer, "chat_template", None) if settings.chat else None
     identity = None
     if checkpoint is not None:
@@ -187,6 +194,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         identity=identity,
         prompts=prompts,
         continuations=continuations,
+        references=references,
         depends_on=depends_on,
     )
 
@@ -237,9 +245,10 @@ def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
 
 
 def default_metrics(dataset: DataSet) -> tuple[str, ...]:
-    """Choice metrics where items have options, n-gram metrics where they are open."""
+    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be."""
     choices = [bool(item.choices) for item in dataset.items]
-    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",))
+    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
+    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",)) + refusal
 
 
 def default_book(dataset: DataSet) -> Book:

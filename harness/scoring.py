@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..judges.errors import InputError, TelbenchError
-from ..metrics.base import ItemScore, Metric, Sample, missing
+from ..metrics.base import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, missing
 from ..metrics.embedding.calibration import Anchors, calibrated
 from ..metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from .identity import text_sha256
@@ -21,6 +21,7 @@ from .items import Item
 from .journal import RecordStore, disk_message
 from .plan import Plan
 from .prompts import Prompt
+from .references import recorded_scores
 from .reporter import Reporter
 from .rescoring import KeptScores, kept_scores
 from .runs import SAMPLES_DRAFT
@@ -36,6 +37,8 @@ class Answered:
     prompt: Prompt
     record: dict[str, Any]
     option_scores: tuple[float, ...] | None
+    reference_scores: tuple[tuple[float, int], ...] | None = None
+    no_reference_scores: str = NO_REFERENCE_SCORES
 
     @property
     def error(self) -> str | None:
@@ -185,13 +188,16 @@ def sample(answered: Answered) -> Sample:
     return Sample(
         item_id=item.id,
         prediction=answered.prediction,
-        references=item.references,
+        references=item.gold_references,
         question=item.question,
         context=item.context,
         choices=item.choices,
-        answer=item.answer,
+        answer=item.answer if item.answerable else (),
         shown_choices=answered.prompt.shown_choices,
         option_scores=answered.option_scores,
+        reference_scores=answered.reference_scores,
+        no_reference_scores=answered.no_reference_scores,
+        answerable=item.answerable,
         cluster_id=item.source_document,
         category=item.category,
     )
@@ -201,7 +207,17 @@ def _chunks(plan: Plan, store: RecordStore) -> Iterator[list[Answered]]:
     chunk: list[Answered] = []
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
         record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
-        chunk.append(Answered(item, prompt, record, _option_scores(plan, store, item)))
+        references = plan.references.get(item.id)
+        chunk.append(
+            Answered(
+                item,
+                prompt,
+                record,
+                _option_scores(plan, store, item),
+                recorded_scores(references, store.get),
+                references if isinstance(references, str) else NO_REFERENCE_SCORES,
+            )
+        )
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []
@@ -236,7 +252,7 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
         "category": item.category,
         "question": item.question,
         "context_sha256": text_sha256(item.context) if item.context else None,
-        "references": list(item.references),
+        "references": list(item.gold_references),
         "prediction": answered.prediction,
         "finish_reason": answered.record.get("finish_reason"),
         "status": "error" if answered.error else "ok",
@@ -244,6 +260,10 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
         "scores": {name: score.value for name, score in scores.items()},
         "stats": {name: list(score.stats) for name, score in scores.items() if score.stats is not None},
     }
+    if not item.answerable:
+        line["answerable"] = False
+    if answered.reference_scores is not None:
+        line["reference_scores"] = [[_finite(value), tokens] for value, tokens in answered.reference_scores]
     if answered.error:
         line["error"] = answered.error
     for field, absent in (("missing", True), ("notes", False)):
@@ -256,7 +276,9 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
         line["choices"] = list(item.choices)
         line["answer"] = list(item.answer)
         line["shown_choices"] = list(answered.prompt.shown_choices)
-        line["option_scores"] = [
-            value if math.isfinite(value) else None for value in answered.option_scores or ()
-        ] or None
+        line["option_scores"] = [_finite(value) for value in answered.option_scores or ()] or None
     stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

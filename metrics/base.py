@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from ..judges.panel import JudgePanel
     from .embedding.calibration import Anchors
 
-Family = Literal["ngram", "choice", "embedding", "judged", "likelihood"]
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal"]
 Level = Literal["item", "corpus"]
+NO_REFERENCE_SCORES = "no likelihoods of references from this engine"
+# Lowest and highest value, None where there is no bound.
+Range = tuple[float | None, float | None]
 NEEDS = frozenset({"references", "context", "choices", "option_scores", "reference_scores", "encoder", "judge"})
 
 
@@ -36,7 +39,8 @@ class Sample:
     permutation in which the prompt listed them (``shown_choices[k]`` is the index of the choice behind letter ``k``);
     ``option_scores`` is the log-likelihood of each choice's text under the checkpoint, in the order of ``choices``;
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
-    the order of ``references``. ``answerable`` is False for questions that ought to be refused.
+    the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
+    questions that ought to be refused: they have no references.
     """
 
     item_id: str
@@ -49,6 +53,7 @@ class Sample:
     shown_choices: tuple[int, ...] = ()
     option_scores: tuple[float, ...] | None = None
     reference_scores: tuple[tuple[float, int], ...] | None = None
+    no_reference_scores: str = NO_REFERENCE_SCORES
     answerable: bool = True
     cluster_id: str | None = None
     category: str | None = None
@@ -89,7 +94,7 @@ class Metric:
 
     name: str
     family: Family
-    range: tuple[float, float | None]
+    range: Range
     higher_is_better: bool
     needs: frozenset[str]
     level: Level
@@ -128,7 +133,7 @@ class Metric:
         if "option_scores" in self.needs and sample.option_scores is None:
             return missing("no option likelihoods from this engine")
         if "reference_scores" in self.needs and sample.reference_scores is None:
-            return missing("no likelihoods of references from this engine")
+            return missing(sample.no_reference_scores)
         return None
 
 
@@ -159,7 +164,7 @@ class MetricRecipe:
 
     name: str
     family: Family
-    range: tuple[float, float | None]
+    range: Range
     needs: frozenset[str]
     build: Callable[[Resources], Metric]
 
@@ -168,7 +173,7 @@ def metric(
     *,
     name: str,
     family: Family,
-    range: tuple[float, float | None],  # noqa: A002 - the field's own word, part of the plugin contract
+    range: Range,  # noqa: A002 - the field's own word, part of the plugin contract
     needs: Iterable[str] = (),
     higher_is_better: bool = True,
     options: Mapping[str, str] | None = None,

@@ -90,7 +90,7 @@ def _sample(item_id: str, prediction: str) -> Sample:
 def _declaration(metric: Metric) -> list[str]:
     problems = []
     low, high = metric.range
-    if high is not None and not low < high:
+    if low is not None and high is not None and not low < high:
         problems.append(f"range {metric.range} is empty")
     if unknown := metric.needs - NEEDS:
         problems.append(f"needs {sorted(unknown)}: known are {sorted(NEEDS)}")
@@ -105,14 +105,19 @@ def _declaration(metric: Metric) -> list[str]:
 
 def _values(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     problems = []
-    low, high = metric.range
     for label, score in zip(_PREDICTIONS, scores, strict=True):
         if score.value is None:
             if not score.reason:
                 problems.append(f"{label}: no value and no reason")
-        elif score.value < low - 1e-9 or (high is not None and score.value > high + 1e-9):
+        elif not _within(metric, score.value):
             problems.append(f"{label}: {score.value} lies outside the range {metric.range}")
     return problems
+
+
+def _within(metric: Metric, value: float) -> bool:
+    """Does the value keep to the metric's bounds, but for rounding?"""
+    low, high = metric.range
+    return (low is None or value >= low - 1e-9) and (high is None or value <= high + 1e-9)
 
 
 def _missing_inputs(metric: Metric) -> list[str]:
@@ -149,8 +154,7 @@ def _corpus(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     total = _attempt(lambda: aggregate(metric, matrix.sum(axis=0, keepdims=True)), "aggregating", problems)
     if total is None:
         return problems
-    low, high = metric.range
-    if not math.isfinite(total[0]) or total[0] < low - 1e-9 or (high is not None and total[0] > high + 1e-9):
+    if not (math.isfinite(total[0]) and _within(metric, total[0])):
         problems.append(f"the corpus score {total[0]} lies outside the range {metric.range}")
     many = _attempt(lambda: aggregate(metric, matrix), "aggregating several rows at once", problems)
     if many is not None and many.shape != (len(matrix),):
