@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..judges.errors import InputError
-from ..metrics.base import Metric, fingerprint
+from ..judges.panel import JudgePanel
+from ..metrics.base import Metric, Resources, fingerprint
 from ..metrics.embedding.location import encoder_resources
 from ..metrics.registry import metrics_named
 from .checkpoint import Checkpoint, open_checkpoint
@@ -20,6 +21,7 @@ from .engines.base import Continuation, EngineInfo, Sampling
 from .engines.spec import EngineSettings, EngineSpec, engine_named
 from .identity import ModelIdentity, identify_checkpoint
 from .items import DataSet
+from .judge_panel import JudgeSettings, open_panel
 from .prompts import (
     PLAIN_STOPS,
     Book,
@@ -53,6 +55,7 @@ class EvalSettings:
     metrics: tuple[str, ...] = ()
     encoder: str = ""
     encoder_layer: int | None = None
+    judging: JudgeSettings = field(default_factory=JudgeSettings)
     sampling: Sampling = field(default_factory=Sampling)
     dtype: str = "auto"
     max_model_len: int | None = None
@@ -87,6 +90,7 @@ class Plan:
     prompts: tuple[Prompt, ...]
     continuations: Mapping[str, tuple[Continuation, ...]]
     depends_on: Mapping[str, Any]
+    panel: JudgePanel | None = None
 
     @property
     def run_id(self) -> str:
@@ -145,11 +149,10 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     if checkpoint is not None:
         _window(checkpoint, settings)
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
-    names = settings.metrics or default_metrics(dataset)
-    if settings.encoder:
-        metrics = tuple(metrics_named(names, encoder_resources(settings.encoder, settings.encoder_layer)))
-    else:
-        metrics = tuple(metrics_named(names))
+    panel = open_panel(settings.judging, settings.sampling.seed)
+    names = settings.metrics or asked_metrics(dataset, settings)
+    resources = encoder_resources(settings.encoder, settings.encoder_layer) if settings.encoder else Resources()
+    metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))
     book = settings.book or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:
@@ -188,6 +191,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         prompts=prompts,
         continuations=continuations,
         depends_on=depends_on,
+        panel=panel,
     )
 
 
@@ -229,6 +233,12 @@ def default_metrics(dataset: DataSet) -> tuple[str, ...]:
     """Choice metrics where items have options, n-gram metrics where they are open."""
     choices = [bool(item.choices) for item in dataset.items]
     return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",))
+
+
+def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
+    """The data's default metrics, and those that an encoder or a judge was given for."""
+    extra = (("embedding",) if settings.encoder else ()) + (("judged",) if settings.judging.specs else ())
+    return default_metrics(dataset) + extra
 
 
 def default_book(dataset: DataSet) -> Book:
