@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "baseline": ("..leaderboard.baseline", "pin the run that candidates are held against"),
     "data": (".commands.data", "list, show, lint or split data sets"),
     "metrics": (".commands.metrics", "list, show or check metrics"),
+    "judge": (".commands.judge", "show how a judged number came about, calibrate a judge, prefer one run"),
     "demo": ("..kd.demo", "train two tiny checkpoints, evaluate both, print a table"),
     "doctor": (".commands.doctor", "what is installed and usable here, and how to get what is missing"),
 }

@@ -13,10 +13,11 @@ from typing import Any
 from ..judges.errors import InputError
 from .generate import Generated, fill_journal
 from .journal import RecordStore
+from .judging import judge_facts, judged, judges_to_retry
 from .plan import EvalSettings, Plan, make_plan
 from .provenance import machine_facts, package_versions, telbench_state
 from .reporter import Reporter
-from .runs import JOURNAL, LOG, SCHEMA_VERSION, RunFolder
+from .runs import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, RunFolder
 from .scoring import Scored, score_journal
 
 
@@ -59,12 +60,15 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
             _report_repairs(store, reporter)
             with reporter.quiet(folder.path / LOG):
                 generated = fill_journal(plan, store, reporter)
-                scoring = time.perf_counter()
-                scored = score_journal(plan, store, folder.path, reporter)
+                judging = time.perf_counter()
+                with judged(plan, store, folder.path / JUDGEMENTS, reporter):
+                    scoring = time.perf_counter()
+                    scored = score_journal(plan, store, folder.path, reporter)
         seconds = {
             "plan": planned - started,
             "load": generated.load_seconds,
             "generate": generated.generate_seconds,
+            "judge": scoring - judging,
             "score": time.perf_counter() - scoring,
             "total": time.perf_counter() - started,
         }
@@ -87,6 +91,8 @@ def _complete(header: dict[str, Any], plan: Plan) -> bool:
 
 def _retryable(header: dict[str, Any], plan: Plan) -> bool:
     hopeless = sum(prompt.problem is not None for prompt in plan.prompts)
+    if plan.panel is not None and judges_to_retry(header):
+        return True
     return plan.engine.name != "replay" and header.get("counts", {}).get("error", 0) > hopeless
 
 
@@ -156,6 +162,7 @@ def _finished(
             "cached": generated.cached,
             "generated": generated.generated,
         },
+        "judge": judge_facts(plan, scored.metrics),
         "metrics": scored.metrics,
         "counts": scored.counts,
         "tokens": scored.tokens,

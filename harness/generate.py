@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,15 +11,14 @@ from typing import Any
 
 from ..judges.errors import EngineError, InputError, TelbenchError
 from .engines.base import Completion, Continuation, Engine, EngineInfo, Request
-from .identity import cache_folder
 from .journal import RecordStore
 from .plan import Plan
 from .references import continuations_of
 from .reporter import Reporter
+from .shared_store import shared_store
 
 # The journal's record of the engine as it really ran; all other keys are hashes of prompts.
 ENGINE_KEY = "engine"
-_CACHE_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -205,33 +203,8 @@ def _cache(plan: Plan) -> Iterator[RecordStore | None]:
     if not plan.settings.cache or plan.generation_id is None:
         yield None
         return
-    folder = cache_folder() / "generations"
-    with contextlib.ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / f"{plan.generation_id}.lock").open("w"))
-        except OSError:
-            yield None
-            return
-        if not _patient_lock(lock.fileno()):
-            yield None
-            return
-        yield stack.enter_context(RecordStore(folder / f"{plan.generation_id}.jsonl"))
-
-
-def _patient_lock(descriptor: int) -> bool:
-    """Wait for the lock while others copy, but not for ever: a stopped process may hold it."""
-    deadline = time.monotonic() + _CACHE_PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        except OSError:
-            return False
+    with shared_store("generations", plan.generation_id) as store:
+        yield store
 
 
 def _copy_from_cache(plan: Plan, store: RecordStore, keys: Sequence[str], reporter: Reporter) -> int:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from .datasets.canonical import parse_pairs
 from .engines.base import Sampling
+from .judge_panel import JudgeSettings
 from .plan import EvalSettings
 
 Number = TypeVar("Number", int, float)
@@ -45,7 +46,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """What every run has: --metrics, --encoder…, --context, --out, --fresh, --seed, --name, --json."""
+    """What every run has: --metrics, --encoder…, --context, --out, --fresh, --seed, --name, --json and the judges'."""
     group = parser.add_argument_group("run")
     group.add_argument(
         "--metrics",
@@ -88,6 +89,64 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--name", default="", help="name of the model on tables (default: its folder's name)")
     group.add_argument("--json", action="store_true", help="print the run's header as JSON")
+    add_judge_options(parser)
+
+
+def add_judge_options(parser: argparse.ArgumentParser) -> None:
+    """--judge, --rubric, --judge-prices, --judge-in-flight, --judge-deadline, --judge-engine."""
+    group = parser.add_argument_group("judges (key of a server: OPENAI_API_KEY)")
+    group.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="local:CHECKPOINT or openai:MODEL@URL; several times for a panel",
+    )
+    group.add_argument(
+        "--rubric",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a rubric file of your own (NAME-VERSION.txt) in place of the one called NAME",
+    )
+    group.add_argument(
+        "--judge-prices",
+        type=Path,
+        metavar="FILE",
+        help="JSON with prices for a million tokens by model, so that the run tells what its judges cost",
+    )
+    group.add_argument(
+        "--judge-in-flight",
+        type=bounded(int, 1, 1000),
+        default=JudgeSettings().max_in_flight,
+        metavar="N",
+        help="most requests at once to a judge's server; fewer while it is overloaded (default: 32)",
+    )
+    group.add_argument(
+        "--judge-deadline",
+        type=bounded(float, 0.1, 86400),
+        default=JudgeSettings().deadline,
+        metavar="S",
+        help="seconds for one verdict of a server, repetitions included (default: 120)",
+    )
+    group.add_argument(
+        "--judge-engine",
+        choices=("auto", "vllm", "transformers"),
+        default="auto",
+        help="what runs local judges (default: auto)",
+    )
+
+
+def judge_settings(args: argparse.Namespace) -> JudgeSettings:
+    """Settings of the options that `add_judge_options` defines. Raises `InputError` for a bad pair."""
+    return JudgeSettings(
+        specs=tuple(args.judge),
+        rubrics={name: Path(file) for name, file in parse_pairs(args.rubric, "--rubric").items()},
+        prices=args.judge_prices,
+        max_in_flight=args.judge_in_flight,
+        deadline=args.judge_deadline,
+        engine=args.judge_engine,
+    )
 
 
 def settings_from(args: argparse.Namespace) -> EvalSettings:
@@ -103,6 +162,7 @@ def settings_from(args: argparse.Namespace) -> EvalSettings:
         encoder=args.encoder,
         encoder_layer=args.encoder_layer,
         encoder_idf=args.encoder_idf,
+        judging=judge_settings(args),
         sampling=Sampling(seed=args.seed),
         limit=args.limit,
         out=args.out,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..judges.errors import InputError
+from ..judges.panel import JudgePanel
 from ..metrics.base import Metric, Resources, fingerprint
 from ..metrics.embedding.location import encoder_resources
 from ..metrics.registry import metrics_named
@@ -20,6 +21,7 @@ from .engines.base import Continuation, EngineInfo, Request, Sampling
 from .engines.spec import EngineSettings, EngineSpec, engine_named
 from .identity import ModelIdentity, identify_checkpoint
 from .items import DataSet
+from .judge_panel import JudgeSettings, open_panel
 from .prompts import (
     PLAIN_STOPS,
     Book,
@@ -55,6 +57,7 @@ class EvalSettings:
     encoder: str = ""
     encoder_layer: int | None = None
     encoder_idf: bool = False
+    judging: JudgeSettings = field(default_factory=JudgeSettings)
     sampling: Sampling = field(default_factory=Sampling)
     dtype: str = "auto"
     max_model_len: int | None = None
@@ -90,6 +93,7 @@ class Plan:
     continuations: Mapping[str, tuple[Continuation, ...]]
     references: Mapping[str, References]
     depends_on: Mapping[str, Any]
+    panel: JudgePanel | None = None
 
     @property
     def run_id(self) -> str:
@@ -148,11 +152,10 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     if checkpoint is not None:
         _window(checkpoint, settings)
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
-    names = settings.metrics or default_metrics(dataset)
-    if settings.encoder:
-        metrics = tuple(metrics_named(names, _encoder_resources(settings, dataset)))
-    else:
-        metrics = tuple(metrics_named(names))
+    panel = open_panel(settings.judging, settings.sampling.seed)
+    names = settings.metrics or asked_metrics(dataset, settings)
+    resources = _encoder_resources(settings, dataset) if settings.encoder else Resources()
+    metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))
     book = settings.book or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:
@@ -196,6 +199,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         continuations=continuations,
         references=references,
         depends_on=depends_on,
+        panel=panel,
     )
 
 
@@ -249,6 +253,12 @@ def default_metrics(dataset: DataSet) -> tuple[str, ...]:
     choices = [bool(item.choices) for item in dataset.items]
     refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
     return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",)) + refusal
+
+
+def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
+    """The data's default metrics, and those that an encoder or a judge was given for."""
+    extra = (("embedding",) if settings.encoder else ()) + (("judged",) if settings.judging.specs else ())
+    return default_metrics(dataset) + extra
 
 
 def default_book(dataset: DataSet) -> Book:

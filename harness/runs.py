@@ -13,16 +13,17 @@ from ..judges.errors import InputError
 from .journal import LOCK, FolderLock, disk_message
 
 SCHEMA_VERSION = 1
-HEADER, PARTIAL, SAMPLES, JOURNAL, LOG = (
+HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, LOG = (
     "run.json",
     "run.partial.json",
     "samples.jsonl",
     "completions.jsonl",
+    "judgements.jsonl",
     "log.txt",
 )
 SAMPLES_DRAFT, HEADER_DRAFT = f"{SAMPLES}.tmp", f"{HEADER}.tmp"
 # In the order in which --fresh removes them: the headers, which say whose folder it is, last.
-OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, "judgements.jsonl", HEADER_DRAFT, PARTIAL, HEADER)
+OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, HEADER_DRAFT, PARTIAL, HEADER)
 # What a process that was killed before its first header can leave behind.
 _TRACES = {LOCK, HEADER_DRAFT}
 

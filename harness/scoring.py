@@ -8,7 +8,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,6 +73,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
     sums = {metric.name: ClusterSums(*numbers) for metric in plan.metrics}
     reasons: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
     notes: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
+    unjudged: Counter[str] = Counter()
     counts = Counter({"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0})
     tokens = Counter({"prompt": 0, "completion": 0})
     scratch = folder / SAMPLES_DRAFT
@@ -82,11 +83,12 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             scratch.open("w", encoding="utf-8") as stream,
             reporter.progress("scoring", len(plan.dataset.items)) as meter,
         ):
-            for chunk in _chunks(plan, store):
+            for chunk in answered_chunks(plan, store):
                 scores = {metric.name: _score_new(metric, chunk, kept) for metric in plan.metrics}
                 for metric in plan.metrics:
                     sums[metric.name].add(statistics_matrix(metric, scores[metric.name]))
                     for score in scores[metric.name]:
+                        unjudged[metric.name] += score.judge_failed
                         if score.reason:
                             (reasons if score.value is None else notes)[metric.name][score.reason] += 1
                 for index, answered in enumerate(chunk):
@@ -117,6 +119,8 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             "range": list(metric.range),
             "level": metric.level,
         }
+        if metric.judge_tasks is not None:
+            metrics[metric.name]["judge_missing"] = unjudged[metric.name]
         if notes[metric.name]:
             metrics[metric.name]["notes"] = dict(sorted(notes[metric.name].items()))
         if metric.calibrate is not None and estimate.value is not None:
@@ -172,14 +176,14 @@ def score_answered(metric: Metric, chunk: Sequence[Answered]) -> list[ItemScore]
 def _plain(metric: Metric, score: ItemScore) -> ItemScore:
     """The score in plain finite floats: plugins return whatever their libraries do."""
     if score.value is None:
-        return ItemScore(None, score.reason or "not applicable")
+        return replace(score, reason=score.reason or "not applicable")
     value = float(score.value)
     stats = None if score.stats is None else tuple(map(float, score.stats))
     if metric.level == "corpus" and not stats:
         return missing("no corpus statistics")
     if not all(map(math.isfinite, (value, *(stats or ())))):
         return missing("not a finite number")
-    return ItemScore(value, score.reason, stats)
+    return replace(score, value=value, stats=stats)
 
 
 def sample(answered: Answered) -> Sample:
@@ -203,7 +207,8 @@ def sample(answered: Answered) -> Sample:
     )
 
 
-def _chunks(plan: Plan, store: RecordStore) -> Iterator[list[Answered]]:
+def answered_chunks(plan: Plan, store: RecordStore) -> Iterator[list[Answered]]:
+    """All items of the plan in order, so many at a time, with what the journal holds of each."""
     chunk: list[Answered] = []
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
         record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
@@ -272,6 +277,8 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
         }
         if told:
             line[field] = told
+    if judgements := {name: list(score.judgements) for name, score in scores.items() if score.judgements}:
+        line["judgements"] = judgements
     if item.choices:
         line["choices"] = list(item.choices)
         line["answer"] = list(item.answer)

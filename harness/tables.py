@@ -53,6 +53,7 @@ def print_run(header: Mapping[str, Any]) -> None:
     made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
     lines = [
         f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
+        *_warnings(header),
         *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
         *_scales({name: header["metrics"][name]["calibration"] for name in scale}),
         *([" · ".join(told)] if (told := _remarks(header)) else []),
@@ -99,6 +100,19 @@ def shown(line: str) -> str:
     except UnicodeEncodeError:
         line = line.replace("–", "-").replace(" · ", "; ")
     return visible(line)
+
+
+def _warnings(header: Mapping[str, Any]) -> list[str]:
+    """What makes numbers below doubtful, before they are read."""
+    judge = header.get("judge") or {}
+    if not (over := judge.get("over_cap")):
+        return []
+    failed = {name: header["metrics"][name]["judge_missing"] for name in over}
+    told = ", ".join(f"{name} ({count} of {count + header['metrics'][name]['n']})" for name, count in failed.items())
+    return [
+        f"WARNING: judges gave no verdict on more than {judge['missing_cap']:.0%} of the items of {told}: these values "
+        "stand for the rest only"
+    ]
 
 
 def _remarks(header: Mapping[str, Any]) -> list[str]:

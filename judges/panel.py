@@ -115,6 +115,14 @@ class JudgePanel:
             for task, own in zip(tasks, keys, strict=True)
         ]
 
+    def known(self, task: JudgeTask) -> tuple[Judgement, ...]:
+        """What the ledger holds of a task; a judge that was never asked is missing with the reason ``error``."""
+        requests = [judge_request(task, identity, self.seed) for identity in self.identities]
+        return tuple(
+            self._judgement(identity, request.key, task)
+            for identity, request in zip(self.identities, requests, strict=True)
+        )
+
     def _settled(self, key: str) -> bool:
         return key in self._failed or answered(self.ledger.get(key))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import InputError
-from .panel import PanelCounters
+from .panel import Tally
 
 MILLION = 1_000_000
 
@@ -61,21 +61,22 @@ def read_prices(path: Path) -> PriceTable:
     return PriceTable({model: _price(path, model, entry) for model, entry in value.items()}, currency)
 
 
-def cost(counters: PanelCounters, table: PriceTable) -> Cost:
-    """What a panel's judges cost so far in this process.
+def cost(tallies: Mapping[str, Tally], table: PriceTable) -> Cost:
+    """What the replies that a run rests on cost, by the judges' tallies.
 
-    One judge without a price, or one whose server counted no tokens though it was asked, leaves the whole unknown: a
-    part of it would look like the total.
+    One judge without a price, or one whose server counted no tokens, leaves the whole unknown: a part of it would look
+    like the total.
     """
     amount = 0.0
-    for judge in sorted(judge for judge, asked in counters.asked.items() if asked):
-        prompt, completion = counters.prompt_tokens[judge], counters.completion_tokens[judge]
+    for judge, tally in sorted(tallies.items()):
+        if not tally.prompts:
+            continue
         price = table.prices.get(judge)
         if price is None:
             return Cost(None, table.currency, f"no price for {judge}")
-        if not prompt:
+        if not tally.prompt_tokens:
             return Cost(None, table.currency, f"the server of {judge} counts no tokens")
-        amount += (prompt * price.prompt + completion * price.completion) / MILLION
+        amount += (tally.prompt_tokens * price.prompt + tally.completion_tokens * price.completion) / MILLION
     return Cost(amount, table.currency)
 
 

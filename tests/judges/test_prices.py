@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from telbench.judges.errors import InputError
-from telbench.judges.panel import PanelCounters
+from telbench.judges.panel import Tally
 from telbench.judges.prices import Cost, Price, PriceTable, cost, read_prices
 
 TABLE = PriceTable({"big": Price(2.0, 10.0), "small": Price(0.15, 0.6)}, "USD")
 
 
-def counters(**tokens: tuple[int, int]) -> PanelCounters:
-    return PanelCounters(
-        Counter(dict.fromkeys(tokens, 1)),
-        Counter({judge: prompt for judge, (prompt, _) in tokens.items()}),
-        Counter({judge: completion for judge, (_, completion) in tokens.items()}),
-    )
+def counters(**tokens: tuple[int, int]) -> dict[str, Tally]:
+    return {judge: Tally(1, 1, prompt, completion) for judge, (prompt, completion) in tokens.items()}
 
 
 def test_a_table_is_read_with_its_currency(tmp_path: Path):
@@ -70,7 +65,7 @@ def test_a_panel_costs_the_sum_over_its_judges():
 
 
 def test_nothing_asked_costs_nothing():
-    assert cost(PanelCounters(), TABLE) == Cost(0.0, "USD")
+    assert cost({}, TABLE) == Cost(0.0, "USD")
 
 
 def test_a_judge_without_a_price_leaves_the_cost_unknown():

@@ -222,7 +222,7 @@ def test_what_was_found_is_remembered_and_a_full_ledger_needs_no_server(scripted
     again = JudgePanel([judge_for(scripted_server, memory=memory)], ledger)
     again.ask(lambda: tasks(3))
     assert [again.judgements(task) for task in tasks(3)] == before
-    assert again.counters.asked.total() == 0
+    assert all(tally.asked == 0 for tally in again.tallies.values())
 
 
 def test_what_was_remembered_is_checked_before_a_new_question(scripted_server: ScriptedServer):
@@ -309,7 +309,7 @@ def test_a_fault_is_missing_with_its_reason_and_never_a_score(scripted_server: S
     assert missing.reason == reason
     assert detail in missing.detail
     assert all(isinstance(verdict, RubricScore) and verdict.score == 4 for verdict in verdicts)
-    record = panel.ledger.get(panel.keys(tasks(6)[3])[0])
+    record = panel.ledger.get(panel.known(tasks(6)[3])[0].key)
     assert record is not None
     assert record["verdict"] is None
     assert record["missing"]["reason"] == reason
@@ -321,7 +321,7 @@ def test_a_burst_of_429_costs_time_and_no_verdict(scripted_server: ScriptedServe
     panel = JudgePanel([judge_for(scripted_server, max_in_flight=8)])
     panel.ask(lambda: tasks(20))
     assert all(isinstance(panel.known(task)[0].verdict, RubricScore) for task in tasks(20))
-    assert panel.counters.asked["scripted"] == 20
+    assert panel.tallies["scripted"].asked == 20
     assert len(asked(scripted_server)) == 32
 
 
@@ -345,7 +345,7 @@ def test_failures_are_asked_again_and_verdicts_are_not(scripted_server: Scripted
     scripted_server.script = capable(scores)
     again = JudgePanel([judge_for(scripted_server)], ledger)
     again.ask(lambda: tasks(5))
-    assert again.counters.asked["scripted"] == 1
+    assert again.tallies["scripted"].asked == 1
     found = Counter(type(again.known(task)[0].verdict).__name__ for task in tasks(5))
     # What a judge said stands, good or bad.
     assert found == {"Missing": 4, "RubricScore": 1}
@@ -394,7 +394,7 @@ def test_the_key_is_sent_and_written_nowhere(
     assert {headers["authorization"] for headers in scripted_server.headers} == {f"Bearer {KEY}"}
     written = "".join(file.read_text() for file in tmp_path.iterdir())
     assert "not with ***" in written
-    shown = [written, caplog.text, repr(judge.identity), repr(vars(judge)), repr(panel.counters)]
+    shown = [written, caplog.text, repr(judge.identity), repr(vars(judge)), repr(panel.tallies)]
     assert not any("0123456789" in text for text in shown)
 
 

@@ -12,7 +12,8 @@ from telbench.judges.judge import JudgeTask
 from telbench.judges.panel import JudgePanel, MemoryLedger
 from telbench.judges.rubric import load_rubric
 from telbench.judges.served import ServedJudge, served_judge
-from telbench.judges.verdicts import Missing, RubricScore, score_alternatives
+from telbench.judges.verdicts import Missing, RubricScore
+from telbench.judges.weighting import score_alternatives
 
 from ..vllm_server import VllmServer
 
