@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("..leaderboard.compare", "set finished runs side by side, with paired differences"),
     "data": (".commands.data", "list, show, lint or split data sets"),
     "metrics": (".commands.metrics", "list, show or check metrics"),
+    "kd": ("..kd.command", "distillation: what two vocabularies permit"),
     "demo": ("..kd.demo", "train two tiny checkpoints, evaluate both, print a table"),
     "doctor": (".commands.doctor", "what is installed and usable here, and how to get what is missing"),
 }

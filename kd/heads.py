@@ -104,6 +104,14 @@ def head_of(model: PreTrainedModel) -> Head:
     return head
 
 
+def decoder_of(model: PreTrainedModel) -> Any:
+    """The model without its output head, whose ``last_hidden_state`` the head reads; LoRA layers stay in it."""
+    whole: Any = model
+    # What peft calls base_model still has the head.
+    inner = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
+    return inner.base_model
+
+
 def _changes(kind: str, config: Any) -> tuple[float, float | None]:
     """(scale, cap) by the configuration; a key that this architecture is not known to have is refused."""
     key, change = CHANGES.get(str(getattr(config, "model_type", kind)), (None, None))
@@ -134,7 +142,7 @@ def _prove(model: PreTrainedModel, head: Head, kind: str) -> None:
     try:
         with torch.no_grad():
             ids = torch.arange(1, PROBE_TOKENS + 1, device=head.weight.device)[None]
-            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            hidden = decoder_of(model)(input_ids=ids, use_cache=False).last_hidden_state
             expected = model(input_ids=ids, use_cache=False).logits.float()
             found = head.logits(hidden[0]).float()[None]
     finally:

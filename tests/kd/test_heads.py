@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 from telbench.judges.errors import InputError
-from telbench.kd.heads import Head, head_of
+from telbench.kd.heads import Head, decoder_of, head_of
 from transformers import PreTrainedModel
 
 SIZES: dict[str, Any] = {
@@ -59,7 +59,7 @@ def test_the_head_gives_the_models_own_logits(family: str, changes: Any, scale: 
     ids = torch.randint(1, 40, (1, 9))
     with torch.no_grad():
         expected = model(input_ids=ids).logits[0]
-        found = head.logits(model.base_model(input_ids=ids).last_hidden_state[0])
+        found = head.logits(decoder_of(model)(input_ids=ids).last_hidden_state[0])
     assert torch.allclose(found, expected, atol=1e-5)
     assert head.weight is weight_of(model)
 
