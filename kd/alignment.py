@@ -3,7 +3,8 @@
 Two models that read different tokens can be compared only where both predict the same piece of text after the same
 prefix: a token of each, with equal start and equal end. Offsets decide, not decoded strings: a line feed that one
 tokenizer calls ``Ċ`` and the other ``<0x0A>`` costs nothing, and a token without a partner never moves those after it.
-Source: Zhang et al., A Dual-Space Framework for General Knowledge Distillation of LLMs, 2025 (exact token alignment).
+Source: Zhang et al., A Dual-Space Framework for General Knowledge Distillation of Large Language
+Models, 2025 (arXiv 2504.11426): exact token alignment.
 """
 
 from __future__ import annotations

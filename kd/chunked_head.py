@@ -26,7 +26,7 @@ FEWEST_ROWS = 8
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """The teacher by its hidden rows (n, d_t) and its head; no gradient flows to either."""
+    """A model by its hidden rows (n, d) and its head; as a teacher it gets no gradient."""
 
     hidden: Tensor
     head: Head
@@ -46,7 +46,7 @@ class Projected:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The teacher by its logits (n, V)."""
+    """A teacher by its logits (n, V)."""
 
     values: Tensor
 

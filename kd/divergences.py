@@ -37,8 +37,9 @@ class Divergence(Protocol):
 class ForwardKL:
     """KL(p, q) = sum p (log p - log q). The student covers all that the teacher holds possible.
 
-    Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015 (without the T² factor, see
-    `divergence_rows`); the entropy term of p is kept, so that equal distributions give 0.
+    The entropy term of p is kept, so that equal distributions give 0.
+    Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531), without their factor T²
+    unless `divergence_rows` is told.
     """
 
     name: ClassVar[str] = "forward_kl"
@@ -53,7 +54,7 @@ class ForwardKL:
 class ReverseKL:
     """KL(q, p) = sum q (log q - log p). The student keeps to what the teacher holds likely.
 
-    Source: Gu et al., MiniLLM, 2024, section 2.1 (here token by token, without their policy gradient).
+    Source: Gu et al., MiniLLM, 2024 (arXiv 2306.08543; here token by token, without their policy gradient).
     """
 
     name: ClassVar[str] = "reverse_kl"
@@ -68,7 +69,7 @@ class ReverseKL:
 class SkewedForwardKL:
     """KL(p, m) with m = skew · p + (1 - skew) · q: bounded by -log skew, however little of p the student covers.
 
-    Source: Ko et al., DistiLLM, 2024, section 3.1.
+    Source: Ko et al., DistiLLM, 2024 (arXiv 2402.03898).
     """
 
     name: ClassVar[str] = "skewed_forward_kl"
@@ -88,7 +89,7 @@ class SkewedForwardKL:
 class SkewedReverseKL:
     """KL(q, m) with m = skew · q + (1 - skew) · p; the gradient flows through both places of q.
 
-    Source: Ko et al., DistiLLM, 2024, section 3.1.
+    Source: Ko et al., DistiLLM, 2024 (arXiv 2402.03898).
     """
 
     name: ClassVar[str] = "skewed_reverse_kl"
@@ -109,7 +110,7 @@ class GeneralisedJSD:
     """beta · KL(p, m) + (1 - beta) · KL(q, m) with m = beta · p + (1 - beta) · q; beta 0.5 is Jensen-Shannon.
 
     As beta goes to 0 this goes to beta · KL(p, q), so it does not run into forward KL: the ends are refused.
-    Source: Agarwal et al., On-Policy Distillation of Language Models, 2024, equation 1.
+    Source: Agarwal et al., On-Policy Distillation of Language Models, 2024 (arXiv 2306.13649), equation 1.
     """
 
     name: ClassVar[str] = "generalised_jsd"
@@ -132,7 +133,8 @@ class AdaptiveKL:
 
     With p sorted upwards, the tail are the tokens whose cumulated probability is at most ``tail_mass``, the head the
     others; a gap is the sum of abs(p - q) over its part. Forward KL leads where the student misses the head.
-    Source: Wu et al., Rethinking Kullback-Leibler Divergence in Knowledge Distillation for LLMs, 2024, section 4.3.
+    Source: Wu et al., Rethinking Kullback-Leibler Divergence in Knowledge Distillation for LLMs, 2024
+    (arXiv 2404.02657).
     """
 
     name: ClassVar[str] = "adaptive_kl"
@@ -161,7 +163,8 @@ class AdaptiveKL:
 class TotalVariation:
     """1/2 · sum abs(p - q), in 0 … 1.
 
-    Source: Wen et al., f-Divergence Minimization for Sequence-Level Knowledge Distillation, 2023.
+    Source: Wen et al., f-Divergence Minimization for Sequence-Level Knowledge Distillation, 2023
+    (arXiv 2307.15190).
     """
 
     name: ClassVar[str] = "total_variation"
@@ -219,8 +222,8 @@ def divergence_rows(
         student_logits: of any float type; both are widened before anything is computed.
         teacher_logits: the same columns in the same order.
         temperature: both logits are divided by it.
-        t2_scale: multiply by T², which keeps the gradient's size comparable over temperatures (Hinton et al. 2015,
-            section 2); off by default, as in the DSKD scripts.
+        t2_scale: multiply by T², so that the gradient's size hardly depends on T (Hinton et al. 2015); off by
+            default, as in the DSKD scripts.
 
     Raises:
         InputError: for a temperature that is not positive, or tensors of different shapes.

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class UniversalLogit:
     """Sum over ranks k of abs(p_(k) - q_(k)), with p_(k) and q_(k) the k-th largest probabilities.
 
-    The smaller vocabulary is padded with zeros. For distributions on the line this is the Wasserstein distance under a
-    cost of 1 between any two tokens. It does not ask which token is the likely one: only how sure the teacher is.
-    Source: Boizard et al., Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs, 2024,
-    section 3; temperature 1 there.
+    The smaller vocabulary is padded with zeros. This is the closed form of a Wasserstein distance in which all pairs of
+    tokens cost the same: it does not ask which token is the likely one, only how sure the teacher is.
+    Source: Boizard et al., Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs, 2024
+    (arXiv 2402.12030); temperature 1 in their code.
     """
 
     name: ClassVar[str] = "uld"
@@ -38,7 +38,7 @@ def rows_by_index(student_counts: list[int], teacher_counts: list[int]) -> tuple
     """Pairs (student row, teacher row) of a micro-batch whose answers are aligned by position from their first token.
 
     Rows of all answers stand one after the other; answer i has ``student_counts[i]`` and ``teacher_counts[i]`` of them
-    and gives as many pairs as the shorter has rows. This is how ULD pairs its rows (section 3).
+    and gives as many pairs as the shorter has rows. This is how ULD pairs its rows.
 
     >>> rows_by_index([2, 3], [3, 1])
     ([0, 1, 2], [0, 1, 3])
