@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ..judges.errors import InputError
@@ -62,11 +63,11 @@ def tokens_of(tokenizer: Any, text: str, lead: str = "") -> Tokens:
     found = tokenizer(lead + text, add_special_tokens=False, return_offsets_mapping=True)
     ids, raw = list(found["input_ids"]), list(found["offset_mapping"])
     # Some tokenizers leave the space before a word out of its offsets: a token begins where those before it ended.
-    ends: list[int] = []
+    ends = [0]
     for _, end in raw:
-        ends.append(max(end - len(lead), ends[-1] if ends else 0))
-    spans = tuple(zip([0, *ends[:-1]], ends, strict=True))
-    return Tokens(tuple(ids), tuple(map(str, tokenizer.convert_ids_to_tokens(ids))), spans, tuple(_groups(raw)))
+        ends.append(max(end - len(lead), ends[-1]))
+    names = tuple(map(str, tokenizer.convert_ids_to_tokens(ids)))
+    return Tokens(tuple(ids), names, tuple(pairwise(ends)), tuple(_groups(raw)))
 
 
 def align(student: Tokens, teacher: Tokens) -> Alignment:

@@ -38,8 +38,8 @@ class ForwardKL:
     """KL(p, q) = sum p (log p - log q). The student covers all that the teacher holds possible.
 
     The entropy term of p is kept, so that equal distributions give 0.
-    Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531), without their factor T²
-    unless `divergence_rows` is told.
+    Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531); their factor T² is in
+    `divergence_rows`.
     """
 
     name: ClassVar[str] = "forward_kl"

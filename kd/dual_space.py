@@ -58,7 +58,7 @@ def dskd(
         InputError: when rows or columns do not match.
     """
     mixture = mixture or Mixture()
-    t2s = _through(projectors.t2s, teacher.hidden)
+    t2s = _through(projectors.t2s, teacher.hidden.detach())
     s2t = _through(projectors.s2t, student.hidden)
     return _mixed(student, teacher, labels, t2s, s2t, per_label, mixture, masked=False)
 
@@ -117,7 +117,7 @@ class CrossModelAttention(nn.Module):
         if not (together.any(0).all() and together.any(1).all()):
             raise InputError("an item has answer rows in one vocabulary only: leave it out")
         keys = self._scaled(teacher.embeddings, teacher.items)
-        states = self._scaled(teacher.rows.hidden, teacher.items)
+        states = self._scaled(teacher.rows.hidden.detach(), teacher.items)
         values = _through(self.t2s, states + self._scaled(teacher.embeddings[:, said:], teacher.items))
         scores = _through(self.query, student.embeddings) @ keys.to(self.query.weight.dtype).T
         scores = (scores / math.sqrt(2 * said)).masked_fill(~together, -torch.inf)

@@ -125,7 +125,7 @@ def dskd_v2(
     """
     mixture = mixture or Mixture()
     wanted, known = aligned.likeliest(teacher)
-    taught = teacher.hidden[aligned.pairs.teacher]
+    taught = teacher.hidden[aligned.pairs.teacher].detach()
     seen = student.head.detached()
     t2s = projector(taught)
     projected = chunked_loss(
