@@ -50,6 +50,9 @@ def tiny(family: str, **changes: Any) -> PreTrainedModel:
         ("Gemma2", {"final_logit_softcapping": None}, 1.0, None),
         ("Cohere", {"logit_scale": 0.25}, 0.25, None),
         ("Granite", {"logits_scaling": 8.0}, 0.125, None),
+        ("GraniteMoe", {"logits_scaling": 4.0}, 0.25, None),
+        ("HyperCLOVAX", {"logits_scaling": 4.0}, 4.0, None),
+        ("MiniCPM3", {"dim_model_base": 64, "num_key_value_heads": 2, "q_lora_rank": 8, "kv_lora_rank": 8}, 4.0, None),
     ],
 )
 def test_the_head_gives_the_models_own_logits(family: str, changes: Any, scale: float, cap: float | None) -> None:
