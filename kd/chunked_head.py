@@ -126,13 +126,14 @@ def chunked_loss(
     """
     _check(hidden, head, labels, target)
     job = _Job(head.detached(), labels, target, predict, _rows(head, chunk_rows), torch.is_grad_enabled())
-    total, cross_entropy, divergence, predicted = _Chunks.apply(hidden, head.weight, head.bias, job)
+    with _full_precision(hidden):
+        total, cross_entropy, divergence, predicted = _Chunks.apply(hidden, head.weight, head.bias, job)
     return HeadLoss(total, cross_entropy, divergence, predicted if predict else None)
 
 
 def likeliest(hidden: Tensor, head: Head, chunk_rows: int | None = None) -> Tensor:
     """Ids (n,) with the largest logit of each row, ``chunk_rows`` rows at a time, without gradient."""
-    with torch.no_grad():
+    with torch.no_grad(), _full_precision(hidden):
         wide = _widened(head)
         parts = [wide.logits(part).argmax(-1) for part in hidden.split(_rows(head, chunk_rows))]
     return torch.cat(parts)
@@ -232,6 +233,11 @@ def _accumulate(gradients: list[Tensor | None], slope: Tensor, states: Tensor, w
         of_bias += slope.sum(0)
 
 
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Autocast switched off: it would round the logits to half precision, however wide what they are made of."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def _of(weights: Tensor | float, rows: slice) -> Tensor | float:
     return weights[rows].detach() if isinstance(weights, Tensor) else weights
 
@@ -253,10 +259,7 @@ def _wide_target(target: Target | None) -> Target | None:
 
 
 def _check(hidden: Tensor, head: Head, labels: Labels | None, target: Target | None) -> None:
-    if hidden.dim() != 2 or hidden.shape[1] != head.weight.shape[1]:
-        raise InputError(
-            f"hidden rows of shape {tuple(hidden.shape)} do not fit a head of shape {tuple(head.weight.shape)}"
-        )
+    _check_width("the student's", hidden, head)
     counts = {"hidden rows": len(hidden)}
     if labels is not None:
         counts["labels"] = len(labels.ids)
@@ -267,6 +270,8 @@ def _check(hidden: Tensor, head: Head, labels: Labels | None, target: Target | N
                 "share cannot be learned here"
             )
     if target is not None:
+        if isinstance(target.teacher, Projected):
+            _check_width("the teacher's", target.teacher.hidden, target.teacher.head)
         counts["teacher rows"] = len(target.teacher)
         if target.teacher.columns != head.size and not target.divergence.crosses:
             raise InputError(
@@ -278,3 +283,10 @@ def _check(hidden: Tensor, head: Head, labels: Labels | None, target: Target | N
             counts[f"weights of {type(term).__name__.lower()}"] = len(term.weights)
     if len(set(counts.values())) > 1:
         raise InputError("rows do not match: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+def _check_width(whose: str, hidden: Tensor, head: Head) -> None:
+    if hidden.dim() != 2 or hidden.shape[1] != head.weight.shape[1]:
+        raise InputError(
+            f"{whose} hidden rows of shape {tuple(hidden.shape)} do not fit a head of shape {tuple(head.weight.shape)}"
+        )

@@ -116,12 +116,14 @@ class CrossModelAttention(nn.Module):
         together = student.items[:, None] == teacher.items[None, :]
         if not (together.any(0).all() and together.any(1).all()):
             raise InputError("an item has answer rows in one vocabulary only: leave it out")
-        keys = self._scaled(teacher.embeddings, teacher.items)
-        states = self._scaled(teacher.rows.hidden.detach(), teacher.items)
-        values = _through(self.t2s, states + self._scaled(teacher.embeddings[:, said:], teacher.items))
-        scores = _through(self.query, student.embeddings) @ keys.to(self.query.weight.dtype).T
-        scores = (scores / math.sqrt(2 * said)).masked_fill(~together, -torch.inf)
-        return scores.softmax(-1) @ values, scores.T.softmax(-1) @ _through(self.s2t, student.rows.hidden)
+        # Autocast would round the scores to half precision.
+        with torch.autocast(together.device.type, enabled=False):
+            keys = self._scaled(teacher.embeddings, teacher.items)
+            states = self._scaled(teacher.rows.hidden.detach(), teacher.items)
+            values = _through(self.t2s, states + self._scaled(teacher.embeddings[:, said:], teacher.items))
+            scores = _through(self.query, student.embeddings) @ keys.T / math.sqrt(2 * said)
+            scores = scores.masked_fill(~together, -torch.inf)
+            return scores.softmax(-1) @ values, scores.T.softmax(-1) @ _through(self.s2t, student.rows.hidden)
 
     def _scaled(self, values: Tensor, items: Tensor) -> Tensor:
         wide = values.to(self.query.weight.dtype)

@@ -37,7 +37,7 @@ class LogitIdentity(nn.Module):
     def __init__(self, student: Head, teacher: Head, shared: SharedIds | None = None) -> None:
         super().__init__()
         self.shared = shared
-        ours, theirs = self._weights(student, teacher)
+        ours, theirs = self._weights(student, teacher, torch.float64)
         self.t2s = nn.Parameter((theirs.T @ ours @ _gram_inverse(ours)).to(widened(student.weight).dtype))
         # The teacher's head never changes; of its pseudo-inverse the small factor is kept.
         self.teacher_inverse = nn.Buffer(_gram_inverse(theirs).to(self.t2s.dtype), persistent=False)
@@ -49,18 +49,15 @@ class LogitIdentity(nn.Module):
     def s2t(self, student: Head, teacher: Head) -> Tensor:
         """P_s2t = W_sᵀ · pinv(W_tᵀ) (d_s, d_t) from the student's head as it is now, without gradient."""
         with torch.no_grad():
-            ours, theirs = (weight.to(self.t2s.dtype) for weight in self._weights(student, teacher, torch.float32))
+            ours, theirs = self._weights(student, teacher, self.t2s.dtype)
             return ours.T @ theirs @ self.teacher_inverse
 
-    def _weights(self, student: Head, teacher: Head, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    def _weights(self, student: Head, teacher: Head, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Both heads' effective weights over the shared tokens, row k of both the same token."""
         with torch.no_grad():
             if self.shared is not None:
                 student, teacher = student.chosen(self.shared.student), teacher.chosen(self.shared.teacher)
-            ours, theirs = (head.weight.detach() * head.scale for head in (student, teacher))
-            if ours.dtype == torch.float64:
-                dtype = torch.float64
-            return ours.to(dtype), theirs.to(dtype)
+            return student.weight.to(dtype) * student.scale, teacher.weight.to(dtype) * teacher.scale
 
 
 @dataclass(frozen=True, eq=False)

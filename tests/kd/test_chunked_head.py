@@ -196,6 +196,19 @@ def test_half_precision_products_are_not_rounded_before_the_softmax() -> None:
         assert torch.allclose(ours.double(), theirs, rtol=2**-8, atol=1e-5)
 
 
+def test_autocast_does_not_reach_the_logits() -> None:
+    hidden, head, teacher = heads(torch.float32)
+    target = Target(teacher, divergence_named("forward_kl"), 1.0)
+    outside = chunked_loss(hidden, head, target=target)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = chunked_loss(hidden, head, target=target)
+        said = likeliest(hidden, head)
+    assert torch.equal(said, head.logits(hidden).argmax(-1))
+    assert torch.equal(inside.total, outside.total)
+    for one, other in zip(gradients(inside.total, hidden, head), gradients(outside.total, hidden, head), strict=True):
+        assert torch.equal(one, other)
+
+
 class Largest(TorchDispatchMode):
     """Remembers the largest tensor that any operation made."""
 
@@ -273,3 +286,12 @@ def test_what_does_not_fit_together_is_refused_in_one_line(change: dict[str, Any
     with pytest.raises(InputError, match=message) as caught:
         chunked_loss(hidden, head, **change)
     assert "\n" not in str(caught.value)
+
+
+def test_hidden_rows_of_another_model_are_refused() -> None:
+    hidden, head, teacher = heads()
+    with pytest.raises(InputError, match="the student's hidden rows of shape"):
+        chunked_loss(teacher.hidden, head)
+    wrong = Target(Projected(hidden, teacher.head), divergence_named("forward_kl"), 1.0)
+    with pytest.raises(InputError, match="the teacher's hidden rows of shape"):
+        chunked_loss(hidden, head, target=wrong)

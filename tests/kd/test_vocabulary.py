@@ -11,6 +11,7 @@ from telbench.harness.cli import main
 from telbench.kd.spelling import ids_by_text, text_of
 from telbench.kd.tokenizer import BOS, EOS, train_tokenizer
 from telbench.kd.vocabulary import (
+    CorpusAlignment,
     compare_vocabularies,
     measure_corpus,
     read_side,
@@ -131,6 +132,16 @@ def test_the_corpus_is_counted_in_the_students_tokens() -> None:
     assert crossed.aligned < crossed.same_end < crossed.student_tokens
     assert crossed.aligned_ratio == crossed.aligned / crossed.student_tokens
     assert measure_corpus(SMALL, LARGE, []).ratio is None
+
+
+def test_few_aligned_tokens_are_told_beside_the_algorithms_that_need_them() -> None:
+    few, many = (CorpusAlignment(3, 100, 120, 90, aligned) for aligned in (20, 80))
+    assert (
+        report(LARGE, SMALL, corpus=few)
+        .permits["dskd_v2"]
+        .why.endswith("but only 20% of the answer tokens are aligned")
+    )
+    assert "only" not in report(LARGE, SMALL, corpus=many).permits["simple_ctkd"].why
 
 
 @pytest.fixture(scope="module")
