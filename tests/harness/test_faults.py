@@ -141,7 +141,7 @@ def test_a_metric_that_fails_is_named_and_costs_no_answer(wanted: EvalSettings, 
     use(monkeypatch, Script())
     with monkeypatch.context() as patch:
         faulty = replace(token_f1, name="faulty", score_batch=broken)
-        patch.setattr(plan_module, "metrics_named", lambda names: [faulty])
+        patch.setattr(plan_module, "metrics_named", lambda names, resources=None: [faulty])
         with pytest.raises(TelbenchError, match="metric 'faulty' failed on the items q0 to q7: ZeroDivisionError"):
             run(wanted)
     script = Script()

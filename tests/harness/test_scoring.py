@@ -53,7 +53,7 @@ def metric_of(function: Any, level: Any = "item") -> Metric:
 
 
 def with_metrics(monkeypatch: pytest.MonkeyPatch, *metrics: Metric) -> None:
-    monkeypatch.setattr(plan_module, "metrics_named", lambda names: list(metrics))
+    monkeypatch.setattr(plan_module, "metrics_named", lambda names, resources=None: list(metrics))
 
 
 def test_a_failed_generation_is_missing_and_the_metric_never_sees_it():

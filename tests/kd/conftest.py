@@ -23,6 +23,14 @@ FACTS = (
 WORDINGS = ("What does {} do?", "Explain {} in short.", "Which task falls to {}?")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tensors here are tiny, and threads that wait for each other on a busy machine take minutes over them."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def facts() -> DataSet:
     items = tuple(
