@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,6 @@ from typing import Any
 from ..judges.errors import InputError
 from ..judges.panel import JudgePanel
 from ..metrics.base import Metric, Resources, fingerprint
-from ..metrics.embedding.location import encoder_resources
 from ..metrics.registry import metrics_named
 from .checkpoint import Checkpoint, open_checkpoint
 from .datasets.loading import load_dataset
@@ -36,6 +34,7 @@ from .prompts import (
 )
 from .references import References, all_references, continuations_of
 from .reporter import Reporter
+from .unasked import asked_metrics, default_book, encoder_resources_of, limited
 
 # Tokens; not even a bare question takes fewer.
 _SHORTEST_PROMPT = 16
@@ -154,7 +153,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
     panel = open_panel(settings.judging, settings.sampling.seed)
     names = settings.metrics or asked_metrics(dataset, settings)
-    resources = _encoder_resources(settings, dataset) if settings.encoder else Resources()
+    resources = encoder_resources_of(settings, dataset) if settings.encoder else Resources()
     metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))
     book = settings.book or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
@@ -219,14 +218,6 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
             )
 
 
-def _encoder_resources(settings: EvalSettings, dataset: DataSet) -> Resources:
-    resources = encoder_resources(settings.encoder, settings.encoder_layer)
-    if not settings.encoder_idf:
-        return resources
-    # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
-    return replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
-
-
 def _load(settings: EvalSettings) -> DataSet:
     return load_dataset(
         settings.data,
@@ -235,38 +226,6 @@ def _load(settings: EvalSettings) -> DataSet:
         mapping=settings.mapping,
         options=settings.options,
     )
-
-
-def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
-    """``limit`` items drawn with the seed, in their order: the first ones would all come from one document."""
-    if limit is None or limit >= len(dataset.items):
-        return dataset
-    if limit < 1:
-        raise InputError(f"--limit {limit}: give a positive number of items")
-    chosen = sorted(random.Random(f"limit:{seed}").sample(range(len(dataset.items)), limit))
-    rule = f"{dataset.split_rule}; {limit} of {len(dataset.items)} items drawn with seed {seed}"
-    return replace(dataset, items=tuple(dataset.items[index] for index in chosen), split_rule=rule)
-
-
-def default_metrics(dataset: DataSet) -> tuple[str, ...]:
-    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be."""
-    choices = [bool(item.choices) for item in dataset.items]
-    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
-    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",)) + refusal
-
-
-def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
-    """The data's default metrics, and those that an encoder or a judge was given for."""
-    extra = (("embedding",) if settings.encoder else ()) + (("judged",) if settings.judging.specs else ())
-    return default_metrics(dataset) + extra
-
-
-def default_book(dataset: DataSet) -> Book:
-    """What the data set means (``meta.book``), else open where any item has a context."""
-    meant = {str(item.meta.get("book")) for item in dataset.items if item.meta.get("book")}
-    if meant == {"closed"}:
-        return "closed"
-    return "open" if any(item.context for item in dataset.items) else "closed"
 
 
 def _tokenizer(checkpoint: Checkpoint, reporter: Reporter) -> Any:

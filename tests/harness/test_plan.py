@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from telbench.harness.engines.base import Sampling
 from telbench.harness.items import DataSet, Item
-from telbench.harness.plan import EvalSettings, default_book, default_metrics, limited, make_plan
+from telbench.harness.plan import EvalSettings, make_plan
 from telbench.harness.reporter import Reporter
+from telbench.harness.unasked import default_book, default_metrics, limited
 from telbench.judges.errors import InputError
 
 OPEN = Item("open", "What is the AMF?", ("a function",), context="The AMF is a function.")
