@@ -311,7 +311,7 @@ def _verdict(each: _Measured, adjusted: float, policy: GatePolicy) -> MetricGate
     role: Role = "guardrail" if margin is None else "primary"
     verdict, reason, needed = _decision(each, adjusted, margin, policy)
     low, high = each.metric.range
-    width = 1.0 if high is None or low is None else float(high) - float(low)
+    width = 1.0 if low is None or high is None else high - low
     order = sorted(range(len(each.items)), key=lambda index: (float(each.differences[index]), each.items[index]))
     worst = tuple(
         {"item_id": each.items[index], "cluster_id": each.clusters[index], "difference": float(each.differences[index])}

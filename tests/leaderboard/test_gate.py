@@ -90,6 +90,16 @@ def test_an_unanswered_item_counts_as_the_worst_answer():
     assert found.verdict == "FAIL_HARD"
 
 
+def test_a_metric_without_a_lower_bound_is_gated_and_unanswered_items_of_it_have_no_worst_value():
+    base = made_run("base", {"reference_likelihood": [-2.0 + 0.001 * i for i in range(100)]})
+    run = made_run("run", {"reference_likelihood": [None, *(-2.4 + 0.001 * i for i in range(1, 100))]}, failed=[0])
+    (found,) = judge_gate(
+        run, base, [metric("reference_likelihood")], GatePolicy({"reference_likelihood": 0.1}, max_missing=0.02)
+    ).metrics
+    assert (found.verdict, found.n, found.n_missing) == ("FAIL_HARD", 99, 1)
+    assert found.delta == pytest.approx(-0.4)
+
+
 def test_many_lost_scores_make_the_comparison_another_one():
     base = made_run("base", {"token_f1": [0.8] * 100})
     run = made_run("run", {"token_f1": [None] * 5 + [0.8] * 95}, reason="judge: timeout")
