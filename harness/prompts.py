@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -80,7 +80,12 @@ def message(item: Item, settings: PromptSettings, context: str | None) -> str:
     if item.choices:
         order = shown_order(item, settings.choice_seed)
         parts.append("\n".join(f"{option_letter(k)}. {item.choices[index]}" for k, index in enumerate(order)))
-    return "\n".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole_characters("\n".join(parts))
+
+
+def whole_characters(text: str) -> str:
+    """The text with halves of a surrogate pair, which no tokenizer reads, as U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def option_letter(position: int) -> str:
@@ -120,6 +125,17 @@ class Encoder:
                 ids.pop()
         return single_start(ids, self.tokenizer.bos_token_id)
 
+    def conversation(self, messages: Iterable[Mapping[str, str]]) -> list[int]:
+        """Token ids of a conversation up to the reply; without a chat template its texts are one message.
+
+        Raises:
+            InputError: when the chat template cannot be applied.
+        """
+        told = [{**message, "content": whole_characters(message["content"])} for message in messages]
+        if not self.chat:
+            return self.ids("\n\n".join(message["content"] for message in told))
+        return single_start(self._from_template(told), self.tokenizer.bos_token_id)
+
     def _from_template(self, messages: list[dict[str, str]]) -> list[int]:
         try:
             return list(
@@ -148,8 +164,12 @@ class Encoder:
         vocabularies.
         """
         prompt = self.ids(content)
+        return prompt + self.answer_ids(answer), len(prompt)
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Ids of an answer as they follow a prompt's, in training, for options and for references alike."""
         lead = "" if self.chat or self._adds_space() else " "
-        return prompt + list(self.tokenizer(lead + answer, add_special_tokens=False)["input_ids"]), len(prompt)
+        return list(self.tokenizer(lead + whole_characters(answer), add_special_tokens=False)["input_ids"])
 
     def _adds_space(self) -> bool:
         """Does the tokenizer itself put a space before a text (SentencePiece's dummy prefix)?"""
