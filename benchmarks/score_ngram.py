@@ -26,7 +26,7 @@ from telbench.metrics.registry import metrics_named
 
 FILE = Path("mm-telcobench") / "LONG_TelcoBench.csv"
 CANDIDATES = [f"Candidate Answer {number}" for number in (1, 2, 3)]
-BATCH = 2_000
+BATCH = 1_000
 TOLERANCE = 1e-9
 GROUPS = {"ROUGE-1/2/L": ("rouge1", "rouge2", "rougeL"), "BLEU": ("bleu",), "chrF": ("chrf",), "TER": ("ter",)}
 

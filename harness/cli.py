@@ -11,6 +11,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": (".commands.eval", "generate answers with a checkpoint and score them"),
     "score": (".commands.score", "score answers made elsewhere"),
     "compare": ("..leaderboard.compare", "set finished runs side by side, with paired differences"),
+    "check": ("..leaderboard.check", "fail a pipeline when a candidate is worse than the baseline"),
+    "baseline": ("..leaderboard.baseline", "pin the run that candidates are held against"),
     "data": (".commands.data", "list, show, lint or split data sets"),
     "metrics": (".commands.metrics", "list, show or check metrics"),
     "demo": ("..kd.demo", "train two tiny checkpoints, evaluate both, print a table"),

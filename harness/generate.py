@@ -15,6 +15,7 @@ from .engines.base import Completion, Continuation, Engine, EngineInfo, Request
 from .identity import cache_folder
 from .journal import RecordStore
 from .plan import Plan
+from .references import continuations_of
 from .reporter import Reporter
 
 # The journal's record of the engine as it really ran; all other keys are hashes of prompts.
@@ -41,8 +42,9 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         EngineError: when the engine dies; InputError: when it cannot start or the disk is full.
     """
     wanted = {prompt.request.key: prompt.request for prompt in plan.prompts if prompt.problem is None}
-    options = {each.key: each for group in plan.continuations.values() for each in group}
-    keys = [*wanted, *options]
+    scored = {each.key: each for group in plan.continuations.values() for each in group}
+    scored |= {each.key: each for each in continuations_of(plan.references)}
+    keys = [*wanted, *scored]
     missing = [key for key in keys if not done(store.get(key))]
     resumed = len(keys) - len(missing)
     if resumed:
@@ -56,7 +58,10 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         _copy_to_cache(plan, store, keys if resumed else (), reporter)
         return Generated(resumed, cached, 0, 0.0, 0.0, _recorded_info(store) or plan.engine_info)
     requests = [wanted[key] for key in missing if key in wanted]
-    continuations = [options[key] for key in missing if key in options]
+    continuations = [scored[key] for key in missing if key in scored]
+    asked = len(wanted)
+    # These tables would lie idle beside all that an engine holds.
+    del wanted, scored, missing
     if plan.engine.local:
         reporter.note(f"loading {plan.engine.name} (imports and weights: usually 10 to 60 seconds)")
     started = time.perf_counter()
@@ -65,15 +70,15 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         store.put(ENGINE_KEY, {"info": asdict(engine.info)})
         try:
             count = _generate(plan, engine, requests, store, reporter)
-            count += _score_options(engine, continuations, store, reporter)
+            count += _score_continuations(engine, continuations, store, reporter)
         except EngineError as error:
             kept = sum(done(store.get(key)) for key in keys)
             line = f"{error}; {kept} of {len(keys)} answers are kept: run the same command again to go on"
             raise EngineError(line) from error
         finally:
             _copy_to_cache(plan, store, keys, reporter)
-    if wanted and not any(done(store.get(key)) for key in wanted):
-        raise EngineError(f"none of {len(wanted)} prompts was answered: {_first_error(store, wanted)}")
+    if asked and not any(done(store.get(key)) for key in keys[:asked]):
+        raise EngineError(f"none of {asked} prompts was answered: {_first_error(store, keys[:asked])}")
     finished = time.perf_counter()
     return Generated(resumed, cached, count, loaded - started, finished - loaded, engine.info)
 
@@ -133,11 +138,13 @@ def _generate(plan: Plan, engine: Engine, requests: list[Request], store: Record
     return count
 
 
-def _score_options(engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter) -> int:
+def _score_continuations(
+    engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter
+) -> int:
     """Number of likelihoods asked for."""
     if not continuations:
         return 0
-    with reporter.progress("option likelihoods", len(continuations)) as meter:
+    with reporter.progress("likelihoods", len(continuations)) as meter:
         try:
             for key, value in _guarded(engine.log_likelihoods(continuations), engine.info.name):
                 store.put(key, {"log_likelihood": value if math.isfinite(value) else None})

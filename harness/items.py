@@ -29,6 +29,16 @@ class Item:
     split: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def answerable(self) -> bool:
+        """Is there an answer? Questions with ``meta["unanswerable"]`` ought to be refused."""
+        return not self.meta.get("unanswerable")
+
+    @property
+    def gold_references(self) -> tuple[str, ...]:
+        """The references to score or train against: none where the question cannot be answered, whatever it carries."""
+        return self.references if self.answerable else ()
+
 
 @dataclass(frozen=True)
 class DataSet:

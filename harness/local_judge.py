@@ -9,13 +9,14 @@ import math
 import re
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 from ..judges.chat import ChatReply, ChatRequest
 from ..judges.errors import EngineError, InputError
 from ..judges.judge import JudgeIdentity
+from ..judges.likelihood import LikelihoodRequest
 from ..metrics.base import fingerprint
 from .checkpoint import Checkpoint, open_checkpoint
 from .engines.base import Continuation, EngineInfo, Request, Sampling
@@ -37,25 +38,6 @@ VERSION = 1
 
 # Two checkpoints may not fit into memory together: loading one judge frees whichever other was loaded.
 _loaded: weakref.WeakSet[LocalJudge] = weakref.WeakSet()
-
-
-class LikelihoodRequest(Protocol):
-    """Text whose probability is wanted: ``continuation`` as the reply to ``messages``."""
-
-    @property
-    def key(self) -> str:
-        """What the value is yielded under."""
-        ...
-
-    @property
-    def messages(self) -> Sequence[Mapping[str, str]]:
-        """The conversation so far."""
-        ...
-
-    @property
-    def continuation(self) -> str:
-        """The text to be scored."""
-        ...
 
 
 class LocalJudge:

@@ -45,7 +45,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """What every run has: --metrics, --encoder, --context, --out, --fresh, --seed, --name, --json."""
+    """What every run has: --metrics, --encoder…, --context, --out, --fresh, --seed, --name, --json."""
     group = parser.add_argument_group("run")
     group.add_argument(
         "--metrics",
@@ -64,6 +64,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         type=bounded(int, 0),
         metavar="N",
         help="layer whose token embeddings BERTScore compares (default: the last)",
+    )
+    group.add_argument(
+        "--encoder-idf",
+        action="store_true",
+        help="weight BERTScore's tokens by how rare they are in the references of these items (idf)",
     )
     group.add_argument(
         "--context",
@@ -97,6 +102,7 @@ def settings_from(args: argparse.Namespace) -> EvalSettings:
         metrics=tuple(name.strip() for name in args.metrics.split(",") if name.strip()),
         encoder=args.encoder,
         encoder_layer=args.encoder_layer,
+        encoder_idf=args.encoder_idf,
         sampling=Sampling(seed=args.seed),
         limit=args.limit,
         out=args.out,

@@ -73,10 +73,10 @@ def best_passage(passages: Passages, query: str, room: int) -> tuple[int, int]:
     spans, tokens = passages.spans, passages.tokens
     worth = _worth(passages, query)
     best, tied = -1.0, [(0, 0)]
-    last = 0
-    for first in range(len(spans)):
+    last, count = 0, len(spans)
+    for first in range(count):
         last = max(last, first)
-        while last < len(spans) and tokens[last + 1] - tokens[first] <= room:
+        while last < count and tokens[last + 1] - tokens[first] <= room:
             last += 1
         if last == first:
             continue
@@ -85,7 +85,7 @@ def best_passage(passages: Passages, query: str, room: int) -> tuple[int, int]:
             best, tied = value, []
         if value > best - 1e-9:
             tied.append((first, last))
-        if last == len(spans):
+        if last == count:
             break
     first, last = tied[len(tied) // 2] if best > 1e-9 else tied[0]
     return (spans[first][0], spans[last - 1][1]) if last else (0, 0)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..judges.errors import InputError
-from ..metrics.base import Metric, fingerprint
+from ..metrics.base import Metric, Resources, fingerprint
 from ..metrics.embedding.location import encoder_resources
 from ..metrics.registry import metrics_named
 from .checkpoint import Checkpoint, open_checkpoint
 from .datasets.loading import load_dataset
-from .engines.base import Continuation, EngineInfo, Sampling
+from .engines.base import Continuation, EngineInfo, Request, Sampling
 from .engines.spec import EngineSettings, EngineSpec, engine_named
 from .identity import ModelIdentity, identify_checkpoint
 from .items import DataSet
@@ -29,6 +29,7 @@ from .prompts import (
     option_continuations,
     prompts_sha256,
 )
+from .references import References, all_references, continuations_of
 from .reporter import Reporter
 from .tokenizing import read_tokenizer, require_own_tokens, try_template
 
@@ -51,6 +52,7 @@ class EvalSettings:
     metrics: tuple[str, ...] = ()
     encoder: str = ""
     encoder_layer: int | None = None
+    encoder_idf: bool = False
     sampling: Sampling = field(default_factory=Sampling)
     dtype: str = "auto"
     max_model_len: int | None = None
@@ -84,6 +86,7 @@ class Plan:
     identity: ModelIdentity | None
     prompts: tuple[Prompt, ...]
     continuations: Mapping[str, tuple[Continuation, ...]]
+    references: Mapping[str, References]
     depends_on: Mapping[str, Any]
 
     @property
@@ -145,7 +148,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
     names = settings.metrics or default_metrics(dataset)
     if settings.encoder:
-        metrics = tuple(metrics_named(names, encoder_resources(settings.encoder, settings.encoder_layer)))
+        metrics = tuple(metrics_named(names, _encoder_resources(settings, dataset)))
     else:
         metrics = tuple(metrics_named(names))
     book = settings.book or default_book(dataset)
@@ -159,7 +162,11 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     prompts, continuations, sampling, longest = _prompts(
         dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter, engine
     )
-    prompts = _keyed(prompts, engine.answers_by_item or sampling.temperature > 0)
+    references: dict[str, References] = {}
+    if tokenizer is not None and checkpoint is not None and any("reference_scores" in each.needs for each in metrics):
+        encoder, window = encoder_for(tokenizer, prompt_settings), _window(checkpoint, settings)
+        references = all_references(dataset.items, prompts, encoder, window)
+        longest = max([longest or 0, *(len(each.token_ids) + 1 for each in continuations_of(references))]) or None
     template = getattr(tokenizer, "chat_template", None) if settings.chat else None
     identity = None
     if checkpoint is not None:
@@ -185,6 +192,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         identity=identity,
         prompts=prompts,
         continuations=continuations,
+        references=references,
         depends_on=depends_on,
     )
 
@@ -195,11 +203,22 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
         raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
     if settings.model and engine.name == "replay":
         raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
+    if not settings.encoder and (settings.encoder_idf or settings.encoder_layer is not None):
+        flag = "--encoder-idf" if settings.encoder_idf else "--encoder-layer"
+        raise InputError(f"{flag} needs --encoder with the folder of an encoder: add it or drop {flag}")
     for flag, given, owner in (("--answers", settings.answers, "replay"), ("--base-url", settings.base_url, "openai")):
         if given and engine.name != owner:
             raise InputError(
                 f"{flag} belongs to --engine {owner}, this is {engine.name}: add --engine {owner} or drop it"
             )
+
+
+def _encoder_resources(settings: EvalSettings, dataset: DataSet) -> Resources:
+    resources = encoder_resources(settings.encoder, settings.encoder_layer)
+    if not settings.encoder_idf:
+        return resources
+    # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
+    return replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
 
 
 def _load(settings: EvalSettings) -> DataSet:
@@ -224,9 +243,10 @@ def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
 
 
 def default_metrics(dataset: DataSet) -> tuple[str, ...]:
-    """Choice metrics where items have options, n-gram metrics where they are open."""
+    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be."""
     choices = [bool(item.choices) for item in dataset.items]
-    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",))
+    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
+    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",)) + refusal
 
 
 def default_book(dataset: DataSet) -> Book:
@@ -255,8 +275,8 @@ def _prompts(
     """Prompts, option continuations by item, the sampling with the stops they need, the longest sequence in tokens."""
     sampling = settings.sampling
     if tokenizer is None or checkpoint is None:
-        unlimited = tuple(_needed(build_prompt(item, prompt_settings, None, None), engine) for item in dataset.items)
-        return unlimited, {}, sampling, None
+        built = (build_prompt(item, prompt_settings, None, None) for item in dataset.items)
+        return tuple(_kept(prompt, engine, sampling) for prompt in built), {}, sampling, None
     encoder = encoder_for(tokenizer, prompt_settings)
     try_template(encoder, checkpoint, "mend the chat template or pass --no-chat-template")
     if not encoder.chat and not sampling.stop:
@@ -266,7 +286,7 @@ def _prompts(
     prompts: list[Prompt] = []
     with reporter.progress("building prompts", len(dataset.items)) as meter:
         for item in dataset.items:
-            prompts.append(_needed(build_prompt(item, prompt_settings, encoder, budget), engine))
+            prompts.append(_kept(build_prompt(item, prompt_settings, encoder, budget), engine, sampling))
             meter.advance()
     if prompts and all(prompt.problem for prompt in prompts):
         raise InputError(
@@ -304,18 +324,20 @@ def _require_own_tokenizer(checkpoint: Checkpoint, prompts: Sequence[Prompt]) ->
     require_own_tokens(checkpoint, highest)
 
 
-def _needed(prompt: Prompt, engine: EngineSpec) -> Prompt:
-    """The prompt without the text that this engine never reads: it would hold every context a second time."""
-    if not engine.local and not engine.answers_by_item:
-        return prompt
-    return replace(prompt, request=replace(prompt.request, messages=()))
+def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:
+    """The prompt as the plan holds it: with its final key, and with messages only for an engine that reads them.
 
-
-def _keyed(prompts: tuple[Prompt, ...], by_item: bool) -> tuple[Prompt, ...]:
-    """Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random."""
-    if not by_item:
-        return prompts
-    return tuple(
-        replace(prompt, request=replace(prompt.request, key=fingerprint([prompt.request.key, prompt.request.item_id])))
-        for prompt in prompts
+    Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random.
+    """
+    request = prompt.request
+    key = request.key
+    if engine.answers_by_item or sampling.temperature > 0:
+        key = fingerprint([key, request.item_id])
+    # Where ids or answers take their place, messages would only hold every context a second time.
+    messages = () if engine.local or engine.answers_by_item else request.messages
+    return Prompt(
+        Request(key, request.item_id, messages, request.token_ids),
+        prompt.shown_choices,
+        prompt.truncated,
+        prompt.problem,
     )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
 from ..judges.errors import InputError
-from ..metrics.base import fingerprint
+from ..metrics.base import list_fingerprint
 from .engines.base import Continuation, Request
 from .items import Item
 from .passages import Passages, best_passage, take_apart
@@ -211,7 +211,7 @@ def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, 
     order = shown_order(item, settings.choice_seed) if item.choices else ()
     content = message(item, settings, context)
     if encoder is None:
-        return Prompt(_request(item, content, []), order)
+        return Prompt(_request(item, content, ()), order)
     if budget is None or context is None or not _far_too_long(encoder, context, budget):
         ids = encoder.ids(content)
         if budget is None or len(ids) <= budget:
@@ -219,7 +219,7 @@ def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, 
     bare = len(encoder.ids(message(item, settings, GAP if context else None)))
     if context is None or bare > budget:
         problem = f"the question alone takes {bare} tokens, the model's window leaves {budget}"
-        return Prompt(_request(item, content, []), order, False, problem)
+        return Prompt(_request(item, content, ()), order, False, problem)
     content, ids = _cut(item, settings, encoder, context, budget)
     return Prompt(_request(item, content, ids), order, truncated=True)
 
@@ -235,10 +235,12 @@ def shown_context(item: Item, settings: PromptSettings) -> str | None:
     return item.context if settings.book == "open" and item.context and item.context.strip() else None
 
 
-def _request(item: Item, content: str, ids: list[int]) -> Request:
+def _request(item: Item, content: str, ids: Sequence[int]) -> Request:
     key = hashlib.sha256(content.encode("utf-8"))
-    key.update(array("I", ids).tobytes())
-    return Request(key.hexdigest(), item.id, ({"role": "user", "content": content},), array("I", ids))
+    packed = array("I", ids)
+    key.update(packed.tobytes())
+    # All prompts without ids share one empty tuple.
+    return Request(key.hexdigest(), item.id, ({"role": "user", "content": content},), packed if packed else ())
 
 
 def _cut(item: Item, settings: PromptSettings, encoder: Encoder, context: str, budget: int) -> tuple[str, list[int]]:
@@ -280,7 +282,7 @@ def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder)
 
 def prompts_sha256(prompts: Iterable[Prompt]) -> str:
     """Fingerprint of all prompts in order: message text and token ids, and what could not be asked."""
-    return fingerprint([[prompt.request.key, prompt.problem] for prompt in prompts])
+    return list_fingerprint([prompt.request.key, prompt.problem] for prompt in prompts)
 
 
 def load_tokenizer(path: Any, *, trust_remote_code: bool = False) -> Any:

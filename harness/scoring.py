@@ -7,25 +7,24 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from ..judges.errors import InputError, TelbenchError
-from ..metrics.base import ItemScore, Metric, Sample, missing
-from ..metrics.intervals import bootstrap, stack, statistics_matrix
+from ..metrics.base import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, missing
+from ..metrics.embedding.calibration import Anchors, calibrated
+from ..metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from .identity import text_sha256
 from .items import Item
 from .journal import RecordStore, disk_message
 from .plan import Plan
 from .prompts import Prompt
+from .references import recorded_scores
 from .reporter import Reporter
+from .rescoring import KeptScores, kept_scores
 from .runs import SAMPLES_DRAFT
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 CHUNK = 1000
 
@@ -38,6 +37,8 @@ class Answered:
     prompt: Prompt
     record: dict[str, Any]
     option_scores: tuple[float, ...] | None
+    reference_scores: tuple[tuple[float, int], ...] | None = None
+    no_reference_scores: str = NO_REFERENCE_SCORES
 
     @property
     def error(self) -> str | None:
@@ -68,21 +69,23 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         InputError: when the disk is full (the journal is kept).
         TelbenchError: when a metric fails, naming it.
     """
-    matrices: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in plan.metrics}
+    numbers = cluster_numbers([item.source_document or item.id for item in plan.dataset.items])
+    sums = {metric.name: ClusterSums(*numbers) for metric in plan.metrics}
     reasons: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
     notes: dict[str, Counter[str]] = {metric.name: Counter() for metric in plan.metrics}
     counts = Counter({"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0})
     tokens = Counter({"prompt": 0, "completion": 0})
     scratch = folder / SAMPLES_DRAFT
+    kept = kept_scores(folder, plan.metrics)
     try:
         with (
             scratch.open("w", encoding="utf-8") as stream,
             reporter.progress("scoring", len(plan.dataset.items)) as meter,
         ):
             for chunk in _chunks(plan, store):
-                scores = {metric.name: score_answered(metric, chunk) for metric in plan.metrics}
+                scores = {metric.name: _score_new(metric, chunk, kept) for metric in plan.metrics}
                 for metric in plan.metrics:
-                    matrices[metric.name].append(statistics_matrix(metric, scores[metric.name]))
+                    sums[metric.name].add(statistics_matrix(metric, scores[metric.name]))
                     for score in scores[metric.name]:
                         if score.reason:
                             (reasons if score.value is None else notes)[metric.name][score.reason] += 1
@@ -97,9 +100,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             # Its space may be just what the next attempt needs.
             scratch.unlink()
         raise InputError(disk_message(error, scratch, len(store))) from error
-    clusters = [item.source_document or item.id for item in plan.dataset.items]
-    stacked = [stack(matrices[metric.name]) for metric in plan.metrics]
-    estimates = bootstrap(plan.metrics, stacked, clusters)
+    estimates = bootstrap_sums(plan.metrics, list(sums.values()))
     metrics = {}
     for metric, estimate in zip(plan.metrics, estimates, strict=True):
         metrics[metric.name] = {
@@ -118,7 +119,31 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         }
         if notes[metric.name]:
             metrics[metric.name]["notes"] = dict(sorted(notes[metric.name].items()))
+        if metric.calibrate is not None and estimate.value is not None:
+            metrics[metric.name]["calibration"] = _calibration(metric, metric.calibrate, plan.dataset.items, estimate)
     return Scored(metrics, dict(counts), dict(tokens))
+
+
+def _score_new(metric: Metric, chunk: Sequence[Answered], kept: KeptScores) -> list[ItemScore]:
+    """Scores of a chunk, of which those that the run holds already are not computed again."""
+    known = [None if each.error else kept.get(metric.name, each.item.id, each.prediction) for each in chunk]
+    fresh = iter(score_answered(metric, [each for each, score in zip(chunk, known, strict=True) if score is None]))
+    return [score or next(fresh) for score in known]
+
+
+def _calibration(
+    metric: Metric, calibrate: Callable[[Sequence[Sample]], Anchors], items: Sequence[Item], estimate: Estimate
+) -> dict[str, Any]:
+    """Where the value stands between unrelated and right texts of these items."""
+    unanswered = [
+        Sample(item.id, "", item.references, item.question, cluster_id=item.source_document) for item in items
+    ]
+    try:
+        return calibrated(estimate, calibrate(unanswered)).to_dict()
+    except TelbenchError:
+        raise
+    except Exception as error:
+        raise TelbenchError(f"metric '{metric.name}' cannot calibrate: {type(error).__name__}: {error}") from error
 
 
 def score_answered(metric: Metric, chunk: Sequence[Answered]) -> list[ItemScore]:
@@ -163,13 +188,16 @@ def sample(answered: Answered) -> Sample:
     return Sample(
         item_id=item.id,
         prediction=answered.prediction,
-        references=item.references,
+        references=item.gold_references,
         question=item.question,
         context=item.context,
         choices=item.choices,
-        answer=item.answer,
+        answer=item.answer if item.answerable else (),
         shown_choices=answered.prompt.shown_choices,
         option_scores=answered.option_scores,
+        reference_scores=answered.reference_scores,
+        no_reference_scores=answered.no_reference_scores,
+        answerable=item.answerable,
         cluster_id=item.source_document,
         category=item.category,
     )
@@ -179,7 +207,17 @@ def _chunks(plan: Plan, store: RecordStore) -> Iterator[list[Answered]]:
     chunk: list[Answered] = []
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
         record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
-        chunk.append(Answered(item, prompt, record, _option_scores(plan, store, item)))
+        references = plan.references.get(item.id)
+        chunk.append(
+            Answered(
+                item,
+                prompt,
+                record,
+                _option_scores(plan, store, item),
+                recorded_scores(references, store.get),
+                references if isinstance(references, str) else NO_REFERENCE_SCORES,
+            )
+        )
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []
@@ -214,7 +252,7 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
         "category": item.category,
         "question": item.question,
         "context_sha256": text_sha256(item.context) if item.context else None,
-        "references": list(item.references),
+        "references": list(item.gold_references),
         "prediction": answered.prediction,
         "finish_reason": answered.record.get("finish_reason"),
         "status": "error" if answered.error else "ok",
@@ -222,6 +260,10 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
         "scores": {name: score.value for name, score in scores.items()},
         "stats": {name: list(score.stats) for name, score in scores.items() if score.stats is not None},
     }
+    if not item.answerable:
+        line["answerable"] = False
+    if answered.reference_scores is not None:
+        line["reference_scores"] = [[_finite(value), tokens] for value, tokens in answered.reference_scores]
     if answered.error:
         line["error"] = answered.error
     for field, absent in (("missing", True), ("notes", False)):
@@ -234,7 +276,9 @@ def _write(stream: IO[str], answered: Answered, scores: dict[str, ItemScore]) ->
         line["choices"] = list(item.choices)
         line["answer"] = list(item.answer)
         line["shown_choices"] = list(answered.prompt.shown_choices)
-        line["option_scores"] = [
-            value if math.isfinite(value) else None for value in answered.option_scores or ()
-        ] or None
+        line["option_scores"] = [_finite(value) for value in answered.option_scores or ()] or None
     stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

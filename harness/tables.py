@@ -37,7 +37,9 @@ def span(entry: Mapping[str, Any]) -> float:
 def print_run(header: Mapping[str, Any]) -> None:
     """The table of one run on stdout; it is never wrapped or cut, however narrow the terminal is."""
     model, data, generation = header["model"], header["data"], header["generation"]
-    rows = [("metric", "value", "95 % interval", "n", "")]
+    positions = {name: calibrated_position(entry) for name, entry in header["metrics"].items()}
+    scale = [name for name, position in positions.items() if position]
+    rows = [("metric", "value", "95 % interval", *(["calibrated"] if scale else []), "n", "")]
     for name, entry in header["metrics"].items():
         width = span(entry)
         low, high = number(entry["ci_low"], width), number(entry["ci_high"], width)
@@ -45,15 +47,34 @@ def print_run(header: Mapping[str, Any]) -> None:
         notes += [f"{count} missing: {reason}" for reason, count in entry["missing"].items()]
         notes += [f"{count} scored: {reason}" for reason, count in entry.get("notes", {}).items()]
         interval = "" if entry["ci_low"] is None else f"{low} – {high}"
-        rows.append((name, number(entry["value"], width), interval, str(entry["n"]), "; ".join(notes)))
+        position = [positions[name]] if scale else []
+        rows.append((name, number(entry["value"], width), interval, *position, str(entry["n"]), "; ".join(notes)))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
     made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
     lines = [
         f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
-        *columns(rows, "<>>><"),
+        *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
+        *_scales({name: header["metrics"][name]["calibration"] for name in scale}),
         *([" · ".join(told)] if (told := _remarks(header)) else []),
     ]
     sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+
+
+def calibrated_position(entry: Mapping[str, Any]) -> str:
+    """A metric's place between unrelated and right texts of the data, with its interval; empty where there is none."""
+    found = entry.get("calibration")
+    if not found or found["value"] is None:
+        return ""
+    value, low, high = (number(found[key], 1) for key in ("value", "ci_low", "ci_high"))
+    return value if found["ci_low"] is None else f"{value} [{low}, {high}]"
+
+
+def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What 0 and 1 of the calibrated values are, and how far apart the encoder holds them."""
+    uppers = list(dict.fromkeys(str(found["upper_from"]) for found in calibrations.values()))
+    areas = [f"{name} {found['auc']:.3f}" for name, found in calibrations.items() if found["auc"] is not None]
+    lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"] if uppers else []
+    return lines + ([f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else [])
 
 
 def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:

@@ -109,10 +109,10 @@ def krippendorff_alpha(ratings: Sequence[Sequence[Hashable | None]], level: Leve
         return Coefficient(None, len(units), "every rating is the same")
     distance = _distance(totals, level)
     observed = Fraction(0)
-    for unit in units:
-        counts = Counter(unit)
-        disagreement = sum(counts[one] * counts[other] * distance(one, other) for one in counts for other in counts)
-        observed += Fraction(disagreement) / (len(unit) - 1)
+    # Units rated alike count together: there are few patterns of ratings, however many units.
+    for pattern, times in Counter(frozenset(Counter(unit).items()) for unit in units).items():
+        disagreement = sum(n * m * distance(one, other) for one, n in pattern for other, m in pattern)
+        observed += times * Fraction(disagreement) / (sum(n for _, n in pattern) - 1)
     expected = sum(totals[one] * totals[other] * distance(one, other) for one in totals for other in totals)
     return Coefficient(float(1 - (totals.total() - 1) * observed / Fraction(expected)), len(units))
 
@@ -130,9 +130,20 @@ def length_bias(judge: Sequence[float | None], human: Sequence[float], lengths: 
         n=len(triples),
         n_missing=len(judge) - len(triples),
         mean_error=math.fsum(errors) / len(errors) if errors else None,
-        pearson=_correlation(errors, sizes),
-        spearman=_correlation(_ranks(errors), _ranks(sizes)),
+        pearson=_correlation(errors, sizes, "the errors or the lengths are all the same"),
+        spearman=_correlation(_ranks(errors), _ranks(sizes), "the errors or the lengths are all the same"),
     )
+
+
+def spearman(first: Sequence[float | None], second: Sequence[float | None]) -> Coefficient:
+    """Spearman's rank correlation of two raters, ties sharing their mean rank; items with a None are left out.
+
+    Raises ValueError for unequal lengths and for numbers that are not finite.
+    """
+    pairs = [(one, other) for one, other in zip(first, second, strict=True) if one is not None and other is not None]
+    _check_numbers([value for pair in pairs for value in pair])
+    ones, others = [float(one) for one, _ in pairs], [float(other) for _, other in pairs]
+    return _correlation(_ranks(ones), _ranks(others), "one of the raters gave the same number throughout")
 
 
 def _pairs(first: Sequence[Hashable], second: Sequence[Hashable]) -> list[tuple[Hashable, Hashable]]:
@@ -172,12 +183,12 @@ def _ranks(values: Sequence[float]) -> list[float]:
     return [rank[value] for value in values]
 
 
-def _correlation(first: Sequence[float], second: Sequence[float]) -> Coefficient:
+def _correlation(first: Sequence[float], second: Sequence[float], constant: str) -> Coefficient:
     n = len(first)
     if n < 2:
         return Coefficient(None, n, "fewer than two items")
     if len(set(first)) == 1 or len(set(second)) == 1:
-        return Coefficient(None, n, "the errors or the lengths are all the same")
+        return Coefficient(None, n, constant)
     try:
         value = statistics.correlation(first, second)
     except (statistics.StatisticsError, OverflowError):

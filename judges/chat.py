@@ -26,7 +26,7 @@ class ChatReply:
     """What came of a request: an answer, or ``error``, one line that says why there is none.
 
     ``finish_reason``, ``logprobs`` and ``model`` are as the server gives them; token counts are None where it gives
-    none.
+    none. ``status`` is the HTTP status behind an error.
     """
 
     key: str
@@ -37,6 +37,7 @@ class ChatReply:
     logprobs: Mapping[str, Any] | None = None
     model: str | None = None
     error: str | None = None
+    status: int | None = None
 
 
 class MalformedAnswerError(Exception):
@@ -99,8 +100,12 @@ def _text(content: object) -> str:
         return ""
     if not isinstance(content, str):
         raise MalformedAnswerError("the answer's content is not text")
-    # Escaped lone surrogates are legal JSON but can be written to no file.
-    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return writable(content)
+
+
+def writable(text: str) -> str:
+    """The text with lone surrogates replaced: legal in JSON when escaped, they can be sent and written nowhere."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_text(value: object) -> bool:

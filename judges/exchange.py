@@ -9,15 +9,18 @@ import random
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from .backoff import full_jitter
 from .chat import ChatReply, ChatRequest, MalformedAnswerError, read_reply
+from .connection import Connection, StatusError
 from .failures import Failure, failure_of
 from .limits import AdaptiveLimit
 from .server import Server
+from .wire import WireError
 
 LONGEST_BACKOFF = 4.0
+# A request that waits to be repeated keeps its worker but no slot: others have to take its place meanwhile.
+WORKERS_A_SLOT = 2
 
 
 @dataclass
@@ -105,10 +108,10 @@ class Exchange:
         if self._stopping.is_set():
             return
         async with self._server.connect() as api, asyncio.TaskGroup() as workers:
-            for _ in range(self._settings.max_in_flight):
+            for _ in range(WORKERS_A_SLOT * self._settings.max_in_flight):
                 workers.create_task(self._work(api))
 
-    async def _work(self, api: Any) -> None:
+    async def _work(self, api: Connection) -> None:
         try:
             while not self._stopping.is_set() and (request := next(self._source, None)) is not None:
                 self._finished.put(await self._ask(api, request))
@@ -116,7 +119,7 @@ class Exchange:
             self._stopping.set()
             self._finished.put(error)
 
-    async def _ask(self, api: Any, request: ChatRequest) -> Outcome:
+    async def _ask(self, api: Connection, request: ChatRequest) -> Outcome:
         """Ask until there is an answer or no use in going on. Time in line for a slot is not held against the request.
 
         Refused connections and overloads are repeated until the deadline, other failures ``attempts`` times.
@@ -124,7 +127,7 @@ class Exchange:
         loop = asyncio.get_running_loop()
         began, spent, attempt = loop.time(), 0.0, 0
         while True:
-            cuts = await self._limit.acquire()
+            cuts = await self._limit.acquire(again=attempt > 0)
             started = loop.time()
             try:
                 answer = await self._attempt(api, request, self._settings.deadline - spent)
@@ -140,27 +143,30 @@ class Exchange:
                 self._limit.overloaded(cuts, 0.0 if delay is None else answer.wait or 0.0)
             if delay is None:
                 silent = answer.kind == "unreachable" and self._heard < began
-                return Outcome(ChatReply(request.key, error=_line(answer, attempt)), answer, silent)
+                reply = ChatReply(request.key, error=_line(answer, attempt), status=answer.status)
+                return Outcome(reply, answer, silent)
             self._counters.retries += 1
             await asyncio.sleep(delay)
             spent += delay
 
-    async def _attempt(self, api: Any, request: ChatRequest, seconds: float) -> ChatReply | Failure:
+    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | Failure:
         import openai
 
         self._counters.attempts += 1
         try:
             async with asyncio.timeout(seconds):
-                raw = await api.chat.completions.with_raw_response.create(
-                    model=self._settings.model,
-                    messages=[dict(message) for message in request.messages],
-                    extra_body=dict(request.body),
+                content = await api.complete(
+                    {
+                        "model": self._settings.model,
+                        "messages": [dict(message) for message in request.messages],
+                        **request.body,
+                    }
                 )
             self._heard = asyncio.get_running_loop().time()
-            reply = read_reply(request.key, raw.content)
+            reply = read_reply(request.key, content)
         except TimeoutError:
             return Failure("broken", f"no answer within {self._settings.deadline:g} s")
-        except (openai.APIError, MalformedAnswerError, ValueError) as error:
+        except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
             failure = failure_of(error, self._server.secret)
             if failure is None:
                 raise

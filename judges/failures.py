@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from .backoff import retry_after
 from .chat import MalformedAnswerError, read_object
+from .connection import StatusError
+from .wire import Answer, WireError
 
 # fatal: no request of the run can succeed. refused: this request cannot. broken: this attempt failed. overloaded:
 # the server asks for patience. unreachable: there was no connection.
@@ -35,14 +37,21 @@ class Failure:
 
 
 def failure_of(error: Exception, key: str) -> Failure | None:
-    """Judge an exception of the ``openai`` package or of reading its answer; None if it is neither.
+    """Judge an exception of asking or of reading the answer; None if it is neither.
 
     ``key`` is the API key; it and anything that looks like one is taken out of the reason.
     """
     import openai
 
+    if isinstance(error, StatusError):
+        return _failure_of_status(error.answer, key)
     if isinstance(error, openai.APIStatusError):
-        return _failure_of_status(error, key)
+        response = error.response
+        return _failure_of_status(Answer(error.status_code, response.headers, response.content), key)
+    if isinstance(error, WireError):
+        if error.connected:
+            return Failure("broken", f"the connection broke ({tidy(str(error), key)})")
+        return Failure("unreachable", f"no connection ({tidy(str(error), key)})")
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__
         name = type(cause).__name__
@@ -60,15 +69,15 @@ def failure_of(error: Exception, key: str) -> Failure | None:
     return None
 
 
-def _failure_of_status(error: Any, key: str) -> Failure:
-    status: int = error.status_code
+def _failure_of_status(answer: Answer, key: str) -> Failure:
+    status = answer.status
     reason = f"status {status}"
     # Servers repeat a refused key in part; that message says nothing that the status does not.
-    if status != 401 and (message := _message(error.response.content)):
+    if status != 401 and (message := _message(answer.content)):
         reason = f"{reason}: {tidy(message, key)}"
     if status in FATAL:
         return Failure("fatal", reason, status)
-    wait = retry_after(error.response.headers)
+    wait = retry_after(answer.headers)
     if status == 429 or (status == 503 and wait is not None):
         return Failure("overloaded", reason, status, wait)
     if status in REPEATABLE or status >= 500:
@@ -95,5 +104,9 @@ def _message(content: bytes) -> str:
         # A proxy's error page says less than its status.
         return "" if "<html" in text.lower() or "<!doctype" in text.lower() else text
     error = body.get("error", body)
-    message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-    return message if isinstance(message, str) else ""
+    if not isinstance(error, dict):
+        return error if isinstance(error, str) else ""
+    message = error.get("message") or error.get("detail")
+    # Servers tell the kind of a filtered prompt here only.
+    code = "content_filter" if error.get("code") == "content_filter" else ""
+    return ": ".join(part for part in (code, message) if isinstance(part, str) and part)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from .chat import ChatReply, ChatRequest
 from .rubric import Rubric, render, run_secret
+from .schemas import schema_of
 
 # Room for the claims of any answer to a telecom question with their reasons.
 MAX_TOKENS = 2048
@@ -55,11 +56,15 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JudgeTask:
-    """One thing to be judged: a rubric and the texts of its fields; ``item_id`` is for the reader of the records."""
+    """One thing to be judged: a rubric and the texts of its fields; ``item_id`` is for the reader of the records.
+
+    ``count`` is the number of passages in the material, which is that of the entries in their verdict.
+    """
 
     rubric: Rubric
     material: Mapping[str, str]
     item_id: str = ""
+    count: int | None = None
 
 
 def judge_request(task: JudgeTask, identity: JudgeIdentity, seed: int = 0) -> ChatRequest:
@@ -67,10 +72,10 @@ def judge_request(task: JudgeTask, identity: JudgeIdentity, seed: int = 0) -> Ch
 
     ``seed`` is that of the delimiters and of the judge's sampling; greedy judges give one answer whatever it is.
     """
-    prompt = render(task.rubric, task.material, run_secret(seed))
+    prompt = render(task.rubric, task.material, run_secret(seed), task.count)
     body: dict[str, Any] = {"temperature": 0.0, "max_tokens": MAX_TOKENS, "seed": seed}
     if identity.enforced:
-        schema = {"name": task.rubric.kind, "strict": True, "schema": task.rubric.schema}
+        schema = {"name": task.rubric.kind, "strict": True, "schema": schema_of(task.rubric.kind, task.count)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if identity.log_probabilities and task.rubric.kind == "rubric_score":
         body |= {"logprobs": True, "top_logprobs": ALTERNATIVES}

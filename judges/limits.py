@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-# A cut per overload and this gain a success hold the limit at its ceiling when single requests are refused at random,
-# and near the capacity when the capacity is why they are refused.
+# Slots gained by a success and lost by a refusal: while fewer than one in nine is refused, at random, the limit stays
+# at its ceiling; where the capacity is the reason, it settles where about one in nine is.
 GAIN = 0.5
+LOSS = 4.0
+# What requests that were open together leave of the limit at least, however many of them are refused.
 CUT = 0.75
 
 
 class AdaptiveLimit:
     """Slots for open requests, between 1 and ``ceiling``; for one event loop at a time.
 
-    `acquire` gives the number of cuts made so far. A request hands it back with `overloaded`, so that requests that
-    were open together are cut for once.
+    `acquire` gives the number of cuts begun so far. A request hands it back with `overloaded`, so that requests that
+    were open together are cut for as one.
     """
 
     def __init__(self, ceiling: int, start: float | None = None) -> None:
@@ -23,11 +25,15 @@ class AdaptiveLimit:
         self.limit = float(ceiling if start is None else start)
         self.active = 0
         self.cuts = 0
+        self._floor = 0.0
         self._paused_until = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def acquire(self) -> int:
-        """Wait for a slot, and for the end of a pause; the number of cuts so far."""
+    async def acquire(self, again: bool = False) -> int:
+        """Wait for a slot, and for the end of a pause; the number of cuts so far.
+
+        ``again`` goes before those who have not been served yet.
+        """
         loop = asyncio.get_running_loop()
         while True:
             if (pause := self._paused_until - loop.time()) > 0:
@@ -37,7 +43,7 @@ class AdaptiveLimit:
                 return self.cuts
             else:
                 turn = loop.create_future()
-                self._waiting.append(turn)
+                (self._waiting.appendleft if again else self._waiting.append)(turn)
                 await turn
 
     def release(self) -> None:
@@ -51,10 +57,13 @@ class AdaptiveLimit:
         self._wake()
 
     def overloaded(self, cuts: int, pause: float = 0.0) -> None:
-        """Multiplicative cut, if none was made since the request got its slot; nobody starts for ``pause`` seconds."""
+        """A loss of slots, for requests that were open together to `CUT` of the limit at most; nobody starts for
+        ``pause`` seconds.
+        """
         if cuts == self.cuts:
-            self.limit = max(1.0, self.limit * CUT)
+            self._floor = max(1.0, self.limit * CUT)
             self.cuts += 1
+        self.limit = max(min(self.limit, self._floor), self.limit - LOSS)
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + pause)
 
     def _wake(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from .chat import ChatReply, ChatRequest
 from .judge import Judge, JudgeIdentity, JudgeTask, judge_request
 from .rubric import Rubric
-from .verdicts import Missing, RubricScore, Verdict, read_verdict, score_alternatives, weighted_mean
+from .verdicts import Missing, RubricScore, Verdict, read_verdict
+from .weighting import score_alternatives, weighted_mean
 
 
 class Ledger(Protocol):
@@ -101,13 +102,21 @@ class JudgePanel:
 
     def judgements(self, task: JudgeTask) -> tuple[Judgement, ...]:
         """What each judge says to a task, asked now where neither the ledger nor an earlier failure tells."""
-        requests = [judge_request(task, identity, self.seed) for identity in self.identities]
-        if not all(request.key in self._failed or answered(self.ledger.get(request.key)) for request in requests):
-            self.ask(lambda: [task])
-        return tuple(
-            self._judgement(identity, request.key, task)
-            for identity, request in zip(self.identities, requests, strict=True)
-        )
+        return self.judge_all([task])[0]
+
+    def judge_all(self, tasks: Sequence[JudgeTask]) -> list[tuple[Judgement, ...]]:
+        """`judgements` of many tasks; those that have to be asked are asked in one stream."""
+        keys = [[judge_request(task, identity, self.seed).key for identity in self.identities] for task in tasks]
+        unknown = [task for task, own in zip(tasks, keys, strict=True) if not all(map(self._settled, own))]
+        if unknown:
+            self.ask(lambda: unknown)
+        return [
+            tuple(self._judgement(identity, key, task) for identity, key in zip(self.identities, own, strict=True))
+            for task, own in zip(tasks, keys, strict=True)
+        ]
+
+    def _settled(self, key: str) -> bool:
+        return key in self._failed or answered(self.ledger.get(key))
 
     def close(self) -> None:
         """Close all judges."""
@@ -116,7 +125,7 @@ class JudgePanel:
 
     def _judgement(self, identity: JudgeIdentity, key: str, task: JudgeTask) -> Judgement:
         record = self.ledger.get(key)
-        verdict = recorded_verdict(task.rubric, record)
+        verdict = recorded_verdict(task.rubric, record, task.count)
         if key not in self._tallied:
             self._tallied.add(key)
             self.rubrics[f"{task.rubric.name}-{task.rubric.version}"] = task.rubric.sha256
@@ -172,7 +181,7 @@ def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply)
 
     Of the log-probabilities only those of the score's token are kept.
     """
-    verdict = read_verdict(task.rubric.kind, reply)
+    verdict = read_verdict(task.rubric.kind, reply, task.count)
     record: dict[str, Any] = {
         "item_id": task.item_id,
         "judge": identity.name,
@@ -194,15 +203,15 @@ def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply)
     return record
 
 
-def recorded_verdict(rubric: Rubric, record: Mapping[str, Any] | None) -> Verdict | Missing:
-    """The verdict in a ledger's record, read anew from the judge's own words."""
+def recorded_verdict(rubric: Rubric, record: Mapping[str, Any] | None, count: int | None = None) -> Verdict | Missing:
+    """The verdict in a ledger's record, read anew from the judge's own words; ``count`` is the task's."""
     if record is None:
         return Missing("error", "the judge was not asked")
     reply = record.get("reply")
     if not isinstance(reply, Mapping):
         return Missing("error", "the record holds no reply")
     given = ChatReply("", str(reply.get("text") or ""), reply.get("finish_reason"), error=reply.get("error"))
-    verdict = read_verdict(rubric.kind, given)
+    verdict = read_verdict(rubric.kind, given, count)
     chances = record.get("score_logprobs")
     if isinstance(verdict, RubricScore) and isinstance(chances, Mapping):
         weighted, mass = weighted_mean(chances)

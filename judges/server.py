@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from .backoff import full_jitter
 from .chat import MalformedAnswerError, read_object
+from .connection import Connection
 from .errors import InputError, missing_extra
 from .failures import Failure, failure_of
 
@@ -20,6 +21,9 @@ NO_KEY = "none"
 FIRST_CONTACT_TRIES = 3
 # What the package would tell every server about this machine.
 MACHINE_HEADERS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
+# A vLLM server takes what a request leaves open from the checkpoint's generation_config.json; a repetition penalty
+# there would change even greedy answers. These values are vLLM's "off".
+VLLM_NEUTRAL = {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,9 @@ class Server:
         """What no message may hold; empty where no key is set."""
         return "" if self.key == NO_KEY else self.key
 
-    def connect(self) -> Any:
-        """An ``openai.AsyncOpenAI`` that repeats nothing by itself. Raises `InputError` if the package is missing."""
-        return _package().AsyncOpenAI(**self._options(self.settings.deadline))
+    def connect(self) -> Connection:
+        """A connection that repeats nothing by itself. Raises `InputError` if the package ``openai`` is missing."""
+        return Connection(_package().AsyncOpenAI(**self._options(self.settings.deadline)))
 
     def contact(self) -> tuple[ServedModel, ...]:
         """The models that the server lists, asked for once; none where it lists none.

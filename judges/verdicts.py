@@ -7,48 +7,18 @@ is missing with a reason, never a score of 0.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-from .chat import ChatReply
+from .chat import ChatReply, writable
+from .position_bias import Choice
+from .schemas import LONGEST_TEXT, MOST_CLAIMS, MOST_PASSAGES, MOST_REASONS, QUESTIONS, SCORES, Kind
+from .weighting import weighted_score
 
-Kind = Literal["claims", "faithfulness", "rubric_score"]
 Outcome = Literal["TP", "FP", "FN"]
 Reason = Literal["timeout", "refusal", "malformed", "schema", "content_filter", "truncated", "empty", "error"]
-
-# More than any answer to a telecom question needs, and an end to a judge that repeats itself.
-MOST_CLAIMS = 64
-SCORES = (1, 2, 3, 4, 5)
-
-_TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1}
-
-
-def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _claims(**verdict: Mapping[str, Any]) -> dict[str, Any]:
-    # The reason stands before the verdict, so that a model which writes from left to right reasons first.
-    items = _object(claim=_TEXT, reason=_TEXT, **verdict)
-    return _object(claims={"type": "array", "maxItems": MOST_CLAIMS, "items": items})
-
-
-SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
-    "claims": _claims(verdict={"type": "string", "enum": ["TP", "FP", "FN"]}),
-    "faithfulness": _claims(supported={"type": "boolean"}),
-    "rubric_score": _object(
-        reasons={"type": "array", "minItems": 1, "maxItems": MOST_CLAIMS, "items": _TEXT},
-        score={"type": "integer", "minimum": SCORES[0], "maximum": SCORES[-1]},
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +47,18 @@ class ClaimVerdicts:
     def count(self, verdict: Outcome) -> int:
         """How many claims have this verdict."""
         return sum(claim.verdict == verdict for claim in self.claims)
+
+    @property
+    def precision(self) -> float | None:
+        """TP / (TP + FP), 0 to 1; None for an answer without claims."""
+        said = self.count("TP") + self.count("FP")
+        return self.count("TP") / said if said else None
+
+    @property
+    def recall(self) -> float | None:
+        """TP / (TP + FN), 0 to 1; None where neither occurs."""
+        wanted = self.count("TP") + self.count("FN")
+        return self.count("TP") / wanted if wanted else None
 
     @property
     def f1(self) -> float | None:
@@ -119,7 +101,48 @@ class RubricScore:
     mass: float | None = None
 
 
-Verdict = ClaimVerdicts | Faithfulness | RubricScore
+@dataclass(frozen=True, slots=True)
+class GeneratedQuestions:
+    """Questions that an answer would answer, and whether it evades answering anything."""
+
+    questions: tuple[str, ...]
+    evasive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPassage:
+    """Whether a passage helps to arrive at the reference."""
+
+    reason: str
+    useful: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPassages:
+    """The passages behind context precision, in their order."""
+
+    passages: tuple[JudgedPassage, ...]
+
+    @property
+    def average_precision(self) -> float:
+        """Mean, over the useful passages, of the share of useful ones up to and with each; 0 where none is useful."""
+        precisions, useful = [], 0
+        for rank, passage in enumerate(self.passages, 1):
+            useful += passage.useful
+            if passage.useful:
+                precisions.append(useful / rank)
+        return sum(precisions) / len(precisions) if precisions else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which of two answers is better, by the order in which the judge saw them."""
+
+    reasons: tuple[str, ...]
+    winner: Choice
+
+
+Verdict = ClaimVerdicts | Faithfulness | RubricScore | GeneratedQuestions | JudgedPassages | Preference
 
 
 def factual_f1(tp: int, fp: int, fn: int) -> float | None:
@@ -131,8 +154,8 @@ def factual_f1(tp: int, fp: int, fn: int) -> float | None:
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
 
 
-def read_verdict(kind: Kind, reply: ChatReply) -> Verdict | Missing:
-    """The verdict in a judge's reply. Never raises for anything that a judge can say."""
+def read_verdict(kind: Kind, reply: ChatReply, count: int | None = None) -> Verdict | Missing:
+    """The verdict in a judge's reply, held to `schema_of` kind and count. Never raises for what a judge can say."""
     if reply.error is not None:
         reason = "timeout" if reply.error.startswith("no answer within") else "error"
         return Missing("content_filter" if "content_filter" in reply.error else reason, reply.error)
@@ -140,14 +163,14 @@ def read_verdict(kind: Kind, reply: ChatReply) -> Verdict | Missing:
         return Missing("content_filter", "the server filtered the judge's answer")
     if reply.finish_reason == "length":
         return Missing("truncated", "the judge's answer was cut at its token limit")
-    verdict = parse_verdict(kind, reply.text)
+    verdict = parse_verdict(kind, reply.text, count)
     if isinstance(verdict, RubricScore) and reply.logprobs is not None:
         weighted, mass = weighted_score(reply.logprobs)
         return RubricScore(verdict.score, verdict.reasons, weighted, mass)
     return verdict
 
 
-def parse_verdict(kind: Kind, text: str) -> Verdict | Missing:
+def parse_verdict(kind: Kind, text: str, count: int | None = None) -> Verdict | Missing:
     """The verdict in ``text``: one JSON object, bare or alone in one code fence. Never raises for any text."""
     body = text.strip(" \t\r\n")
     if not body:
@@ -161,68 +184,15 @@ def parse_verdict(kind: Kind, text: str) -> Verdict | Missing:
             return Missing("refusal", _line(body))
         return Missing("malformed", _line(f"not one JSON object: {error or type(error).__name__}"))
     try:
-        return _READERS[kind](value)
+        verdict = _READERS[kind](value)
+        if isinstance(verdict, JudgedPassages) and len(verdict.passages) != (count or len(verdict.passages)):
+            raise _SchemaError(f"passages has {len(verdict.passages)} entries for {count} passages")
+        return verdict
     except _SchemaError as error:
         return Missing("schema", _line(str(error)))
 
 
-def weighted_score(logprobs: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """The probability-weighted score and the probability of any score, from a chat completion's ``logprobs``.
-
-    Both None unless the score is a token of its own with alternatives that are numbers. Source of the weighting: Liu et
-    al. 2023 (G-Eval), section 2.
-    """
-    chances = score_alternatives(logprobs)
-    return (None, None) if chances is None else weighted_mean(chances)
-
-
-def score_alternatives(logprobs: Mapping[str, Any]) -> dict[str, float] | None:
-    """Natural log-probabilities of what could have stood at the score's token, by text; None where it is not told."""
-    tokens = logprobs.get("content")
-    if not isinstance(tokens, list) or not all(isinstance(t, dict) and isinstance(t.get("token"), str) for t in tokens):
-        return None
-    found = list(_SCORE.finditer("".join(token["token"] for token in tokens)))
-    if len(found) != 1:
-        return None
-    position, token = found[0].start(1), None
-    for token in tokens:
-        if position < len(token["token"]):
-            break
-        position -= len(token["token"])
-    alternatives = token.get("top_logprobs") if token and token["token"].strip() == found[0][1] else None
-    if not token or not isinstance(alternatives, list):
-        return None
-    chances: dict[str, float] = {}
-    for entry in (token, *alternatives):
-        if not isinstance(entry, dict) or not isinstance(entry.get("token"), str):
-            return None
-        logprob = entry.get("logprob")
-        # Above 0 only by rounding; NaN fails the comparison.
-        if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= 1e-3:
-            return None
-        chances[entry["token"]] = float(min(0.0, max(logprob, _LEAST)))
-    return chances
-
-
-def weighted_mean(chances: Mapping[str, float]) -> tuple[float | None, float | None]:
-    """The mean score by the log-probabilities of texts, and the probability that any score has; None for no score.
-
-    Texts that differ in white space only count together.
-    """
-    weights = [
-        sum(math.exp(chance) for text, chance in chances.items() if text.strip() == str(score)) for score in SCORES
-    ]
-    mass = sum(weights)
-    if not mass:
-        return None, None
-    return sum(score * weight for score, weight in zip(SCORES, weights, strict=True)) / mass, min(1.0, mass)
-
-
-# Its exponential is 0; JSON also holds integers that no float can.
-_LEAST = -1e4
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*)\r?\n[ \t]*```", re.DOTALL)
-# Inside a JSON string the quotes would be escaped, so that this finds the key alone.
-_SCORE = re.compile(r'"score"[ \t\r\n]*:[ \t\r\n]*([1-5])')
 _REFUSAL = re.compile(
     r"(i['’]?m (very )?sorry|i am sorry|sorry,|i can(no|['’])t|i can not|i['’]?m (unable|not able)"
     r"|i am (unable|not able)|i (won['’]t|will not|must decline)|as an ai\b|i apologi[sz]e)",
@@ -236,7 +206,7 @@ class _SchemaError(Exception):
 
 def _read_claims(value: object) -> ClaimVerdicts:
     claims = []
-    for where, entry in _entries(value, "verdict"):
+    for where, entry in _entries(value, "claims", {"claim", "reason", "verdict"}, 0, MOST_CLAIMS):
         verdict = entry["verdict"]
         # Equality alone would hash or compare whatever JSON holds; the type comes first.
         if not isinstance(verdict, str) or verdict not in {"TP", "FP", "FN"}:
@@ -248,31 +218,57 @@ def _read_claims(value: object) -> ClaimVerdicts:
 
 def _read_faithfulness(value: object) -> Faithfulness:
     claims = []
-    for where, entry in _entries(value, "supported"):
-        if not isinstance(entry["supported"], bool):
-            raise _SchemaError(f"{where}.supported is not true or false")
+    for where, entry in _entries(value, "claims", {"claim", "reason", "supported"}, 0, MOST_CLAIMS):
         claim, reason = _text(entry["claim"], f"{where}.claim"), _text(entry["reason"], f"{where}.reason")
-        claims.append(SupportedClaim(claim, reason, entry["supported"]))
+        claims.append(SupportedClaim(claim, reason, _truth(entry["supported"], f"{where}.supported")))
     return Faithfulness(tuple(claims))
 
 
 def _read_score(value: object) -> RubricScore:
     entry = _fields(value, "the verdict", {"reasons", "score"})
-    reasons, score = _list(entry["reasons"], "reasons"), entry["score"]
-    if not reasons:
-        raise _SchemaError("reasons is empty")
+    score = entry["score"]
     if isinstance(score, bool) or not isinstance(score, int) or score not in SCORES:
         raise _SchemaError("score is not an integer from 1 to 5")
-    return RubricScore(score, tuple(_text(reason, f"reasons[{i}]") for i, reason in enumerate(reasons)))
+    return RubricScore(score, _texts(entry["reasons"], "reasons", 1, MOST_REASONS))
 
 
-_READERS = {"claims": _read_claims, "faithfulness": _read_faithfulness, "rubric_score": _read_score}
+def _read_questions(value: object) -> GeneratedQuestions:
+    entry = _fields(value, "the verdict", {"questions", "evasive"})
+    return GeneratedQuestions(
+        _texts(entry["questions"], "questions", QUESTIONS, QUESTIONS), _truth(entry["evasive"], "evasive")
+    )
 
 
-def _entries(value: object, verdict: str) -> list[tuple[str, dict[str, Any]]]:
-    claims = _list(_fields(value, "the verdict", {"claims"})["claims"], "claims")
-    names = {"claim", "reason", verdict}
-    return [(f"claims[{i}]", _fields(entry, f"claims[{i}]", names)) for i, entry in enumerate(claims)]
+def _read_passages(value: object) -> JudgedPassages:
+    passages = []
+    for where, entry in _entries(value, "passages", {"reason", "useful"}, 1, MOST_PASSAGES):
+        reason = _text(entry["reason"], f"{where}.reason")
+        passages.append(JudgedPassage(reason, _truth(entry["useful"], f"{where}.useful")))
+    return JudgedPassages(tuple(passages))
+
+
+def _read_preference(value: object) -> Preference:
+    entry = _fields(value, "the verdict", {"reasons", "winner"})
+    winners: dict[str, Choice] = {"first": "first", "second": "second", "tie": "tie"}
+    winner = entry["winner"]
+    if not isinstance(winner, str) or winner not in winners:
+        raise _SchemaError("winner is not first, second or tie")
+    return Preference(_texts(entry["reasons"], "reasons", 1, MOST_REASONS), winners[winner])
+
+
+_READERS: Mapping[Kind, Callable[[object], Verdict]] = {
+    "claims": _read_claims,
+    "faithfulness": _read_faithfulness,
+    "rubric_score": _read_score,
+    "questions": _read_questions,
+    "passages": _read_passages,
+    "preference": _read_preference,
+}
+
+
+def _entries(value: object, name: str, names: set[str], least: int, most: int) -> list[tuple[str, dict[str, Any]]]:
+    entries = _list(_fields(value, "the verdict", {name})[name], name, least, most)
+    return [(f"{name}[{i}]", _fields(entry, f"{name}[{i}]", names)) for i, entry in enumerate(entries)]
 
 
 def _fields(value: object, where: str, names: set[str]) -> dict[str, Any]:
@@ -285,27 +281,32 @@ def _fields(value: object, where: str, names: set[str]) -> dict[str, Any]:
     return value
 
 
-def _list(value: object, where: str) -> list[Any]:
+def _list(value: object, where: str, least: int, most: int) -> list[Any]:
     if not isinstance(value, list):
         raise _SchemaError(f"{where} is not a list")
-    if len(value) > MOST_CLAIMS:
-        raise _SchemaError(f"{where} has more than {MOST_CLAIMS} entries")
+    if not least <= len(value) <= most:
+        raise _SchemaError(f"{where} has {len(value)} entries, not {least} to {most}")
     return value
 
 
+def _texts(value: object, where: str, least: int, most: int) -> tuple[str, ...]:
+    return tuple(_text(text, f"{where}[{i}]") for i, text in enumerate(_list(value, where, least, most)))
+
+
 def _text(value: object, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise _SchemaError(f"{where} is not a text, or empty")
-    return _writable(value)
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
+        raise _SchemaError(f"{where} is not a text of 1 to {LONGEST_TEXT} characters")
+    return writable(value)
 
 
-def _writable(text: str) -> str:
-    # Escaped lone surrogates are legal JSON but can be written to no file.
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _truth(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise _SchemaError(f"{where} is not true or false")
+    return value
 
 
 def _line(text: str) -> str:
-    return _writable(" ".join(text.split())[:200])
+    return writable(" ".join(text.split())[:200])
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..harness.items import Item
-from ..harness.prompts import Encoder, PromptSettings, message
+from ..harness.prompts import Encoder, PromptSettings, message, shown_context
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,10 +55,10 @@ def make_examples(items: Iterable[Item], settings: PromptSettings, encoder: Enco
     end = encoder.tokenizer.eos_token_id
     examples = []
     for item in items:
-        if not item.references:
+        if not item.gold_references:
             continue
-        context = (item.context or None) if settings.book == "open" else None
-        ids, start = encoder.continuation(message(item, settings, context), item.references[0])
+        content = message(item, settings, shown_context(item, settings))
+        ids, start = encoder.continuation(content, item.gold_references[0])
         if len(ids) < window:
             examples.append(Example((*ids, end), start))
     return examples

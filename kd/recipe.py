@@ -46,7 +46,7 @@ def tokenizer_texts(dataset: DataSet, prompts: PromptSettings) -> list[str]:
     texts = []
     for item in dataset.items:
         texts.append(message(item, prompts, None))
-        texts.extend(item.references[:1])
+        texts.extend(item.gold_references[:1])
     return texts + list(dict.fromkeys(item.context for item in dataset.items if item.context))
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 import random
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..harness.reporter import Meter
 from ..judges.errors import InputError, TelbenchError
 from .batches import IGNORED, Batch, Example, bucketed, collate
+from .loop import Pace, one_way, step_log
 from .optimisation import Schedule, adamw, learning_rate_at
 
 if TYPE_CHECKING:
@@ -98,10 +96,10 @@ def train(
     meter = meter or Meter()
     steps = steps_of(len(examples), settings)
     optimizer = adamw(model, settings.learning_rate, settings.weight_decay)
-    pace = _Pace()
+    pace = Pace()
     step = tokens = 0
     epoch_loss = 0.0
-    with _one_way(settings), _lines(log) as write:
+    with one_way(settings.seed, settings.threads), step_log(log) as write:
         model.train()
         for epoch in range(settings.epochs):
             summed, n_labels = 0.0, 0
@@ -142,42 +140,3 @@ def diverged(step: int, value: float, settings: TrainSettings, what: str = "loss
         f"training stopped at step {step + 1}: the {what} is {value}; nothing was saved; lower the learning rate "
         f"(now {settings.learning_rate:g}) or look for odd items in the data"
     )
-
-
-class _Pace:
-    """Wall and processor time since the start."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._wall
-
-    @property
-    def cpu_seconds(self) -> float:
-        return time.process_time() - self._cpu
-
-
-@contextlib.contextmanager
-def _one_way(settings: TrainSettings) -> Iterator[None]:
-    """Fixed threads and random numbers meanwhile, and the caller's again afterwards."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextlib.contextmanager
-def _lines(log: Path | None) -> Iterator[Callable[[Mapping[str, Any]], object]]:
-    if log is None:
-        yield lambda record: None
-        return
-    with log.open("w", encoding="utf-8") as stream:
-        yield lambda record: stream.write(json.dumps(dict(record), allow_nan=False) + "\n")

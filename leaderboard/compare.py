@@ -1,39 +1,95 @@
-"""``telbench compare``: finished runs side by side, each against the first."""
+"""``telbench compare``: finished runs side by side, each against the first, and what separates them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..harness.tables import columns, number, print_json, shown, span
+from ..harness.tables import print_json, shown
 from ..judges.errors import InputError
 from ..metrics.base import Metric
-from .comparison import Difference, LoadedRun, load_run, paired_differences, require_alike, shared_metrics
+from .comparison import LoadedRun, require_alike, shared_metrics
+from .comparison_table import distinct_names, ranking_lines, study_lines, table_lines, warning_lines
+from .pairwise import compare_runs
+from .ranking import Ranking, rank_runs
+from .sources import open_runs
+from .statistics.factorial import Study
+from .studying import study_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders; the first is the baseline")
+    parser.usage = "telbench compare RUN RUN... [OPTIONS]"
+    parser.epilog = "Exit codes: 0 fine, 2 bad usage or input, 4 the runs cannot be compared."
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="run folders, anchors, lm-eval samples, inspect logs or predictions; the first is the baseline",
+    )
     parser.add_argument("--metrics", default="", metavar="NAME,…", help="only these metrics")
+    parser.add_argument("--by", choices=("category",), help="once more within each category")
+    parser.add_argument(
+        "--cluster",
+        choices=("source_document", "category", "item"),
+        default="source_document",
+        help="what is drawn and flipped as a whole (default: source_document)",
+    )
+    parser.add_argument(
+        "--pairs",
+        choices=("wilcoxon", "mean", "nemenyi", "conover"),
+        default="wilcoxon",
+        help="test that separates three runs or more (default: wilcoxon)",
+    )
+    parser.add_argument("--study", action="store_true", help="what the runs' factors do: main effects, interactions")
+    parser.add_argument("--factors", default="", metavar="NAME,…", help="factors of the study (default: all that vary)")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; exit code 4 when the runs were not measured alike."""
+    """Print the tables; exit code 4 when the runs were not measured alike."""
     if len(args.runs) < 2:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
-    runs = [load_run(path) for path in args.runs]
+    runs = open_runs(args.runs)
     require_alike(runs)
-    metrics = _chosen(shared_metrics(runs), [name for name in args.metrics.split(",") if name])
-    differences = [paired_differences(other, runs[0], metrics) for other in runs[1:]]
+    metrics = _chosen(shared_metrics(runs), _words(args.metrics))
+    names = distinct_names(runs)
+    compared = compare_runs(runs, metrics, by=args.cluster, strata=args.by is not None, names=names)
+    measured = {each.metric for each in compared}
+    rankings: list[Ranking] = []
+    if len(runs) > 2:
+        rankings = [
+            rank_runs(runs, metric, posthoc=args.pairs, by=args.cluster, names=names)
+            for metric in metrics
+            if metric.name in measured and _in_all(runs, metric)
+        ]
+    studies: dict[str, Study] = {}
+    if args.study:
+        factors = _words(args.factors) or None
+        studies = {
+            metric.name: study_of(runs, metric, by=args.cluster, factors=factors)
+            for metric in metrics
+            if metric.name in measured
+        }
     if args.json:
-        print_json(_document(runs, metrics, differences))
-    else:
-        _print_table(runs, metrics, differences)
+        print_json(_document(args, runs, names, metrics, compared, rankings, studies))
+        return 0
+    lines = [
+        *warning_lines(runs, names, compared),
+        *table_lines(runs, names, metrics, compared, args.cluster),
+        *ranking_lines(rankings),
+        *study_lines(studies),
+    ]
+    sys.stdout.writelines(shown(line) + "\n" for line in lines)
     return 0
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _chosen(metrics: list[Metric], wanted: list[str]) -> list[Metric]:
@@ -44,68 +100,42 @@ def _chosen(metrics: list[Metric], wanted: list[str]) -> list[Metric]:
     return [known[name] for name in wanted] or metrics
 
 
+def _in_all(runs: Sequence[LoadedRun], metric: Metric) -> bool:
+    """Has any item a score in all runs?"""
+    columns = [run.scores[metric.name] for run in runs]
+    return any(all(column[item].value is not None for column in columns) for item in runs[0].clusters)
+
+
 def _document(
-    runs: Sequence[LoadedRun], metrics: Sequence[Metric], differences: Sequence[Sequence[Difference]]
+    args: argparse.Namespace,
+    runs: Sequence[LoadedRun],
+    names: Sequence[str],
+    metrics: Sequence[Metric],
+    compared: Sequence[Any],
+    rankings: Sequence[Ranking],
+    studies: dict[str, Study],
 ) -> dict[str, Any]:
-    names = [metric.name for metric in metrics]
     return {
+        "schema_version": 1,
         "baseline": str(runs[0].path),
+        "cluster": args.cluster,
+        "warnings": warning_lines(runs, names, compared),
         "runs": [
             {
                 "path": str(run.path),
-                "name": run.name,
+                "name": name,
                 "run_id": run.header["run_id"],
-                "metrics": {name: run.header["metrics"][name] for name in names},
-                "difference": None if index == 0 else {each.metric: each.to_dict() for each in differences[index - 1]},
+                "factors": run.header.get("factors", {}),
+                "metrics": {metric.name: run.header["metrics"][metric.name] for metric in metrics},
+                "difference": {
+                    each.metric: each.to_dict() for each in compared if each.run == name and each.stratum is None
+                }
+                if index
+                else None,
             }
-            for index, run in enumerate(runs)
+            for index, (run, name) in enumerate(zip(runs, names, strict=True))
         ],
+        "categories": [each.to_dict() for each in compared if each.stratum is not None],
+        "rankings": [ranking.to_dict() for ranking in rankings],
+        "study": {name: study.to_dict() for name, study in studies.items()},
     }
-
-
-def _print_table(
-    runs: Sequence[LoadedRun], metrics: Sequence[Metric], differences: Sequence[Sequence[Difference]]
-) -> None:
-    names = _distinct_names(runs)
-    rows = [["metric", names[0], *(cell for name in names[1:] for cell in (name, "difference"))]]
-    for position, metric in enumerate(metrics):
-        cells = [metric.name + ("" if metric.higher_is_better else " (lower is better)")]
-        for index, run in enumerate(runs):
-            entry = run.header["metrics"][metric.name]
-            cells.append(_interval(entry["value"], entry["ci_low"], entry["ci_high"], span(entry)))
-            if index:
-                cells.append(_change(differences[index - 1][position], metric, entry))
-        rows.append(cells)
-    data = runs[0].header["data"]
-    clusters = max((each.clusters for each in differences[0]), default=0)
-    how = f"paired by item, interval by resampling {clusters} source documents"
-    signs = "+ better, - worse, ~ interval contains 0"
-    elsewhere = [name for name, run in zip(names, runs, strict=True) if run.made_elsewhere]
-    caution = [f"answers of {', '.join(elsewhere)} were made elsewhere: their prompts and decoding are not checked"]
-    lines = [
-        shown(f"{data['name']} {data['split']}: {data['n']} items, 95 % intervals"),
-        *map(shown, caution if elsewhere and len(elsewhere) < len(runs) else []),
-        *columns(rows, "<" + ">" * (len(rows[0]) - 1)),
-        shown(f"difference = run minus {names[0]}, {how}; {signs}"),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _distinct_names(runs: Sequence[LoadedRun]) -> list[str]:
-    names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [run.path.resolve().name for run in runs]
-
-
-def _interval(value: float | None, low: float | None, high: float | None, width: float) -> str:
-    shown = number(value, width)
-    return shown if low is None or high is None else f"{shown} [{number(low, width)}, {number(high, width)}]"
-
-
-def _change(difference: Difference, metric: Metric, entry: Mapping[str, Any]) -> str:
-    if difference.value is None:
-        return "N/A"
-    width = span(entry)
-    text = _interval(difference.value, difference.ci_low, difference.ci_high, width)
-    if difference.ci_low is None or difference.ci_high is None or difference.ci_low <= 0 <= difference.ci_high:
-        return f"{text} ~"
-    return f"{text} {'+' if (difference.value > 0) == metric.higher_is_better else '-'}"

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
     from ..judges.judge import JudgeTask
     from ..judges.panel import JudgePanel
+    from .embedding.calibration import Anchors
 
-Family = Literal["ngram", "choice", "embedding", "judged", "likelihood"]
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal"]
 Level = Literal["item", "corpus"]
+NO_REFERENCE_SCORES = "no likelihoods of references from this engine"
+# Lowest and highest value, None where there is no bound.
+Range = tuple[float | None, float | None]
 NEEDS = frozenset({"references", "context", "choices", "option_scores", "reference_scores", "encoder", "judge"})
 
 
@@ -35,7 +39,8 @@ class Sample:
     permutation in which the prompt listed them (``shown_choices[k]`` is the index of the choice behind letter ``k``);
     ``option_scores`` is the log-likelihood of each choice's text under the checkpoint, in the order of ``choices``;
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
-    the order of ``references``. ``answerable`` is False for questions that ought to be refused.
+    the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
+    questions that ought to be refused: they have no references.
     """
 
     item_id: str
@@ -48,6 +53,7 @@ class Sample:
     shown_choices: tuple[int, ...] = ()
     option_scores: tuple[float, ...] | None = None
     reference_scores: tuple[tuple[float, int], ...] | None = None
+    no_reference_scores: str = NO_REFERENCE_SCORES
     answerable: bool = True
     cluster_id: str | None = None
     category: str | None = None
@@ -82,12 +88,13 @@ class Metric:
     corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
     make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
     tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
-    it is scored.
+    it is scored. ``calibrate`` tells for a data set, whatever was answered, which values an unrelated and a right
+    answer have.
     """
 
     name: str
     family: Family
-    range: tuple[float, float | None]
+    range: Range
     higher_is_better: bool
     needs: frozenset[str]
     level: Level
@@ -97,6 +104,7 @@ class Metric:
     options: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     judge_tasks: Callable[[Sample], Sequence[JudgeTask]] | None = None
+    calibrate: Callable[[Sequence[Sample]], Anchors] | None = None
 
     @property
     def signature(self) -> str:
@@ -125,7 +133,7 @@ class Metric:
         if "option_scores" in self.needs and sample.option_scores is None:
             return missing("no option likelihoods from this engine")
         if "reference_scores" in self.needs and sample.reference_scores is None:
-            return missing("no likelihoods of references from this engine")
+            return missing(sample.no_reference_scores)
         return None
 
 
@@ -135,6 +143,7 @@ class Resources:
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
     ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
+    ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
     """
 
     encoder: Path | None = None
@@ -143,6 +152,7 @@ class Resources:
     judge: JudgePanel | None = None
     no_judge: str = "no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL"
     rubrics: Mapping[str, Path] = field(default_factory=dict)
+    idf_corpus: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,7 @@ class MetricRecipe:
 
     name: str
     family: Family
-    range: tuple[float, float | None]
+    range: Range
     needs: frozenset[str]
     build: Callable[[Resources], Metric]
 
@@ -163,7 +173,7 @@ def metric(
     *,
     name: str,
     family: Family,
-    range: tuple[float, float | None],  # noqa: A002 - the field's own word, part of the plugin contract
+    range: Range,  # noqa: A002 - the field's own word, part of the plugin contract
     needs: Iterable[str] = (),
     higher_is_better: bool = True,
     options: Mapping[str, str] | None = None,
@@ -202,5 +212,22 @@ def metric(
 
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form (sorted keys, no spaces, UTF-8)."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_canonical(value)).hexdigest()
+
+
+def list_fingerprint(values: Iterable[Any]) -> str:
+    """`fingerprint` of the list of the values, of which memory holds one at a time.
+
+    >>> list_fingerprint(iter([1, "a"])) == fingerprint([1, "a"])
+    True
+    """
+    digest = hashlib.sha256(b"[")
+    for index, value in enumerate(values):
+        digest.update((b"," if index else b"") + _canonical(value))
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")

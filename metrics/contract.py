@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,6 +17,13 @@ _SLOW_SECONDS = 5.0
 _EXACT = 1e-9
 _ENCODER = 1e-5
 T = TypeVar("T")
+_WITHOUT: Mapping[str, Callable[[Sample], Sample]] = {
+    "references": lambda sample: replace(sample, references=()),
+    "context": lambda sample: replace(sample, context=None),
+    "choices": lambda sample: replace(sample, choices=(), answer=()),
+    "option_scores": lambda sample: replace(sample, option_scores=None),
+    "reference_scores": lambda sample: replace(sample, reference_scores=None),
+}
 
 _REFERENCE = "The AMF handles registration and mobility of a UE at 38412."
 _PREDICTIONS = {
@@ -37,8 +44,8 @@ def check_metric(metric: Metric) -> list[str]:
     """Problems of a metric, in words; empty when it keeps the contract.
 
     Checked: declaration (range, needs, description), one score a sample, values finite and in range, order of samples
-    and of batches without effect, samples that lack an input reported as missing, hostile texts survived, and for
-    corpus metrics additive statistics of one length whose aggregate is finite and in range.
+    and of batches without effect, samples that lack an input reported as missing and put to no judge, hostile texts
+    survived, and for corpus metrics additive statistics of one length whose aggregate is finite and in range.
     """
     problems = _declaration(metric)
     samples = [_sample(f"item-{index}", text) for index, text in enumerate(_PREDICTIONS.values())]
@@ -55,6 +62,7 @@ def check_metric(metric: Metric) -> list[str]:
         problems.append("the value of a sample depends on the samples scored with it")
     _attempt(lambda: metric.score([]), "scoring no sample", problems)
     problems += _missing_inputs(metric)
+    problems += _judge_tasks(metric, samples)
     problems += _corpus(metric, scores)
     started = time.perf_counter()
     _attempt(lambda: metric.score(samples[:9] * 11), "scoring a hundred samples", problems)
@@ -82,7 +90,7 @@ def _sample(item_id: str, prediction: str) -> Sample:
 def _declaration(metric: Metric) -> list[str]:
     problems = []
     low, high = metric.range
-    if high is not None and not low < high:
+    if low is not None and high is not None and not low < high:
         problems.append(f"range {metric.range} is empty")
     if unknown := metric.needs - NEEDS:
         problems.append(f"needs {sorted(unknown)}: known are {sorted(NEEDS)}")
@@ -97,30 +105,41 @@ def _declaration(metric: Metric) -> list[str]:
 
 def _values(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     problems = []
-    low, high = metric.range
     for label, score in zip(_PREDICTIONS, scores, strict=True):
         if score.value is None:
             if not score.reason:
                 problems.append(f"{label}: no value and no reason")
-        elif score.value < low - 1e-9 or (high is not None and score.value > high + 1e-9):
+        elif not _within(metric, score.value):
             problems.append(f"{label}: {score.value} lies outside the range {metric.range}")
     return problems
 
 
+def _within(metric: Metric, value: float) -> bool:
+    """Does the value keep to the metric's bounds, but for rounding?"""
+    low, high = metric.range
+    return (low is None or value >= low - 1e-9) and (high is None or value <= high + 1e-9)
+
+
 def _missing_inputs(metric: Metric) -> list[str]:
-    lacking: dict[str, Callable[[Sample], Sample]] = {
-        "references": lambda sample: replace(sample, references=()),
-        "context": lambda sample: replace(sample, context=None),
-        "choices": lambda sample: replace(sample, choices=(), answer=()),
-        "option_scores": lambda sample: replace(sample, option_scores=None),
-        "reference_scores": lambda sample: replace(sample, reference_scores=None),
-    }
     problems: list[str] = []
-    for need, without in lacking.items():
+    for need, without in _WITHOUT.items():
         sample = without(_sample("item", "AMF"))
         scores = _attempt(lambda sample=sample: metric.score([sample]), f"scoring without {need}", problems)
         if scores is not None and need in metric.needs and scores[0].value is not None:
             problems.append(f"a sample without {need} gets a value")
+    return problems
+
+
+def _judge_tasks(metric: Metric, samples: Sequence[Sample]) -> list[str]:
+    tasks_of = metric.judge_tasks
+    if tasks_of is None:
+        return []
+    problems: list[str] = []
+    _attempt(lambda: [list(tasks_of(sample)) for sample in samples], "naming what judges are asked", problems)
+    for need in metric.needs & _WITHOUT.keys():
+        sample = _WITHOUT[need](_sample("item", "AMF"))
+        if _attempt(lambda sample=sample: list(tasks_of(sample)), f"naming it without {need}", problems):
+            problems.append(f"a judge is asked about a sample without {need}")
     return problems
 
 
@@ -135,8 +154,7 @@ def _corpus(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     total = _attempt(lambda: aggregate(metric, matrix.sum(axis=0, keepdims=True)), "aggregating", problems)
     if total is None:
         return problems
-    low, high = metric.range
-    if not math.isfinite(total[0]) or total[0] < low - 1e-9 or (high is not None and total[0] > high + 1e-9):
+    if not (math.isfinite(total[0]) and _within(metric, total[0])):
         problems.append(f"the corpus score {total[0]} lies outside the range {metric.range}")
     many = _attempt(lambda: aggregate(metric, matrix), "aggregating several rows at once", problems)
     if many is not None and many.shape != (len(matrix),):

@@ -58,18 +58,50 @@ def statistics_matrix(metric: Metric, scores: Sequence[ItemScore]) -> NDArray[np
     return matrix
 
 
-def stack(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Matrices of consecutive items as one; a part in which every score was missing knows no width and is widened.
+class ClusterSums:
+    """One metric's rows summed as they come, so that none is kept: all of them, and those of each cluster.
 
-    Raises:
-        TelbenchError: when parts with scores differ in width.
+    ``total`` has shape (1, k + 1), ``by_cluster`` (G, k + 1), in the order of the clusters' numbers; ``items`` counts
+    the rows. The sums are those of the whole matrix to the last bit, however it was cut.
     """
+
+    def __init__(self, groups: int, membership: NDArray[np.intp]) -> None:
+        """Nothing added yet; ``membership`` is the number of each item's cluster, as `cluster_numbers` gives it."""
+        import numpy as np
+
+        self._membership = membership
+        self.items = 0
+        self.total = np.zeros((1, 1))
+        self.by_cluster = np.zeros((groups, 1))
+
+    def add(self, matrix: NDArray[np.float64]) -> None:
+        """Add the rows of the next items, from `statistics_matrix`.
+
+        Raises:
+            TelbenchError: when rows differ in width from those before.
+        """
+        import numpy as np
+
+        membership = self._membership[self.items : self.items + len(matrix)]
+        self.items += len(matrix)
+        # Where every score is missing, no width is known and nothing is to be added.
+        if matrix.shape[1] == 1:
+            return
+        width = self.total.shape[1]
+        _one_width({matrix.shape[1] - 1, width - 1} - {0}, "a corpus metric")
+        if width == 1:
+            self.total = np.zeros((1, matrix.shape[1]))
+            self.by_cluster = np.zeros((len(self.by_cluster), matrix.shape[1]))
+        self.total = np.concatenate([self.total, matrix]).sum(axis=0, keepdims=True)
+        np.add.at(self.by_cluster, membership, matrix)
+
+
+def cluster_numbers(clusters: Sequence[str]) -> tuple[int, NDArray[np.intp]]:
+    """How many clusters there are, and the number of each item's; clusters are numbered in the order of their names."""
     import numpy as np
 
-    width = _one_width({part.shape[1] - 1 for part in parts if part.shape[1] > 1}, "a corpus metric") + 1
-    return np.concatenate(
-        [part if part.shape[1] == width else np.zeros((len(part), width)) for part in parts] or [np.zeros((0, 1))]
-    )
+    names, membership = np.unique(np.asarray(clusters, dtype=object), return_inverse=True)
+    return len(names), membership
 
 
 def _one_width(widths: set[int], whose: str) -> int:
@@ -117,15 +149,21 @@ def bootstrap(
     ``matrices`` come from `statistics_matrix`, a row an item; ``clusters`` names each item's cluster. With fewer than
     two clusters there is no interval (None), never a made-up one.
     """
-    values = [
-        aggregate(metric, matrix.sum(axis=0, keepdims=True)) for metric, matrix in zip(metrics, matrices, strict=True)
-    ]
-    groups, summed = cluster_sums(matrices, clusters)
+    return bootstrap_sums(metrics, _summed(matrices, cluster_numbers(clusters)), resamples=resamples, seed=seed)
+
+
+def bootstrap_sums(
+    metrics: Sequence[Metric], sums: Sequence[ClusterSums], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Estimate]:
+    """What `bootstrap` gives, from rows that were summed as they came."""
+    values = [aggregate(metric, each.total) for metric, each in zip(metrics, sums, strict=True)]
+    summed = [each.by_cluster for each in sums]
     drawn = replicates(metrics, summed, resamples, seed)
+    groups = len(summed[0]) if summed else 0
     method = f"cluster bootstrap percentile|clusters:{groups}|resamples:{resamples}|seed:{seed}|level:{LEVEL}"
     return [
-        _estimate(float(value[0]), matrix, sample, method)
-        for value, matrix, sample in zip(values, matrices, drawn, strict=True)
+        _estimate(float(value[0]), each, sample, method)
+        for value, each, sample in zip(values, sums, drawn, strict=True)
     ]
 
 
@@ -133,15 +171,15 @@ def cluster_sums(
     matrices: Sequence[NDArray[np.float64]], clusters: Sequence[str]
 ) -> tuple[int, list[NDArray[np.float64]]]:
     """Number of clusters G, and each matrix summed within clusters: shape (G, k + 1)."""
-    import numpy as np
+    numbers = cluster_numbers(clusters)
+    return numbers[0], [each.by_cluster for each in _summed(matrices, numbers)]
 
-    names, membership = np.unique(np.asarray(clusters, dtype=object), return_inverse=True)
-    summed = []
-    for matrix in matrices:
-        rows = np.zeros((len(names), matrix.shape[1]))
-        np.add.at(rows, membership, matrix)
-        summed.append(rows)
-    return len(names), summed
+
+def _summed(matrices: Sequence[NDArray[np.float64]], numbers: tuple[int, NDArray[np.intp]]) -> list[ClusterSums]:
+    sums = [ClusterSums(*numbers) for _ in matrices]
+    for each, matrix in zip(sums, matrices, strict=True):
+        each.add(matrix)
+    return sums
 
 
 def replicates(
@@ -179,11 +217,11 @@ def resample_counts(groups: int, size: int, seed: int, first: int) -> NDArray[np
     return counts
 
 
-def _estimate(value: float, matrix: NDArray[np.float64], drawn: NDArray[np.float64], method: str) -> Estimate:
+def _estimate(value: float, sums: ClusterSums, drawn: NDArray[np.float64], method: str) -> Estimate:
     import numpy as np
 
-    scored = int(matrix[:, -1].sum())
-    missing = len(matrix) - scored
+    scored = int(sums.total[0, -1])
+    missing = sums.items - scored
     if not np.isfinite(value):
         return Estimate(None, None, None, None, scored, missing)
     # A resample may hold no scored item at all when most are missing: then there is no honest interval.

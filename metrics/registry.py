@@ -17,7 +17,8 @@ FAMILIES = {
     "choice": ("choice_accuracy", "choice_likelihood"),
     "embedding": ("bertscore", "answer_similarity", "answer_relevance"),
     "judged": ("factual_correctness", "faithfulness", "answer_correctness", "rubric_score"),
-    "likelihood": ("reference_likelihood", "reference_perplexity"),
+    "likelihood": ("reference_likelihood", "reference_perplexity", "reference_bits_per_byte", "judge_likelihood"),
+    "refusal": ("refusal_accuracy", "over_refusal"),
 }
 # Metrics of several families under one name.
 SUITES = {

@@ -9,8 +9,9 @@ import pytest
 
 from .checkpoints import tiny_checkpoint
 from .scripted_server import scripted_server
+from .vllm_server import vllm_server
 
-__all__ = ["scripted_server", "shared_data", "tiny_checkpoint"]
+__all__ = ["scripted_server", "shared_data", "tiny_checkpoint", "vllm_server"]
 
 
 @pytest.fixture(scope="session")

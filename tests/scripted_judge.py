@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -40,10 +41,16 @@ def giving(score: int) -> Callable[[str], ChatReply]:
 
 
 def fair(prompt: str) -> ChatReply:
-    """A verdict of whatever kind the prompt's schema asks for: one claim, right and supported; score 4."""
-    asked = json.loads(prompt.strip().splitlines()[-1])["properties"]
-    if "score" in asked:
+    """A verdict of whatever kind the prompt asks for: one claim, right and supported; score 4; all useful; a tie."""
+    asked = prompt.strip().splitlines()[-1]
+    if '"score"' in asked:
         return saying({"reasons": ["so"], "score": 4})
+    if '"questions"' in asked:
+        return saying({"questions": ["What is it?", "Who does it?", "Where?"], "evasive": False})
+    if '"useful"' in asked:
+        number = int(re.findall(r"(?:exactly|to) (\d+)", asked)[-1])
+        return saying({"passages": [{"reason": "so", "useful": True}] * number})
+    if '"winner"' in asked:
+        return saying({"reasons": ["so"], "winner": "tie"})
     claim = {"claim": "It does.", "reason": "said"}
-    fields = asked["claims"]["items"]["properties"]
-    return saying({"claims": [claim | ({"verdict": "TP"} if "verdict" in fields else {"supported": True})]})
+    return saying({"claims": [claim | ({"verdict": "TP"} if '"verdict"' in asked else {"supported": True})]})

@@ -17,12 +17,16 @@ import pytest
 
 @dataclass(frozen=True)
 class Step:
-    """What the server does with one chat completion request: wait ``delay`` seconds, then answer or reset."""
+    """What the server does with one chat completion request: wait ``delay`` seconds, then answer or reset.
+
+    The body takes ``trickle`` seconds to be written.
+    """
 
     status: int = 200
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    trickle: float = 0.0
     reset: bool = False
     stop_listening: bool = False
 
@@ -52,7 +56,7 @@ def echo(_number: int, request: dict[str, Any]) -> Step:
 class ScriptedServer:
     """Answers ``/v1/chat/completions`` by ``script(number of the request from 0, its body)``."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.script: Script = echo
         self.models: list[dict[str, Any]] | None = [{"id": "scripted", "object": "model", "owned_by": "test"}]
         self.requests: list[dict[str, Any]] = []
@@ -62,7 +66,7 @@ class ScriptedServer:
         self.most_open = 0
         self.ended = threading.Event()
         self._lock = threading.Lock()
-        self._http = _Http(("127.0.0.1", 0), _handler(self))
+        self._http = _Http(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -140,9 +144,10 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
                 self.connection.close()
                 self.close_connection = True
                 return
-            self.answer(step.status, completion_body("fine") if step.body is None else step.body, step.headers)
+            body = completion_body("fine") if step.body is None else step.body
+            self.answer(step.status, body, step.headers, step.trickle)
 
-        def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        def answer(self, status: int, body: bytes, headers: Mapping[str, str], trickle: float = 0.0) -> None:
             self.send_response(status)
             for name, value in {
                 "Content-Type": "application/json",
@@ -151,7 +156,11 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             }.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            for start in range(0, len(body), 16) if trickle else ():
+                self.wfile.write(body[start : start + 16])
+                server.ended.wait(trickle * 16 / len(body))
+            if not trickle:
+                self.wfile.write(body)
 
     return Handler
 

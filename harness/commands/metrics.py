@@ -59,10 +59,10 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         print_json(record)
         return 0
-    high = "unbounded" if metric.range[1] is None else f"{metric.range[1]:g}"
+    low, high = ("unbounded" if bound is None else f"{bound:g}" for bound in metric.range)
     lines = {
         "family": f"{metric.family} ({metric.level} level)",
-        "range": f"{metric.range[0]:g} to {high}, {'higher' if metric.higher_is_better else 'lower'} is better",
+        "range": f"{low} to {high}, {'higher' if metric.higher_is_better else 'lower'} is better",
         "needs": ", ".join(sorted(metric.needs)) or "only the answer",
         "signature": metric.signature,
     }

@@ -43,19 +43,13 @@ def load_file(path: Path, mapping: Mapping[str, str]) -> LoadedItems:
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise InputError(f"{path}: the ending '{suffix}' is unknown: use {', '.join(READERS)}")
-    rows = list(READERS[suffix](path))
-    if not rows:
-        raise InputError(f"{path}: the file has no records")
-    columns = list(dict.fromkeys(str(name) for _, row in rows for name in row))
-    names = _names(mapping, columns, str(path))
-    if names["question"] not in columns:
-        raise InputError(f"{path}: no field 'question': {_suggestion('question', columns)}")
+    names = _names(mapping)
+    columns: dict[str, None] = {}
     collector = Collector()
     first_place: dict[str, int] = {}
-    rows.reverse()
-    while rows:
-        # Each row goes as its item comes, so that no text is held twice.
-        number, row = rows.pop()
+    # Each row goes as its item comes, so that no text is held twice.
+    for number, row in READERS[suffix](path):
+        columns.update(dict.fromkeys(map(str, row)))
         where = f"{path}, {PLACES[suffix]} {number}"
         fields = {field: row.get(name) for field, name in names.items()}
         item = _item(fields, where, collector)
@@ -70,11 +64,12 @@ def load_file(path: Path, mapping: Mapping[str, str]) -> LoadedItems:
         else:
             first_place[item.id] = number
         collector.items.append(item)
+    _require_columns(mapping, list(columns), path)
     if not collector.items:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in collector.dropped.items())
         raise InputError(
             f"{path}: no item can be used ({reasons}): an item needs 'question' and either 'references' or 'choices' "
-            f"and 'answer'; {_suggestion('references', columns)}"
+            f"and 'answer'; {_suggestion('references', list(columns))}"
         )
     return _with_file_splits(collector.loaded(), path)
 
@@ -96,17 +91,27 @@ def parse_pairs(texts: Iterable[str], flag: str) -> dict[str, str]:
     return pairs
 
 
-def _names(mapping: Mapping[str, str], columns: Sequence[str], where: str) -> dict[str, str]:
+def _names(mapping: Mapping[str, str]) -> dict[str, str]:
+    """The file's name for every canonical field."""
     for field, column in mapping.items():
         if field not in FIELDS:
             near = difflib.get_close_matches(field, FIELDS, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"the fields are {', '.join(FIELDS)}"
             raise InputError(f"--map {field}={column}: '{field}' is no field of an item: {hint}")
+    return {field: mapping.get(field, field) for field in FIELDS}
+
+
+def _require_columns(mapping: Mapping[str, str], columns: Sequence[str], path: Path) -> None:
+    """Refuse a file without records, without a mapped column, or without questions."""
+    if not columns:
+        raise InputError(f"{path}: the file has no records")
+    for field, column in mapping.items():
         if column not in columns:
             near = difflib.get_close_matches(column, columns, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"there are {_listed(columns)}"
-            raise InputError(f"--map {field}={column}: {where} has no column '{column}': {hint}")
-    return {field: mapping.get(field, field) for field in FIELDS}
+            raise InputError(f"--map {field}={column}: {path} has no column '{column}': {hint}")
+    if mapping.get("question", "question") not in columns:
+        raise InputError(f"{path}: no field 'question': {_suggestion('question', columns)}")
 
 
 def _suggestion(field: str, columns: Sequence[str]) -> str:

@@ -173,7 +173,12 @@ def find_files(spec: DatasetSpec, data_dir: Path | None) -> dict[str, Path]:
 
 def sources(paths: list[Path]) -> str:
     """File names with their SHA-256, so that a run tells which data it used (no folders: they differ by machine)."""
-    return ", ".join(f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths)
+    return ", ".join(f"{path.name} sha256:{_sha256(path)}" for path in paths)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _exists(path: Path) -> bool:

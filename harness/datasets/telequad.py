@@ -55,8 +55,8 @@ def load_extractive(files: Mapping[str, Path], options: Mapping[str, str]) -> Lo
         source, title, paragraphs = published(document, path, number, "source", "title", "paragraphs")
         for paragraph in paragraphs:
             context, entries = published(paragraph, path, number, "context", "qas")
+            frame = Item("", "", (), whole(context), source_document=clause(source, title), category=family(source))
             for entry in entries:
-                frame = Item("", "", (), whole(context), source_document=clause(source, title), category=family(source))
                 _add(collector, path, entry, frame, keep=keep)
     return collector.loaded()
 

@@ -9,14 +9,11 @@ from typing import Any
 from ...judges.chat import ChatReply, ChatRequest
 from ...judges.client import ChatClient
 from ...judges.errors import InputError, missing_extra
-from ...judges.server import ServerSettings, check_base_url
+from ...judges.server import VLLM_NEUTRAL, ServerSettings, check_base_url
 from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling
 from .spec import EngineSettings, EngineSpec
 
 FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "eos_token": "stop", None: "stop", "length": "length"}
-# A vLLM server takes what a request leaves open from the checkpoint's generation_config.json; a repetition penalty
-# there would change even greedy answers. These values are vLLM's "off".
-VLLM_NEUTRAL = {"repetition_penalty": 1.0, "top_k": 0, "min_p": 0.0}
 
 
 def open_engine(*, model: str, base_url: str, max_in_flight: int = 32, deadline: float = 120.0) -> OpenAIEngine:

@@ -23,12 +23,18 @@ _BLOCK = 1 << 22
 
 @dataclass(frozen=True)
 class CorpusDifference:
-    """Score of the run minus that of the other, its interval by paired bootstrap, p by approximate randomisation."""
+    """Score of the run minus that of the other, its interval by paired bootstrap, p by approximate randomisation.
+
+    ``p`` is two-sided; ``p_below`` is small where the difference is lower than chance makes it, ``p_above`` where it is
+    higher.
+    """
 
     delta: float
     ci_low: float | None
     ci_high: float | None
     p: float
+    p_below: float
+    p_above: float
     resamples: int
 
 
@@ -52,18 +58,21 @@ def corpus_difference(
     total = np.stack([run.sum(axis=0), other.sum(axis=0)])
     scores = score(total)
     delta = float(scores[0] - scores[1])
-    reached = 0
+    reached = below = above = 0
     for swapped in _blocks(resamples, len(run), seed, _swaps):
         first = total[1] + swapped @ (run - other)
         difference = score(first) - score(total.sum(axis=0) - first)
         reached += int((np.abs(difference) >= abs(delta) - 1e-12).sum())
+        below += int((difference <= delta + 1e-12).sum())
+        above += int((difference >= delta - 1e-12).sum())
     low = high = None
     if len(run) > 1:
         drawn = [score(counts @ run) - score(counts @ other) for counts in _blocks(resamples, len(run), seed, _draws)]
         spread = np.concatenate(drawn)
         if np.isfinite(spread).all():
             low, high = (float(end) for end in np.quantile(spread, [(1 - level) / 2, (1 + level) / 2]))
-    return CorpusDifference(delta, low, high, (reached + 1) / (resamples + 1), resamples)
+    p, p_below, p_above = ((count + 1) / (resamples + 1) for count in (reached, below, above))
+    return CorpusDifference(delta, low, high, p, p_below, p_above, resamples)
 
 
 def _blocks(

@@ -84,11 +84,11 @@ def bound(data: Clustered, alpha: float, *, lower: bool) -> float | None:
         return None
     centre = math.fsum(sums) / count
 
-    needed = _normal_quantile(1 - alpha)
+    needed = normal_quantile(1 - alpha)
 
     def excess(shift: float) -> float:
         """How far the test of a mean of ``shift`` is from rejecting, in normal deviates: nearly linear in the shift."""
-        return needed + _normal_quantile(min(max(greater(sums - sizes * shift), SMALLEST), 1 - 1e-16))
+        return needed + normal_quantile(min(max(greater(sums - sizes * shift), SMALLEST), 1 - 1e-16))
 
     residuals = sums - sizes * centre
     spread = math.sqrt(float((residuals**2).sum())) / count
@@ -244,7 +244,8 @@ def _lugannani_rice(sizes: NDArray[np.float64], thresholds: NDArray[np.float64])
     return beyond + np.exp(-(roots**2) / 2) / _SQRT_TWO_PI * (1 / steps - 1 / roots)
 
 
-def _normal_quantile(probability: float) -> float:
+def normal_quantile(probability: float) -> float:
+    """The quantile of the standard normal distribution."""
     from statistics import NormalDist
 
     return NormalDist().inv_cdf(probability)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..base import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
+from ..base import ItemScore, Metric, MetricRecipe, Resources, Sample, fingerprint, missing
+from .calibration import Anchors, Kind, Pair, calibrated_by
 from .encoder import TextEncoder, open_encoder
 from .store import Embedded
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"encoder", "references"})
 EMPTY = "empty answer"
+UNWEIGHTED = "no token of the reference counts"
+# The weight of a token that no reference has.
+UNSEEN = -1
 
 
 class Match(NamedTuple):
@@ -27,48 +32,54 @@ class Match(NamedTuple):
     f1: float
 
 
-def match(prediction: Embedded, reference: Embedded, idf: Mapping[int, float] | None = None) -> Match:
-    """Greedy matching of two texts; all 0 where one has no token that counts.
+def match(prediction: Embedded, reference: Embedded, idf: Mapping[int, float] | None = None) -> Match | None:
+    """Greedy matching of two texts; all 0 where the prediction has no token that counts, None where the reference has.
 
     Precision is the mean over the prediction's tokens of the highest cosine to a token of the reference, recall the
     same from the reference; class and separator tokens may be matched but are not averaged. With ``idf`` (see
     `idf_weights`) the means are weighted by it. F1 is 0 where precision or recall is not positive.
     """
-    import numpy as np
-
     weights = [_weights(text, idf) for text in (prediction, reference)]
-    if not all(len(weight) and weight.sum() > 0 for weight in weights):
+    totals = [float(weight.sum()) for weight in weights]
+    if not totals[1] > 0:
+        return None
+    if not totals[0] > 0:
         return Match(0.0, 0.0, 0.0)
     cosines = prediction.tokens @ reference.tokens.T
-    precision = min(1.0, float(np.average(cosines.max(axis=1), weights=weights[0])))
-    recall = min(1.0, float(np.average(cosines.max(axis=0), weights=weights[1])))
+    precision = min(1.0, float(cosines.max(axis=1) @ weights[0]) / totals[0])
+    recall = min(1.0, float(cosines.max(axis=0) @ weights[1]) / totals[1])
     positive = precision > 0 and recall > 0
     return Match(precision, recall, 2 * precision * recall / (precision + recall) if positive else 0.0)
 
 
-def idf_weights(references: Sequence[Embedded]) -> dict[int, float]:
-    """Inverse document frequency ln((N + 1) / (n + 1)) of each token of N references; -1 keys that of any other."""
-    counts = Counter(token for reference in references for token in set(reference.ids.tolist()))
+def idf_weights(references: Sequence[Sequence[int]]) -> dict[int, float]:
+    """Inverse document frequency ln((N + 1) / (n + 1)) of each token in n of N references; `UNSEEN` keys any other."""
+    counts = Counter(token for reference in references for token in set(reference))
     total = len(references) + 1
-    return {token: math.log(total / (count + 1)) for token, count in counts.items()} | {-1: math.log(total)}
+    return {token: math.log(total / (count + 1)) for token, count in counts.items()} | {UNSEEN: math.log(total)}
 
 
 def best_match(
     encoder: TextEncoder, samples: Sequence[Sample], idf: Mapping[int, float] | None = None
 ) -> list[Match | None]:
-    """Each sample's best precision, recall and F1 over its references; None where the references are all empty."""
+    """Each sample's best precision, recall and F1 over its references; None where no token of these counts."""
     references = encoder.embed([text for sample in samples for text in sample.references if text.strip()], keep=True)
     predictions = encoder.embed([sample.prediction for sample in samples if sample.prediction.strip()], keep=False)
     best: list[Match | None] = []
     for sample in samples:
         usable = [references[text] for text in sample.references if text.strip()]
-        if not usable:
-            best.append(None)
-        elif (prediction := predictions.get(sample.prediction)) is None:
-            best.append(Match(0.0, 0.0, 0.0))
+        if (prediction := predictions.get(sample.prediction)) is None:
+            found = [Match(0.0, 0.0, 0.0) for other in usable if _weights(other, idf).sum() > 0]
         else:
-            best.append(Match(*map(max, zip(*(match(prediction, other, idf) for other in usable), strict=True))))
+            found = [one for other in usable if (one := match(prediction, other, idf)) is not None]
+        best.append(Match(*map(max, zip(*found, strict=True))) if found else None)
     return best
+
+
+@lru_cache(maxsize=2)
+def _idf_of(encoder: TextEncoder, corpus: tuple[str, ...] | None) -> dict[int, float] | None:
+    """Weights of a corpus; only its tokenizer reads it. Empty texts, which no loader keeps, are no documents."""
+    return None if corpus is None else idf_weights(encoder.token_ids([text for text in corpus if text.strip()]))
 
 
 def _weights(text: Embedded, idf: Mapping[int, float] | None) -> NDArray[np.float32]:
@@ -76,23 +87,49 @@ def _weights(text: Embedded, idf: Mapping[int, float] | None) -> NDArray[np.floa
 
     if idf is None:
         return text.counted
-    return np.asarray([idf.get(token, idf[-1]) for token in text.ids.tolist()], np.float32)
+    return np.asarray([idf.get(token, idf[UNSEEN]) for token in text.ids.tolist()], np.float32)
+
+
+def _pair_values(
+    encoder: TextEncoder, corpus: tuple[str, ...] | None, part: Callable[[Match], float], pairs: Sequence[Pair]
+) -> list[float]:
+    idf = _idf_of(encoder, corpus)
+    known = encoder.embed([text for pair in pairs for text in pair], keep=True)
+    matches = [match(known[left], known[right], idf) for left, right in pairs]
+    return [part(one) for one in matches if one is not None]
+
+
+def _calibration(
+    name: str,
+    encoder: TextEncoder,
+    corpus: tuple[str, ...] | None,
+    part: Callable[[Match], float],
+    options: Mapping[str, str],
+) -> Callable[[Sequence[Sample]], Anchors]:
+    values = partial(_pair_values, encoder, corpus, part)
+    return calibrated_by(values, Kind.REFERENCES, [name, encoder.sha256, dict(options)])
 
 
 def _recipe(name: str, low: float, part: Callable[[Match], float], description: str) -> MetricRecipe:
     def build(resources: Resources) -> Metric:
         encoder = None if resources.encoder is None else open_encoder(resources.encoder, resources.layer)
+        corpus = resources.idf_corpus
 
         def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
             if encoder is None:
                 return [missing(resources.absent) for _ in samples]
             return [
-                missing("no reference")
+                missing(UNWEIGHTED if any(map(str.strip, sample.references)) else "no reference")
                 if best is None
                 else ItemScore(part(best), None if sample.prediction.strip() else EMPTY)
-                for sample, best in zip(samples, best_match(encoder, samples), strict=True)
+                for sample, best in zip(samples, best_match(encoder, samples, _idf_of(encoder, corpus)), strict=True)
             ]
 
+        options = {
+            "encoder": encoder.sha256[:12] if encoder else "none",
+            "layer": str(encoder.layer) if encoder else "none",
+            "idf": "no" if corpus is None else f"references-{fingerprint(sorted(corpus))[:12]}",
+        }
         return Metric(
             name=name,
             family="embedding",
@@ -102,11 +139,8 @@ def _recipe(name: str, low: float, part: Callable[[Match], float], description: 
             level="item",
             description=description,
             score_batch=score_batch,
-            options={
-                "encoder": encoder.sha256[:12] if encoder else "none",
-                "layer": str(encoder.layer) if encoder else "none",
-                "idf": "no",
-            },
+            options=options,
+            calibrate=None if encoder is None else _calibration(name, encoder, corpus, part, options),
         )
 
     return MetricRecipe(name, "embedding", (low, 1), NEEDS, build)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ..base import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
 from .bertscore import EMPTY
+from .calibration import Kind, Pair, calibrated_by
 from .encoder import TextEncoder, open_encoder
 
 
@@ -32,8 +34,18 @@ def best_cosines(
     return scores
 
 
+def _pair_cosines(encoder: TextEncoder, pairs: Sequence[Pair]) -> list[float]:
+    known = encoder.embed([text for pair in pairs for text in pair], keep=True, sentences=True)
+    return [max(-1.0, min(1.0, float(known[left].sentence @ known[right].sentence))) for left, right in pairs]
+
+
 def _recipe(
-    name: str, needs: frozenset[str], others: Callable[[Sample], Sequence[str]], absent: str, description: str
+    name: str,
+    needs: frozenset[str],
+    others: Callable[[Sample], Sequence[str]],
+    absent: str,
+    kind: Kind,
+    description: str,
 ) -> MetricRecipe:
     def build(resources: Resources) -> Metric:
         encoder = None if resources.encoder is None else open_encoder(resources.encoder, resources.layer)
@@ -43,6 +55,10 @@ def _recipe(
                 return [missing(resources.absent) for _ in samples]
             return best_cosines(encoder, samples, others, absent)
 
+        options = {
+            "encoder": encoder.sha256[:12] if encoder else "none",
+            "pooling": encoder.pooling if encoder else "none",
+        }
         return Metric(
             name=name,
             family="embedding",
@@ -52,10 +68,8 @@ def _recipe(
             level="item",
             description=description,
             score_batch=score_batch,
-            options={
-                "encoder": encoder.sha256[:12] if encoder else "none",
-                "pooling": encoder.pooling if encoder else "none",
-            },
+            options=options,
+            calibrate=encoder and calibrated_by(partial(_pair_cosines, encoder), kind, [name, encoder.sha256, options]),
         )
 
     return MetricRecipe(name, "embedding", (-1, 1), needs, build)
@@ -66,6 +80,7 @@ answer_similarity = _recipe(
     frozenset({"encoder", "references"}),
     lambda sample: sample.references,
     "no reference",
+    Kind.REFERENCES,
     "Cosine of the sentence embeddings of prediction and reference; the best reference.",
 )
 answer_relevance = _recipe(
@@ -73,5 +88,6 @@ answer_relevance = _recipe(
     frozenset({"encoder"}),
     lambda sample: (sample.question,),
     "no question",
+    Kind.QUESTION,
     "Cosine of the sentence embeddings of question and prediction.",
 )

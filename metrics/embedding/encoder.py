@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Tokens a batch, padding included: more do not fit a processor's caches.
+BATCH_TOKENS = 2048
 BATCH = 64
 # Where neither tokenizer nor configuration says how much the encoder can read.
 _FALLBACK_LENGTH = 512
 _PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
+# How an encoder was made, with dates and seconds, does not change what it computes.
+_NOTE = "telbench.json"
 
 
 @lru_cache(maxsize=4)
@@ -51,13 +56,18 @@ class TextEncoder:
         if layer is not None and not 0 <= layer <= self.layers:
             raise InputError(f"layer {layer}: the encoder {folder} has layers 0 to {self.layers}")
         self.layer = self.layers if layer is None else layer
-        files = sorted(path for path in folder.rglob("*") if path.suffix in _PARTS and path.is_file())
+        files = sorted(
+            path for path in folder.rglob("*") if path.suffix in _PARTS and path.name != _NOTE and path.is_file()
+        )
         self.sha256 = fingerprint([[str(path.relative_to(folder)), file_sha256(path)] for path in files])
         self.pooling = "sentence-transformers" if (folder / "modules.json").is_file() else "mean"
+        # How many texts were encoded, that is, found neither in memory nor on disk.
         self.encoded = 0
         home = cache_folder() / "embeddings" / self.sha256
         self._tokens = EmbeddingStore(home / f"layer-{self.layer}")
-        self._sentences = EmbeddingStore(home / "sentence") if self.pooling != "mean" else self._tokens
+        # The mean of the last layer comes with that layer's tokens; other sentence vectors are made by themselves.
+        together = self.pooling == "mean" and self.layer == self.layers
+        self._sentences = self._tokens if together else EmbeddingStore(home / "sentence")
         self._model: Any = None
         self._tokenizer: Any = None
         self._sentence_model: Any = None
@@ -67,7 +77,7 @@ class TextEncoder:
         """Embeddings of distinct texts, by text; texts beyond the encoder's length are cut.
 
         ``keep`` writes them to disk, for texts that other checkpoints are scored with too; ``sentences`` asks for
-        sentence embeddings, which a sentence-transformers model computes in its own way, without tokens.
+        sentence embeddings, which may come without tokens.
         """
         store = self._sentences if sentences else self._tokens
         found = {text: store.get(text, on_disk=keep) for text in dict.fromkeys(texts)}
@@ -76,42 +86,65 @@ class TextEncoder:
         if not fresh:
             return known
         self.encoded += len(fresh)
-        made = self._sentence_vectors(fresh) if store is not self._tokens else self._token_vectors(fresh)
-        for text, embedded in made.items():
-            store.put(text, embedded, on_disk=keep)
+        if store is self._tokens:
+            made = self._token_vectors(fresh)
+        else:
+            made = self._mean_vectors(fresh) if self.pooling == "mean" else self._sentence_vectors(fresh)
+        store.put(made, on_disk=keep)
         return known | made
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Vocabulary ids of each text as the encoder reads it: special tokens included, cut to its length."""
+        self._load()
+        readable = [_readable(text) for text in texts]
+        return self._tokenizer(readable, truncation=True, max_length=self._longest, return_attention_mask=False)[
+            "input_ids"
+        ]
 
     def _token_vectors(self, texts: Sequence[str]) -> dict[str, Embedded]:
         import numpy as np
+
+        token_ids = self.token_ids(texts)
+        uncounted = [self._tokenizer.cls_token_id, self._tokenizer.sep_token_id]
+        nothing = np.zeros(0, np.float32)
+        return {
+            texts[index]: Embedded(
+                tokens=_unit(hidden),
+                ids=np.asarray(token_ids[index], np.int64),
+                counted=np.asarray([token not in uncounted for token in token_ids[index]], np.float32),
+                sentence=_unit(_mean(hidden)) if self._sentences is self._tokens else nothing,
+            )
+            for index, hidden in self._hidden_states(token_ids, self.layer)
+        }
+
+    def _mean_vectors(self, texts: Sequence[str]) -> dict[str, Embedded]:
+        states = self._hidden_states(self.token_ids(texts), self.layers)
+        return {texts[index]: _sentence_only(_unit(_mean(hidden))) for index, hidden in states}
+
+    def _hidden_states(
+        self, token_ids: Sequence[Sequence[int]], layer: int
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(index, hidden states (T, d) of that layer) of each text, the shortest first: a batch has little padding."""
+        import numpy as np
         import torch
 
-        if self._model is None:
-            self._load()
-        model: Any = self._model
-        readable = [_readable(text) for text in texts]
-        ids = self._tokenizer(readable, truncation=True, max_length=self._longest, return_attention_mask=False)
-        token_ids: list[list[int]] = ids["input_ids"]
-        uncounted = [self._tokenizer.cls_token_id, self._tokenizer.sep_token_id]
-        order = sorted(range(len(texts)), key=lambda index: len(token_ids[index]))
-        made: dict[str, Embedded] = {}
-        width = int(model.config.hidden_size)
-        for start in range(0, len(order), BATCH):
-            batch = [index for index in order[start : start + BATCH] if token_ids[index]]
-            for index in set(order[start : start + BATCH]).difference(batch):
-                made[texts[index]] = _embedded(
-                    np.zeros((0, width), np.float32), np.zeros((0, width), np.float32), [], []
-                )
-            if not batch:
-                continue
+        order = sorted(range(len(token_ids)), key=lambda index: len(token_ids[index]))
+        width = int(self._model.config.hidden_size)
+        empty = sum(not ids for ids in token_ids)
+        yield from ((index, np.zeros((0, width), np.float32)) for index in order[:empty])
+        start = empty
+        while start < len(order):
+            # All are as long as the last: as many as fit the budget, judged by the first, then cut by the last.
+            stop = start + max(1, BATCH_TOKENS // len(token_ids[order[start]]))
+            stop = start + max(1, BATCH_TOKENS // len(token_ids[order[min(stop, len(order)) - 1]]))
+            batch = order[start:stop]
             with torch.inference_mode():
-                hidden, last = self._forward([token_ids[index] for index in batch])
-            for row, index in enumerate(batch):
-                length = len(token_ids[index])
-                made[texts[index]] = _embedded(hidden[row, :length], last[row, :length], token_ids[index], uncounted)
-        return made
+                states = self._forward([token_ids[index] for index in batch], layer)
+            yield from ((index, states[row, : len(token_ids[index])]) for row, index in enumerate(batch))
+            start = stop
 
-    def _forward(self, token_ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Hidden states of the chosen and of the last layer, each of shape (texts, longest, d)."""
+    def _forward(self, token_ids: Sequence[Sequence[int]], layer: int) -> NDArray[np.float32]:
+        """Hidden states of a layer, shape (texts, longest, d)."""
         import torch
 
         longest = max(map(len, token_ids))
@@ -119,10 +152,10 @@ class TextEncoder:
         padded = torch.tensor([[*ids, *[padding] * (longest - len(ids))] for ids in token_ids])
         mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in token_ids])
         device = self._model.device
-        inner = self.layer != self.layers
-        out = self._model(padded.to(device), attention_mask=mask.to(device), output_hidden_states=inner)
-        last = out.last_hidden_state.float().cpu().numpy()
-        return (out.hidden_states[self.layer].float().cpu().numpy() if inner else last), last
+        with _without_layers_above(self._model, layer, self.layers) as top:
+            out = self._model(padded.to(device), attention_mask=mask.to(device), output_hidden_states=layer != top)
+        states = out.last_hidden_state if layer == top else out.hidden_states[layer]
+        return states.float().cpu().numpy()
 
     def _sentence_vectors(self, texts: Sequence[str]) -> dict[str, Embedded]:
         import numpy as np
@@ -139,11 +172,12 @@ class TextEncoder:
         readable = [_readable(text) for text in texts]
         vectors = np.asarray(self._sentence_model.encode(readable, batch_size=BATCH, show_progress_bar=False))
         return {
-            text: _embedded(np.zeros((0, len(vector)), np.float32), vector[None].astype(np.float32), [], [])
-            for text, vector in zip(texts, vectors, strict=True)
+            text: _sentence_only(_unit(vector.astype(np.float32))) for text, vector in zip(texts, vectors, strict=True)
         }
 
     def _load(self) -> None:
+        if self._model is not None:
+            return
         try:
             import torch
             from transformers import AutoModel, AutoTokenizer
@@ -174,18 +208,31 @@ def _longest(model: Any, tokenizer: Any) -> int:
     return min(known, default=_FALLBACK_LENGTH)
 
 
-def _embedded(
-    tokens: NDArray[np.float32], last: NDArray[np.float32], ids: Sequence[int], uncounted: Sequence[int | None]
-) -> Embedded:
+@contextlib.contextmanager
+def _without_layers_above(model: Any, layer: int, layers: int) -> Iterator[int]:
+    """Take off what is not needed meanwhile, where the layers stand as in BERT and RoBERTa; yields the top layer."""
+    stack: Any = getattr(getattr(model, "encoder", None), "layer", None)
+    if layer == layers or type(stack).__name__ != "ModuleList" or len(stack) != layers:
+        yield layers
+        return
+    model.encoder.layer = stack[:layer]
+    try:
+        yield layer
+    finally:
+        model.encoder.layer = stack
+
+
+def _sentence_only(vector: NDArray[np.float32]) -> Embedded:
     import numpy as np
 
-    mean = last.mean(axis=0) if len(last) else np.zeros(last.shape[1], np.float32)
-    return Embedded(
-        tokens=np.ascontiguousarray(_unit(tokens)),
-        ids=np.asarray(ids, np.int64),
-        counted=np.asarray([token not in uncounted for token in ids], np.float32),
-        sentence=_unit(mean),
-    )
+    nothing = np.zeros(0, np.float32)
+    return Embedded(nothing.reshape(0, len(vector)), nothing.astype(np.int64), nothing, vector)
+
+
+def _mean(hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
+    return hidden.mean(axis=0) if len(hidden) else np.zeros(hidden.shape[1], np.float32)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ def encoder_resources(place: str, layer: int | None = None) -> Resources:
     snapshot = _snapshot(place)
     if snapshot is None:
         reason = f"encoder {place} is neither a folder nor in the local hub cache: hf download {place}"
-        return Resources(None, layer, reason)
+        return Resources(None, layer, absent=reason)
     return Resources(snapshot, layer)
 
 

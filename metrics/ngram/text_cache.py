@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
-# Four million characters are some ten thousand answers; what is kept of a character costs about ten bytes.
-DEFAULT_BUDGET = 4_000_000
+# A million characters are some ten thousand references, or all answers that are scored together; what is kept of a
+# character costs one to fifteen bytes.
+DEFAULT_BUDGET = 1_000_000
 
 
 class TextCache(Generic[Value]):

@@ -47,6 +47,28 @@ def test_a_table_shows_value_interval_and_count_of_each_metric(capsys: pytest.Ca
     ]
 
 
+def calibration(**changes: Any) -> dict[str, Any]:
+    return {"value": 0.5, "ci_low": 0.4, "ci_high": 1.25, "upper_from": "identical text", "auc": None, **changes}
+
+
+def test_a_calibrated_value_stands_beside_the_raw_one_with_its_scale(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {
+        "token_f1": metric(0.5),
+        "bertscore": metric(0.9, ci_low=0.8, ci_high=0.95, calibration=calibration()),
+        "answer_similarity": metric(0.7, calibration=calibration(ci_low=None, ci_high=None, auc=0.98765)),
+        "answer_relevance": metric(0.6, calibration=calibration(value=None)),
+    }
+    assert table(capsys, metrics=metrics)[1:-1] == [
+        "metric             value  95 % interval            calibrated  n",
+        "token_f1           0.500                                       3",
+        "bertscore          0.900  0.800 – 0.950  0.500 [0.400, 1.250]  3",
+        "answer_similarity  0.700                                0.500  3",
+        "answer_relevance   0.600                                       3",
+        "calibrated: 0 = a reference of another item, 1 = identical text",
+        "matches above unrelated (AUC): answer_similarity 0.988",
+    ]
+
+
 @pytest.mark.parametrize("width", ["1", "40", "200"])
 def test_a_narrow_terminal_loses_nothing(
     width: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from telbench.judges.limits import CUT, GAIN, AdaptiveLimit
+from telbench.judges.limits import CUT, GAIN, LOSS, AdaptiveLimit
 
 
 def test_requests_that_were_open_together_cut_once():
@@ -82,3 +82,37 @@ def test_single_random_refusals_leave_the_limit_near_its_ceiling():
         assert sum(limits) / len(limits) > 48
 
     asyncio.run(scenario())
+
+
+def test_a_single_refusal_costs_a_wide_limit_few_slots_and_a_burst_a_share():
+    async def scenario() -> None:
+        limit = AdaptiveLimit(256)
+        burst = [await limit.acquire() for _ in range(256)]
+        limit.overloaded(burst[0])
+        assert limit.limit == 256 - LOSS
+        for cuts in burst[1:]:
+            limit.overloaded(cuts)
+        assert limit.limit == 256 * CUT
+
+    asyncio.run(scenario())
+
+
+def test_who_was_refused_goes_before_those_in_line():
+    async def scenario() -> list[str]:
+        limit, served = AdaptiveLimit(1), []
+        await limit.acquire()
+
+        async def one(name: str, again: bool) -> None:
+            await limit.acquire(again)
+            served.append(name)
+            limit.release()
+
+        line = [asyncio.create_task(one(name, False)) for name in ("first", "second")]
+        await asyncio.sleep(0)
+        line.append(asyncio.create_task(one("refused", True)))
+        await asyncio.sleep(0)
+        limit.release()
+        await asyncio.gather(*line)
+        return served
+
+    assert asyncio.run(scenario()) == ["refused", "first", "second"]

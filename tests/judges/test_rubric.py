@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from telbench.judges import rubric as rubrics
 from telbench.judges.errors import InputError
 from telbench.judges.rubric import load_rubric, parse_rubric, read_rubric, render, rubric_names, run_secret
+from telbench.judges.schemas import outline
 
 SECRET = run_secret(7)
 MATERIAL = {
@@ -18,6 +18,9 @@ MATERIAL = {
     "context": "The AMF terminates N1 and N2.",
     "reference": "N1 and N2",
     "answer": "It terminates N1.",
+    "passages": "[1] The AMF terminates N1.\n[2] The SMF terminates N4.",
+    "first": "N1",
+    "second": "N1 and N2",
 }
 HEAD = "verdict: rubric_score\nfields: question, answer\n---\n"
 
@@ -29,8 +32,14 @@ def _inside(text: str, token: str) -> dict[str, str]:
 
 
 def test_the_default_rubrics_are_there_one_for_each_kind_of_verdict():
-    assert rubric_names() == ("factual_correctness-1", "faithfulness-1", "rubric_score-1")
-    assert [load_rubric(name).kind for name in rubric_names()] == ["claims", "faithfulness", "rubric_score"]
+    assert {name: load_rubric(name).kind for name in rubric_names()} == {
+        "context_passages-1": "passages",
+        "factual_correctness-1": "claims",
+        "faithfulness-1": "faithfulness",
+        "preference-1": "preference",
+        "question_generation-1": "questions",
+        "rubric_score-1": "rubric_score",
+    }
 
 
 def test_a_name_without_version_is_the_newest():
@@ -42,13 +51,28 @@ def test_an_unknown_rubric_names_those_there_are():
         load_rubric("fluency")
 
 
-@pytest.mark.parametrize("name", ["factual_correctness", "faithfulness", "rubric_score"])
-def test_every_schema_is_a_valid_json_schema_and_stands_in_the_prompt(name):
+@pytest.mark.parametrize("name", rubric_names())
+def test_every_schema_is_a_valid_json_schema_and_its_outline_ends_the_prompt(name):
     jsonschema = pytest.importorskip("jsonschema")
     rubric = load_rubric(name)
     jsonschema.Draft202012Validator.check_schema(rubric.schema)
     last = render(rubric, MATERIAL, SECRET).text.strip().splitlines()[-1]
-    assert json.loads(last) == rubric.schema
+    assert last == outline(rubric.schema)
+    keys = rubric.schema["required"]
+    assert [key for key in re.findall(r'"(\w+)": ', last) if key in keys] == keys
+
+
+def test_the_prompt_names_the_number_of_passages():
+    prompt = render(load_rubric("context_passages"), MATERIAL, SECRET, 3)
+    assert prompt.text.strip().endswith("(exactly 3)]}")
+
+
+@pytest.mark.parametrize("name", rubric_names())
+def test_a_prompt_without_material_leaves_room_in_a_short_window(name):
+    rubric = load_rubric(name)
+    prompt = render(rubric, dict.fromkeys(rubric.fields, ""), SECRET)
+    assert len(prompt.text.split()) <= 320
+    assert len(prompt.text) <= 2000
 
 
 def test_the_hash_changes_with_the_text_and_not_with_line_ends():
@@ -74,7 +98,8 @@ def test_a_rubric_of_ones_own_is_read_from_its_file(tmp_path):
         ("mine-1.txt", HEAD, "a rubric is"),
         ("mine-1.txt", "verdict: mood\nfields: answer\n---\nx", "no verdict is called 'mood'"),
         ("mine-1.txt", "verdict: claims\nfields: answer\n---\nx", "needs the field reference"),
-        ("mine-1.txt", "verdict: rubric_score\nfields: answer, mood\n---\nx", "fields are some of"),
+        ("mine-1.txt", "verdict: questions\nfields: question, answer\n---\nx", "the fields of questions are some of"),
+        ("mine-1.txt", "verdict: rubric_score\nfields: answer, mood\n---\nx", "fields of rubric_score are some of"),
     ],
 )
 def test_what_is_no_rubric_is_refused_in_one_line(name, text, message):
@@ -148,7 +173,7 @@ def test_a_token_that_does_occur_in_the_material_is_drawn_again(monkeypatch):
             return next(draws)
 
     monkeypatch.setattr(rubrics.hmac, "new", lambda *_: Drawn())
-    assert render(rubric, {**MATERIAL, "answer": "A" * 40}, SECRET).token == "b" * 32
+    assert render(rubric, {**MATERIAL, "answer": "A" * 20}, SECRET).token == "b" * 16
 
 
 @given(st.text(st.characters()), st.text(st.characters()), st.integers(0, 3))

@@ -9,23 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from telbench.judges.chat import ChatReply
+from telbench.judges.schemas import LONGEST_TEXT, MOST_CLAIMS, MOST_PASSAGES, MOST_REASONS, SCHEMAS, outline, schema_of
 from telbench.judges.verdicts import (
-    MOST_CLAIMS,
-    SCHEMAS,
     Claim,
     ClaimVerdicts,
     Faithfulness,
+    GeneratedQuestions,
+    JudgedPassage,
+    JudgedPassages,
     Missing,
+    Preference,
     RubricScore,
     SupportedClaim,
     factual_f1,
     parse_verdict,
     read_verdict,
-    weighted_score,
 )
+from telbench.judges.weighting import weighted_score
 
 GOOD = '{"reasons": ["names the AMF"], "score": 4}'
-KINDS = st.sampled_from(["claims", "faithfulness", "rubric_score"])
+KINDS = st.sampled_from(sorted(SCHEMAS))
 
 
 def _claims(*verdicts: str) -> str:
@@ -83,11 +86,18 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall(tp, fp, fn):
         assert found == pytest.approx(2 * precision * recall / (precision + recall))
 
 
-@pytest.mark.parametrize("kind", ["claims", "faithfulness"])
-def test_without_any_claim_the_value_is_undefined_not_zero(kind):
-    verdict = parse_verdict(kind, '{"claims": []}')
-    assert not isinstance(verdict, Missing | RubricScore)
-    assert (verdict.f1 if isinstance(verdict, ClaimVerdicts) else verdict.share) is None
+def test_without_any_claim_every_value_is_undefined_not_zero():
+    claims, supported = (parse_verdict(kind, '{"claims": []}') for kind in ("claims", "faithfulness"))
+    assert isinstance(claims, ClaimVerdicts)
+    assert (claims.f1, claims.precision, claims.recall) == (None, None, None)
+    assert isinstance(supported, Faithfulness)
+    assert supported.share is None
+
+
+def test_precision_and_recall_are_undefined_apart():
+    refusal = parse_verdict("claims", _claims("FN", "FN"))
+    assert isinstance(refusal, ClaimVerdicts)
+    assert (refusal.f1, refusal.precision, refusal.recall) == (0.0, None, 0.0)
 
 
 @pytest.mark.parametrize("score", ['"5"', "5.0", "7", "0", "-1", "true", "null", "[5]", "{}", "1e0"])
@@ -144,25 +154,77 @@ def test_json_that_breaks_the_schema_is_missing_and_jsonschema_agrees(text):
         jsonschema.validate(json.loads(text), SCHEMAS["claims"])
 
 
-LEAVES = st.sampled_from(["TP", "FP", "x", "", True, False, None, 0, 1, 5, 6, [], {}])
-KEYS = st.sampled_from(["claim", "reason", "verdict", "supported"])
+LONG, TOO_LONG = "x" * LONGEST_TEXT, "x" * (LONGEST_TEXT + 1)
+LEAVES = st.sampled_from(["TP", "FP", "x", "", LONG, TOO_LONG, "first", "tie", True, False, None, 0, 1, 5, 6, [], {}])
+KEYS = st.sampled_from(["claim", "reason", "verdict", "supported", "useful"])
 ENTRIES = st.dictionaries(KEYS, LEAVES, max_size=4) | LEAVES
 GOOD_ENTRIES = st.fixed_dictionaries(
     {"claim": st.just("c"), "reason": st.just("r")},
     optional={"verdict": LEAVES, "supported": LEAVES},
 )
+GOOD_PASSAGES = st.fixed_dictionaries({"reason": st.just("r"), "useful": st.booleans()})
 DOCUMENTS = st.one_of(
     st.fixed_dictionaries({"claims": st.lists(GOOD_ENTRIES | ENTRIES, max_size=2)}),
     st.fixed_dictionaries({"reasons": st.lists(LEAVES, max_size=2) | LEAVES, "score": LEAVES}),
+    st.fixed_dictionaries({"reasons": st.lists(st.just("r"), max_size=MOST_REASONS + 1), "winner": LEAVES}),
+    st.fixed_dictionaries({"questions": st.lists(st.just("q?") | LEAVES, max_size=4), "evasive": LEAVES}),
+    st.fixed_dictionaries({"passages": st.lists(GOOD_PASSAGES | ENTRIES, max_size=3) | LEAVES}),
+    st.fixed_dictionaries({"passages": st.lists(GOOD_PASSAGES, max_size=MOST_PASSAGES + 1)}),
 )
 
 
-@given(KINDS, DOCUMENTS)
-@settings(max_examples=300, deadline=None)
-def test_the_parser_takes_exactly_what_the_schema_takes(kind, document):
+@given(KINDS, DOCUMENTS, st.sampled_from([None, 1, 2]))
+@settings(max_examples=600, deadline=None)
+def test_the_parser_takes_exactly_what_the_schema_takes(kind, document, count):
     jsonschema = pytest.importorskip("jsonschema")
-    valid = jsonschema.Draft202012Validator(SCHEMAS[kind]).is_valid(document)
-    assert isinstance(parse_verdict(kind, json.dumps(document)), Missing) == (not valid)
+    valid = jsonschema.Draft202012Validator(schema_of(kind, count)).is_valid(document)
+    assert isinstance(parse_verdict(kind, json.dumps(document), count), Missing) == (not valid)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "verdict"),
+    [
+        ("preference", '{"reasons": ["r"], "winner": "second"}', Preference(("r",), "second")),
+        (
+            "questions",
+            '{"questions": ["a?", "b?", "c?"], "evasive": true}',
+            GeneratedQuestions(("a?", "b?", "c?"), True),
+        ),
+        ("passages", '{"passages": [{"reason": "r", "useful": true}]}', JudgedPassages((JudgedPassage("r", True),))),
+    ],
+)
+def test_verdicts_of_every_further_kind_are_read(kind, text, verdict):
+    assert parse_verdict(kind, text) == verdict
+
+
+def test_a_verdict_on_another_number_of_passages_is_missing():
+    text = json.dumps({"passages": [{"reason": "r", "useful": True}] * 2})
+    assert isinstance(parse_verdict("passages", text, 2), JudgedPassages)
+    for number in (1, 3):
+        verdict = parse_verdict("passages", text, number)
+        assert verdict == Missing("schema", f"passages has 2 entries for {number} passages")
+
+
+@pytest.mark.parametrize("kind", sorted(SCHEMAS))
+def test_every_text_and_list_comes_to_an_end_and_every_field_is_in_the_outline(kind):
+    def walk(schema):
+        yield schema
+        for part in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
+            yield from walk(part)
+
+    for part in walk(SCHEMAS[kind]):
+        assert part["type"] != "string" or "enum" in part or part["maxLength"] == LONGEST_TEXT
+        assert part["type"] != "array" or part["maxItems"] <= MOST_CLAIMS
+        assert all(f'"{name}": ' in outline(SCHEMAS[kind]) for name in part.get("properties", {}))
+
+
+@pytest.mark.parametrize(
+    ("useful", "value"),
+    [("1", 1), ("0", 0), ("01", 1 / 2), ("10", 1), ("101", (1 + 2 / 3) / 2), ("0110", (1 / 2 + 2 / 3) / 2)],
+)
+def test_average_precision_is_that_of_worked_examples(useful, value):
+    passages = JudgedPassages(tuple(JudgedPassage("r", mark == "1") for mark in useful))
+    assert passages.average_precision == pytest.approx(value)
 
 
 @given(KINDS, st.text(st.characters()) | st.text('{}[]":,`\n\\u0d8score12345truenlNa e', max_size=60))

@@ -11,12 +11,15 @@ import pytest
 from telbench.harness import cli
 from telbench.harness.items import DataSet
 from telbench.kd import demo
+from telbench.kd.encoder import EncoderShape
+from telbench.kd.encoder_recipe import EncoderRecipe
+from telbench.kd.encoder_training import ContrastSettings
 from telbench.kd.recipe import Recipe
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch, facts: DataSet, micro_recipe) -> list[list[str]]:
-    """A demo of two micro models on eight facts; the commands it calls are kept, not run."""
+    """A demo of two micro models and a micro encoder on eight facts; the commands it calls are kept, not run."""
     called: list[list[str]] = []
 
     def main(words: Sequence[str]) -> int:
@@ -27,8 +30,13 @@ def commands(monkeypatch: pytest.MonkeyPatch, facts: DataSet, micro_recipe) -> l
     def recipe(training) -> Recipe:
         return micro_recipe(epochs=min(training.epochs, 5) - 3, seed=training.seed)
 
+    def encoder_recipe(training: ContrastSettings) -> EncoderRecipe:
+        shape = EncoderShape(hidden=32, layers=1, heads=2, inner=48, window=64)
+        return EncoderRecipe(shape, ContrastSettings(epochs=1, batch_size=8, seed=training.seed), vocabulary=400)
+
     monkeypatch.setattr(demo, "main", main)
     monkeypatch.setattr(demo, "Recipe", recipe)
+    monkeypatch.setattr(demo, "EncoderRecipe", encoder_recipe)
     monkeypatch.setattr("telbench.harness.datasets.loading.load_dataset", lambda name, split: facts)
     monkeypatch.setattr(demo, "usable_engine", lambda name: "vllm" if name == "auto" else name)
     return called
@@ -42,11 +50,15 @@ def test_it_trains_two_evaluates_both_on_test_and_compares(
     for words in commands[:2]:
         assert words[words.index("--split") + 1] == "test"
         assert (Path(words[words.index("--model") + 1]) / "model.safetensors").is_file()
+        assert (Path(words[words.index("--encoder") + 1]) / "modules.json").is_file()
+        assert words[words.index("--metrics") + 1] == "ngram,embedding"
     assert commands[2][1:] == [words[words.index("--out") + 1] for words in commands[:2]]
     printed = capfd.readouterr()
     assert "table of compare" in printed.out
     assert "table of eval" in printed.err
     assert "tiny-undertrained" in printed.out
+    assert "a demonstration encoder" in printed.out
+    assert "a demonstration encoder" in printed.err
 
 
 def test_a_second_time_trains_nothing_and_another_seed_trains_anew(
@@ -56,8 +68,9 @@ def test_a_second_time_trains_nothing_and_another_seed_trains_anew(
     trained = []
     for more in ([], [], ["--seed", "1"], ["--seed", "1", "--fresh"]):
         assert cli.main([*words, *more]) == 0
-        trained.append([one["trained_now"] for one in json.loads(capfd.readouterr().out)["checkpoints"]])
-    assert trained == [[True, True], [False, False], [True, True], [True, True]]
+        document = json.loads(capfd.readouterr().out)
+        trained.append([one["trained_now"] for one in (*document["checkpoints"], document["encoder"])])
+    assert trained == [[True] * 3, [False] * 3, [True] * 3, [True] * 3]
     assert ["--fresh" in words for words in commands if words[0] == "eval"] == [False] * 6 + [True] * 2
     runs = [words[words.index("--out") + 1] for words in commands if words[0] == "eval"]
     assert runs[:2] == runs[2:4]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import sacrebleu
 from telbench.harness.cli import main
 from telbench.harness.runs import read_run
-from telbench.leaderboard.comparison import load_run, paired_differences, shared_metrics
+from telbench.leaderboard.comparison import load_run, shared_metrics
+from telbench.leaderboard.pairwise import compare_runs
 
 REFERENCES = [
     "The AMF handles registration and mobility of the UE.",
@@ -50,51 +50,45 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return score(folder, "poor", list(POOR), data), score(folder, "good", list(GOOD), data)
 
 
-def test_difference_is_the_difference_of_the_two_values(runs: tuple[Path, Path]) -> None:
+def test_difference_is_the_difference_of_the_two_values_and_positive_is_better(runs: tuple[Path, Path]) -> None:
     poor, good = map(load_run, runs)
-    for difference in paired_differences(good, poor, shared_metrics([poor, good])):
-        values = [run.header["metrics"][difference.metric]["value"] for run in (good, poor)]
-        assert difference.value == pytest.approx(values[0] - values[1], abs=1e-12)
-        assert difference.ci_low is not None
-        assert difference.value is not None
-        assert difference.ci_low <= difference.value + 1e-9
+    metrics = shared_metrics([poor, good])
+    assert [metric.name for metric in metrics] == ["token_f1", "bleu", "ter"]
+    for metric, each in zip(metrics, compare_runs([poor, good], metrics), strict=True):
+        values = [run.header["metrics"][each.metric]["value"] for run in (good, poor)]
+        assert each.values == pytest.approx(values)
+        sign = 1 if metric.higher_is_better else -1
+        assert each.delta == pytest.approx(sign * (values[0] - values[1]), abs=1e-9)
+        assert each.delta > 0
 
 
 def test_bleu_difference_equals_sacrebleus(runs: tuple[Path, Path]) -> None:
     poor, good = map(load_run, runs)
-    (bleu,) = paired_differences(good, poor, [m for m in shared_metrics([poor, good]) if m.name == "bleu"])
+    (bleu,) = compare_runs([poor, good], [m for m in shared_metrics([poor, good]) if m.name == "bleu"])
     expected = sacrebleu.corpus_bleu(GOOD, [REFERENCES]).score - sacrebleu.corpus_bleu(POOR, [REFERENCES]).score
-    assert bleu.value == pytest.approx(expected, abs=1e-9)
-
-
-def test_interval_agrees_with_all_resamples_of_the_documents(runs: tuple[Path, Path]) -> None:
-    poor, good = map(load_run, runs)
-    metric = next(m for m in shared_metrics([poor, good]) if m.name == "token_f1")
-    (found,) = paired_differences(good, poor, [metric])
-    items = list(poor.clusters)
-    gaps = [(good.scores["token_f1"][i].value or 0) - (poor.scores["token_f1"][i].value or 0) for i in items]
-    documents = np.asarray(gaps).reshape(3, 2)
-    exact = [documents[[a, b, c]].mean() for a in range(3) for b in range(3) for c in range(3)]
-    assert found.ci_low == pytest.approx(np.quantile(exact, 0.025, method="inverted_cdf"), abs=1e-9)
-    assert found.ci_high == pytest.approx(np.quantile(exact, 0.975, method="inverted_cdf"), abs=1e-9)
+    assert bleu.delta == pytest.approx(expected, abs=1e-9)
+    assert bleu.corpus is not None
 
 
 def test_items_without_a_score_on_one_side_are_left_out_in_pairs(tmp_path: Path) -> None:
     data = write_data(tmp_path)
     whole = score(tmp_path, "whole", list(GOOD), data)
     holed = score(tmp_path, "holed", [None, *GOOD[1:]], data)
-    (difference,) = paired_differences(load_run(holed), load_run(whole), shared_metrics([load_run(whole)])[:1])
-    assert (difference.n, difference.n_unpaired) == (5, 1)
-    assert difference.value == 0.0
+    (each,) = compare_runs([load_run(whole), load_run(holed)], shared_metrics([load_run(whole)])[:1])
+    assert (each.n, each.unpaired) == (5, {"generation failed in holed": 1})
+    assert (each.delta, each.verdict) == (0.0, "identical")
     assert read_run(holed)["metrics"]["token_f1"]["missing"] == {"generation failed": 1}
 
 
-def test_table_marks_better_worse_and_undecided(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_documents_are_told_before_the_table(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *map(str, runs), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["runs"][1]["difference"]["token_f1"]["value"] > 0
+    assert document["runs"][1]["difference"]["token_f1"]["delta"] > 0
+    assert document["runs"][1]["difference"]["token_f1"]["verdict"] == "too few source documents to tell"
     assert main(["compare", *map(str, runs)]) == 0
-    assert "ter (lower is better)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith("WARNING: 3.0 effective source documents")
+    assert "ter (lower is better)" in shown
 
 
 def test_runs_on_other_items_are_refused_with_exit_code_4(

@@ -15,12 +15,14 @@ from telbench.metrics import intervals
 from telbench.metrics.base import ItemScore, Metric, Sample, missing
 from telbench.metrics.intervals import (
     RESAMPLES,
+    ClusterSums,
     aggregate,
     bootstrap,
+    bootstrap_sums,
+    cluster_numbers,
     cluster_sums,
     replicates,
     resample_counts,
-    stack,
     statistics_matrix,
 )
 from telbench.metrics.ngram.bleu import bleu
@@ -206,19 +208,42 @@ def test_every_resample_draws_as_many_clusters_as_there_are(groups: int, size: i
 @given(
     parts=st.lists(st.lists(st.none() | st.floats(-5, 5), min_size=1, max_size=4), min_size=1, max_size=4),
 )
-def test_stacked_parts_are_the_matrix_of_the_whole(parts: list[list[float | None]]):
-    stacked = stack([statistics_matrix(token_f1, scored(part)) for part in parts])
+def test_sums_of_parts_are_those_of_the_whole_to_the_last_bit(parts: list[list[float | None]]):
     whole = statistics_matrix(token_f1, scored([value for part in parts for value in part]))
-    assert stacked.shape == whole.shape
-    assert (stacked == whole).all()
+    clusters = [f"doc {index % 3}" for index in range(len(whole))]
+    groups, membership = cluster_numbers(clusters)
+    sums = ClusterSums(groups, membership)
+    for part in parts:
+        sums.add(statistics_matrix(token_f1, scored(part)))
+    by_cluster = np.array(
+        [
+            [sum(whole[membership == group, column].tolist()) for column in range(whole.shape[1])]
+            for group in range(groups)
+        ]
+    )
+    assert sums.items == len(whole)
+    assert (sums.total == whole.sum(axis=0)).all()
+    assert (sums.by_cluster == by_cluster).all()
+    assert bootstrap_sums([token_f1], [sums], resamples=20) == bootstrap([token_f1], [whole], clusters, resamples=20)
+
+
+@pytest.mark.parametrize("width", [2, 3, 11, 19])
+def test_sums_do_not_depend_on_where_thousands_of_rows_are_cut(width: int):
+    rows = np.random.default_rng(width).normal(size=(3456, width)) * 10.0 ** np.arange(width)
+    sums = ClusterSums(7, np.arange(len(rows)) % 7)
+    for first in range(0, len(rows), 1000):
+        sums.add(rows[first : first + 1000])
+    assert (sums.total == rows.sum(axis=0)).all()
 
 
 def test_statistics_of_two_lengths_are_refused():
     scores = [ItemScore(1.0, None, (1.0,)), ItemScore(1.0, None, (1.0, 2.0))]
     with pytest.raises(TelbenchError, match="'bleu' gives statistics of 1 and 2 numbers"):
         statistics_matrix(bleu, scores)
+    sums = ClusterSums(1, np.zeros(2, dtype=np.intp))
+    sums.add(statistics_matrix(bleu, scores[:1]))
     with pytest.raises(TelbenchError, match="1 and 2 numbers"):
-        stack([statistics_matrix(bleu, [score]) for score in scores])
+        sums.add(statistics_matrix(bleu, scores[1:]))
 
 
 def test_a_formula_that_fails_names_its_metric():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from telbench.harness.prompts import (
     load_tokenizer,
     option_continuations,
 )
+from telbench.harness.references import reference_continuations
 
 from ...checkpoints import save_model, save_tokenizer
 
@@ -153,6 +154,14 @@ def continuations(pair: Pair) -> list[Continuation]:
         Item(f"q{n}", "Which function handles mobility?", context=SENTENCES * n, choices=choices) for n in (0, 1, 2)
     ]
     found = [each for item in items for each in option_continuations(item, PromptSettings("open"), pair.encoder)]
+    for item in items:
+        settings = PromptSettings("open")
+        answered = replace(item, choices=(), references=choices)
+        references = reference_continuations(
+            answered, build_prompt(answered, settings, pair.encoder, 400), pair.encoder, WINDOW
+        )
+        assert not isinstance(references, str)
+        found += references
     # One that just fits the window, and one of which all but the first token is scored.
     text = pair.encoder.tokenizer(SENTENCES * 8, add_special_tokens=False)["input_ids"]
     return [*found, Continuation("long", text[: WINDOW - 1], WINDOW - 40), Continuation("all", text[:50], 1)]

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +14,7 @@ from telbench.harness.engines.openai import open_engine
 from telbench.judges.errors import InputError
 
 from ...scripted_server import ScriptedServer, Step, completion_body, echo
+from ...vllm_server import VllmServer
 
 QUESTIONS = (
     "What is a gNB?",
@@ -154,70 +147,6 @@ def test_a_missing_package_says_which_extra(monkeypatch: pytest.MonkeyPatch):
         open_engine(model="m", base_url="http://127.0.0.1:1/v1")
 
 
-@contextmanager
-def vllm_server(checkpoint: Path, log: Path) -> Iterator[str]:
-    """Base URL of vLLM's own server for a checkpoint, on the processor; ended with all its processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = {
-        "--model": str(checkpoint),
-        "--served-model-name": "tiny",
-        "--host": "127.0.0.1",
-        "--port": str(port),
-        "--gpu-memory-utilization": "0.2",
-        "--max-model-len": "512",
-        "--dtype": "float32",
-    }
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
-    for name, value in options.items():
-        command += [name, value]
-    environment = {
-        **os.environ,
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        wait_until_healthy(server, f"http://127.0.0.1:{port}/health", log)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        end_group(server)
-
-
-def wait_until_healthy(server: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 240.0) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if server.poll() is not None:
-            break
-        try:
-            with opener.open(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail(f"the server did not start: {log.read_text(errors='replace')[-3000:]}")
-
-
-def end_group(server: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(server.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            continue
-        time.sleep(0.5)
-    server.wait(20)
-
-
 def greedy_by_transformers(checkpoint: Path, max_tokens: int) -> dict[str, str]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -239,24 +168,19 @@ def greedy_by_transformers(checkpoint: Path, max_tokens: int) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_greedy_answers_of_a_vllm_server_are_those_of_transformers(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_checkpoint: Path, vllm_server: VllmServer, monkeypatch: pytest.MonkeyPatch
 ):
-    pytest.importorskip("vllm")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     expected = greedy_by_transformers(tiny_checkpoint, 24)
     assert len(set(expected.values())) == len(QUESTIONS)
-    # A penalty in the checkpoint's own defaults would change the answers if the server applied it.
-    served = shutil.copytree(tiny_checkpoint, tmp_path / "served")
-    defaults = json.loads((served / "generation_config.json").read_text())
-    (served / "generation_config.json").write_text(json.dumps({**defaults, "repetition_penalty": 5.0, "top_k": 3}))
-    with vllm_server(served, tmp_path / "server.log") as url:
-        with closing(open_engine(model="tiny", base_url=url)) as engine:
-            completions = list(engine.generate([request(text, text) for text in QUESTIONS], Sampling(max_tokens=24)))
-        with closing(open_engine(model="other", base_url=url)) as other, pytest.raises(InputError) as caught:
-            list(other.generate([request("k", "q")], Sampling()))
+    url = vllm_server.base_url
+    with closing(open_engine(model="tiny", base_url=url)) as engine:
+        completions = list(engine.generate([request(text, text) for text in QUESTIONS], Sampling(max_tokens=24)))
+    with closing(open_engine(model="other", base_url=url)) as other, pytest.raises(InputError) as caught:
+        list(other.generate([request("k", "q")], Sampling()))
     assert {completion.key: completion.text for completion in completions} == expected
-    assert engine.info.settings["server_model"] == str(served)
+    assert engine.info.settings["server_model"] == str(vllm_server.checkpoint)
     assert {completion.finish_reason for completion in completions} <= {"stop", "length"}
     assert all(completion.prompt_tokens > 0 for completion in completions)
     assert "has no model 'other' (status 404): it offers tiny" in str(caught.value)

@@ -13,8 +13,12 @@ from scipy import stats
 from telbench.leaderboard.statistics.signed_rank import hodges_lehmann, signed_rank, superiority
 
 # Demsar 2006, Table 2: AUC of C4.5 and C4.5+m on 14 data sets.
-C45 = [0.763, 0.599, 0.954, 0.628, 0.882, 0.936, 0.661, 0.583, 0.775, 1, 0.940, 0.619, 0.972, 0.957]
-C45M = [0.768, 0.591, 0.971, 0.661, 0.888, 0.931, 0.668, 0.583, 0.838, 1, 0.962, 0.666, 0.981, 0.978]
+C45 = np.array(
+    [0.763, 0.599, 0.954, 0.628, 0.882, 0.936, 0.661, 0.583, 0.775, 1, 0.940, 0.619, 0.972, 0.957], np.float64
+)
+C45M = np.array(
+    [0.768, 0.591, 0.971, 0.661, 0.888, 0.931, 0.668, 0.583, 0.838, 1, 0.962, 0.666, 0.981, 0.978], np.float64
+)
 # The example of scipy's documentation: heights of cross- and self-fertilised plants (Darwin 1876).
 DARWIN = np.array([6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75], float)
 TIED = st.lists(st.integers(-3, 3), min_size=1, max_size=10)
@@ -43,7 +47,7 @@ def test_darwins_plants():
     [("wilcox", 71.5, 6.5, 0.00732421875), ("pratt", 91.5, 10.5, 0.0078125), ("zsplit", 93.0, 12.0, 0.0078125)],
 )
 def test_demsars_table_2(zeros, positive, negative, p):
-    found = signed_rank(np.round(np.array(C45M) - np.array(C45), 6), zeros=zeros)
+    found = signed_rank(np.round(C45M - C45, 6), zeros=zeros)
     assert (found.positive, found.negative, found.p) == (positive, negative, p)
 
 

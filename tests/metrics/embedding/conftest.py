@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,9 +41,13 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("bert")
-    trained = BertWordPieceTokenizer(lowercase=True)
-    trained.train_from_iterator(REFERENCES + PREDICTIONS, vocab_size=200, min_frequency=1, show_progress=False)
-    marks = [(mark, trained.token_to_id(mark)) for mark in ("[SEP]", "[CLS]")]
+    # Training a WordPiece vocabulary does not give the same one twice; all words and letters do.
+    words = sorted(set(re.findall(r"\w+|[^\w\s]", " ".join(REFERENCES + PREDICTIONS).lower())))
+    letters = sorted(set("".join(words)))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, *(f"##{letter}" for letter in letters)]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    trained = BertWordPieceTokenizer(vocabulary, lowercase=True)
+    marks = [(mark, vocabulary[mark]) for mark in ("[SEP]", "[CLS]")]
     trained._tokenizer.post_processor = BertProcessing(*marks)
     special = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("cls", "sep", "pad", "unk", "mask")}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, model_max_length=64, **special)

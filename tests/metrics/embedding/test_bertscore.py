@@ -57,9 +57,7 @@ def test_the_default_layer_is_the_last_and_named_in_the_signature(bert: Path) ->
 
 def test_idf_weights_equal_bert_score(bert: Path) -> None:
     encoder = open_encoder(bert)
-    embedded = encoder.embed(REFERENCES, keep=True)
-    weights = idf_weights([embedded[text] for text in REFERENCES])
-    ours = best_match(encoder, samples(), weights)
+    ours = best_match(encoder, samples(), idf_weights(encoder.token_ids(REFERENCES)))
     for row, expected in zip(ours, oracle(bert, REFERENCES, 2, idf=True), strict=True):
         assert row == pytest.approx(expected, abs=1e-5)
 
@@ -106,3 +104,90 @@ def test_without_an_encoder_every_value_is_missing_with_the_way_out(name: str) -
     (metric,) = metrics_named([name])
     (score,) = metric.score([Sample("x", "AMF", ("AMF",), question="Which?")])
     assert (score.value, score.reason) == (None, "no encoder: pass --encoder FOLDER")
+
+
+def idf_options(folder: Path, corpus: list[str]) -> Resources:
+    return Resources(folder, 1, idf_corpus=tuple(corpus))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_the_idf_metrics_equal_bert_score_that_counts_a_repeated_reference_again(bert: Path, repeats: int) -> None:
+    groups = [[reference, *REFERENCES[:1] * repeats] for reference in REFERENCES]
+    metrics = metrics_named(NAMES, idf_options(bert, [text for group in groups for text in group]))
+    given = [Sample("x", one, tuple(some)) for one, some in zip(PREDICTIONS, groups, strict=True)]
+    ours = [[score.value for score in scores] for scores in zip(*(m.score(given) for m in metrics), strict=True)]
+    for row, expected in zip(ours, oracle(bert, groups, 1, idf=True), strict=True):
+        assert row == pytest.approx(expected, abs=1e-5)
+
+
+def test_idf_weights_are_of_the_whole_corpus_whatever_is_scored_together(bert: Path) -> None:
+    (metric,) = metrics_named(["bertscore"], idf_options(bert, REFERENCES))
+    together = [score.value for score in metric.score(samples())]
+    alone = [metric.score([sample])[0].value for sample in samples()]
+    assert alone == pytest.approx(together, abs=1e-6)
+
+
+def test_another_idf_corpus_is_another_signature_and_its_order_is_none(bert: Path) -> None:
+    corpora = (REFERENCES, REFERENCES[::-1], REFERENCES[1:], [*REFERENCES, REFERENCES[0]])
+    (first, reordered, fewer, repeated) = (
+        metrics_named(["bertscore"], idf_options(bert, corpus))[0].signature for corpus in corpora
+    )
+    assert first == reordered
+    assert len({first, fewer, repeated}) == 3
+    assert "|idf:references-" in first
+
+
+def test_a_reference_whose_tokens_are_in_every_reference_has_no_idf_value(bert: Path) -> None:
+    (metric,) = metrics_named(["bertscore"], idf_options(bert, ["the AMF"]))
+    (score,) = metric.score([Sample("x", "the AMF", ("the AMF",))])
+    assert (score.value, score.reason) == (None, "no token of the reference counts")
+
+
+def test_token_ids_are_read_without_encoding(bert: Path) -> None:
+    encoder = open_encoder(bert)
+    assert len(encoder.token_ids(REFERENCES)) == len(REFERENCES)
+    assert encoder.encoded == 0
+
+
+def test_every_inner_layer_of_a_roberta_is_its_hidden_state(tmp_path: Path, bert: Path) -> None:
+    """The layers above are not computed, and back again for the sentence."""
+    import torch
+    from transformers import AutoTokenizer, RobertaConfig, RobertaModel
+
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokenizer.save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = RobertaModel(config).eval()
+    model.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        states = model(**tokenizer(REFERENCES[0], return_tensors="pt"), output_hidden_states=True).hidden_states
+    for layer, state in enumerate(states):
+        encoder = open_encoder(tmp_path, layer)
+        tokens = encoder.embed([REFERENCES[0]], keep=False)[REFERENCES[0]].tokens
+        wanted = torch.nn.functional.normalize(state[0], dim=-1)
+        assert torch.from_numpy(tokens).allclose(wanted, atol=1e-5)
+        sentence = encoder.embed([REFERENCES[0]], keep=False, sentences=True)[REFERENCES[0]].sentence
+        mean = torch.nn.functional.normalize(states[-1][0].mean(0), dim=-1)
+        assert torch.from_numpy(sentence).allclose(mean, atol=1e-5)
+
+
+def test_texts_of_all_lengths_are_batched_without_changing_their_embeddings(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [" ".join(["the AMF handles"] * count) for count in range(1, 15)] + ["", "AMF"]
+    whole = open_encoder(bert).embed(texts, keep=False)
+    for budget in (1, 40, 100):
+        monkeypatch.setattr("telbench.metrics.embedding.encoder.BATCH_TOKENS", budget)
+        open_encoder.cache_clear()
+        parts = open_encoder(bert).embed(texts, keep=False)
+        for text in texts:
+            assert parts[text].tokens == pytest.approx(whole[text].tokens, abs=1e-5)

@@ -1,0 +1,83 @@
+"""The kinds of verdicts and the JSON schema of each.
+
+Reasons stand before what they are reasons for, so that a model which writes from left to right reasons first. Texts and
+lists have a longest length: a judge that repeats itself comes to an end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Kind = Literal["claims", "faithfulness", "rubric_score", "questions", "passages", "preference"]
+
+# More claims than an answer to a telecom question makes; characters of a claim, a reason or a question.
+MOST_CLAIMS = 40
+LONGEST_TEXT = 300
+MOST_REASONS = 5
+MOST_PASSAGES = 12
+QUESTIONS = 3
+SCORES = (1, 2, 3, 4, 5)
+
+_TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
+
+
+def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _list(items: Mapping[str, Any], least: int, most: int) -> dict[str, Any]:
+    return {"type": "array", "minItems": least, "maxItems": most, "items": items}
+
+
+def _claims(**verdict: Mapping[str, Any]) -> dict[str, Any]:
+    return _object(claims=_list(_object(claim=_TEXT, reason=_TEXT, **verdict), 0, MOST_CLAIMS))
+
+
+def _passages(least: int, most: int) -> dict[str, Any]:
+    return _object(passages=_list(_object(reason=_TEXT, useful={"type": "boolean"}), least, most))
+
+
+SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
+    "claims": _claims(verdict={"type": "string", "enum": ["TP", "FP", "FN"]}),
+    "faithfulness": _claims(supported={"type": "boolean"}),
+    "rubric_score": _object(
+        reasons=_list(_TEXT, 1, MOST_REASONS),
+        score={"type": "integer", "minimum": SCORES[0], "maximum": SCORES[-1]},
+    ),
+    "questions": _object(questions=_list(_TEXT, QUESTIONS, QUESTIONS), evasive={"type": "boolean"}),
+    "passages": _passages(1, MOST_PASSAGES),
+    "preference": _object(
+        reasons=_list(_TEXT, 1, MOST_REASONS), winner={"type": "string", "enum": ["first", "second", "tie"]}
+    ),
+}
+
+
+def schema_of(kind: Kind, count: int | None = None) -> Mapping[str, Any]:
+    """The schema of a verdict; ``count``, of passages only, is how many entries it has to have."""
+    return _passages(count, count) if kind == "passages" and count is not None else SCHEMAS[kind]
+
+
+def outline(schema: Mapping[str, Any]) -> str:
+    """A schema in the few words that a prompt has for it; what it leaves out, such as lengths, is still checked.
+
+    >>> outline(SCHEMAS["rubric_score"])
+    '{"reasons": [text, ... (1 to 5)], "score": 1 to 5}'
+    """
+    if "enum" in schema:
+        return " or ".join(json.dumps(value) for value in schema["enum"])
+    if schema["type"] == "object":
+        return "{" + ", ".join(f'"{name}": {outline(part)}' for name, part in schema["properties"].items()) + "}"
+    if schema["type"] == "array":
+        least, most = schema["minItems"], schema["maxItems"]
+        number = f"exactly {most}" if least == most else f"{least} to {most}" if least else f"up to {most}"
+        return f"[{outline(schema['items'])}, ... ({number})]"
+    if schema["type"] == "integer":
+        return f"{schema['minimum']} to {schema['maximum']}"
+    return "true or false" if schema["type"] == "boolean" else "text"

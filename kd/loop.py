@@ -1,0 +1,52 @@
+"""What every training loop shares: fixed threads and random numbers, a log of steps, the time it took."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Pace:
+    """Wall and processor time since the start."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds."""
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds of all threads of this process."""
+        return time.process_time() - self._cpu
+
+
+@contextlib.contextmanager
+def one_way(seed: int, threads: int) -> Iterator[None]:
+    """Fixed threads and random numbers meanwhile, and the caller's again afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def step_log(log: Path | None) -> Iterator[Callable[[Mapping[str, Any]], object]]:
+    """A function that writes a record as a line of JSON to ``log``; without one it does nothing."""
+    if log is None:
+        yield lambda record: None
+        return
+    with log.open("w", encoding="utf-8") as stream:
+        yield lambda record: stream.write(json.dumps(dict(record), allow_nan=False) + "\n")

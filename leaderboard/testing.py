@@ -1,0 +1,47 @@
+"""A gate for one's own pytest suite: a function to call, no plugin to load."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from .check import judged
+from .gate import ALPHA, MAX_MISSING, Gate
+from .gate_report import terminal_rows
+
+
+def assert_no_regression(
+    candidate: str | PathLike[str],
+    baseline: str | PathLike[str],
+    *,
+    margins: dict[str, float],
+    guardrails: tuple[str, ...] | None = None,
+    alpha: float = ALPHA,
+    on_inconclusive: str = "warn",
+    max_missing: float = MAX_MISSING,
+) -> Gate:
+    """Raise AssertionError with the table of verdicts when the candidate is worse than the baseline.
+
+    The arguments are those of ``telbench check``; ``on_inconclusive="fail"`` raises for too few items too. Returns the
+    gate. Raises `InputError` and `IncomparableError` as the command does.
+
+    ::
+
+        from telbench.leaderboard.testing import assert_no_regression
+
+        def test_the_new_checkpoint_is_not_worse():
+            assert_no_regression("runs/new", "telbench-baseline.json", margins={"token_f1": 0.02})
+    """
+    gate, _ = judged(
+        Path(candidate),
+        Path(baseline),
+        margins=margins,
+        guardrails=guardrails,
+        alpha=alpha,
+        on_inconclusive=on_inconclusive,
+        max_missing=max_missing,
+    )
+    if gate.exit_code:
+        table = "\n".join("  ".join(row) for row in terminal_rows(gate))
+        raise AssertionError(f"telbench: {gate.verdict}\n{table}")
+    return gate

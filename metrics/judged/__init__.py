@@ -1,0 +1,1 @@
+"""Metrics over the verdicts of judges."""

@@ -1,0 +1,186 @@
+"""What every judged metric shares: the rubric, what the judge is shown, and the panel's mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import TypeVar
+
+from ...judges.chat import writable
+from ...judges.errors import InputError
+from ...judges.judge import JudgeTask
+from ...judges.material import alternatives, numbered
+from ...judges.panel import Judgement, JudgePanel
+from ...judges.rubric import Rubric, load_rubric, read_rubric
+from ...judges.verdicts import Missing, Verdict
+from ..base import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
+from ..embedding.encoder import TextEncoder, open_encoder
+from .passages import passages_of
+
+V = TypeVar("V", bound=Verdict)
+
+EMPTY = "empty answer"
+# What a sample has to have for a field of the rubric; a question may be blank.
+_SOURCES = {"reference": "references", "context": "context", "passages": "context"}
+
+
+@dataclass(frozen=True)
+class JudgedRecipe:
+    """A metric that rests on one verdict a sample and judge.
+
+    ``read`` turns verdicts, each with its sample, into scores of one judge; it is given the encoder where the
+    metric needs one. ``decide`` gives the score of a sample that needs no judge, such as one with an empty answer.
+    ``rubric`` names the default, which a file of the user's own of the same kind may replace; the metric then needs
+    what that file's fields need. ``options`` are those beside judge, rubric and encoder.
+    """
+
+    name: str
+    rubric: str
+    range: tuple[float, float]
+    description: str
+    decide: Callable[[Sample], ItemScore | None]
+    read: Callable[[Sequence[tuple[Sample, Verdict]], TextEncoder | None], Sequence[ItemScore]]
+    needs: frozenset[str]
+    options: Callable[[JudgePanel | None], Mapping[str, str]] = field(default=lambda panel: {})
+
+    def registered(self) -> MetricRecipe:
+        """As the registry holds it."""
+        return MetricRecipe(self.name, "judged", self.range, self.needs | {"judge"}, self.build)
+
+    def build(self, resources: Resources) -> Metric:
+        """The metric. Raises `InputError` for an unusable rubric or encoder."""
+        rubric, panel = rubric_of(self.rubric, resources), resources.judge
+        encoder = None
+        if "encoder" in self.needs and resources.encoder is not None:
+            encoder = open_encoder(resources.encoder, resources.layer)
+        lacking = None if panel else resources.no_judge
+        if lacking is None and "encoder" in self.needs and encoder is None:
+            lacking = resources.absent
+
+        def decided(sample: Sample) -> ItemScore | None:
+            return _lack(rubric, sample) or self.decide(sample)
+
+        def judge_tasks(sample: Sample) -> tuple[JudgeTask, ...]:
+            return () if lacking or decided(sample) else (task(rubric, sample),)
+
+        def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
+            if panel is None or lacking:
+                return [missing(lacking or resources.no_judge) for _ in samples]
+            scores = {index: score for index, sample in enumerate(samples) if (score := decided(sample))}
+            judged = [index for index in range(len(samples)) if index not in scores]
+            judgements = panel.judge_all([task(rubric, samples[index]) for index in judged])
+            wanted = [
+                (samples[index], judgement.verdict)
+                for index, own in zip(judged, judgements, strict=True)
+                for judgement in own
+                if not isinstance(judgement.verdict, Missing)
+            ]
+            read = iter(self.read(wanted, encoder))
+            for index, own in zip(judged, judgements, strict=True):
+                scores[index] = panel_score(
+                    own, [None if isinstance(judgement.verdict, Missing) else next(read) for judgement in own]
+                )
+            return [scores[index] for index in range(len(samples))]
+
+        options = {"judge": panel.name if panel else "none", "rubric": rubric.sha256[:12], **self.options(panel)}
+        if "encoder" in self.needs:
+            options["encoder"] = encoder.sha256[:12] if encoder else "none"
+            options["pooling"] = encoder.pooling if encoder else "none"
+        return Metric(
+            name=self.name,
+            family="judged",
+            range=self.range,
+            higher_is_better=True,
+            needs=self.needs & {"encoder"} | {"judge"} | {_SOURCES[name] for name in rubric.fields if name in _SOURCES},
+            level="item",
+            description=self.description,
+            score_batch=score_batch,
+            options=options,
+            judge_tasks=judge_tasks,
+        )
+
+
+def rubric_of(name: str, resources: Resources) -> Rubric:
+    """The user's own rubric in place of ``name``, else telbench's. Raises `InputError` for one of another kind."""
+    default = load_rubric(name)
+    if name not in resources.rubrics:
+        return default
+    own = read_rubric(resources.rubrics[name])
+    if own.kind != default.kind:
+        raise InputError(
+            f"{resources.rubrics[name]}: '{name}' needs a rubric with 'verdict: {default.kind}', not '{own.kind}'"
+        )
+    return own
+
+
+def task(rubric: Rubric, sample: Sample) -> JudgeTask:
+    """What is put to a judge: equal for all metrics that use the same rubric, so that it is asked once."""
+    passages = passages_of(sample.context or "") if "passages" in rubric.fields else ()
+    shown: Mapping[str, Callable[[], str]] = {
+        "question": lambda: writable(sample.question.strip()),
+        "context": lambda: writable((sample.context or "").strip()),
+        "reference": lambda: alternatives(sample.references),
+        "answer": lambda: writable(sample.prediction.strip()),
+        "passages": lambda: numbered(passages),
+    }
+    material = {name: shown[name]() for name in rubric.fields}
+    return JudgeTask(rubric, material, sample.item_id, len(passages) or None)
+
+
+def panel_score(judgements: Sequence[Judgement], scores: Sequence[ItemScore | None]) -> ItemScore:
+    """The mean over the judges, None being a judge without verdict.
+
+    A judge that gave no verdict makes the item missing, for otherwise its value would depend on which judge failed; so
+    does one to whose verdict the metric does not apply. Where several sit on the panel the reason names the judge.
+    """
+    keys = tuple(judgement.key for judgement in judgements)
+    several = len(judgements) > 1
+    failed = [
+        f"judge {judgement.judge}: {judgement.verdict.reason}" if several else f"judge: {judgement.verdict.reason}"
+        for judgement in judgements
+        if isinstance(judgement.verdict, Missing)
+    ]
+    if failed:
+        return ItemScore(None, "; ".join(failed), judgements=keys, judge_failed=True)
+    given = [score for score in scores if score is not None]
+    absent = [
+        (judgement.judge, score.reason)
+        for judgement, score in zip(judgements, given, strict=True)
+        if score.value is None
+    ]
+    if absent:
+        agreed = len(absent) == len(given) and len({reason for _, reason in absent}) == 1
+        told = [str(reason) if agreed else f"judge {name}: {reason}" for name, reason in absent]
+        return ItemScore(None, told[0] if agreed else "; ".join(told), judgements=keys)
+    notes = "; ".join(dict.fromkeys(score.reason for score in given if score.reason))
+    return ItemScore(fmean(score.value for score in given if score.value is not None), notes or None, judgements=keys)
+
+
+def each(
+    kind: type[V], score: Callable[[V], ItemScore]
+) -> Callable[[Sequence[tuple[Sample, Verdict]], TextEncoder | None], list[ItemScore]]:
+    """A ``read`` for metrics that look at one verdict after the other."""
+
+    def read(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
+        return [score(verdict) for verdict in verdicts(kind, pairs)]
+
+    return read
+
+
+def verdicts(kind: type[V], pairs: Iterable[tuple[Sample, Verdict]]) -> list[V]:
+    """The verdicts alone, which the rubric's kind has made of one type."""
+    return [verdict for _, verdict in pairs if isinstance(verdict, kind)]
+
+
+def empty_scores(value: float) -> Callable[[Sample], ItemScore | None]:
+    """A ``decide`` by which an empty answer scores ``value``, with a note: it is wrong and not unmeasured."""
+    return lambda sample: None if sample.prediction.strip() else ItemScore(value, EMPTY)
+
+
+def _lack(rubric: Rubric, sample: Sample) -> ItemScore | None:
+    if "reference" in rubric.fields and not alternatives(sample.references):
+        return missing("no reference")
+    if {"context", "passages"} & set(rubric.fields) and not (sample.context or "").strip():
+        return missing("no context")
+    return None

@@ -1,0 +1,66 @@
+"""Runs with given scores: what a comparison reads of a run folder, without making one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from telbench.leaderboard.comparison import LoadedRun
+from telbench.metrics.base import ItemScore, Metric, missing
+from telbench.metrics.registry import metrics_named
+
+
+def metric(name: str) -> Metric:
+    (found,) = metrics_named([name])
+    return found
+
+
+def made_run(
+    name: str,
+    scores: Mapping[str, Sequence[float | None]],
+    *,
+    per_document: int = 1,
+    factors: Mapping[str, Any] | None = None,
+    failed: Sequence[int] = (),
+    reason: str = "not applicable",
+) -> LoadedRun:
+    """A run of items ``i0``, ``i1`` ... with these values by metric; so many consecutive items share a document."""
+    count = len(next(iter(scores.values())))
+    columns = {
+        title: {f"i{i}": missing(reason) if value is None else ItemScore(value) for i, value in enumerate(values)}
+        for title, values in scores.items()
+    }
+    entries = {}
+    for title, values in scores.items():
+        known = [value for value in values if value is not None]
+        one = metric(title)
+        entries[title] = {
+            "value": sum(known) / len(known) if known else None,
+            "ci_low": None,
+            "ci_high": None,
+            "ci_method": None,
+            "n": len(known),
+            "n_missing": count - len(known),
+            "missing": {},
+            "signature": one.signature,
+            "family": one.family,
+            "higher_is_better": one.higher_is_better,
+            "range": list(one.range),
+            "level": one.level,
+        }
+    header = {
+        "schema_version": 1,
+        "run_id": name * 4,
+        "model": {"name": name, "weights_sha256": name},
+        "factors": dict(factors or {}),
+        "data": {"name": "made", "split": "test", "n": count, "items_sha256": "same"},
+        "prompt": {"book": "closed", "version": 1, "choice_seed": 0},
+        "generation": {"engine": "vllm", "temperature": 0, "max_tokens": 64},
+        "counts": {},
+        "judge": None,
+        "metrics": entries,
+    }
+    clusters = {f"i{i}": f"d{i // per_document}" for i in range(count)}
+    categories = {f"i{i}": "even" if i % 2 == 0 else "odd" for i in range(count)}
+    return LoadedRun(Path(name), header, clusters, columns, frozenset(f"i{i}" for i in failed), categories)

@@ -1,0 +1,63 @@
+"""Refusals told from answers: precision and recall on answers labelled by hand, and what the two metrics count."""
+
+from __future__ import annotations
+
+import pytest
+from telbench.metrics.base import Sample
+from telbench.metrics.contract import check_metric
+from telbench.metrics.refusal import is_refusal, over_refusal, refusal_accuracy
+
+from .refusals import ANSWERS, HELD_OUT_ANSWERS, HELD_OUT_REFUSALS, REFUSALS
+
+
+def precision_and_recall(refusals: tuple[str, ...], answers: tuple[str, ...]) -> tuple[float, float]:
+    found, wrong = sum(map(is_refusal, refusals)), sum(map(is_refusal, answers))
+    return found / (found + wrong), found / len(refusals)
+
+
+@pytest.mark.parametrize("answer", REFUSALS)
+def test_a_refusal_is_seen(answer: str):
+    assert is_refusal(answer)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_that_sounds_like_a_refusal_is_none(answer: str):
+    assert not is_refusal(answer)
+
+
+def test_precision_and_recall_on_answers_that_the_rules_were_not_made_for():
+    assert len(set(REFUSALS + ANSWERS + HELD_OUT_REFUSALS + HELD_OUT_ANSWERS)) == 157
+    assert precision_and_recall(HELD_OUT_REFUSALS, HELD_OUT_ANSWERS) == pytest.approx((21 / 22, 21 / 24))
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "." * 100_000, "not " * 50_000, "I " * 50_000 + "do not know"])
+def test_empty_endless_and_late_texts_are_no_refusals(answer: str):
+    assert not is_refusal(answer)
+
+
+def test_case_typographic_marks_and_line_breaks_do_not_hide_a_refusal():
+    assert is_refusal("THE CONTEXT\ndoesn\u2019t\nMENTION it")
+
+
+@pytest.mark.parametrize(
+    ("answerable", "answer", "right", "refused_in_vain"),
+    [
+        (False, "I don't know.", 1.0, None),
+        (False, "The AMF.", 0.0, None),
+        (False, "", 0.0, None),
+        (True, "I don't know.", None, 1.0),
+        (True, "The AMF.", None, 0.0),
+    ],
+)
+def test_each_item_counts_in_one_of_the_two(
+    answerable: bool, answer: str, right: float | None, refused_in_vain: float | None
+):
+    sample = Sample("a", answer, answerable=answerable)
+    scores = [metric.score([sample])[0] for metric in (refusal_accuracy, over_refusal)]
+    assert [score.value for score in scores] == [right, refused_in_vain]
+    assert [score.reason for score in scores if score.value is None] == ["answerable" if answerable else "unanswerable"]
+
+
+@pytest.mark.parametrize("metric", [refusal_accuracy, over_refusal])
+def test_the_contract_is_kept(metric):
+    assert check_metric(metric) == []
