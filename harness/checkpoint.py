@@ -201,7 +201,7 @@ def _folder(model: str, online: bool) -> Path:
         hint = "check the path" + ("" if online else "; a hub id needs --online (or HF_HUB_OFFLINE=0)")
         raise InputError(f"no checkpoint at {model}: {hint}")
     if not is_folder:
-        raise InputError(f"{model} is a file: --model takes the folder that holds config.json and *.safetensors")
+        raise InputError(f"{model} is a file: give the folder that holds config.json and *.safetensors")
     return path
 
 

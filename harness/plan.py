@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,16 @@ from .judge_panel import JudgeSettings, open_panel
 from .prompts import (
     PLAIN_STOPS,
     Book,
-    Encoder,
     Prompt,
     PromptSettings,
     build_prompt,
     encoder_for,
-    load_tokenizer,
     option_continuations,
     prompts_sha256,
 )
 from .references import References, all_references, continuations_of
 from .reporter import Reporter
+from .tokenizing import read_tokenizer, require_own_tokens, try_template
 from .unasked import asked_metrics, default_book, encoder_resources_of, limited
 
 # Tokens; not even a bare question takes fewer.
@@ -230,36 +228,7 @@ def _load(settings: EvalSettings) -> DataSet:
 
 def _tokenizer(checkpoint: Checkpoint, reporter: Reporter) -> Any:
     reporter.note(f"reading the tokenizer of {checkpoint.path}")
-    try:
-        from transformers import AutoConfig
-    except ImportError as error:
-        raise InputError("--model CHECKPOINT needs transformers: pip install 'telbench[hf]'") from error
-    try:
-        AutoConfig.from_pretrained(
-            checkpoint.path, trust_remote_code=checkpoint.trust_remote_code, local_files_only=True
-        )
-    except Exception as error:
-        if f"model type `{checkpoint.model_type}`" in str(error):
-            raise InputError(
-                f"{checkpoint.path}: transformers {version('transformers')} does not know the architecture "
-                f"'{checkpoint.model_type}': update transformers, or correct model_type in config.json"
-            ) from error
-        raise InputError(f"{checkpoint.path / 'config.json'} cannot be used: {_first_line(error)}") from error
-    try:
-        return load_tokenizer(checkpoint.path, trust_remote_code=checkpoint.trust_remote_code)
-    except Exception as error:
-        raise InputError(
-            f"{checkpoint.path}: the tokenizer cannot be loaded: {_first_line(error)}: copy the checkpoint's tokenizer "
-            "files again"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    """Kind and message of an error of transformers, without the advice that follows."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # "Validation error for field 'hidden_size':" says what only in its next line.
-    line = " ".join(lines[:2]) if lines and lines[0].endswith(":") else lines[0] if lines else "no message"
-    return f"{type(error).__name__}: {line[:300]}"
+    return read_tokenizer(checkpoint)
 
 
 def _prompts(
@@ -278,7 +247,7 @@ def _prompts(
         built = (build_prompt(item, prompt_settings, None, None) for item in dataset.items)
         return tuple(_kept(prompt, engine, sampling) for prompt in built), {}, sampling, None
     encoder = encoder_for(tokenizer, prompt_settings)
-    _try_template(encoder, checkpoint)
+    try_template(encoder, checkpoint, "mend the chat template or pass --no-chat-template")
     if not encoder.chat and not sampling.stop:
         sampling = replace(sampling, stop=PLAIN_STOPS)
     window = _window(checkpoint, settings)
@@ -320,29 +289,8 @@ def _window(checkpoint: Checkpoint, settings: EvalSettings) -> int | None:
 
 
 def _require_own_tokenizer(checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> None:
-    """Refuse token ids that the model has no embedding for: the tokenizer is another model's, or was extended."""
-    size = checkpoint.vocabulary_size
     highest = max((max(prompt.request.token_ids, default=0) for prompt in prompts), default=0)
-    if size is not None and highest >= size:
-        raise InputError(
-            f"{checkpoint.path}: its tokenizer gives token {highest}, its config.json has vocab_size {size}: the "
-            "tokenizer belongs to another checkpoint, or tokens were added without resizing the model"
-        )
-
-
-def _try_template(encoder: Encoder, checkpoint: Checkpoint) -> None:
-    """Refuse a chat template (or tokenizer) that fails, or under which all questions read the same."""
-    cure = "mend the chat template or pass --no-chat-template" if encoder.chat else "copy the tokenizer's files again"
-    try:
-        one, other = (encoder.ids(f"What is the {name}?") for name in ("AMF", "SMF"))
-    except InputError as error:
-        raise InputError(f"{checkpoint.path}: {error}") from error
-    except Exception as error:
-        what = "the chat template fails" if encoder.chat else "the tokenizer fails"
-        raise InputError(f"{checkpoint.path}: {what}: {_first_line(error)}: {cure}") from error
-    if not one or one == other:
-        what = "the chat template leaves out the question" if encoder.chat else "the tokenizer does not know letters"
-        raise InputError(f"{checkpoint.path}: {what}: {cure}")
+    require_own_tokens(checkpoint, highest)
 
 
 def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:

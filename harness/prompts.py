@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -124,6 +124,17 @@ class Encoder:
             if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
                 ids.pop()
         return single_start(ids, self.tokenizer.bos_token_id)
+
+    def conversation(self, messages: Iterable[Mapping[str, str]]) -> list[int]:
+        """Token ids of a conversation up to the reply; without a chat template its texts are one message.
+
+        Raises:
+            InputError: when the chat template cannot be applied.
+        """
+        told = [{**message, "content": whole_characters(message["content"])} for message in messages]
+        if not self.chat:
+            return self.ids("\n\n".join(message["content"] for message in told))
+        return single_start(self._from_template(told), self.tokenizer.bos_token_id)
 
     def _from_template(self, messages: list[dict[str, str]]) -> list[int]:
         try:

@@ -13,6 +13,7 @@ TEMPLATE = (
 SPECIALS = ["<pad>", "<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"]
 TEXT = ["The gNB sends the RRC message to the UE.", "Which interface connects the O-DU and the O-RU?"]
 VOCABULARY = 300
+WINDOW = 512
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save_tokenizer(folder: Path, *, chat: bool = True) -> None:
+def save_tokenizer(folder: Path, *, chat: bool = True, window: int = WINDOW) -> None:
     """Train the byte-level BPE tokenizer on two sentences and write it; without ``chat``, no template and no BOS."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -50,13 +51,15 @@ def save_tokenizer(folder: Path, *, chat: bool = True) -> None:
         eos_token="</s>",
         pad_token="<pad>" if chat else None,
         clean_up_tokenization_spaces=False,
-        model_max_length=512,
+        model_max_length=window,
     )
     fast.chat_template = TEMPLATE if chat else None
     fast.save_pretrained(folder)
 
 
-def save_model(folder: Path, *, vocabulary: int = VOCABULARY, printable_only: bool = True) -> None:
+def save_model(
+    folder: Path, *, vocabulary: int = VOCABULARY, printable_only: bool = True, window: int = WINDOW
+) -> None:
     """Draw the weights from one seed and write them; output rows of tokens that are not printable ASCII are zero.
 
     A ``vocabulary`` above the tokenizer's gives rows for tokens that do not exist.
@@ -72,7 +75,7 @@ def save_model(folder: Path, *, vocabulary: int = VOCABULARY, printable_only: bo
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=window,
         # Wide enough that the best two logits are never a rounding error apart.
         initializer_range=0.2,
         tie_word_embeddings=False,

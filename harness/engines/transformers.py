@@ -7,11 +7,14 @@ import inspect
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...judges.errors import EngineError, InputError, missing_extra
 from .base import Completion, Continuation, EngineInfo, Request, Sampling, failed, request_seed
+from .grammar import Chances, Grammars, Mask
 from .growing import GrowingAnswer
+from .guided import GuidedCompletion, GuidedRequest, TokenChances
 from .spec import EngineSettings, EngineSpec, device_kind, package_version
 from .wholeness import refuse_unfilled
 
@@ -29,6 +32,7 @@ class TransformersEngine:
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
         self._ends = end_tokens(model, tokenizer)
+        self._grammars: Grammars | None = None
         # What the checkpoint recommends (a repetition penalty, beams …) would creep into every call that leaves it
         # open; the run decodes as its settings say, and vLLM's does too.
         model.generation_config = GenerationConfig()
@@ -36,16 +40,35 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield completions batch by batch, longest prompts first, so that memory runs out early or not at all."""
-        sound = []
-        for request in requests:
-            reason = self._refusal(request.token_ids)
+        for guided in self.generate_guided([GuidedRequest(request, sampling) for request in requests]):
+            yield guided.completion
+
+    def generate_guided(self, requests: Sequence[GuidedRequest]) -> Iterator[GuidedCompletion]:
+        """The same, held to schemas, with the chances of tokens; what differs in more than length is not mixed."""
+        groups: dict[Sampling, list[GuidedRequest]] = {}
+        for guided in requests:
+            reason = self._refusal(guided.request.token_ids) or self._refused_schema(guided.schema)
             if reason:
-                yield failed(request, reason)
+                yield GuidedCompletion(failed(guided.request, reason))
             else:
-                sound.append(request)
-        lengths = [len(request.token_ids) for request in sound]
-        for batch in length_batches(lengths, self._batch_tokens, sampling.max_tokens):
-            yield from self._generate([sound[index] for index in batch], sampling)
+                groups.setdefault(replace(guided.sampling, max_tokens=0), []).append(guided)
+        for sound in groups.values():
+            lengths = [len(guided.request.token_ids) for guided in sound]
+            longest = max(guided.sampling.max_tokens for guided in sound)
+            for batch in length_batches(lengths, self._batch_tokens, longest):
+                yield from self._generate([sound[index] for index in batch])
+
+    def _refused_schema(self, schema: str | None) -> str | None:
+        if schema is None:
+            return None
+        try:
+            if self._grammars is None:
+                rows = self._model.get_output_embeddings().weight.shape[0]
+                self._grammars = Grammars(self._tokenizer, rows, self._ends)
+            self._grammars.compile(schema)
+        except Exception as error:
+            return f"the JSON schema cannot be enforced: {type(error).__name__}: {_first_line(error)}"
+        return None
 
     def _refusal(self, ids: Sequence[int]) -> str | None:
         if not ids:
@@ -55,9 +78,9 @@ class TransformersEngine:
             return f"token {max(ids)} is beyond the model's {rows} embeddings: tokenizer and weights do not match"
         return None
 
-    def _generate(self, batch: list[Request], sampling: Sampling) -> Iterator[Completion]:
+    def _generate(self, batch: list[GuidedRequest]) -> Iterator[GuidedCompletion]:
         try:
-            answers = self._answers(batch, sampling)
+            answers = self._answers(batch)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise EngineError(f"transformers stopped: {_first_line(error)}") from error
@@ -65,43 +88,59 @@ class TransformersEngine:
         if answers is None:
             _release_memory()
             if len(batch) == 1:
-                yield failed(batch[0], f"out of memory on one prompt of {len(batch[0].token_ids)} tokens")
+                request = batch[0].request
+                reason = f"out of memory on one prompt of {len(request.token_ids)} tokens"
+                yield GuidedCompletion(failed(request, reason))
                 return
             half = len(batch) // 2
-            yield from self._generate(batch[:half], sampling)
-            yield from self._generate(batch[half:], sampling)
+            yield from self._generate(batch[:half])
+            yield from self._generate(batch[half:])
             return
-        for request, answer in zip(batch, answers, strict=True):
-            yield Completion(
-                key=request.key,
+        for guided, (answer, chances) in zip(batch, answers, strict=True):
+            completion = Completion(
+                key=guided.request.key,
                 text=answer.text,
                 finish_reason=answer.finish_reason,
                 token_ids=tuple(answer.tokens),
-                prompt_tokens=len(request.token_ids),
+                prompt_tokens=len(guided.request.token_ids),
                 completion_tokens=len(answer.tokens),
             )
+            yield GuidedCompletion(completion, tuple(chances[: len(answer.tokens)]))
 
-    def _answers(self, batch: list[Request], sampling: Sampling) -> list[GrowingAnswer]:
+    def _answers(self, batch: list[GuidedRequest]) -> list[tuple[GrowingAnswer, list[TokenChances]]]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        answers = [GrowingAnswer(self._tokenizer, request.token_ids, self._ends, sampling.stop) for request in batch]
-        width = max(len(request.token_ids) for request in batch)
+        requests = [guided.request for guided in batch]
+        sampling = batch[0].sampling
+        limits = [guided.sampling.max_tokens for guided in batch]
+        answers = [GrowingAnswer(self._tokenizer, request.token_ids, self._ends, sampling.stop) for request in requests]
+        width = max(len(request.token_ids) for request in requests)
         ids = torch.zeros((len(batch), width), dtype=torch.long)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, request in enumerate(batch):
+        for row, request in enumerate(requests):
             ids[row, width - len(request.token_ids) :] = torch.tensor(list(request.token_ids), dtype=torch.long)
             mask[row, width - len(request.token_ids) :] = 1
         device = self._model.device
+        processors: list[Any] = []
+        criteria: list[Any] = [_Push(answers, limits)]
+        if self._grammars is not None and any(guided.schema for guided in batch):
+            processors.append(Mask([self._grammars.matcher(each.schema) if each.schema else None for each in batch]))
+        chances = Chances([guided.alternatives for guided in batch])
+        if any(guided.alternatives for guided in batch):
+            processors.append(chances)
+            criteria.append(chances.drawn)
+        if sampling.temperature > 0:
+            processors.append(_Draw(requests, sampling))
         with torch.inference_mode():
             self._model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
-                generation_config=GenerationConfig(max_new_tokens=sampling.max_tokens, do_sample=False, pad_token_id=0),
-                logits_processor=LogitsProcessorList([] if sampling.temperature == 0 else [_Draw(batch, sampling)]),
-                stopping_criteria=StoppingCriteriaList([_Push(answers)]),
+                generation_config=GenerationConfig(max_new_tokens=max(limits), do_sample=False, pad_token_id=0),
+                logits_processor=LogitsProcessorList(processors),
+                stopping_criteria=StoppingCriteriaList(criteria),
             )
-        return answers
+        return list(zip(answers, chances.rows, strict=True))
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """One forward pass a batch; the sum of the continuation tokens' natural log-probabilities."""
@@ -163,17 +202,20 @@ class TransformersEngine:
 
 
 class _Push:
-    """Stopping criterion: hands each new token to its answer; done rows are those whose answer has ended."""
+    """Stopping criterion: hands each new token to its answer; done rows are those whose answer has ended or is full."""
 
-    def __init__(self, answers: Sequence[GrowingAnswer]) -> None:
-        self._answers = answers
+    def __init__(self, answers: Sequence[GrowingAnswer], limits: Sequence[int]) -> None:
+        self._answers, self._limits = answers, limits
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         import torch
 
-        for answer, token in zip(self._answers, input_ids[:, -1].tolist(), strict=True):
-            answer.push(token)
-        return torch.tensor([answer.ended for answer in self._answers], device=input_ids.device)
+        rows = list(zip(self._answers, self._limits, strict=True))
+        for (answer, limit), token in zip(rows, input_ids[:, -1].tolist(), strict=True):
+            if len(answer.tokens) < limit:
+                answer.push(token)
+        done = [answer.ended or len(answer.tokens) >= limit for answer, limit in rows]
+        return torch.tensor(done, device=input_ids.device)
 
 
 class _Draw:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...judges.errors import EngineError, InputError
 from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling, failed, request_seed
+from .guided import GRAMMARS, GuidedCompletion, GuidedRequest, TokenChances
 from .spec import EngineSettings, EngineSpec, device_kind, package_version
 from .wholeness import require_whole
 
@@ -35,23 +36,21 @@ class VllmEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Queue all requests, then yield each completion in the step in which it ends."""
-        from vllm import SamplingParams
-
-        def params(seed: int | None) -> SamplingParams:
-            return SamplingParams(
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                seed=seed,
-                stop=list(sampling.stop) or None,
-            )
-
-        if sampling.temperature == 0:
-            each = [params(None)] * len(requests)
-        else:
-            each = [params(request_seed(sampling.seed, request.key)) for request in requests]
+        each = [_params(request, sampling) for request in requests]
         for index, output in self._finished([list(request.token_ids) for request in requests], each):
             yield _completion(requests[index], output)
+
+    def generate_guided(self, requests: Sequence[GuidedRequest]) -> Iterator[GuidedCompletion]:
+        """The same, held to schemas, with the chances of tokens: all of it in one queue."""
+        from vllm.sampling_params import StructuredOutputsParams
+
+        each = []
+        for guided in requests:
+            schema = None if guided.schema is None else StructuredOutputsParams(json=guided.schema)
+            alternatives = guided.alternatives or None
+            each.append(_params(guided.request, guided.sampling, structured_outputs=schema, logprobs=alternatives))
+        for index, output in self._finished([list(guided.request.token_ids) for guided in requests], each):
+            yield GuidedCompletion(_completion(requests[index].request, output), _chances(output))
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """Prompt log-probabilities summed over the continuation's tokens."""
@@ -117,6 +116,30 @@ class VllmEngine:
             llm.llm_engine.engine_core.shutdown()
         del llm
         _free()
+
+
+def _params(request: Request, sampling: Sampling, **more: Any) -> Any:
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=None if sampling.temperature == 0 else request_seed(sampling.seed, request.key),
+        stop=list(sampling.stop) or None,
+        **more,
+    )
+
+
+def _chances(output: Any) -> tuple[TokenChances, ...]:
+    """Of each token; vLLM reports the most likely tokens, and the one that was taken wherever it ranks."""
+    if isinstance(output, str) or not output.outputs[0].logprobs:
+        return ()
+    answer = output.outputs[0]
+    return tuple(
+        TokenChances(token, places[token].logprob, tuple((other, each.logprob) for other, each in places.items()))
+        for token, places in zip(answer.token_ids, answer.logprobs, strict=True)
+    )
 
 
 def _free() -> None:
@@ -189,6 +212,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
             max_model_len=settings.max_model_len,
             trust_remote_code=checkpoint.trust_remote_code,
             load_format="safetensors",
+            structured_outputs_config={"backend": GRAMMARS, "disable_any_whitespace": True},
             disable_log_stats=True,
             **options,
             **cache,

@@ -236,7 +236,7 @@ def test_a_hub_id_offline_says_what_allows_it() -> None:
 
 
 def test_a_file_is_no_folder(folder: Path) -> None:
-    assert "--model takes the folder" in complaint(folder / WEIGHTS)
+    assert "give the folder that holds" in complaint(folder / WEIGHTS)
 
 
 def test_the_folder_above_names_the_checkpoint_inside(folder: Path) -> None:
