@@ -1,14 +1,25 @@
-"""``telbench judge``: how a judged number came about, and how far a judge can be trusted."""
+"""``telbench judge``: how a judged number came about, how far a judge can be trusted, which run it prefers."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from ...judges.errors import IncomparableError, InputError
+from ...judges.panel import JudgePanel
+from ..journal import RecordStore, disk_message
+from ..judge_panel import JudgeSettings, open_panel
 from ..judgement_view import judged_item, view_lines
+from ..options import add_judge_options, bounded, judge_settings, stay_offline
+from ..reporter import Reporter
+from ..runs import JUDGEMENTS, LOG, read_run, read_samples
 from ..tables import print_json
 from ..visible import visible
+from .eval import results_only
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +31,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--raw", action="store_true", help="the judges' own words too")
     show.add_argument("--json", action="store_true", help="print one JSON document")
 
+    calibrate = actions.add_parser("calibrate", help="hold judges against labelled answers")
+    calibrate.add_argument(
+        "labels", type=Path, nargs="?", metavar="LABELS", help="JSON Lines (default: telbench's own telecom set)"
+    )
+    calibrate.add_argument(
+        "--repeats", type=bounded(int, 1, 20), default=1, metavar="N", help="ask N times, for self-consistency"
+    )
+    calibrate.add_argument("--limit", type=bounded(int, 1), metavar="N", help="only the first N labels")
+    calibrate.add_argument("--injections", action="store_true", help="also try to steer the judges, 60 times")
+    _shared(calibrate, "calibration")
+
+    prefer = actions.add_parser("prefer", help="which of two runs judges prefer, item by item, in both orders")
+    prefer.add_argument("first", type=Path, metavar="RUN_A")
+    prefer.add_argument("second", type=Path, metavar="RUN_B")
+    prefer.add_argument("--limit", type=bounded(int, 1), metavar="N", help="only the first N items")
+    _shared(prefer, "preference")
+
+
+def _shared(parser: argparse.ArgumentParser, out: str) -> None:
+    add_judge_options(parser)
+    parser.add_argument("--seed", type=bounded(int, 0, 2**32 - 1), default=0, metavar="K", help="(default: 0)")
+    parser.add_argument(
+        "--out", type=Path, default=Path(out), metavar="DIR", help=f"folder of results and replies (default: {out})"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
 
 def run(args: argparse.Namespace) -> int:
     """Run one sub-command."""
-    return {"show": _show}[args.action](args)
+    return {"show": _show, "calibrate": _calibrate, "prefer": _prefer}[args.action](args)
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -33,3 +70,144 @@ def _show(args: argparse.Namespace) -> int:
         return 0
     sys.stdout.writelines(visible(line) + "\n" for line in view_lines(view, raw=args.raw))
     return 0
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from ...judges.calibration_report import report_lines
+    from ...judges.labelled import injection_set, labelled_set, read_labels
+    from ...judges.reliability_plot import reliability_svg
+    from ..calibrating import calibrated_panel, count_tasks, injected_panel
+
+    settings = judge_settings(args)
+    labels = (read_labels(args.labels) if args.labels else labelled_set())[: args.limit]
+    reporter = Reporter()
+    with results_only():
+        panel = _required(settings, args.seed)
+        with _ledger(args.out) as store:
+            panels = [JudgePanel(panel.judges, store, args.seed + turn) for turn in range(args.repeats)]
+            total = count_tasks(labels, settings.rubrics) * len(panel.judges) * args.repeats
+            try:
+                with reporter.quiet(args.out / LOG), reporter.progress("judging labels", total) as meter:
+                    found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=args.seed)
+                effects = {}
+                if args.injections:
+                    attempts = injection_set()
+                    with (
+                        reporter.quiet(args.out / LOG),
+                        reporter.progress("trying to steer", 2 * len(attempts) * len(panel.judges)) as meter,
+                    ):
+                        effects = injected_panel(panels[0], attempts, settings.rubrics, meter)
+            finally:
+                panel.close()
+    injections = {name: effect.to_dict() for name, effect in effects.items()}
+    document: dict[str, Any] = {"schema_version": 1, **found.to_dict(), "injections": injections}
+    _write(args.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    _write(args.out / "reliability.svg", reliability_svg(found))
+    if args.json:
+        print_json(document)
+        return 0
+    lines = [*report_lines(found), *_injection_lines(effects)]
+    lines.append(f"written: {args.out / 'calibration.json'}, {args.out / 'reliability.svg'}")
+    sys.stdout.writelines(visible(line) + "\n" for line in lines)
+    return 0
+
+
+def _injection_lines(effects: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, effect in effects.items():
+        rise = effect.rise
+        if rise.value is None:
+            lines.append(f"injections against {name}: no effect can be told ({rise.reason})")
+            continue
+        interval = "" if rise.low is None else f" [{rise.low:+.2f}, {rise.high:+.2f}]"
+        lines.append(f"injections against {name}: the score moves by {rise.value:+.2f}{interval} on average")
+    return lines
+
+
+def _prefer(args: argparse.Namespace) -> int:
+    from ...judges.preference import AnswerPair, preference_tasks, preferences
+    from ...judges.rubric import read_rubric
+
+    settings = judge_settings(args)
+    headers = [read_run(path) for path in (args.first, args.second)]
+    if headers[0]["data"]["items_sha256"] != headers[1]["data"]["items_sha256"]:
+        raise IncomparableError(f"{args.first} and {args.second} are runs on other items")
+    answers = [
+        {sample["item_id"]: sample for sample in read_samples(path) if sample["status"] == "ok"}
+        for path in (args.first, args.second)
+    ]
+    shared = [item for item in answers[0] if item in answers[1]][: args.limit]
+    pairs = [
+        AnswerPair(
+            item,
+            answers[0][item]["question"],
+            tuple(answers[0][item]["references"]),
+            answers[0][item]["prediction"],
+            answers[1][item]["prediction"],
+        )
+        for item in shared
+    ]
+    if not pairs:
+        raise InputError("no item was answered in both runs")
+    own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
+    reporter = Reporter()
+    with results_only():
+        panel = _required(settings, args.seed)
+        with _ledger(args.out) as store:
+            panel.ledger = store
+            total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)
+            try:
+                with reporter.quiet(args.out / LOG), reporter.progress("judging pairs", total) as meter:
+                    panel.ask(lambda: preference_tasks(pairs, own), lambda judge: meter.advance(1, judge))
+                found = preferences(pairs, panel, own)
+            finally:
+                panel.close()
+    names = [header["model"]["name"] for header in headers]
+    document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict()}
+    _write(args.out / "preference.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    if args.json:
+        print_json(document)
+        return 0
+    sys.stdout.writelines(visible(line) + "\n" for line in _preference_lines(document, args.out))
+    return 0
+
+
+def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:
+    lines = [f"A = {document['a']}, B = {document['b']} (rubric {document['rubric']}, both orders)"]
+    tallies: Sequence[dict[str, Any]] = document["judges"]
+    for tally in [*tallies, *([document["panel"]] if len(tallies) > 1 else [])]:
+        rate = "N/A" if tally["win_rate"] is None else f"{tally['win_rate']:.3f}"
+        p = "N/A" if tally["p_value"] is None else f"{tally['p_value']:.3g}"
+        first = "N/A" if tally["first_share"] is None else f"{tally['first_share']:.2f}"
+        lines += [
+            f"{tally['judge']}: A wins {tally['wins']}, ties {tally['ties']} ({tally['identical']} identical, "
+            f"{tally['order_conflicts']} order conflicts), B wins {tally['losses']} of {tally['n']}",
+            f"  win rate of A {rate}, sign test p {p} (items taken for independent); verdicts for the answer shown "
+            f"first: {first}",
+            *(f"  {count} missing: {reason}" for reason, count in tally["missing"].items()),
+        ]
+    return [*lines, f"written: {out / 'preference.json'}"]
+
+
+def _required(settings: JudgeSettings, seed: int) -> JudgePanel:
+    stay_offline()
+    panel = open_panel(settings, seed)
+    if panel is None:
+        raise InputError("no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL")
+    return panel
+
+
+def _ledger(out: Path) -> RecordStore:
+    """The replies in the folder of results: what is there is never asked again."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make {out}: {error.strerror}: choose another --out") from error
+    return RecordStore(out / JUDGEMENTS)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(disk_message(error, path, 0).rpartition(";")[0]) from error
