@@ -116,6 +116,7 @@ def judge_facts(plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> dict[st
                 "asked": tally.asked,
                 "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
                 "missing": dict(sorted(tally.missing.items())),
+                "examples": dict(sorted(tally.examples.items())),
                 "cost": None if prices is None else asdict(cost({identity.name: tally}, prices)),
             }
         )

@@ -103,16 +103,23 @@ def shown(line: str) -> str:
 
 
 def _warnings(header: Mapping[str, Any]) -> list[str]:
-    """What makes numbers below doubtful, before they are read."""
+    """What makes numbers below doubtful, before they are read; and what judges said that gave no verdict."""
     judge = header.get("judge") or {}
-    if not (over := judge.get("over_cap")):
-        return []
-    failed = {name: header["metrics"][name]["judge_missing"] for name in over}
-    told = ", ".join(f"{name} ({count} of {count + header['metrics'][name]['n']})" for name, count in failed.items())
-    return [
-        f"WARNING: judges gave no verdict on more than {judge['missing_cap']:.0%} of the items of {told}: these values "
-        "stand for the rest only"
-    ]
+    lines = []
+    if over := judge.get("over_cap"):
+        failed = {name: header["metrics"][name]["judge_missing"] for name in over}
+        told = ", ".join(
+            f"{name} ({count} of {count + header['metrics'][name]['n']})" for name, count in failed.items()
+        )
+        lines.append(
+            f"WARNING: judges gave no verdict on more than {judge['missing_cap']:.0%} of the items of {told}: these "
+            "values stand for the rest only"
+        )
+    for each in judge.get("judges", ()):
+        for reason, count in each["missing"].items():
+            example = each.get("examples", {}).get(reason)
+            lines.append(f"judge {each['name']}: {count} {reason}" + (f", the first: {example}" if example else ""))
+    return lines
 
 
 def _remarks(header: Mapping[str, Any]) -> list[str]:

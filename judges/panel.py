@@ -54,7 +54,8 @@ class Judgement:
 class Tally:
     """One judge's part in a run: different prompts, replies got in this process, tokens, and verdicts that are missing.
 
-    Tokens are those that the judge reports for all replies the run rests on, whenever they were got.
+    Tokens are those that the judge reports for all replies the run rests on, whenever they were got. ``examples`` tells
+    for each reason of a missing verdict what the first one said.
     """
 
     prompts: int = 0
@@ -62,6 +63,7 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     missing: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 class JudgePanel:
@@ -143,6 +145,7 @@ class JudgePanel:
             tally.completion_tokens += reply.get("completion_tokens") or 0
             if isinstance(verdict, Missing):
                 tally.missing[verdict.reason] += 1
+                tally.examples.setdefault(verdict.reason, verdict.detail)
         return Judgement(identity.name, key, verdict)
 
     def _ask_one(self, judge: Judge, tasks: Iterable[JudgeTask], seen: Callable[[str], object]) -> None:
