@@ -178,7 +178,8 @@ def parse_verdict(kind: Kind, text: str, count: int | None = None) -> Verdict | 
     if fence := _FENCE.fullmatch(body):
         body = fence[1]
     try:
-        value = json.loads(body, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+        # Not strict: grammars that enforce a schema let control characters into strings, where they do no harm.
+        value = json.loads(body, strict=False, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         if _REFUSAL.match(body):
             return Missing("refusal", _line(body))

@@ -235,6 +235,12 @@ def test_parsing_never_raises_whatever_the_text(kind, text):
         verdict.detail.encode()
 
 
+def test_control_characters_in_a_string_are_no_reason_to_lose_a_verdict():
+    # Seen from a grammar that enforces the schema: strings of raw control characters.
+    verdict = parse_verdict("rubric_score", '{"reasons": ["a\x01b\nc"], "score": 1}')
+    assert verdict == RubricScore(1, ("a\x01b\nc",))
+
+
 def test_escaped_lone_surrogates_become_text_that_can_be_written():
     verdict = parse_verdict("rubric_score", '{"reasons": ["a\\ud800b"], "score": 1}')
     assert verdict == RubricScore(1, ("a\ufffdb",))
