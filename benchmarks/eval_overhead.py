@@ -8,7 +8,7 @@ totals, whole command to bare call: the two of a round stand a minute or two apa
 meanwhile slows both. The clock is the CPU time of the process, since on shared cores the wall clock also counts what
 other processes do; the ratio by wall clock is printed beside it. The model runs on one thread unless OMP_NUM_THREADS
 says otherwise: threads that wait for one another spin, and beside other processes that spinning is most of the CPU
-time (it made the same call cost from 50 to 200 seconds, where one thread takes 35). The second line is the same for
+time (it made the same call cost from 86 to 204 seconds, where one thread takes 28). The second line is the same for
 the generation phase inside the whole command (journal, progress, error handling; no data, prompts or scores). Exits
 with 1 where the whole command's ratio is over 1.05 or an answer differs.
 
