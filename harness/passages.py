@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Scripts that set no spaces between words (Thai to Khmer, kana, Han): each of their characters may be cut off alone.
 _UNSPACED = (
@@ -46,14 +50,16 @@ class Passages:
     spans: Sequence[tuple[int, int]]
     terms: Sequence[str]
     sentences: Sequence[tuple[int, int]]
-    tokens: Sequence[int]
+    tokens: NDArray[np.int64]
 
 
 def take_apart(text: str, token_starts: Sequence[int]) -> Passages:
     """Words, terms and sentences of a text; ``token_starts`` says where each of its tokens starts, ascending."""
+    import numpy as np
+
     spans = pieces(text)
     terms = [_term(text[first:last]) for first, last in spans]
-    tokens = [0, *(bisect_left(token_starts, last) for _, last in spans)]
+    tokens = np.searchsorted(token_starts, [0, *(last for _, last in spans)])
     return Passages(spans, terms, _sentences(text, spans), tokens)
 
 
@@ -70,25 +76,20 @@ def best_passage(passages: Passages, query: str, room: int) -> tuple[int, int]:
     >>> text[first:last]
     'Mobility is handled by the AMF.'
     """
+    import numpy as np
+
     spans, tokens = passages.spans, passages.tokens
     worth = _worth(passages, query)
-    best, tied = -1.0, [(0, 0)]
-    last, count = 0, len(spans)
-    for first in range(count):
-        last = max(last, first)
-        while last < count and tokens[last + 1] - tokens[first] <= room:
-            last += 1
-        if last == first:
-            continue
-        value = worth[last] - worth[first]
-        if value > best + 1e-9:
-            best, tied = value, []
-        if value > best - 1e-9:
-            tied.append((first, last))
-        if last == count:
-            break
-    first, last = tied[len(tied) // 2] if best > 1e-9 else tied[0]
-    return (spans[first][0], spans[last - 1][1]) if last else (0, 0)
+    # For each first piece, how far the passage reaches; from the first that reaches the end on, each only loses.
+    ends = np.searchsorted(tokens, tokens[:-1] + room, side="right") - 1
+    ends = ends[: 1 + int(np.searchsorted(ends, len(spans)))]
+    firsts = np.flatnonzero(ends > np.arange(len(ends)))
+    if not len(firsts):
+        return 0, 0
+    values = worth[ends[firsts]] - worth[firsts]
+    tied = firsts[values > values.max() - 1e-9]
+    first = int(tied[len(tied) // 2] if values.max() > 1e-9 else tied[0])
+    return spans[first][0], spans[ends[first] - 1][1]
 
 
 def pieces_starts(text: str) -> list[int]:
@@ -96,20 +97,22 @@ def pieces_starts(text: str) -> list[int]:
     return [first for first, _ in pieces(text)]
 
 
-def _worth(passages: Passages, query: str) -> list[float]:
+def _worth(passages: Passages, query: str) -> NDArray[np.float64]:
     """Worth of the first i pieces, for every i: a sentence's worth spread evenly over its tokens."""
+    import numpy as np
+
     terms, sentences, tokens = passages.terms, passages.sentences, passages.tokens
     wanted = {term for first, last in pieces(query) if (term := _term(query[first:last]))}
     shared = [wanted.intersection(terms[first:last]) for first, last in sentences]
     frequency = Counter(term for found in shared for term in found)
-    share = [0.0] * len(terms)
+    # The worth of the first piece stands at 1.
+    share = np.zeros(len(terms) + 1)
     for (first, last), found in zip(sentences, shared, strict=True):
         if found:
             value = sum(math.log1p(len(sentences) / frequency[term]) for term in sorted(found)) ** 3
             size = max(1, tokens[last] - tokens[first])
-            for index in range(first, last):
-                share[index] = value * (tokens[index + 1] - tokens[index]) / size
-    return list(accumulate(share, initial=0.0))
+            share[first + 1 : last + 1] = value * np.diff(tokens[first : last + 1]) / size
+    return np.cumsum(share)
 
 
 def _sentences(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -124,6 +127,7 @@ def _sentences(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, i
     return sentences
 
 
+@lru_cache(maxsize=1 << 15)
 def _term(word: str) -> str:
     """A word for matching: lower case, outer punctuation and a plural s off; empty for the commonest words."""
     bare = word.strip(_OUTER).lower()

@@ -226,8 +226,8 @@ def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, 
 
 def _far_too_long(encoder: Encoder, context: str, budget: int) -> bool:
     """Does the context alone exceed the budget by more than joining it to a prompt could change?"""
-    # A token covers a character at least, bar bytes: shorter contexts need no look.
-    return len(context) > budget and encoder.passages(context).tokens[-1] > budget + 64
+    # A token covers about four characters: most of the shorter contexts fit, and trying the whole prompt is quicker.
+    return len(context) > 3 * budget and encoder.passages(context).tokens[-1] > budget + 64
 
 
 def shown_context(item: Item, settings: PromptSettings) -> str | None:

@@ -39,10 +39,13 @@ def band(hypothesis_length: int, reference_length: int) -> tuple[BandRow, ...]:
     """The band of every row 1..hypothesis_length, by TERCOM's rule as sacrebleu has it."""
     if not hypothesis_length:
         return ()
+    full = (1 << reference_length) - 1
+    if reference_length < BEAM_WIDTH:
+        # Every column lies within the beam of every row.
+        return (BandRow(full, full, 0, 0, reference_length + 1),) * hypothesis_length
     ratio = reference_length / hypothesis_length
     # A reference many times longer needs a wider band, or the bands of two rows would not touch.
     width = math.ceil(ratio / 2 + BEAM_WIDTH) if ratio / 2 > BEAM_WIDTH else BEAM_WIDTH
-    full = (1 << reference_length) - 1
     rows = []
     first_above, limit_above = 0, reference_length + 1
     for row in range(1, hypothesis_length + 1):
