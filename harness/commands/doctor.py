@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     data = report["data"]
     out(f"data     {FOLDER_VARIABLE} {visible(data['folder'] or '')}: {data['found']}\n".replace(" : ", ": "))
     out(f"encoders {report['hub_cache']}\n")
-    out(f"judges   OPENAI_API_KEY is {'set' if report['api_key'] else 'not set (local servers need none)'}\n")
+    out(f"judges   --judge local:CHECKPOINT: {report['judges']['local']}\n")
+    out(f"         --judge openai:MODEL@URL: {report['judges']['openai']}\n")
     cache = report["cache"]
     size = f"{cache['mebibytes']:.1f} MiB in {cache['files']} files; {cache['free_gib']:.0f} GiB free"
     out(f"cache    {visible(cache['folder'])}: {size}\n")
@@ -97,6 +98,7 @@ def examine(*, quick: bool) -> dict[str, Any]:
         "data": _data(),
         "hub_cache": _hub_cache(),
         "api_key": bool(os.environ.get("OPENAI_API_KEY")),
+        "judges": _judges(parts),
         "cache": _cache(),
     }
 
@@ -138,6 +140,17 @@ def _data() -> dict[str, Any]:
     if not Path(folder).is_dir():
         return {"folder": folder, "found": "no such folder"}
     return {"folder": folder, "found": "telbench data list tells which sets are there"}
+
+
+def _judges(parts: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Which judges are usable here, in words."""
+    engines = [name for name in ("vllm", "transformers") if parts[f"engine {name}"]["usable"]]
+    key = "set" if os.environ.get("OPENAI_API_KEY") else "not set (servers on one's own machine need none)"
+    server = f"usable, OPENAI_API_KEY is {key}" if parts["engine openai"]["usable"] else parts["engine openai"]["cure"]
+    return {
+        "local": f"usable with {' or '.join(engines)}" if engines else str(parts["engine transformers"]["cure"]),
+        "openai": str(server),
+    }
 
 
 def _hub_cache() -> str:
