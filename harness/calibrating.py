@@ -37,7 +37,7 @@ def measures(rubrics: Mapping[str, Path]) -> tuple[_Measure, ...]:
         return read_rubric(rubrics[name]) if name in rubrics else load_rubric(name)
 
     return (
-        _Measure("score", rubric("rubric_score"), lambda label: label.score, _score),
+        _Measure("score", rubric("rubric_score"), lambda label: label.score, _score_of),
         _Measure("factual", rubric("factual_correctness"), lambda label: label.factual, _factual),
         _Measure("faithfulness", rubric("faithfulness"), lambda label: label.faithfulness, _faithful),
     )
@@ -146,10 +146,6 @@ def _values(measure: _Measure, labels: Sequence[Label], panels: Sequence[JudgePa
                 reasons.append(reason)
         columns.append(column)
     return JudgeValues(columns[0], reasons, columns[1:])
-
-
-def _score(verdict: Verdict) -> float | None:
-    return _score_of(verdict)
 
 
 def _score_of(verdict: Verdict | Missing) -> float | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..harness.items import DataSet
 from ..harness.reporter import Meter
 from ..judges.errors import InputError, TelbenchError
-from .loop import Pace, one_way, step_log
+from .loop import Pace, one_way, require_positive, step_log
 from .optimisation import Schedule, adamw, learning_rate_at
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ class ContrastSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        for name in ("epochs", "batch_size", "temperature", "threads", "learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be positive")
+        require_positive(self, "epochs", "batch_size", "temperature", "threads", "learning_rate", "clip_norm")
 
 
 @dataclass(frozen=True)

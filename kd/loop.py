@@ -1,4 +1,4 @@
-"""What every training loop shares: fixed threads and random numbers, a log of steps, the time it took."""
+"""What every training loop shares: checked settings, fixed threads and random numbers, a log of steps, the time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from ..judges.errors import InputError
+
+
+def require_positive(settings: object, *names: str) -> None:
+    """Raise `InputError` for the first of these settings that is not above 0 (NaN is not)."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise InputError(f"{name} is {getattr(settings, name)}: it must be positive")
 
 
 class Pace:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..harness.reporter import Meter
 from ..judges.errors import InputError, TelbenchError
 from .batches import IGNORED, Batch, Example, bucketed, collate
-from .loop import Pace, one_way, step_log
+from .loop import Pace, one_way, require_positive, step_log
 from .optimisation import Schedule, adamw, learning_rate_at
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        for name in ("epochs", "batch_size", "threads", "learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be positive")
+        require_positive(self, "epochs", "batch_size", "threads", "learning_rate", "clip_norm")
 
 
 @dataclass(frozen=True)

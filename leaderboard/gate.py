@@ -211,14 +211,14 @@ def _measured(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy:
     clusters = tuple(baseline.clusters[item] for item in items)
     values = [np.array([side[item] for item in items], np.float64) for side in (ours, theirs)]
     differences = differences_of(*values, higher_is_better=metric.higher_is_better)
-    record = paired_difference(differences, clusters, level=1 - 2 * policy.alpha)
     data = clustered(differences, clusters)
-    margin = policy.margins.get(metric.name)
-    spread = None if data.standard_error is None else data.standard_error * math.sqrt(data.n)
     if metric.level == "corpus":
         return _corpus(
             metric, candidate, baseline, items, clusters, missing, policy, differences, data.effective_groups
         )
+    record = paired_difference(differences, clusters, level=1 - 2 * policy.alpha)
+    margin = policy.margins.get(metric.name)
+    spread = None if data.standard_error is None else data.standard_error * math.sqrt(data.n)
     return _Measured(
         metric,
         (float(values[0].mean()), float(values[1].mean())),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..judges.errors import InputError
@@ -157,8 +157,6 @@ def _corpus(
 
 
 def _corrected(measured: Sequence[Comparison]) -> list[Comparison]:
-    from dataclasses import replace
-
     groups: dict[tuple[str, str | None], list[int]] = {}
     for index, each in enumerate(measured):
         groups.setdefault((each.metric, each.stratum), []).append(index)

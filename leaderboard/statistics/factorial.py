@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...judges.errors import InputError
 from .multiplicity import family
-from .paired import PairedDifference, paired_difference
+from .paired import TIE_DECIMALS, PairedDifference, paired_difference
 from .recipes import RecipeEffect, matched_seeds
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class _Table:
         if not present.any():
             raise InputError("no item has a score in all cells of a contrast: score the runs with the same --metrics")
         clusters = None if self._clusters is None else self._clusters[present].tolist()
-        return paired_difference(np.round(values[present], 9) + 0.0, clusters, level=self.level)
+        return paired_difference(np.round(values[present], TIE_DECIMALS) + 0.0, clusters, level=self.level)
 
     def _recipe(self, weights: Mapping[tuple[str, ...], float]) -> RecipeEffect:
         """The contrast once a seed that all its cells have, of the cells' means over items."""
