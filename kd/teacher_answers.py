@@ -7,12 +7,11 @@ after a kill, and its shared cache serves the next student. Source: Kim and Rush
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
-from ..harness.engines.base import Sampling
-from ..harness.evaluate import evaluate
-from ..harness.plan import EvalSettings
 from ..harness.reporter import Reporter
 from ..harness.runs import read_samples
 from ..judges.errors import InputError
@@ -30,24 +29,22 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
     if settings.teacher is None:
         raise InputError("seq_kd needs a teacher: name its checkpoint folder")
     data = settings.data
-    run = evaluate(
-        EvalSettings(
-            model=settings.teacher,
-            data=data.data,
-            split=data.split,
-            data_dir=data.data_dir,
-            mapping=data.mapping,
-            options=data.options,
-            book=data.context,
-            metrics=("token_f1",),
-            sampling=Sampling(max_tokens=settings.method.max_new_tokens),
-            out=work / FOLDER,
-        ),
-        reporter,
-    )
+    run = work / FOLDER
+    words = ["eval", "--model", settings.teacher, "--data", data.data, "--split", data.split, "--context", data.context]
+    words += ["--metrics", "token_f1", "--max-tokens", str(settings.method.max_new_tokens), "--out", str(run)]
+    words += [] if data.data_dir is None else ["--data-dir", str(data.data_dir)]
+    words += ["--map", ",".join(f"{ours}={theirs}" for ours, theirs in data.mapping.items())] if data.mapping else []
+    for key, value in data.options.items():
+        words += ["--option", f"{key}={value}"]
+    reporter.note(f"asking the teacher for its answers to {data.data}, split {data.split}")
+    # A process of its own: an engine binds threads and memory that training wants back.
+    start = "from telbench.harness.cli import entry; entry()"
+    done = subprocess.run([sys.executable, "-c", start, *words], stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise InputError(f"the teacher's answers could not be made (exit code {done.returncode}); see {run}")
     answers: dict[str, str] = {}
     left_out: Counter[str] = Counter()
-    for sample in read_samples(run.path):
+    for sample in read_samples(run):
         if sample["finish_reason"] != "stop":
             left_out["the teacher did not end"] += 1
         elif not sample["prediction"].strip():
@@ -57,5 +54,5 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
     for reason, count in left_out.items():
         reporter.note(f"left out: {count} answers that {reason}")
     if not answers:
-        raise InputError(f"{settings.teacher} ended no answer to {data.data}, split {data.split}: see {run.path}")
+        raise InputError(f"{settings.teacher} ended no answer to {data.data}, split {data.split}: see {run}")
     return answers
