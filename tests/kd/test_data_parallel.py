@@ -66,9 +66,7 @@ def losses(out: Path) -> list[float]:
     return [line.get("loss", line.get("dev_loss")) for line in lines]
 
 
-@pytest.mark.parametrize(
-    ("student", "algorithm"), [("student", "sft"), ("other", "dskd_v2"), ("other", "dskd_cma"), ("student", "gkd")]
-)
+@pytest.mark.parametrize(("student", "algorithm"), [("other", "dskd_v2"), ("other", "dskd_cma"), ("student", "gkd")])
 def test_two_processes_give_the_losses_of_one(models: Path, tmp_path: Path, student: str, algorithm: str) -> None:
     # Sixteen items in fives: the last step has one item, so that a process has none.
     launch(words(models, tmp_path / "one", student, algorithm), 1)
@@ -80,13 +78,12 @@ def test_two_processes_give_the_losses_of_one(models: Path, tmp_path: Path, stud
     assert json.loads((tmp_path / "two" / "telbench.json").read_text())["training"]["processes"] == 2
 
 
-@pytest.mark.parametrize("algorithm", ["dskd_cma", "gkd"])
-def test_kill_9_and_the_same_command_end_with_the_same_bits(models: Path, tmp_path: Path, algorithm: str) -> None:
+def test_kill_9_and_the_same_command_end_with_the_same_bits(models: Path, tmp_path: Path) -> None:
     more = ("--save-every", "2", "--epochs", "6")
-    launch(words(models, tmp_path / "whole", "student", algorithm, *more), 1)
-    arguments = words(models, tmp_path / "cut", "student", algorithm, *more)
+    launch(words(models, tmp_path / "whole", "student", "gkd", *more), 1)
+    arguments = words(models, tmp_path / "cut", "student", "gkd", *more)
     work, kills = tmp_path / "cut.training", 0
-    for wanted in (3, 9, 16):
+    for wanted in (3, 12):
         process = subprocess.Popen([sys.executable, "-c", ENTRY, *arguments], stderr=subprocess.DEVNULL)
         while process.poll() is None:
             log = work / "training.jsonl"
