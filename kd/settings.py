@@ -1,0 +1,203 @@
+"""Everything that decides what a training makes, as typed settings with the defaults of the DSKD scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..judges.errors import InputError
+from .loop import require_positive
+from .optimisation import Schedule
+from .typed_config import setting
+
+Algorithm = Literal["sft", "seq_kd", "vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"]
+DivergenceName = Literal[
+    "forward_kl",
+    "reverse_kl",
+    "skewed_forward_kl",
+    "skewed_reverse_kl",
+    "generalised_jsd",
+    "adaptive_kl",
+    "total_variation",
+]
+# These train on what the teacher says about each token; the others on text alone.
+NEEDS_TEACHER_ROWS = frozenset({"vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"})
+# Teacher answers that exist before training starts can be cached; gkd's depend on the student.
+CACHEABLE = NEEDS_TEACHER_ROWS - {"gkd"}
+# Version 1 trains its projectors at this rate, version 2 at the lower one.
+PROJECTOR_RATES = {"dskd": 1e-3, "dskd_cma": 1e-3, "dskd_v2": 5e-4}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What is trained on, and what chooses the best step."""
+
+    data: str = setting("telecom-nano", "data set to train on: a name or a file", metavar="NAME|PATH")
+    split: str = setting("train", "split to train on", metavar="S")
+    dev_split: str = setting("dev", "split whose loss chooses the best step; none: the last step is kept", metavar="S")
+    context: Literal["open", "closed"] = setting("closed", "open book: prompts show the context")
+    limit: int | None = setting(None, "first N items only", metavar="N")
+    max_length: int = setting(1024, "longest prompt and answer in tokens, at most the models' windows", metavar="N")
+    data_dir: Path | None = setting(None, "folder with the public data sets")
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained on."""
+        require_positive(self, "max_length")
+        if self.limit is not None:
+            require_positive(self, "limit")
+        if self.dev_split == self.split:
+            raise InputError(f"dev_split is the training split '{self.split}': the best step would be the last")
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """Which algorithm, and its numbers."""
+
+    algorithm: Algorithm = setting("sft", "how the student learns")
+    divergence: DivergenceName = setting("forward_kl", "distance between the two distributions")
+    divergence_options: Mapping[str, float] = field(default_factory=dict)
+    kd_rate: float = setting(0.5, "share of the teacher's term; the rest is the labels'", metavar="R")
+    temperature: float | None = setting(
+        None, "divides both logits in the teacher's term (default: 2, for uld 1)", metavar="T"
+    )
+    t2_scale: bool = setting(False, "multiply the teacher's term by T²")
+    naive_id_kd: bool = setting(False, "compare different vocabularies by id, to replicate the literature")
+    projector_learning_rate: float | None = setting(None, "learning rate of the projectors (default: the algorithm's)")
+    highest_share: float = setting(1.0, "dskd_v2: agreement up to which only agreeing rows count", metavar="R")
+    attention_scale: Literal["item", "batch"] = setting("item", "dskd_cma: what one standard deviation is taken over")
+    student_share: float = setting(0.5, "gkd: share of steps on the student's own answers", metavar="R")
+    sampling_temperature: float = setting(1.0, "gkd: temperature of the student's answers", metavar="T")
+    max_new_tokens: int = setting(128, "gkd: longest own answer", metavar="N")
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        for name in ("kd_rate", "highest_share", "student_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}: it lies between 0 and 1")
+        require_positive(self, "sampling_temperature", "max_new_tokens")
+        for name in ("temperature", "projector_learning_rate"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
+        if self.naive_id_kd and self.algorithm not in {"vanilla_kd", "gkd"}:
+            raise InputError(f"naive_id_kd is for vanilla_kd and gkd: {self.algorithm} compares no ids by number")
+        if self.divergence_options and self.algorithm not in NEEDS_TEACHER_ROWS - {"uld"}:
+            raise InputError(f"divergence_options are given, but {self.algorithm} has no divergence")
+
+    @property
+    def softness(self) -> float:
+        """The temperature of the teacher's term: ULD compares at 1, the DSKD scripts at 2."""
+        return self.temperature or (1.0 if self.algorithm == "uld" else 2.0)
+
+    @property
+    def projector_rate(self) -> float | None:
+        """The projectors' learning rate; none for algorithms without projectors."""
+        own = PROJECTOR_RATES.get(self.algorithm)
+        return own if own is None or self.projector_learning_rate is None else self.projector_learning_rate
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """Steps, batches and rates. ``max_tokens`` ends training early: equal-token budgets use it."""
+
+    epochs: int = setting(10, "passes over the data", metavar="N")
+    max_tokens: int | None = setting(None, "stop after so many prompt and answer tokens", metavar="N")
+    batch_size: int = setting(32, "items of one optimiser step, over all processes", metavar="N")
+    micro_batch_size: int | None = setting(None, "items at once in memory (default: as few parts as processes)")
+    learning_rate: float = setting(5e-4, "peak learning rate")
+    schedule: Schedule = setting("cosine", "course of the learning rate after the warm-up")
+    warmup_share: float = setting(0.03, "share of the steps in which the rate rises", metavar="R")
+    weight_decay: float = setting(0.01, "decay of weight matrices")
+    beta2: float = setting(0.999, "AdamW's memory of squared gradients")
+    clip_norm: float = setting(1.0, "largest gradient norm")
+    precision: Literal["fp32", "bf16"] = setting("fp32", "number format of the matrix products")
+    gradient_checkpointing: bool = setting(False, "compute activations twice to save memory")
+    seed: int = setting(0, "orders the items; initialises projectors and adapters", metavar="K")
+    threads: int = setting(1, "processor threads; more are faster, another number gives other last digits")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        require_positive(self, "epochs", "batch_size", "learning_rate", "clip_norm", "threads")
+        for name in ("max_tokens", "micro_batch_size"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
+        if not 0 <= self.warmup_share <= 1:
+            raise InputError(f"warmup_share is {self.warmup_share}: it lies between 0 and 1")
+        if not 0 < self.beta2 < 1:
+            raise InputError(f"beta2 is {self.beta2}: it lies between 0 and 1")
+        if not self.weight_decay >= 0:
+            raise InputError(f"weight_decay is {self.weight_decay}: it must not be negative")
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Low-rank adapters in place of full fine-tuning; they are merged into the saved checkpoint."""
+
+    rank: int = setting(16, "rank of the adapters (none given: full fine-tuning)", metavar="N")
+    alpha: float = setting(32.0, "scale of the adapters: alpha / rank", metavar="A")
+    dropout: float = setting(0.0, "dropout before the adapters", metavar="R")
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no adapter."""
+        require_positive(self, "rank", "alpha")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout}: it lies between 0 and 1")
+
+
+@dataclass(frozen=True)
+class KeepingSettings:
+    """What is saved when; nothing here changes the weights, except which step is kept."""
+
+    save_every: int | None = setting(None, "steps between saves that training can resume from (default: an epoch)")
+    evaluate_every: int | None = setting(None, "steps between looks at the dev split (default: an epoch)")
+    keep: Literal["best", "last"] = setting("best", "which step becomes the checkpoint: best by dev loss, or last")
+
+    def __post_init__(self) -> None:
+        """Refuse intervals below one step."""
+        for name in ("save_every", "evaluate_every"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One training: ``student`` is the model that learns (for SFT of a teacher, that teacher).
+
+    ``teacher_cache`` replaces the teacher's body by what `telbench kd cache` stored of it.
+    """
+
+    student: str = setting("", "checkpoint folder of the model that learns", flag=False)
+    teacher: str | None = setting(None, "checkpoint folder of the teacher", flag=False)
+    teacher_cache: Path | None = setting(None, "folder made by telbench kd cache: the teacher's body is not loaded")
+    data: DataSettings = field(default_factory=DataSettings)
+    method: MethodSettings = field(default_factory=MethodSettings)
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    lora: LoraSettings | None = None
+    keeping: KeepingSettings = field(default_factory=KeepingSettings)
+    factors: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse keys that contradict each other."""
+        algorithm = self.method.algorithm
+        if not self.student:
+            raise InputError("no student: name the checkpoint folder of the model that learns")
+        if algorithm in NEEDS_TEACHER_ROWS and self.teacher is None:
+            raise InputError(f"{algorithm} needs a teacher: name its checkpoint folder")
+        if algorithm == "sft" and (self.teacher is not None or self.teacher_cache is not None):
+            raise InputError("sft has no teacher: leave it out, or choose an algorithm that distils")
+        if self.teacher_cache is not None and algorithm not in CACHEABLE:
+            raise InputError(f"{algorithm} cannot use a teacher cache: leave teacher_cache out")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON: what the checkpoint's note keeps."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
