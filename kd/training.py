@@ -15,6 +15,7 @@ from ..harness.reporter import Reporter
 from ..judges.errors import InputError, missing_extra
 from .checkpoints import NOTE, Origin, data_facts, made_with, read_origin, without_bars, write_checkpoint
 from .loop import one_way
+from .paired_examples import taught
 from .preparation import Identified, Model, Prepared, identify, place_beside, prepare
 from .settings import NEEDS_TEACHER_ROWS, LoraSettings, TrainingSettings
 from .sft import LOG
@@ -206,6 +207,12 @@ def _teacher(prepared: Prepared, device: Any) -> Any:
     settings, teacher = prepared.settings, prepared.teacher
     if teacher is None or settings.method.algorithm not in NEEDS_TEACHER_ROWS:
         return None
+    if settings.teacher_cache is not None:
+        from .teacher_cache import open_cached_teacher
+
+        cached = open_cached_teacher(settings.teacher_cache, teacher.checkpoint, device)
+        cached.require(taught(prepared.texts.examples))
+        return cached
     from .teacher import LiveTeacher
 
     half = settings.optimiser.precision == "bf16"
