@@ -171,9 +171,14 @@ class Distiller(nn.Module):
             return head.first(min(self.head().size, self.teacher.head.size))
         return head
 
-    def forward(self, micro: MicroBatch, over: Denominators) -> tuple[Tensor, dict[str, Tensor]]:
-        """(the micro-batch's share of the step's loss, sums for the record)."""
+    def forward(self, micro: MicroBatch, over: Denominators | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """(the micro-batch's share of the step's loss, sums for the record).
+
+        Without ``over`` nothing is trained: the summed cross-entropy of all answer tokens, by the student's whole head.
+        """
         hidden, labels, inputs = rows_of(decoder_of(self.student), micro.batch)
+        if over is None:
+            return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
         loss = self._loss(micro, over, Projected(hidden, self._cut(self.head())), labels, inputs)
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
 
