@@ -211,7 +211,8 @@ class Trainer:
         if self._prepared.settings.method.algorithm == "dskd_v2":
             # Of parts without weight too: where the head is spread over processes, all of them ask together.
             for micro, weight in zip(micros, weights, strict=True):
-                agreeing, known = self._distiller.agreement(micro)
+                with torch.no_grad():
+                    agreeing, known = self._module(micro, None, "agreement")[0].tolist()
                 counts[2], counts[3] = counts[2] + agreeing * int(weight), counts[3] + known * int(weight)
         labels, pairs, agreeing, known = self._summed(torch.tensor(counts, dtype=torch.float64)).long().tolist()
         return Denominators(labels, pairs, agreeing / known if known else None)
@@ -275,7 +276,7 @@ class Trainer:
                 mine = turn * world + rank
                 chosen = [examples[index] for index in batches[mine if mine < len(batches) else 0]]
                 micro = make_micro_batch(chosen, prepared.pad, prepared.settings.method, None, device)
-                loss, _ = self._module(micro, None)
+                loss, _ = self._module(micro, None, "cross_entropy")
                 if mine < len(batches):
                     summed += torch.tensor([float(loss), micro.labels], dtype=torch.float64)
         self._module.train()
