@@ -6,6 +6,7 @@ number of runs and one core is enough.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Numbers held at a time (half a MB).
-_BLOCK = 1 << 16
+# Numbers held at a time: arrays small enough that their memory is used again, not given back; and 8 MB.
+_SMALL, _LARGE = 1 << 14, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,21 @@ def all_pairs(
     means, count = sums / sizes, float(sizes.sum())
     deltas, p_mean, p_wilcoxon = np.empty(len(first)), np.empty(len(first)), np.empty(len(first))
     ends = np.empty((2, len(first)))
-    height = max(1, _BLOCK // len(sizes))
-    for start in range(0, len(first), height):
-        block = slice(start, start + height)
-        here, there = first[block], second[block]
-        differences = np.round(sums[here] - sums[there], decimals) + 0.0
+    for block in _blocks(len(first), _SMALL // len(sizes)):
+        differences = np.round(sums[first[block]] - sums[second[block]], decimals) + 0.0
         deltas[block] = differences.sum(axis=1) / count
         p_mean[block] = sign_flip.two_sideds(differences)
         for end, lower in zip(ends, (True, False), strict=True):
             end[block] = sign_flip.bounds(differences, sizes, (1 - level) / 2, lower=lower)
-        p_wilcoxon[block] = signed_ranks(means[here] - means[there], decimals)
+    for block in _blocks(len(first), _LARGE // len(sizes)):
+        p_wilcoxon[block] = signed_ranks(means[first[block]] - means[second[block]], decimals)
     columns = [values.tolist() for values in (first, second, deltas)]
     limits = [[None if np.isnan(value) else value for value in end] for end in ends.tolist()]
     tests = [column for raw in (p_mean.tolist(), p_wilcoxon.tolist()) for column in (raw, holm(raw))]
     return [PairedRuns(*row) for row in zip(*columns, *limits, *tests, strict=True)]
+
+
+def _blocks(count: int, height: int) -> Iterator[slice]:
+    """So many rows at a time, one at least."""
+    for start in range(0, count, max(1, height)):
+        yield slice(start, start + max(1, height))

@@ -22,7 +22,7 @@ EXACT = 200
 # A p-value is never 0, only too small for a number.
 SMALLEST = 1e-300
 # Numbers held at a time (half a MB).
-_BLOCK = 1 << 16
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def signed_ranks(differences: NDArray[np.float64], decimals: int = 9) -> NDArray
     count, width = differences.shape
     height = max(1, min(count, _BLOCK // max(1, width)))
     scale = 10.0**decimals
-    narrow = max(differences.max(initial=0.0), -differences.min(initial=0.0)) * scale < (1 << 30)
+    largest = max(differences.max(initial=0.0), -differences.min(initial=0.0)) * scale
+    narrow = largest < 1 << 30 and width < 1 << 16
     # Made once for all blocks: to give memory back and ask for it again costs more than what is done in it.
     units, keys = np.empty((height, width)), np.empty((height, width), np.int32 if narrow else np.int64)
     spare, p = np.empty_like(keys), np.empty(count)
@@ -143,8 +144,9 @@ def _rank_sums(
     ups = np.diff(counts)
     # As if there were no ties, the positive ones having the upper places among those that they are tied with; the
     # zeros, which count as positive, have the lowest.
-    total = (width + 1.0) * ups - (room.sum(axis=1, dtype=np.int64) - width * counts[:-1])
-    positive = total - zeros * (zeros + 1) / 2 - zeros * (ups - zeros)
+    # Sums of places fit in 31 bits below 2^16 places, and what the running count of other rows adds goes modulo 2^32.
+    later = room.sum(axis=1, dtype=room.dtype) - (width * counts[:-1]).astype(room.dtype)
+    positive = (width + 1.0) * ups - later - zeros * (zeros + 1) / 2 - zeros * (ups - zeros)
     tied = np.flatnonzero(sizes > 1)
     starts, sizes = starts[tied], sizes[tied].astype(np.float64)
     rows = starts // width
