@@ -85,7 +85,7 @@ def against_scipy(items: int, unit: str, kind: int, seed: int) -> tuple[float, f
         found = signed_ranks(here - there)
         ours.append(time.process_time() - middle)
         theirs.append(middle - start)
-        worst = max(worst, max(abs(p / each.pvalue - 1) for p, each in zip(found, expected, strict=True)))
+        worst = max(worst, *(abs(p / each.pvalue - 1) for p, each in zip(found, expected, strict=True)))
     return statistics.median(theirs) * 1e3 / SAMPLE, statistics.median(ours) * 1e3 / SAMPLE, worst
 
 

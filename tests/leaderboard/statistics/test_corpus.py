@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from telbench.leaderboard.statistics import sign_flip
+from telbench.leaderboard.statistics import corpus, sign_flip
 from telbench.leaderboard.statistics.corpus import corpus_difference
 from telbench.metrics.base import Sample
 from telbench.metrics.intervals import statistics_matrix
@@ -81,3 +81,15 @@ def test_bleu_agrees_with_sacrebleus_own_randomisation():
     )()[1]["BLEU"]
     assert found.delta == pytest.approx(result[1].score - result[0].score, abs=1e-6)
     assert found.p == pytest.approx(result[1].p_value, abs=0.02)
+
+
+def test_draws_are_the_same_whether_they_are_kept_or_made_again(monkeypatch):
+    draw = np.random.default_rng(2)
+    one, other = rows(draw.normal(size=300)), rows(draw.normal(size=300))
+    kept = corpus.bootstrap_differences(one, other, mean, resamples=999, seed=3)
+    monkeypatch.setattr(corpus, "_KEPT", 0)
+    again = corpus.bootstrap_differences(one, other, mean, resamples=999, seed=3)
+    assert kept.tolist() == again.tolist()
+    # Drawn with replacement: the spread of a mean difference is its standard error.
+    error = float((one - other)[:, 0].std()) / np.sqrt(300)
+    assert float(kept.std()) == pytest.approx(error, rel=0.1)
