@@ -29,7 +29,7 @@ def test_a_pair_of_the_board_is_the_pair_alone(documents, decimals):
     for pair in found:
         alone = paired_difference(differences_of(values[pair.first], values[pair.second]), membership.tolist())
         assert pair.delta == pytest.approx(alone.delta, abs=1e-12)
-        assert pair.p_mean == pytest.approx(alone.p_mean, rel=1e-6)
+        assert pair.p_mean == pytest.approx(alone.p_mean, rel=1e-4)
         assert pair.p_wilcoxon == pytest.approx(alone.p_wilcoxon, rel=1e-9)
         assert alone.standard_error is not None
         slack = 1e-4 * alone.standard_error
