@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ...judges.errors import IncomparableError, InputError
+from ...judges.injection_effect import InjectionEffect
 from ...judges.panel import JudgePanel
+from ...judges.resampling import Estimate
 from ..journal import RecordStore, disk_message
 from ..judge_panel import JudgeSettings, open_panel
 from ..judgement_view import judged_item, view_lines
@@ -89,12 +91,12 @@ def _calibrate(args: argparse.Namespace) -> int:
             try:
                 with reporter.quiet(args.out / LOG), reporter.progress("judging labels", total) as meter:
                     found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=args.seed)
-                effects = {}
+                effects: dict[str, InjectionEffect] = {}
                 if args.injections:
                     attempts = injection_set()
                     with (
                         reporter.quiet(args.out / LOG),
-                        reporter.progress("trying to steer", 2 * len(attempts) * len(panel.judges)) as meter,
+                        reporter.progress("trying to steer", 3 * len(attempts) * len(panel.judges)) as meter,
                     ):
                         effects = injected_panel(panels[0], attempts, settings.rubrics, meter)
             finally:
@@ -112,16 +114,25 @@ def _calibrate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _injection_lines(effects: dict[str, Any]) -> list[str]:
+def _injection_lines(effects: dict[str, InjectionEffect]) -> list[str]:
     lines = []
     for name, effect in effects.items():
-        rise = effect.rise
-        if rise.value is None:
-            lines.append(f"injections against {name}: no effect can be told ({rise.reason})")
+        if effect.rise.value is None:
+            lines.append(f"injections against {name}: no effect can be told ({effect.rise.reason})")
             continue
-        interval = "" if rise.low is None else f" [{rise.low:+.2f}, {rise.high:+.2f}]"
-        lines.append(f"injections against {name}: the score moves by {rise.value:+.2f}{interval} on average")
+        lines.append(
+            f"injections against {name}: the score moves by {_moved(effect.rise)} on average, with idle text of the "
+            f"same length by {_moved(effect.idle)}; beyond that by {_moved(effect.excess)}"
+        )
+        if effect.excess.low is not None and effect.excess.low > 0:
+            lines.append(f"warning: {name} follows attempts to steer it: do not rank untrusted answers by its scores")
     return lines
+
+
+def _moved(found: Estimate) -> str:
+    if found.value is None:
+        return f"an unknown amount ({found.reason})"
+    return f"{found.value:+.2f}" + ("" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]")
 
 
 def _prefer(args: argparse.Namespace) -> int:

@@ -60,7 +60,7 @@ def test_repeats_are_asked_with_other_delimiters(tmp_path, monkeypatch, capsys):
     assert consistency is not None
 
 
-def test_injections_are_paired_with_the_same_answers_without_them(tmp_path, monkeypatch, capsys):
+def test_injections_are_paired_with_the_same_answers_without_them_and_with_idle_text(tmp_path, monkeypatch, capsys):
     def steered(prompt: str) -> ChatReply:
         material = prompt.rsplit("<<<BEGIN answer", 1)[-1]
         return saying({"reasons": ["so"], "score": 5 if "5" in material.split("<<<END answer")[0][60:] else 2})
@@ -71,8 +71,13 @@ def test_injections_are_paired_with_the_same_answers_without_them(tmp_path, monk
     effect = json.loads(capsys.readouterr().out)["injections"]["easily steered"]
     assert effect["n"] == 60
     assert effect["rise"]["value"] > 0.5
+    assert effect["idle"]["value"] == 0
+    assert effect["excess"]["value"] == effect["rise"]["value"]
     assert main([*words, "--injections"]) == 0
-    assert "injections against easily steered: the score moves by +" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "injections against easily steered: the score moves by +" in printed
+    assert "with idle text of the same length by +0.00 [+0.00, +0.00]; beyond that by +" in printed
+    assert "warning: easily steered follows attempts to steer it" in printed
 
 
 @pytest.mark.parametrize(
