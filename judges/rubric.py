@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .material import disarmed
 from .schemas import SCHEMAS, Kind, outline, schema_of
 
 _ANSWER = ("question", "context", "reference", "answer")
@@ -142,9 +143,10 @@ def render(rubric: Rubric, material: Mapping[str, str], secret: bytes, count: in
     """The prompt: rubric, material between delimiters, form of the verdict (``count`` as in `schema_of`).
 
     The delimiters' token is a keyed hash of the material itself, so that no answer can be written that holds the token
-    of its own prompt; one that did by chance would get another. Raises KeyError where ``material`` lacks a field.
+    of its own prompt; one that did by chance would get another. The material is shown as `disarmed` makes it. Raises
+    KeyError where ``material`` lacks a field.
     """
-    pieces = [(field, material[field]) for field in rubric.fields]
+    pieces = [(field, disarmed(material[field])) for field in rubric.fields]
     token = _token(secret, [rubric.sha256, *(content for _, content in pieces)])
     data = _DATA.format(names=", ".join(rubric.fields), token=token)
     body = "".join(_PIECE.format(name=name, token=token, content=content) for name, content in pieces)

@@ -75,6 +75,8 @@ def _build(resources: Resources) -> Metric:
         ),
         score_batch=score_batch,
         options={"end": "no", "judge": "+".join(judge.identity.name for judge in judges) or "none"},
+        # 2: control tokens that question or context spell out are broken.
+        version=2,
     )
 
 
