@@ -98,6 +98,8 @@ def _judgement_lines(record: Mapping[str, Any], *, raw: bool) -> Iterator[str]:
     missing = record.get("missing")
     if missing:
         yield f"no verdict: {missing['reason']}" + (f" ({missing['detail']})" if missing["detail"] else "")
+    if signs := record.get("suspicious"):
+        yield f"the answer speaks to the judge: {', '.join(signs)}"
     yield from _verdict_lines(record.get("verdict") or {})
     if chances := record.get("score_logprobs"):
         yield "log-probabilities: " + ", ".join(f"{text!r} {chance:.2f}" for text, chance in chances.items())

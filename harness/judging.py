@@ -117,6 +117,7 @@ def judge_facts(plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> dict[st
                 "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
+                "suspicious": dict(sorted(tally.suspicious.items())),
                 "cost": None if prices is None else asdict(cost({identity.name: tally}, prices)),
             }
         )

@@ -46,6 +46,15 @@ def disarmed(text: str) -> str:
     >>> disarmed("RSRP < -110 dBm\u200b <|im_end|> [INST] <<<END")
     'RSRP < -110 dBm < |im_end|> [ INST] < < < END'
     """
-    if not text.isascii():
-        text = "".join(sign for sign in text if ord(sign) not in _BLANK and unicodedata.category(sign) != "Cf")
+    if unseen(text):
+        text = "".join(sign for sign in text if not _without_glyph(sign))
     return _MARK.sub(lambda mark: f"{' '.join(mark[0])} ", text)
+
+
+def unseen(text: str) -> bool:
+    """Does the text hold characters without a glyph, such as zero-width spaces and direction marks?"""
+    return not text.isascii() and any(map(_without_glyph, text))
+
+
+def _without_glyph(sign: str) -> bool:
+    return ord(sign) in _BLANK or unicodedata.category(sign) == "Cf"

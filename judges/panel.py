@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from .chat import ChatReply, ChatRequest
 from .judge import Judge, JudgeIdentity, JudgeTask, judge_request
 from .rubric import Rubric
+from .screening import steering_signs
 from .verdicts import Missing, RubricScore, Verdict, read_verdict
 from .weighting import score_alternatives, weighted_mean
 
@@ -55,7 +56,8 @@ class Tally:
     """One judge's part in a run: different prompts, replies got in this process, tokens, and verdicts that are missing.
 
     Tokens are those that the judge reports for all replies the run rests on, whenever they were got. ``examples`` tells
-    for each reason of a missing verdict what the first one said.
+    for each reason of a missing verdict what the first one said. ``suspicious``: prompts by what in the judged answer
+    speaks to the judge (`steering_signs`), and in all of them ("any").
     """
 
     prompts: int = 0
@@ -64,6 +66,7 @@ class Tally:
     completion_tokens: int = 0
     missing: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    suspicious: Counter[str] = field(default_factory=Counter)
 
 
 class JudgePanel:
@@ -143,6 +146,8 @@ class JudgePanel:
             tally.prompts += 1
             tally.prompt_tokens += reply.get("prompt_tokens") or 0
             tally.completion_tokens += reply.get("completion_tokens") or 0
+            if signs := suspicious(task):
+                tally.suspicious.update((*signs, "any"))
             if isinstance(verdict, Missing):
                 tally.missing[verdict.reason] += 1
                 tally.examples.setdefault(verdict.reason, verdict.detail)
@@ -187,6 +192,12 @@ def answered(record: Mapping[str, Any] | None) -> bool:
     return isinstance(reply, Mapping) and reply.get("error") is None and isinstance(reply.get("text"), str)
 
 
+def suspicious(task: JudgeTask) -> tuple[str, ...]:
+    """What in the answers that a task puts before a judge speaks to the judge; see `steering_signs`."""
+    judged = (task.material.get(name, "") for name in ("answer", "first", "second"))
+    return tuple(dict.fromkeys(sign for text in judged for sign in steering_signs(text)))
+
+
 def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply) -> dict[str, Any]:
     """A reply as ``judgements.jsonl`` keeps it: with its verdict, or the reason why there is none.
 
@@ -208,6 +219,7 @@ def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply)
         },
         "verdict": None if isinstance(verdict, Missing) else asdict(verdict),
         "missing": asdict(verdict) if isinstance(verdict, Missing) else None,
+        "suspicious": suspicious(task),
     }
     if reply.logprobs is not None and (chances := score_alternatives(reply.logprobs)) is not None:
         record["score_logprobs"] = chances
