@@ -18,6 +18,8 @@ from ..judges.verdicts import ClaimVerdicts, Faithfulness, Missing, RubricScore,
 from .reporter import Meter
 
 NOT_LABELLED = "not labelled"
+# The rubrics that `measures` uses.
+CALIBRATED = ("rubric_score", "factual_correctness", "faithfulness")
 
 
 @dataclass(frozen=True)

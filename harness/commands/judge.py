@@ -14,7 +14,7 @@ from ...judges.injection_effect import InjectionEffect
 from ...judges.panel import JudgePanel
 from ...judges.resampling import Estimate
 from ..journal import RecordStore, disk_message
-from ..judge_panel import JudgeSettings, open_panel
+from ..judge_panel import JudgeSettings, open_panel, refuse_unused
 from ..judgement_view import judged_item, view_lines
 from ..options import add_judge_options, bounded, judge_settings, stay_offline
 from ..reporter import Reporter
@@ -78,13 +78,14 @@ def _calibrate(args: argparse.Namespace) -> int:
     from ...judges.calibration_report import report_lines
     from ...judges.labelled import injection_set, labelled_set, read_labels
     from ...judges.reliability_plot import reliability_svg
-    from ..calibrating import calibrated_panel, count_tasks, injected_panel
+    from ..calibrating import CALIBRATED, calibrated_panel, count_tasks, injected_panel
 
     settings = judge_settings(args)
     labels = (read_labels(args.labels) if args.labels else labelled_set())[: args.limit]
     reporter = Reporter()
     with results_only():
         panel = _required(settings, args.seed)
+        refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
         with _ledger(args.out) as store:
             panels = [JudgePanel(panel.judges, store, args.seed + turn) for turn in range(args.repeats)]
             total = count_tasks(labels, settings.rubrics) * len(panel.judges) * args.repeats
@@ -164,6 +165,7 @@ def _prefer(args: argparse.Namespace) -> int:
     reporter = Reporter()
     with results_only():
         panel = _required(settings, args.seed)
+        refuse_unused(settings.rubrics, ("preference",), "prefer")
         with _ledger(args.out) as store:
             panel.ledger = store
             total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)

@@ -7,10 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from telbench.harness.calibrating import CALIBRATED, measures
 from telbench.harness.cli import main
 from telbench.harness.commands import judge as command
+from telbench.harness.judge_panel import METRIC_RUBRICS
 from telbench.judges.chat import ChatReply
 from telbench.judges.panel import JudgePanel
+from telbench.judges.rubric import load_rubric, rubric_names
 
 from ..scripted_judge import ScriptedJudge, fair, saying
 
@@ -135,3 +138,35 @@ def test_runs_on_other_items_cannot_be_preferred(tmp_path, monkeypatch, capsys):
     (tmp_path / "x").mkdir()
     one, other = scored(tmp_path, "one", ["a", "b"]), scored(tmp_path / "x", "other", ["a", "b", "c"])
     assert main(["judge", "prefer", one, other, "--judge", "local:x", "--out", str(tmp_path / "out")]) == 4
+
+
+def rubric_file(folder: Path, name: str) -> Path:
+    rubric = load_rubric(name)
+    file = folder / f"{name}-7.txt"
+    file.write_text(f"verdict: {rubric.kind}\nfields: {', '.join(rubric.fields)}\n---\n{rubric.text}\n")
+    return file
+
+
+def test_every_rubric_is_of_a_metric_or_of_a_preference():
+    names = {stem.rpartition("-")[0] for stem in rubric_names()}
+    assert sorted(names - {"preference"}) == sorted(METRIC_RUBRICS)
+    assert sorted(measure.rubric.name for measure in measures({})) == sorted(CALIBRATED)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("calibrate", "preference"), ("calibrate", "context_passages"), ("eval", "preference")],
+)
+def test_a_rubric_that_a_command_does_not_use_is_refused(command, name, tmp_path, monkeypatch, capsys):
+    judge = ScriptedJudge("fair", fair)
+    seat(monkeypatch, judge)
+    rubric = ["--rubric", f"{name}={rubric_file(tmp_path, name)}", "--out", str(tmp_path / "out")]
+    words = {
+        "calibrate": ["judge", "calibrate", labels(tmp_path), "--judge", "local:x"],
+        "eval": ["eval", "--engine", "replay", "--answers", labels(tmp_path), "--data", "telecom-nano"],
+    }[command]
+    assert main([*words, *rubric]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"--rubric {name}=" in error
+    assert "uses only the rubrics" in error
+    assert judge.requests == []
