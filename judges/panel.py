@@ -128,6 +128,21 @@ class JudgePanel:
             for identity, request in zip(self.identities, requests, strict=True)
         )
 
+    def count_prompt(self, judge: str, key: str, lacking: tuple[str, str] | None) -> bool:
+        """Count a prompt that the run rests on in the judge's tally, and why nothing came of it: (reason, detail).
+
+        False, and nothing is counted, where it was counted before.
+        """
+        if key in self._tallied:
+            return False
+        self._tallied.add(key)
+        tally = self.tallies[judge]
+        tally.prompts += 1
+        if lacking is not None:
+            tally.missing[lacking[0]] += 1
+            tally.examples.setdefault(*lacking)
+        return True
+
     def _settled(self, key: str) -> bool:
         return key in self._failed or answered(self.ledger.get(key))
 
@@ -139,18 +154,14 @@ class JudgePanel:
     def _judgement(self, identity: JudgeIdentity, key: str, task: JudgeTask) -> Judgement:
         record = self.ledger.get(key)
         verdict = recorded_verdict(task.rubric, record, task.count)
-        if key not in self._tallied:
-            self._tallied.add(key)
+        lacking = (verdict.reason, verdict.detail) if isinstance(verdict, Missing) else None
+        if self.count_prompt(identity.name, key, lacking):
             self.rubrics[f"{task.rubric.name}-{task.rubric.version}"] = task.rubric.sha256
             tally, reply = self.tallies[identity.name], (record or {}).get("reply") or {}
-            tally.prompts += 1
             tally.prompt_tokens += reply.get("prompt_tokens") or 0
             tally.completion_tokens += reply.get("completion_tokens") or 0
             if signs := suspicious(task):
                 tally.suspicious.update((*signs, "any"))
-            if isinstance(verdict, Missing):
-                tally.missing[verdict.reason] += 1
-                tally.examples.setdefault(verdict.reason, verdict.detail)
         return Judgement(identity.name, key, verdict)
 
     def _ask_one(self, judge: Judge, tasks: Iterable[JudgeTask], seen: Callable[[str], object]) -> None:
