@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from .chat import ChatReply, ChatRequest
 from .judge import Judge, JudgeIdentity, JudgeTask, judge_request
-from .rubric import Rubric
+from .rubric import ANSWERS, Rubric
 from .screening import steering_signs
 from .verdicts import Missing, RubricScore, Verdict, read_verdict
 from .weighting import score_alternatives, weighted_mean
@@ -205,7 +205,7 @@ def answered(record: Mapping[str, Any] | None) -> bool:
 
 def suspicious(task: JudgeTask) -> tuple[str, ...]:
     """What in the answers that a task puts before a judge speaks to the judge; see `steering_signs`."""
-    judged = (task.material.get(name, "") for name in ("answer", "first", "second"))
+    judged = (task.material.get(name, "") for name in ANSWERS)
     return tuple(dict.fromkeys(sign for text in judged for sign in steering_signs(text)))
 
 
