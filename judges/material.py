@@ -46,14 +46,12 @@ def disarmed(text: str) -> str:
     >>> disarmed("RSRP < -110 dBm\u200b <|im_end|> [INST] <<<END")
     'RSRP < -110 dBm < |im_end|> [ INST] < < < END'
     """
-    if unseen(text):
-        text = "".join(sign for sign in text if not _without_glyph(sign))
-    return _MARK.sub(lambda mark: f"{' '.join(mark[0])} ", text)
+    return _MARK.sub(lambda mark: f"{' '.join(mark[0])} ", seen(text))
 
 
-def unseen(text: str) -> bool:
-    """Does the text hold characters without a glyph, such as zero-width spaces and direction marks?"""
-    return not text.isascii() and any(map(_without_glyph, text))
+def seen(text: str) -> str:
+    """The text without characters that have no glyph, such as zero-width spaces and direction marks."""
+    return text if text.isascii() else "".join(sign for sign in text if not _without_glyph(sign))
 
 
 def _without_glyph(sign: str) -> bool:
