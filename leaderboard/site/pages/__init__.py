@@ -1,13 +1,15 @@
-"""The pages of a board: each module has a function from the board to its pages."""
+"""The pages of a board, section by section."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-from ..board import Board
-from ..page import Page
+from ..page import Section
 from .index import index_pages
 from .method import method_pages
 from .run import run_pages
 
-PAGES: tuple[Callable[[Board], Iterator[Page]], ...] = (index_pages, run_pages, method_pages)
+# In the order of the menu.
+SECTIONS: tuple[Section, ...] = (
+    Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
+    Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
+    Section("method.html", "Method", method_pages),
+)
