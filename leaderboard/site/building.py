@@ -15,9 +15,11 @@ from ...harness.journal import disk_message
 from ...harness.reporter import Reporter
 from ...judges.errors import InputError
 from .board import Board
+from .data_files import data_files, data_path
 from .environment import FOLDER, POLICY, environment
-from .page import MENU, Page
-from .pages import PAGES
+from .page import Page
+from .pages import SECTIONS
+from .terms import TERMS
 
 # What says that a folder was built here, and from what.
 MANIFEST = "data/build.json"
@@ -30,11 +32,10 @@ def build_site(board: Board, out: Path, reporter: Reporter) -> int:
         InputError: when ``out`` holds something else, or cannot be written.
     """
     require_own(out)
-    pages = [page for make in PAGES for page in make(board)]
     draft = out.with_name(f".{out.name}.building-{os.getpid()}")
     try:
         shutil.rmtree(draft, ignore_errors=True)
-        files = _write_all(draft, board, pages, reporter)
+        files = _write_all(draft, board, reporter)
         manifest = {"kind": "telbench leaderboard", "schema_version": 1, "digest": board.digest, "files": files}
         _write(draft, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
         _put_in_place(draft, out)
@@ -72,16 +73,17 @@ def manifest_of(out: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) and found.get("kind") == "telbench leaderboard" else {}
 
 
-def _write_all(draft: Path, board: Board, pages: Sequence[Page], reporter: Reporter) -> dict[str, str]:
-    """Write every file; SHA-256 by path."""
-    paths = {page.path for page in pages}
-    menu = [(path, title) for path, title in MENU if path in paths]
+def _write_all(draft: Path, board: Board, reporter: Reporter) -> dict[str, str]:
+    """Write every file, one at a time in memory; SHA-256 by path."""
+    sections = [section for section in SECTIONS if section.when(board)]
+    menu = [(section.path, section.title) for section in sections]
     files: dict[str, str] = {}
-    with reporter.progress("writing pages", len(pages)) as meter:
-        for page in pages:
-            files[page.path] = _write(draft, page.path, render(page, board, menu).encode("utf-8"))
-            meter.advance()
-    for name, content in _assets():
+    with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
+        for section in sections:
+            for page in section.pages(board):
+                files[page.path] = _write(draft, page.path, render(page, board, menu).encode("utf-8"))
+                meter.advance()
+    for name, content in (*_assets(), *data_files(board)):
         files[name] = _write(draft, name, content)
     return dict(sorted(files.items()))
 
@@ -94,6 +96,8 @@ def render(page: Page, board: Board, menu: Sequence[tuple[str, str]]) -> str:
         "root": page.root,
         "menu": menu,
         "policy": POLICY,
+        "terms": TERMS,
+        "data_paths": {table.name: data_path(table) for table in board.tables},
         **page.context,
     }
     return environment().get_template(page.template).render(context)

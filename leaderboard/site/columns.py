@@ -17,10 +17,15 @@ from ...harness.runs import HEADER, SAMPLES, read_run
 from ...judges.errors import InputError
 from ...metrics.base import ItemScore
 from ..comparison import LoadedRun
+from .taxonomy import KINDS, error_kind
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+RIGHT, UNANSWERED = "right", "no answer"
+ANSWERS: tuple[str, ...] = (RIGHT, *KINDS, UNANSWERED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +33,8 @@ class RunColumns:
     """A finished run: its header, and the scores of its items by metric, in the order of ``items``.
 
     ``values`` are NaN where ``reasons`` says why; ``stats`` are the rows of corpus metrics. ``offsets`` are where each
-    item's line begins in the samples file, so that no answer has to be held. ``digest`` is of header and samples.
+    item's line begins in the samples file, so that no answer has to be held. ``kinds`` are what each answer is: right,
+    a kind of error, or none at all (see `error_kind`). ``digest`` is of header and samples.
     """
 
     path: Path
@@ -41,6 +47,7 @@ class RunColumns:
     reasons: Mapping[str, Mapping[int, str]]
     stats: Mapping[str, NDArray[np.float64]]
     offsets: array[int]
+    kinds: bytes
     digest: str
 
     @property
@@ -58,6 +65,16 @@ class RunColumns:
             self.failed,
             dict(zip(self.items, self.categories, strict=True)),
         )
+
+    def kind(self, place: int) -> str:
+        """What the answer to an item is: `RIGHT`, one of `KINDS`, or `UNANSWERED`."""
+        return ANSWERS[self.kinds[place]]
+
+    @property
+    def error_kinds(self) -> dict[str, int]:
+        """How many answers are what, those that occur, in the order of `ANSWERS`."""
+        counts = Counter(self.kinds)
+        return {name: counts[code] for code, name in enumerate(ANSWERS) if counts[code]}
 
     def missing(self, name: str) -> dict[str, int]:
         """Why items lack a score in a metric, counted."""
@@ -130,6 +147,7 @@ class _Samples:
         self._categories: list[str | None] = []
         self._failed: set[str] = set()
         self._offsets = array("q")
+        self._kinds = bytearray()
         self._values = {name: array("d") for name in metrics}
         self._reasons: dict[str, dict[int, str]] = {name: {} for name in metrics}
         self._rows = {name: array("d") for name, entry in metrics.items() if entry["level"] == "corpus"}
@@ -154,6 +172,7 @@ class _Samples:
         self._clusters.append(sys.intern(sample["cluster_id"]))
         self._categories.append(None if category is None else sys.intern(category))
         self._offsets.append(offset)
+        self._kinds.append(ANSWERS.index(_kind(sample)))
         self.items.append(item)
 
     def columns(self, path: Path, header: dict[str, Any], digest: str) -> RunColumns:
@@ -178,5 +197,20 @@ class _Samples:
             reasons=self._reasons,
             stats=stats,
             offsets=self._offsets,
+            kinds=bytes(self._kinds),
             digest=digest,
         )
+
+
+def _kind(sample: Mapping[str, Any]) -> str:
+    if sample["status"] == "error":
+        return UNANSWERED
+    found = error_kind(
+        sample["prediction"],
+        sample["references"],
+        sample["scores"],
+        question=sample["question"],
+        finish_reason=sample["finish_reason"],
+        answerable=sample.get("answerable", True),
+    )
+    return found or RIGHT

@@ -1,17 +1,20 @@
-"""A page before it is rendered, and the menu that leads to the main ones."""
+"""A page before it is rendered, and sections of pages, which make the menu."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .board import Board
 
 
 @dataclass(frozen=True)
 class Page:
     """A page: its ``path`` inside the site, its template, its title, and what the template is given beside the board.
 
-    ``menu`` is the path of the menu entry that is marked as the present one.
+    ``menu`` is the path of the section that the page belongs to.
     """
 
     path: str
@@ -26,15 +29,16 @@ class Page:
         return "../" * self.path.count("/")
 
 
-# Main pages: path and words, in the order of the menu. Those that a board does not have are left out.
-MENU: tuple[tuple[str, str], ...] = (
-    ("index.html", "Board"),
-    ("runs.html", "Runs"),
-    ("items.html", "Items"),
-    ("compare.html", "Compare"),
-    ("significance.html", "Significance"),
-    ("ranks.html", "Critical difference"),
-    ("tradeoff.html", "Size and speed"),
-    ("factors.html", "Factors"),
-    ("method.html", "Method"),
-)
+@dataclass(frozen=True)
+class Section:
+    """Pages that belong together, and their place in the menu.
+
+    ``path`` is the page that the menu entry ``title`` leads to. ``when`` says whether a board has them, ``count`` how
+    many pages there are.
+    """
+
+    path: str
+    title: str
+    pages: Callable[[Board], Iterator[Page]]
+    when: Callable[[Board], bool] = lambda board: True
+    count: Callable[[Board], int] = lambda board: 1

@@ -54,6 +54,11 @@ class MetricTable:
         """The metric's name."""
         return self.metric.name
 
+    @property
+    def signature(self) -> str:
+        """How the ranked runs computed it, encoder and judge included."""
+        return str(self.rows[0].entry["signature"])
+
 
 @dataclass(frozen=True)
 class Measured:

@@ -1,27 +1,55 @@
-"""The pages of a board: each module has a function from the board to its pages."""
+"""The pages of a board, section by section."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-from ..board import Board
-from ..page import Page
-from .compare import compare_pages
+from ..page import Section
+from .compare import compare_pages, comparisons
 from .factors import factor_pages
 from .index import index_pages
 from .method import method_pages
 from .ranks import rank_pages
 from .run import run_pages
-from .significance import significance_pages
-from .tradeoff import tradeoff_pages
+from .significance import ranked_tables, significance_pages
+from .tradeoff import known_costs, tradeoff_pages
 
-PAGES: tuple[Callable[[Board], Iterator[Page]], ...] = (
-    index_pages,
-    run_pages,
-    compare_pages,
-    significance_pages,
-    rank_pages,
-    tradeoff_pages,
-    factor_pages,
-    method_pages,
+# In the order of the menu.
+SECTIONS: tuple[Section, ...] = (
+    Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
+    Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
+    Section(
+        "compare.html",
+        "Compare",
+        compare_pages,
+        when=lambda board: bool(comparisons(board)),
+        count=lambda board: 1 + len(comparisons(board)),
+    ),
+    Section(
+        "significance.html",
+        "Significance",
+        significance_pages,
+        when=lambda board: bool(ranked_tables(board)),
+        count=lambda board: len(ranked_tables(board)),
+    ),
+    Section(
+        "ranks.html",
+        "Critical difference",
+        rank_pages,
+        when=lambda board: bool(ranked_tables(board)),
+        count=lambda board: len(ranked_tables(board)),
+    ),
+    Section(
+        "tradeoff.html",
+        "Size and speed",
+        tradeoff_pages,
+        when=lambda board: bool(known_costs(board)),
+        count=lambda board: len(board.tables),
+    ),
+    Section(
+        "factors.html",
+        "Factors",
+        factor_pages,
+        when=lambda board: bool(board.factors),
+        count=lambda board: len(board.tables),
+    ),
+    Section("method.html", "Method", method_pages),
 )

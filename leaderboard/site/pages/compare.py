@@ -52,10 +52,8 @@ class Compared:
 
 
 def compare_pages(board: Board) -> Iterator[Page]:
-    """``compare.html``, a list, and ``compare/RUN.html`` each; none where there is nothing to compare with."""
-    compared = [found for run in board.runs[1:] if (found := _compared(board, run)).metrics]
-    if not compared:
-        return
+    """``compare.html``, a list, and ``compare/RUN.html`` each."""
+    compared = comparisons(board)
     yield Page("compare.html", "comparisons.html", "Compare", {"compared": compared}, menu="compare.html")
     for each in compared:
         ordering = each.metrics[0][0]
@@ -74,6 +72,11 @@ def compare_pages(board: Board) -> Iterator[Page]:
             },
             menu="compare.html",
         )
+
+
+def comparisons(board: Board) -> list[Compared]:
+    """The runs that have a metric in common with the baseline."""
+    return [found for run in board.runs[1:] if (found := _compared(board, run)).metrics]
 
 
 def _compared(board: Board, run: BoardRun) -> Compared:

@@ -20,9 +20,7 @@ from .significance import paths_in
 
 
 def factor_pages(board: Board) -> Iterator[Page]:
-    """``factors.html`` of the first metric, ``factors/NAME.html`` of the others; none where no factor varies."""
-    if not board.factors:
-        return
+    """``factors.html`` of the first metric, ``factors/NAME.html`` of the others."""
     paths = paths_in("factors", board.tables)
     for table in board.tables:
         runs = [run for run in _runs(board, table) if set(board.factors) <= set(run.factors)]

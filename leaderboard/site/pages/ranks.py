@@ -10,17 +10,14 @@ from ...statistics.ranks import cliques, critical_difference, nemenyi
 from ..board import Board
 from ..charts.rank_diagram import RankedSystem, rank_diagram
 from ..page import Page
-from .significance import paths_in, ranked_places
+from .significance import paths_in, ranked_places, ranked_tables
 
 
 def rank_pages(board: Board) -> Iterator[Page]:
     """``ranks.html`` of the first metric with a ranking, ``ranks/NAME.html`` of the others."""
-    ranked = [table for table in board.tables if table.ranking is not None]
-    paths = paths_in("ranks", ranked)
-    for table in ranked:
-        ranking = table.ranking
-        if ranking is None:
-            continue
+    ranked = ranked_tables(board)
+    paths = paths_in("ranks", [table for table, _ in ranked])
+    for table, ranking in ranked:
         mean_ranks = ranking.friedman.mean_ranks
         order = sorted(range(len(mean_ranks)), key=lambda place: (mean_ranks[place], place))
         distance = critical_difference(len(mean_ranks), ranking.blocks, ALPHA)

@@ -25,12 +25,10 @@ class Separated:
 
 def significance_pages(board: Board) -> Iterator[Page]:
     """``significance.html`` of the first metric with a ranking, ``significance/NAME.html`` of the others."""
-    ranked = [table for table in board.tables if table.ranking is not None]
-    paths = paths_in("significance", ranked)
-    for table in ranked:
-        if table.ranking is None:
-            continue
-        pairs, order = pairs_of(table, table.ranking)
+    ranked = ranked_tables(board)
+    paths = paths_in("significance", [table for table, _ in ranked])
+    for table, ranking in ranked:
+        pairs, order = pairs_of(table, ranking)
         runs = [board.runs[ranked_places(table)[place]] for place in order]
         drawn = significance_matrix(f"Significance matrix, {table.name}", [run.name for run in runs], pairs)
         rows = [
@@ -47,15 +45,20 @@ def significance_pages(board: Board) -> Iterator[Page]:
             paths[table.name],
             "significance.html",
             f"Significance, {table.name}",
-            {"table": table, "paths": paths, "drawn": drawn, "rows": rows, "test": CAPTIONS[table.ranking.posthoc]},
+            {"table": table, "paths": paths, "drawn": drawn, "rows": rows, "test": CAPTIONS[ranking.posthoc]},
             menu="significance.html",
         )
+
+
+def ranked_tables(board: Board) -> list[tuple[MetricTable, Ranking]]:
+    """The metrics in which three runs or more are ranked."""
+    return [(table, table.ranking) for table in board.tables if table.ranking is not None]
 
 
 def paths_in(folder: str, tables: Sequence[MetricTable]) -> dict[str, str]:
     """Path by metric: the first has the page of the menu, the others are in a folder of the same name."""
     return {
-        table.name: f"{folder}/{slug(table.name, table.metric.signature)}.html" if place else f"{folder}.html"
+        table.name: f"{folder}/{slug(table.name, table.signature)}.html" if place else f"{folder}.html"
         for place, table in enumerate(tables)
     }
 

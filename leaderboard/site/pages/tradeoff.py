@@ -35,14 +35,20 @@ class Tradeoff:
     unknown: tuple[BoardRun, ...]
 
 
+Cost = tuple[str, str, tuple[float | None, ...]]
+
+
+def known_costs(board: Board) -> list[Cost]:
+    """(title, unit, cost of each run) of the costs that two runs or more have."""
+    size = tuple(None if run.parameters is None else float(run.parameters) for run in board.runs)
+    time = tuple(None if run.speed is None else 1000 / run.speed for run in board.runs)
+    costs: list[Cost] = [("Size", "parameters", size), ("Speed", "ms a token", time)]
+    return [each for each in costs if sum(cost is not None for cost in each[2]) > 1]
+
+
 def tradeoff_pages(board: Board) -> Iterator[Page]:
-    """``tradeoff.html`` of the first metric, ``tradeoff/NAME.html`` of the others; none where no cost is known."""
-    size = [None if run.parameters is None else float(run.parameters) for run in board.runs]
-    time = [None if run.speed is None else 1000 / run.speed for run in board.runs]
-    costs = [("Size", "parameters", size), ("Speed", "ms a token", time)]
-    costs = [each for each in costs if sum(cost is not None for cost in each[2]) > 1]
-    if not costs:
-        return
+    """``tradeoff.html`` of the first metric, ``tradeoff/NAME.html`` of the others."""
+    costs = known_costs(board)
     paths = paths_in("tradeoff", board.tables)
     for table in board.tables:
         found = [_tradeoff(board, table, *each) for each in costs]
