@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..page import Section
 from .index import index_pages
+from .item import item_count, item_pages
 from .method import method_pages
 from .run import run_pages
 
@@ -11,5 +12,6 @@ from .run import run_pages
 SECTIONS: tuple[Section, ...] = (
     Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
     Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
+    Section("items.html", "Items", item_pages, count=item_count),
     Section("method.html", "Method", method_pages),
 )
