@@ -10,6 +10,8 @@ from .drawing import LINE, fluid, group, interval_text, line, plain, signed, tex
 from .intervals import ROW, IntervalRow, mark
 
 _HEAD, _FOOT = 26, 30
+# Longer labels have a line of text to themselves: on a phone there is no room for the numbers beside them.
+_BESIDE, _LONGEST = 26, 72
 
 
 @dataclass(frozen=True)
@@ -44,27 +46,34 @@ def forest(title: str, panels: Sequence[Panel]) -> str:
         if not panel.rows:
             continue
         parts += _panel(panel, top)
-        top += _HEAD + ROW * len(panel.rows) + _FOOT
+        top += _HEAD + sum(map(_height, panel.rows)) + _FOOT
         told += [f"{panel.unit}: " + "; ".join(_described(row) for row in panel.rows)]
     return fluid(title, ". ".join(told), top, parts)
 
 
 def _panel(panel: Panel, top: float) -> list[str]:
     axis = axis_of((bound for row in panel.rows for bound in (row.delta, row.low, row.high)), zero=True)
-    start, end = top + _HEAD, top + _HEAD + ROW * len(panel.rows)
+    start, end = top + _HEAD, top + _HEAD + sum(map(_height, panel.rows))
     parts = [text("0", top + LINE - 2, panel.unit, "tick"), *axis_lines(axis, start, end)]
     if axis.low == 0 or axis.high == 0:
         parts.append(line(axis.at(0), start, axis.at(0), end, "zero"))
-    for place, row in enumerate(panel.rows):
-        y = start + ROW * place
+    y = start
+    for row in panel.rows:
+        foot = y + _height(row) - ROW
+        strong = row.significant and foot == y
         kept = IntervalRow(row.label, row.delta, row.low, row.high)
-        marks = mark(axis, kept, y + LINE + 6, _style(row), hollow=not row.significant)
+        marks = mark(axis, kept, foot + LINE + 6, _style(row), hollow=not row.significant)
         warned = "⚠ " if row.conflict else ""
         shown = f"{_arrow(row)} {signed(row.delta)} {interval_text(row.low, row.high)}"
-        label = text("0", y + LINE - 4, f"{warned}{plain(row.label)}", "halo strong" if row.significant else "halo")
-        value = text("100%", y + LINE - 4, shown, "halo value", anchor="end")
+        label = text("0", y + LINE - 4, f"{warned}{plain(row.label, _LONGEST)}", "halo strong" if strong else "halo")
+        value = text("100%", foot + LINE - 4, shown, "halo value", anchor="end")
         parts.append(group(_described(row), [label, value, *marks]))
+        y += _height(row)
     return parts
+
+
+def _height(row: Difference) -> int:
+    return ROW if len(row.label) <= _BESIDE else ROW + LINE
 
 
 def _style(row: Difference) -> str:

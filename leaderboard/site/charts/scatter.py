@@ -9,8 +9,9 @@ from .axis import Axis, axis_of, log_axis, tick_text
 from .drawing import coordinate, dot, fluid, group, interval_text, line, number, plain, text
 
 _PLOT, _TOP, _FOOT = 320, 30, 44
-# A label needs about this share of the width a character; two of them may not touch.
-_CHARACTER, _LABEL_HEIGHT = 0.0115, 15
+# The share of the width that a character takes, by the class that a style sheet shows on screens of that width.
+_WIDTHS = {"wide": 0.0105, "narrow": 0.0205}
+_LABEL_HEIGHT = 15
 _SHORT = 26
 
 
@@ -30,81 +31,104 @@ class Point:
     beaten_by: str | None = None
 
 
-def scatter(title: str, points: Sequence[Point], *, cost: str, quality: str) -> str:
-    """Cost from left to right, quality upwards (a metric where lower is better has its axis turned by the caller).
+@dataclass(frozen=True)
+class _Up:
+    """The vertical axis: the better end is up."""
 
-    Filled marks are on the frontier, hollow ones are beaten. A label that finds no room is left to the tooltip and the
-    table beside the chart.
+    axis: Axis
+    higher_is_better: bool
+
+    def at(self, value: float) -> float:
+        share = self.axis.share(value)
+        return round(_TOP + _PLOT * (1 - share if self.higher_is_better else share), 2)
+
+    def better(self, one: float, other: float) -> bool:
+        return one > other if self.higher_is_better else one < other
+
+
+def scatter(title: str, points: Sequence[Point], *, cost: str, quality: str, higher_is_better: bool = True) -> str:
+    """Cost from left to right (lower is better), quality upwards: where lower values are better, those are up.
+
+    Filled marks are beaten by none, hollow ones are. Labels are placed twice, for wide and for narrow screens; one
+    that finds no room is left to the tooltip and the table beside the chart.
     """
     across = log_axis([point.cost for point in points])
-    up = axis_of(bound for point in points for bound in (point.value, point.low, point.high))
+    up = _Up(axis_of(bound for point in points for bound in (point.value, point.low, point.high)), higher_is_better)
     height = _TOP + _PLOT
     parts = _grid(across, up, cost, quality)
     parts += _steps([point for point in points if point.beaten_by is None], across, up)
-    boxes = [_mark_box(across.share(point.cost), _up(up, point.value)) for point in points]
-    for point in sorted(points, key=lambda point: (point.beaten_by is not None, point.cost, point.label)):
-        parts.append(group(_described(point, cost), _drawn(point, across, up, boxes)))
+    ordered = sorted(points, key=lambda point: (point.beaten_by is not None, point.cost, point.label))
+    parts += [group(_described(point, cost), _mark(point, across, up)) for point in ordered]
+    for style, character in _WIDTHS.items():
+        boxes = [_mark_box(across.share(point.cost), up.at(point.value)) for point in points]
+        parts += [_label(point, across, up, boxes, style, character) for point in ordered]
     return fluid(title, "; ".join(_described(point, cost) for point in points), height + _FOOT, parts)
 
 
-def _grid(across: Axis, up: Axis, cost: str, quality: str) -> list[str]:
+def _grid(across: Axis, up: _Up, cost: str, quality: str) -> list[str]:
     bottom = _TOP + _PLOT
     parts = [text("0", 12, f"↑ {quality}", "tick"), text("100%", bottom + 38, f"{cost} →", "tick", anchor="end")]
     for tick in across.ticks:
         parts.append(line(across.at(tick), _TOP, across.at(tick), bottom, "grid"))
         parts.append(text(across.at(tick), bottom + 16, tick_text(across, tick), "tick", anchor="middle"))
-    for tick in up.ticks:
-        y = _up(up, tick)
+    for tick in up.axis.ticks:
+        y = up.at(tick)
         parts.append(line("0", y, "100%", y, "grid"))
-        parts.append(text("0", y - 3, tick_text(up, tick), "tick"))
+        parts.append(text("0", y - 3, tick_text(up.axis, tick), "tick"))
     return parts
 
 
-def _drawn(point: Point, across: Axis, up: Axis, boxes: list[tuple[float, float, float, float]]) -> list[str]:
-    x, y, beaten = across.share(point.cost), _up(up, point.value), point.beaten_by is not None
+def _mark(point: Point, across: Axis, up: _Up) -> list[str]:
+    beaten, place = point.beaten_by is not None, across.at(point.cost)
     style = "beaten" if beaten else ""
-    place = across.at(point.cost)
     parts = []
     if point.low is not None and point.high is not None:
-        parts.append(line(place, _up(up, point.low), place, _up(up, point.high), f"whisker {style}".strip()))
-    parts.append(dot(place, y, style, 5, hollow=beaten))
-    label = plain(point.label, _SHORT)
-    width = _CHARACTER * len(label)
+        parts.append(line(place, up.at(point.low), place, up.at(point.high), f"whisker {style}".strip()))
+    return [*parts, dot(place, up.at(point.value), style, 5, hollow=beaten)]
+
+
+def _label(
+    point: Point,
+    across: Axis,
+    up: _Up,
+    boxes: list[tuple[float, float, float, float]],
+    style: str,
+    character: float,
+) -> str:
+    """The label where it touches nothing of ``boxes``, to which it is added; empty where there is no such place."""
+    x, y, shown = across.share(point.cost), up.at(point.value), plain(point.label, _SHORT)
+    gap, width = 1.5 * character, character * len(shown)
     for right, below in ((True, -8), (False, -8), (True, 17), (False, 17), (True, 4), (False, 4)):
-        left = x + 0.02 if right else x - 0.02 - width
+        left = x + gap if right else x - gap - width
         box = (left, y + below - 11, left + width, y + below - 11 + _LABEL_HEIGHT)
         if box[0] < 0 or box[2] > 1 or any(_touch(box, other) for other in boxes):
             continue
         boxes.append(box)
         anchor, shift = ("start", 10) if right else ("end", -10)
-        parts.append(text(place, y + below, label, f"halo {style}".strip(), anchor=anchor, shift=shift))
-        break
-    return parts
+        name = f"halo {style} {'beaten' if point.beaten_by is not None else ''}".strip()
+        return text(across.at(point.cost), y + below, shown, name, anchor=anchor, shift=shift)
+    return ""
 
 
-def _steps(front: Sequence[Point], across: Axis, up: Axis) -> list[str]:
+def _steps(front: Sequence[Point], across: Axis, up: _Up) -> list[str]:
     """The frontier as steps: the best quality that is to be had up to each cost."""
     parts: list[str] = []
     best: Point | None = None
-    for point in sorted(front, key=lambda point: (point.cost, -point.value)):
-        if best is not None and point.value <= best.value:
+    for point in sorted(front, key=lambda point: (point.cost, up.at(point.value))):
+        if best is not None and not up.better(point.value, best.value):
             continue
-        place, y = across.at(point.cost), _up(up, point.value)
+        place, y = across.at(point.cost), up.at(point.value)
         if best is not None:
-            before = _up(up, best.value)
+            before = up.at(best.value)
             parts += [
                 line(across.at(best.cost), before, place, before, "front"),
                 line(place, before, place, y, "front"),
             ]
         best = point
     if best is not None:
-        y = _up(up, best.value)
+        y = up.at(best.value)
         parts.append(line(across.at(best.cost), y, "100%", y, "front"))
     return parts
-
-
-def _up(axis: Axis, value: float) -> float:
-    return round(_TOP + _PLOT * (1 - axis.share(value)), 2)
 
 
 def _mark_box(x: float, y: float) -> tuple[float, float, float, float]:

@@ -167,12 +167,32 @@ def test_a_frontier_passes_over_beaten_points_and_over_costlier_ones_that_are_no
     assert "beaten: 0.600 [0.500, 0.700] at 100000000 (parameters), beaten by small" in described(root)
 
 
+def test_the_better_end_of_a_scatter_is_up() -> None:
+    points = [Point("good", 1e6, 1.0, None, None), Point("bad", 1e7, 9.0, None, None)]
+    root = drawn(scatter("Quality", points, cost="size", quality="perplexity", higher_is_better=False))
+    good, bad = (float(each.get("cy") or "nan") for each in root.iter(f"{SVG}circle"))
+    assert good < bad
+    # The costlier one is no better: the frontier ends at the edge.
+    assert len([each for each in root.iter(f"{SVG}line") if each.get("class") == "front"]) == 1
+
+
 def test_labels_of_a_scatter_never_overlap() -> None:
     points = [Point(f"system {i}", 1e6 * (1 + i / 50), 0.4 + i / 1000, None, None) for i in range(30)]
     root = drawn(scatter("Quality", points, cost="parameters", quality="F1"))
     placed = [each for each in root.iter(f"{SVG}text") if (each.text or "").startswith("system")]
-    assert 0 < len(placed) < 30
     assert len(tooltips(root)) == 30
+    for style, character in (("wide", 0.0105), ("narrow", 0.0205)):
+        boxes = []
+        for each in placed:
+            if style not in (each.get("class") or ""):
+                continue
+            width, x, y = character * len(each.text or ""), share(each.get("x")), float(each.get("y") or "nan")
+            left = x if each.get("text-anchor") == "start" else x - width
+            boxes.append((left, y - 11, left + width, y + 4))
+        assert 0 < len(boxes) < 30
+        for place, one in enumerate(boxes):
+            for other in boxes[:place]:
+                assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
 
 @pytest.mark.parametrize(("higher", "best"), [(True, "heat-4"), (False, "heat-0")])
@@ -204,8 +224,8 @@ def test_lines_of_an_interaction_are_told_apart_without_colour() -> None:
 @given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=8))
 def test_an_axis_holds_its_values_between_round_ticks(values: list[float]) -> None:
     axis = axis_of(values)
-    assert axis.low <= min(values) + 1e-6 * abs(min(values)) + 1e-9
-    assert axis.high >= max(values) - 1e-6 * abs(max(values)) - 1e-9
+    slack = 1e-8 * (max(values) - min(values)) + 1e-9 * max(map(abs, values)) + 1e-9
+    assert axis.low - slack <= min(values) <= max(values) <= axis.high + slack
     assert list(axis.ticks) == sorted(axis.ticks)
     assert 2 <= len(axis.ticks) <= 8
     assert all(MARGIN - 1e-9 <= axis.share(value) <= 1 - MARGIN + 1e-9 for value in values)
