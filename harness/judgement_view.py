@@ -91,10 +91,11 @@ def view_lines(view: Mapping[str, Any], *, raw: bool = False) -> Iterator[str]:
             else:
                 told.add(key)
                 yield f"  {record['judge']}, {record['rubric']} ({key[:12]}):"
-                yield from (f"    {line}" for line in _judgement_lines(record, raw=raw))
+                yield from (f"    {line}" for line in judgement_lines(record, raw=raw))
 
 
-def _judgement_lines(record: Mapping[str, Any], *, raw: bool) -> Iterator[str]:
+def judgement_lines(record: Mapping[str, Any], *, raw: bool = False) -> Iterator[str]:
+    """What one judge said, claim by claim; not made safe to print."""
     missing = record.get("missing")
     if missing:
         yield f"no verdict: {missing['reason']}" + (f" ({missing['detail']})" if missing["detail"] else "")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...harness.reporter import Reporter
 from ...judges.errors import InputError
@@ -23,10 +21,9 @@ from ..studying import NOT_FACTORS, word
 from .columns import RunColumns, read_columns
 from .composite import OVERALL, composite_metric, composite_parts, with_composite
 from .eligibility import Apart, measured_alike, rankable, run_folders
+from .forked import Job, Result, all_of, each_of
 from .standings import Measured, MetricTable, Standing, explored_together, measured, metric_table
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 # Below so many scores a second process costs more than it saves.
 _WORTH_A_PROCESS = 300_000
 _LARGEST_SLUG = 40
@@ -87,6 +84,7 @@ class Board:
     left_out: tuple[str, ...]
     factors: Mapping[str, tuple[str, ...]]
     digest: str
+    processes: int = 1
 
     @property
     def baseline(self) -> BoardRun:
@@ -101,6 +99,10 @@ class Board:
     def table(self, name: str) -> MetricTable:
         """The table of a metric."""
         return next(table for table in self.tables if table.name == name)
+
+    def each_of(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+        """The results of work that reads the board, in order, in as many processes as it was made with."""
+        return each_of(work, jobs, self.processes)
 
     def standing(self, table: MetricTable, run: BoardRun) -> Standing | None:
         """The run's row in a table; None where it is not ranked."""
@@ -118,7 +120,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
         raise InputError("none of the runs is finished: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
-    runs = _sharing_items(_all_of(read_columns, folders, workers, reporter, "reading runs"))
+    runs = _sharing_items(all_of(read_columns, folders, workers, reporter, "reading runs"))
     kept, different = measured_alike(runs, _chosen(options.baseline, runs))
     baseline = _chosen(options.baseline, kept) or kept[0]
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
@@ -139,7 +141,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
     for metric in metrics:
         places = [kept.index(run) for run in ranked[metric.name][0]]
         jobs.append(_Job(metric, ranked[metric.name][0], places, [names[place] for place in places], options))
-    found = explored_together(_all_of(_measured, jobs, workers, reporter, "comparing"))
+    found = explored_together(all_of(_measured, jobs, workers, reporter, "comparing"))
     tables = [
         metric_table(
             job.metric, job.runs, job.places, job.names, one, ranked[job.metric.name][1], baseline=job.places[0] == 0
@@ -158,6 +160,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
         left_out=tuple(metric.name for metric in metrics if metric not in parts and metric.name != OVERALL),
         factors=_varying(factors),
         digest=board_digest(runs, apart, options),
+        processes=workers,
     )
 
 
@@ -248,38 +251,3 @@ def slug(text: str, key: str) -> str:
     """
     words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
     return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-
-
-def _all_of(
-    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, reporter: Reporter, label: str
-) -> list[Result]:
-    """The results in order, from as many processes."""
-    found: list[Result] = []
-    with reporter.progress(label, len(jobs)) as meter:
-        if processes < 2 or len(jobs) < 2:
-            for job in jobs:
-                found.append(work(job))
-                meter.advance()
-            return found
-        # Forked: the columns that jobs name are shared, not copied.
-        global _work  # noqa: PLW0603 - what forked processes inherit
-        _work = partial(_numbered, work, jobs)
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
-            for result in pool.imap(_by_number, range(len(jobs))):
-                found.append(result)
-                meter.advance()
-        _work = None
-    return found
-
-
-_work: Callable[[int], Any] | None = None
-
-
-def _numbered(work: Callable[[Any], Any], jobs: Sequence[Any], number: int) -> Any:
-    return work(jobs[number])
-
-
-def _by_number(number: int) -> Any:
-    if _work is None:
-        raise RuntimeError("no work was set before the processes began")
-    return _work(number)

@@ -17,7 +17,7 @@ from ...judges.errors import InputError
 from .board import Board
 from .data_files import data_files, data_path
 from .environment import FOLDER, POLICY, environment
-from .page import Page
+from .page import File, Page
 from .pages import SECTIONS
 from .terms import TERMS
 
@@ -81,7 +81,8 @@ def _write_all(draft: Path, board: Board, reporter: Reporter) -> dict[str, str]:
     with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
         for section in sections:
             for page in section.pages(board):
-                files[page.path] = _write(draft, page.path, render(page, board, menu).encode("utf-8"))
+                content = page.content if isinstance(page, File) else render(page, board, menu).encode("utf-8")
+                files[page.path] = _write(draft, page.path, content)
                 meter.advance()
     for name, content in (*_assets(), *data_files(board)):
         files[name] = _write(draft, name, content)

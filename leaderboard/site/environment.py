@@ -46,6 +46,7 @@ def environment() -> Environment:
         "text": words.text,
         "score": words.score,
         "signed": words.signed,
+        "decimal": words.decimal,
         "share": words.share,
         "p_text": words.p_text,
         "size": words.size,

@@ -30,15 +30,23 @@ class Page:
 
 
 @dataclass(frozen=True)
+class File:
+    """A file of the site that is no page: its ``path`` inside the site, and what it holds."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Section:
     """Pages that belong together, and their place in the menu.
 
     ``path`` is the page that the menu entry ``title`` leads to. ``when`` says whether a board has them, ``count`` how
-    many pages there are.
+    many pages and files there are.
     """
 
     path: str
     title: str
-    pages: Callable[[Board], Iterator[Page]]
+    pages: Callable[[Board], Iterator[Page | File]]
     when: Callable[[Board], bool] = lambda board: True
     count: Callable[[Board], int] = lambda board: 1

@@ -35,6 +35,15 @@ def signed(value: float | None, entry: Mapping[str, Any]) -> str:
     return shown if value is None or shown.startswith("−") else f"+{shown}"
 
 
+def decimal(value: float | None) -> str:
+    """Three decimals, whatever the metric's range is.
+
+    >>> decimal(-0.0021), decimal(None)
+    ('−0.002', 'n/a')
+    """
+    return "n/a" if value is None else f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
+
+
 def share(part: int, whole: int) -> str:
     """A share in per cent; a small one is never shown as none.
 

@@ -78,7 +78,7 @@
       if (kept) shown.add(each.row.dataset.run);
     }
     const total = new Set(rows.map((each) => each.row.dataset.run)).size;
-    if (count) count.textContent = shown.size === total ? "" : shown.size + " of " + total + " systems shown";
+    if (count) count.textContent = shown.size === total ? "" : shown.size + " of " + total + " " + (count.dataset.count || "systems") + " shown";
   }
 
   function filterChanged() {

@@ -6,6 +6,7 @@ from ..page import Section
 from .compare import compare_pages, comparisons
 from .factors import factor_pages
 from .index import index_pages
+from .item import item_count, item_pages
 from .method import method_pages
 from .ranks import rank_pages
 from .run import run_pages
@@ -16,6 +17,7 @@ from .tradeoff import known_costs, tradeoff_pages
 SECTIONS: tuple[Section, ...] = (
     Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
     Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
+    Section("items.html", "Items", item_pages, count=item_count),
     Section(
         "compare.html",
         "Compare",

@@ -46,7 +46,7 @@ def index_pages(board: Board) -> Iterator[Page]:
         {
             **shared,
             "table": first,
-            "cells": _cells(first),
+            "cells": interval_cells(first),
             "values": values,
             "order": order,
             "calibrated": _calibrated(singles),
@@ -61,14 +61,14 @@ def index_pages(board: Board) -> Iterator[Page]:
             {
                 **shared,
                 "table": table,
-                "cells": _cells(table),
+                "cells": interval_cells(table),
                 "summary": table.metric.description.partition("\n\n")[0],
             },
             menu="index.html",
         )
 
 
-def _cells(table: MetricTable) -> list[str]:
+def interval_cells(table: MetricTable) -> list[str]:
     """The interval of each row as a drawing, all on one axis, with the baseline's value marked."""
     rows = [IntervalRow("", row.entry["value"], row.entry["ci_low"], row.entry["ci_high"]) for row in table.rows]
     axis = interval_axis(rows)
