@@ -6,8 +6,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from telbench.harness.cli import main
@@ -83,35 +84,23 @@ def site(runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def opened(browser: Browser, site: Path, pattern: str, fragment: str = "", **options: Any) -> Visit:
+    """A page of the site, given by a pattern of its path, in a browser context of its own."""
+    path = sorted(site.glob(pattern))[0]
+    page = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}).new_page()
+    page.set_default_timeout(20_000)
+    page.add_init_script(WATCH)
+    seen = Visit(page)
+    page.on("console", lambda message: seen.messages.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: seen.messages.append(f"error: {error}"))
+    page.on("request", lambda request: seen.requests.append(request.url))
+    page.goto(path.as_uri() + fragment)
+    return seen
+
+
 @pytest.fixture
 def visit(browser: Browser, site: Path) -> Iterator[Callable[..., Visit]]:
-    """Opens a page of the site, given by its path or by a pattern."""
-    contexts = []
-
-    def open_page(
-        pattern: str,
-        *,
-        fragment: str = "",
-        width: int = 1280,
-        scheme: Literal["light", "dark"] = "light",
-        scripts: bool = True,
-        **options: Any,
-    ) -> Visit:
-        path = sorted(site.glob(pattern))[0]
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts, **options
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.add_init_script(WATCH)
-        seen = Visit(page)
-        page.on("console", lambda message: seen.messages.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: seen.messages.append(f"error: {error}"))
-        page.on("request", lambda request: seen.requests.append(request.url))
-        page.goto(path.as_uri() + fragment)
-        return seen
-
-    yield open_page
-    for context in contexts:
+    """`opened` on the board; what it opened is closed in the end."""
+    yield partial(opened, browser, site)
+    for context in browser.contexts:
         context.close()
