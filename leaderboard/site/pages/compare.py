@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ....metrics.base import Metric
 from ...pairwise import Comparison
 from ...statistics.paired import TIE_DECIMALS
+from ..addresses import item_path
 from ..board import Board, BoardRun
 from ..charts.forest import Difference, Panel, forest
 from ..page import Page
@@ -25,6 +26,7 @@ class ItemDifference:
     """An item with both scores, their difference (positive where the run is better) and how the answers differ."""
 
     item: str
+    path: str
     category: str | None
     question: str
     references: tuple[str, ...]
@@ -135,6 +137,7 @@ def _items(board: Board, table: MetricTable, run: BoardRun) -> tuple[list[ItemDi
             [
                 ItemDifference(
                     sample["item_id"],
+                    item_path(board, place),
                     sample["category"],
                     sample["question"],
                     tuple(sample["references"]),
