@@ -53,7 +53,7 @@
       });
     }
     const [column, direction] = (state.get("sort-" + table.id) || "").split(".");
-    if (["ascending", "descending"].includes(direction) && table.tHead.rows[0].cells[column]?.dataset.sort) {
+    if (["ascending", "descending"].includes(direction) && table.tHead.rows[0].cells[Number(column)]?.dataset.sort) {
       sortBy(table, Number(column), direction);
     }
   }

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +100,12 @@ def opened(browser: Browser, site: Path, pattern: str, fragment: str = "", **opt
 @pytest.fixture
 def visit(browser: Browser, site: Path) -> Iterator[Callable[..., Visit]]:
     """`opened` on the board; what it opened is closed in the end."""
-    yield partial(opened, browser, site)
-    for context in browser.contexts:
-        context.close()
+    visits: list[Visit] = []
+
+    def open_page(pattern: str, **options: Any) -> Visit:
+        visits.append(opened(browser, site, pattern, **options))
+        return visits[-1]
+
+    yield open_page
+    for each in visits:
+        each.page.context.close()

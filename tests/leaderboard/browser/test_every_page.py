@@ -20,6 +20,8 @@ KINDS = (
     "metrics/token-f1-*.html",
     "runs.html",
     "runs/base-*.html",
+    "items.html",
+    "items/*.html",
     "compare.html",
     "compare/gnal-*.html",
     "significance.html",
