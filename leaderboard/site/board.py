@@ -159,7 +159,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
         tables=tuple(tables),
         left_out=tuple(metric.name for metric in metrics if metric not in parts and metric.name != OVERALL),
         factors=_varying(factors),
-        digest=board_digest(runs, apart, options),
+        digest=_digest(runs, apart, kept[0], options),
         processes=workers,
     )
 
@@ -236,10 +236,10 @@ def _varying(factors: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]
     return {name: found for name, found in levels.items() if len(found) > 1}
 
 
-def board_digest(runs: Iterable[RunColumns], apart: Iterable[Apart], options: Options) -> str:
-    """SHA-256 of what the pages are made from: the same digest, the same pages."""
+def _digest(runs: Iterable[RunColumns], apart: Iterable[Apart], baseline: RunColumns, options: Options) -> str:
+    """SHA-256 of the runs' contents and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
-    parts += [options.title, str(options.baseline), options.allow_incomplete, options.by, options.pairs]
+    parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

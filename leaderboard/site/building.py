@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,33 @@ from .terms import TERMS
 
 # What says that a folder was built here, and from what.
 MANIFEST = "data/build.json"
+KIND = "telbench leaderboard"
 
 
-def build_site(board: Board, out: Path, reporter: Reporter) -> int:
+@dataclass(frozen=True)
+class Drafts:
+    """Files of a site that is being made in ``folder``, beside the ``former`` one."""
+
+    folder: Path
+    former: Path
+
+    def write(self, name: str, content: bytes) -> str:
+        """Write a file, or take the former one where it says the same; returns its SHA-256."""
+        path, before = self.folder / name, self.former / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if _says(before, content):
+            with contextlib.suppress(OSError):
+                os.link(before, path)
+        if not path.exists():
+            path.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+
+def build_site(board: Board, out: Path, reporter: Reporter, inputs: str = "") -> int:
     """Render all pages into ``out``, which is replaced as a whole or not at all; returns the number of files.
+
+    ``inputs`` is the hash that `is_current` asks for. Files that say what they said before are kept with their times,
+    so that copying the site elsewhere copies what changed.
 
     Raises:
         InputError: when ``out`` holds something else, or cannot be written.
@@ -35,15 +59,28 @@ def build_site(board: Board, out: Path, reporter: Reporter) -> int:
     draft = out.with_name(f".{out.name}.building-{os.getpid()}")
     try:
         shutil.rmtree(draft, ignore_errors=True)
-        files = _write_all(draft, board, reporter)
-        manifest = {"kind": "telbench leaderboard", "schema_version": 1, "digest": board.digest, "files": files}
-        _write(draft, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+        files = _write_all(Drafts(draft, out), board, reporter)
+        manifest = {"kind": KIND, "schema_version": 1, "digest": board.digest, "inputs": inputs, "files": files}
+        Drafts(draft, out).write(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
         _put_in_place(draft, out)
     except OSError as error:
         raise InputError(disk_message(error, out, 0).rpartition(";")[0]) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return len(files) + 1
+
+
+def is_current(out: Path, inputs: str) -> bool:
+    """Was the site made from just these inputs, and is every file as it was written?"""
+    manifest = manifest_of(out)
+    if manifest.get("inputs") != inputs:
+        return False
+    try:
+        return all(
+            hashlib.sha256((out / name).read_bytes()).hexdigest() == known for name, known in manifest["files"].items()
+        )
+    except (OSError, AttributeError, KeyError):
+        return False
 
 
 def require_own(out: Path) -> None:
@@ -70,10 +107,10 @@ def manifest_of(out: Path) -> dict[str, Any]:
         found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) and found.get("kind") == "telbench leaderboard" else {}
+    return found if isinstance(found, dict) and found.get("kind") == KIND else {}
 
 
-def _write_all(draft: Path, board: Board, reporter: Reporter) -> dict[str, str]:
+def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, str]:
     """Write every file, one at a time in memory; SHA-256 by path."""
     sections = [section for section in SECTIONS if section.when(board)]
     menu = [(section.path, section.title) for section in sections]
@@ -82,10 +119,10 @@ def _write_all(draft: Path, board: Board, reporter: Reporter) -> dict[str, str]:
         for section in sections:
             for page in section.pages(board):
                 content = page.content if isinstance(page, File) else render(page, board, menu).encode("utf-8")
-                files[page.path] = _write(draft, page.path, content)
+                files[page.path] = drafts.write(page.path, content)
                 meter.advance()
     for name, content in (*_assets(), *data_files(board)):
-        files[name] = _write(draft, name, content)
+        files[name] = drafts.write(name, content)
     return dict(sorted(files.items()))
 
 
@@ -109,11 +146,11 @@ def _assets() -> Iterator[tuple[str, bytes]]:
         yield f"assets/{path.name}", path.read_bytes()
 
 
-def _write(folder: Path, name: str, content: bytes) -> str:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+def _says(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _put_in_place(draft: Path, out: Path) -> None:

@@ -51,14 +51,19 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from ...harness.reporter import Reporter
     from .board import Options, make_board
-    from .building import build_site, require_own
+    from .building import build_site, is_current, require_own
+    from .inputs import inputs_digest
 
     require_own(args.out)
     options = Options(args.title, args.baseline, args.allow_incomplete, args.cluster, args.pairs)
     reporter = Reporter()
     paths = args.runs if args.baseline is None else [*args.runs, *_unnamed(args.baseline, args.runs)]
+    inputs = inputs_digest(paths, options)
+    if is_current(args.out, inputs):
+        sys.stdout.write(visible(f"nothing changed since the last build: open {args.out / 'index.html'}") + "\n")
+        return 0
     board = make_board(paths, options, reporter, min(os.cpu_count() or 1, 8))
-    count = build_site(board, args.out, reporter)
+    count = build_site(board, args.out, reporter, inputs)
     apart = f", {len(board.apart)} apart" if board.apart else ""
     told = f"{len(board.runs)} runs ranked{apart}; {count} files: open {args.out / 'index.html'}"
     sys.stdout.write(visible(told) + "\n")

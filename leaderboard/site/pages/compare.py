@@ -9,6 +9,7 @@ from functools import partial
 from ....metrics.base import Metric
 from ...pairwise import Comparison
 from ...statistics.paired import TIE_DECIMALS
+from ..addresses import item_path
 from ..board import Board, BoardRun
 from ..charts.forest import Difference, Panel, forest
 from ..page import Page
@@ -26,6 +27,7 @@ class ItemDifference:
     """An item with both scores, their difference (positive where the run is better) and how the answers differ."""
 
     item: str
+    path: str
     category: str | None
     question: str
     references: tuple[str, ...]
@@ -136,6 +138,7 @@ def _differences(board: Board, compared: Compared) -> Differences:
             [
                 ItemDifference(
                     sample["item_id"],
+                    item_path(board, place),
                     sample["category"],
                     sample["question"],
                     tuple(sample["references"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from telbench.harness.cli import main
+from telbench.leaderboard.site import board as board_module
 from telbench.leaderboard.site import building
 
 from .boards import Markup, answers, write_run
@@ -106,7 +107,7 @@ def test_a_build_that_fails_leaves_the_former_site_whole(
     def fail(*arguments: object) -> str:
         raise OSError(28, "No space left on device", str(site))
 
-    monkeypatch.setattr(building, "_write", fail)
+    monkeypatch.setattr(building.Drafts, "write", fail)
     assert build(runs, site) == 2
     assert contents(site) == before
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
@@ -136,3 +137,31 @@ def test_manifest_lists_every_file_with_its_hash(runs: list[Path], tmp_path: Pat
     found = contents(site)
     del found["data/build.json"]
     assert manifest["files"] == found
+
+
+def test_a_build_of_the_same_runs_does_nothing_and_of_others_keeps_what_says_the_same(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    assert build(runs, site) == 0
+    times = {path: path.stat().st_mtime_ns for path in site.rglob("*")}
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr(board_module, "make_board", None)
+        assert build(runs, site) == 0
+    assert "nothing changed" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in site.rglob("*")} == times
+    # Another title is on every page, and in no table.
+    assert build(runs, site, "--title", "Others") == 0
+    tables = list((site / "data" / "tables").iterdir())
+    assert {path.stat().st_mtime_ns == times[path] for path in tables} == {True}
+    assert "Others" in (site / "index.html").read_text("utf-8")
+
+
+def test_a_page_that_was_tampered_with_is_made_again(runs: list[Path], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert build(runs, site) == 0
+    before = contents(site)
+    (site / "index.html").write_text("changed")
+    assert build(runs, site) == 0
+    assert contents(site) == before

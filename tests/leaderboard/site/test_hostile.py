@@ -49,11 +49,23 @@ ALLOWED = {
     "main",
     "h1",
     "h2",
+    "h3",
     "p",
     "b",
-}
-ALLOWED |= {"span", "div", "dl", "dt", "dd", "code", "section", "table", "caption", "thead", "tbody", "tr", "th", "td"}
-ALLOWED |= {
+    "span",
+    "div",
+    "dl",
+    "dt",
+    "dd",
+    "code",
+    "section",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
     "footer",
     "script",
     "bdi",
@@ -66,9 +78,9 @@ ALLOWED |= {
     "article",
     "ol",
     "details",
-}
-ALLOWED |= {
     "summary",
+    "figure",
+    "figcaption",
     "svg",
     "g",
     "line",
@@ -76,12 +88,10 @@ ALLOWED |= {
     "rect",
     "text",
     "desc",
-    "h3",
     "path",
     "polyline",
     "ins",
     "del",
-    "mark",
 }
 
 
