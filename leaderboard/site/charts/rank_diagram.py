@@ -13,6 +13,8 @@ from .axis import Axis
 from .drawing import LINE, dot, fluid, group, line, plain, text
 
 _TOP, _BAR = 26, 9
+# What half a phone's width holds beside the rank.
+_LONGEST = 24
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ def rank_diagram(
         ends = max(0.0, axis.share(ranks[0]) - 0.008), min(1.0, axis.share(ranks[-1]) + 0.008)
         drawn = line(f"{100 * ends[0]:.2f}%", y, f"{100 * ends[1]:.2f}%", y, "clique")
         parts.append(group(f"not separated: {names}", [drawn]))
-    return fluid(title, _described(systems, bars, exceptions), first + LINE * (k + 1), parts)
+    return fluid(title, _described(systems, bars, exceptions), first + LINE * (k + 1), parts, "ranks")
 
 
 def _label(system: RankedSystem, axis: Axis, y: float) -> str:
     place = axis.at(system.rank)
     left = axis.share(system.rank) < 0.5
-    label = f"{plain(system.label)} {system.rank:.2f}" if left else f"{system.rank:.2f} {plain(system.label)}"
+    name = plain(system.label, _LONGEST)
+    label = f"{name} {system.rank:.2f}" if left else f"{system.rank:.2f} {name}"
     shift, anchor = (8, "start") if left else (-8, "end")
     drawn = [dot(place, y, "", 3), text(place, y + 4, label, "halo", anchor=anchor, shift=shift)]
     return group(f"{plain(system.label, 80)}: mean rank {system.rank:.2f}", drawn)

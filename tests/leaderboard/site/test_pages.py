@@ -141,6 +141,29 @@ def _texts(element: Element, but: str) -> list[str]:
     return found
 
 
+def test_a_comparison_warns_where_a_few_large_losses_hide_behind_many_small_gains(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    pair = []
+    for name in ("base", "risky"):
+        copy = tmp_path / name
+        copy.mkdir()
+        header = json.loads((runs[0] / "run.json").read_text())
+        header["model"]["name"], header["run_id"] = name, ("a" if name == "base" else "b") * 64
+        (copy / "run.json").write_text(json.dumps(header))
+        with (copy / "samples.jsonl").open("w") as stream:
+            for place, line in enumerate((runs[0] / "samples.jsonl").open()):
+                sample = json.loads(line)
+                gain = -0.4 if place < 6 else 0.01 + place / 100_000
+                sample["scores"]["token_f1"] = 0.5 + (gain if name == "risky" else 0.0)
+                stream.write(json.dumps(sample) + "\n")
+        pair.append(copy)
+    root = page(built(pair, tmp_path / "site"), "compare/risky-*.html")
+    (banner,) = (each for each in root.iter("section") if "warn" in (each.get("class") or ""))
+    assert "token_f1: the mean says worse, most items that differ say better (54 better, 6 worse)" in said(banner)
+    assert "⚠ token_f1" in [said(each) for each in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
 def test_what_two_runs_without_costs_or_factors_cannot_tell_is_absent(runs: list[Path], tmp_path: Path) -> None:
     bare = []
     for run in runs[:2]:
