@@ -74,7 +74,7 @@ class Board:
 
     ``runs`` are those that were measured alike, the baseline first; ``apart`` the others with the reason. ``tables``
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
-    are metrics that the composite cannot take. ``factors`` are those that vary, with their levels.
+    are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
     """
 
     options: Options
@@ -125,9 +125,8 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
     baseline = _chosen(options.baseline, kept) or kept[0]
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
     metrics = _metrics_of(kept)
-    parts = composite_parts(metrics)
     ranked = {metric.name: rankable(metric.name, kept, allow_incomplete=options.allow_incomplete) for metric in metrics}
-    parts = [metric for metric in parts if ranked[metric.name][0]]
+    parts, left_out = composite_parts(metrics, {name: len(rows) / len(kept) for name, (rows, _) in ranked.items()})
     if len(parts) > 1:
         kept, ranked[OVERALL] = _with_overall(kept, parts, ranked)
         metrics = [composite_metric([part.name for part in parts]), *metrics]
@@ -157,7 +156,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
         ),
         apart=tuple(apart + different),
         tables=tuple(tables),
-        left_out=tuple(metric.name for metric in metrics if metric not in parts and metric.name != OVERALL),
+        left_out=tuple(left_out),
         factors=_varying(factors),
         digest=_digest(runs, apart, kept[0], options),
         processes=workers,

@@ -74,6 +74,17 @@ def test_the_composite_is_the_mean_over_families_and_items(runs: list[Path]) -> 
         assert row.entry["value"] == pytest.approx(float(np.mean(items)), abs=1e-12)
 
 
+def test_the_composite_leaves_out_metrics_without_two_bounds_or_without_most_runs(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    write_items(tmp_path)
+    more = [write_run(tmp_path, "more", answers(9), "exact_match,token_f1,bleu,ter,rouge1")]
+    board = board_of([*runs[:2], *more])
+    assert board.left_out == ("ter (no two bounds)", "rouge1 (ranks half of the runs or fewer)")
+    assert len(board.tables[0].rows) == 3
+    assert [each.reason for each in board.table("rouge1").apart] == ["not computed"] * 2
+
+
 def test_two_runs_are_separated_by_their_one_comparison(runs: list[Path]) -> None:
     board = board_of([runs[2], runs[0]])
     table = board.table("token_f1")
