@@ -121,6 +121,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
     runs = _sharing_items(all_of(read_columns, folders, workers, reporter, "reading runs"))
+    _refuse_copies(runs)
     kept, different = measured_alike(runs, _chosen(options.baseline, runs))
     baseline = _chosen(options.baseline, kept) or kept[0]
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
@@ -175,6 +176,14 @@ def _sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:
         )
         for run in runs
     ]
+
+
+def _refuse_copies(runs: Sequence[RunColumns]) -> None:
+    first: dict[str, Path] = {}
+    for run in runs:
+        if run.digest in first:
+            raise InputError(f"{run.path} is a copy of {first[run.digest]}: name one of them")
+        first[run.digest] = run.path
 
 
 @dataclass(frozen=True)

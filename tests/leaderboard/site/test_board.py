@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -161,5 +162,8 @@ def test_bad_input_is_told(runs: list[Path], tmp_path: Path) -> None:
         board_of([*runs, tmp_path])
     with pytest.raises(InputError, match="named twice"):
         board_of([*runs, runs[0]])
+    shutil.copytree(runs[0], tmp_path / "copy")
+    with pytest.raises(InputError, match="is a copy of"):
+        board_of([*runs, tmp_path / "copy"])
     with pytest.raises(InputError, match="none of the finished runs"):
         board_of(runs, baseline=tmp_path)
