@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ....metrics.base import Metric
 from ...pairwise import Comparison
@@ -37,6 +38,15 @@ class ItemDifference:
 
 
 @dataclass(frozen=True)
+class Differences:
+    """The items where a run lost most and where it gained most in its first metric, and how many differ at all."""
+
+    losses: list[ItemDifference]
+    gains: list[ItemDifference]
+    count: int
+
+
+@dataclass(frozen=True)
 class Compared:
     """A run against the baseline: (table, comparison) by metric, and those in which mean and ranks disagree."""
 
@@ -57,21 +67,12 @@ def compare_pages(board: Board) -> Iterator[Page]:
     """``compare.html``, a list, and ``compare/RUN.html`` each."""
     compared = comparisons(board)
     yield Page("compare.html", "comparisons.html", "Compare", {"compared": compared}, menu="compare.html")
-    for each in compared:
-        ordering = each.metrics[0][0]
-        losses, gains, differing = _items(board, ordering, each.run)
+    for each, found in zip(compared, board.each_of(partial(_differences, board), compared), strict=True):
         yield Page(
             f"compare/{each.run.slug}.html",
             "compare.html",
             f"{each.run.name} against {board.baseline.name}",
-            {
-                "compared": each,
-                "ordering": ordering,
-                "drawn": _forest(board, each),
-                "losses": losses,
-                "gains": gains,
-                "differing": differing,
-            },
+            {"compared": each, "ordering": each.metrics[0][0], "drawn": _forest(board, each), "differences": found},
             menu="compare.html",
         )
 
@@ -120,10 +121,10 @@ def _difference(each: Comparison, unit: float) -> Difference:
     )
 
 
-def _items(board: Board, table: MetricTable, run: BoardRun) -> tuple[list[ItemDifference], list[ItemDifference], int]:
-    """The items where the run lost most and where it gained most in this metric, and how many differ at all."""
+def _differences(board: Board, compared: Compared) -> Differences:
     import numpy as np
 
+    table, run = compared.metrics[0][0], compared.run
     sign = 1.0 if table.metric.higher_is_better else -1.0
     ours, theirs = run.columns.values[table.name], board.baseline.columns.values[table.name]
     deltas = np.round(sign * (ours - theirs), TIE_DECIMALS)
@@ -149,7 +150,7 @@ def _items(board: Board, table: MetricTable, run: BoardRun) -> tuple[list[ItemDi
                 for place, (sample, base) in zip(places, answers, strict=True)
             ]
         )
-    return found[0], found[1], len(losses) + len(gains)
+    return Differences(found[0], found[1], len(losses) + len(gains))
 
 
 def _answers(old: str, new: str) -> Sequence[Piece]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from ....judges.errors import InputError
 from ...pairwise import ALPHA
@@ -22,21 +24,29 @@ from .significance import paths_in
 def factor_pages(board: Board) -> Iterator[Page]:
     """``factors.html`` of the first metric, ``factors/NAME.html`` of the others."""
     paths = paths_in("factors", board.tables)
-    for table in board.tables:
-        runs = [run for run in _runs(board, table) if set(board.factors) <= set(run.factors)]
-        study, reason = _study(board, table, runs)
-        context = {
-            "table": table,
-            "paths": paths,
-            "study": study,
-            "reason": reason,
-            "left": len(table.rows) - len(runs),
-            "effects_drawn": "" if study is None else _forest(study, table),
-            "plots": [] if study is None else _plots(board, table, runs, study),
-            "entry": table.rows[0].entry,
-            "seeds": _seeds(table, runs),
-        }
-        yield Page(paths[table.name], "factors.html", f"Factors, {table.name}", context, menu="factors.html")
+    found = board.each_of(partial(_context, board), board.tables)
+    for table, context in zip(board.tables, found, strict=True):
+        yield Page(
+            paths[table.name],
+            "factors.html",
+            f"Factors, {table.name}",
+            {"table": table, "paths": paths, "entry": table.rows[0].entry, **context},
+            menu="factors.html",
+        )
+
+
+def _context(board: Board, table: MetricTable) -> dict[str, Any]:
+    """What the template is given beside the table: the study or why there is none, and the drawings."""
+    runs = [run for run in _runs(board, table) if set(board.factors) <= set(run.factors)]
+    study, reason = _study(board, table, runs)
+    return {
+        "study": study,
+        "reason": reason,
+        "left": len(table.rows) - len(runs),
+        "effects_drawn": "" if study is None else _forest(study, table),
+        "plots": [] if study is None else _plots(board, table, runs, study),
+        "seeds": _seeds(table, runs),
+    }
 
 
 def _runs(board: Board, table: MetricTable) -> list[BoardRun]:
