@@ -74,7 +74,7 @@ class Board:
 
     ``runs`` are those that were measured alike, the baseline first; ``apart`` the others with the reason. ``tables``
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
-    are metrics that the composite cannot take. ``factors`` are those that vary, with their levels.
+    are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
     """
 
     options: Options
@@ -121,13 +121,13 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
     runs = _sharing_items(all_of(read_columns, folders, workers, reporter, "reading runs"))
+    _refuse_copies(runs)
     kept, different = measured_alike(runs, _chosen(options.baseline, runs))
     baseline = _chosen(options.baseline, kept) or kept[0]
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
     metrics = _metrics_of(kept)
-    parts = composite_parts(metrics)
     ranked = {metric.name: rankable(metric.name, kept, allow_incomplete=options.allow_incomplete) for metric in metrics}
-    parts = [metric for metric in parts if ranked[metric.name][0]]
+    parts, left_out = composite_parts(metrics, {name: len(rows) / len(kept) for name, (rows, _) in ranked.items()})
     if len(parts) > 1:
         kept, ranked[OVERALL] = _with_overall(kept, parts, ranked)
         metrics = [composite_metric([part.name for part in parts]), *metrics]
@@ -157,7 +157,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
         ),
         apart=tuple(apart + different),
         tables=tuple(tables),
-        left_out=tuple(metric.name for metric in metrics if metric not in parts and metric.name != OVERALL),
+        left_out=tuple(left_out),
         factors=_varying(factors),
         digest=_digest(runs, apart, kept[0], options),
         processes=workers,
@@ -176,6 +176,14 @@ def _sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:
         )
         for run in runs
     ]
+
+
+def _refuse_copies(runs: Sequence[RunColumns]) -> None:
+    first: dict[str, Path] = {}
+    for run in runs:
+        if run.digest in first:
+            raise InputError(f"{run.path} is a copy of {first[run.digest]}: name one of them")
+        first[run.digest] = run.path
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...harness.journal import disk_message
+from ...harness.journal import LOCK, FolderLock, disk_message
 from ...harness.reporter import Reporter
 from ...judges.errors import InputError
 from .board import Board
@@ -55,18 +55,27 @@ def build_site(board: Board, out: Path, reporter: Reporter, inputs: str = "") ->
     Raises:
         InputError: when ``out`` holds something else, or cannot be written.
     """
+    out = out.resolve()
+    _settle(out)
     require_own(out)
-    draft = out.with_name(f".{out.name}.building-{os.getpid()}")
+    draft = _beside(out, "building")
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        files = _write_all(Drafts(draft, out), board, reporter)
-        manifest = {"kind": KIND, "schema_version": 1, "digest": board.digest, "inputs": inputs, "files": files}
-        Drafts(draft, out).write(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+        draft.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(draft)
+        try:
+            _clear(draft)
+            files = _write_all(Drafts(draft, out), board, reporter)
+            manifest = {"kind": KIND, "schema_version": 1, "digest": board.digest, "inputs": inputs, "files": files}
+            Drafts(draft, out).write(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+        finally:
+            lock.release()
         _put_in_place(draft, out)
     except OSError as error:
         raise InputError(disk_message(error, out, 0).rpartition(";")[0]) from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        # A draft that another build holds is told by the lock, before anything was touched.
+        if draft.exists() and not (draft / LOCK).exists():
+            shutil.rmtree(draft, ignore_errors=True)
     return len(files) + 1
 
 
@@ -153,9 +162,30 @@ def _says(path: Path, content: bytes) -> bool:
         return False
 
 
+def _beside(out: Path, what: str) -> Path:
+    return out.with_name(f".{out.name}.{what}")
+
+
+def _clear(draft: Path) -> None:
+    """Remove what a killed build left."""
+    for path in draft.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def _settle(out: Path) -> None:
+    """Bring the former site back where a build was killed between its two renames."""
+    former = _beside(out, "former")
+    if former.exists() and not out.exists():
+        former.rename(out)
+    shutil.rmtree(former, ignore_errors=True)
+
+
 def _put_in_place(draft: Path, out: Path) -> None:
     """Two renames: the old site is there until the new one is whole."""
-    former = out.with_name(f".{out.name}.former-{os.getpid()}")
+    former = _beside(out, "former")
     if not out.exists():
         draft.rename(out)
         return
@@ -163,7 +193,6 @@ def _put_in_place(draft: Path, out: Path) -> None:
     try:
         draft.rename(out)
     except OSError:
-        with contextlib.suppress(OSError):
-            former.rename(out)
+        former.rename(out)
         raise
     shutil.rmtree(former, ignore_errors=True)

@@ -39,9 +39,21 @@ def _not_from_samples(samples: Sequence[Sample]) -> Sequence[ItemScore]:
     raise TypeError("the composite is made of other metrics' scores")
 
 
-def composite_parts(metrics: Sequence[Metric]) -> list[Metric]:
-    """The metrics that have two bounds: without them there is no place between worst and best."""
-    return [metric for metric in metrics if metric.range[0] is not None and metric.range[1] is not None]
+def composite_parts(metrics: Sequence[Metric], ranked: Mapping[str, float]) -> tuple[list[Metric], list[str]]:
+    """Metrics that the composite is made of, and the others with the reason.
+
+    Without two bounds there is no place between worst and best; and a metric in which no more than half of the runs are
+    ``ranked`` (share by name) would leave the others without an overall rank.
+    """
+    parts, left_out = [], []
+    for metric in metrics:
+        if None in metric.range:
+            left_out.append(f"{metric.name} (no two bounds)")
+        elif ranked[metric.name] <= 0.5:
+            left_out.append(f"{metric.name} (ranks half of the runs or fewer)")
+        else:
+            parts.append(metric)
+    return parts, left_out
 
 
 def with_composite(runs: Sequence[RunColumns], parts: Sequence[Metric]) -> list[RunColumns]:

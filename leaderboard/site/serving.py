@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import sys
 from functools import partial
@@ -58,4 +59,5 @@ def serve(site: Path, port: int) -> None:
     with server_of(site, port) as server:
         sys.stdout.write(visible(f"http://{HOST}:{server.server_address[1]}/ shows {site}; Ctrl-C ends it") + "\n")
         sys.stdout.flush()
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()

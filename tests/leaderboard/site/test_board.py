@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_the_composite_is_the_mean_over_families_and_items(runs: list[Path]) -> 
             for i in range(len(board.items))
         ]
         assert row.entry["value"] == pytest.approx(float(np.mean(items)), abs=1e-12)
+
+
+def test_the_composite_leaves_out_metrics_without_two_bounds_or_without_most_runs(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    write_items(tmp_path)
+    more = [write_run(tmp_path, "more", answers(9), "exact_match,token_f1,bleu,ter,rouge1")]
+    board = board_of([*runs[:2], *more])
+    assert board.left_out == ("ter (no two bounds)", "rouge1 (ranks half of the runs or fewer)")
+    assert len(board.tables[0].rows) == 3
+    assert [each.reason for each in board.table("rouge1").apart] == ["not computed"] * 2
 
 
 def test_two_runs_are_separated_by_their_one_comparison(runs: list[Path]) -> None:
@@ -150,5 +162,8 @@ def test_bad_input_is_told(runs: list[Path], tmp_path: Path) -> None:
         board_of([*runs, tmp_path])
     with pytest.raises(InputError, match="named twice"):
         board_of([*runs, runs[0]])
+    shutil.copytree(runs[0], tmp_path / "copy")
+    with pytest.raises(InputError, match="is a copy of"):
+        board_of([*runs, tmp_path / "copy"])
     with pytest.raises(InputError, match="none of the finished runs"):
         board_of(runs, baseline=tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from telbench.harness.cli import main
+from telbench.harness.journal import FolderLock
 from telbench.leaderboard.site import board as board_module
 from telbench.leaderboard.site import building
 
@@ -165,3 +166,31 @@ def test_a_page_that_was_tampered_with_is_made_again(runs: list[Path], tmp_path:
     (site / "index.html").write_text("changed")
     assert build(runs, site) == 0
     assert contents(site) == before
+
+
+def test_a_build_that_was_killed_midway_is_made_good_by_the_next(runs: list[Path], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert build(runs, site) == 0
+    before = contents(site)
+    # Killed between the two renames, with a draft half written.
+    site.rename(tmp_path / ".site.former")
+    (tmp_path / ".site.building" / "runs").mkdir(parents=True)
+    (tmp_path / ".site.building" / "old.html").write_text("half")
+    assert build(runs, site, "--title", "Other") == 0
+    assert set(contents(site)) == set(before)
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_two_builds_of_one_site_at_a_time_are_refused(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draft = tmp_path / ".site.building"
+    draft.mkdir()
+    (draft / "theirs.html").write_text("being written")
+    lock = FolderLock(draft)
+    try:
+        assert build(runs, tmp_path / "site") == 2
+    finally:
+        lock.release()
+    assert "pid" in capsys.readouterr().err
+    assert (draft / "theirs.html").is_file()
