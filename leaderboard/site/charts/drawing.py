@@ -25,6 +25,19 @@ def plain(text: str, longest: int = LONGEST_LABEL) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
+def shortened(text: str, longest: int) -> str:
+    """Text cut in its middle: names of one study often differ at their ends.
+
+    >>> shortened("student-sft-different-kd-11", 15)
+    'student…t-kd-11'
+    """
+    shown = printable(text[:1000])
+    if len(shown) <= longest:
+        return shown
+    tail = longest // 2
+    return f"{shown[: longest - tail - 1]}…{shown[-tail:]}"
+
+
 def coordinate(value: float) -> str:
     """A length or place with two decimals at most, never -0.
 

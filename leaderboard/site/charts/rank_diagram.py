@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .axis import Axis
-from .drawing import LINE, dot, fluid, group, line, plain, text
+from .drawing import LINE, dot, fluid, group, line, plain, shortened, text
 
 _TOP, _BAR = 26, 9
-# What half a phone's width holds beside the rank.
-_LONGEST = 24
+# Characters that half the width holds beside the rank, by the class that a style sheet shows on screens of that width.
+_LONGEST = {"wide": 40, "narrow": 24}
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,12 @@ def rank_diagram(
 def _label(system: RankedSystem, axis: Axis, y: float) -> str:
     place = axis.at(system.rank)
     left = axis.share(system.rank) < 0.5
-    name = plain(system.label, _LONGEST)
-    label = f"{name} {system.rank:.2f}" if left else f"{system.rank:.2f} {name}"
     shift, anchor = (8, "start") if left else (-8, "end")
-    drawn = [dot(place, y, "", 3), text(place, y + 4, label, "halo", anchor=anchor, shift=shift)]
+    drawn = [dot(place, y, "", 3)]
+    for style, longest in _LONGEST.items():
+        name, rank = shortened(system.label, longest), f"{system.rank:.2f}"
+        label = f"{name} {rank}" if left else f"{rank} {name}"
+        drawn.append(text(place, y + 4, label, f"halo {style}", anchor=anchor, shift=shift))
     return group(f"{plain(system.label, 80)}: mean rank {system.rank:.2f}", drawn)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .axis import Axis, axis_of, log_axis, tick_text
-from .drawing import coordinate, dot, fluid, group, interval_text, line, number, plain, text
+from .drawing import coordinate, dot, fluid, group, interval_text, line, number, plain, shortened, text
 
 _PLOT, _TOP, _FOOT = 320, 30, 44
 # The share of the width that a character takes, by the class that a style sheet shows on screens of that width.
@@ -96,7 +96,7 @@ def _label(
     character: float,
 ) -> str:
     """The label where it touches nothing of ``boxes``, to which it is added; empty where there is no such place."""
-    x, y, shown = across.share(point.cost), up.at(point.value), plain(point.label, _SHORT)
+    x, y, shown = across.share(point.cost), up.at(point.value), shortened(point.label, _SHORT)
     gap, width = 1.5 * character, character * len(shown)
     for right, below in ((True, -8), (False, -8), (True, 17), (False, 17), (True, 4), (False, 4)):
         left = x + gap if right else x - gap - width
