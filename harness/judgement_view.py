@@ -91,7 +91,7 @@ def view_lines(view: Mapping[str, Any], *, raw: bool = False) -> Iterator[str]:
             else:
                 told.add(key)
                 yield f"  {_asked(record)} ({key[:12]}):"
-                yield from (f"    {line}" for line in _judgement_lines(record, raw=raw))
+                yield from (f"    {line}" for line in judgement_lines(record, raw=raw))
 
 
 def _asked(record: Mapping[str, Any]) -> str:
@@ -99,7 +99,8 @@ def _asked(record: Mapping[str, Any]) -> str:
     return ", ".join(str(record[name]) for name in ("judge", "rubric") if name in record)
 
 
-def _judgement_lines(record: Mapping[str, Any], *, raw: bool) -> Iterator[str]:
+def judgement_lines(record: Mapping[str, Any], *, raw: bool = False) -> Iterator[str]:
+    """What one judge said, claim by claim; not made safe to print."""
     missing = record.get("missing")
     if missing:
         yield f"no verdict: {missing['reason']}" + (f" ({missing['detail']})" if missing["detail"] else "")
