@@ -105,7 +105,8 @@ def trl_step(student: Any, teacher: Any, items: list[Any], rate: float, folder: 
     )  # fmt: skip
     from datasets import Dataset
 
-    trainer: Any = GKDTrainer(
+    made: Any = GKDTrainer
+    trainer = made(
         student, teacher, args=arguments, data_collator=lambda rows: rows, processing_class=_tokenizer(student),
         train_dataset=Dataset.from_dict({"messages": [[]]}),
     )  # fmt: skip
