@@ -14,7 +14,7 @@ from telbench.leaderboard.site.charts.drawing import number, plain, signed
 from telbench.leaderboard.site.charts.forest import Difference, Panel, forest
 from telbench.leaderboard.site.charts.heat_map import Cell, Column, heat_map
 from telbench.leaderboard.site.charts.interaction import Series, interaction_plot
-from telbench.leaderboard.site.charts.intervals import IntervalRow, interval_axis, interval_cell, interval_rows
+from telbench.leaderboard.site.charts.intervals import IntervalRow, interval_axis, interval_cell
 from telbench.leaderboard.site.charts.matrix import Pair, significance_matrix
 from telbench.leaderboard.site.charts.rank_diagram import RankedSystem, rank_diagram
 from telbench.leaderboard.site.charts.scatter import Point, scatter
@@ -49,7 +49,7 @@ def share(length: str | None) -> float:
 
 
 EVERY: dict[str, Callable[[str], str]] = {
-    "intervals": lambda name: interval_rows(name, [IntervalRow(name, 0.4, 0.3, 0.5, name)]),
+    "intervals": lambda name: interval_cell(axis_of([0, 1]), IntervalRow(name, 0.4, 0.3, 0.5), baseline=0.2),
     "forest": lambda name: forest(name, [Panel(name, (Difference(name, 0.1, 0.05, 0.2, True, True, name),))]),
     "ranks": lambda name: rank_diagram(name, [RankedSystem(name, 1.2), RankedSystem(name, 1.8)], [(0, 1)], [(0, 1)]),
     "matrix": lambda name: significance_matrix(name, [name] * 2, [[None, Pair("better")], [Pair("worse"), None]]),
@@ -80,19 +80,21 @@ def test_charts_carry_no_style_of_their_own_and_are_the_same_each_time(make: Cal
 
 
 def test_an_interval_spans_from_its_low_to_its_high_end() -> None:
-    rows = [IntervalRow("a", 0.0, 0.0, 0.0), IntervalRow("b", 0.5, 0.25, 1.0)]
-    root = drawn(interval_rows("Means", rows))
-    whisker = [each for each in root.iter(f"{SVG}line") if each.get("class") == "whisker"][3]
+    row = IntervalRow("b", 0.5, 0.25, 1.0)
+    root = drawn(interval_cell(axis_of([0, 1]), row, baseline=0.0))
+    (whisker, *_) = [each for each in root.iter(f"{SVG}line") if each.get("class") == "whisker"]
+    (dashed,) = [each for each in root.iter(f"{SVG}line") if each.get("class") == "dashed"]
     width = 1 - 2 * MARGIN
     assert share(whisker.get("x1")) == pytest.approx(MARGIN + 0.25 * width, abs=1e-4)
     assert share(whisker.get("x2")) == pytest.approx(MARGIN + width, abs=1e-4)
-    assert share([*root.iter(f"{SVG}circle")][1].get("cx")) == pytest.approx(MARGIN + 0.5 * width, abs=1e-4)
+    assert share(dashed.get("x1")) == pytest.approx(MARGIN, abs=1e-4)
+    assert share(root.findall(f".//{SVG}circle")[0].get("cx")) == pytest.approx(MARGIN + 0.5 * width, abs=1e-4)
 
 
 def test_a_row_without_a_value_says_so_and_has_no_mark() -> None:
-    root = drawn(interval_rows("Means", [IntervalRow("a", None, None, None, "no judge")]))
-    assert "n/a no judge" in words(root)
-    assert not list(root.iter(f"{SVG}circle"))
+    svg = interval_cell(axis_of([0, 1]), IntervalRow("a", None, None, None))
+    assert "<title>a: n/a [no interval]</title>" in svg
+    assert not list(drawn(svg).iter(f"{SVG}circle"))
 
 
 def test_cells_of_a_column_share_their_axis() -> None:

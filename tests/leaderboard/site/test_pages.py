@@ -18,6 +18,7 @@ from telbench.leaderboard.site import words
 from ..browser.hostile_runs import make_runs
 
 html5lib = pytest.importorskip("html5lib")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
