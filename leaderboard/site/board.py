@@ -17,7 +17,7 @@ from ...metrics.registry import metrics_named
 from ..comparison_table import distinct_names
 from ..pairwise import ClusterBy
 from ..ranking import Posthoc
-from ..studying import NOT_FACTORS, word
+from ..studying import NOT_FACTORS, SEED, word
 from .columns import RunColumns, read_columns
 from .composite import OVERALL, composite_metric, composite_parts, with_composite
 from .eligibility import Apart, measured_alike, rankable, run_folders
@@ -95,6 +95,12 @@ class Board:
     def items(self) -> tuple[str, ...]:
         """The ids of the items, in the order of the data."""
         return self.baseline.columns.items
+
+    @property
+    def told_factors(self) -> tuple[str, ...]:
+        """Factors that tell runs apart, the seed among them where there is more than one."""
+        seeds = {run.factors.get(SEED) for run in self.runs}
+        return (*self.factors, *((SEED,) if len(seeds) > 1 else ()))
 
     def table(self, name: str) -> MetricTable:
         """The table of a metric."""

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from telbench.harness.cli import main
+from telbench.harness.reporter import Reporter
 from telbench.harness.runs import read_run
 from telbench.judges.errors import InputError
 from telbench.leaderboard.comparison import load_run
+from telbench.leaderboard.site import board as board_module
+from telbench.leaderboard.site.board import Options, make_board
 from telbench.leaderboard.site.columns import read_columns
 
 from .boards import answers, board_of, write_items, write_run
@@ -145,6 +148,31 @@ def test_a_metric_that_one_run_computed_differently_leaves_it_unranked_there_onl
     assert [each.reason for each in board.table("bleu").apart] == ["computed differently (bleu|tok:none|v1)"]
     assert [each.reason for each in board.table("overall").apart] == ["not ranked in bleu"]
     assert len(board.table("token_f1").rows) == 5
+
+
+def test_several_processes_find_what_one_finds(runs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = board_of(runs)
+    monkeypatch.setattr(board_module, "_WORTH_A_PROCESS", 0)
+    two = make_board(runs, Options(), Reporter(), processes=2)
+    assert (one.processes, two.processes) == (1, 2)
+    assert two.tables == one.tables
+    assert [run.columns.kinds for run in two.runs] == [run.columns.kinds for run in one.runs]
+    assert list(two.each_of(len, [[1], [1, 2]])) == [1, 2]
+
+
+def test_a_metric_without_a_value_is_no_rank(runs: list[Path], tmp_path: Path) -> None:
+    write_items(tmp_path)
+    empty = write_run(tmp_path, "empty", answers(8))
+    header = read_run(empty)
+    header["metrics"]["bleu"].update(value=None, ci_low=None, ci_high=None, ci_method=None)
+    (empty / "run.json").write_text(json.dumps(header))
+    assert [each.reason for each in board_of([*runs, empty]).table("bleu").apart] == ["no value: no score"]
+
+
+def test_one_run_alone_makes_a_board(runs: list[Path], tmp_path: Path) -> None:
+    assert main(["leaderboard", "build", str(runs[0]), "--out", str(tmp_path / "site")]) == 0
+    assert not (tmp_path / "site" / "ranks.html").exists()
+    assert [row.ranks for row in board_of(runs[:1]).tables[0].rows] == [(1, 1)]
 
 
 def test_a_folder_of_runs_is_taken_run_by_run(runs: list[Path]) -> None:
