@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from telbench.leaderboard.site.charts.axis import MARGIN, axis_of, log_axis, tick_text
 from telbench.leaderboard.site.charts.drawing import number, plain, signed
@@ -223,6 +223,7 @@ def test_lines_of_an_interaction_are_told_apart_without_colour() -> None:
     assert described(root) == "a: same 0.100, other 0.200; b: same 0.200, other n/a"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=8))
 def test_an_axis_holds_its_values_between_round_ticks(values: list[float]) -> None:
     axis = axis_of(values)
@@ -233,6 +234,7 @@ def test_an_axis_holds_its_values_between_round_ticks(values: list[float]) -> No
     assert all(MARGIN - 1e-9 <= axis.share(value) <= 1 - MARGIN + 1e-9 for value in values)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=8))
 def test_a_logarithmic_axis_keeps_the_order_of_its_values(values: list[float]) -> None:
     axis = log_axis(values)
@@ -245,6 +247,7 @@ def test_values_that_are_no_numbers_do_not_stretch_an_axis() -> None:
     assert axis_of([0.1, math.nan, math.inf, None, 0.2]) == axis_of([0.1, 0.2])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_plain_text_is_printable_and_short(text: str) -> None:
     shown = plain(text, 20)
