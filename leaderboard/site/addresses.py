@@ -21,7 +21,7 @@ def item_key(item: str) -> str:
     """What names an item in addresses; ids are text of unknown origin and may be long.
 
     >>> item_key("../../etc/passwd")
-    'i-3b6a6a9fd3a2'
+    'i-3754d6cb3a38'
     """
     return "i-" + hashlib.sha256(item.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 

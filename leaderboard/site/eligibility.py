@@ -99,9 +99,9 @@ def rankable(name: str, runs: Sequence[RunColumns], *, allow_incomplete: bool) -
             apart.append(Apart(run.name, run.path, why))
             continue
         lacking = int((expected & ~scored[run.path]).sum())
-        if not expected.any() or lacking == expected.sum():
+        if not expected.any() or lacking == expected.sum() or run.header["metrics"][name]["value"] is None:
             reasons = ", ".join(run.missing(name)) or "no score"
-            apart.append(Apart(run.name, run.path, f"no item has a score: {reasons}"))
+            apart.append(Apart(run.name, run.path, f"no value: {reasons}"))
         elif lacking > MAX_MISSING * int(expected.sum()) and not allow_incomplete:
             reasons = Counter(
                 run.reasons[name].get(int(place), "no score") for place in np.flatnonzero(expected & ~scored[run.path])

@@ -18,9 +18,9 @@ class Separated:
     """A run with the numbers, in the matrix, of those that it is better than, worse than and not separated from."""
 
     run: BoardRun
-    better: tuple[int, ...]
-    worse: tuple[int, ...]
-    open: tuple[int, ...]
+    better: str
+    worse: str
+    open: str
 
 
 def significance_pages(board: Board) -> Iterator[Page]:
@@ -35,7 +35,7 @@ def significance_pages(board: Board) -> Iterator[Page]:
             Separated(
                 run,
                 *(
-                    tuple(place for place, pair in enumerate(row, 1) if pair is not None and pair.outcome == outcome)
+                    spans([place for place, pair in enumerate(row, 1) if pair is not None and pair.outcome == outcome])
                     for outcome in ("better", "worse", "open")
                 ),
             )
@@ -61,6 +61,21 @@ def paths_in(folder: str, tables: Sequence[MetricTable]) -> dict[str, str]:
         table.name: f"{folder}/{slug(table.name, table.signature)}.html" if place else f"{folder}.html"
         for place, table in enumerate(tables)
     }
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Rising numbers in short.
+
+    >>> spans([1, 2, 3, 5, 7, 8]), spans([])
+    ('1–3, 5, 7–8', '')
+    """
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][-1] == number - 1:
+            found[-1] = [found[-1][0], number]
+        else:
+            found.append([number])
+    return ", ".join("–".join(map(str, ends)) for ends in found)
 
 
 def ranked_places(table: MetricTable) -> list[int]:

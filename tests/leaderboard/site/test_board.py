@@ -160,6 +160,21 @@ def test_several_processes_find_what_one_finds(runs: list[Path], monkeypatch: py
     assert list(two.each_of(len, [[1], [1, 2]])) == [1, 2]
 
 
+def test_a_metric_without_a_value_is_no_rank(runs: list[Path], tmp_path: Path) -> None:
+    write_items(tmp_path)
+    empty = write_run(tmp_path, "empty", answers(8))
+    header = read_run(empty)
+    header["metrics"]["bleu"].update(value=None, ci_low=None, ci_high=None, ci_method=None)
+    (empty / "run.json").write_text(json.dumps(header))
+    assert [each.reason for each in board_of([*runs, empty]).table("bleu").apart] == ["no value: no score"]
+
+
+def test_one_run_alone_makes_a_board(runs: list[Path], tmp_path: Path) -> None:
+    assert main(["leaderboard", "build", str(runs[0]), "--out", str(tmp_path / "site")]) == 0
+    assert not (tmp_path / "site" / "ranks.html").exists()
+    assert [row.ranks for row in board_of(runs[:1]).tables[0].rows] == [(1, 1)]
+
+
 def test_a_folder_of_runs_is_taken_run_by_run(runs: list[Path]) -> None:
     assert {run.name for run in board_of([runs[0].parent]).runs} == set(RIGHT)
 

@@ -7,14 +7,14 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from telbench.leaderboard.site.charts.axis import MARGIN, axis_of, log_axis, tick_text
 from telbench.leaderboard.site.charts.drawing import number, plain, signed
 from telbench.leaderboard.site.charts.forest import Difference, Panel, forest
 from telbench.leaderboard.site.charts.heat_map import Cell, Column, heat_map
 from telbench.leaderboard.site.charts.interaction import Series, interaction_plot
-from telbench.leaderboard.site.charts.intervals import IntervalRow, interval_axis, interval_cell, interval_rows
+from telbench.leaderboard.site.charts.intervals import IntervalRow, interval_axis, interval_cell
 from telbench.leaderboard.site.charts.matrix import Pair, significance_matrix
 from telbench.leaderboard.site.charts.rank_diagram import RankedSystem, rank_diagram
 from telbench.leaderboard.site.charts.scatter import Point, scatter
@@ -49,7 +49,7 @@ def share(length: str | None) -> float:
 
 
 EVERY: dict[str, Callable[[str], str]] = {
-    "intervals": lambda name: interval_rows(name, [IntervalRow(name, 0.4, 0.3, 0.5, name)]),
+    "intervals": lambda name: interval_cell(axis_of([0, 1]), IntervalRow(name, 0.4, 0.3, 0.5), baseline=0.2),
     "forest": lambda name: forest(name, [Panel(name, (Difference(name, 0.1, 0.05, 0.2, True, True, name),))]),
     "ranks": lambda name: rank_diagram(name, [RankedSystem(name, 1.2), RankedSystem(name, 1.8)], [(0, 1)], [(0, 1)]),
     "matrix": lambda name: significance_matrix(name, [name] * 2, [[None, Pair("better")], [Pair("worse"), None]]),
@@ -80,19 +80,21 @@ def test_charts_carry_no_style_of_their_own_and_are_the_same_each_time(make: Cal
 
 
 def test_an_interval_spans_from_its_low_to_its_high_end() -> None:
-    rows = [IntervalRow("a", 0.0, 0.0, 0.0), IntervalRow("b", 0.5, 0.25, 1.0)]
-    root = drawn(interval_rows("Means", rows))
-    whisker = [each for each in root.iter(f"{SVG}line") if each.get("class") == "whisker"][3]
+    row = IntervalRow("b", 0.5, 0.25, 1.0)
+    root = drawn(interval_cell(axis_of([0, 1]), row, baseline=0.0))
+    (whisker, *_) = [each for each in root.iter(f"{SVG}line") if each.get("class") == "whisker"]
+    (dashed,) = [each for each in root.iter(f"{SVG}line") if each.get("class") == "dashed"]
     width = 1 - 2 * MARGIN
     assert share(whisker.get("x1")) == pytest.approx(MARGIN + 0.25 * width, abs=1e-4)
     assert share(whisker.get("x2")) == pytest.approx(MARGIN + width, abs=1e-4)
-    assert share([*root.iter(f"{SVG}circle")][1].get("cx")) == pytest.approx(MARGIN + 0.5 * width, abs=1e-4)
+    assert share(dashed.get("x1")) == pytest.approx(MARGIN, abs=1e-4)
+    assert share(root.findall(f".//{SVG}circle")[0].get("cx")) == pytest.approx(MARGIN + 0.5 * width, abs=1e-4)
 
 
 def test_a_row_without_a_value_says_so_and_has_no_mark() -> None:
-    root = drawn(interval_rows("Means", [IntervalRow("a", None, None, None, "no judge")]))
-    assert "n/a no judge" in words(root)
-    assert not list(root.iter(f"{SVG}circle"))
+    svg = interval_cell(axis_of([0, 1]), IntervalRow("a", None, None, None))
+    assert "<title>a: n/a [no interval]</title>" in svg
+    assert not list(drawn(svg).iter(f"{SVG}circle"))
 
 
 def test_cells_of_a_column_share_their_axis() -> None:
@@ -221,6 +223,7 @@ def test_lines_of_an_interaction_are_told_apart_without_colour() -> None:
     assert described(root) == "a: same 0.100, other 0.200; b: same 0.200, other n/a"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=8))
 def test_an_axis_holds_its_values_between_round_ticks(values: list[float]) -> None:
     axis = axis_of(values)
@@ -231,6 +234,7 @@ def test_an_axis_holds_its_values_between_round_ticks(values: list[float]) -> No
     assert all(MARGIN - 1e-9 <= axis.share(value) <= 1 - MARGIN + 1e-9 for value in values)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=8))
 def test_a_logarithmic_axis_keeps_the_order_of_its_values(values: list[float]) -> None:
     axis = log_axis(values)
@@ -243,6 +247,7 @@ def test_values_that_are_no_numbers_do_not_stretch_an_axis() -> None:
     assert axis_of([0.1, math.nan, math.inf, None, 0.2]) == axis_of([0.1, 0.2])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_plain_text_is_printable_and_short(text: str) -> None:
     shown = plain(text, 20)

@@ -7,7 +7,17 @@ import importlib
 
 import pytest
 
-MODULES = ("charts.drawing", "charts.axis", "word_diff", "quantities", "taxonomy", "addresses", "board", "words")
+MODULES = (
+    "charts.drawing",
+    "charts.axis",
+    "word_diff",
+    "quantities",
+    "taxonomy",
+    "addresses",
+    "board",
+    "words",
+    "pages.significance",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -18,6 +18,7 @@ from telbench.leaderboard.site import words
 from ..browser.hostile_runs import make_runs
 
 html5lib = pytest.importorskip("html5lib")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +99,13 @@ def test_the_matrix_and_the_mean_ranks_are_those_of_the_ranking(site: Path, comp
             better = sum(p[other] <= 0.05 and ranks[place] < ranks[other] for other in order if other != place)
             worse = sum(p[other] <= 0.05 and ranks[place] > ranks[other] for other in order if other != place)
             row = matrix[words.text(names[place])]
-            counted = [0 if cell == "none" else len(cell.split(",")) for cell in row[2:]]
+            counted = [0 if cell == "none" else sum(map(length, cell.split(", "))) for cell in row[2:]]
             assert counted == [better, worse, len(order) - 1 - better - worse]
+
+
+def length(span: str) -> int:
+    first, _, last = span.partition("–")
+    return int(last or first) - int(first) + 1
 
 
 def test_factors_show_the_effects_of_the_study(site: Path, compared: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from telbench.leaderboard.site.word_diff import MOST_WORDS, word_diff
 
@@ -17,6 +17,7 @@ def old_words(old: str, new: str) -> list[str]:
     return "".join(text + " " for text in kept).split()
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_pieces_give_both_texts_back(old: str, new: str) -> None:
     pieces = word_diff(old, new)
@@ -24,6 +25,7 @@ def test_pieces_give_both_texts_back(old: str, new: str) -> None:
     assert old_words(old, new) == old.split()
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_equal_texts_have_no_difference(text: str) -> None:
     assert {piece.kind for piece in word_diff(text, text)} <= {"same"}
