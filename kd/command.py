@@ -16,14 +16,16 @@ from ..harness.options import bounded, stay_offline
 from ..harness.tables import columns, print_json, shown
 from ..harness.visible import visible
 from ..judges.errors import InputError
+from .study_command import add_study_commands, run_answers, run_base, run_study
 
 if TYPE_CHECKING:
     from .vocabulary import CorpusAlignment, Overlap, Side, VocabularyReport
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-command vocab."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="vocab")
+    """Sub-commands vocab, study, base and answers."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="vocab|study")
+    add_study_commands(actions)
     vocab = actions.add_parser("vocab", help="compare two vocabularies: what may be distilled, and how")
     vocab.add_argument("teacher", type=Path, metavar="TEACHER", help="folder with the teacher's tokenizer")
     vocab.add_argument("student", type=Path, metavar="STUDENT", help="folder with the student's tokenizer")
@@ -44,8 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the sub-command; exit code 0."""
     stay_offline()
+    verbs = {"vocab": _vocab, "study": run_study, "base": run_base, "answers": run_answers}
     try:
-        return _vocab(args)
+        return verbs[args.action](args)
     except InputError as error:
         # The line may quote a folder or a data set.
         raise InputError(visible(str(error))) from error
