@@ -168,8 +168,12 @@ class Encoder:
 
     def answer_ids(self, answer: str) -> list[int]:
         """Ids of an answer as they follow a prompt's, in training, for options and for references alike."""
-        lead = "" if self.chat or self._adds_space() else " "
-        return list(self.tokenizer(lead + whole_characters(answer), add_special_tokens=False)["input_ids"])
+        return list(self.tokenizer(self.answer_lead + whole_characters(answer), add_special_tokens=False)["input_ids"])
+
+    @property
+    def answer_lead(self) -> str:
+        """What stands before the answer's text: the space after "Answer:", where the tokenizer puts none itself."""
+        return "" if self.chat or self._adds_space() else " "
 
     def _adds_space(self) -> bool:
         """Does the tokenizer itself put a space before a text (SentencePiece's dummy prefix)?"""

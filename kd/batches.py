@@ -82,11 +82,16 @@ def collate(examples: Sequence[Example], pad: int) -> Batch:
 
 def bucketed(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
     """One epoch in random batches of ``size`` examples of similar length (the last of all may be smaller)."""
-    order = rng.sample(range(len(examples)), len(examples))
+    for batch in bucketed_indices([len(example.ids) for example in examples], size, rng):
+        yield [examples[index] for index in batch]
+
+
+def bucketed_indices(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
+    """The same for whatever has these lengths, as indices."""
+    order = rng.sample(range(len(lengths)), len(lengths))
     batches = []
     for start in range(0, len(order), size * POOL):
-        pool = sorted(order[start : start + size * POOL], key=lambda index: len(examples[index].ids))
+        pool = sorted(order[start : start + size * POOL], key=lambda index: lengths[index])
         batches += [pool[k : k + size] for k in range(0, len(pool), size)]
     rng.shuffle(batches)
-    for batch in batches:
-        yield [examples[index] for index in batch]
+    return batches

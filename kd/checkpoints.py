@@ -85,6 +85,21 @@ def made_with(folder: Path, settings_sha256: str) -> bool:
     return True
 
 
+def read_origin(folder: Path) -> Origin:
+    """The note of a checkpoint that telbench made.
+
+    Raises:
+        InputError: when there is none.
+    """
+    from ..harness.checkpoint import read_json
+
+    note = read_json(folder / NOTE)
+    try:
+        return Origin(*(note[name] for name in ("factors", "data", "settings", "settings_sha256", "training")))
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{folder / NOTE} is no note of a training: delete {folder} and train again") from error
+
+
 def model_card(name: str, origin: Origin, parameters: int, training: Training) -> str:
     """A short README for the folder: what it is, how it was made, what it is not."""
     data, factors = origin.data, origin.factors

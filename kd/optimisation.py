@@ -1,4 +1,4 @@
-"""AdamW for one model, and the learning rate at each step."""
+"""AdamW for a model and what is trained beside it, and the learning rate at each step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import AdamW
+
+    from .settings import OptimiserSettings
 
 Schedule = Literal["cosine", "linear", "constant"]
 # A run ends at this share of its peak learning rate: the last batches still count.
@@ -40,3 +42,24 @@ def adamw(model: nn.Module, peak: float, weight_decay: float) -> AdamW:
         {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
     ]
     return AdamW([group for group in groups if group["params"]], lr=peak, betas=(0.9, 0.99), fused=True)
+
+
+def adamw_over(
+    student: nn.Module, projectors: nn.Module | None, settings: OptimiserSettings, projector_rate: float | None
+) -> AdamW:
+    """AdamW over the student's trainable weights and, in groups of their own, the projectors'.
+
+    Each group knows its ``peak`` learning rate; whoever steps multiplies it by the schedule's share.
+    """
+    from torch.optim import AdamW
+
+    groups = []
+    for module, rate in ((student, settings.learning_rate), (projectors, projector_rate)):
+        weights = [] if module is None else [weight for weight in module.parameters() if weight.requires_grad]
+        for decay, chosen in (
+            (settings.weight_decay, [weight for weight in weights if weight.dim() > 1]),
+            (0.0, [weight for weight in weights if weight.dim() <= 1]),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": decay, "lr": rate, "peak": rate})
+    return AdamW(groups, betas=(0.9, settings.beta2), fused=True)

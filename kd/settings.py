@@ -61,7 +61,9 @@ class MethodSettings:
     divergence: DivergenceName = setting("forward_kl", "distance between the two distributions")
     divergence_options: Mapping[str, float] = field(default_factory=dict)
     kd_rate: float = setting(0.5, "share of the teacher's term; the rest is the labels'", metavar="R")
-    temperature: float = setting(2.0, "divides both logits in the teacher's term", metavar="T")
+    temperature: float | None = setting(
+        None, "divides both logits in the teacher's term (default: 2, for uld 1)", metavar="T"
+    )
     t2_scale: bool = setting(False, "multiply the teacher's term by T²")
     naive_id_kd: bool = setting(False, "compare different vocabularies by id, to replicate the literature")
     projector_learning_rate: float | None = setting(None, "learning rate of the projectors (default: the algorithm's)")
@@ -76,13 +78,19 @@ class MethodSettings:
         for name in ("kd_rate", "highest_share", "student_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it lies between 0 and 1")
-        require_positive(self, "temperature", "sampling_temperature", "max_new_tokens")
-        if self.projector_learning_rate is not None:
-            require_positive(self, "projector_learning_rate")
+        require_positive(self, "sampling_temperature", "max_new_tokens")
+        for name in ("temperature", "projector_learning_rate"):
+            if getattr(self, name) is not None:
+                require_positive(self, name)
         if self.naive_id_kd and self.algorithm not in {"vanilla_kd", "gkd"}:
             raise InputError(f"naive_id_kd is for vanilla_kd and gkd: {self.algorithm} compares no ids by number")
         if self.divergence_options and self.algorithm not in NEEDS_TEACHER_ROWS - {"uld"}:
             raise InputError(f"divergence_options are given, but {self.algorithm} has no divergence")
+
+    @property
+    def softness(self) -> float:
+        """The temperature of the teacher's term: ULD compares at 1, the DSKD scripts at 2."""
+        return self.temperature or (1.0 if self.algorithm == "uld" else 2.0)
 
     @property
     def projector_rate(self) -> float | None:
@@ -103,6 +111,7 @@ class OptimiserSettings:
     schedule: Schedule = setting("cosine", "course of the learning rate after the warm-up")
     warmup_share: float = setting(0.03, "share of the steps in which the rate rises", metavar="R")
     weight_decay: float = setting(0.01, "decay of weight matrices")
+    beta2: float = setting(0.999, "AdamW's memory of squared gradients")
     clip_norm: float = setting(1.0, "largest gradient norm")
     precision: Literal["fp32", "bf16"] = setting("fp32", "number format of the matrix products")
     gradient_checkpointing: bool = setting(False, "compute activations twice to save memory")
@@ -117,6 +126,8 @@ class OptimiserSettings:
                 require_positive(self, name)
         if not 0 <= self.warmup_share <= 1:
             raise InputError(f"warmup_share is {self.warmup_share}: it lies between 0 and 1")
+        if not 0 < self.beta2 < 1:
+            raise InputError(f"beta2 is {self.beta2}: it lies between 0 and 1")
         if not self.weight_decay >= 0:
             raise InputError(f"weight_decay is {self.weight_decay}: it must not be negative")
 
@@ -156,12 +167,14 @@ class KeepingSettings:
 class TrainingSettings:
     """One training: ``student`` is the model that learns (for SFT of a teacher, that teacher).
 
-    ``teacher_cache`` replaces the teacher's body by what `telbench kd cache` stored of it.
+    ``teacher_run`` holds the answers that sequence-level distillation trains on. ``teacher_cache`` replaces the
+    teacher's body by what `telbench kd cache` stored of it.
     """
 
     student: str = setting("", "checkpoint folder of the model that learns", flag=False)
     teacher: str | None = setting(None, "checkpoint folder of the teacher", flag=False)
     teacher_cache: Path | None = setting(None, "folder made by telbench kd cache: the teacher's body is not loaded")
+    teacher_run: Path | None = setting(None, "seq_kd: a run of the teacher on the training split (default: made now)")
     data: DataSettings = field(default_factory=DataSettings)
     method: MethodSettings = field(default_factory=MethodSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
@@ -178,6 +191,8 @@ class TrainingSettings:
             raise InputError(f"{algorithm} needs a teacher: name its checkpoint folder")
         if algorithm == "sft" and (self.teacher is not None or self.teacher_cache is not None):
             raise InputError("sft has no teacher: leave it out, or choose an algorithm that distils")
+        if self.teacher_run is not None and algorithm != "seq_kd":
+            raise InputError(f"{algorithm} trains on no answers of the teacher: leave teacher_run out")
         if self.teacher_cache is not None and algorithm not in CACHEABLE:
             raise InputError(f"{algorithm} cannot use a teacher cache: leave teacher_cache out")
 

@@ -52,16 +52,22 @@ class Training:
     cpu_seconds: float
 
 
-def answer_rows(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Last hidden states (n_labels, hidden) and labels (n_labels,) of the positions that count.
+def rows_of(decoder: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Last hidden states (n_labels, hidden), labels and inputs (n_labels,) of the positions that count.
 
-    The base model is called, and the head later on these rows alone: prompts cost no logits. Padding stands on the
-    right, where causal attention cannot see it from any position that counts, so no mask is passed.
+    The decoder is called without its head, and the head later on these rows alone: prompts cost no logits. Padding
+    stands on the right, where causal attention cannot see it from any position that counts, so no mask is passed.
     """
-    # The prefix names the decoder within a model with a head (for Llama: "model").
-    hidden = model.base_model(input_ids=batch.inputs, use_cache=False).last_hidden_state
+    hidden = decoder(input_ids=batch.inputs, use_cache=False).last_hidden_state
     counted = batch.labels != IGNORED
-    return hidden[counted], batch.labels[counted]
+    return hidden[counted], batch.labels[counted], batch.inputs[counted]
+
+
+def answer_rows(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Last hidden states (n_labels, hidden) and labels (n_labels,) of the positions that count."""
+    # The prefix names the decoder within a model with a head (for Llama: "model").
+    hidden, labels, _ = rows_of(model.base_model, batch)
+    return hidden, labels
 
 
 def answer_loss(model: PreTrainedModel, batch: Batch) -> Tensor:

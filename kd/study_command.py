@@ -1,4 +1,4 @@
-"""``telbench kd study``, and two small commands that its artefacts need besides training: ``base``, ``answers``."""
+"""``telbench kd study``: a factor grid from a YAML file or a preset, made or only estimated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,78 +16,27 @@ from ..harness.options import bounded
 from ..harness.reporter import Reporter
 from ..harness.tables import columns, print_json, shown
 from ..judges.errors import InputError, TelbenchError
-from .settings import DataSettings
 from .study import Outcome, StudyRun, is_done, minutes, records_of
 from .study_estimate import Cost, costs, total_seconds
 from .study_folder import ANCHORS, JOURNAL, RUNS, StudyFolder
 from .study_graph import Artefact, Graph, build_graph
-from .study_settings import ScratchSettings, StudySettings, read_study
+from .study_settings import StudySettings, read_study
 from .study_sources import Found, find_sources
-from .typed_config import read_settings, read_yaml, setting
 
 
-@dataclass(frozen=True)
-class BaseRequest:
-    """What ``telbench kd base`` reads: a study's artefact of that kind."""
-
-    name: str
-    scratch: ScratchSettings
-    data: DataSettings = field(default_factory=DataSettings)
-
-
-@dataclass(frozen=True)
-class AnswersRequest:
-    """What ``telbench kd answers`` reads."""
-
-    teacher: str
-    data: DataSettings = field(default_factory=DataSettings)
-    engine: str = "auto"
-    max_tokens: int = setting(128, "longest answer")
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("study", metavar="STUDY", help="a YAML file, or a preset: nano")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: studies/NAME)")
+    parser.add_argument("--devices", default="", metavar="cuda:0,…", help="one artefact at a time on each device")
+    parser.add_argument("--jobs", type=bounded(int, 1, 256), metavar="N", help="so many at once (default: 1)")
+    parser.add_argument("--seeds", default="", metavar="K,…", help="in place of the study's seeds")
+    parser.add_argument("--engine", choices=("auto", "vllm", "transformers"), help="in place of the study's engine")
+    parser.add_argument("--dry-run", action="store_true", help="show what is done, what would be made, and its cost")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def add_study_commands(actions: Any) -> None:
-    """Sub-commands study, base and answers."""
-    study = actions.add_parser("study", help="make a whole factor grid of students and evaluate them")
-    study.add_argument("study", metavar="STUDY", help="a YAML file, or a preset: nano")
-    study.add_argument("--out", type=Path, metavar="DIR", help="folder (default: studies/NAME)")
-    study.add_argument("--devices", default="", metavar="cuda:0,…", help="one artefact at a time on each device")
-    study.add_argument("--jobs", type=bounded(int, 1, 256), metavar="N", help="so many at once (default: 1)")
-    study.add_argument("--seeds", default="", metavar="K,…", help="in place of the study's seeds")
-    study.add_argument("--engine", choices=("auto", "vllm", "transformers"), help="in place of the study's engine")
-    study.add_argument("--dry-run", action="store_true", help="show what is done, what would be made, and its cost")
-    study.add_argument("--json", action="store_true", help="print one JSON document")
-    base = actions.add_parser("base", help="train a tiny base model on general networking prose")
-    base.add_argument("settings", type=Path, metavar="SETTINGS", help="YAML with name, scratch and data")
-    base.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint")
-    answers = actions.add_parser("answers", help="let a teacher answer a training split, for sequence-level KD")
-    answers.add_argument("settings", type=Path, metavar="SETTINGS", help="YAML with teacher, data, engine, max_tokens")
-    answers.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set")
-
-
-def run_base(args: argparse.Namespace) -> int:
-    """Make a base model."""
-    from ..harness.datasets.loading import load_dataset
-    from .scratch import make_base
-
-    asked = read_settings(BaseRequest, read_yaml(args.settings), str(args.settings))
-    data = asked.data
-    dataset = load_dataset(data.data, split=data.split, data_dir=data.data_dir, mapping=data.mapping)
-    facts = make_base(args.out, asked.name, asked.scratch, dataset).training
-    Reporter().note(f"{args.out}: {facts['parameters']:,} weights, loss {facts['loss']:.3f} on prose")
-    return 0
-
-
-def run_answers(args: argparse.Namespace) -> int:
-    """Make a teacher's answers."""
-    from .answers import make_answers
-
-    asked = read_settings(AnswersRequest, read_yaml(args.settings), str(args.settings))
-    dropped = make_answers(args.out, asked.teacher, asked.data, engine=asked.engine, max_tokens=asked.max_tokens)
-    Reporter().note(f"{args.out}: dropped {', '.join(f'{count} ({why})' for why, count in dropped.items())}")
-    return 0
-
-
-def run_study(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Make the study; exit code 5 (2 if inputs were all that was wrong) when something failed, 130 on Ctrl-C."""
     settings = _overridden(read_study(args.study), args)
     found = find_sources(settings)

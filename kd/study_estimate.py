@@ -51,7 +51,7 @@ def _amount(artefact: Artefact, graph: Graph, found: Found) -> tuple[str, int, i
         answered = found.evaluation.questions / CHARACTERS_A_TOKEN + found.evaluation.items * settings["max_tokens"]
         root = _root(artefact, "model", graph)
         return f"run {root.label}", round(answered), found.evaluation.items * BYTES_A_SAMPLE
-    role = "student" if kind in {"sft", "student"} else "teacher"
+    role = {"cache": "teacher", "answers": "model"}.get(kind, "student")
     root = _root(artefact, role, graph)
     if kind == "cache":
         bytes_each = 4 * _width(root, found)

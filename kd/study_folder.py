@@ -19,7 +19,6 @@ from .study_graph import INPUT, Artefact, Graph, is_input
 
 JOURNAL = "journal.jsonl"
 RUNS, ANCHORS = "runs", "anchors"
-ANSWERS_FILE = "answers.jsonl"
 
 
 class StudyFolder:
@@ -66,8 +65,7 @@ class StudyFolder:
                 found[name] = self.resolved(artefact, value)
             elif is_input(value):
                 maker = self._graph.artefacts[artefact.inputs[value.removeprefix(INPUT)]]
-                path = self.path(maker)
-                found[name] = str(path / ANSWERS_FILE if maker.kind == "answers" else path)
+                found[name] = str(self.path(maker))
             else:
                 found[name] = value
         return found
@@ -82,10 +80,10 @@ class StudyFolder:
     def command(self, artefact: Artefact) -> list[str]:
         """The words after ``telbench``."""
         out = ["--out", str(self.path(artefact))]
-        if artefact.kind == "run":
-            return [*_evaluation(artefact, self._input(artefact, "model")), *out]
-        verb = {"base": "base", "sft": "sft", "student": "distill", "cache": "cache", "answers": "answers"}
-        return ["kd", verb[artefact.kind], str(self.settings_file(artefact)), *out]
+        if artefact.kind in {"run", "answers"}:
+            return [*_evaluation(artefact.settings, self._input(artefact, "model")), *out]
+        verb = {"base": "base", "sft": "sft", "student": "distill", "cache": "cache"}
+        return ["kd", verb[artefact.kind], "--config", str(self.settings_file(artefact)), *out]
 
     def _input(self, artefact: Artefact, role: str) -> Path:
         return self.path(self._graph.artefacts[artefact.inputs[role]])
@@ -106,9 +104,8 @@ class StudyFolder:
                     (folder / label).symlink_to(target, target_is_directory=True)
 
 
-def _evaluation(artefact: Artefact, model: Path) -> list[str]:
+def _evaluation(settings: Mapping[str, Any], model: Path) -> list[str]:
     """``telbench eval`` with the study's settings."""
-    settings = artefact.settings
     words = ["eval", "--model", str(model), "--name", str(settings["name"])]
     for name in ("data", "split", "context", "metrics", "engine", "encoder", "limit", "data_dir"):
         if settings[name] not in {None, ""}:

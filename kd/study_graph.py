@@ -271,23 +271,25 @@ class _Builder:
         data = shared_data(self._settings)
         return asdict(data) | {"data_dir": None if data.data_dir is None else str(data.data_dir)}
 
+    def _answers(self, vocabulary: str, teacher: str) -> str:
+        """The teacher's run on the training split: the same for all seeds."""
+        study = self._settings
+        data, label = self._shared_data(), f"answers-{self.side('teacher', vocabulary)}"
+        asked = {name: data[name] for name in ("data", "split", "context", "data_dir", "mapping", "options")}
+        measured = {"metrics": "token_f1", "encoder": None, "judge": (), "limit": None, "name": label}
+        engine = {"engine": study.evaluation.engine, "max_tokens": study.evaluation.max_tokens}
+        return self.add(label, "answers", {**asked, **engine, **measured}, {"model": teacher}, self._whole)
+
     def sequence_level(self, vocabulary: str, seed: int) -> str:
         """A base student trained on the answers of the fine-tuned teacher."""
         study = self._settings
         teacher = self.sft("teacher", vocabulary, seed)
-        side = self.side("teacher", vocabulary)
-        answers = self.add(
-            f"answers-{side}",
-            "answers",
-            {"data": self._shared_data(), "engine": study.evaluation.engine, "max_tokens": study.evaluation.max_tokens},
-            {"teacher": teacher},
-            self._whole,
-        )
+        answers = self._answers(vocabulary, teacher)
         factors = {"role": "anchor", "teacher_sft": True, "student_sft": False, "vocabulary": vocabulary}
         fixed: dict[str, Any] = {
             "student": INPUT + "student",
             "teacher": INPUT + "teacher",
-            "data": {"data": INPUT + "answers"},
+            "teacher_run": INPUT + "answers",
             "factors": {**factors, "algorithm": "seq_kd", "seed": seed},
             "method": {"algorithm": "seq_kd"},
             "optimiser": {"seed": seed},

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ...judges.errors import EngineError, InputError, missing_extra
+from ..checkpoint import Checkpoint
+from ..prompts import load_tokenizer
 from .base import Completion, Continuation, EngineInfo, Request, Sampling, failed, request_seed
 from .grammar import Chances, Grammars, Mask
 from .growing import GrowingAnswer
@@ -294,6 +296,34 @@ def describe(settings: EngineSettings) -> EngineInfo:
     return EngineInfo("transformers", f"{found}, {package_version('torch')}", settings.dtype, {"device": device_kind()})
 
 
+def load_model(checkpoint: Checkpoint, dtype: str = "auto") -> Any:
+    """The causal language model of a checkpoint with all its weights, on the processor.
+
+    Raises:
+        InputError: for an architecture transformers does not know, or weights that do not fill it.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        # Sizes that do not match are refused below, with their names; the library's own message has none.
+        both: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.path,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=checkpoint.trust_remote_code,
+            local_files_only=True,
+        )
+    except Exception as error:
+        raise InputError(
+            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {_first_line(error)}"
+        ) from error
+    refuse_unfilled(both[1], checkpoint)
+    return both[0]
+
+
 def open_engine(settings: EngineSettings) -> TransformersEngine:
     """Load the checkpoint with transformers onto the GPU where there is one.
 
@@ -304,28 +334,13 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     if checkpoint is None:
         raise InputError("--engine transformers needs --model CHECKPOINT")
     info = describe(settings)
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    options = {"trust_remote_code": checkpoint.trust_remote_code, "local_files_only": True}
+    model = load_model(checkpoint, settings.dtype)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, **options)
-        dtype = "auto" if settings.dtype == "auto" else getattr(torch, settings.dtype)
-        # Sizes that do not match are refused below, with their names; the library's own message has none.
-        both: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path,
-            dtype=dtype,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **options,
-        )
-        model, loaded = both
+        tokenizer = load_tokenizer(checkpoint.path, trust_remote_code=checkpoint.trust_remote_code)
     except Exception as error:
         raise InputError(
             f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {_first_line(error)}"
         ) from error
-    refuse_unfilled(loaded, checkpoint)
     model = model.to(info.settings["device"]).eval()
     actual = str(model.dtype).removeprefix("torch.")
     return TransformersEngine(
