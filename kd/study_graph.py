@@ -158,8 +158,7 @@ def build_graph(settings: StudySettings, sources: Sources) -> Graph:
     builder = _Builder(settings, sources)
     for cell in cells:
         builder.evaluated(builder.student(cell), cell.label, anchor=False)
-    if settings.anchors:
-        builder.anchors()
+    builder.anchors()
     return Graph(_ordered(builder.found), tuple(omitted))
 
 
@@ -301,21 +300,26 @@ class _Builder:
         return self.add(f"student-{vocabulary}-seq_kd-seed{seed}", "student", trained.to_dict(), inputs, self._whole)
 
     def anchors(self) -> None:
-        """What the cells are held against: base and fine-tuned teacher and student, sequence-level KD."""
-        levels = self._settings.factors
+        """What the cells are held against, as far as the study wants them."""
+        wanted, levels = set(self._settings.anchors), self._settings.factors
         for vocabulary in levels.vocabulary:
-            for role in ("teacher", "student"):
-                side = self.side(role, vocabulary)
-                self.evaluated(self.model(role, vocabulary), f"base-{side}", anchor=True)
-                for seed in levels.seed if role == "student" else levels.seed[:1]:
-                    each = f"{side}-seed{seed}" if role == "student" else side
-                    self.evaluated(self.sft(role, vocabulary, seed), f"sft-{each}", anchor=True)
-                    if role == "student":
-                        alone = self.sft(role, vocabulary, seed, whole_budget=True)
-                        self.evaluated(alone, f"alone-{each}", anchor=True)
+            teacher, student = self.side("teacher", vocabulary), self.side("student", vocabulary)
+            if "base_teacher" in wanted:
+                self.evaluated(self.model("teacher", vocabulary), f"base-{teacher}", anchor=True)
+            if "sft_teacher" in wanted:
+                self.evaluated(self.sft("teacher", vocabulary, 0), f"sft-{teacher}", anchor=True)
+            if "base_student" in wanted:
+                self.evaluated(self.model("student", vocabulary), f"base-{student}", anchor=True)
             for seed in levels.seed:
-                label = f"{vocabulary}-seq_kd-seed{seed}"
-                self.evaluated(self.sequence_level(vocabulary, seed), label, anchor=True)
+                if "sft_student" in wanted:
+                    tuned = self.sft("student", vocabulary, seed)
+                    self.evaluated(tuned, f"sft-{student}-seed{seed}", anchor=True)
+                if "student_alone" in wanted:
+                    alone = self.sft("student", vocabulary, seed, whole_budget=True)
+                    self.evaluated(alone, f"alone-{student}-seed{seed}", anchor=True)
+                if "seq_kd" in wanted:
+                    taught = self.sequence_level(vocabulary, seed)
+                    self.evaluated(taught, f"{vocabulary}-seq_kd-seed{seed}", anchor=True)
 
     def evaluated(self, model: str, label: str, *, anchor: bool) -> str:
         """The run of a model."""

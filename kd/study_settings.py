@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from ..judges.errors import InputError
 from .loop import require_positive
@@ -17,11 +17,13 @@ from .typed_config import merged, read_settings, read_yaml, setting
 Vocabulary = Literal["same", "different"]
 CellAlgorithm = Literal["vanilla_kd", "dskd", "uld", "simple_ctkd", "gkd"]
 Illegal = Literal["skip", "uld", "simple_ctkd", "dskd_cma", "naive_id_kd"]
+Anchor = Literal["base_teacher", "sft_teacher", "base_student", "sft_student", "student_alone", "seq_kd"]
 # These compare distributions id by id: between different vocabularies that means nothing.
 NEED_ONE_VOCABULARY = frozenset({"vanilla_kd", "gkd"})
 # A model that the study makes from nothing is named so; anything else is a checkpoint folder.
 SCRATCH = "scratch:"
-PRESETS = ("nano",)
+PRESETS = ("nano", "demo")
+ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 Group = TypeVar("Group")
 
 
@@ -151,6 +153,7 @@ class StudySettings:
     trains on exactly aligned tokens there. Either way the level is called dskd, and ``variant`` tells which it was.
     ``illegal`` decides about cells that compare ids of different vocabularies: left out, filled by another algorithm
     (which keeps its own name), or made all the same as ``naive_id_kd`` to replicate the literature.
+    ``anchors`` are what cells are held against; ``student_alone`` is a student fine-tuned for the whole budget.
     """
 
     name: str
@@ -159,7 +162,7 @@ class StudySettings:
     dskd: Literal["v1", "v2"] = "v1"
     illegal: Illegal = "skip"
     budget: BudgetSettings = field(default_factory=BudgetSettings)
-    anchors: bool = True
+    anchors: tuple[Anchor, ...] = ANCHORS
     cache: bool = setting(True, "store what the teachers say once; false: teachers run beside their students")
     training: Mapping[str, Any] = field(default_factory=dict)
     sft_teacher: Mapping[str, Any] = field(default_factory=dict)

@@ -29,7 +29,7 @@ SETTINGS = {
     "models": {"student": {"both": "scratch:s"}, "teacher": {"both": "scratch:t"}},
     "scratch": {"s": {"hidden": 32, "heads": 2}, "t": {"hidden": 64}},
     "factors": {"vocabulary": ["same"], "algorithm": ["vanilla_kd", "dskd"], "student_sft": [False]},
-    "anchors": False,
+    "anchors": [],
 }
 FOUND = Found(Sources({}, "d" * 64, "e" * 64), Amount(100, 4000, 8000), Amount(10, 400, 800), {}, {})
 FAKE = Path(__file__).with_name("fake_telbench.py")

@@ -161,8 +161,19 @@ def test_without_a_cache_teachers_run_beside_their_students() -> None:
     assert all(each.settings["teacher_cache"] is None for each in found if each.kind == "student")
 
 
+def test_anchors_can_be_chosen_one_by_one() -> None:
+    found = graph(anchors=["sft_teacher", "student_alone"])
+    assert {each.settings["name"] for each in found if each.anchor} == {
+        "sft-teacher-same",
+        "sft-teacher-different",
+        "alone-student-seed0",
+    }
+    with pytest.raises(InputError, match="did you mean 'sft_teacher'"):
+        graph(anchors=["sft_teachers"])
+
+
 def test_without_anchors_there_are_cells_alone() -> None:
-    found = graph(anchors=False)
+    found = graph(anchors=[])
     assert kinds(found) == {"model": 3, "sft": 3, "cache": 4, "student": 12, "run": 12}
 
 
