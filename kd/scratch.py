@@ -43,6 +43,15 @@ def prose_examples(tokenizer: PreTrainedTokenizerFast, paragraphs: Sequence[str]
     return examples
 
 
+def base_tokenizer(settings: ScratchSettings, dataset: DataSet) -> PreTrainedTokenizerFast:
+    """The tokenizer of a base model. Texts of two kinds make two vocabularies with hardly an id in common."""
+    if settings.corpus == "questions":
+        texts = tokenizer_texts(dataset, PromptSettings("closed"))
+    else:
+        texts = list(dict.fromkeys(item.context for item in dataset.items if item.context))
+    return train_tokenizer([*networking_prose(), *texts], settings.vocabulary, settings.window, settings.pieces)
+
+
 def base_origin(name: str, settings: ScratchSettings, dataset: DataSet) -> Origin:
     """The note of a base model: its tokenizer knows the words of ``dataset``, its weights only the prose."""
     made_by = {"name": name, **asdict(settings)}
@@ -68,8 +77,7 @@ def make_base(
     paragraphs = networking_prose()
     origin = base_origin(name, settings, dataset)
     with whole_folder(final, NOTE) as folder:
-        texts = [*paragraphs, *tokenizer_texts(dataset, PromptSettings("closed"))]
-        tokenizer = train_tokenizer(texts, settings.vocabulary, settings.window, settings.pieces)
+        tokenizer = base_tokenizer(settings, dataset)
         model = build_tiny(shape, tokenizer, settings.seed)
         examples = prose_examples(tokenizer, paragraphs, settings.window)
         pad = tokenizer.get_vocab()[PAD]

@@ -114,6 +114,7 @@ class ScratchSettings:
     window: int = 256
     vocabulary: int = 3000
     pieces: Pieces = "words"
+    corpus: Literal["questions", "contexts"] = setting("questions", "what its tokenizer learns from besides the prose")
     epochs: int = 20
     batch_size: int = 8
     learning_rate: float = 2e-3

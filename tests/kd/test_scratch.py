@@ -12,8 +12,8 @@ from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.items import DataSet
 from telbench.kd.batches import IGNORED
-from telbench.kd.scratch import base_origin, make_base, networking_prose, prose_examples
-from telbench.kd.study_settings import ScratchSettings
+from telbench.kd.scratch import base_origin, base_tokenizer, make_base, networking_prose, prose_examples
+from telbench.kd.study_settings import ScratchSettings, read_study
 from telbench.kd.tokenizer import train_tokenizer
 from telbench.kd.vocabulary import shared_columns
 
@@ -38,14 +38,19 @@ def test_the_prose_is_several_hundred_sentences() -> None:
     assert len(re.findall(r"[.?!](?:\s|$)", "\n".join(networking_prose()))) > 300
 
 
-def test_tokenizers_of_other_pieces_have_other_ids_and_lose_no_character() -> None:
-    texts = [*networking_prose(), "Port 8805, port 2152 and 38.331: 1 µs ≥ 0,5 µs."] * 2
-    one, other = (train_tokenizer(texts, 600, 64, pieces) for pieces in ("words", "digits"))
-    assert shared_columns(one.get_vocab(), other.get_vocab()) is None
-    assert not [token for token in other.get_vocab() if re.search(r"\d\d|[.,:]\S|\S[.,:]", token)]
-    for tokenizer in (one, other):
-        ids = tokenizer.encode("UDP port 8805: 1 µs, ≥ 2 ☃", add_special_tokens=False)
-        assert tokenizer.decode(ids) == "UDP port 8805: 1 µs, ≥ 2 ☃"
+def test_the_presets_have_one_vocabulary_and_another() -> None:
+    scratch = read_study("nano").scratch
+    data = load_dataset("telecom-nano", split="train")
+    student, same, other = (base_tokenizer(scratch[name], data) for name in ("student", "teacher", "teacher-digits"))
+    assert shared_columns(same.get_vocab(), student.get_vocab()) == 3000
+    assert shared_columns(other.get_vocab(), student.get_vocab()) is None
+    ids = student.get_vocab()
+    # Special tokens and single bytes; real pairs of models are no more alike.
+    assert sum(ids.get(token) == index for token, index in other.get_vocab().items()) < 300
+    assert not [token for token in other.get_vocab() if re.search(r"\d\d|[.,:]\S|\w[.,:]", token)]
+    for tokenizer in (student, other):
+        found = tokenizer.encode("UDP port 8805: 1 µs, ≥ 2 ☃", add_special_tokens=False)
+        assert tokenizer.decode(found) == "UDP port 8805: 1 µs, ≥ 2 ☃"
 
 
 def test_every_token_of_the_prose_is_learnt_but_the_first_of_a_part() -> None:
