@@ -46,7 +46,7 @@ def write_checkpoint(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, origin: Origin, card: str
 ) -> None:
     """Weights (safetensors), configuration, tokenizer, ``telbench.json`` and model card into an existing folder."""
-    with _without_bars():
+    with without_bars():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     # Weights are written readable by their owner alone; they are as public as the files beside them.
@@ -58,8 +58,8 @@ def write_checkpoint(
 
 
 @contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
-    # transformers draws a bar on stderr even for a single file of a few megabytes.
+def without_bars() -> Iterator[None]:
+    """No bars of transformers meanwhile: it draws one on stderr even for a single file of a few megabytes."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -62,8 +62,9 @@ class StudentAnswers:
             seed=random.Random(f"{self._seed}:sample:{step}").getrandbits(31),
         )
         requests = [
-            Request(f"{index}:{example.item_id}", example.item_id, (), example.student.ids[: example.student.start])
-            for index, example in enumerate(examples)
+            # What is drawn goes by the key, and must not depend on the process or the part that an item is in.
+            Request(example.item_id, example.item_id, (), example.student.ids[: example.student.start])
+            for example in examples
         ]
         found: dict[str, tuple[int, ...]] = {}
         for completion in engine.generate(requests, sampling):

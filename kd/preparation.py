@@ -222,13 +222,22 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
             dict(settings.factors),
             student.identity.sha256,
             None if teacher is None else teacher.identity.sha256,
-            settings.teacher_cache is not None,
+            _rows_format(settings),
             None if settings.teacher_run is None else read_run(settings.teacher_run)["run_id"],
             data_facts(train),
             INSTRUCTIONS,
             version("telbench"),
         ]
     )
+
+
+def _rows_format(settings: TrainingSettings) -> str | None:
+    """The number format of the teacher's stored rows; none for a live teacher."""
+    if settings.teacher_cache is None:
+        return None
+    from .teacher_cache import TeacherCache
+
+    return str(TeacherCache(settings.teacher_cache).record["key"]["dtype"])
 
 
 def place_beside(out: Path) -> Path:

@@ -7,14 +7,13 @@ after a kill, and its shared cache serves the next student. Source: Kim and Rush
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 from ..harness.checkpoint import open_checkpoint
-from ..harness.engines.base import Sampling
-from ..harness.evaluate import evaluate
 from ..harness.identity import identify_checkpoint
-from ..harness.plan import EvalSettings
 from ..harness.reporter import Reporter
 from ..harness.runs import read_run, read_samples
 from ..judges.errors import InputError
@@ -31,10 +30,10 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
     """
     if settings.teacher is None:
         raise InputError("seq_kd needs a teacher: name its checkpoint folder")
-    path = _made_here(settings, work, reporter) if settings.teacher_run is None else _given(settings)
+    run = _made_now(settings, work, reporter) if settings.teacher_run is None else _given(settings)
     answers: dict[str, str] = {}
     left_out: Counter[str] = Counter()
-    for sample in read_samples(path):
+    for sample in read_samples(run):
         if sample["finish_reason"] != "stop":
             left_out["the teacher did not end"] += 1
         elif not sample["prediction"].strip():
@@ -45,28 +44,37 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
         reporter.note(f"left out: {count} answers that {reason}")
     if not answers:
         raise InputError(
-            f"{settings.teacher} ended no answer to {settings.data.data}, split {settings.data.split}: see {path}"
+            f"{settings.teacher} ended no answer to {settings.data.data}, split {settings.data.split}: see {run}"
         )
     return answers
 
 
-def _made_here(settings: TrainingSettings, work: Path, reporter: Reporter) -> Path:
+def _made_now(settings: TrainingSettings, work: Path, reporter: Reporter) -> Path:
     data = settings.data
-    return evaluate(
-        EvalSettings(
-            model=settings.teacher or "",
-            data=data.data,
-            split=data.split,
-            data_dir=data.data_dir,
-            mapping=data.mapping,
-            options=data.options,
-            book=data.context,
-            metrics=("token_f1",),
-            sampling=Sampling(max_tokens=settings.method.max_new_tokens),
-            out=work / FOLDER,
-        ),
-        reporter,
-    ).path
+    run = work / FOLDER
+    words = [
+        "eval",
+        "--model",
+        settings.teacher or "",
+        "--data",
+        data.data,
+        "--split",
+        data.split,
+        "--context",
+        data.context,
+    ]
+    words += ["--metrics", "token_f1", "--max-tokens", str(settings.method.max_new_tokens), "--out", str(run)]
+    words += [] if data.data_dir is None else ["--data-dir", str(data.data_dir)]
+    words += ["--map", ",".join(f"{ours}={theirs}" for ours, theirs in data.mapping.items())] if data.mapping else []
+    for key, value in data.options.items():
+        words += ["--option", f"{key}={value}"]
+    reporter.note(f"asking the teacher for its answers to {data.data}, split {data.split}")
+    # A process of its own: an engine binds threads and memory that training wants back.
+    start = "from telbench.harness.cli import entry; entry()"
+    done = subprocess.run([sys.executable, "-c", start, *words], stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise InputError(f"the teacher's answers could not be made (exit code {done.returncode}); see {run}")
+    return run
 
 
 def _given(settings: TrainingSettings) -> Path:
@@ -75,11 +83,10 @@ def _given(settings: TrainingSettings) -> Path:
     Raises:
         InputError: if it did not.
     """
-    path = Path(settings.teacher_run or "")
-    header, checkpoint = read_run(path), open_checkpoint(settings.teacher or "")
-    ours = identify_checkpoint(checkpoint, None).weights_sha256
-    if header["model"]["weights_sha256"] != ours:
-        raise InputError(f"{path} is a run of {header['model']['name']}, not of {checkpoint.path}: name its own")
+    run = Path(settings.teacher_run or "")
+    header, checkpoint = read_run(run), open_checkpoint(settings.teacher or "")
+    if header["model"]["weights_sha256"] != identify_checkpoint(checkpoint, None).weights_sha256:
+        raise InputError(f"{run} is a run of {header['model']['name']}, not of {checkpoint.path}: name its own")
     if header["data"]["split"] != settings.data.split:
-        raise InputError(f"{path} answers the split '{header['data']['split']}', not '{settings.data.split}'")
-    return path
+        raise InputError(f"{run} answers the split '{header['data']['split']}', not '{settings.data.split}'")
+    return run

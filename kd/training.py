@@ -13,8 +13,9 @@ from ..harness.engines.transformers import load_model
 from ..harness.journal import FolderLock
 from ..harness.reporter import Reporter
 from ..judges.errors import InputError, missing_extra
-from .checkpoints import NOTE, Origin, data_facts, made_with, read_origin, write_checkpoint
+from .checkpoints import NOTE, Origin, data_facts, made_with, read_origin, without_bars, write_checkpoint
 from .loop import one_way
+from .paired_examples import taught
 from .preparation import Identified, Model, Prepared, identify, place_beside, prepare
 from .settings import NEEDS_TEACHER_ROWS, LoraSettings, TrainingSettings
 from .sft import LOG
@@ -82,7 +83,7 @@ def _prepared(identified: Identified, work: Path, accelerator: Any, reporter: Re
         answers = answers or teacher_answers(identified.settings, work, reporter)
     prepared = prepare(identified, answers)
     for reason, count in prepared.texts.dropped.items():
-        reporter.note(f"left out: {count} items {reason}")
+        reporter.note(f"left out: {count} items: {reason}")
     ratio = None if prepared.link is None else prepared.link.aligned_ratio
     if ratio is not None:
         reporter.note(f"{ratio:.0%} of the student's answer tokens are aligned with the teacher's")
@@ -136,8 +137,9 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
 
     settings = prepared.settings
     with one_way(settings.optimiser.seed, settings.optimiser.threads):
-        student = _student(prepared, accelerator.device)
-        teacher = _teacher(prepared, accelerator.device)
+        with without_bars():
+            student = _student(prepared, accelerator.device)
+            teacher = _teacher(prepared, accelerator.device)
         distiller = Distiller(student, settings.method, teacher, prepared.link)
         trainer = Trainer(prepared, distiller, accelerator, work, teacher=teacher, own_answers=_own(prepared, student))
         if trainer.resumed:
@@ -205,6 +207,12 @@ def _teacher(prepared: Prepared, device: Any) -> Any:
     settings, teacher = prepared.settings, prepared.teacher
     if teacher is None or settings.method.algorithm not in NEEDS_TEACHER_ROWS:
         return None
+    if settings.teacher_cache is not None:
+        from .teacher_cache import open_cached_teacher
+
+        cached = open_cached_teacher(settings.teacher_cache, teacher.checkpoint, device)
+        cached.require(taught(prepared.texts.examples))
+        return cached
     from .teacher import LiveTeacher
 
     half = settings.optimiser.precision == "bf16"

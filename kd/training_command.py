@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -45,6 +46,9 @@ def run(args: argparse.Namespace) -> int:
     from .training import train_candidate
 
     candidate = train_candidate(settings, args.out, Reporter(), fresh=args.fresh)
+    if os.environ.get("RANK", "0") != "0":
+        # Of several processes the first one tells.
+        return 0
     if args.json:
         sys.stdout.write(json.dumps({"path": str(candidate.path), **asdict(candidate.origin)}, indent=1) + "\n")
     elif candidate.made_now:

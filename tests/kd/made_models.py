@@ -1,0 +1,42 @@
+"""Fixture parts: checkpoint folders of a few thousand weights, and the facts as a data file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from telbench.harness.items import DataSet
+from telbench.harness.prompts import PromptSettings
+from telbench.kd.recipe import tokenizer_texts
+from telbench.kd.tiny import TinyShape, build_tiny
+from telbench.kd.tokenizer import train_tokenizer
+
+SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=128)
+TEACHER = TinyShape(hidden=48, layers=1, heads=2, inner=64, window=128)
+
+
+def save_models(folder: Path, facts: DataSet) -> Path:
+    """Folders ``teacher`` and ``student`` of one vocabulary and ``other`` of another; untied heads in the teacher."""
+    texts = tokenizer_texts(facts, PromptSettings("closed"))
+    one = train_tokenizer(texts, 400, SHAPE.window)
+    two = train_tokenizer(texts[::2], 330, SHAPE.window)
+    untied = TinyShape(hidden=48, layers=1, heads=2, inner=64, window=128, tied=False)
+    for name, tokenizer, shape, seed in (
+        ("teacher", one, untied, 0),
+        ("student", one, SHAPE, 1),
+        ("other", two, SHAPE, 1),
+    ):
+        build_tiny(shape, tokenizer, seed).save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return folder
+
+
+def save_facts(file: Path, facts: DataSet) -> Path:
+    """The facts as JSONL: the third wording of each is the dev split, the others are the training split."""
+    lines = []
+    for item in facts.items:
+        split = "dev" if item.id.endswith("-2") else "train"
+        record = {"id": item.id, "question": item.question, "references": list(item.references), "split": split}
+        lines.append(json.dumps(record))
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
