@@ -13,6 +13,7 @@ from ..judges.errors import InputError
 # name -> (module, what it does). A module has configure(parser) and run(args).
 ACTIONS: dict[str, tuple[str, str]] = {
     "vocab": (".vocabulary_command", "compare two vocabularies: what may be distilled, and how"),
+    "cache": (".caching_command", "store what a teacher says, so that trainings need not load it"),
     "sft": (".training_command", "fine-tune a model on answers"),
     "distill": (".training_command", "train a student from a teacher"),
     "study": (".study_command", "make a whole factor grid of students, and evaluate them"),

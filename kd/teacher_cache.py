@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEMA_VERSION = 1
+# The entry in a shard's header that holds the item ids and the key.
+HEADER = "telbench"
 INDEX, PARTIAL = "index.json", "index.partial.json"
 # What it means that a part of two keys differs.
 DIFFERENCES = {
@@ -219,12 +221,11 @@ def _opened(file: Path, shard: Shard, key: str, verify: bool) -> Iterator[tuple[
     try:
         check_safetensors(file)
         with safe_open(file, "pt") as opened:
-            header = opened.metadata() or {}
+            header = json.loads((opened.metadata() or {})[HEADER])
             tensors = {name: opened.get_tensor(name) for name in ("rows", "ids", "lengths", "starts")}
-        items = json.loads(header["items"])
+        items, same = list(header["items"]), header["key"] == key
         lengths, starts = tensors["lengths"].tolist(), tensors["starts"].tolist()
-        same = header["key"] == key
-    except (InputError, OSError, KeyError, ValueError, SafetensorError) as error:
+    except (InputError, OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise InputError(f"{file} is damaged (it cannot be read): {MEND}") from error
     if not same:
         raise InputError(f"{file} belongs to another cache: {MEND}")

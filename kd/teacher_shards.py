@@ -18,7 +18,17 @@ from ..harness.journal import disk_message
 from ..harness.reporter import Meter
 from ..judges.errors import InputError, TelbenchError
 from .teacher import TeacherExample
-from .teacher_cache import DIFFERENCES, INDEX, PARTIAL, SCHEMA_VERSION, CacheKey, Shard, content_sha256, read_index
+from .teacher_cache import (
+    DIFFERENCES,
+    HEADER,
+    INDEX,
+    PARTIAL,
+    SCHEMA_VERSION,
+    CacheKey,
+    Shard,
+    content_sha256,
+    read_index,
+)
 from .teacher_head import HeadSource
 
 if TYPE_CHECKING:
@@ -28,12 +38,12 @@ if TYPE_CHECKING:
 SHARD_ROWS = 8192
 
 
-def shards_of(examples: Sequence[TeacherExample], rows: int = SHARD_ROWS) -> list[Sequence[TeacherExample]]:
-    """The examples cut, in order, into shards of at most ``rows`` rows (an example is never cut)."""
+def shards_of(examples: Sequence[TeacherExample]) -> list[Sequence[TeacherExample]]:
+    """The examples cut, in order, into shards of at most `SHARD_ROWS` rows (an example is never cut)."""
     shards: list[Sequence[TeacherExample]] = []
     first = held = 0
     for place, each in enumerate(examples):
-        if held and held + each.rows > rows:
+        if held and held + each.rows > SHARD_ROWS:
             shards.append(examples[first:place])
             first, held = place, 0
         held += each.rows
@@ -59,7 +69,7 @@ class CacheWriter:
         facts: what else the index shall tell (data, teacher's name); part of no identity.
 
     Raises:
-        InputError: when the folder holds another cache, or what is no cache.
+        InputError: when the folder holds another cache, or the disk takes nothing.
     """
 
     def __init__(
@@ -96,10 +106,11 @@ class CacheWriter:
         """
         examples = self.planned[number]
         tensors = _computed(examples, rows_of, batch_size, meter or Meter())
-        names = {"items": json.dumps([each.item_id for each in examples]), "key": self.key.sha256}
+        # One entry: several are written in no fixed order.
+        told = json.dumps({"key": self.key.sha256, "items": [each.item_id for each in examples]})
         from safetensors.torch import save
 
-        content = save(tensors, names)
+        content = save(tensors, {HEADER: told})
         file = self.folder / _name(number)
         self._write(file, content)
         self.done[file.name] = Shard(file.name, len(content), hashlib.sha256(content).hexdigest())
@@ -114,6 +125,8 @@ class CacheWriter:
         """What an earlier process has finished, read through; a shard that is not as noted is made again."""
         found = next((self.folder / name for name in (INDEX, PARTIAL) if (self.folder / name).is_file()), None)
         if found is None:
+            # From now on the folder can be told from one of the user's.
+            self._note(PARTIAL)
             return
         index = read_index(found)
         if index.key != self.key.sha256:
@@ -157,11 +170,11 @@ class CacheWriter:
 
 def clear(folder: Path) -> None:
     """Take away whatever a cache consists of; nothing else that lies in the folder."""
-    # The index goes first: without it the rest is no cache.
-    for name in (INDEX, PARTIAL):
-        (folder / name).unlink(missing_ok=True)
     for shard in folder.glob("rows-*.safetensors"):
         shard.unlink()
+    # The index goes last: it tells that the folder is ours.
+    for name in (INDEX, PARTIAL):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _computed(
