@@ -54,7 +54,7 @@ def _amount(artefact: Artefact, graph: Graph, found: Found) -> tuple[str, int, i
     role = {"cache": "teacher", "answers": "model"}.get(kind, "student")
     root = _root(artefact, role, graph)
     if kind == "cache":
-        bytes_each = 4 * _width(root, found)
+        bytes_each = (2 if settings["dtype"] == "bfloat16" else 4) * _width(root, found)
         return f"cache {root.label}", round(found.training.tokens), round(found.training.answer_tokens * bytes_each)
     if kind == "answers":
         return f"answers {root.label}", round(found.training.tokens), 2 * found.training.answers

@@ -82,7 +82,9 @@ class StudyFolder:
         out = ["--out", str(self.path(artefact))]
         if artefact.kind in {"run", "answers"}:
             return [*_evaluation(artefact.settings, self._input(artefact, "model")), *out]
-        verb = {"base": "base", "sft": "sft", "student": "distill", "cache": "cache"}
+        if artefact.kind == "cache":
+            return [*_caching(artefact.settings, self._input(artefact, "teacher")), *out]
+        verb = {"base": "base", "sft": "sft", "student": "distill"}
         return ["kd", verb[artefact.kind], "--config", str(self.settings_file(artefact)), *out]
 
     def _input(self, artefact: Artefact, role: str) -> Path:
@@ -107,16 +109,34 @@ class StudyFolder:
 def _evaluation(settings: Mapping[str, Any], model: Path) -> list[str]:
     """``telbench eval`` with the study's settings."""
     words = ["eval", "--model", str(model), "--name", str(settings["name"])]
-    for name in ("data", "split", "context", "metrics", "engine", "encoder", "limit", "data_dir"):
-        if settings[name] not in {None, ""}:
-            words += ["--" + name.replace("_", "-"), str(settings[name])]
-    words += ["--max-tokens", str(settings["max_tokens"])]
+    words += _flags(settings, ("metrics", "engine", "encoder", "max_tokens"))
+    words += _data_flags(settings)
+    for spec in settings["judge"]:
+        words += ["--judge", spec]
+    return words
+
+
+def _caching(settings: Mapping[str, Any], teacher: Path) -> list[str]:
+    """``telbench kd cache`` with the data of the distillations."""
+    data = settings["data"]
+    own = ["--max-length", str(data["max_length"]), "--dtype", settings["dtype"]]
+    return ["kd", "cache", str(teacher), *_data_flags(data), *own]
+
+
+def _data_flags(settings: Mapping[str, Any]) -> list[str]:
+    words = _flags(settings, ("data", "split", "context", "limit", "data_dir"))
     if settings["mapping"]:
         words += ["--map", ",".join(f"{ours}={theirs}" for ours, theirs in settings["mapping"].items())]
     for name, value in settings["options"].items():
         words += ["--option", f"{name}={value}"]
-    for spec in settings["judge"]:
-        words += ["--judge", spec]
+    return words
+
+
+def _flags(settings: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    words: list[str] = []
+    for name in names:
+        if settings[name] not in {None, ""}:
+            words += ["--" + name.replace("_", "-"), str(settings[name])]
     return words
 
 

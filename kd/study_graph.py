@@ -19,6 +19,7 @@ from .study_settings import (
     SCRATCH,
     StudySettings,
     epochs_of,
+    precision_of,
     shared_data,
     training_settings,
 )
@@ -262,7 +263,8 @@ class _Builder:
     def _cache(self, cell: Cell, teacher: str) -> str:
         """What a teacher says about the training data: the same for all students, seeds and algorithms."""
         state = "sft" if cell.teacher_sft else "base"
-        made_by = {"data": self._shared_data(), "teacher": INPUT + "teacher"}
+        dtype = "bfloat16" if precision_of(self._settings) == "bf16" else "float32"
+        made_by = {"data": self._shared_data(), "dtype": dtype}
         label = f"cache-{self.side('teacher', cell.vocabulary)}-{state}"
         return self.add(label, "cache", made_by, {"teacher": teacher}, self._whole)
 

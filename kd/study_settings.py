@@ -238,6 +238,11 @@ def epochs_of(study: StudySettings, group: Mapping[str, Any]) -> int:
     return _group(study, OptimiserSettings, "optimiser", group).epochs
 
 
+def precision_of(study: StudySettings) -> str:
+    """Number format of the distillations: teachers' rows are stored in it too."""
+    return _group(study, OptimiserSettings, "optimiser", study.distillation).precision
+
+
 def _group(study: StudySettings, kind: type[Group], name: str, over: Mapping[str, Any]) -> Group:
     together = merged({name: study.training.get(name, {})}, {name: over.get(name, {})})
     return read_settings(kind, together[name], name)
