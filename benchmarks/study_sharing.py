@@ -21,7 +21,7 @@ from typing import Any
 from telbench.harness.journal import RecordStore
 from telbench.harness.options import stay_offline
 from telbench.harness.reporter import Reporter
-from telbench.kd.study import StudyRun
+from telbench.kd.study import Opened, StudyRun
 from telbench.kd.study_folder import JOURNAL, StudyFolder
 from telbench.kd.study_graph import Artefact, Graph, build_graph
 from telbench.kd.study_settings import StudySettings, read_study
@@ -55,7 +55,7 @@ def alone(graph: Graph, run: Artefact, found: Found, jobs: int) -> float:
         # A cache of generations would answer what another cell has answered.
         slots = [{"TELBENCH_CACHE": str(Path(scratch) / "cache")}] * jobs
         with RecordStore(folder.root / JOURNAL) as journal:
-            outcome = StudyRun(own, folder, journal, found, Reporter(), slots).make()
+            outcome = StudyRun(Opened(own, folder, found, journal), Reporter(), slots).make()
         if outcome.failures:
             raise SystemExit(f"{run.label} alone: {outcome.failures[0].reason}")
         return cost(own, run, records(folder.root))

@@ -37,8 +37,6 @@ def run(args: argparse.Namespace) -> int:
     dataset = load_dataset(
         data.data, split=data.split, data_dir=data.data_dir, mapping=data.mapping, options=data.options
     )
-    reporter = Reporter()
-    with reporter.progress(f"base {asked.name}", asked.scratch.epochs) as meter:
-        facts = make_base(args.out, asked.name, asked.scratch, dataset, meter).training
-    reporter.note(f"{args.out}: {facts['parameters']:,} weights, loss {facts['loss']:.3f} nats a token of prose")
+    facts = make_base(args.out, asked.name, asked.scratch, dataset).training
+    Reporter().note(f"{args.out}: {facts['parameters']:,} weights, loss {facts['loss']:.3f} nats a token of prose")
     return 0

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ..harness.items import DataSet
 from ..harness.prompts import PromptSettings
-from ..harness.reporter import Meter
 from ..metrics.base import fingerprint
 from ..metrics.content import text_sha256
 from .batches import Example
@@ -64,9 +63,7 @@ def base_origin(name: str, settings: ScratchSettings, dataset: DataSet) -> Origi
     return Origin(factors, data, made_by, fingerprint([made_by, data, version("telbench")]))
 
 
-def make_base(
-    final: Path, name: str, settings: ScratchSettings, dataset: DataSet, meter: Meter | None = None
-) -> Origin:
+def make_base(final: Path, name: str, settings: ScratchSettings, dataset: DataSet) -> Origin:
     """Train a base model and put the checkpoint at ``final``, whole or not at all.
 
     Raises:
@@ -81,7 +78,7 @@ def make_base(
         model = build_tiny(shape, tokenizer, settings.seed)
         examples = prose_examples(tokenizer, paragraphs, settings.window)
         pad = tokenizer.get_vocab()[PAD]
-        done = train(model, examples, recipe, pad=pad, log=folder / LOG, meter=meter)
+        done = train(model, examples, recipe, pad=pad, log=folder / LOG)
         parameters = sum(weight.numel() for weight in model.parameters())
         origin = replace(origin, training={**asdict(done), "examples": len(examples), "parameters": parameters})
         write_checkpoint(folder, model, tokenizer, origin, _card(final.name, origin, parameters))

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..harness.journal import RecordStore
+from ..harness.journal import FolderLock, RecordStore
 from ..harness.reporter import Reporter
 from .checkpoints import NOTE
-from .study_estimate import Cost, costs, total_seconds
-from .study_folder import StudyFolder, size_of
-from .study_graph import Artefact, Graph
+from .study_estimate import costs, total_seconds
+from .study_folder import JOURNAL, StudyFolder, size_of
+from .study_graph import Artefact, Graph, build_graph
 from .study_process import Ended, Process
-from .study_sources import Found
+from .study_settings import StudySettings
+from .study_sources import Found, find_sources
 
 _PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
@@ -66,26 +67,61 @@ class Outcome:
     failures: tuple[Failure, ...] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A study's graph, its folder, what it starts from, and its journal (none before it was begun)."""
+
+    graph: Graph
+    folder: StudyFolder
+    found: Found
+    journal: RecordStore | None
+
+
+@contextlib.contextmanager
+def opened_study(settings: StudySettings, out: Path) -> Iterator[Opened]:
+    """The study at ``out``, made or found, for this process alone.
+
+    Raises:
+        InputError: for wrong settings, sources that are not there, or a folder that cannot be used.
+    """
+    found = find_sources(settings)
+    graph = build_graph(settings, found.sources)
+    folder = StudyFolder(out, graph)
+    folder.create()
+    lock = FolderLock(out)
+    try:
+        with RecordStore(out / JOURNAL) as journal:
+            yield Opened(graph, folder, found, journal)
+    finally:
+        lock.release()
+
+
 class StudyRun:
     """One pass over the graph. ``slots``: environment variables of each place where a command can run."""
 
     def __init__(
         self,
-        graph: Graph,
-        folder: StudyFolder,
-        journal: RecordStore,
-        found: Found,
+        study: Opened,
         reporter: Reporter,
         slots: Sequence[Mapping[str, str]] = ({},),
         launch: Launch = Process,
     ) -> None:
-        self._graph, self._folder, self._journal, self._found = graph, folder, journal, found
+        if study.journal is None:
+            raise ValueError("a study is made with a journal")
+        self._graph, self._folder, self._found = study.graph, study.folder, study.found
+        self._journal = study.journal
+        graph, folder, journal = self._graph, self._folder, self._journal
         self._reporter, self._slots, self._launch = reporter, list(slots), launch
-        self._costs = costs(graph, found, records_of(graph, journal))
+        self._costs = costs(graph, study.found, records_of(journal))
         self._running: dict[int, tuple[Artefact, Running, bool]] = {}
         self._failed: dict[str, Failure] = {}
         self._done = {each.sha256 for each in graph if is_done(each, folder, journal)}
         self._found_done = sum(each.sha256 in self._done for each in graph.to_make())
+
+    @property
+    def done(self) -> frozenset[str]:
+        """Hashes of what is made by now."""
+        return frozenset(self._done)
 
     def make(self) -> Outcome:
         """Make what is missing; an artefact that fails stops only what depends on it.
@@ -177,7 +213,7 @@ class StudyRun:
     def _tell(self, artefact: Artefact, ended: Ended) -> None:
         every = self._graph.to_make()
         left = [each for each in every if each.sha256 not in self._done]
-        self._costs = costs(self._graph, self._found, records_of(self._graph, self._journal))
+        self._costs = costs(self._graph, self._found, records_of(self._journal))
         seconds, unknown = total_seconds((self._costs[each.sha256] for each in left), len(self._slots))
         rest = f"about {minutes(seconds)} left" + (f" and {unknown} of unknown length" if unknown else "")
         now = ", ".join(running.label for running, _, _ in self._running.values())
@@ -236,7 +272,7 @@ def is_done(artefact: Artefact, folder: StudyFolder, journal: RecordStore) -> bo
     return record is not None and record.get("status") == "done" and folder.path(artefact).exists()
 
 
-def records_of(graph: Graph, journal: RecordStore) -> dict[str, dict[str, Any]]:
+def records_of(journal: RecordStore) -> dict[str, dict[str, Any]]:
     """All of the journal's records: those of earlier settings tell how long things take too."""
     found = {sha256: journal.get(sha256) for sha256 in journal.keys()}  # noqa: SIM118 - a store is no mapping
     return {sha256: record for sha256, record in found.items() if record is not None}
@@ -269,6 +305,3 @@ def minutes(seconds: float) -> str:
 
 def _told(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
-
-
-__all__ = ["Cost", "Failure", "Outcome", "StudyRun", "is_done", "last_line", "minutes", "records_of"]

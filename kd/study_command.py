@@ -11,17 +11,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..harness.journal import FolderLock, RecordStore
+from ..harness.journal import RecordStore
 from ..harness.options import bounded
 from ..harness.reporter import Reporter
 from ..harness.tables import columns, print_json, shown
 from ..judges.errors import InputError, TelbenchError
-from .study import Outcome, StudyRun, is_done, minutes, records_of
+from .study import Opened, Outcome, StudyRun, is_done, minutes, opened_study, records_of
 from .study_estimate import Cost, costs, total_seconds
 from .study_folder import ANCHORS, JOURNAL, RUNS, StudyFolder
 from .study_graph import Artefact, Graph, build_graph
 from .study_settings import StudySettings, read_study
-from .study_sources import Found, find_sources
+from .study_sources import find_sources
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,28 +39,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the study; exit code 5 (2 if inputs were all that was wrong) when something failed, 130 on Ctrl-C."""
     settings = _overridden(read_study(args.study), args)
-    found = find_sources(settings)
-    graph = build_graph(settings, found.sources)
     out = args.out or Path("studies") / settings.name
-    folder = StudyFolder(out, graph)
     slots = slots_of(args.devices, args.jobs)
     if args.dry_run:
-        return _dry_run(args, settings, graph, folder, found, len(slots))
+        return _dry_run(args, settings, out, len(slots))
     reporter = Reporter()
-    folder.create()
-    lock = FolderLock(out)
-    try:
-        with RecordStore(out / JOURNAL) as journal:
-            made = StudyRun(graph, folder, journal, found, reporter, slots)
-            try:
-                outcome = made.make()
-            except KeyboardInterrupt:
-                reporter.note(f"interrupted; what is finished is kept in {out}")
-                reporter.note(f"resume with: {shlex.join(args.command_line)}")
-                return 130
-            document = _document(settings, graph, folder, found, journal, outcome)
-    finally:
-        lock.release()
+    with opened_study(settings, out) as study:
+        try:
+            outcome = StudyRun(study, reporter, slots).make()
+        except KeyboardInterrupt:
+            reporter.note(f"interrupted; what is finished is kept in {out}")
+            reporter.note(f"resume with: {shlex.join(args.command_line)}")
+            return 130
+        document = _document(settings, study, outcome)
     if args.json:
         print_json(document)
     else:
@@ -105,15 +96,16 @@ def _overridden(settings: StudySettings, args: argparse.Namespace) -> StudySetti
     return settings
 
 
-def _dry_run(
-    args: argparse.Namespace, settings: StudySettings, graph: Graph, folder: StudyFolder, found: Found, slots: int
-) -> int:
+def _dry_run(args: argparse.Namespace, settings: StudySettings, out: Path, slots: int) -> int:
     """What is done, what would be made, and what it would cost; nothing is written."""
-    if (folder.root / JOURNAL).is_file():
-        with RecordStore(folder.root / JOURNAL) as journal:
-            document = _document(settings, graph, folder, found, journal, None)
+    found = find_sources(settings)
+    graph = build_graph(settings, found.sources)
+    folder = StudyFolder(out, graph)
+    if (out / JOURNAL).is_file():
+        with RecordStore(out / JOURNAL) as journal:
+            document = _document(settings, Opened(graph, folder, found, journal), None)
     else:
-        document = _document(settings, graph, folder, found, None, None)
+        document = _document(settings, Opened(graph, folder, found, None), None)
     missing = [each for each in document["artefacts"] if each["state"] != "done"]
     amounts = [Cost("", each["tokens"], each["bytes"], each["seconds"]) for each in missing]
     seconds, unknown = total_seconds(amounts, slots)
@@ -138,21 +130,15 @@ def _dry_run(
     told += f"{total['bytes'] / 1e6:,.0f} MB, "
     told += "time unknown until something is made" if total["seconds"] is None else minutes(total["seconds"])
     told += f" and {unknown} of unknown time" if unknown and total["seconds"] is not None else ""
-    lines = [*columns(rows, "<<<>>>"), "", *(f"left out: {reason}" for reason in graph.omitted), told]
+    lines = [*columns(rows, "<<<>>>"), "", *(f"left out: {reason}" for reason in document["omitted"]), told]
     sys.stdout.write("".join(shown(line) + "\n" for line in lines))
     return 0
 
 
-def _document(
-    settings: StudySettings,
-    graph: Graph,
-    folder: StudyFolder,
-    found: Found,
-    journal: RecordStore | None,
-    outcome: Outcome | None,
-) -> dict[str, Any]:
+def _document(settings: StudySettings, study: Opened, outcome: Outcome | None) -> dict[str, Any]:
     """The study as JSON: what is there and what is not."""
-    records = {} if journal is None else records_of(graph, journal)
+    graph, folder, found, journal = study.graph, study.folder, study.found, study.journal
+    records = {} if journal is None else records_of(journal)
     expected = costs(graph, found, records)
     artefacts = []
     for each in graph.to_make():

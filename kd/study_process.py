@@ -31,15 +31,13 @@ class Ended:
 class Process:
     """A running ``telbench`` command whose output goes to a file."""
 
-    def __init__(
-        self, words: Sequence[str], log: Path, environment: Mapping[str, str], program: Sequence[str] = PROGRAM
-    ) -> None:
+    def __init__(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         # No terminal signal reaches it: the study tells it when to stop, and waits for it.
         with log.open("ab") as stream:
             stream.write(f"$ {shlex.join(['telbench', *words])}\n".encode())
             stream.flush()
             self._process = subprocess.Popen(
-                [*program, *words],
+                [*PROGRAM, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from telbench.harness.journal import RecordStore
 from telbench.harness.reporter import Reporter
-from telbench.kd.study import Launch, Outcome, StudyRun, is_done, records_of
+from telbench.kd.study import Launch, Opened, Outcome, StudyRun, is_done, records_of
 from telbench.kd.study_estimate import costs, total_seconds
 from telbench.kd.study_folder import JOURNAL, StudyFolder
 from telbench.kd.study_graph import Graph, Sources, build_graph
@@ -40,6 +40,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "calls"
     file.touch()
     monkeypatch.setenv("FAKE_CALLS", str(file))
+    monkeypatch.setattr("telbench.kd.study_process.PROGRAM", (sys.executable, str(FAKE)))
     return file
 
 
@@ -47,16 +48,12 @@ def small_graph() -> Graph:
     return build_graph(read_settings(StudySettings, SETTINGS, "study"), FOUND.sources)
 
 
-def start(words: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
-    return Process(words, log, environment, (sys.executable, str(FAKE)))
-
-
-def make(root: Path, graph: Graph | None = None, slots: int = 1, launch: Launch = start) -> Outcome:
+def make(root: Path, graph: Graph | None = None, slots: int = 1, launch: Launch = Process) -> Outcome:
     graph = graph or small_graph()
     folder = StudyFolder(root, graph)
     folder.create()
     with RecordStore(root / JOURNAL) as journal:
-        return StudyRun(graph, folder, journal, FOUND, Reporter(), [{}] * slots, launch).make()
+        return StudyRun(Opened(graph, folder, FOUND, journal), Reporter(), [{}] * slots, launch).make()
 
 
 def called(calls: Path) -> list[str]:
@@ -128,7 +125,9 @@ def test_killed_at_any_moment_it_goes_on_and_its_children_do_not(tmp_path: Path,
         import sys
         sys.path[:0] = [{str(FAKE.parent)!r}]
         from pathlib import Path
+        from telbench.kd import study_process
         from test_study import make
+        study_process.PROGRAM = (sys.executable, {str(FAKE)!r})
         make(Path({str(tmp_path / "study")!r}), slots=2)
     """
     environment = {**os.environ, "FAKE_SECONDS": "1"}
@@ -161,7 +160,7 @@ def test_an_interrupted_study_stops_its_commands(tmp_path: Path, calls: Path, mo
     started: list[Process] = []
 
     def launch(words: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
-        started.append(start(words, log, environment))
+        started.append(Process(words, log, environment))
         if len(started) == 2:
             # As if the person had pressed Ctrl-C while the second command begins.
             os.kill(os.getpid(), signal.SIGINT)
@@ -196,7 +195,7 @@ def test_the_journal_tells_time_tokens_and_size(tmp_path: Path, calls: Path) -> 
     graph = small_graph()
     make(tmp_path / "study", graph)
     with RecordStore(tmp_path / "study" / JOURNAL) as journal:
-        records = records_of(graph, journal)
+        records = records_of(journal)
     assert {record["status"] for record in records.values()} == {"done"}
     assert {record["tokens"] for record in records.values()} == {100}
     assert all(record["cpu_seconds"] > 0 and record["bytes"] > 0 for record in records.values())
