@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ from .sft import rows_of
 from .teacher import TeacherRows
 from .uld import UniversalLogit, rows_by_index
 from .vocabulary_link import VocabularyLink
+
+Asked = Literal["loss", "cross_entropy", "agreement"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +173,19 @@ class Distiller(nn.Module):
             return head.first(min(self.head().size, self.teacher.head.size))
         return head
 
-    def forward(self, micro: MicroBatch, over: Denominators) -> tuple[Tensor, dict[str, Tensor]]:
-        """(the micro-batch's share of the step's loss, sums for the record)."""
+    def forward(
+        self, micro: MicroBatch, over: Denominators | None = None, asked: Asked = "loss"
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What is asked of a micro-batch; all of it goes this way, since FSDP puts weights together for it alone.
+
+        ``loss``: its share of the step's loss with gradient, and sums for the record. ``cross_entropy``: of all answer
+        tokens, summed, by the student's whole head. ``agreement``: dskd_v2's two counts, which `Denominators` need.
+        """
+        if asked == "agreement":
+            return torch.tensor(self._agreement(micro)), {}
         hidden, labels, inputs = rows_of(decoder_of(self.student), micro.batch)
+        if asked == "cross_entropy" or over is None:
+            return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
         loss = self._loss(micro, over, Projected(hidden, self._cut(self.head())), labels, inputs)
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
 
@@ -221,8 +233,7 @@ class Distiller(nn.Module):
         every = torch.arange(student.columns, device=student.hidden.device)
         return SharedIds(every, every)
 
-    def agreement(self, micro: MicroBatch) -> tuple[int, int]:
-        """dskd_v2: (agreeing rows, rows with a likeliest token) of this micro-batch."""
+    def _agreement(self, micro: MicroBatch) -> tuple[int, int]:
         projector: Any = self.projectors
         aligned = Aligned(micro.pairs, self._token_map)
         return agreement(self._cut(self.head()).detached(), self._taught(micro), projector, aligned)

@@ -24,23 +24,20 @@ from torch import Tensor
 from ..harness.reporter import Meter
 from ..judges.errors import TelbenchError
 from .batch_plan import PlannedStep, shared_out
-from .chunked_head import Projected
 from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
-from .heads import decoder_of
 from .loop import Pace
-from .objectives import supervised
 from .optimisation import adamw_over, learning_rate_at
 from .paired_examples import PairedExample, taught
 from .preparation import Prepared
-from .sft import LOG, rows_of
+from .sft import LOG
 from .teacher import TeacherRows
 from .training_state import (
     MODEL,
     OPTIMIZER,
     Best,
     Progress,
-    best_file,
     full,
+    held,
     load_optimizer,
     load_rng,
     load_weights,
@@ -48,6 +45,8 @@ from .training_state import (
     save_best,
     save_rng,
     save_state,
+    trained_weights,
+    whole,
 )
 
 DEV_ITEMS = 32
@@ -67,7 +66,7 @@ class OwnAnswers(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a training ended; ``kept`` is the step whose weights the module holds."""
+    """Where a training ended; ``kept`` is the step whose weights become the checkpoint."""
 
     progress: Progress
     kept: int
@@ -117,7 +116,7 @@ class Trainer:
         return self.progress.step
 
     def train(self, meter: Meter) -> Outcome:
-        """All steps that are left; then the module holds the weights of the step to keep.
+        """All steps that are left; the last and the best step's weights are then in the working folder.
 
         Raises:
             TelbenchError: when loss or gradient are no finite numbers. KeyboardInterrupt: after the state was saved.
@@ -141,12 +140,8 @@ class Trainer:
         return self._finish(last)
 
     def _finish(self, last: float) -> Outcome:
-        best, kept = self.progress.best, self.progress.step
-        if best is not None and self._keeping.keep == "best" and best.step != kept:
-            load_weights(self._distiller, best_file(self._work, best.step))
-            kept = best.step
-        self._module.eval()
-        return Outcome(self.progress, kept, last)
+        best, step = self.progress.best, self.progress.step
+        return Outcome(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
 
     def _step(self, planned: PlannedStep, log: IO[bytes], meter: Meter) -> float:
         micros, weights, own = self._micro_batches(planned)
@@ -214,9 +209,11 @@ class Trainer:
         counted = [micro for micro, weight in zip(micros, weights, strict=True) if weight]
         counts = [sum(micro.labels for micro in counted), sum(len(micro.pairs) for micro in counted), 0, 0]
         if self._prepared.settings.method.algorithm == "dskd_v2":
-            for micro in counted:
-                agreeing, known = self._distiller.agreement(micro)
-                counts[2], counts[3] = counts[2] + agreeing, counts[3] + known
+            # Of parts without weight too: where the head is spread over processes, all of them ask together.
+            for micro, weight in zip(micros, weights, strict=True):
+                with torch.no_grad():
+                    agreeing, known = self._module(micro, None, "agreement")[0].tolist()
+                counts[2], counts[3] = counts[2] + agreeing * int(weight), counts[3] + known * int(weight)
         labels, pairs, agreeing, known = self._summed(torch.tensor(counts, dtype=torch.float64)).long().tolist()
         return Denominators(labels, pairs, agreeing / known if known else None)
 
@@ -260,25 +257,29 @@ class Trainer:
         self._write(log, {"step": done, "dev_loss": loss})
         best = self.progress.best
         if best is None or loss < best.loss:
+            weights = whole(trained_weights(self._distiller))
             if self._accelerator.is_main_process:
-                save_best(self._work, done, self._distiller)
+                save_best(self._work, done, weights)
             self.progress = replace(self.progress, best=Best(done, loss))
 
     def _dev_loss(self, examples: Sequence[PairedExample]) -> float:
         """Mean cross-entropy of the answer tokens, in nats."""
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
         order = sorted(range(len(examples)), key=lambda index: len(examples[index].student.ids))
+        batches = [order[start : start + DEV_ITEMS] for start in range(0, len(order), DEV_ITEMS)]
         summed = torch.zeros(2, dtype=torch.float64)
         prepared, device = self._prepared, self._accelerator.device
-        self._distiller.eval()
-        with torch.no_grad(), self._accelerator.autocast():
-            for start in range(rank * DEV_ITEMS, len(order), world * DEV_ITEMS):
-                chosen = [examples[index] for index in order[start : start + DEV_ITEMS]]
-                batch = make_micro_batch(chosen, prepared.pad, prepared.settings.method, None, device).batch
-                hidden, labels, _ = rows_of(decoder_of(self._distiller.student), batch)
-                loss = supervised(Projected(hidden, self._distiller.head()), labels, 1.0)
-                summed += torch.tensor([float(loss.total), batch.n_labels], dtype=torch.float64)
-        self._distiller.train()
+        self._module.eval()
+        with torch.no_grad():
+            for turn in range(-(-len(batches) // world)):
+                # All processes go through the module equally often; one without a batch counts nothing.
+                mine = turn * world + rank
+                chosen = [examples[index] for index in batches[mine if mine < len(batches) else 0]]
+                micro = make_micro_batch(chosen, prepared.pad, prepared.settings.method, None, device)
+                loss, _ = self._module(micro, None, "cross_entropy")
+                if mine < len(batches):
+                    summed += torch.tensor([float(loss), micro.labels], dtype=torch.float64)
+        self._module.train()
         total, count = self._summed(summed).tolist()
         return total / count
 
@@ -301,9 +302,10 @@ class Trainer:
             save_rng(scratch, self._accelerator.process_index)
         except OSError as error:
             raise full(error, scratch) from error
+        state = held(self._distiller, self._optimizer.optimizer)
         self._accelerator.wait_for_everyone()
         if self._accelerator.is_main_process:
-            save_state(self._work, scratch, self._distiller, self._optimizer.optimizer, self.progress)
+            save_state(self._work, scratch, state, self.progress)
         self._accelerator.wait_for_everyone()
 
     @contextlib.contextmanager

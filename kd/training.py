@@ -20,6 +20,7 @@ from .preparation import Identified, Model, Prepared, identify, place_beside, pr
 from .settings import NEEDS_TEACHER_ROWS, LoraSettings, TrainingSettings
 from .sft import LOG
 from .training_report import candidate_card, draw_losses
+from .training_state import MODEL, best_file, load_weights
 from .whole_folder import whole_folder
 
 LAST = "last"
@@ -166,7 +167,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             },
         )
         if accelerator.is_main_process:
-            _write(prepared, distiller, out, work, origin)
+            _write(prepared, out, work, origin)
             shutil.rmtree(work, ignore_errors=True)
         accelerator.wait_for_everyone()
     return Candidate(out, origin, made_now=True)
@@ -259,29 +260,25 @@ def was_fine_tuned(model: Model) -> bool:
     return factors.get("algorithm") == "sft" or bool(factors.get("student_sft"))
 
 
-def _write(prepared: Prepared, distiller: Any, out: Path, work: Path, origin: Origin) -> None:
+def _write(prepared: Prepared, out: Path, work: Path, origin: Origin) -> None:
     """The folder of the kept step, with that of the last step in it where it is another."""
-    from .training_state import MODEL, load_weights
-
     progress = origin.training
-    with whole_folder(out, NOTE) as folder:
-        student = _merged(distiller.student)
-        write_checkpoint(folder, student, prepared.student.tokenizer, origin, candidate_card(out.name, origin))
+    last = work / f"step-{progress['step']:08d}" / MODEL
+    kept = last if progress["kept_step"] == progress["step"] else best_file(work, progress["kept_step"])
+    with whole_folder(out, NOTE) as folder, without_bars():
+        card = candidate_card(out.name, origin)
+        write_checkpoint(folder, _trained(prepared, kept), prepared.student.tokenizer, origin, card)
         shutil.copy(work / LOG, folder / LOG)
         draw_losses(folder / LOG, folder / "loss.png")
-        if progress["kept_step"] != progress["step"]:
-            load_weights(distiller, work / f"step-{progress['step']:08d}" / MODEL)
-            last = folder / LAST
-            last.mkdir()
+        if kept != last:
+            (folder / LAST).mkdir()
             of_last = replace(origin, training={**progress, "kept_step": progress["step"]})
             card = candidate_card(f"{out.name}, last step", of_last)
-            write_checkpoint(last, _merged(distiller.student), prepared.student.tokenizer, of_last, card)
+            write_checkpoint(folder / LAST, _trained(prepared, last), prepared.student.tokenizer, of_last, card)
 
 
-def _merged(student: Any) -> Any:
-    """An ordinary model: adapters added to a copy of the weights that they adapt."""
-    if not hasattr(student, "merge_and_unload"):
-        return student
-    import copy
-
-    return copy.deepcopy(student).merge_and_unload()
+def _trained(prepared: Prepared, weights: Path) -> Any:
+    """An ordinary model with these weights, adapters added to what they adapt; on the processor."""
+    student = _student(prepared, "cpu")
+    load_weights(student, weights, "student.")
+    return student.merge_and_unload() if prepared.settings.lora is not None else student

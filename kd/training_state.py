@@ -102,7 +102,31 @@ def load_rng(folder: Path, rank: int) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
-def save_state(work: Path, scratch: Path, module: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Trained weights by name, and the optimizer's tensors, whole and on the processor."""
+
+    weights: dict[str, Tensor]
+    moments: dict[str, Tensor]
+
+
+def held(module: nn.Module, optimizer: Optimizer) -> Held:
+    """Both of a training; where they are spread over processes, all of them have to call this together."""
+    return Held(whole(trained_weights(module)), _flat(optimizer))
+
+
+def whole(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors on the processor; those that FSDP has spread over processes are put together."""
+    joined = {name: tensor.full_tensor() if spread(tensor) else tensor for name, tensor in tensors.items()}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in joined.items()}
+
+
+def spread(tensor: Any) -> bool:
+    """Does each process hold a part of it only?"""
+    return hasattr(tensor, "full_tensor")
+
+
+def save_state(work: Path, scratch: Path, state: Held, progress: Progress) -> None:
     """Put the state of a step at its place, from a scratch folder that already holds the random numbers.
 
     Raises:
@@ -112,8 +136,8 @@ def save_state(work: Path, scratch: Path, module: nn.Module, optimizer: Optimize
 
     final = work / f"step-{progress.step:08d}"
     try:
-        save_file(_plain(trained_weights(module)), scratch / MODEL)
-        save_file(_flat(optimizer), scratch / OPTIMIZER)
+        save_file(state.weights, scratch / MODEL)
+        save_file(state.moments, scratch / OPTIMIZER)
         (scratch / STATE).write_text(json.dumps(asdict(progress), allow_nan=False), encoding="utf-8")
         for file in scratch.iterdir():
             _push(file)
@@ -127,7 +151,7 @@ def save_state(work: Path, scratch: Path, module: nn.Module, optimizer: Optimize
     sweep(work, progress)
 
 
-def save_best(work: Path, step: int, module: nn.Module) -> None:
+def save_best(work: Path, step: int, weights: dict[str, Tensor]) -> None:
     """The trained weights of a step that may turn out to be the best.
 
     Raises:
@@ -138,7 +162,7 @@ def save_best(work: Path, step: int, module: nn.Module) -> None:
     final = best_file(work, step)
     partial = final.with_suffix(".partial")
     try:
-        save_file(_plain(trained_weights(module)), partial)
+        save_file(weights, partial)
         _push(partial)
         partial.rename(final)
     except OSError as error:
@@ -159,15 +183,16 @@ def sweep(work: Path, progress: Progress) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def load_weights(module: nn.Module, file: Path) -> None:
-    """Put saved weights back into the module.
+def load_weights(module: nn.Module, file: Path, prefix: str = "") -> None:
+    """Put saved weights back into the module, which they know by names that begin with ``prefix``.
 
     Raises:
         InputError: when they are not this module's.
     """
     import torch
 
-    found, wanted = _read(file), trained_weights(module)
+    found = {name.removeprefix(prefix): value for name, value in _read(file).items() if name.startswith(prefix)}
+    wanted = trained_weights(module)
     if found.keys() != wanted.keys() or any(found[name].shape != wanted[name].shape for name in wanted):
         raise InputError(f"{file} holds other weights than this training has: delete {file.parent} and train again")
     with torch.no_grad():
@@ -176,13 +201,23 @@ def load_weights(module: nn.Module, file: Path) -> None:
 
 
 def load_optimizer(optimizer: Optimizer, file: Path) -> None:
-    """Put saved moments and step counts back into the optimizer."""
+    """Put saved moments and step counts back into the optimizer; each process takes its part."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _read(file).items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
+        number, _, key = name.partition(".")
+        index = int(number)
+        state.setdefault(index, {})[key] = _like(value, weights[index])
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _like(value: Tensor, weight: Any) -> Tensor:
+    if not spread(weight) or value.shape != weight.shape:
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value.to(weight.device), weight.device_mesh, weight.placements)
 
 
 def full(error: OSError, place: Path) -> InputError:
@@ -192,11 +227,7 @@ def full(error: OSError, place: Path) -> InputError:
 
 def _flat(optimizer: Optimizer) -> dict[str, Tensor]:
     state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
-    return _plain({f"{index}.{key}": value for index, values in state.items() for key, value in values.items()})
-
-
-def _plain(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return whole({f"{index}.{key}": value for index, values in state.items() for key, value in values.items()})
 
 
 def _read(file: Path) -> dict[str, Tensor]:

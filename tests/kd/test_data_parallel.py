@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -43,18 +44,24 @@ def words(models: Path, out: Path, student: str, algorithm: str, *more: str) -> 
     ]
 
 
-def launch(arguments: list[str], processes: int) -> None:
+def launch(arguments: list[str], processes: int, program: Sequence[str] = ("-c", ENTRY), **more: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
+    environment = {
+        **os.environ,
+        **more,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }
     started = []
     for rank in range(processes):
         ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
         # What torchrun and accelerate launch tell each process.
         both = environment | (ranks if processes > 1 else {})
         started.append(
-            subprocess.Popen([sys.executable, "-c", ENTRY, *arguments], env=both, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen([sys.executable, *program, *arguments], env=both, stderr=subprocess.PIPE, text=True)
         )
     for process in started:
         _, told = process.communicate(timeout=300)
@@ -76,6 +83,21 @@ def test_two_processes_give_the_losses_of_one(models: Path, tmp_path: Path, stud
     for name, weight in one.items():
         assert torch.allclose(weight, two[name], atol=2e-4), name
     assert json.loads((tmp_path / "two" / "telbench.json").read_text())["training"]["processes"] == 2
+
+
+def test_weights_spread_over_processes_train_stop_and_go_on_like_whole_ones(models: Path, tmp_path: Path) -> None:
+    program = (str(Path(__file__).with_name("sharded.py")),)
+    more = ("--save-every", "2", "--micro-batch-size", "2")
+    launch(words(models, tmp_path / "one", "other", "dskd_v2", *more), 1)
+    spread = words(models, tmp_path / "spread", "other", "dskd_v2", *more)
+    launch(spread, 2, program, STOP_AT="5")
+    assert (tmp_path / "spread.training" / "step-00000004").is_dir()
+    launch(spread, 2, program)
+    assert losses(tmp_path / "spread") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "spread"))
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        assert torch.allclose(weight, two[name], atol=2e-4), name
 
 
 def test_kill_9_and_the_same_command_end_with_the_same_bits(models: Path, tmp_path: Path) -> None:

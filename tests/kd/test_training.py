@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.items import DataSet
 from telbench.harness.reporter import Reporter
@@ -151,18 +151,16 @@ def test_a_full_disk_is_one_line_and_the_state_before_goes_on(
 ) -> None:
     whole = train("whole")
 
-    def no_space(optimizer: Any) -> Any:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    written: list[Path] = []
 
-    flat = training_state._flat
-    calls: list[int] = []
-
-    def second_time_full(optimizer: Any) -> Any:
-        calls.append(1)
-        return flat(optimizer) if len(calls) == 1 else no_space(optimizer)
+    def second_time_full(tensors: Any, file: Path) -> None:
+        written.append(file)
+        if sum(each.name == training_state.OPTIMIZER for each in written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_file(tensors, file)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training_state, "_flat", second_time_full)
+        patched.setattr("safetensors.torch.save_file", second_time_full)
         with pytest.raises(InputError, match=r"the disk is full.*the state saved before is kept"):
             train("cut")
     assert [folder.name for folder in (tmp_path / "cut.training").glob("s*-*")] == ["step-00000004"]
