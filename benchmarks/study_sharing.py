@@ -77,12 +77,15 @@ def main() -> int:
     if lacking := [each.label for each in graph.to_make() if each.sha256 not in done]:
         sys.stderr.write(f"{options.study} is not finished: {', '.join(lacking)}\n")
         return 2
-    if resumed := [done[each.sha256]["label"] for each in graph.to_make() if done[each.sha256]["resumed"]]:
-        sys.stderr.write(f"resumed after a kill, so their times are too short: {', '.join(resumed)}\n")
+    resumed = {each.sha256 for each in graph.to_make() if done[each.sha256]["resumed"]}
+    if resumed:
+        told = ", ".join(done[sha256]["label"] for sha256 in resumed)
+        sys.stderr.write(f"resumed after a kill, so their times are too short: {told}\n")
     shared = sum(done[each.sha256]["cpu_seconds"] for each in graph.to_make())
     each_alone = {run.label: cost(graph, run, done) for run in runs}
     # The dearest cells and the cheapest: the two ends of what the sums claim.
-    order = sorted(runs, key=lambda run: each_alone[run.label])
+    whole = [run for run in runs if not resumed & {each.sha256 for each in graph.ancestors(run.sha256)}]
+    order = sorted(whole, key=lambda run: each_alone[run.label])
     chosen = (order[::-1][: options.alone - options.alone // 2] + order[: options.alone // 2])[: options.alone]
     measured = {run.label: alone(graph, run, found, options.jobs) for run in chosen}
     share = shared / sum(each_alone.values())
