@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..judges.calibration import Calibration, JudgeAnswers, JudgeValues, calibrate
 from ..judges.chat import writable
-from ..judges.injection_effect import InjectionEffect, injection_effect
+from ..judges.injection_effect import InjectionEffect, idle_answer, injection_effect
 from ..judges.judge import JudgeTask
 from ..judges.labelled import Injection, Label
 from ..judges.material import alternatives
@@ -18,6 +18,8 @@ from ..judges.verdicts import ClaimVerdicts, Faithfulness, Missing, RubricScore,
 from .reporter import Meter
 
 NOT_LABELLED = "not labelled"
+# The rubrics that `measures` uses.
+CALIBRATED = ("rubric_score", "factual_correctness", "faithfulness")
 
 
 @dataclass(frozen=True)
@@ -74,22 +76,24 @@ def count_tasks(labels: Sequence[Label], rubrics: Mapping[str, Path]) -> int:
 def injected_panel(
     panel: JudgePanel, injections: Sequence[Injection], rubrics: Mapping[str, Path], meter: Meter
 ) -> dict[str, InjectionEffect]:
-    """By judge: what attempts to steer it did to the rubric score, paired with the same answers without them."""
+    """By judge: what attempts to steer it did to the rubric score, paired with the same answers without them.
+
+    Each is judged a third time with idle text in the attempt's place.
+    """
     rubric = measures(rubrics)[0].rubric
 
     def tasks() -> Iterator[JudgeTask]:
         for each in injections:
-            for answer in (each.base_answer, each.answer):
+            for answer in (each.base_answer, each.answer, idle_answer(each)):
                 yield _task(rubric, each.question, each.reference, each.context, answer, each.id)
 
     panel.ask(tasks, lambda judge: meter.advance(1, judge))
     scores = [[_score_of(judgement.verdict) for judgement in panel.known(task)] for task in tasks()]
-    return {
-        identity.name: injection_effect(
-            injections, [row[index] for row in scores[::2]], [row[index] for row in scores[1::2]]
-        )
-        for index, identity in enumerate(panel.identities)
-    }
+    effects = {}
+    for index, identity in enumerate(panel.identities):
+        base, attacked, idle = ([row[index] for row in scores[kind::3]] for kind in range(3))
+        effects[identity.name] = injection_effect(injections, base, attacked, idle)
+    return effects
 
 
 def _tasks(chosen: Sequence[_Measure], labels: Sequence[Label]) -> Iterator[JudgeTask]:

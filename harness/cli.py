@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("..leaderboard.compare", "set finished runs side by side, with paired differences"),
     "check": ("..leaderboard.check", "fail a pipeline when a candidate is worse than the baseline"),
     "baseline": ("..leaderboard.baseline", "pin the run that candidates are held against"),
+    "leaderboard": ("..leaderboard.site.command", "publish finished runs as a folder of pages, or look at one"),
     "data": (".commands.data", "list, show, lint or split data sets"),
     "metrics": (".commands.metrics", "list, show or check metrics"),
     "judge": (".commands.judge", "show how a judged number came about, calibrate a judge, prefer one run"),

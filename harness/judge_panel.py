@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from ..judges.prices import PriceTable, read_prices
 from ..judges.rubric import read_rubric, rubric_names
 from ..judges.spec import JudgeSpec, parse_judges
 from .shared_store import shared_store
+
+# The rubrics that metrics use; the other one is for two runs.
+METRIC_RUBRICS = ("context_passages", "factual_correctness", "faithfulness", "question_generation", "rubric_score")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ def check_rubrics(rubrics: Mapping[str, Path]) -> None:
         if name not in known:
             raise InputError(f"--rubric {name}={path}: there is no rubric '{name}': {', '.join(sorted(known))}")
         read_rubric(path)
+
+
+def refuse_unused(rubrics: Mapping[str, Path], used: Collection[str], by: str) -> None:
+    """Raise `InputError` for a rubric of the user's own by which ``by``, a command's name, puts no question."""
+    for name, path in rubrics.items():
+        if name not in used:
+            told = ", ".join(sorted(used))
+            raise InputError(f"--rubric {name}={path}: {by} uses only the rubrics {told}: leave this one out")
 
 
 def price_table(settings: JudgeSettings) -> PriceTable | None:

@@ -87,18 +87,29 @@ def view_lines(view: Mapping[str, Any], *, raw: bool = False) -> Iterator[str]:
             if record is None:
                 yield f"  record {key[:12]} is not in {JUDGEMENTS}: the run folder is not whole"
             elif key in told:
-                yield f"  {record['judge']}, {record['rubric']}: as above ({key[:12]})"
+                yield f"  {_asked(record)}: as above ({key[:12]})"
             else:
                 told.add(key)
-                yield f"  {record['judge']}, {record['rubric']} ({key[:12]}):"
-                yield from (f"    {line}" for line in _judgement_lines(record, raw=raw))
+                yield f"  {_asked(record)} ({key[:12]}):"
+                yield from (f"    {line}" for line in judgement_lines(record, raw=raw))
 
 
-def _judgement_lines(record: Mapping[str, Any], *, raw: bool) -> Iterator[str]:
+def _asked(record: Mapping[str, Any]) -> str:
+    """Who was asked, and by which rubric; a likelihood has none."""
+    return ", ".join(str(record[name]) for name in ("judge", "rubric") if name in record)
+
+
+def judgement_lines(record: Mapping[str, Any], *, raw: bool = False) -> Iterator[str]:
+    """What one judge said, claim by claim; not made safe to print."""
     missing = record.get("missing")
     if missing:
         yield f"no verdict: {missing['reason']}" + (f" ({missing['detail']})" if missing["detail"] else "")
+    if signs := record.get("suspicious"):
+        yield f"the answer speaks to the judge: {', '.join(signs)}"
     yield from _verdict_lines(record.get("verdict") or {})
+    if "log_likelihood" in record:
+        total = record["log_likelihood"]
+        yield "not scored" if total is None else f"log-likelihood {total:.2f} over {record['tokens']} tokens"
     if chances := record.get("score_logprobs"):
         yield "log-probabilities: " + ", ".join(f"{text!r} {chance:.2f}" for text, chance in chances.items())
     if raw:

@@ -11,9 +11,10 @@ from typing import Any
 
 from ..judges.errors import EngineError, InputError
 from ..judges.judge import JudgeTask
+from ..judges.likelihood import JudgedText, ask_likelihoods, likelihood_judges, scored
 from ..judges.panel import JudgePanel, answered
 from ..judges.prices import cost
-from ..metrics.base import fingerprint
+from ..metrics.base import Sample, fingerprint
 from .journal import RecordStore
 from .judge_panel import price_table
 from .plan import Plan
@@ -37,11 +38,11 @@ class SharedLedger:
     def get(self, key: str) -> Mapping[str, Any] | None:
         """The run's own record, else a whole one of an earlier run, which becomes the run's own."""
         record = self._own.get(key)
-        if answered(record):
+        if _whole(record):
             return record
         for store in self._earlier:
             found = store.get(key)
-            if found is not None and answered(found):
+            if found is not None and _whole(found):
                 self.put(key, found)
                 self.reused += 1
                 return found
@@ -54,13 +55,23 @@ class SharedLedger:
 
 def judge_tasks(plan: Plan, store: RecordStore) -> Iterator[JudgeTask]:
     """What judges have to be asked for this run, by item and metric."""
-    asking = [metric for metric in plan.metrics if metric.judge_tasks is not None]
-    for chunk in answered_chunks(plan, store) if asking else ():
-        for each in chunk:
-            if each.error is None:
-                given = sample(each)
-                for metric in asking:
-                    yield from metric.judge_tasks(given) if metric.judge_tasks else ()
+    asking = [metric.judge_tasks for metric in plan.metrics if metric.judge_tasks is not None]
+    for given in _answered(plan, store) if asking else ():
+        for tasks in asking:
+            yield from tasks(given)
+
+
+def judge_texts(plan: Plan, store: RecordStore) -> Iterator[JudgedText]:
+    """Texts of this run whose likelihood judges have to tell, by item and metric."""
+    asking = [metric.judge_texts for metric in plan.metrics if metric.judge_texts is not None]
+    for given in _answered(plan, store) if asking else ():
+        for texts in asking:
+            yield from texts(given)
+
+
+def _answered(plan: Plan, store: RecordStore) -> Iterator[Sample]:
+    for chunk in answered_chunks(plan, store):
+        yield from (sample(each) for each in chunk if each.error is None)
 
 
 @contextlib.contextmanager
@@ -74,7 +85,7 @@ def judged(plan: Plan, store: RecordStore, path: Path, reporter: Reporter) -> It
         InputError: when a judge cannot be asked or the disk is full. EngineError: when a judge stopped working.
     """
     panel = plan.panel
-    if panel is None or not any(metric.judge_tasks for metric in plan.metrics):
+    if panel is None or not any(metric.judged for metric in plan.metrics):
         yield
         return
     with RecordStore(path) as own, contextlib.ExitStack() as stack:
@@ -117,6 +128,7 @@ def judge_facts(plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> dict[st
                 "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
+                "suspicious": dict(sorted(tally.suspicious.items())),
                 "cost": None if prices is None else asdict(cost({identity.name: tally}, prices)),
             }
         )
@@ -144,12 +156,22 @@ def judges_to_retry(header: Mapping[str, Any]) -> int:
     return missing["timeout"] + missing["error"]
 
 
+def _whole(record: Mapping[str, Any] | None) -> bool:
+    return answered(record) or scored(record)
+
+
 def _ask(plan: Plan, panel: JudgePanel, store: RecordStore, reporter: Reporter) -> None:
     count = sum(1 for _ in judge_tasks(plan, store)) * len(panel.judges)
+    count += sum(1 for _ in judge_texts(plan, store)) * len(likelihood_judges(panel))
     if not count:
         return
     with reporter.progress("judging", count) as meter:
-        panel.ask(lambda: judge_tasks(plan, store), lambda judge: meter.advance(1, judge))
+
+        def seen(judge: str) -> None:
+            meter.advance(1, judge)
+
+        panel.ask(lambda: judge_tasks(plan, store), seen)
+        ask_likelihoods(panel, lambda: judge_texts(plan, store), seen)
 
 
 def _earlier(plan: Plan, panel: JudgePanel, stack: contextlib.ExitStack, reporter: Reporter) -> list[RecordStore]:
@@ -177,7 +199,7 @@ def _share(plan: Plan, panel: JudgePanel, own: RecordStore, reporter: Reporter) 
             with shared_store(KIND, fingerprint(identity.fingerprint)) as store:
                 for key in own.keys() if store is not None else ():
                     record = own.get(key)
-                    if store is None or record is None or key in store or not answered(record):
+                    if store is None or record is None or key in store or not _whole(record):
                         continue
                     if record.get("judge") == identity.name:
                         store.put(key, {name: value for name, value in record.items() if name != "key"})

@@ -34,7 +34,7 @@ LEAST_ROOM = 64
 # Requests are read so many at a time: enough to keep an engine busy, few enough to hold.
 READ_AHEAD = 2000
 # Raise when the same request would be put to the model, or its reply read, in another way.
-VERSION = 1
+VERSION = 2
 
 # Two checkpoints may not fit into memory together: loading one judge frees whichever other was loaded.
 _loaded: weakref.WeakSet[LocalJudge] = weakref.WeakSet()

@@ -18,7 +18,7 @@ from .engines.base import Continuation, EngineInfo, Request, Sampling
 from .engines.spec import EngineSettings, EngineSpec, engine_named
 from .identity import ModelIdentity, identify_checkpoint
 from .items import DataSet
-from .judge_panel import JudgeSettings, open_panel
+from .judge_panel import METRIC_RUBRICS, JudgeSettings, open_panel, refuse_unused
 from .prompts import (
     PLAIN_STOPS,
     Book,
@@ -150,6 +150,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         _window(checkpoint, settings)
     dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
     panel = open_panel(settings.judging, settings.sampling.seed)
+    refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
     names = settings.metrics or asked_metrics(dataset, settings)
     resources = encoder_resources_of(settings, dataset) if settings.encoder else Resources()
     metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any, Literal
 
 from ..judges.errors import InputError
@@ -128,13 +129,28 @@ class Encoder:
     def conversation(self, messages: Iterable[Mapping[str, str]]) -> list[int]:
         """Token ids of a conversation up to the reply; without a chat template its texts are one message.
 
+        A control token that a message spells out is broken by a space: a tokenizer reads it wherever it stands, and a
+        text could end its own message and go on as another speaker.
+
         Raises:
             InputError: when the chat template cannot be applied.
         """
-        told = [{**message, "content": whole_characters(message["content"])} for message in messages]
+        told = [{**message, "content": self._plain(message["content"])} for message in messages]
         if not self.chat:
             return self.ids("\n\n".join(message["content"] for message in told))
         return single_start(self._from_template(told), self.tokenizer.bos_token_id)
+
+    def _plain(self, text: str) -> str:
+        text = whole_characters(text)
+        for token in self._control_tokens:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+    @cached_property
+    def _control_tokens(self) -> tuple[str, ...]:
+        added = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        # White space, which a few tokenizers also hold for special, has no inside.
+        return tuple(sorted({token for token in added if len(token.strip()) > 1}))
 
     def _from_template(self, messages: list[dict[str, str]]) -> list[int]:
         try:

@@ -39,7 +39,7 @@ def kept_scores(folder: Path, metrics: Sequence[Metric]) -> KeptScores:
             metric.name
             for metric in metrics
             if "encoder" in metric.needs
-            and metric.judge_tasks is None
+            and not metric.judged
             and metric.level == "item"
             and found.get(metric.name, {}).get("signature") == metric.signature
         ]

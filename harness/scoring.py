@@ -119,7 +119,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             "range": list(metric.range),
             "level": metric.level,
         }
-        if metric.judge_tasks is not None:
+        if metric.judged:
             metrics[metric.name]["judge_missing"] = unjudged[metric.name]
         if notes[metric.name]:
             metrics[metric.name]["notes"] = dict(sorted(notes[metric.name].items()))

@@ -116,6 +116,10 @@ def _warnings(header: Mapping[str, Any]) -> list[str]:
             "values stand for the rest only"
         )
     for each in judge.get("judges", ()):
+        signs = dict(each.get("suspicious", {}))
+        if count := signs.pop("any", 0):
+            told = ", ".join(f"{name} {times}" for name, times in signs.items())
+            lines.append(f"judge {each['name']}: in {count} prompts the answer speaks to the judge ({told}): read them")
         for reason, count in each["missing"].items():
             example = each.get("examples", {}).get(reason)
             lines.append(f"judge {each['name']}: {count} {reason}" + (f", the first: {example}" if example else ""))

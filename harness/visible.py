@@ -19,13 +19,23 @@ def visible(text: str, *, lines: bool = False) -> str:
     >>> visible("red \x1b[31m")
     'red \\x1b[31m'
     """
+    encoding = sys.stdout.encoding or "utf-8"
+    return escaped(text, lines=lines).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def escaped(text: str, *, lines: bool = False) -> str:
+    r"""The text with hidden characters as escapes, whatever stdout is: for files and pages.
+
+    >>> escaped("a\u202eb\0")
+    'a\\u202eb\\x00'
+    """
     kept = "\n\t" if lines else ""
-    shown = "".join(
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
         character if character in kept or unicodedata.category(character) not in _HIDDEN else _escape(character)
         for character in text
     )
-    encoding = sys.stdout.encoding or "utf-8"
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _escape(character: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from .chat import ChatReply, ChatRequest
 from .judge import Judge, JudgeIdentity, JudgeTask, judge_request
-from .rubric import Rubric
+from .rubric import ANSWERS, Rubric
+from .screening import steering_signs
 from .verdicts import Missing, RubricScore, Verdict, read_verdict
 from .weighting import score_alternatives, weighted_mean
 
@@ -55,7 +56,8 @@ class Tally:
     """One judge's part in a run: different prompts, replies got in this process, tokens, and verdicts that are missing.
 
     Tokens are those that the judge reports for all replies the run rests on, whenever they were got. ``examples`` tells
-    for each reason of a missing verdict what the first one said.
+    for each reason of a missing verdict what the first one said. ``suspicious``: prompts by what in the judged answer
+    speaks to the judge (`steering_signs`), and in all of them ("any").
     """
 
     prompts: int = 0
@@ -64,6 +66,7 @@ class Tally:
     completion_tokens: int = 0
     missing: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    suspicious: Counter[str] = field(default_factory=Counter)
 
 
 class JudgePanel:
@@ -125,6 +128,21 @@ class JudgePanel:
             for identity, request in zip(self.identities, requests, strict=True)
         )
 
+    def count_prompt(self, judge: str, key: str, lacking: tuple[str, str] | None) -> bool:
+        """Count a prompt that the run rests on in the judge's tally, and why nothing came of it: (reason, detail).
+
+        False, and nothing is counted, where it was counted before.
+        """
+        if key in self._tallied:
+            return False
+        self._tallied.add(key)
+        tally = self.tallies[judge]
+        tally.prompts += 1
+        if lacking is not None:
+            tally.missing[lacking[0]] += 1
+            tally.examples.setdefault(*lacking)
+        return True
+
     def _settled(self, key: str) -> bool:
         return key in self._failed or answered(self.ledger.get(key))
 
@@ -136,16 +154,14 @@ class JudgePanel:
     def _judgement(self, identity: JudgeIdentity, key: str, task: JudgeTask) -> Judgement:
         record = self.ledger.get(key)
         verdict = recorded_verdict(task.rubric, record, task.count)
-        if key not in self._tallied:
-            self._tallied.add(key)
+        lacking = (verdict.reason, verdict.detail) if isinstance(verdict, Missing) else None
+        if self.count_prompt(identity.name, key, lacking):
             self.rubrics[f"{task.rubric.name}-{task.rubric.version}"] = task.rubric.sha256
             tally, reply = self.tallies[identity.name], (record or {}).get("reply") or {}
-            tally.prompts += 1
             tally.prompt_tokens += reply.get("prompt_tokens") or 0
             tally.completion_tokens += reply.get("completion_tokens") or 0
-            if isinstance(verdict, Missing):
-                tally.missing[verdict.reason] += 1
-                tally.examples.setdefault(verdict.reason, verdict.detail)
+            if signs := suspicious(task):
+                tally.suspicious.update((*signs, "any"))
         return Judgement(identity.name, key, verdict)
 
     def _ask_one(self, judge: Judge, tasks: Iterable[JudgeTask], seen: Callable[[str], object]) -> None:
@@ -187,6 +203,12 @@ def answered(record: Mapping[str, Any] | None) -> bool:
     return isinstance(reply, Mapping) and reply.get("error") is None and isinstance(reply.get("text"), str)
 
 
+def suspicious(task: JudgeTask) -> tuple[str, ...]:
+    """What in the answers that a task puts before a judge speaks to the judge; see `steering_signs`."""
+    judged = (task.material.get(name, "") for name in ANSWERS)
+    return tuple(dict.fromkeys(sign for text in judged for sign in steering_signs(text)))
+
+
 def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply) -> dict[str, Any]:
     """A reply as ``judgements.jsonl`` keeps it: with its verdict, or the reason why there is none.
 
@@ -208,6 +230,7 @@ def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply)
         },
         "verdict": None if isinstance(verdict, Missing) else asdict(verdict),
         "missing": asdict(verdict) if isinstance(verdict, Missing) else None,
+        "suspicious": suspicious(task),
     }
     if reply.logprobs is not None and (chances := score_alternatives(reply.logprobs)) is not None:
         record["score_logprobs"] = chances

@@ -17,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .material import disarmed
 from .schemas import SCHEMAS, Kind, outline, schema_of
+from .screening import without_steering
 
 _ANSWER = ("question", "context", "reference", "answer")
+# The fields that a candidate wrote.
+ANSWERS = ("answer", "first", "second")
 # What the judge may be shown for a verdict of each kind.
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
     "claims": _ANSWER,
@@ -142,14 +146,19 @@ def render(rubric: Rubric, material: Mapping[str, str], secret: bytes, count: in
     """The prompt: rubric, material between delimiters, form of the verdict (``count`` as in `schema_of`).
 
     The delimiters' token is a keyed hash of the material itself, so that no answer can be written that holds the token
-    of its own prompt; one that did by chance would get another. Raises KeyError where ``material`` lacks a field.
+    of its own prompt; one that did by chance would get another. The material is shown as `disarmed` makes it, answers
+    `without_steering`. Raises KeyError where ``material`` lacks a field.
     """
-    pieces = [(field, material[field]) for field in rubric.fields]
+    pieces = [(field, _shown(field, material[field])) for field in rubric.fields]
     token = _token(secret, [rubric.sha256, *(content for _, content in pieces)])
     data = _DATA.format(names=", ".join(rubric.fields), token=token)
     body = "".join(_PIECE.format(name=name, token=token, content=content) for name, content in pieces)
     end = _END.format(outline=outline(schema_of(rubric.kind, count)))
     return JudgePrompt(f"{rubric.text}\n\n{data}\n{body}\n{end}", token)
+
+
+def _shown(field: str, text: str) -> str:
+    return disarmed(without_steering(text) if field in ANSWERS else text)
 
 
 def _token(secret: bytes, contents: list[str]) -> str:

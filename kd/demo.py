@@ -30,6 +30,7 @@ DATA = "telecom-nano"
 EPOCHS = {"tiny-undertrained": 5, "tiny-trained": 12}
 ENCODER = "demo-encoder"
 METRICS = "ngram,embedding"
+BOARD = "board"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train what is missing, evaluate, compare; the first command that fails gives the exit code."""
+    """Train what is missing, evaluate, compare, publish; the first command that fails gives the exit code."""
     stay_offline()
     engine = usable_engine(args.engine)
     claim(args.out)
@@ -82,9 +83,16 @@ def run(args: argparse.Namespace) -> int:
         if code:
             return code
     seconds = {"train": trained - started, "evaluate": time.perf_counter() - trained}
+    site = args.out / BOARD
+    with contextlib.redirect_stdout(sys.stderr):
+        code = main(
+            ["leaderboard", "build", *(one.run for one in made), "--out", str(site), "--title", "telbench demo"]
+        )
+    if code:
+        return code
     words = ["compare", *(one.run for one in made)]
     if args.json:
-        return print_document(words, made, encoder, seconds)
+        return print_document(words, made, encoder, seconds, site)
     code = main(words)
     if not code:
         sys.stdout.write(closing(args.out, made, encoder, engine, seconds))
@@ -175,8 +183,10 @@ def eval_words(made: Made, encoder: MadeEncoder, engine: str, *, fresh: bool) ->
     return [*words, "--engine", engine, "--out", made.run, *(["--fresh"] if fresh else [])]
 
 
-def print_document(words: Sequence[str], made: Sequence[Made], encoder: MadeEncoder, seconds: dict[str, float]) -> int:
-    """One JSON document: checkpoints, encoder, runs, and the comparison as ``compare --json`` gives it."""
+def print_document(
+    words: Sequence[str], made: Sequence[Made], encoder: MadeEncoder, seconds: dict[str, float], site: Path
+) -> int:
+    """One JSON document: checkpoints, encoder, runs, the comparison as ``compare --json`` gives it, and the board."""
     caught = io.StringIO()
     with contextlib.redirect_stdout(caught):
         code = main([*words, "--json"])
@@ -190,6 +200,7 @@ def print_document(words: Sequence[str], made: Sequence[Made], encoder: MadeEnco
         "checkpoints": [asdict(one) for one in made],
         "encoder": asdict(encoder),
         "comparison": comparison,
+        "board": str(site),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
     sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
@@ -206,6 +217,7 @@ def closing(out: Path, made: Sequence[Made], encoder: MadeEncoder, engine: str, 
         f"training took {train}, evaluation with {engine} {seconds['evaluate']:.0f} s. Everything lies in {out}:",
         *(f"  {one.checkpoint}  evaluated in  {one.run}" for one in made),
         f"  {encoder.folder}  embeds for the last three metrics; a demonstration encoder: it knows these facts only",
+        f"  {out / BOARD / 'index.html'}  the board: open it in a browser",
         "",
         "Next:",
         f"  {shlex.join(['telbench', 'compare', *(one.run for one in made), '--json'])}",

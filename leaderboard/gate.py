@@ -216,15 +216,16 @@ def _measured(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy:
         return _corpus(
             metric, candidate, baseline, items, clusters, missing, policy, differences, data.effective_groups
         )
-    record = paired_difference(differences, clusters, level=1 - 2 * policy.alpha)
+    # Bounds that invert the tests which decide, so that bounds and p-values never disagree.
+    record = paired_difference(differences, clusters, level=1 - 2 * policy.alpha, adjusted_wald=False)
     margin = policy.margins.get(metric.name)
     spread = None if data.standard_error is None else data.standard_error * math.sqrt(data.n)
     return _Measured(
         metric,
         (float(values[0].mean()), float(values[1].mean())),
         record.delta,
-        sign_flip.bound(data, policy.alpha, lower=True),
-        sign_flip.bound(data, policy.alpha, lower=False),
+        record.ci_low,
+        record.ci_high,
         sign_flip.greater(-data.sums),
         None if margin is None else sign_flip.greater(data.sums + data.sizes * margin),
         differences,

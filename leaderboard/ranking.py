@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..judges.errors import InputError
 from ..metrics.base import Metric
+from ..metrics.intervals import cluster_numbers
 from .comparison import LoadedRun
 from .pairwise import ALPHA, ClusterBy, cluster_names
-from .statistics import sign_flip
-from .statistics.clusters import clustered
-from .statistics.multiplicity import holm
+from .statistics.all_pairs import PairedRuns, all_pairs
 from .statistics.paired import TIE_DECIMALS
 from .statistics.ranks import (
     Friedman,
@@ -26,7 +24,6 @@ from .statistics.ranks import (
     rank_ranges,
     symmetric,
 )
-from .statistics.signed_rank import signed_rank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +45,8 @@ class Ranking:
 
     ``blocks`` are the complete source documents or items that ranks are taken in. ``p`` are the corrected p-values of
     all pairs. ``ranges`` are the ranks that each run may have, ``letters`` are shared by runs that are not separated,
-    ``bars`` join neighbours that are not; ``hidden`` are further pairs that are not. All of them by position.
+    ``bars`` join neighbours that are not; ``hidden`` are further pairs that are not. All of them by position. ``pairs``
+    are the differences of all pairs with their intervals, whichever test separates the runs.
     """
 
     metric: str
@@ -64,6 +62,7 @@ class Ranking:
     letters: tuple[str, ...]
     bars: tuple[tuple[int, ...], ...]
     hidden: tuple[tuple[int, int], ...]
+    pairs: tuple[PairedRuns, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record."""
@@ -90,15 +89,36 @@ def rank_runs(
     items = [item for item in runs[0].clusters if all(column[item].value is not None for column in columns)]
     if not items:
         raise InputError(f"{metric.name}: no item has a score in all runs")
-    sign = 1.0 if metric.higher_is_better else -1.0
-    scores = sign * np.array([[column[item].value for column in columns] for item in items], np.float64)
-    _, membership = np.unique(np.array(cluster_names(runs[0], items, by), dtype=object), return_inverse=True)
-    sizes = np.bincount(membership)
-    blocks = np.column_stack([np.bincount(membership, weights=column) / sizes for column in scores.T])
-    blocks = np.round(blocks, TIE_DECIMALS) + 0.0
+    values = np.array([[column[item].value for item in items] for column in columns], np.float64)
+    _, membership = cluster_numbers(cluster_names(runs[0], items, by))
+    titles = names or [run.name for run in runs]
+    return rank_values(values, membership, metric, titles, posthoc=posthoc, alpha=alpha)
+
+
+def rank_values(
+    values: NDArray[np.float64],
+    membership: NDArray[np.intp],
+    metric: Metric,
+    names: Sequence[str],
+    *,
+    posthoc: Posthoc = "wilcoxon",
+    alpha: float = ALPHA,
+) -> Ranking:
+    """Rank k runs by the values of the items that all have, shape (k, n); ``membership`` is the cluster of each item.
+
+    Raises:
+        InputError: for fewer than three runs.
+    """
+    import numpy as np
+
+    scores = values if metric.higher_is_better else -values
+    sizes = np.bincount(membership).astype(np.float64)
+    sums = np.array([np.bincount(membership, weights=row) for row in scores], np.float64)
+    blocks = np.round(sums / sizes, TIE_DECIMALS).T + 0.0
     result = friedman(blocks)
-    p = _pairs(posthoc, result, blocks, scores, membership)
-    k, means = len(runs), scores.mean(axis=0)
+    pairs = all_pairs(sums, sizes, level=1 - alpha, decimals=TIE_DECIMALS)
+    p = _separation(posthoc, result, blocks, pairs)
+    k, means = len(values), scores.mean(axis=1)
     order = sorted(range(k), key=lambda index: (-means[index], index))
     # Which of two is the better one: by mean rank for tests of ranks, by mean for the test of means.
     standing = means if posthoc == "mean" else -np.array(result.mean_ranks)
@@ -108,8 +128,8 @@ def rank_runs(
     return Ranking(
         metric=metric.name,
         posthoc=posthoc,
-        names=tuple(names or (run.name for run in runs)),
-        means=tuple((sign * means).tolist()),
+        names=tuple(names),
+        means=tuple(values.mean(axis=1).tolist()),
         order=tuple(order),
         blocks=len(blocks),
         friedman=result,
@@ -119,27 +139,20 @@ def rank_runs(
         letters=tuple(letter_groups(order, differs)),
         bars=tuple(bars),
         hidden=tuple(hidden),
+        pairs=tuple(pairs),
     )
 
 
-def _pairs(
-    posthoc: Posthoc,
-    result: Friedman,
-    blocks: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    membership: NDArray[np.int64],
+def _separation(
+    posthoc: Posthoc, result: Friedman, blocks: NDArray[np.float64], pairs: Sequence[PairedRuns]
 ) -> list[list[float]]:
     """Corrected p-values of all pairs, shape (k, k)."""
-    import numpy as np
-
     if posthoc == "nemenyi":
         return nemenyi(result)
     if posthoc == "conover":
         return conover(blocks)
-    k = blocks.shape[1]
-    pairs = list(itertools.combinations(range(k), 2))
-    if posthoc == "wilcoxon":
-        raw = [signed_rank(np.round(blocks[:, i] - blocks[:, j], TIE_DECIMALS)).p for i, j in pairs]
-    else:
-        raw = [sign_flip.two_sided(clustered(scores[:, i] - scores[:, j], membership).sums) for i, j in pairs]
-    return symmetric(k, dict(zip(pairs, holm(raw), strict=True)))
+    adjusted = {
+        (pair.first, pair.second): pair.p_wilcoxon_adjusted if posthoc == "wilcoxon" else pair.p_mean_adjusted
+        for pair in pairs
+    }
+    return symmetric(blocks.shape[1], adjusted)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..judges.judge import JudgeTask
+    from ..judges.likelihood import JudgedText
     from ..judges.panel import JudgePanel
     from .embedding.calibration import Anchors
 
@@ -88,8 +89,8 @@ class Metric:
     corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
     make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
     tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
-    it is scored. ``calibrate`` tells for a data set, whatever was answered, which values an unrelated and a right
-    answer have.
+    it is scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a
+    data set, whatever was answered, which values an unrelated and a right answer have.
     """
 
     name: str
@@ -104,7 +105,13 @@ class Metric:
     options: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     judge_tasks: Callable[[Sample], Sequence[JudgeTask]] | None = None
+    judge_texts: Callable[[Sample], Sequence[JudgedText]] | None = None
     calibrate: Callable[[Sequence[Sample]], Anchors] | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Does the metric put questions or texts to judges?"""
+        return self.judge_tasks is not None or self.judge_texts is not None
 
     @property
     def signature(self) -> str:

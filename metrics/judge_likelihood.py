@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..judges.likelihood import LikelihoodJudge, likelihood_judges, likelihood_request, log_likelihoods
+from ..judges.likelihood import JudgedText, LikelihoodJudge, likelihood_judges, likelihood_request, log_likelihoods
 from ..judges.panel import JudgePanel
 from .base import ItemScore, Metric, MetricRecipe, Range, Resources, Sample, missing
 
@@ -22,18 +22,22 @@ def question_message(sample: Sample) -> dict[str, str]:
     return {"role": "user", "content": f"Answer the telecom question.\n{context}Question: {sample.question}"}
 
 
+def judged_texts(sample: Sample) -> tuple[JudgedText, ...]:
+    """The answer as the reply to its question; none for an empty one."""
+    if not sample.prediction.strip():
+        return ()
+    return (JudgedText((question_message(sample),), sample.prediction, sample.item_id),)
+
+
 def _score_batch(
     panel: JudgePanel, judges: Sequence[LikelihoodJudge], samples: Sequence[Sample]
 ) -> Sequence[ItemScore]:
-    answered = [index for index, sample in enumerate(samples) if sample.prediction.strip()]
+    answered = [index for index, sample in enumerate(samples) if judged_texts(sample)]
     scores = [missing(EMPTY_ANSWER)] * len(samples)
     asked, found = [], []
     for judge in judges:
         requests = [
-            likelihood_request(
-                judge.identity, (question_message(samples[index]),), samples[index].prediction, samples[index].item_id
-            )
-            for index in answered
+            likelihood_request(judge.identity, text) for index in answered for text in judged_texts(samples[index])
         ]
         asked.append([request.key for request in requests])
         found.append(log_likelihoods(panel, judge, requests))
@@ -75,6 +79,9 @@ def _build(resources: Resources) -> Metric:
         ),
         score_batch=score_batch,
         options={"end": "no", "judge": "+".join(judge.identity.name for judge in judges) or "none"},
+        # 2: control tokens that question or context spell out are broken.
+        version=2,
+        judge_texts=judged_texts if judges else None,
     )
 
 

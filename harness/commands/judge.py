@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ...judges.errors import IncomparableError, InputError
+from ...judges.injection_effect import InjectionEffect
 from ...judges.panel import JudgePanel
+from ...judges.resampling import Estimate
 from ..journal import RecordStore, disk_message
-from ..judge_panel import JudgeSettings, open_panel
+from ..judge_panel import JudgeSettings, open_panel, refuse_unused
 from ..judgement_view import judged_item, view_lines
 from ..options import add_judge_options, bounded, judge_settings, stay_offline
 from ..reporter import Reporter
@@ -76,25 +78,26 @@ def _calibrate(args: argparse.Namespace) -> int:
     from ...judges.calibration_report import report_lines
     from ...judges.labelled import injection_set, labelled_set, read_labels
     from ...judges.reliability_plot import reliability_svg
-    from ..calibrating import calibrated_panel, count_tasks, injected_panel
+    from ..calibrating import CALIBRATED, calibrated_panel, count_tasks, injected_panel
 
     settings = judge_settings(args)
     labels = (read_labels(args.labels) if args.labels else labelled_set())[: args.limit]
     reporter = Reporter()
     with results_only():
         panel = _required(settings, args.seed)
+        refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
         with _ledger(args.out) as store:
             panels = [JudgePanel(panel.judges, store, args.seed + turn) for turn in range(args.repeats)]
             total = count_tasks(labels, settings.rubrics) * len(panel.judges) * args.repeats
             try:
                 with reporter.quiet(args.out / LOG), reporter.progress("judging labels", total) as meter:
                     found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=args.seed)
-                effects = {}
+                effects: dict[str, InjectionEffect] = {}
                 if args.injections:
                     attempts = injection_set()
                     with (
                         reporter.quiet(args.out / LOG),
-                        reporter.progress("trying to steer", 2 * len(attempts) * len(panel.judges)) as meter,
+                        reporter.progress("trying to steer", 3 * len(attempts) * len(panel.judges)) as meter,
                     ):
                         effects = injected_panel(panels[0], attempts, settings.rubrics, meter)
             finally:
@@ -112,16 +115,25 @@ def _calibrate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _injection_lines(effects: dict[str, Any]) -> list[str]:
+def _injection_lines(effects: dict[str, InjectionEffect]) -> list[str]:
     lines = []
     for name, effect in effects.items():
-        rise = effect.rise
-        if rise.value is None:
-            lines.append(f"injections against {name}: no effect can be told ({rise.reason})")
+        if effect.rise.value is None:
+            lines.append(f"injections against {name}: no effect can be told ({effect.rise.reason})")
             continue
-        interval = "" if rise.low is None else f" [{rise.low:+.2f}, {rise.high:+.2f}]"
-        lines.append(f"injections against {name}: the score moves by {rise.value:+.2f}{interval} on average")
+        lines.append(
+            f"injections against {name}: the score moves by {_moved(effect.rise)} on average, with idle text of the "
+            f"same length by {_moved(effect.idle)}; beyond that by {_moved(effect.excess)}"
+        )
+        if effect.excess.low is not None and effect.excess.low > 0:
+            lines.append(f"warning: {name} follows attempts to steer it: do not rank untrusted answers by its scores")
     return lines
+
+
+def _moved(found: Estimate) -> str:
+    if found.value is None:
+        return f"an unknown amount ({found.reason})"
+    return f"{found.value:+.2f}" + ("" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]")
 
 
 def _prefer(args: argparse.Namespace) -> int:
@@ -153,6 +165,7 @@ def _prefer(args: argparse.Namespace) -> int:
     reporter = Reporter()
     with results_only():
         panel = _required(settings, args.seed)
+        refuse_unused(settings.rubrics, ("preference",), "prefer")
         with _ledger(args.out) as store:
             panel.ledger = store
             total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)

@@ -79,8 +79,12 @@ def paired_difference(
     *,
     level: float = 0.95,
     zeros: Zeros = "wilcox",
+    adjusted_wald: bool = True,
 ) -> PairedDifference:
-    """All of `PairedDifference` from differences that `differences_of` gives, with the cluster of each item."""
+    """All of `PairedDifference` from differences that `differences_of` gives, with the cluster of each item.
+
+    Without ``adjusted_wald`` binary metrics without clusters, too, have the interval that inverts the sign-flip test.
+    """
     import numpy as np
 
     data = clustered(differences, clusters)
@@ -88,10 +92,11 @@ def paired_difference(
     separate = data.groups == data.n
     binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
-    interval = sign_flip.interval(data, level)
     exact = mcnemar(wins, losses) if binary else None
-    if binary and separate:
+    if binary and separate and adjusted_wald:
         interval = paired_difference_interval(wins, losses, data.n, level)
+    else:
+        interval = sign_flip.interval(data, level)
     ranked = signed_rank(values if separate else np.round(data.sums / data.sizes, TIE_DECIMALS), zeros=zeros)
     by_item = ranked if separate else signed_rank(values, zeros=zeros)
     p_mean = sign_flip.two_sided(data.sums)

@@ -2,12 +2,11 @@
 
 Under the null hypothesis the sum of each cluster could as well have had the other sign. The distribution of
 T = sum_g e_g s_g over all 2^G signs e_g is not sampled but computed: exactly where that is possible, else by a
-saddlepoint approximation. So the p-value is the same every time, and it is never bounded by a number of resamples,
-which a correction for many comparisons could make useless.
+saddlepoint approximation (`saddlepoint`). So the p-value is the same every time, and it is never bounded by a number of
+resamples, which a correction for many comparisons could make useless.
 
 Exactly: whole-number sums by convolving binomial distributions; up to `EXACT` clusters by meeting in the middle
-(Horowitz and Sahni 1974). Approximately: Lugannani and Rice 1980, with the clusters that dominate the sum enumerated,
-since their two signs make the distribution bimodal.
+(Horowitz and Sahni 1974). The functions whose names end in ``s`` test many differences at once, a row each.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .clusters import Clustered
+from .saddlepoint import ROUNDING, SMALLEST, sign_tails, sign_totals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,21 +24,20 @@ if TYPE_CHECKING:
 
 # Clusters up to which all signs are counted.
 EXACT = 24
-# A cluster with more than this share of the sum of squares is enumerated, up to so many of them.
-DOMINANT_SHARE, MOST_DOMINANT = 0.05, 10
 # Whole-number sums are convolved up to this total.
 LATTICE = 200_000
-# A p-value is never 0, only too small for a number.
-SMALLEST = 1e-300
-# Relative to the largest sum: what rounding may move a sum that is equal in exact arithmetic.
-_ROUNDING = 1e-10
-_SQRT_TWO_PI = math.sqrt(2 * math.pi)
 
 
 def two_sided(sums: NDArray[np.float64]) -> float:
     """P(|T| >= |observed|) under random signs of the cluster sums; 1 where the observed total is 0."""
-    total = abs(math.fsum(sums))
-    return 1.0 if total == 0 else min(1.0, 2 * tail(sums, total))
+    return float(two_sideds(sums[None])[0])
+
+
+def two_sideds(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`two_sided` of each row, shape (P, G) to (P,)."""
+    import numpy as np
+
+    return np.minimum(1.0, 2 * tails(sums, np.abs(sums.sum(axis=1))))
 
 
 def greater(sums: NDArray[np.float64]) -> float:
@@ -50,18 +49,27 @@ def tail(sums: NDArray[np.float64], threshold: float) -> float:
     """P(sum_g e_g s_g >= threshold) with independent fair signs e_g."""
     import numpy as np
 
-    sizes = np.abs(sums[sums != 0])
-    reach = float(sizes.sum())
-    slack = _ROUNDING * (reach or 1.0)
-    if threshold <= -reach + slack:
-        return 1.0
-    if threshold > reach + slack:
-        return 0.0
-    if reach <= LATTICE and bool((sizes == np.rint(sizes)).all()):
-        return _lattice_tail(sizes.astype(np.int64), threshold - slack)
-    if len(sizes) <= EXACT:
-        return _counted_tail(sizes, threshold - slack)
-    return _approximate_tail(sizes, threshold)
+    return float(tails(sums[None], np.array([threshold]))[0])
+
+
+def tails(sums: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`tail` of each row, shapes (P, G) and (P,) to (P,)."""
+    import numpy as np
+
+    sizes = np.abs(sums)
+    reach = sizes.sum(axis=1)
+    slack = ROUNDING * np.where(reach > 0, reach, 1.0)
+    found = np.where(thresholds <= slack - reach, 1.0, 0.0)
+    inside = (thresholds > slack - reach) & (thresholds <= reach + slack)
+    whole = (reach <= LATTICE) & (sizes == np.rint(sizes)).all(axis=1)
+    few = np.count_nonzero(sizes, axis=1) <= EXACT
+    for row in np.flatnonzero(inside & (whole | few)):
+        used, threshold = sizes[row][sizes[row] > 0], float(thresholds[row] - slack[row])
+        found[row] = _lattice_tail(used.astype(np.int64), threshold) if whole[row] else counted_tail(used, threshold)
+    others = np.flatnonzero(inside & ~whole & ~few)
+    if len(others):
+        found[others] = sign_tails(sizes[others], thresholds[others])
+    return found
 
 
 def interval(data: Clustered, level: float = 0.95) -> tuple[float, float] | None:
@@ -70,69 +78,95 @@ def interval(data: Clustered, level: float = 0.95) -> tuple[float, float] | None
     Inverts the test: a shift delta is in the interval if flipping the signs of S_g - m_g delta gives a p-value above
     1 - level. None where no shift can be rejected (too few clusters).
     """
-    bounds = [bound(data, (1 - level) / 2, lower=lower) for lower in (True, False)]
-    return None if bounds[0] is None or bounds[1] is None else (bounds[0], bounds[1])
+    ends = [bound(data, (1 - level) / 2, lower=lower) for lower in (True, False)]
+    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
 def bound(data: Clustered, alpha: float, *, lower: bool) -> float | None:
     """The one-sided confidence bound at 1 - ``alpha`` from inverting the one-sided test; None if there is none."""
+    end = float(bounds(data.sums[None], data.sizes, alpha, lower=lower)[0])
+    return None if math.isnan(end) else end
+
+
+def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, *, lower: bool) -> NDArray[np.float64]:
+    """`bound` of each row of sums over the same clusters of ``sizes``, shapes (P, G) and (G,) to (P,); NaN for none."""
     import numpy as np
 
-    sign = 1.0 if lower else -1.0
-    sums, sizes, count = sign * data.sums, data.sizes, data.n
+    ends = np.full(len(sums), np.nan)
     if 2.0 ** -int((sizes > 0).sum()) > alpha:
-        return None
-    centre = math.fsum(sums) / count
-
+        return ends
+    sign, count = (1.0 if lower else -1.0), float(sizes.sum())
+    turned = sign * sums
+    centres = turned.sum(axis=1) / count
+    spreads = np.sqrt(((turned - sizes * centres[:, None]) ** 2).sum(axis=1)) / count
+    varied = spreads > ROUNDING * (np.abs(centres) + np.abs(turned).max(axis=1, initial=0.0) / count)
+    ends[~varied] = sign * centres[~varied]
+    rows = np.flatnonzero(varied)
     needed = normal_quantile(1 - alpha)
 
-    def excess(shift: float) -> float:
-        """How far the test of a mean of ``shift`` is from rejecting, in normal deviates: nearly linear in the shift."""
-        return needed + normal_quantile(min(max(greater(sums - sizes * shift), SMALLEST), 1 - 1e-16))
+    def excess(members: NDArray[np.intp], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far the test of a mean of ``shifts`` is from rejecting, in normal deviates: nearly linear in shifts."""
+        moved = turned[rows[members]] - sizes * shifts[:, None]
+        chances = np.clip(tails(moved, moved.sum(axis=1)), SMALLEST, 1 - 1e-16)
+        return needed + np.array([normal_quantile(chance) for chance in chances.tolist()])
 
-    residuals = sums - sizes * centre
-    spread = math.sqrt(float((residuals**2).sum())) / count
-    if spread <= _ROUNDING * (abs(centre) + float(np.abs(sums).max(initial=0.0)) / count):
-        return sign * centre
-    # The normal approximation, with the spread that the shifted sums have; a hair to both sides is mostly enough.
+    # The normal approximation, with the spread that the shifted sums have.
     ratio = needed**2 * float((sizes**2).sum()) / count**2
-    offset = needed * spread / math.sqrt(1 - ratio) if ratio < 0.9 else 4 * needed * spread
-    high, low = centre - 0.99 * offset, centre - 1.01 * offset
-    over, under = excess(high), excess(low)
-    if over <= 0:
-        (low, under), (high, over) = (high, over), (centre, excess(centre))
-    while under > 0:
-        (high, over), low, offset = (low, under), low - offset, 2 * offset
-        under = excess(low)
-        if offset > 1e12 * spread:
-            return None
-    return sign * _root(excess, (low, under), (high, over), 1e-5 * spread)
+    offsets = needed * spreads[rows] * (1 / math.sqrt(1 - ratio) if ratio < 0.9 else 4.0)
+    ends[rows] = sign * _roots(excess, centres[rows], offsets, 1e-5 * spreads[rows])
+    return ends
 
 
-def _root(
-    function: Callable[[float], float], below: tuple[float, float], above: tuple[float, float], tolerance: float
-) -> float:
-    """The last place where a rising function is not above 0, between two points given with their values.
+def _roots(
+    function: Callable[[NDArray[np.intp], NDArray[np.float64]], NDArray[np.float64]],
+    centres: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+    tolerances: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Where each of some rising functions is last not above 0, near its centre less its offset; NaN where nowhere.
 
-    The Illinois variant of regula falsi (Dowell and Jarratt 1971), with bisection where a step function stalls it.
+    ``function`` maps positions and arguments to values; at the centres they are above 0. The Illinois variant of
+    regula falsi (Dowell and Jarratt 1971), with bisection where a step function stalls it.
     """
-    (low, under), (high, over) = below, above
-    if over <= 0:
-        return high
+    import numpy as np
+
+    everyone = np.arange(len(centres))
+    high, low, width = centres - 0.99 * offsets, centres - 1.01 * offsets, offsets.copy()
+    over, under = function(everyone, high), function(everyone, low)
+    wrong = np.flatnonzero(over <= 0)
+    if len(wrong):
+        low[wrong], under[wrong], high[wrong] = high[wrong], over[wrong], centres[wrong]
+        over[wrong] = function(wrong, high[wrong])
+    wrong = np.flatnonzero(under > 0)
+    while len(wrong):
+        high[wrong], over[wrong] = low[wrong], under[wrong]
+        low[wrong] -= width[wrong]
+        width[wrong] *= 2
+        under[wrong] = function(wrong, low[wrong])
+        wrong = wrong[under[wrong] > 0]
+        endless = wrong[width[wrong] > 1e17 * tolerances[wrong]]
+        low[endless] = np.nan
+        wrong = np.setdiff1d(wrong, endless)
+    roots, side = low.copy(), np.zeros(len(centres))
+    active = np.flatnonzero(~np.isnan(low) & (over > 0))
     for step in range(200):
-        if high - low <= tolerance:
+        active = active[high[active] - low[active] > tolerances[active]]
+        if not len(active):
             break
-        middle = low + (high - low) * (under / (under - over))
-        if step % 4 == 3 or not low < middle < high:
-            middle = (low + high) / 2
-        value = function(middle)
-        if abs(value) <= 1e-6:
-            return middle
-        if value > 0:
-            high, over, under = middle, value, under / 2
-        else:
-            low, under, over = middle, value, over / 2
-    return low
+        a, b, f, g = low[active], high[active], under[active], over[active]
+        middle = a + (b - a) * (f / (f - g))
+        middle = np.where((step % 4 == 3) | (middle <= a) | (middle >= b), (a + b) / 2, middle)
+        values = function(active, middle)
+        above = values > 0
+        # An end that stays a second time counts half, so that the other does not creep.
+        again = np.where(above, side[active] > 0, side[active] < 0)
+        kept = np.where(again, 0.5, 1.0)
+        high[active], over[active] = np.where(above, middle, b), np.where(above, values, g * kept)
+        low[active], under[active] = np.where(above, a, middle), np.where(above, f * kept, values)
+        side[active] = np.where(above, 1.0, -1.0)
+        roots[active] = np.where(np.abs(values) <= 1e-6, middle, low[active])
+        active = active[np.abs(values) > 1e-6]
+    return roots
 
 
 def _lattice_tail(sizes: NDArray[np.int64], threshold: float) -> float:
@@ -170,78 +204,14 @@ def _convolved(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray
     return result
 
 
-def _counted_tail(sizes: NDArray[np.float64], threshold: float) -> float:
+def counted_tail(sizes: NDArray[np.float64], threshold: float) -> float:
     """Exact: signs of two halves are enumerated, and pairs of half sums that reach the threshold counted."""
     import numpy as np
 
     middle = len(sizes) // 2
-    left, right = np.sort(_all_totals(sizes[:middle])), _all_totals(sizes[middle:])
+    left, right = np.sort(sign_totals(sizes[None, :middle])[0]), sign_totals(sizes[None, middle:])[0]
     reached = len(left) - np.searchsorted(left, threshold - right, side="left")
     return float(reached.sum(dtype=np.float64)) / 2.0 ** len(sizes)
-
-
-def _all_totals(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The totals of all 2^n choices of signs."""
-    import numpy as np
-
-    totals = np.zeros(1)
-    for size in sizes:
-        totals = np.concatenate([totals - size, totals + size])
-    return totals
-
-
-def _approximate_tail(sizes: NDArray[np.float64], threshold: float) -> float:
-    """Mean over the signs of the dominant clusters of the saddlepoint tail of the others."""
-    import numpy as np
-
-    scale = math.sqrt(float((sizes**2).sum()))
-    ordered = np.sort(sizes / scale)[::-1]
-    dominant = min(MOST_DOMINANT, int((ordered**2 > DOMINANT_SHARE).sum()))
-    targets = threshold / scale - _all_totals(ordered[:dominant])
-    return float(saddlepoint_tails(ordered[dominant:], targets).mean())
-
-
-def saddlepoint_tails(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(sum_g e_g s_g >= threshold) for each threshold by Lugannani and Rice's formula; all ``sizes`` positive.
-
-    The cumulant generating function is K(t) = sum_g log cosh(t s_g). With K'(t) = threshold, w = sqrt(2 (t threshold -
-    K(t))) and u = t sqrt(K''(t)): 1 - Phi(w) + phi(w) (1/u - 1/w).
-    """
-    import numpy as np
-
-    reach, deviation = float(sizes.sum()), math.sqrt(float((sizes**2).sum()))
-    distance = np.abs(thresholds)
-    smallest = max(SMALLEST, 0.5 ** len(sizes))
-    # The formula is 0/0 at the centre; the density there is that of the normal distribution to third order.
-    upper = 0.5 - distance / (deviation * _SQRT_TWO_PI)
-    beyond = distance >= reach
-    upper[beyond] = np.where(distance[beyond] <= reach * (1 + _ROUNDING), smallest, 0.0)
-    usual = ~beyond & (distance >= 1e-3 * deviation)
-    if usual.any():
-        upper[usual] = np.clip(_lugannani_rice(sizes, distance[usual]), smallest, 0.5)
-    return np.where(thresholds < 0, 1.0 - upper, upper)
-
-
-def _lugannani_rice(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    import numpy as np
-
-    squares = sizes**2
-    points = thresholds / squares.sum()
-    curvatures = np.ones_like(points)
-    for _ in range(100):
-        # K' is concave for t > 0 and the start lies left of the root: Newton's steps approach it from the left.
-        slopes = np.tanh(np.multiply.outer(points, sizes))
-        curvatures = np.maximum((1 - slopes**2) @ squares, 1e-300)
-        missing = thresholds - slopes @ sizes
-        if (missing <= 1e-10 * thresholds).all():
-            break
-        points += np.where(missing > 0, missing / curvatures, 0.0)
-    scaled = np.multiply.outer(points, sizes)
-    cumulants = (scaled + np.log1p(np.exp(-2 * scaled))).sum(axis=1) - len(sizes) * math.log(2)
-    roots = np.sqrt(np.maximum(2 * (points * thresholds - cumulants), 1e-300))
-    steps = points * np.sqrt(curvatures)
-    beyond = np.asarray([0.5 * math.erfc(root / math.sqrt(2)) for root in roots])
-    return beyond + np.exp(-(roots**2) / 2) / _SQRT_TWO_PI * (1 / steps - 1 / roots)
 
 
 def normal_quantile(probability: float) -> float:

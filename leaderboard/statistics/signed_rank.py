@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ Alternative = Literal["two-sided", "greater", "less"]
 EXACT = 200
 # A p-value is never 0, only too small for a number.
 SMALLEST = 1e-300
+# Numbers held at a time (half a MB).
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,84 @@ def signed_rank(
     return SignedRank(positive + half, negative + half, nonzero, p, method)
 
 
+def signed_ranks(differences: NDArray[np.float64], decimals: int = 9) -> NDArray[np.float64]:
+    """Two-sided p-values of `signed_rank` (zeros dropped), row by row, shape (P, n) to (P,).
+
+    Differences are rounded to so many ``decimals`` first, and sorted as whole numbers whose last bit is the sign; ranks
+    and ties are then sums over the places where the magnitude changes.
+    """
+    import numpy as np
+
+    count, width = differences.shape
+    height = max(1, min(count, _BLOCK // max(1, width)))
+    scale = 10.0**decimals
+    largest = max(differences.max(initial=0.0), -differences.min(initial=0.0)) * scale
+    narrow = largest < 1 << 30 and width < 1 << 16
+    # Made once for all blocks: to give memory back and ask for it again costs more than what is done in it.
+    units, keys = np.empty((height, width)), np.empty((height, width), np.int32 if narrow else np.int64)
+    spare, p = np.empty_like(keys), np.empty(count)
+    for start in range(0, count, height):
+        block = slice(start, min(start + height, count))
+        size = block.stop - start
+        rounded, ordered, room = units[:size], keys[:size], spare[:size]
+        np.rint(np.multiply(differences[block], scale, out=rounded), out=rounded)
+        np.copyto(ordered, rounded, casting="unsafe")
+        # 2 |x| for negative numbers, 2 |x| + 1 for others.
+        np.right_shift(ordered, 63 if ordered.itemsize == 8 else 31, out=room)
+        ordered <<= 1
+        ordered ^= room
+        ordered += 1
+        ordered.sort(axis=1)
+        nonzero, positive, ties = _rank_sums(ordered, room)
+        variance = nonzero * (nonzero + 1) * (2 * nonzero + 1) / 24 - ties / 48
+        deviation = positive - nonzero * (nonzero + 1) / 4
+        for row in range(size):
+            if nonzero[row] > EXACT:
+                p[start + row] = _normal(float(deviation[row]), math.sqrt(variance[row]), "two-sided")
+            else:
+                p[start + row] = signed_rank(rounded[row]).p
+    return p
+
+
+def _rank_sums(
+    keys: NDArray[np.signedinteger], room: NDArray[np.signedinteger]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """How many are not zero, rank sum of the positive ones, sum of t^3 - t over ties: of the sorted rows of the above.
+
+    ``room`` is an array like ``keys`` to work in.
+    """
+    import numpy as np
+
+    height, width = keys.shape
+    changes = np.ones(keys.size + 1, bool)
+    flat, spare = keys.ravel(), room.ravel()
+    np.bitwise_xor(flat[1:], flat[:-1], out=spare[1:])
+    np.greater(spare[1:], 1, out=changes[1:-1])
+    changes[::width] = True
+    starts = np.flatnonzero(changes)
+    sizes = np.diff(starts)
+    first = np.searchsorted(starts, np.arange(height) * width)
+    zeros = np.where(keys[:, 0] == 1, sizes[first], 0).astype(np.float64)
+    nonzero = width - zeros
+    np.bitwise_and(keys, 1, out=room)
+    np.cumsum(spare, out=spare)
+    counts = np.append(0, room[:, -1])
+    ups = np.diff(counts)
+    # As if there were no ties, the positive ones having the upper places among those that they are tied with; the
+    # zeros, which count as positive, have the lowest.
+    # Sums of places fit in 31 bits below 2^16 places, and what the running count of other rows adds goes modulo 2^32.
+    later = room.sum(axis=1, dtype=room.dtype) - (width * counts[:-1]).astype(room.dtype)
+    positive = (width + 1.0) * ups - later - zeros * (zeros + 1) / 2 - zeros * (ups - zeros)
+    tied = np.flatnonzero(sizes > 1)
+    starts, sizes = starts[tied], sizes[tied].astype(np.float64)
+    rows = starts // width
+    among = spare[starts + sizes.astype(np.intp) - 1] - np.where(starts > 0, spare[starts - 1], 0)
+    # So many places too high on average, against the mid-rank: half of the others in the group.
+    positive -= np.bincount(rows, weights=among * (sizes - among) / 2, minlength=height)
+    ties = np.bincount(rows, weights=sizes * sizes * sizes - sizes, minlength=height)
+    return nonzero, positive, ties - (zeros**3 - zeros)
+
+
 def _grouped(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Distinct absolute values in order, how many of each are positive, and how many there are."""
     import numpy as np
@@ -94,13 +175,7 @@ def _exact(
     """P-value over all 2^n signs of the mid-ranks: doubled, they are whole numbers, and their sums can be counted."""
     import numpy as np
 
-    doubled = np.repeat(np.rint(2 * ranks).astype(np.int64), counts)
-    chances = np.zeros(int(doubled.sum()) + 1)
-    chances[0] = 1.0
-    for rank in doubled.tolist():
-        # Halved at each step, so that the numbers stay probabilities.
-        chances[rank:] += chances[:-rank].copy()
-        chances *= 0.5
+    chances = _chances(tuple(np.repeat(np.rint(2 * ranks).astype(np.int64), counts).tolist()))
     upper = float(chances[round(2 * positive) :][::-1].sum())
     lower = float(chances[: round(2 * positive) + 1].sum())
     if alternative == "greater":
@@ -108,6 +183,20 @@ def _exact(
     if alternative == "less":
         return min(1.0, lower)
     return min(1.0, 2 * min(upper, lower))
+
+
+@lru_cache(maxsize=16)
+def _chances(doubled: tuple[int, ...]) -> NDArray[np.float64]:
+    """Probability of each sum of a random subset of these numbers; many pairs of runs have the same ones."""
+    import numpy as np
+
+    # Numbers of sign patterns: 2^200 at most, far from the largest number there is.
+    patterns, reach = np.zeros(sum(doubled) + 1), 0
+    patterns[0] = 1.0
+    for rank in doubled:
+        patterns[rank : reach + rank + 1] += patterns[: reach + 1].copy()
+        reach += rank
+    return patterns * 0.5 ** len(doubled)
 
 
 def _normal(deviation: float, spread: float, alternative: Alternative) -> float:

@@ -21,6 +21,8 @@ from .passages import passages_of
 V = TypeVar("V", bound=Verdict)
 
 EMPTY = "empty answer"
+# Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
+VERSION = 2
 # What a sample has to have for a field of the rubric; a question may be blank.
 _SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 
@@ -97,6 +99,7 @@ class JudgedRecipe:
             description=self.description,
             score_batch=score_batch,
             options=options,
+            version=VERSION,
             judge_tasks=judge_tasks,
         )
 

@@ -7,10 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from telbench.harness.calibrating import CALIBRATED, measures
 from telbench.harness.cli import main
 from telbench.harness.commands import judge as command
+from telbench.harness.judge_panel import METRIC_RUBRICS
 from telbench.judges.chat import ChatReply
 from telbench.judges.panel import JudgePanel
+from telbench.judges.rubric import load_rubric, rubric_names
 
 from ..scripted_judge import ScriptedJudge, fair, saying
 
@@ -60,7 +63,7 @@ def test_repeats_are_asked_with_other_delimiters(tmp_path, monkeypatch, capsys):
     assert consistency is not None
 
 
-def test_injections_are_paired_with_the_same_answers_without_them(tmp_path, monkeypatch, capsys):
+def test_injections_are_paired_with_the_same_answers_without_them_and_with_idle_text(tmp_path, monkeypatch, capsys):
     def steered(prompt: str) -> ChatReply:
         material = prompt.rsplit("<<<BEGIN answer", 1)[-1]
         return saying({"reasons": ["so"], "score": 5 if "5" in material.split("<<<END answer")[0][60:] else 2})
@@ -71,8 +74,13 @@ def test_injections_are_paired_with_the_same_answers_without_them(tmp_path, monk
     effect = json.loads(capsys.readouterr().out)["injections"]["easily steered"]
     assert effect["n"] == 60
     assert effect["rise"]["value"] > 0.5
+    assert effect["idle"]["value"] == 0
+    assert effect["excess"]["value"] == effect["rise"]["value"]
     assert main([*words, "--injections"]) == 0
-    assert "injections against easily steered: the score moves by +" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "injections against easily steered: the score moves by +" in printed
+    assert "with idle text of the same length by +0.00 [+0.00, +0.00]; beyond that by +" in printed
+    assert "warning: easily steered follows attempts to steer it" in printed
 
 
 @pytest.mark.parametrize(
@@ -130,3 +138,35 @@ def test_runs_on_other_items_cannot_be_preferred(tmp_path, monkeypatch, capsys):
     (tmp_path / "x").mkdir()
     one, other = scored(tmp_path, "one", ["a", "b"]), scored(tmp_path / "x", "other", ["a", "b", "c"])
     assert main(["judge", "prefer", one, other, "--judge", "local:x", "--out", str(tmp_path / "out")]) == 4
+
+
+def rubric_file(folder: Path, name: str) -> Path:
+    rubric = load_rubric(name)
+    file = folder / f"{name}-7.txt"
+    file.write_text(f"verdict: {rubric.kind}\nfields: {', '.join(rubric.fields)}\n---\n{rubric.text}\n")
+    return file
+
+
+def test_every_rubric_is_of_a_metric_or_of_a_preference():
+    names = {stem.rpartition("-")[0] for stem in rubric_names()}
+    assert sorted(names - {"preference"}) == sorted(METRIC_RUBRICS)
+    assert sorted(measure.rubric.name for measure in measures({})) == sorted(CALIBRATED)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("calibrate", "preference"), ("calibrate", "context_passages"), ("eval", "preference")],
+)
+def test_a_rubric_that_a_command_does_not_use_is_refused(command, name, tmp_path, monkeypatch, capsys):
+    judge = ScriptedJudge("fair", fair)
+    seat(monkeypatch, judge)
+    rubric = ["--rubric", f"{name}={rubric_file(tmp_path, name)}", "--out", str(tmp_path / "out")]
+    words = {
+        "calibrate": ["judge", "calibrate", labels(tmp_path), "--judge", "local:x"],
+        "eval": ["eval", "--engine", "replay", "--answers", labels(tmp_path), "--data", "telecom-nano"],
+    }[command]
+    assert main([*words, *rubric]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"--rubric {name}=" in error
+    assert "uses only the rubrics" in error
+    assert judge.requests == []

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from telbench.judges.agreement import Coefficient, spearman
 from telbench.judges.calibration import JudgeAnswers, JudgeValues, ScoreCalibration, calibrate
 from telbench.judges.calibration_report import report_lines, warnings
-from telbench.judges.injection_effect import injection_effect
+from telbench.judges.injection_effect import idle_answer, injection_effect
 from telbench.judges.labelled import ClaimCounts, Label, injection_set, labelled_set
 from telbench.judges.position_bias import CHOICES, PairVerdict, position_bias, sign_test
 from telbench.judges.resampling import cluster_draws, estimate
@@ -284,13 +284,47 @@ def test_injections_are_compared_pair_by_pair():
         score + (one.family == "verdict") for score, one in zip(base, injections, strict=True)
     ]
     steered[-2], steered[0] = None, 1.0
-    found = injection_effect(injections, base, steered, resamples=FEW)
+    idle: list[float | None] = [score + 0.25 for score in base]
+    found = injection_effect(injections, base, steered, idle, resamples=FEW)
     verdicts = [one for one in injections if one.family == "verdict"]
     assert (found.missing, found.raised, found.lowered) == (1, len(verdicts), 0)
     assert found.rise.value == pytest.approx(len(verdicts) / found.n)
     assert found.p_value == pytest.approx(2 / 2 ** len(verdicts))
     assert {one.family: one.mean_rise for one in found.families if one.mean_rise} == {"verdict": 1.0}
+    assert found.idle.value == pytest.approx(0.25)
+    assert found.excess.value == pytest.approx(len(verdicts) / found.n - 0.25)
+    assert {one.mean_excess for one in found.families if one.family == "verdict"} == {0.75}
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["n"] == found.n
+
+
+def test_an_attempt_that_moves_a_judge_no_further_than_idle_text_has_no_effect():
+    injections = injection_set()
+    draw = random.Random(3)
+    base = [float(one.score) for one in injections]
+    steered, idle = ([score + draw.choice((0, 1)) for score in base] for _ in range(2))
+    found = injection_effect(injections, base, steered, idle, resamples=FEW)
+    assert (found.rise.low or 0) > 0
+    assert (found.excess.low or 0) < 0 < (found.excess.high or 0)
+
+
+def test_idle_text_stands_where_the_attempt_stood_and_is_about_as_long():
+    injections = injection_set()
+    for each in injections:
+        idle = idle_answer(each)
+        assert idle == idle_answer(each)
+        before, _, after = each.answer.partition(each.attack)
+        text = idle.removeprefix(before).removesuffix(after)
+        assert before + text + after == idle
+        assert text != each.attack
+        assert not any(sign.isdigit() for sign in text)
+        assert -15 < len(text) - len(each.attack) <= 0
+    assert len({idle_answer(each).removeprefix(each.base_answer)[:20] for each in injections}) >= 7
+
+
+def test_injection_scores_of_another_number_than_attempts_are_refused():
+    injections = injection_set()[:2]
+    with pytest.raises(ValueError, match="every attempt"):
+        injection_effect(injections, [1.0, 1.0], [1.0, 1.0], [1.0])
 
 
 def test_the_record_is_json_and_the_same_for_the_same_seed():

@@ -46,15 +46,18 @@ def test_it_trains_two_evaluates_both_on_test_and_compares(
     commands: list[list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["demo", "--out", str(tmp_path / "demo")]) == 0
-    assert [words[0] for words in commands] == ["eval", "eval", "compare"]
+    assert [words[0] for words in commands] == ["eval", "eval", "leaderboard", "compare"]
     for words in commands[:2]:
         assert words[words.index("--split") + 1] == "test"
         assert (Path(words[words.index("--model") + 1]) / "model.safetensors").is_file()
         assert (Path(words[words.index("--encoder") + 1]) / "modules.json").is_file()
         assert words[words.index("--metrics") + 1] == "ngram,embedding"
-    assert commands[2][1:] == [words[words.index("--out") + 1] for words in commands[:2]]
+    runs = [words[words.index("--out") + 1] for words in commands[:2]]
+    assert commands[2][:4] == ["leaderboard", "build", *runs]
+    assert commands[3][1:] == runs
     printed = capfd.readouterr()
     assert "table of compare" in printed.out
+    assert f"{tmp_path / 'demo' / 'board' / 'index.html'}  the board" in printed.out
     assert "table of eval" in printed.err
     assert "tiny-undertrained" in printed.out
     assert "a demonstration encoder" in printed.out
@@ -83,6 +86,7 @@ def test_json_is_one_document_with_the_comparison_inside(
     assert cli.main(["demo", "--out", str(tmp_path), "--json", "--engine", "transformers"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert document["comparison"] == {"runs": 2}
+    assert document["board"] == str(tmp_path / "board")
     assert [one["name"] for one in document["checkpoints"]] == ["tiny-undertrained", "tiny-trained"]
     assert commands[0][commands[0].index("--engine") + 1] == "transformers"
 

@@ -92,7 +92,7 @@ def test_a_panel_gives_the_mean_of_those_that_can_and_nothing_where_one_of_them_
     scores = score(panel, "ab", "a b c")
     assert [each.value for each in scores] == [pytest.approx(-1.5), None]
     assert len(scores[0].judgements) == 2
-    assert judge_likelihood.build(Resources(judge=panel)).signature == "judge_likelihood|end:no|judge:one+two|v1"
+    assert judge_likelihood.build(Resources(judge=panel)).signature == "judge_likelihood|end:no|judge:one+two|v2"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
-from telbench.leaderboard.statistics import sign_flip
+from telbench.leaderboard.statistics import corpus, sign_flip
 from telbench.leaderboard.statistics.corpus import corpus_difference
 from telbench.metrics.base import Sample
 from telbench.metrics.intervals import statistics_matrix
@@ -81,3 +83,60 @@ def test_bleu_agrees_with_sacrebleus_own_randomisation():
     )()[1]["BLEU"]
     assert found.delta == pytest.approx(result[1].score - result[0].score, abs=1e-6)
     assert found.p == pytest.approx(result[1].p_value, abs=0.02)
+
+
+def test_draws_are_the_same_whether_they_are_kept_or_made_again(monkeypatch):
+    draw = np.random.default_rng(2)
+    one, other = rows(draw.normal(size=300)), rows(draw.normal(size=300))
+    kept = corpus.bootstrap_differences(one, other, mean, resamples=999, seed=3)
+    monkeypatch.setattr(corpus, "_KEPT", 0)
+    again = corpus.bootstrap_differences(one, other, mean, resamples=999, seed=3)
+    assert kept.tolist() == again.tolist()
+    # Drawn with replacement: the spread of a mean difference is its standard error.
+    error = float((one - other)[:, 0].std()) / np.sqrt(300)
+    assert float(kept.std()) == pytest.approx(error, rel=0.1)
+
+
+# BLEU of WMT17 English-German, newstest2017, baseline LIUM-NMT 4900: sacrebleu's score and p by its approximate
+# randomisation (10,000, seed 12345) where they are known, and Multeval's p (10,000) as sacrebleu's test/
+# test_significance.py gives it.
+WMT17 = {
+    "FBK": (None, None, 0.0218),
+    "KIT": (21.148, 0.043196, 0.0410),
+    "LMU-reranked": (None, None, 0.09029),
+    "LMU-single": (21.492, 0.579242, 0.58494),
+    "online-B": (21.591, 0.935806, 0.94111),
+    "RWTH": (None, None, 0.0207),
+    "SYSTRAN": (None, None, 0.59914),
+    "xmu": (None, None, 0.71073),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", WMT17)
+def test_published_p_values_of_wmt17_english_german(system):
+    """Clark, Dyer, Lavie and Smith 2011 (Multeval) and sacrebleu, as published with sacrebleu's tests.
+
+    The file holds counts only: words of each sentence and matched 1- to 4-grams of each system, from the systems'
+    outputs in sacrebleu's repository (test/wmt17_en_de_systems.pkl.bz2, Apache-2.0), tokenised at spaces.
+    """
+    (bleu,) = metrics_named(["bleu"])
+    assert bleu.aggregate is not None
+    with np.load(Path(__file__).parent / "wmt17_en_de_bleu_counts.npz", allow_pickle=False) as file:
+        reference = file["reference"].astype(float)
+        sides = []
+        for name in (system, "LIUM"):
+            words, *matched = file[name].astype(float).T
+            totals = [np.maximum(words - shorter, 0) for shorter in range(4)]
+            sides.append(np.column_stack([words, reference, *matched, *totals]))
+    score, peer, multeval = WMT17[system]
+    found = corpus_difference(sides[0], sides[1], bleu.aggregate, resamples=4000)
+    totals = [float(bleu.aggregate(side.sum(axis=0, keepdims=True))[0]) for side in sides]
+    assert totals[1] == pytest.approx(21.610, abs=5e-4)
+    assert score is None or totals[0] == pytest.approx(score, abs=5e-4)
+    assert found.delta == pytest.approx(totals[0] - totals[1])
+    for published in (peer, multeval):
+        if published is not None:
+            # Both are drawn: four standard errors of the two together.
+            error = math.sqrt(published * (1 - published) * (1 / 4000 + 1 / 10_000))
+            assert abs(found.p - published) < 4 * error

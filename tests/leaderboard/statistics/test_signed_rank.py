@@ -73,12 +73,6 @@ def test_balanced_and_absent_differences_have_p_one(zeros):
     assert signed_rank(np.zeros(20), zeros=zeros).p == 1.0
 
 
-def test_scipy_still_calls_a_run_different_from_itself():
-    # Why zeros are counted out here: Pratt's method with an exact distribution that knows no zeros.
-    found: Any = stats.wilcoxon(np.zeros(20), zero_method="pratt", method="exact")
-    assert found.pvalue < 1e-5
-
-
 @pytest.mark.parametrize("decimals", [1, 2, 12])
 def test_large_samples_agree_with_scipy(decimals):
     values = np.round(np.random.default_rng(decimals).normal(0.05, 1, 900), decimals)

@@ -1,0 +1,71 @@
+// Large boards: the answers of a page come as one compressed script beside it. Texts are only ever set as text.
+"use strict";
+(() => {
+  let known = null;
+
+  function cell(name, className, text) {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    made.textContent = text;
+    return made;
+  }
+
+  // As in the pages of smaller boards: a long answer unfolds.
+  const SHOWN = 700;
+  function words(text) {
+    const shown = cell("div", "words", text.slice(0, SHOWN));
+    shown.dir = "auto";
+    if (text.length <= SHOWN) return [shown];
+    const rest = document.createElement("details");
+    const more = cell("div", "words", text.slice(SHOWN));
+    more.dir = "auto";
+    rest.append(cell("summary", "", (text.length - SHOWN).toLocaleString("en") + " more characters"), more);
+    return [shown, rest];
+  }
+
+  function row(runs, [run, given, kind, ...scores]) {
+    const made = document.createElement("tr");
+    const system = cell("th", "", "");
+    system.scope = "row";
+    const link = cell("a", "", runs[run].name);
+    link.setAttribute("href", runs[run].page);
+    system.append(link);
+    if (run === 0) system.append(cell("span", "under", "baseline"));
+    const answer = cell("td", "prose answer", "");
+    const right = kind === "right";
+    answer.append(...words(given), cell("span", "kind " + (right ? "right" : "wrong"), (right ? "✓ " : "✗ ") + kind));
+    made.append(system, answer, ...scores.map((score) => cell("td", "n", score)));
+    return made;
+  }
+
+  function fill(article) {
+    const answers = known && known.items[article.id];
+    if (!answers || article.dataset.filled) return;
+    article.dataset.filled = "yes";
+    article.querySelector("tbody").replaceChildren(...answers.map((each) => row(known.runs, each)));
+    article.querySelector("button.more")?.remove();
+  }
+
+  function fillTarget() {
+    const article = document.getElementById(location.hash.slice(1));
+    if (article && article.matches("article.item")) {
+      fill(article);
+      article.scrollIntoView();
+    }
+  }
+
+  window.telbenchAnswers = async (packed) => {
+    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    known = JSON.parse(await new Response(stream).text());
+    for (const article of document.querySelectorAll("article.item")) {
+      const button = cell("button", "more", "Show all " + known.runs.length + " systems");
+      button.type = "button";
+      button.addEventListener("click", () => fill(article));
+      article.append(button);
+    }
+    fillTarget();
+    document.documentElement.dataset.answers = "ready";
+  };
+  addEventListener("hashchange", fillTarget);
+})();

@@ -1,0 +1,163 @@
+// Only enhances: every page is whole without it. Sorting, filters, search, column sets, their state in the address, tips.
+"use strict";
+(() => {
+  const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
+  const state = new URLSearchParams(location.hash.slice(1));
+  const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+  function remember(name, value) {
+    if (value) state.set(name, value);
+    else state.delete(name);
+    const text = state.toString();
+    history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
+  }
+
+  // Sorting: headers with data-sort get a button; rows without a value stay at the end either way.
+  function sortBy(table, column, direction) {
+    const kind = table.tHead.rows[0].cells[column].dataset.sort;
+    const body = table.tBodies[0];
+    const keyed = Array.from(body.rows, (row, place) => {
+      const raw = row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      return { row, place, raw, key: kind === "number" ? parseFloat(raw) : raw };
+    });
+    const lacks = (each) => (kind === "number" ? Number.isNaN(each.key) : each.raw === "");
+    keyed.sort((a, b) => {
+      if (lacks(a) || lacks(b)) return lacks(a) - lacks(b) || a.place - b.place;
+      const order = kind === "number" ? a.key - b.key : collator.compare(a.key, b.key);
+      return (direction === "descending" ? -order : order) || a.place - b.place;
+    });
+    const rows = document.createDocumentFragment();
+    for (const each of keyed) rows.append(each.row);
+    body.append(rows);
+    for (const cell of table.tHead.rows[0].cells) {
+      if (cell.dataset.sort) cell.setAttribute("aria-sort", cell.cellIndex === column ? direction : "none");
+    }
+  }
+
+  for (const table of all("table[data-sortable]")) {
+    for (const cell of table.tHead.rows[0].cells) {
+      if (!cell.dataset.sort) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      const label = cell.textContent.trim().replace(/\s+/g, " ");
+      button.setAttribute("aria-label", "Sort by " + label);
+      cell.append(button);
+      cell.setAttribute("aria-sort", "none");
+      button.addEventListener("click", () => {
+        const first = cell.dataset.sort === "number" && !cell.hasAttribute("data-ascending") ? "descending" : "ascending";
+        const other = first === "ascending" ? "descending" : "ascending";
+        const direction = cell.getAttribute("aria-sort") === first ? other : first;
+        sortBy(table, cell.cellIndex, direction);
+        remember("sort-" + table.id, cell.cellIndex + "." + direction);
+      });
+    }
+    const [column, direction] = (state.get("sort-" + table.id) || "").split(".");
+    if (["ascending", "descending"].includes(direction) && table.tHead.rows[0].cells[Number(column)]?.dataset.sort) {
+      sortBy(table, Number(column), direction);
+    }
+  }
+
+  // Filters: rows of runs, by their factors and by words; the same for all tables of the page.
+  const rows = all("tr[data-factors]").map((row) => ({
+    row,
+    factors: JSON.parse(row.dataset.factors),
+    words: row.cells[row.querySelector("th").cellIndex].textContent.toLowerCase(),
+  }));
+  const search = document.querySelector("[data-search]");
+  const choices = all("[data-factor]");
+  const count = document.querySelector("[data-count]");
+
+  function filter() {
+    const words = search ? search.value.trim().toLowerCase() : "";
+    const wanted = choices.filter((each) => each.value).map((each) => [each.dataset.factor, each.value]);
+    const shown = new Set();
+    for (const each of rows) {
+      const kept = each.words.includes(words) && wanted.every(([name, level]) => each.factors[name] === level);
+      each.row.hidden = !kept;
+      if (kept) shown.add(each.row.dataset.run);
+    }
+    const total = new Set(rows.map((each) => each.row.dataset.run)).size;
+    if (count) count.textContent = shown.size === total ? "" : shown.size + " of " + total + " " + (count.dataset.count || "systems") + " shown";
+  }
+
+  function filterChanged() {
+    remember("q", search ? search.value.trim() : "");
+    for (const each of choices) remember("f-" + each.dataset.factor, each.value);
+    filter();
+  }
+
+  // Column sets: the columns of one family of metrics.
+  function preset(select) {
+    const table = document.getElementById(select.dataset.preset);
+    Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
+      const hidden = Boolean(cell.dataset.family && select.value && cell.dataset.family !== select.value);
+      for (const row of table.rows) row.cells[place].hidden = hidden;
+    });
+  }
+
+  const presets = all("[data-preset]");
+  function restore() {
+    if (search) search.value = state.get("q") || "";
+    for (const each of choices) each.value = state.get("f-" + each.dataset.factor) || "";
+    for (const each of presets) {
+      each.value = state.get("columns") || "";
+      if (each.selectedIndex < 0) each.value = "";
+      preset(each);
+    }
+    for (const each of choices) if (each.selectedIndex < 0) each.value = "";
+    filter();
+  }
+  for (const bar of all("[data-toolbar]")) bar.hidden = false;
+  if (search) search.addEventListener("input", filterChanged);
+  for (const each of choices) each.addEventListener("change", filterChanged);
+  for (const each of presets) {
+    each.addEventListener("change", () => {
+      remember("columns", each.value);
+      preset(each);
+    });
+  }
+  for (const button of all("[data-reset]")) {
+    button.addEventListener("click", () => {
+      for (const name of Array.from(state.keys())) if (!name.startsWith("sort-")) state.delete(name);
+      remember("q", "");
+      restore();
+    });
+  }
+  if (rows.length || presets.length) restore();
+
+  // Tips: what a term means, at the mouse or the focus; without the script the title says it.
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.hidden = true;
+  tip.setAttribute("role", "tooltip");
+  tip.id = "tip";
+  document.body.append(tip);
+  const hide = () => { tip.hidden = true; };
+  for (const term of all(".term[title]")) {
+    const words = term.title;
+    term.removeAttribute("title");
+    const show = () => {
+      tip.textContent = words;
+      tip.hidden = false;
+      const place = term.getBoundingClientRect();
+      const left = Math.max(8, Math.min(place.left, innerWidth - tip.offsetWidth - 8));
+      const below = place.bottom + 6 + tip.offsetHeight < innerHeight;
+      tip.style.left = left + "px";
+      tip.style.top = (below ? place.bottom + 6 : place.top - 6 - tip.offsetHeight) + "px";
+    };
+    term.setAttribute("aria-describedby", "tip");
+    term.addEventListener("mouseenter", show);
+    term.addEventListener("focus", show);
+    term.addEventListener("mouseleave", hide);
+    term.addEventListener("blur", hide);
+  }
+  addEventListener("scroll", hide, { passive: true });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") hide();
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+    const way = { j: "next", k: "prev" }[event.key];
+    const link = way && document.querySelector('a[rel="' + way + '"]');
+    if (link) link.click();
+  });
+})();

@@ -1,0 +1,92 @@
+"""A forest plot: the differences of all metrics with their intervals, the line of no difference in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .axis import axis_lines, axis_of
+from .drawing import LINE, fluid, group, interval_text, line, plain, signed, text
+from .intervals import ROW, IntervalRow, mark
+
+_HEAD, _FOOT = 26, 30
+# Longer labels have a line of text to themselves: on a phone there is no room for the numbers beside them.
+_BESIDE, _LONGEST = 26, 72
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference, positive where the run is better.
+
+    ``significant``: after correction. ``conflict``: mean and ranks point in opposite directions. ``note`` is added to
+    the row's tooltip and text alternative.
+    """
+
+    label: str
+    delta: float
+    low: float | None
+    high: float | None
+    significant: bool
+    conflict: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Differences in one unit, on an axis of their own; ``unit`` says which."""
+
+    unit: str
+    rows: tuple[Difference, ...]
+
+
+def forest(title: str, panels: Sequence[Panel]) -> str:
+    """Panels under one another; a filled mark is a significant difference, a hollow one is none, ⚠ a sign conflict."""
+    parts, top, told = [], 0.0, []
+    for panel in panels:
+        if not panel.rows:
+            continue
+        parts += _panel(panel, top)
+        top += _HEAD + sum(map(_height, panel.rows)) + _FOOT
+        told += [f"{panel.unit}: " + "; ".join(_described(row) for row in panel.rows)]
+    return fluid(title, ". ".join(told), top, parts)
+
+
+def _panel(panel: Panel, top: float) -> list[str]:
+    axis = axis_of((bound for row in panel.rows for bound in (row.delta, row.low, row.high)), zero=True)
+    start, end = top + _HEAD, top + _HEAD + sum(map(_height, panel.rows))
+    parts = [text("0", top + LINE - 2, panel.unit, "tick"), *axis_lines(axis, start, end)]
+    if axis.low == 0 or axis.high == 0:
+        parts.append(line(axis.at(0), start, axis.at(0), end, "zero"))
+    y = start
+    for row in panel.rows:
+        foot = y + _height(row) - ROW
+        strong = row.significant and foot == y
+        kept = IntervalRow(row.label, row.delta, row.low, row.high)
+        marks = mark(axis, kept, foot + LINE + 6, _style(row), hollow=not row.significant)
+        warned = "⚠ " if row.conflict else ""
+        shown = f"{_arrow(row)} {signed(row.delta)} {interval_text(row.low, row.high)}"
+        label = text("0", y + LINE - 4, f"{warned}{plain(row.label, _LONGEST)}", "halo strong" if strong else "halo")
+        value = text("100%", foot + LINE - 4, shown, "halo value", anchor="end")
+        parts.append(group(_described(row), [label, value, *marks]))
+        y += _height(row)
+    return parts
+
+
+def _height(row: Difference) -> int:
+    return ROW if len(row.label) <= _BESIDE else ROW + LINE
+
+
+def _style(row: Difference) -> str:
+    return "" if not row.significant else "better" if row.delta > 0 else "worse"
+
+
+def _arrow(row: Difference) -> str:
+    return "·" if not row.significant else "▲" if row.delta > 0 else "▼"
+
+
+def _described(row: Difference) -> str:
+    found = "no difference shown" if not row.significant else "better" if row.delta > 0 else "worse"
+    conflict = ", but most items say the opposite" if row.conflict else ""
+    note = f", {row.note}" if row.note else ""
+    interval = interval_text(row.low, row.high)
+    return f"{plain(row.label, 80)}: {signed(row.delta)} {interval}, {found}{conflict}{note}"

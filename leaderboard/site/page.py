@@ -1,0 +1,52 @@
+"""A page before it is rendered, and sections of pages, which make the menu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .board import Board
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its ``path`` inside the site, its template, its title, and what the template is given beside the board.
+
+    ``menu`` is the path of the section that the page belongs to.
+    """
+
+    path: str
+    template: str
+    title: str
+    context: Mapping[str, Any] = field(default_factory=dict)
+    menu: str = ""
+
+    @property
+    def root(self) -> str:
+        """The way from the page back to the site's folder."""
+        return "../" * self.path.count("/")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the site that is no page: its ``path`` inside the site, and what it holds."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Section:
+    """Pages that belong together, and their place in the menu.
+
+    ``path`` is the page that the menu entry ``title`` leads to. ``when`` says whether a board has them, ``count`` how
+    many pages and files there are.
+    """
+
+    path: str
+    title: str
+    pages: Callable[[Board], Iterator[Page | File]]
+    when: Callable[[Board], bool] = lambda board: True
+    count: Callable[[Board], int] = lambda board: 1

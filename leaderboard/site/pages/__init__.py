@@ -1,0 +1,57 @@
+"""The pages of a board, section by section."""
+
+from __future__ import annotations
+
+from ..page import Section
+from .compare import compare_pages, comparisons
+from .factors import factor_pages
+from .index import index_pages
+from .item import item_count, item_pages
+from .method import method_pages
+from .ranks import rank_pages
+from .run import run_pages
+from .significance import ranked_tables, significance_pages
+from .tradeoff import known_costs, tradeoff_pages
+
+# In the order of the menu.
+SECTIONS: tuple[Section, ...] = (
+    Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
+    Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
+    Section("items.html", "Items", item_pages, count=item_count),
+    Section(
+        "compare.html",
+        "Compare",
+        compare_pages,
+        when=lambda board: bool(comparisons(board)),
+        count=lambda board: 1 + len(comparisons(board)),
+    ),
+    Section(
+        "significance.html",
+        "Significance",
+        significance_pages,
+        when=lambda board: bool(ranked_tables(board)),
+        count=lambda board: len(ranked_tables(board)),
+    ),
+    Section(
+        "ranks.html",
+        "Critical difference",
+        rank_pages,
+        when=lambda board: bool(ranked_tables(board)),
+        count=lambda board: len(ranked_tables(board)),
+    ),
+    Section(
+        "tradeoff.html",
+        "Size and speed",
+        tradeoff_pages,
+        when=lambda board: bool(known_costs(board)),
+        count=lambda board: len(board.tables),
+    ),
+    Section(
+        "factors.html",
+        "Factors",
+        factor_pages,
+        when=lambda board: bool(board.factors),
+        count=lambda board: len(board.tables),
+    ),
+    Section("method.html", "Method", method_pages),
+)

@@ -1,0 +1,81 @@
+"""The first page (the composite, and all metrics side by side) and a page for each metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..board import Board, slug
+from ..charts.intervals import IntervalRow, interval_axis, interval_cell
+from ..composite import OVERALL
+from ..page import Page
+from ..standings import MetricTable
+
+# How metric families are called, in the order in which they are shown.
+FAMILIES = {
+    "ngram": "n-gram",
+    "choice": "multiple choice",
+    "embedding": "embedding",
+    "judged": "judged",
+    "likelihood": "likelihood",
+    "refusal": "refusal",
+}
+
+
+def metric_path(table: MetricTable) -> str:
+    """Where the metric's page is."""
+    return f"metrics/{slug(table.name, table.signature)}.html"
+
+
+def index_pages(board: Board) -> Iterator[Page]:
+    """``index.html``, and ``metrics/NAME.html`` each."""
+    singles = [table for table in board.tables if table.name != OVERALL]
+    shared = {
+        "paths": {table.name: metric_path(table) for table in singles},
+        "singles": singles,
+        "families": FAMILIES,
+        "own": {table.metric.family for table in singles},
+    }
+    first = board.tables[0]
+    values = {table.name: {row.run: row for row in table.rows} for table in singles}
+    order = [row.run for row in first.rows]
+    order += [place for place in range(len(board.runs)) if place not in order]
+    yield Page(
+        "index.html",
+        "index.html",
+        board.options.title,
+        {
+            **shared,
+            "table": first,
+            "cells": interval_cells(first),
+            "values": values,
+            "order": order,
+            "calibrated": _calibrated(singles),
+        },
+        menu="index.html",
+    )
+    for table in singles:
+        yield Page(
+            metric_path(table),
+            "metric.html",
+            table.name,
+            {
+                **shared,
+                "table": table,
+                "cells": interval_cells(table),
+                "summary": table.metric.description.partition("\n\n")[0],
+            },
+            menu="index.html",
+        )
+
+
+def interval_cells(table: MetricTable) -> list[str]:
+    """The interval of each row as a drawing, all on one axis, with the baseline's value marked."""
+    rows = [IntervalRow("", row.entry["value"], row.entry["ci_low"], row.entry["ci_high"]) for row in table.rows]
+    axis = interval_axis(rows)
+    baseline = next((row.entry["value"] for row in table.rows if row.run == 0), None)
+    return [interval_cell(axis, row, baseline=baseline) for row in rows]
+
+
+def _calibrated(tables: Sequence[MetricTable]) -> bool:
+    """Has any metric a place between unrelated and right texts?"""
+    return any(row.entry.get("calibration") for table in tables for row in table.rows)

@@ -1,0 +1,133 @@
+"""The list of items, and a page for each with all systems' answers; on a large board a page for fifty items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ..addresses import group_name, grouped, item_groups, item_path
+from ..answers import Item, items_at, shard
+from ..board import Board
+from ..columns import RIGHT
+from ..page import File, Page
+from ..verdicts import Judgements
+
+# Characters of an answer that are shown at once; the rest unfolds.
+SHOWN = 700
+# Rows of one page of the list.
+LISTED = 500
+# Answers that a page of a large board has in its HTML, for readers without scripts: the baseline's and the best.
+WITHOUT_SCRIPT = 2
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A row of the list: how hard the item is, and how far it sets the systems apart."""
+
+    path: str
+    question: str
+    category: str | None
+    right: int
+    mean: float | None
+    spread: float | None
+    baseline: float | None
+
+
+def item_count(board: Board) -> int:
+    """How many pages and files `item_pages` gives."""
+    groups = len(item_groups(board))
+    return len(_lists(board)) + groups * (2 if grouped(board) else 1)
+
+
+def item_pages(board: Board) -> Iterator[Page | File]:
+    """``items.html`` and its further pages, ``items/…`` and on a large board ``data/answers/…``."""
+    values = _values(board)
+    judgements = {} if grouped(board) else {place: Judgements(run.columns.path) for place, run in enumerate(board.runs)}
+    lists = _lists(board)
+    rows: list[Listed] = []
+    groups = item_groups(board)
+    for index, items in enumerate(board.each_of(partial(_items_of, board, judgements), groups)):
+        around = {
+            "earlier": item_path(board, groups[index - 1][0]) if index else None,
+            "later": item_path(board, groups[index + 1][0]) if index + 1 < len(groups) else None,
+        }
+        name = group_name(board, items.items[0].place)
+        title = f"Items {items.items[0].place + 1} to {items.items[-1].place + 1}" if grouped(board) else "Item"
+        context = {
+            "items": items.items,
+            "shown": SHOWN,
+            "shard": f"data/answers/{name}.js" if items.shard else None,
+            **around,
+        }
+        yield Page(f"items/{name}.html", "items_page.html", title, context, menu="items.html")
+        if items.shard:
+            yield File(f"data/answers/{name}.js", items.shard)
+        rows += [_listed(board, item, values) for item in items.items]
+        while lists and len(rows) >= lists[0].stop:
+            yield _list_page(board, lists.pop(0), rows)
+
+
+@dataclass(frozen=True)
+class _Group:
+    items: list[Item]
+    shard: bytes
+
+
+def _items_of(board: Board, judgements: dict[int, Judgements], places: Sequence[int]) -> _Group:
+    items = items_at(board, places, judgements)
+    if not grouped(board):
+        return _Group(items, b"")
+    best = {0, board.tables[0].rows[0].run}
+    return _Group([_shortened(item, best) for item in items], shard(board, items))
+
+
+def _shortened(item: Item, runs: set[int]) -> Item:
+    return replace(item, answers=tuple(each for each in item.answers if each.run in runs)[:WITHOUT_SCRIPT])
+
+
+def _lists(board: Board) -> list[range]:
+    count = len(board.items)
+    return [range(start, min(start + LISTED, count)) for start in range(0, count, LISTED)]
+
+
+def _list_path(start: int) -> str:
+    return f"items/list-{start // LISTED + 1}.html" if start else "items.html"
+
+
+def _list_page(board: Board, places: range, rows: Sequence[Listed]) -> Page:
+    lists = _lists(board)
+    pages = [(_list_path(each.start), f"{each.start + 1}–{each.stop}") for each in lists]
+    categories = sorted({row.category for row in rows[places.start : places.stop] if row.category is not None})
+    context = {
+        "rows": rows[places.start : places.stop],
+        "first": places.start,
+        "pages": pages if len(pages) > 1 else [],
+        "categories": categories,
+        "entry": board.tables[0].rows[0].entry,
+    }
+    return Page(_list_path(places.start), "items.html", "Items", context, menu="items.html")
+
+
+def _values(board: Board) -> list[list[float | None]]:
+    """The first table's values by item, over its runs; the baseline's come first where it is ranked."""
+    import numpy as np
+
+    table = board.tables[0]
+    runs = sorted(row.run for row in table.rows)
+    columns = np.array([board.runs[run].columns.values[table.name] for run in runs]).T
+    return [[None if np.isnan(value) else float(value) for value in row] for row in columns]
+
+
+def _listed(board: Board, item: Item, values: Sequence[Sequence[float | None]]) -> Listed:
+    known = [value for value in values[item.place] if value is not None]
+    ranked = any(row.run == 0 for row in board.tables[0].rows)
+    return Listed(
+        path=item_path(board, item.place),
+        question=item.question,
+        category=item.category,
+        right=sum(run.columns.kind(item.place) == RIGHT for run in board.runs),
+        mean=sum(known) / len(known) if known else None,
+        spread=max(known) - min(known) if known else None,
+        baseline=values[item.place][0] if ranked else None,
+    )

@@ -1,0 +1,49 @@
+"""How the board's numbers came about: formulas, families of tests, signatures, versions, hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...pairwise import ALPHA
+from ...ranking import CAPTIONS
+from ...statistics.corpus import RESAMPLES
+from ..board import Board
+from ..composite import OVERALL
+from ..eligibility import MAX_MISSING
+from ..page import Page
+from ..standings import MetricTable
+from .index import metric_path
+
+
+@dataclass(frozen=True)
+class FamilyRow:
+    """The tests that were corrected together in one metric, and how the metric was computed."""
+
+    table: MetricTable
+    path: str
+    pairs: int
+    controls: int
+    interval: str
+
+
+def method_pages(board: Board) -> Iterator[Page]:
+    """``method.html``."""
+    rows = [
+        FamilyRow(
+            table,
+            "index.html" if table.name == OVERALL else metric_path(table),
+            len(table.rows) * (len(table.rows) - 1) // 2,
+            sum(row.comparison is not None for row in table.rows),
+            str(table.rows[0].entry["ci_method"] or "none"),
+        )
+        for table in board.tables
+    ]
+    context = {
+        "rows": rows,
+        "pairs": CAPTIONS[board.options.pairs],
+        "alpha": ALPHA,
+        "resamples": RESAMPLES,
+        "max_missing": MAX_MISSING,
+    }
+    yield Page("method.html", "method.html", "Method", context, menu="method.html")

@@ -1,0 +1,141 @@
+"""What is wrong with a wrong answer: kinds of error by rules in plain sight.
+
+An answer is *right*, and has no kind, when the first of these scores that the sample has says so: choice accuracy,
+answer or factual correctness of a judge, token F1; or when it holds a whole reference word by word. Of a wrong answer
+the first kind that applies is told:
+
+1. **empty**: no letter and no digit;
+2. **truncated**: generation stopped at the length limit;
+3. **refused**: it says that it cannot answer (`telbench.metrics.refusal`);
+4. **copied context**: most of its words are runs of eight words or more of the context;
+5. **wrong number or unit**: every reference states a quantity that it lacks, and it states another one;
+6. **wrong entity**: every reference has a name (AMF, N2, TS 38.331) that neither question nor answer has, and the
+   answer has one that neither question nor references have;
+7. **other**.
+
+To a question without an answer a refusal is right and anything else is **not refused**. The rules look at words only:
+they sort answers for a reader, they do not judge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Literal
+
+from ...metrics.ngram.squad import normalised
+from ...metrics.refusal import is_refusal
+from .quantities import names, quantities
+
+Kind = Literal[
+    "empty",
+    "truncated",
+    "refused",
+    "copied context",
+    "wrong number or unit",
+    "wrong entity",
+    "not refused",
+    "other",
+]
+KINDS: tuple[Kind, ...] = (
+    "empty",
+    "truncated",
+    "refused",
+    "copied context",
+    "wrong number or unit",
+    "wrong entity",
+    "not refused",
+    "other",
+)
+# From which score on an answer counts as right, the first that is there decides.
+RIGHT_FROM = {"choice_accuracy": 1.0, "answer_correctness": 0.5, "factual_correctness": 0.5, "token_f1": 0.5}
+# Characters of an answer and of a context that the rules read.
+_ANSWER, _CONTEXT = 20_000, 400_000
+_RUN, _COPIED = 8, 0.6
+_WORD = re.compile(r"\w+")
+_SAYS_SOMETHING = re.compile(r"[^\W_]")
+
+
+def error_kind(
+    answer: str,
+    references: Sequence[str],
+    scores: Mapping[str, float | None],
+    *,
+    question: str = "",
+    context: str | None = None,
+    finish_reason: str | None = None,
+    answerable: bool = True,
+) -> Kind | None:
+    """The kind of error, or None where the answer is right.
+
+    >>> error_kind("It is 20 ms.", ["10 ms"], {"token_f1": 0.4})
+    'wrong number or unit'
+    """
+    text = answer[:_ANSWER]
+    if not _SAYS_SOMETHING.search(text):
+        return "empty"
+    if not answerable:
+        return None if is_refusal(text) else "not refused"
+    if _right(text, references, scores):
+        return None
+    if finish_reason == "length":
+        return "truncated"
+    if is_refusal(text):
+        return "refused"
+    if context and _copied(text, context[:_CONTEXT]):
+        return "copied context"
+    if _wrong_number(text, references):
+        return "wrong number or unit"
+    if _wrong_entity(text, references, question):
+        return "wrong entity"
+    return "other"
+
+
+def _right(answer: str, references: Sequence[str], scores: Mapping[str, float | None]) -> bool:
+    for name, least in RIGHT_FROM.items():
+        value = scores.get(name)
+        if value is not None:
+            if value >= least:
+                return True
+            break
+    # A letter or a digit alone is found in any answer: what is that short has to be all of it.
+    padded = f" {normalised(answer)} "
+    told = [normalised(reference) for reference in references]
+    return any(f" {reference} " in padded for reference in told if len(reference) > 2)
+
+
+def _copied(answer: str, context: str) -> bool:
+    words = _words(answer)
+    known = _runs(context)
+    covered: set[int] = set()
+    for start in range(len(words) - _RUN + 1):
+        if hash(words[start : start + _RUN]) in known:
+            covered.update(range(start, start + _RUN))
+    return len(covered) > _COPIED * len(words)
+
+
+@lru_cache(maxsize=4)
+def _runs(context: str) -> frozenset[int]:
+    """All runs of words of the context, by their hashes; answers to one item follow one another."""
+    words = _words(context)
+    return frozenset(hash(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(text.lower()))
+
+
+def _wrong_number(answer: str, references: Sequence[str]) -> bool:
+    stated = quantities(answer)
+    wanted = [quantities(reference) for reference in references]
+    known = frozenset().union(*wanted)
+    return bool(wanted and stated - known) and all(each - stated for each in wanted)
+
+
+def _wrong_entity(answer: str, references: Sequence[str], question: str) -> bool:
+    asked = names(question)
+    stated = names(answer) - asked
+    wanted = [names(reference) - asked for reference in references]
+    known = frozenset().union(*wanted)
+    return bool(wanted and stated - known) and all(each - stated for each in wanted)

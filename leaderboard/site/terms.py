@@ -1,0 +1,83 @@
+"""The words of the board and what they mean: tips in the tables, and the glossary of the method page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Term:
+    """A word as a heading, and its meaning in a sentence or two."""
+
+    title: str
+    meaning: str
+
+
+TERMS: dict[str, Term] = {
+    "rank-range": Term(
+        "Rank range",
+        "The ranks that a system may have: 1 + the systems shown to be better, up to all minus those shown to be "
+        "worse, after correction for all pairs. Systems that are not separated share ranks.",
+    ),
+    "score": Term(
+        "Score",
+        "The metric over all items of the run: a mean for item metrics, the corpus score for BLEU and its like.",
+    ),
+    "interval": Term(
+        "95 % interval",
+        "Where the score would lie on questions like these: a bootstrap over documents. Two intervals that overlap "
+        "do not mean that two systems are equal: the paired difference decides.",
+    ),
+    "calibrated": Term(
+        "Calibrated value",
+        "Where the score of an embedding metric lies between unrelated texts (0) and right ones (1) of the same data. "
+        "The raw value depends on the encoder and says little by itself; answers closer to the reference than its own "
+        "second wording lie above 1.",
+    ),
+    "difference": Term(
+        "Difference to the baseline",
+        "Mean paired difference over items, turned so that + is better, with its interval and p-value from the cluster "
+        "sign-flip test, corrected by Holm over the systems of the table.",
+    ),
+    "group": Term(
+        "Group",
+        "Systems that share a letter are not separated by the corrected pairwise tests; systems without a letter in "
+        "common are.",
+    ),
+    "parameters": Term("Size", "Number of parameters of the checkpoint."),
+    "speed": Term(
+        "Speed",
+        "Generated tokens a second of the whole run on the machine that made it; not known where answers came from a "
+        "cache, an earlier attempt or a file.",
+    ),
+    "missing": Term(
+        "Missing", "Share of items without a score. Missing scores have a reason and are never counted as 0."
+    ),
+    "items": Term("Items", "Questions with a score."),
+    "clusters": Term(
+        "Effective clusters",
+        "Items of one source document belong together. As many documents of equal size would tell as much as these do.",
+    ),
+    "detectable": Term(
+        "Detectable difference",
+        "The smallest true difference to the baseline that these items find in four cases of five (power 80 %, "
+        "two-sided at 0.05): the median over the systems. What is smaller may well stay unseen.",
+    ),
+    "alpha": Term("α", "The chance of any false claim within a family of tests, held by Holm's correction."),
+    "hashes": Term("Hashes", "SHA-256 of the items: systems with other items are not ranked together."),
+    "error-kinds": Term(
+        "Kinds of error",
+        "Wrong answers sorted by plain rules on their words, the first that applies. The rules sort for a reader, they "
+        "do not judge.",
+    ),
+    "overall": Term(
+        "Overall",
+        "A composite, item by item: each metric that has two bounds is placed between 0 (worst) and 1 (best), averaged "
+        "within its family, then over families. A metric counts on an item where every ranked system has it. Ranks and "
+        "tests are of this one score; ranks of metrics are never averaged.",
+    ),
+    "sign-conflict": Term(
+        "Sign conflict",
+        "Mean and ranks point in opposite directions: many small changes one way, few large ones the other.",
+    ),
+}

@@ -1,0 +1,159 @@
+"""What people do on a board: sort, filter, search, share the address, unfold answers, by mouse or by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import Visit, opened
+from .hostile_runs import MODELS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.slow
+SCORE = 'th[data-sort]:has-text("Score")'
+VALUES = "all => all.filter(each => !each.parentElement.hidden).map(each => Number(each.dataset.value))"
+SHOWN = "all => all.filter(each => !each.hidden).length"
+
+
+@pytest.fixture
+def board(browser: Browser, site: Path) -> Iterator[Visit]:
+    visit = opened(browser, site, "index.html")
+    yield visit
+    assert visit.troubles() == []
+    visit.page.context.close()
+
+
+def scores(visit: Visit) -> list[float]:
+    return visit.page.eval_on_selector_all("#standings td.score", VALUES)
+
+
+def test_scores_sort_down_then_up_and_the_header_says_so(board: Visit) -> None:
+    header = board.page.locator(f"#standings {SCORE}")
+    assert header.get_attribute("aria-sort") == "none"
+    for direction, reverse in (("descending", True), ("ascending", False)):
+        header.locator("button").click()
+        assert header.get_attribute("aria-sort") == direction
+        assert scores(board) == sorted(scores(board), reverse=reverse)
+
+
+def test_names_sort_as_text_and_only_one_column_is_sorted(board: Visit) -> None:
+    board.page.locator(f"#standings {SCORE} button").click()
+    board.page.locator('#standings th[data-sort="text"] button').first.click()
+    names = board.page.eval_on_selector_all("#standings tbody th", "all => all.map(each => each.textContent.trim())")
+    assert len(names) == len(MODELS)
+    sorted_by = board.page.eval_on_selector_all(
+        "#standings thead [aria-sort]", "all => all.filter(each => each.getAttribute('aria-sort') !== 'none').length"
+    )
+    assert sorted_by == 1
+
+
+def test_a_factor_filter_leaves_its_rows_and_says_how_many(board: Visit) -> None:
+    board.page.locator('[data-factor="algorithm"]').select_option("dskd")
+    wanted = sum(factors["algorithm"] == "dskd" for *_, factors in MODELS)
+    for table in ("standings", "metrics"):
+        assert board.page.eval_on_selector_all(f"#{table} tbody tr", SHOWN) == wanted
+    assert f"{wanted} of {len(MODELS)}" in board.page.locator("[data-count]").inner_text()
+    board.page.locator("[data-reset]").click()
+    assert board.page.eval_on_selector_all("#standings tbody tr", SHOWN) == len(MODELS)
+
+
+def test_words_are_searched_in_names(board: Visit) -> None:
+    board.page.locator("[data-search]").fill("<SCRIPT>")
+    assert board.page.eval_on_selector_all("#standings tbody tr", SHOWN) == 1
+
+
+def test_a_column_set_hides_the_other_families(board: Visit) -> None:
+    board.page.locator("[data-preset]").select_option("refusal")
+    heads = "all => all.filter(each => !each.hidden).map(each => each.dataset.family || '')"
+    assert board.page.eval_on_selector_all("#metrics thead th", heads) == ["", "refusal"]
+
+
+def test_the_address_brings_order_and_filters_back(board: Visit, visit: Callable[..., Visit]) -> None:
+    board.page.locator(f"#standings {SCORE} button").click()
+    board.page.locator('[data-factor="vocabulary"]').select_option("same")
+    board.page.locator("[data-search]").fill("a")
+    again = visit("index.html", fragment=board.page.evaluate("location.hash"))
+    assert scores(again) == scores(board)
+    assert again.page.locator('[data-factor="vocabulary"]').input_value() == "same"
+    assert again.page.locator("[data-search]").input_value() == "a"
+    assert again.page.locator(f"#standings {SCORE}").get_attribute("aria-sort") == "descending"
+    assert again.troubles() == []
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "#sort-standings=99.descending&q=<img src=x onerror=attacked('hash')>",
+        "#sort-standings=__proto__.ascending&f-algorithm=nothing",
+        "#columns=none&%E0%A4%A",
+        "#items",
+    ],
+)
+def test_an_address_of_someone_elses_making_breaks_nothing(fragment: str, visit: Callable[..., Visit]) -> None:
+    seen = visit("index.html", fragment=fragment)
+    assert seen.page.locator("#standings tbody tr").count() == len(MODELS)
+    assert seen.troubles() == []
+
+
+def test_the_keyboard_alone_reaches_content_sorting_and_answers(board: Visit, visit: Callable[..., Visit]) -> None:
+    board.page.keyboard.press("Tab")
+    assert board.page.evaluate("document.activeElement.className") == "skip"
+    board.page.keyboard.press("Enter")
+    assert board.page.evaluate("document.activeElement.id") == "main"
+    button = board.page.locator(f"#standings {SCORE} button")
+    for _ in range(80):
+        board.page.keyboard.press("Tab")
+        if button.evaluate("each => each === document.activeElement"):
+            break
+    else:
+        pytest.fail("the sort button is not in the tab order")
+    outline = board.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+    board.page.keyboard.press("Enter")
+    assert board.page.locator(f"#standings {SCORE}").get_attribute("aria-sort") == "descending"
+    seen = visit("compare/gnal-*.html")
+    first = seen.page.locator("details.answers").first
+    first.locator("summary").focus()
+    seen.page.keyboard.press("Enter")
+    assert first.evaluate("each => each.open")
+
+
+def test_differences_of_words_are_told_apart_without_colour(visit: Callable[..., Visit]) -> None:
+    seen = visit("compare/gnal-*.html")
+    seen.page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+    line = "all => getComputedStyle(all[0]).textDecorationLine"
+    assert seen.page.eval_on_selector_all("details ins", line) == "underline"
+    assert seen.page.eval_on_selector_all("details del", line) == "line-through"
+    assert seen.troubles() == []
+
+
+def test_all_numbers_are_there_without_scripts(visit: Callable[..., Visit], board: Visit) -> None:
+    text = "document.querySelector('#standings').tBodies[0].innerText"
+    assert visit("index.html", java_script_enabled=False).page.evaluate(text) == board.page.evaluate(text)
+
+
+def test_a_page_prints_without_its_controls(board: Visit) -> None:
+    board.page.emulate_media(media="print")
+    assert not board.page.locator("header nav").is_visible()
+    assert not board.page.locator("[data-search]").is_visible()
+    assert board.page.locator("#standings").is_visible()
+
+
+def test_an_item_leads_to_its_neighbours_by_key(visit: Callable[..., Visit], site: Path) -> None:
+    seen = visit("items.html")
+    links: list[Any] = seen.page.eval_on_selector_all("#items tbody th a", "all => all.map(each => each.href)")
+    seen.page.goto(links[0])
+    for key, target in (("j", links[1]), ("k", links[0])):
+        with seen.page.expect_navigation():
+            seen.page.keyboard.press(key)
+        assert seen.page.url == target
+    assert seen.troubles() == []
+
+
+def test_a_megabyte_of_answer_is_cut_on_the_page(site: Path) -> None:
+    assert max(path.stat().st_size for path in site.rglob("*.html")) < 500_000

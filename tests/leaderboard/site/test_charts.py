@@ -1,0 +1,254 @@
+"""Charts: what they show is in their text alternatives, hostile labels stay text, and places follow the numbers."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from telbench.leaderboard.site.charts.axis import MARGIN, axis_of, log_axis, tick_text
+from telbench.leaderboard.site.charts.drawing import number, plain, signed
+from telbench.leaderboard.site.charts.forest import Difference, Panel, forest
+from telbench.leaderboard.site.charts.heat_map import Cell, Column, heat_map
+from telbench.leaderboard.site.charts.interaction import Series, interaction_plot
+from telbench.leaderboard.site.charts.intervals import IntervalRow, interval_axis, interval_cell, interval_rows
+from telbench.leaderboard.site.charts.matrix import Pair, significance_matrix
+from telbench.leaderboard.site.charts.rank_diagram import RankedSystem, rank_diagram
+from telbench.leaderboard.site.charts.scatter import Point, scatter
+from telbench.leaderboard.site.charts.seeds import Recipe, seed_spread
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "</title><script>alert(1)</script>&\"'\x00\x1b[31m\u202e\u2028" + "x" * 200
+
+
+def drawn(svg: str) -> ET.Element:
+    return ET.fromstring(svg)
+
+
+def words(root: ET.Element) -> list[str]:
+    return ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
+
+
+def tooltips(root: ET.Element) -> list[str]:
+    return ["".join(each.itertext()) for each in root.iter(f"{SVG}title")][1:]
+
+
+def described(root: ET.Element) -> str:
+    found = root.find(f"{SVG}desc")
+    assert found is not None
+    return "".join(found.itertext())
+
+
+def share(length: str | None) -> float:
+    assert length is not None
+    assert length.endswith("%")
+    return float(length[:-1]) / 100
+
+
+EVERY: dict[str, Callable[[str], str]] = {
+    "intervals": lambda name: interval_rows(name, [IntervalRow(name, 0.4, 0.3, 0.5, name)]),
+    "forest": lambda name: forest(name, [Panel(name, (Difference(name, 0.1, 0.05, 0.2, True, True, name),))]),
+    "ranks": lambda name: rank_diagram(name, [RankedSystem(name, 1.2), RankedSystem(name, 1.8)], [(0, 1)], [(0, 1)]),
+    "matrix": lambda name: significance_matrix(name, [name] * 2, [[None, Pair("better")], [Pair("worse"), None]]),
+    "scatter": lambda name: scatter(name, [Point(name, 1e6, 0.4, 0.3, 0.5, name)], cost=name, quality=name),
+    "heat map": lambda name: heat_map(name, [name], [Column(name, (Cell(0.5, 3),))]),
+    "seeds": lambda name: seed_spread(name, [Recipe(name, ((name, 0.4), ("1", 0.5)))]),
+    "interaction": lambda name: interaction_plot(name, [name, "b"], [Series(name, (0.1, 0.2))], unit=name),
+}
+
+
+@pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
+def test_hostile_names_stay_text(make: Callable[[str], str]) -> None:
+    svg = make(HOSTILE)
+    root = drawn(svg)
+    assert root.get("role") == "img"
+    assert not list(root.iter(f"{SVG}script"))
+    assert all(character.isprintable() for character in svg)
+    assert "alert(1)" in "".join(root.itertext())
+
+
+@pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
+def test_charts_carry_no_style_of_their_own_and_are_the_same_each_time(make: Callable[[str], str]) -> None:
+    root = drawn(make("a system"))
+    names = {name for each in root.iter() for name in each.attrib}
+    assert not names & {"style", "fill", "stroke", "font-family"}
+    assert not any(name.startswith("on") or "href" in name for name in names)
+    assert make("a system") == make("a system")
+
+
+def test_an_interval_spans_from_its_low_to_its_high_end() -> None:
+    rows = [IntervalRow("a", 0.0, 0.0, 0.0), IntervalRow("b", 0.5, 0.25, 1.0)]
+    root = drawn(interval_rows("Means", rows))
+    whisker = [each for each in root.iter(f"{SVG}line") if each.get("class") == "whisker"][3]
+    width = 1 - 2 * MARGIN
+    assert share(whisker.get("x1")) == pytest.approx(MARGIN + 0.25 * width, abs=1e-4)
+    assert share(whisker.get("x2")) == pytest.approx(MARGIN + width, abs=1e-4)
+    assert share([*root.iter(f"{SVG}circle")][1].get("cx")) == pytest.approx(MARGIN + 0.5 * width, abs=1e-4)
+
+
+def test_a_row_without_a_value_says_so_and_has_no_mark() -> None:
+    root = drawn(interval_rows("Means", [IntervalRow("a", None, None, None, "no judge")]))
+    assert "n/a no judge" in words(root)
+    assert not list(root.iter(f"{SVG}circle"))
+
+
+def test_cells_of_a_column_share_their_axis() -> None:
+    rows = [IntervalRow("a", 0.2, 0.1, 0.3), IntervalRow("b", 0.8, None, None)]
+    axis = interval_axis(rows)
+    places = [share(drawn(interval_cell(axis, row)).findall(f".//{SVG}circle")[0].get("cx")) for row in rows]
+    assert places[1] - places[0] == pytest.approx(axis.share(0.8) - axis.share(0.2), abs=1e-4)
+
+
+def test_a_forest_tells_direction_by_symbol_and_words_and_marks_sign_conflicts() -> None:
+    rows = (
+        Difference("f1", 0.05, 0.01, 0.09, True),
+        Difference("bleu", -0.05, -0.09, -0.01, True, conflict=True),
+        Difference("chrf", 0.01, -0.02, 0.04, False),
+    )
+    root = drawn(forest("Differences", [Panel("range", rows)]))
+    shown = words(root)
+    assert "▲ +0.050 [0.010, 0.090]" in shown
+    assert "▼ −0.050 [−0.090, −0.010]" in shown
+    assert "· +0.010 [−0.020, 0.040]" in shown
+    assert "⚠ bleu" in shown
+    assert "bleu: −0.050 [−0.090, −0.010], worse, but most items say the opposite" in tooltips(root)
+    hollow = ["hollow" in (each.get("class") or "") for each in root.iter(f"{SVG}circle")]
+    assert hollow == [False, False, True]
+
+
+def test_the_line_of_no_difference_is_on_every_panel() -> None:
+    for delta in (0.3, -0.3):
+        root = drawn(forest("Differences", [Panel("range", (Difference("f1", delta, None, None, False),))]))
+        assert [each for each in root.iter(f"{SVG}line") if each.get("class") == "zero"]
+
+
+def test_rank_bars_that_overlap_lie_on_levels_of_their_own() -> None:
+    systems = [RankedSystem(name, rank) for name, rank in zip("abcd", (1.2, 2.0, 2.9, 3.9), strict=True)]
+    root = drawn(rank_diagram("Ranks", systems, [(0, 1), (1, 2), (2, 3)], [(0, 2)]))
+    bars = [each for each in root.iter(f"{SVG}line") if each.get("class") == "clique"]
+    heights = [each.get("y1") for each in bars]
+    assert heights[0] == heights[2] != heights[1]
+    assert "Not separated: a and b; b and c; c and d." in described(root)
+    assert "Not separated, and not drawn: a and c." in described(root)
+
+
+def test_a_critical_difference_is_drawn_to_the_scale_of_the_axis() -> None:
+    systems = [RankedSystem(name, rank) for name, rank in zip("abcde", (1.0, 2, 3, 4, 5), strict=True)]
+    root = drawn(rank_diagram("Ranks", systems, [], critical_difference=2.0))
+    length = [each for each in root.iter(f"{SVG}line") if each.get("class") == "axis"][-3]
+    assert share(length.get("x2")) - share(length.get("x1")) == pytest.approx((1 - 2 * MARGIN) / 2, abs=1e-4)
+    assert "CD 2.00" in words(root)
+
+
+def test_a_matrix_tells_every_pair_by_symbol() -> None:
+    pairs = [[None, Pair("better", 0.1, 0.01), Pair("open")], [Pair("worse"), None, Pair("open")], [None] * 3]
+    root = drawn(significance_matrix("Pairs", ["a", "b", "c"], pairs))
+    assert [word for word in words(root) if word in "▲▼·"] == ["▲", "·", "▼", "·"]
+    assert "1 better than 2, Δ +0.100, p 0.01" in tooltips(root)
+    assert described(root).startswith("a is better than 1 and worse than 0 of 2; b is better than 0 and worse than 1")
+
+
+def test_a_frontier_passes_over_beaten_points_and_over_costlier_ones_that_are_no_better() -> None:
+    points = [
+        Point("small", 1e6, 0.3, 0.28, 0.32),
+        Point("middle", 1e7, 0.25, 0.2, 0.3),
+        Point("beaten", 1e8, 0.6, 0.5, 0.7, beaten_by="small"),
+        Point("large", 1e9, 0.5, 0.4, 0.6),
+    ]
+    root = drawn(scatter("Quality", points, cost="parameters", quality="F1"))
+    front = [each for each in root.iter(f"{SVG}line") if each.get("class") == "front"]
+    # small to large in two strokes, and on to the edge.
+    assert len(front) == 3
+    beaten = [each.get("class") for each in root.iter(f"{SVG}circle") if "beaten" in (each.get("class") or "")]
+    assert len(beaten) == 1
+    assert "beaten: 0.600 [0.500, 0.700] at 100000000 (parameters), beaten by small" in described(root)
+
+
+def test_the_better_end_of_a_scatter_is_up() -> None:
+    points = [Point("good", 1e6, 1.0, None, None), Point("bad", 1e7, 9.0, None, None)]
+    root = drawn(scatter("Quality", points, cost="size", quality="perplexity", higher_is_better=False))
+    good, bad = (float(each.get("cy") or "nan") for each in root.iter(f"{SVG}circle"))
+    assert good < bad
+    # The costlier one is no better: the frontier ends at the edge.
+    assert len([each for each in root.iter(f"{SVG}line") if each.get("class") == "front"]) == 1
+
+
+def test_labels_of_a_scatter_never_overlap() -> None:
+    points = [Point(f"system {i}", 1e6 * (1 + i / 50), 0.4 + i / 1000, None, None) for i in range(30)]
+    root = drawn(scatter("Quality", points, cost="parameters", quality="F1"))
+    placed = [each for each in root.iter(f"{SVG}text") if (each.text or "").startswith("system")]
+    assert len(tooltips(root)) == 30
+    for style, character in (("wide", 0.0105), ("narrow", 0.0205)):
+        boxes = []
+        for each in placed:
+            if style not in (each.get("class") or ""):
+                continue
+            width, x, y = character * len(each.text or ""), share(each.get("x")), float(each.get("y") or "nan")
+            left = x if each.get("text-anchor") == "start" else x - width
+            boxes.append((left, y - 11, left + width, y + 4))
+        assert 0 < len(boxes) < 30
+        for place, one in enumerate(boxes):
+            for other in boxes[:place]:
+                assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, "heat-4"), (False, "heat-0")])
+def test_shades_follow_the_better_end(higher: bool, best: str) -> None:
+    column = Column("m", (Cell(0.1, 5), Cell(0.9, 7), Cell(None, 0)), higher)
+    root = drawn(heat_map("Heat", ["a", "b", "c"], [column]))
+    classes = [each.get("class") for each in root.iter(f"{SVG}rect")]
+    assert classes[1] == best
+    assert classes[2] == "heat-none"
+    assert {"n 5", "n 7", "n/a"} <= set(words(root))
+
+
+def test_seeds_are_told_one_by_one() -> None:
+    root = drawn(seed_spread("Seeds", [Recipe("kd", (("0", 0.4), ("1", 0.5))), Recipe("sft", ())]))
+    assert described(root) == "kd: mean 0.450 (seed 0 0.400, seed 1 0.500); sft: no seed"
+    assert "0.400 to 0.500, 2 seeds" in words(root)
+
+
+def test_lines_of_an_interaction_are_told_apart_without_colour() -> None:
+    plot = interaction_plot("x", ["same", "other"], [Series("a", (0.1, 0.2)), Series("b", (0.2, None))], unit="F1")
+    root = drawn(plot)
+    assert [each.get("class") for each in root.iter(f"{SVG}line") if "series" in (each.get("class") or "")] == [
+        "series series-0"
+    ]
+    assert {"a", "b", "same", "other"} <= set(words(root))
+    assert described(root) == "a: same 0.100, other 0.200; b: same 0.200, other n/a"
+
+
+@given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=8))
+def test_an_axis_holds_its_values_between_round_ticks(values: list[float]) -> None:
+    axis = axis_of(values)
+    slack = 1e-8 * (max(values) - min(values)) + 1e-9 * max(map(abs, values)) + 1e-9
+    assert axis.low - slack <= min(values) <= max(values) <= axis.high + slack
+    assert list(axis.ticks) == sorted(axis.ticks)
+    assert 2 <= len(axis.ticks) <= 8
+    assert all(MARGIN - 1e-9 <= axis.share(value) <= 1 - MARGIN + 1e-9 for value in values)
+
+
+@given(st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=8))
+def test_a_logarithmic_axis_keeps_the_order_of_its_values(values: list[float]) -> None:
+    axis = log_axis(values)
+    shares = [axis.share(value) for value in sorted(values)]
+    assert shares == sorted(shares)
+    assert all(tick_text(axis, tick) for tick in axis.ticks)
+
+
+def test_values_that_are_no_numbers_do_not_stretch_an_axis() -> None:
+    assert axis_of([0.1, math.nan, math.inf, None, 0.2]) == axis_of([0.1, 0.2])
+
+
+@given(st.text(max_size=60))
+def test_plain_text_is_printable_and_short(text: str) -> None:
+    shown = plain(text, 20)
+    assert len(shown) <= 20
+    assert all(character.isprintable() for character in shown)
+
+
+def test_numbers_never_show_a_negative_zero() -> None:
+    assert [number(-0.0), number(-0.0004), signed(-0.0004), signed(0.0006)] == ["0.000", "0.000", "0.000", "+0.001"]

@@ -1,0 +1,17 @@
+"""The examples in the docstrings of charts and of what is shown of answers are true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = ("charts.drawing", "charts.axis", "word_diff", "quantities", "taxonomy", "addresses", "board", "words")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_hold(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"telbench.leaderboard.site.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0
