@@ -16,6 +16,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "cache": (".caching_command", "store what a teacher says, so that trainings need not load it"),
     "sft": (".training_command", "fine-tune a model on answers"),
     "distill": (".training_command", "train a student from a teacher"),
+    "study": (".study_command", "make a whole factor grid of students, and evaluate them"),
+    "base": (".base_command", "train a tiny base model on general networking prose"),
 }
 
 

@@ -13,6 +13,7 @@ from ..harness.datasets.loading import load_dataset
 from ..harness.identity import ModelIdentity, identify_checkpoint
 from ..harness.items import DataSet, Item
 from ..harness.prompts import INSTRUCTIONS, Encoder, PromptSettings, encoder_for
+from ..harness.runs import read_run
 from ..harness.tokenizing import read_tokenizer, try_template
 from ..judges.errors import InputError
 from ..metrics.base import fingerprint
@@ -210,7 +211,7 @@ def _dev(
 def _key(settings: TrainingSettings, student: Model, teacher: Model | None, train: DataSet) -> str:
     """Paths do not count, contents do; how often is saved does not count either."""
     told = settings.to_dict()
-    for name in ("student", "teacher", "teacher_cache", "keeping", "factors"):
+    for name in ("student", "teacher", "teacher_cache", "teacher_run", "keeping", "factors"):
         del told[name]
     del told["data"]["data_dir"]
     return fingerprint(
@@ -222,6 +223,7 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
             student.identity.sha256,
             None if teacher is None else teacher.identity.sha256,
             _rows_format(settings),
+            None if settings.teacher_run is None else read_run(settings.teacher_run)["run_id"],
             data_facts(train),
             INSTRUCTIONS,
             version("telbench"),

@@ -167,12 +167,14 @@ class KeepingSettings:
 class TrainingSettings:
     """One training: ``student`` is the model that learns (for SFT of a teacher, that teacher).
 
-    ``teacher_cache`` replaces the teacher's body by what `telbench kd cache` stored of it.
+    ``teacher_run`` holds the answers that sequence-level distillation trains on. ``teacher_cache`` replaces the
+    teacher's body by what `telbench kd cache` stored of it.
     """
 
     student: str = setting("", "checkpoint folder of the model that learns", flag=False)
     teacher: str | None = setting(None, "checkpoint folder of the teacher", flag=False)
     teacher_cache: Path | None = setting(None, "folder made by telbench kd cache: the teacher's body is not loaded")
+    teacher_run: Path | None = setting(None, "seq_kd: a run of the teacher on the training split (default: made now)")
     data: DataSettings = field(default_factory=DataSettings)
     method: MethodSettings = field(default_factory=MethodSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
@@ -189,6 +191,8 @@ class TrainingSettings:
             raise InputError(f"{algorithm} needs a teacher: name its checkpoint folder")
         if algorithm == "sft" and (self.teacher is not None or self.teacher_cache is not None):
             raise InputError("sft has no teacher: leave it out, or choose an algorithm that distils")
+        if self.teacher_run is not None and algorithm != "seq_kd":
+            raise InputError(f"{algorithm} trains on no answers of the teacher: leave teacher_run out")
         if self.teacher_cache is not None and algorithm not in CACHEABLE:
             raise InputError(f"{algorithm} cannot use a teacher cache: leave teacher_cache out")
 

@@ -12,8 +12,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from ..harness.checkpoint import open_checkpoint
+from ..harness.identity import identify_checkpoint
 from ..harness.reporter import Reporter
-from ..harness.runs import read_samples
+from ..harness.runs import read_run, read_samples
 from ..judges.errors import InputError
 from .settings import TrainingSettings
 
@@ -28,20 +30,7 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
     """
     if settings.teacher is None:
         raise InputError("seq_kd needs a teacher: name its checkpoint folder")
-    data = settings.data
-    run = work / FOLDER
-    words = ["eval", "--model", settings.teacher, "--data", data.data, "--split", data.split, "--context", data.context]
-    words += ["--metrics", "token_f1", "--max-tokens", str(settings.method.max_new_tokens), "--out", str(run)]
-    words += [] if data.data_dir is None else ["--data-dir", str(data.data_dir)]
-    words += ["--map", ",".join(f"{ours}={theirs}" for ours, theirs in data.mapping.items())] if data.mapping else []
-    for key, value in data.options.items():
-        words += ["--option", f"{key}={value}"]
-    reporter.note(f"asking the teacher for its answers to {data.data}, split {data.split}")
-    # A process of its own: an engine binds threads and memory that training wants back.
-    start = "from telbench.harness.cli import entry; entry()"
-    done = subprocess.run([sys.executable, "-c", start, *words], stdout=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        raise InputError(f"the teacher's answers could not be made (exit code {done.returncode}); see {run}")
+    run = _made_now(settings, work, reporter) if settings.teacher_run is None else _given(settings)
     answers: dict[str, str] = {}
     left_out: Counter[str] = Counter()
     for sample in read_samples(run):
@@ -54,5 +43,50 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
     for reason, count in left_out.items():
         reporter.note(f"left out: {count} answers that {reason}")
     if not answers:
-        raise InputError(f"{settings.teacher} ended no answer to {data.data}, split {data.split}: see {run}")
+        raise InputError(
+            f"{settings.teacher} ended no answer to {settings.data.data}, split {settings.data.split}: see {run}"
+        )
     return answers
+
+
+def _made_now(settings: TrainingSettings, work: Path, reporter: Reporter) -> Path:
+    data = settings.data
+    run = work / FOLDER
+    words = [
+        "eval",
+        "--model",
+        settings.teacher or "",
+        "--data",
+        data.data,
+        "--split",
+        data.split,
+        "--context",
+        data.context,
+    ]
+    words += ["--metrics", "token_f1", "--max-tokens", str(settings.method.max_new_tokens), "--out", str(run)]
+    words += [] if data.data_dir is None else ["--data-dir", str(data.data_dir)]
+    words += ["--map", ",".join(f"{ours}={theirs}" for ours, theirs in data.mapping.items())] if data.mapping else []
+    for key, value in data.options.items():
+        words += ["--option", f"{key}={value}"]
+    reporter.note(f"asking the teacher for its answers to {data.data}, split {data.split}")
+    # A process of its own: an engine binds threads and memory that training wants back.
+    start = "from telbench.harness.cli import entry; entry()"
+    done = subprocess.run([sys.executable, "-c", start, *words], stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise InputError(f"the teacher's answers could not be made (exit code {done.returncode}); see {run}")
+    return run
+
+
+def _given(settings: TrainingSettings) -> Path:
+    """The run that the settings name, if this teacher made it on these questions.
+
+    Raises:
+        InputError: if it did not.
+    """
+    run = Path(settings.teacher_run or "")
+    header, checkpoint = read_run(run), open_checkpoint(settings.teacher or "")
+    if header["model"]["weights_sha256"] != identify_checkpoint(checkpoint, None).weights_sha256:
+        raise InputError(f"{run} is a run of {header['model']['name']}, not of {checkpoint.path}: name its own")
+    if header["data"]["split"] != settings.data.split:
+        raise InputError(f"{run} answers the split '{header['data']['split']}', not '{settings.data.split}'")
+    return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 BOS, EOS, PAD = "<|begin|>", "<|end|>", "<|pad|>"
 USER, ASSISTANT = "<|user|>", "<|assistant|>"
 SPECIAL = (BOS, EOS, PAD, USER, ASSISTANT)
+Pieces = Literal["words", "digits"]
 # Roles other than these two have no marker token, and a made-up one would silently become ordinary text.
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
@@ -23,18 +24,23 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary_size: int, window: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocabulary_size: int, window: int, pieces: Pieces = "words"
+) -> PreTrainedTokenizerFast:
     """Learn merges from ``texts`` and wrap them for transformers and vLLM, with a chat template.
 
     Every byte is in the vocabulary, so that any Unicode text survives encoding and decoding. ``vocabulary_size``
     counts the special tokens; texts too few for so many merges give a smaller vocabulary. ``window`` is the longest
-    sequence (tokens) that the model will be made for. The same texts in the same order give the same tokenizer.
+    sequence (tokens) that the model will be made for. ``pieces``: tokens never reach across words; with ``digits``,
+    each digit and each punctuation mark stands alone too. The same texts in the same order give the same tokenizer.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    whole = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    single = (pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Punctuation())
+    core.pre_tokenizer = whole if pieces == "words" else pre_tokenizers.Sequence([*single, whole])
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,

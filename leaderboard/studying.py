@@ -12,7 +12,7 @@ from .statistics.factorial import Cell, Study, analyse
 
 # What tells runs of one recipe apart, and what says how a cell was made rather than what it is.
 SEED = "seed"
-NOT_FACTORS = frozenset({SEED, "epochs", "role", "cell", "steps", "tokens"})
+NOT_FACTORS = frozenset({SEED, "epochs", "role", "cell", "steps", "tokens", "variant"})
 
 
 def study_of(

@@ -205,7 +205,7 @@ def _levels(cells: Sequence[Cell], factors: Sequence[str] | None) -> dict[str, t
         if unknown := [name for name in factors if name not in names]:
             raise InputError(f"no run has the factor '{unknown[0]}': there are {', '.join(names) or 'none'}")
         names = list(factors)
-    first = ("false", "base", "no", "none", "same", "kd", "sft")
+    first = ("false", "base", "no", "none", "same", "kd", "vanilla_kd", "sft")
     found = {}
     for name in names:
         if lacking := next((cell for cell in cells if name not in cell.levels), None):
