@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..metrics.base import Metric
@@ -12,7 +12,12 @@ from .statistics.factorial import Cell, Study, analyse
 
 # What tells runs of one recipe apart, and what says how a cell was made rather than what it is.
 SEED = "seed"
-NOT_FACTORS = frozenset({SEED, "epochs", "role", "cell", "steps", "tokens", "variant"})
+NOT_FACTORS = frozenset({SEED, "epochs", "role", "base", "cell", "steps", "tokens", "variant"})
+
+
+def is_anchor(factors: Mapping[str, Any]) -> bool:
+    """Is a run with these factors one that a study is held against (a base model, a teacher …), no cell of it?"""
+    return "role" in factors
 
 
 def study_of(
@@ -22,7 +27,7 @@ def study_of(
     by: ClusterBy = "source_document",
     factors: Sequence[str] | None = None,
 ) -> Study:
-    """Effects of the factors in the runs' headers on one metric's item values.
+    """Effects of the factors in the runs' headers on one metric's item values; anchors are no cells.
 
     Raises:
         InputError: when no factor varies, a run lacks one, or two runs are the same cell.
@@ -32,6 +37,8 @@ def study_of(
     items = list(runs[0].clusters)
     cells = []
     for run in runs:
+        if is_anchor(run.header.get("factors", {})):
+            continue
         levels = {name: word(value) for name, value in run.header.get("factors", {}).items()}
         seed = levels.get(SEED, "0")
         kept = {name: level for name, level in levels.items() if name not in NOT_FACTORS or name in (factors or ())}

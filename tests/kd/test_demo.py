@@ -1,4 +1,4 @@
-"""The demo: order of its commands, what it refuses, what it prints. Training and evaluation are stood in for."""
+"""The demo: order of its commands, what it refuses, what it prints. The slice of the study is stood in for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from telbench.harness import cli
@@ -14,70 +15,81 @@ from telbench.kd import demo
 from telbench.kd.encoder import EncoderShape
 from telbench.kd.encoder_recipe import EncoderRecipe
 from telbench.kd.encoder_training import ContrastSettings
-from telbench.kd.recipe import Recipe
+from telbench.kd.study_folder import JOURNAL
+from telbench.kd.study_slice import SliceRun
+
+NAMES = ("base-student", "alone-student-seed0", "same-vanilla_kd-seed0", "sft-teacher-same")
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch, facts: DataSet, micro_recipe) -> list[list[str]]:
-    """A demo of two micro models and a micro encoder on eight facts; the commands it calls are kept, not run."""
+def commands(monkeypatch: pytest.MonkeyPatch, facts: DataSet) -> list[list[str]]:
+    """A demo of a micro encoder on eight facts and of a slice that is stood in for; commands are kept, not run."""
     called: list[list[str]] = []
 
     def main(words: Sequence[str]) -> int:
         called.append(list(words))
-        sys.stdout.write('{"runs": 2}\n' if "--json" in words else f"table of {words[0]}\n")
+        sys.stdout.write('{"runs": 4}\n' if "--json" in words else f"table of {words[0]}\n")
         return 0
 
-    def recipe(training) -> Recipe:
-        return micro_recipe(epochs=min(training.epochs, 5) - 3, seed=training.seed)
+    def make_slice(out: Path, reporter: object, **asked: Any) -> list[SliceRun]:
+        called.append(["slice", *(f"{name}={value}" for name, value in sorted(asked.items()))])
+        fresh = not (out / JOURNAL).exists()
+        out.mkdir(parents=True, exist_ok=True)
+        (out / JOURNAL).touch()
+        return [SliceRun(name, f"{out}/store/{name}", f"{out}/runs/{name}", fresh) for name in NAMES]
 
     def encoder_recipe(training: ContrastSettings) -> EncoderRecipe:
         shape = EncoderShape(hidden=32, layers=1, heads=2, inner=48, window=64)
         return EncoderRecipe(shape, ContrastSettings(epochs=1, batch_size=8, seed=training.seed), vocabulary=400)
 
     monkeypatch.setattr(demo, "main", main)
-    monkeypatch.setattr(demo, "Recipe", recipe)
+    monkeypatch.setattr(demo, "make_slice", make_slice)
     monkeypatch.setattr(demo, "EncoderRecipe", encoder_recipe)
     monkeypatch.setattr("telbench.harness.datasets.loading.load_dataset", lambda name, split: facts)
     monkeypatch.setattr(demo, "usable_engine", lambda name: "vllm" if name == "auto" else name)
     return called
 
 
-def test_it_trains_two_evaluates_both_on_test_and_compares(
+def test_it_makes_candidates_a_board_and_a_comparison_with_the_student_that_had_no_teacher(
     commands: list[list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["demo", "--out", str(tmp_path / "demo")]) == 0
-    assert [words[0] for words in commands] == ["eval", "eval", "leaderboard", "compare"]
-    for words in commands[:2]:
-        assert words[words.index("--split") + 1] == "test"
-        assert (Path(words[words.index("--model") + 1]) / "model.safetensors").is_file()
-        assert (Path(words[words.index("--encoder") + 1]) / "modules.json").is_file()
-        assert words[words.index("--metrics") + 1] == "ngram,embedding"
-    runs = [words[words.index("--out") + 1] for words in commands[:2]]
-    assert commands[2][:4] == ["leaderboard", "build", *runs]
-    assert commands[3][1:] == runs
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--out", str(out)]) == 0
+    made, board, compare = commands
+    assert [made[0], board[0], compare[0]] == ["slice", "leaderboard", "compare"]
+    assert {"engine=vllm", "metrics=ngram,embedding", "seed=0", f"encoder={out / 'demo-encoder'}"} <= set(made)
+    assert (out / "demo-encoder" / "modules.json").is_file()
+    runs = [f"{out}/study/runs/{name}" for name in NAMES]
+    assert board[1:6] == ["build", *runs]
+    assert board[board.index("--baseline") + 1] == runs[1]
+    assert compare[1:] == [runs[1], runs[0], *runs[2:]]
     printed = capfd.readouterr()
     assert "table of compare" in printed.out
-    assert f"{tmp_path / 'demo' / 'board' / 'index.html'}  the board" in printed.out
-    assert "table of eval" in printed.err
-    assert "tiny-undertrained" in printed.out
+    assert f"{out / 'board' / 'index.html'}  the board" in printed.out
+    assert "table of leaderboard" in printed.err
+    for name in NAMES:
+        assert name in printed.out
     assert "a demonstration encoder" in printed.out
     assert "a demonstration encoder" in printed.err
 
 
-def test_a_second_time_trains_nothing_and_another_seed_trains_anew(
+def test_a_second_time_makes_nothing_and_fresh_makes_all_anew(
     commands: list[list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["demo", "--out", str(tmp_path), "--json"]
-    trained = []
-    for more in ([], [], ["--seed", "1"], ["--seed", "1", "--fresh"]):
+    made = []
+    for more in ([], [], ["--fresh"]):
         assert cli.main([*words, *more]) == 0
         document = json.loads(capfd.readouterr().out)
-        trained.append([one["trained_now"] for one in (*document["checkpoints"], document["encoder"])])
-    assert trained == [[True] * 3, [False] * 3, [True] * 3, [True] * 3]
-    assert ["--fresh" in words for words in commands if words[0] == "eval"] == [False] * 6 + [True] * 2
-    runs = [words[words.index("--out") + 1] for words in commands if words[0] == "eval"]
-    assert runs[:2] == runs[2:4]
-    assert not set(runs[:2]) & set(runs[4:])
+        made.append([*(one["made_now"] for one in document["checkpoints"]), document["encoder"]["trained_now"]])
+    assert made == [[True] * 5, [False] * 5, [True] * 5]
+
+
+def test_fresh_leaves_a_folder_that_is_no_study_alone(commands: list[list[str]], tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "thesis.txt").write_text("mine")
+    assert cli.main(["demo", "--out", str(tmp_path), "--fresh"]) == 0
+    assert (tmp_path / "study" / "thesis.txt").read_text() == "mine"
 
 
 def test_json_is_one_document_with_the_comparison_inside(
@@ -85,18 +97,18 @@ def test_json_is_one_document_with_the_comparison_inside(
 ) -> None:
     assert cli.main(["demo", "--out", str(tmp_path), "--json", "--engine", "transformers"]) == 0
     document = json.loads(capfd.readouterr().out)
-    assert document["comparison"] == {"runs": 2}
+    assert document["comparison"] == {"runs": 4}
     assert document["board"] == str(tmp_path / "board")
-    assert [one["name"] for one in document["checkpoints"]] == ["tiny-undertrained", "tiny-trained"]
-    assert commands[0][commands[0].index("--engine") + 1] == "transformers"
+    assert [one["name"] for one in document["checkpoints"]] == list(NAMES)
+    assert "engine=transformers" in commands[0]
 
 
-def test_an_evaluation_that_fails_ends_the_demo_with_its_exit_code(
+def test_a_command_that_fails_ends_the_demo_with_its_exit_code(
     commands: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "main", lambda words: commands.append(list(words)) or 5)
     assert cli.main(["demo", "--out", str(tmp_path)]) == 5
-    assert [words[0] for words in commands] == ["eval"]
+    assert [words[0] for words in commands] == ["slice", "leaderboard"]
 
 
 def test_out_that_is_a_file_is_refused_before_training(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

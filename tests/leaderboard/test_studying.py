@@ -46,3 +46,13 @@ def test_runs_without_factors_are_no_study():
     runs = [made_run(name, {"token_f1": [0.1, 0.2]}) for name in ("a", "b")]
     with pytest.raises(InputError, match="no factor varies"):
         study_of(runs, metric("token_f1"))
+
+
+def test_anchors_of_a_study_are_no_cells_of_it():
+    anchor = made_run(
+        "base", {"token_f1": BASE.tolist()}, factors={"role": "base", "algorithm": "none", "base": "tiny"}
+    )
+    with_it, without = (study_of(runs, metric("token_f1")) for runs in ([anchor, *cells()], cells()))
+    assert with_it == without
+    with pytest.raises(InputError, match="no factor varies"):
+        study_of([anchor], metric("token_f1"))

@@ -11,7 +11,7 @@ from typing import Any
 from ....judges.errors import InputError
 from ...pairwise import ALPHA
 from ...statistics.factorial import Effect, Study
-from ...studying import SEED, study_of
+from ...studying import NOT_FACTORS, SEED, is_anchor, study_of
 from ..board import Board, BoardRun
 from ..charts.forest import Difference, Panel, forest
 from ..charts.interaction import Series, interaction_plot
@@ -37,16 +37,23 @@ def factor_pages(board: Board) -> Iterator[Page]:
 
 def _context(board: Board, table: MetricTable) -> dict[str, Any]:
     """What the template is given beside the table: the study or why there is none, and the drawings."""
-    runs = [run for run in _runs(board, table) if set(board.factors) <= set(run.factors)]
+    cells = [run for run in _runs(board, table) if not is_anchor(run.factors)]
+    runs = [run for run in cells if set(_varying(cells)) <= set(run.factors)]
     study, reason = _study(board, table, runs)
     return {
         "study": study,
         "reason": reason,
         "left": len(table.rows) - len(runs),
         "effects_drawn": "" if study is None else _forest(study, table),
-        "plots": [] if study is None else _plots(board, table, runs, study),
+        "plots": [] if study is None else _plots(table, runs, study),
         "seeds": _seeds(table, runs),
     }
+
+
+def _varying(runs: Sequence[BoardRun]) -> list[str]:
+    """Factors with more than one level among these runs."""
+    names = sorted({name for run in runs for name in run.factors if name not in NOT_FACTORS})
+    return [name for name in names if len({run.factors[name] for run in runs if name in run.factors}) > 1]
 
 
 def _runs(board: Board, table: MetricTable) -> list[BoardRun]:
@@ -58,7 +65,7 @@ def _study(board: Board, table: MetricTable, runs: Sequence[BoardRun]) -> tuple[
         return None, "fewer than two runs have all factors"
     loaded = [run.columns.loaded([table.name]) for run in runs]
     try:
-        return study_of(loaded, table.metric, by=board.options.by, factors=list(board.factors)), ""
+        return study_of(loaded, table.metric, by=board.options.by, factors=_varying(runs)), ""
     except InputError as error:
         return None, str(error)
 
@@ -82,12 +89,12 @@ def _difference(effect: Effect) -> Difference:
     )
 
 
-def _plots(board: Board, table: MetricTable, runs: Sequence[BoardRun], study: Study) -> list[str]:
+def _plots(table: MetricTable, runs: Sequence[BoardRun], study: Study) -> list[str]:
     """A plot of each pair of factors with a significant interaction, where all their combinations are alike."""
     found = []
     depending = dict.fromkeys(effect.factors[:2] for effect in study.interactions if effect.p_adjusted <= ALPHA)
     for one, other in depending:
-        means = _means(board, table, runs, one, other)
+        means = _means(table, runs, list(study.factors), one, other)
         if means is None:
             continue
         across = study.factors[one]
@@ -98,10 +105,10 @@ def _plots(board: Board, table: MetricTable, runs: Sequence[BoardRun], study: St
 
 
 def _means(
-    board: Board, table: MetricTable, runs: Sequence[BoardRun], one: str, other: str
+    table: MetricTable, runs: Sequence[BoardRun], names: Sequence[str], one: str, other: str
 ) -> dict[tuple[str, str], float] | None:
     """Mean by level of both factors, seeds averaged first; None unless all combinations hold the same other levels."""
-    rest = [name for name in board.factors if name not in (one, other)]
+    rest = [name for name in names if name not in (one, other)]
     cells: dict[tuple[str, str], dict[tuple[str, ...], list[float]]] = {}
     for run in runs:
         key = tuple(run.factors[name] for name in rest)
