@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo test lint types clean
 
 help:
-	@echo "make demo   set up .venv, train two tiny checkpoints, evaluate both with vLLM, print the table"
+	@echo "make demo   set up .venv, distil a few tiny candidates, evaluate and compare them, build a board"
 	@echo "make test   set up .venv, then ruff, pyright and pytest"
 	@echo "make clean  remove .venv and build leftovers"
 

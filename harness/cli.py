@@ -17,8 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": (".commands.data", "list, show, lint or split data sets"),
     "metrics": (".commands.metrics", "list, show or check metrics"),
     "judge": (".commands.judge", "show how a judged number came about, calibrate a judge, prefer one run"),
-    "kd": ("..kd.command", "distillation: what two vocabularies permit"),
-    "demo": ("..kd.demo", "train two tiny checkpoints, evaluate both, print a table"),
+    "kd": ("..kd.command", "make candidates: fine-tune, distil, whole studies"),
+    "demo": ("..kd.demo", "distil a few tiny candidates, evaluate and compare them, build a board"),
     "doctor": (".commands.doctor", "what is installed and usable here, and how to get what is missing"),
 }
 DESCRIPTION = "telbench: which telecom checkpoint is really better."
