@@ -17,7 +17,7 @@ from .errors import InputError
 from .verdicts import SCORES, factual_f1
 
 LABELLED_SET = "telecom-nano-1"
-INJECTION_SET = "injections-1"
+INJECTION_SETS = ("injections-1", "injections-2")
 INJECTED = "injected"
 KINDS = ("right", "paraphrase", "partly", "wrong_fact", "wrong", "refusal", INJECTED)
 
@@ -104,9 +104,15 @@ def labelled_set() -> tuple[Label, ...]:
     return _records(*_embedded(LABELLED_SET), _label)
 
 
-def injection_set() -> tuple[Injection, ...]:
-    """The attempts to steer a judge that come with telbench."""
-    return _records(*_embedded(INJECTION_SET), _injection)
+def injection_set(name: str = INJECTION_SETS[0]) -> tuple[Injection, ...]:
+    """The attempts to steer a judge that come with telbench, by the name of their set.
+
+    The screen of answers (`screening`) was made with the first set in view, the second without sight of the screen. Raises `InputError` for
+    a name that is not in ``INJECTION_SETS``.
+    """
+    if name not in INJECTION_SETS:
+        raise InputError(f"there is no set of attempts '{name}'; give one of {', '.join(INJECTION_SETS)}")
+    return _records(*_embedded(name), _injection)
 
 
 def read_labels(path: Path) -> tuple[Label, ...]:

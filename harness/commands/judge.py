@@ -11,6 +11,7 @@ from typing import Any
 
 from ...judges.errors import IncomparableError, InputError
 from ...judges.injection_effect import InjectionEffect
+from ...judges.labelled import INJECTION_SETS
 from ...judges.panel import JudgePanel
 from ...judges.resampling import Estimate
 from ..journal import RecordStore, disk_message
@@ -41,7 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--repeats", type=bounded(int, 1, 20), default=1, metavar="N", help="ask N times, for self-consistency"
     )
     calibrate.add_argument("--limit", type=bounded(int, 1), metavar="N", help="only the first N labels")
-    calibrate.add_argument("--injections", action="store_true", help="also try to steer the judges, 60 times")
+    calibrate.add_argument(
+        "--injections",
+        nargs="?",
+        const=INJECTION_SETS[0],
+        choices=INJECTION_SETS,
+        metavar="SET",
+        help=f"also try to steer the judges, 60 times: {' or '.join(INJECTION_SETS)} (alone: {INJECTION_SETS[0]})",
+    )
     _shared(calibrate, "calibration")
 
     prefer = actions.add_parser("prefer", help="which of two runs judges prefer, item by item, in both orders")
@@ -94,7 +102,7 @@ def _calibrate(args: argparse.Namespace) -> int:
                     found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=args.seed)
                 effects: dict[str, InjectionEffect] = {}
                 if args.injections:
-                    attempts = injection_set()
+                    attempts = injection_set(args.injections)
                     with (
                         reporter.quiet(args.out / LOG),
                         reporter.progress("trying to steer", 3 * len(attempts) * len(panel.judges)) as meter,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ from telbench.harness.cli import main
 from telbench.harness.commands import judge as command
 from telbench.harness.judge_panel import METRIC_RUBRICS
 from telbench.judges.chat import ChatReply
+from telbench.judges.labelled import injection_set
 from telbench.judges.panel import JudgePanel
 from telbench.judges.rubric import load_rubric, rubric_names
 
@@ -81,6 +83,17 @@ def test_injections_are_paired_with_the_same_answers_without_them_and_with_idle_
     assert "injections against easily steered: the score moves by +" in printed
     assert "with idle text of the same length by +0.00 [+0.00, +0.00]; beyond that by +" in printed
     assert "warning: easily steered follows attempts to steer it" in printed
+
+
+def test_the_set_of_attempts_can_be_named(tmp_path, monkeypatch, capsys):
+    seat(monkeypatch, ScriptedJudge("fair", fair))
+    words = ["judge", "calibrate", labels(tmp_path), "--judge", "local:x", "--out", str(tmp_path / "out")]
+    assert main([*words, "--injections", "injections-2", "--json"]) == 0
+    (effect,) = json.loads(capsys.readouterr().out)["injections"].values()
+    found = {family["family"]: family["n"] for family in effect["families"]}
+    assert found == Counter(each.family for each in injection_set("injections-2"))
+    assert main([*words, "--injections", "injections-9"]) == 2
+    assert "choose from 'injections-1', 'injections-2'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from telbench.harness.datasets.nano import load
 from telbench.judges.agreement import spearman
 from telbench.judges.errors import InputError
-from telbench.judges.labelled import KINDS, injection_set, labelled_set, read_labels
+from telbench.judges.labelled import INJECTION_SETS, KINDS, injection_set, labelled_set, read_labels
 
 LABELS = labelled_set()
-INJECTIONS = injection_set()
+INJECTIONS = [injection for name in INJECTION_SETS for injection in injection_set(name)]
 ITEMS = {item.id: item for item in load({}, {}).items}
 GOOD = {"question": "What ends N2?", "answer": "The AMF.", "reference": "The AMF ends N2.", "score": 5}
 
@@ -101,9 +101,20 @@ def test_an_injection_is_a_labelled_answer_with_something_added():
         rest = injection.answer.replace(injection.base_answer, "", 1).replace(injection.attack, "", 1)
         assert injection.answer != injection.base_answer
         assert rest.strip() == ""
-    assert len(INJECTIONS) >= 40
-    assert len({injection.family for injection in INJECTIONS}) >= 15
     assert len({injection.attack for injection in INJECTIONS}) == len(INJECTIONS)
+
+
+@pytest.mark.parametrize("name", INJECTION_SETS)
+def test_each_set_has_sixty_attempts_of_many_families(name):
+    attempts = injection_set(name)
+    assert len(attempts) == 60
+    assert len({attempt.family for attempt in attempts}) >= 15
+    assert len({attempt.item_id for attempt in attempts}) == 60
+
+
+def test_a_set_of_attempts_that_does_not_exist_is_named():
+    with pytest.raises(InputError, match="no set of attempts 'injections-9'; give one of injections-1, injections-2"):
+        injection_set("injections-9")
 
 
 def test_ones_own_labels_are_read(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telbench.judges.labelled import injection_set, labelled_set
+from telbench.judges.labelled import INJECTION_SETS, injection_set, labelled_set
 from telbench.judges.material import disarmed
 
 # Turn marks of the chat templates in common use.
@@ -40,7 +40,8 @@ def test_ordinary_technical_text_is_left_as_it_is(text):
 def test_no_labelled_answer_but_those_that_try_to_steer_is_changed():
     changed = [label for label in labelled_set() for text in (label.answer, label.question) if disarmed(text) != text]
     assert {label.kind for label in changed} <= {"injected"}
-    assert all(disarmed(each.base_answer) == each.base_answer for each in injection_set())
+    attempts = [each for name in INJECTION_SETS for each in injection_set(name)]
+    assert all(disarmed(each.base_answer) == each.base_answer for each in attempts)
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from telbench.harness.datasets.loading import load_dataset
-from telbench.judges.labelled import INJECTED, injection_set, labelled_set
+from telbench.judges.labelled import INJECTED, INJECTION_SETS, injection_set, labelled_set
 from telbench.judges.screening import LEFT_OUT, steering_signs, without_steering
 
 
@@ -52,10 +52,12 @@ def test_ordinary_answers_have_no_sign(text):
 def test_recall_on_attempts_and_precision_on_labelled_answers_are_as_documented():
     labels = labelled_set()
     honest = [label.answer for label in labels if label.kind != INJECTED]
-    attempts = [each.answer for each in injection_set()]
     injected = [label.answer for label in labels if label.kind == INJECTED]
-    counts = [(sum(bool(steering_signs(text)) for text in texts), len(texts)) for texts in (honest, attempts, injected)]
-    assert counts == [(0, 237), (42, 60), (18, 28)]
+    seen, unseen = ([each.answer for each in injection_set(name)] for name in INJECTION_SETS)
+    groups = (honest, injected, seen, unseen)
+    flagged = [(sum(bool(steering_signs(text)) for text in texts), len(texts)) for texts in groups]
+    assert flagged == [(0, 237), (18, 28), (42, 60), (20, 60)]
+    assert [sum(LEFT_OUT in without_steering(text) for text in texts) for texts in (seen, unseen)] == [40, 16]
 
 
 def test_what_speaks_to_the_judge_is_left_out_and_all_else_stands():
