@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 from ..harness.journal import FolderLock, RecordStore
 from ..harness.reporter import Reporter
 from .checkpoints import NOTE
+from .loop import asked_to_stop
 from .study_estimate import costs, total_seconds
 from .study_folder import JOURNAL, StudyFolder, size_of
 from .study_graph import Artefact, Graph, build_graph
@@ -131,7 +131,7 @@ class StudyRun:
         """
         waiting = [each for each in self._graph.to_make() if each.sha256 not in self._done]
         try:
-            with _asked_to_stop() as stop:
+            with asked_to_stop(twice_ends=False) as stop:
                 while waiting or self._running:
                     waiting = self._start_ready(waiting)
                     if not self._running:
@@ -248,20 +248,6 @@ class StudyRun:
             left = [running for running in left if running.ended() is None]
         for running in left:
             running.kill()
-
-
-@contextlib.contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """Set by Ctrl-C, which thus never falls between the start of a command and the note that it runs."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: stop.set())
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def is_done(artefact: Artefact, folder: StudyFolder, journal: RecordStore) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from ..harness.reporter import Meter
 from ..judges.errors import TelbenchError
 from .batch_plan import PlannedStep, shared_out
 from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
-from .loop import Pace
+from .loop import Pace, asked_to_stop
 from .optimisation import adamw_over, learning_rate_at
 from .paired_examples import PairedExample, taught
 from .preparation import Prepared
@@ -123,7 +122,7 @@ class Trainer:
         """
         plan, last = self._prepared.plan, 0.0
         meter.advance(self.progress.step)
-        with self._log() as log, _asked_to_stop() as stop:
+        with self._log() as log, asked_to_stop(twice_ends=True) as stop:
             self._module.train()
             for planned in plan.from_step(self.progress.step):
                 last = self._step(planned, log, meter)
@@ -333,23 +332,3 @@ class Trainer:
 
 def _saved_step(work: Path) -> int:
     return max(int(folder.name.removeprefix("step-")) for folder in work.glob("step-*"))
-
-
-@contextlib.contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """Set by the first Ctrl-C, so that a step ends and is saved; the second one ends at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from ...metrics.ngram.squad import normalised
 from ...metrics.refusal import is_refusal
@@ -38,16 +38,7 @@ Kind = Literal[
     "not refused",
     "other",
 ]
-KINDS: tuple[Kind, ...] = (
-    "empty",
-    "truncated",
-    "refused",
-    "copied context",
-    "wrong number or unit",
-    "wrong entity",
-    "not refused",
-    "other",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 # From which score on an answer counts as right, the first that is there decides.
 RIGHT_FROM = {"choice_accuracy": 1.0, "answer_correctness": 0.5, "factual_correctness": 0.5, "token_f1": 0.5}
 # Characters of an answer and of a context that the rules read.
