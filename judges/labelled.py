@@ -107,8 +107,8 @@ def labelled_set() -> tuple[Label, ...]:
 def injection_set(name: str = INJECTION_SETS[0]) -> tuple[Injection, ...]:
     """The attempts to steer a judge that come with telbench, by the name of their set.
 
-    The screen of answers (`screening`) was made with the first set in view, the second without sight of the screen. Raises `InputError` for
-    a name that is not in ``INJECTION_SETS``.
+    The screen of answers (`screening`) was made with the first set in view, the second set without sight of the screen.
+    Raises `InputError` for a name that is not in ``INJECTION_SETS``.
     """
     if name not in INJECTION_SETS:
         raise InputError(f"there is no set of attempts '{name}'; give one of {', '.join(INJECTION_SETS)}")

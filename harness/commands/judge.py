@@ -111,7 +111,12 @@ def _calibrate(args: argparse.Namespace) -> int:
             finally:
                 panel.close()
     injections = {name: effect.to_dict() for name, effect in effects.items()}
-    document: dict[str, Any] = {"schema_version": 1, **found.to_dict(), "injections": injections}
+    document: dict[str, Any] = {
+        "schema_version": 1,
+        **found.to_dict(),
+        "injection_set": args.injections,
+        "injections": injections,
+    }
     _write(args.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     _write(args.out / "reliability.svg", reliability_svg(found))
     if args.json:

@@ -89,7 +89,9 @@ def test_the_set_of_attempts_can_be_named(tmp_path, monkeypatch, capsys):
     seat(monkeypatch, ScriptedJudge("fair", fair))
     words = ["judge", "calibrate", labels(tmp_path), "--judge", "local:x", "--out", str(tmp_path / "out")]
     assert main([*words, "--injections", "injections-2", "--json"]) == 0
-    (effect,) = json.loads(capsys.readouterr().out)["injections"].values()
+    document = json.loads(capsys.readouterr().out)
+    assert document["injection_set"] == "injections-2"
+    (effect,) = document["injections"].values()
     found = {family["family"]: family["n"] for family in effect["families"]}
     assert found == Counter(each.family for each in injection_set("injections-2"))
     assert main([*words, "--injections", "injections-9"]) == 2
