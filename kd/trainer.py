@@ -30,6 +30,7 @@ from .paired_examples import PairedExample, taught
 from .preparation import Prepared
 from .sft import LOG
 from .teacher import TeacherRows
+from .training_report import event_writer, write_events
 from .training_state import (
     MODEL,
     OPTIMIZER,
@@ -49,6 +50,8 @@ from .training_state import (
 )
 
 DEV_ITEMS = 32
+# What TensorBoard reads, in the working folder and then in the checkpoint.
+EVENTS = "tensorboard"
 
 
 class OwnAnswers(Protocol):
@@ -93,6 +96,7 @@ class Trainer:
         self._teacher = teacher
         self._own_answers = own_answers
         self._distiller = distiller
+        self._events: Any = None
         self._pace = Pace()
         optimizer = adamw_over(
             distiller.student, distiller.projectors, self._optimiser, prepared.settings.method.projector_rate
@@ -317,12 +321,19 @@ class Trainer:
         with (self._work / LOG).open("ab") as log:
             log.truncate(self.progress.log_bytes)
             log.seek(self.progress.log_bytes)
-            yield log
+            self._events = event_writer(self._work / EVENTS, self.progress.step)
+            try:
+                yield log
+            finally:
+                if self._events is not None:
+                    self._events.close()
 
     def _write(self, log: IO[bytes], record: dict[str, Any]) -> None:
         try:
             log.write((json.dumps(record, allow_nan=False) + "\n").encode())
             log.flush()
+            if self._events is not None:
+                write_events(self._events, record)
         except OSError as error:
             raise full(error, self._work / LOG) from error
 

@@ -262,6 +262,8 @@ def was_fine_tuned(model: Model) -> bool:
 
 def _write(prepared: Prepared, out: Path, work: Path, origin: Origin) -> None:
     """The folder of the kept step, with that of the last step in it where it is another."""
+    from .trainer import EVENTS
+
     progress = origin.training
     last = work / f"step-{progress['step']:08d}" / MODEL
     kept = last if progress["kept_step"] == progress["step"] else best_file(work, progress["kept_step"])
@@ -269,6 +271,8 @@ def _write(prepared: Prepared, out: Path, work: Path, origin: Origin) -> None:
         card = candidate_card(out.name, origin)
         write_checkpoint(folder, _trained(prepared, kept), prepared.student.tokenizer, origin, card)
         shutil.copy(work / LOG, folder / LOG)
+        if (work / EVENTS).is_dir():
+            shutil.copytree(work / EVENTS, folder / EVENTS)
         draw_losses(folder / LOG, folder / "loss.png")
         if kept != last:
             (folder / LAST).mkdir()

@@ -51,6 +51,23 @@ def candidate_card(name: str, origin: Origin) -> str:
     return "\n".join(lines)
 
 
+def event_writer(folder: Path, step: int) -> Any:
+    """TensorBoard's writer of a training that goes on after ``step``; none where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def write_events(writer: Any, record: Mapping[str, Any]) -> None:
+    """A record of the log as scalars; what counts steps, tokens and time is their axis."""
+    for name, value in record.items():
+        if name not in {"step", "epoch", "tokens", "seconds"}:
+            writer.add_scalar(f"training/{name}", float(value), record["step"])
+    writer.flush()
+
+
 def draw_losses(log: Path, picture: Path) -> None:
     """The training loss by step and, where it was looked at, that on the dev split, as a PNG.
 

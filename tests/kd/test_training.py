@@ -290,3 +290,11 @@ def test_own_answers_have_no_labels_and_come_at_steps_the_seed_alone_decides(tra
     assert own == [record["own_answers"] for record in records(train("again", method=method)) if "loss" in record]
     never = train("never", method={**method, "student_share": 0.0})
     assert losses(never) == losses(train("vanilla", method={"algorithm": "vanilla_kd"}))
+
+
+def test_tensorboard_reads_every_step_where_it_is_installed(train: Train) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    made = train()
+    events = accumulator.EventAccumulator(str(made.path / "tensorboard"))
+    events.Reload()
+    assert [event.value for event in events.Scalars("training/loss")] == pytest.approx(losses(made))
