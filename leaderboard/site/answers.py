@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .addresses import item_key
+from .addresses import grouped, item_key
 from .board import Board
 from .standings import MetricTable
 from .verdicts import Judgements, Verdict
@@ -46,6 +46,7 @@ class Item:
     category: str | None
     cluster: str
     context_sha256: str | None
+    context: str | None
     answers: tuple[Answer, ...]
 
 
@@ -72,6 +73,7 @@ def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judge
                 category=first["category"],
                 cluster=first["cluster_id"],
                 context_sha256=first["context_sha256"],
+                context=None if grouped(board) else board.contexts.shown(board.baseline.header, first),
                 answers=tuple(answers),
             )
         )

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..ranking import Posthoc
 from ..studying import NOT_FACTORS, SEED, word
 from .columns import RunColumns, read_columns
 from .composite import OVERALL, composite_metric, composite_parts, with_composite
+from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, measured_alike, rankable, run_folders
 from .forked import Job, Result, all_of, each_of
 from .standings import Measured, MetricTable, Standing, explored_together, measured, metric_table
@@ -75,6 +77,7 @@ class Board:
     ``runs`` are those that were measured alike, the baseline first; ``apart`` the others with the reason. ``tables``
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
+    ``contexts`` are those of the items, as far as they were at hand.
     """
 
     options: Options
@@ -85,6 +88,7 @@ class Board:
     factors: Mapping[str, tuple[str, ...]]
     digest: str
     processes: int = 1
+    contexts: Contexts = NO_CONTEXTS
 
     @property
     def baseline(self) -> BoardRun:
@@ -115,7 +119,13 @@ class Board:
         return next((row for row in table.rows if self.runs[row.run] is run), None)
 
 
-def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, processes: int = 2) -> Board:
+def make_board(
+    paths: Sequence[Path],
+    options: Options,
+    reporter: Reporter,
+    processes: int = 2,
+    contexts: Contexts = NO_CONTEXTS,
+) -> Board:
     """Read the runs and measure them.
 
     Raises:
@@ -126,7 +136,7 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
         raise InputError("none of the runs is finished: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
-    runs = _sharing_items(all_of(read_columns, folders, workers, reporter, "reading runs"))
+    runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _chosen(options.baseline, runs))
     baseline = _chosen(options.baseline, kept) or kept[0]
@@ -165,8 +175,9 @@ def make_board(paths: Sequence[Path], options: Options, reporter: Reporter, proc
         tables=tuple(tables),
         left_out=tuple(left_out),
         factors=_varying(factors),
-        digest=_digest(runs, apart, kept[0], options),
+        digest=_digest(runs, apart, kept[0], options, contexts),
         processes=workers,
+        contexts=contexts,
     )
 
 
@@ -250,10 +261,13 @@ def _varying(factors: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]
     return {name: found for name, found in levels.items() if len(found) > 1}
 
 
-def _digest(runs: Iterable[RunColumns], apart: Iterable[Apart], baseline: RunColumns, options: Options) -> str:
-    """SHA-256 of the runs' contents and of what was chosen."""
+def _digest(
+    runs: Iterable[RunColumns], apart: Iterable[Apart], baseline: RunColumns, options: Options, contexts: Contexts
+) -> str:
+    """SHA-256 of the runs' contents, of the contexts at hand and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
     parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
+    parts.append(contexts.digest)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

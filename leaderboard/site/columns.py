@@ -17,6 +17,7 @@ from ...harness.runs import HEADER, SAMPLES, read_run
 from ...judges.errors import InputError
 from ...metrics.base import ItemScore
 from ..comparison import LoadedRun
+from .contexts import NO_CONTEXTS, Contexts
 from .taxonomy import KINDS, error_kind
 
 if TYPE_CHECKING:
@@ -113,14 +114,14 @@ def _row(numbers: list[float]) -> tuple[float, ...] | None:
     return None if not numbers or math.isnan(numbers[0]) else tuple(numbers)
 
 
-def read_columns(path: Path) -> RunColumns:
-    """A finished run folder, its samples line by line.
+def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
+    """A finished run folder, its samples line by line; ``contexts`` let answers copied from them be told.
 
     Raises:
         InputError: when it is no finished run, or its samples do not match its header.
     """
     header = read_run(path)
-    samples = _Samples(header["metrics"])
+    samples = _Samples(header, contexts)
     digest = hashlib.sha256()
     file = path / SAMPLES
     try:
@@ -146,7 +147,10 @@ def read_columns(path: Path) -> RunColumns:
 class _Samples:
     """Samples taken apart as they come."""
 
-    def __init__(self, metrics: Mapping[str, Any]) -> None:
+    def __init__(self, header: Mapping[str, Any], contexts: Contexts) -> None:
+        metrics = header["metrics"]
+        self._header = header
+        self._contexts = contexts
         self.items: list[str] = []
         self._clusters: list[str] = []
         self._categories: list[str | None] = []
@@ -177,7 +181,7 @@ class _Samples:
         self._clusters.append(sys.intern(sample["cluster_id"]))
         self._categories.append(None if category is None else sys.intern(category))
         self._offsets.append(offset)
-        self._kinds.append(ANSWERS.index(_kind(sample)))
+        self._kinds.append(ANSWERS.index(_kind(sample, self._contexts.shown(self._header, sample))))
         self.items.append(item)
 
     def columns(self, path: Path, header: dict[str, Any], digest: str) -> RunColumns:
@@ -207,7 +211,7 @@ class _Samples:
         )
 
 
-def _kind(sample: Mapping[str, Any]) -> str:
+def _kind(sample: Mapping[str, Any], context: str | None) -> str:
     if sample["status"] == "error":
         return UNANSWERED
     found = error_kind(
@@ -215,6 +219,7 @@ def _kind(sample: Mapping[str, Any]) -> str:
         sample["references"],
         sample["scores"],
         question=sample["question"],
+        context=context,
         finish_reason=sample["finish_reason"],
         answerable=sample.get("answerable", True),
     )

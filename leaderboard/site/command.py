@@ -37,6 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="wilcoxon",
         help="test behind rank ranges and letters (default: wilcoxon)",
     )
+    build.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="PATH",
+        help="folder with the public data sets, for contexts (default: environment variable TELBENCH_DATA)",
+    )
     serve = actions.add_parser("serve", help="show a built board at a local address, to this machine alone")
     serve.add_argument("site", type=Path, metavar="SITE")
     serve.add_argument("--port", type=int, default=8000, help="(8000; 0 takes a free one)")
@@ -52,17 +58,22 @@ def run(args: argparse.Namespace) -> int:
     from ...harness.reporter import Reporter
     from .board import Options, make_board
     from .building import build_site, is_current, require_own
+    from .contexts import find_contexts
+    from .eligibility import run_folders
     from .inputs import inputs_digest
 
     require_own(args.out)
     options = Options(args.title, args.baseline, args.allow_incomplete, args.cluster, args.pairs)
     reporter = Reporter()
     paths = args.runs if args.baseline is None else [*args.runs, *_unnamed(args.baseline, args.runs)]
-    inputs = inputs_digest(paths, options)
+    contexts = find_contexts(run_folders(paths)[0], args.data_dir)
+    inputs = inputs_digest(paths, options, contexts)
     if is_current(args.out, inputs):
         sys.stdout.write(visible(f"nothing changed since the last build: open {args.out / 'index.html'}") + "\n")
         return 0
-    board = make_board(paths, options, reporter, min(os.cpu_count() or 1, 8))
+    for note in contexts.notes:
+        reporter.note(note)
+    board = make_board(paths, options, reporter, min(os.cpu_count() or 1, 8), contexts)
     count = build_site(board, args.out, reporter, inputs)
     apart = f", {len(board.apart)} apart" if board.apart else ""
     told = f"{len(board.runs)} runs ranked{apart}; {count} files: open {args.out / 'index.html'}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...harness.runs import HEADER, JUDGEMENTS, PARTIAL, SAMPLES
 from ...judges.errors import InputError
 from .board import Options
+from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import run_folders
 
 # The code and templates that pages are made with.
@@ -17,8 +18,8 @@ _MADE_WITH = (".py", ".html", ".css", ".js")
 _BLOCK = 1 << 20
 
 
-def inputs_digest(paths: Sequence[Path], options: Options) -> str:
-    """SHA-256 of the runs' files, the options and this package's own files, whatever the folders' places are.
+def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS) -> str:
+    """SHA-256 of the runs' files, contexts, options and this package's own files, whatever the folders' places are.
 
     Raises:
         InputError: for what is no run folder or cannot be read.
@@ -27,7 +28,7 @@ def inputs_digest(paths: Sequence[Path], options: Options) -> str:
     runs = [[folder.name, *_files(folder)] for folder in (*finished, *(each.path for each in unfinished))]
     baseline = None if options.baseline is None else _files(options.baseline)
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
-    return hashlib.sha256(json.dumps([runs, chosen, _made_with()]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
 def _files(folder: Path) -> list[str | None]:

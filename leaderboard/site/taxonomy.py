@@ -98,6 +98,8 @@ def _right(answer: str, references: Sequence[str], scores: Mapping[str, float | 
 
 def _copied(answer: str, context: str) -> bool:
     words = _words(answer)
+    if len(words) < _RUN:
+        return False
     known = _runs(context)
     covered: set[int] = set()
     for start in range(len(words) - _RUN + 1):
