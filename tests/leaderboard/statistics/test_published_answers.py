@@ -78,7 +78,7 @@ def test_four_grasses_and_twelve_gardeners():
     assert conover(-ranks)[0][1] < conover(-ranks)[0][2] < conover(-ranks)[0][3]
 
 
-def test_growth_of_teeth_by_scipy():
+def test_the_third_friedman_example_of_scipys_tests():
     """scipy's own test of friedmanchisquare, third example: 10.68, p = 0.0135882729582176."""
     columns = [
         *([7.0, 9.9, 8.5, 5.1, 10.3], [5.3, 5.7, 4.7, 3.5, 7.7]),
