@@ -144,23 +144,29 @@ def _tokenizer(model: Any) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>")
 
 
-class Stored:
-    """The teacher's rows in memory-mapped safetensors, its head, and no body."""
+def cached_teacher(teacher: Any, items: list[Any], folder: Path) -> Any:
+    """What `telbench kd cache` makes of the teacher for these items, opened as a training opens it: without a body."""
+    from telbench.harness.checkpoint import open_checkpoint
+    from telbench.harness.identity import identify_checkpoint
+    from telbench.kd.paired_examples import taught
+    from telbench.kd.teacher import LiveTeacher
+    from telbench.kd.teacher_cache import CacheKey, examples_sha256, open_cached_teacher
+    from telbench.kd.teacher_head import locate
+    from telbench.kd.teacher_shards import CacheWriter
 
-    def __init__(self, teacher: Any, items: list[Any], folder: Path) -> None:
-        from safetensors import safe_open
-        from safetensors.torch import save_file
-        from telbench.kd.paired_examples import taught
-
-        self.head, self.embedding = teacher.head, teacher.embedding
-        save_file({each.item_id: teacher.rows([each]) for each in taught(items)}, folder / "rows.safetensors")
-        self._file = safe_open(folder / "rows.safetensors", "pt")
-
-    def rows(self, wanted: Any) -> Any:
-        """The rows of these items."""
-        import torch
-
-        return torch.cat([self._file.get_tensor(each.item_id) for each in wanted])
+    teacher.save_pretrained(folder / "teacher")
+    _tokenizer(teacher).save_pretrained(folder / "teacher")
+    checkpoint = open_checkpoint(str(folder / "teacher"))
+    made, wanted, rows = identify_checkpoint(checkpoint, None), taught(items), folder / "rows"
+    hashes = made.weights_sha256, made.config_sha256, made.tokenizer_sha256, made.chat_template_sha256
+    rows.mkdir()
+    writer = CacheWriter(rows, CacheKey(*hashes, {}, 2048, "float32", examples_sha256(wanted)), wanted, {})
+    live = LiveTeacher(teacher)
+    writer.source = locate(live, checkpoint)
+    for shard in writer.missing:
+        writer.make(shard, live.rows, 1)
+    writer.finish()
+    return open_cached_teacher(rows, checkpoint)
 
 
 def main() -> int:
@@ -185,10 +191,11 @@ def main() -> int:
     students = {name: copy.deepcopy(student) for name in ("trl", "live", "cached")}
     with tempfile.TemporaryDirectory() as scratch:
         live = LiveTeacher(copy.deepcopy(teacher))
+        stored = cached_teacher(copy.deepcopy(teacher), items, Path(scratch))
         steps = {
             "trl": trl_step(students["trl"], teacher, items, rate, Path(scratch)),
             "live": telbench_step(students["live"], live, items, rate),
-            "cached": telbench_step(students["cached"], Stored(live, items, Path(scratch)), items, rate),
+            "cached": telbench_step(students["cached"], stored, items, rate),
         }
         losses: dict[str, list[float]] = {name: [] for name in steps}
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}

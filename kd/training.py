@@ -19,7 +19,7 @@ from .paired_examples import taught
 from .preparation import Identified, Model, Prepared, identify, place_beside, prepare
 from .settings import NEEDS_TEACHER_ROWS, LoraSettings, TrainingSettings
 from .sft import LOG
-from .training_report import candidate_card, draw_losses
+from .training_report import candidate_card, draw_losses, misled
 from .training_state import MODEL, best_file, load_weights
 from .whole_folder import whole_folder
 
@@ -167,6 +167,9 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             },
         )
         if accelerator.is_main_process:
+            warning = misled(work / LOG, settings)
+            if warning is not None:
+                reporter.note(warning)
             _write(prepared, out, work, origin)
             shutil.rmtree(work, ignore_errors=True)
         accelerator.wait_for_everyone()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints import Origin
+from .settings import TrainingSettings
 
 
 def candidate_card(name: str, origin: Origin) -> str:
@@ -66,6 +67,30 @@ def write_events(writer: Any, record: Mapping[str, Any]) -> None:
         if name not in {"step", "epoch", "tokens", "seconds"}:
             writer.add_scalar(f"training/{name}", float(value), record["step"])
     writer.flush()
+
+
+def misled(log: Path, settings: TrainingSettings) -> str | None:
+    """What to do when version 1's projected teacher ended worse at the labels than its student; None where it did not.
+
+    Compares ``t2s_ce`` with ``ce``, both the mean of the last epoch's steps, in nats an answer token. (Version 2's
+    projector learns what the teacher says, not the labels.)
+    """
+    if settings.method.algorithm not in {"dskd", "dskd_cma"}:
+        return None
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    steps = [record for record in records if "t2s_ce" in record and "ce" in record]
+    last = [record for record in steps if record["epoch"] == steps[-1]["epoch"]]
+    if not last:
+        return None
+    own, seen = (sum(record[name] for record in last) / len(last) for name in ("ce", "t2s_ce"))
+    if seen <= own:
+        return None
+    return (
+        f"seen through the student's head the teacher says the labels worse ({seen:.3f} nats) than the student itself "
+        f"({own:.3f}), so it held the student back: raise --projector-learning-rate (now "
+        f"{settings.method.projector_rate:g}; the student's is {settings.optimiser.learning_rate:g}), train longer, or "
+        "use vanilla_kd or simple_ctkd if the student is much narrower than its teacher"
+    )
 
 
 def draw_losses(log: Path, picture: Path) -> None:
