@@ -7,9 +7,8 @@ from pathlib import Path
 
 from telbench.harness.items import DataSet
 from telbench.harness.prompts import PromptSettings
-from telbench.kd.recipe import tokenizer_texts
 from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import train_tokenizer
+from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=128)
 TEACHER = TinyShape(hidden=48, layers=1, heads=2, inner=64, window=128)

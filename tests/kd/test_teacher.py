@@ -23,13 +23,12 @@ from telbench.kd.divergences import DIVERGENCES, divergence_named
 from telbench.kd.dual_space import CrossModelAttention, LinearProjectors, Stream, dskd, dskd_cma, embedded
 from telbench.kd.dual_space_v2 import Aligned, LogitIdentity, dskd_v2, token_map
 from telbench.kd.objectives import Loss, Mixture, Pairs, SharedIds, simple_ctkd, uld_kd, vanilla_kd
-from telbench.kd.recipe import tokenizer_texts
 from telbench.kd.teacher import LiveTeacher, TeacherExample, TeacherRows
 from telbench.kd.teacher_cache import CacheKey, examples_sha256, open_cached_teacher
 from telbench.kd.teacher_head import Tables, locate
 from telbench.kd.teacher_shards import CacheWriter
 from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import train_tokenizer
+from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 from telbench.kd.uld import rows_by_index
 from telbench.kd.vocabulary import shared_tokens
 
