@@ -204,14 +204,7 @@ class LocalJudge:
         return {"token": self._texts[token], "logprob": log_probability}
 
 
-def local_judge(
-    folder: str,
-    engine: str = "auto",
-    *,
-    dtype: str = "auto",
-    window: int | None = None,
-    trust_remote_code: bool = False,
-) -> LocalJudge:
+def local_judge(folder: str, engine: str = "auto", *, window: int | None = None) -> LocalJudge:
     """The judge that ``--judge local:FOLDER`` names, inspected but not loaded.
 
     ``engine`` is vllm, transformers or auto. ``window`` (tokens of prompt and reply) is at most that of the model, and
@@ -226,11 +219,11 @@ def local_judge(
         if engine != "auto" and engine not in ENGINES:
             raise InputError(f"a local judge runs on {' or '.join(ENGINES)}, not on '{engine}'")
         spec, _ = engine_named(engine)
-        checkpoint = open_checkpoint(folder, trust_remote_code=trust_remote_code)
+        checkpoint = open_checkpoint(folder)
         longest = min(window or LONGEST_WINDOW, checkpoint.context_length or LONGEST_WINDOW)
         if longest < 2 * LEAST_ROOM:
             raise InputError(f"a window of {longest} tokens has no room for a rubric: take a model with a longer one")
-        settings = EngineSettings(checkpoint=checkpoint, dtype=dtype, max_model_len=longest)
+        settings = EngineSettings(checkpoint=checkpoint, max_model_len=longest)
         spec.describe(settings)
         tokenizer = read_tokenizer(checkpoint)
         encoder = encoder_for(tokenizer, PromptSettings("closed"))

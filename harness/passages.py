@@ -72,7 +72,8 @@ def best_passage(passages: Passages, query: str, room: int) -> tuple[int, int]:
     is taken, so that what stands around the sentence is kept; a text without any word of the query keeps its start.
 
     >>> text = "The UE sleeps. Mobility is handled by the AMF. The UPF forwards packets."
-    >>> first, last = best_passage(take_apart(text, pieces_starts(text)), "What handles mobility?", 6)
+    >>> a_token_a_piece = [first for first, _ in pieces(text)]
+    >>> first, last = best_passage(take_apart(text, a_token_a_piece), "What handles mobility?", 6)
     >>> text[first:last]
     'Mobility is handled by the AMF.'
     """
@@ -90,11 +91,6 @@ def best_passage(passages: Passages, query: str, room: int) -> tuple[int, int]:
     tied = firsts[values > values.max() - 1e-9]
     first = int(tied[len(tied) // 2] if values.max() > 1e-9 else tied[0])
     return spans[first][0], spans[ends[first] - 1][1]
-
-
-def pieces_starts(text: str) -> list[int]:
-    """Token starts for a tokenizer that makes one token of each piece."""
-    return [first for first, _ in pieces(text)]
 
 
 def _worth(passages: Passages, query: str) -> NDArray[np.float64]:

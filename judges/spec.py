@@ -26,8 +26,8 @@ class JudgeSpec:
         return f"{self.kind}:{self.model}" + (f"@{self.place}" if self.place else "")
 
 
-def parse_judge(text: str, kinds: Sequence[str] = tuple(FORMS)) -> JudgeSpec:
-    """The judge that ``text`` names; ``kinds`` are those that exist here.
+def parse_judge(text: str) -> JudgeSpec:
+    """The judge that ``text`` names.
 
     The model's name may hold ``@``, ``/`` and ``:``, the URL no ``@``: the last one parts them. Raises `InputError`.
 
@@ -35,15 +35,14 @@ def parse_judge(text: str, kinds: Sequence[str] = tuple(FORMS)) -> JudgeSpec:
     JudgeSpec(kind='openai', model='org/model:7b', place='http://127.0.0.1:8000/v1')
     """
     kind, colon, rest = text.strip().partition(":")
-    forms = " or ".join(FORMS.get(known, f"{known}:…") for known in kinds)
-    if not colon or kind not in kinds:
-        near = difflib.get_close_matches(kind, kinds, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}:'?" if near else f"write {forms}"
+    if not colon or kind not in FORMS:
+        near = difflib.get_close_matches(kind, FORMS, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}:'?" if near else f"write {' or '.join(FORMS.values())}"
         what = f"there is no kind of judge '{kind}'" if colon else f"--judge '{_shown(text)}' names no kind of judge"
         raise InputError(f"{what}: {hint}")
     if kind != "openai":
         if not rest.strip():
-            raise InputError(f"--judge {kind}: names no model: write {FORMS.get(kind, f'{kind}:…')}")
+            raise InputError(f"--judge {kind}: names no model: write {FORMS[kind]}")
         return JudgeSpec(kind, rest.strip())
     model, at, url = (part.strip() for part in rest.rpartition("@"))
     if not at or not url:
@@ -61,9 +60,9 @@ def parse_judge(text: str, kinds: Sequence[str] = tuple(FORMS)) -> JudgeSpec:
     return JudgeSpec(kind, model, url.rstrip("/"))
 
 
-def parse_judges(texts: Sequence[str], kinds: Sequence[str] = tuple(FORMS)) -> tuple[JudgeSpec, ...]:
+def parse_judges(texts: Sequence[str]) -> tuple[JudgeSpec, ...]:
     """The judges of a panel, in the order given. Raises `InputError` for one that is no judge or is named twice."""
-    specs = tuple(parse_judge(text, kinds) for text in texts)
+    specs = tuple(parse_judge(text) for text in texts)
     for position, spec in enumerate(specs):
         if spec in specs[:position]:
             raise InputError(f"--judge {spec} is given twice: one judge has one vote; name another, or name it once")

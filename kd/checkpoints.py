@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from ..harness.items import DataSet
-    from .sft import Training
 
 NOTE = "telbench.json"
 
@@ -98,22 +97,3 @@ def read_origin(folder: Path) -> Origin:
         return Origin(*(note[name] for name in ("factors", "data", "settings", "settings_sha256", "training")))
     except (TypeError, KeyError) as error:
         raise InputError(f"{folder / NOTE} is no note of a training: delete {folder} and train again") from error
-
-
-def model_card(name: str, origin: Origin, parameters: int, training: Training) -> str:
-    """A short README for the folder: what it is, how it was made, what it is not."""
-    data, factors = origin.data, origin.factors
-    return f"""---
-license: apache-2.0
-language: en
-tags: [telbench, telecom, {factors.get("algorithm", "")}]
----
-# {name}
-
-A Llama of {parameters:,} weights, trained from random ones by telbench {version("telbench")} to show an evaluation on
-a laptop. It repeats facts of {data["name"]} and knows nothing else: do not use it for anything real.
-
-- data: {data["name"]}, split {data["split"]}, {data["n"]} questions, prompts without context
-- training: {training.steps} steps, {training.tokens:,} tokens, last epoch's loss {training.loss:.3f} nats a token
-- how: `{json.dumps(dict(factors))}`; all settings in `{NOTE}`, each step in `training.jsonl`
-"""

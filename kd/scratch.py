@@ -15,11 +15,10 @@ from ..metrics.base import fingerprint
 from ..metrics.content import text_sha256
 from .batches import Example
 from .checkpoints import NOTE, Origin, data_facts, write_checkpoint
-from .recipe import tokenizer_texts
 from .sft import LOG, TrainSettings, train
 from .study_settings import ScratchSettings
 from .tiny import TinyShape, build_tiny
-from .tokenizer import EOS, PAD, train_tokenizer
+from .tokenizer import EOS, PAD, tokenizer_texts, train_tokenizer
 from .whole_folder import whole_folder
 
 if TYPE_CHECKING:

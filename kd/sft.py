@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..harness.reporter import Meter
 from ..judges.errors import InputError, TelbenchError
 from .batches import IGNORED, Batch, Example, bucketed, collate
 from .loop import Pace, one_way, require_positive, step_log
@@ -80,13 +79,7 @@ def answer_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 
 def train(
-    model: PreTrainedModel,
-    examples: Sequence[Example],
-    settings: TrainSettings,
-    *,
-    pad: int,
-    log: Path | None = None,
-    meter: Meter | None = None,
+    model: PreTrainedModel, examples: Sequence[Example], settings: TrainSettings, *, pad: int, log: Path | None = None
 ) -> Training:
     """Train ``model`` in place for ``settings.epochs`` passes; a line a step goes to ``log``.
 
@@ -97,8 +90,7 @@ def train(
         raise InputError("nothing to train on: no item has a reference and fits the model's window")
     from torch.nn.utils import clip_grad_norm_
 
-    meter = meter or Meter()
-    steps = steps_of(len(examples), settings)
+    steps = settings.epochs * -(-len(examples) // settings.batch_size)
     optimizer = adamw(model, settings.learning_rate, settings.weight_decay)
     pace = Pace()
     step = tokens = 0
@@ -127,15 +119,9 @@ def train(
                 summed, n_labels = summed + value * batch.n_labels, n_labels + batch.n_labels
                 write({"step": step, "epoch": epoch, "loss": value, "learning_rate": rate, "gradient_norm": norm,
                        "tokens": tokens, "seconds": round(pace.seconds, 3)})  # fmt: skip
-                meter.advance(1, f"loss {value:.3f}, {tokens / pace.seconds:,.0f} tokens/s")
             epoch_loss = summed / n_labels
         model.eval()
     return Training(step, tokens, epoch_loss, pace.seconds, pace.cpu_seconds)
-
-
-def steps_of(n_examples: int, settings: TrainSettings) -> int:
-    """Optimiser steps of a whole training."""
-    return settings.epochs * -(-n_examples // settings.batch_size)
 
 
 def diverged(step: int, value: float, settings: TrainSettings, what: str = "loss") -> TelbenchError:

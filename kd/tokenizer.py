@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
+from ..harness.prompts import PromptSettings, message
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from ..harness.items import DataSet
 
 BOS, EOS, PAD = "<|begin|>", "<|end|>", "<|pad|>"
 USER, ASSISTANT = "<|user|>", "<|assistant|>"
@@ -22,6 +26,15 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
 )
+
+
+def tokenizer_texts(dataset: DataSet, prompts: PromptSettings) -> list[str]:
+    """What the tokenizer learns from: every message as it will be asked, its answer, and each context once."""
+    texts = []
+    for item in dataset.items:
+        texts.append(message(item, prompts, None))
+        texts.extend(item.gold_references[:1])
+    return texts + list(dict.fromkeys(item.context for item in dataset.items if item.context))
 
 
 def train_tokenizer(

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...judges.errors import EngineError, InputError, missing_extra
 from ..checkpoint import Checkpoint
-from ..prompts import load_tokenizer
+from ..tokenizing import read_tokenizer
 from .base import Completion, Continuation, EngineInfo, Request, Sampling, failed, request_seed
 from .grammar import Chances, Grammars, Mask
 from .growing import GrowingAnswer
@@ -328,19 +328,14 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     """Load the checkpoint with transformers onto the GPU where there is one.
 
     Raises:
-        InputError: for an architecture transformers does not know, or weights it cannot load.
+        InputError: for an architecture transformers does not know, or weights or a tokenizer it cannot load.
     """
     checkpoint = settings.checkpoint
     if checkpoint is None:
         raise InputError("--engine transformers needs --model CHECKPOINT")
     info = describe(settings)
     model = load_model(checkpoint, settings.dtype)
-    try:
-        tokenizer = load_tokenizer(checkpoint.path, trust_remote_code=checkpoint.trust_remote_code)
-    except Exception as error:
-        raise InputError(
-            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {_first_line(error)}"
-        ) from error
+    tokenizer = read_tokenizer(checkpoint)
     model = model.to(info.settings["device"]).eval()
     actual = str(model.dtype).removeprefix("torch.")
     return TransformersEngine(

@@ -65,7 +65,3 @@ def test_several_judges_keep_their_order_and_none_comes_twice():
     assert [str(spec) for spec in parse_judges(texts)] == texts
     with pytest.raises(InputError, match="openai:m@http://h/v1 is given twice"):
         parse_judges(["openai:m@http://h/v1", "local:b", "openai:m@http://h/v1/"])
-
-
-def test_kinds_of_plugins_are_known_where_they_are_listed():
-    assert parse_judge("mine:x", ("openai", "local", "mine")) == JudgeSpec("mine", "x")

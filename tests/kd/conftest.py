@@ -1,14 +1,9 @@
-"""A few facts, a tokenizer of theirs, and a model of a few thousand weights."""
+"""A few facts that tiny models are trained on, and one thread to do it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from telbench.harness.items import DataSet, Item
-from telbench.kd.recipe import Recipe
-from telbench.kd.sft import TrainSettings
-from telbench.kd.tiny import TinyShape
 
 FACTS = (
     ("AMF", "The AMF terminates NAS signalling and handles registration and mobility of the UE."),
@@ -39,16 +34,3 @@ def facts() -> DataSet:
         for k, wording in enumerate(WORDINGS)
     )
     return DataSet("facts", "train", items)
-
-
-@pytest.fixture(scope="session")
-def micro_recipe() -> Callable[..., Recipe]:
-    def build(layers: int = 1, **changes: float) -> Recipe:
-        settings = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, **changes}
-        return Recipe(
-            TinyShape(hidden=64, layers=layers, heads=2, inner=96, window=128),
-            TrainSettings(**settings),
-            vocabulary=400,
-        )
-
-    return build

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import torch
+import transformers
 from telbench.harness.items import DataSet
 from telbench.harness.prompts import PromptSettings
-from telbench.kd.recipe import tokenizer_texts
 from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import train_tokenizer
+from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=128)
-TEACHER = TinyShape(hidden=48, layers=1, heads=2, inner=64, window=128)
+SIZES: dict[str, Any] = {
+    "vocab_size": 400,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "max_position_embeddings": 32,
+    "pad_token_id": 0,
+}
+
+
+def model_of(family: str, **changes: Any) -> Any:
+    """A causal language model of any architecture of transformers, as small as they go; the same weights each time."""
+    torch.manual_seed(0)
+    config = f"{family}TextConfig" if family == "Gemma3" else f"{family}Config"
+    kind = f"{family}LMHeadModel" if family == "GPT2" else f"{family}ForCausalLM"
+    return getattr(transformers, kind)(getattr(transformers, config)(**{**SIZES, **changes}))
 
 
 def save_models(folder: Path, facts: DataSet) -> Path:

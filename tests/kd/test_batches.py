@@ -9,8 +9,7 @@ import pytest
 from telbench.harness.items import DataSet, Item
 from telbench.harness.prompts import PromptSettings, build_prompt, encoder_for
 from telbench.kd.batches import IGNORED, Example, bucketed, collate, make_examples
-from telbench.kd.recipe import tokenizer_texts
-from telbench.kd.tokenizer import EOS, train_tokenizer
+from telbench.kd.tokenizer import EOS, tokenizer_texts, train_tokenizer
 
 CLOSED = PromptSettings("closed")
 

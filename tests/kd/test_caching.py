@@ -20,11 +20,10 @@ from telbench.harness.items import DataSet, Item
 from telbench.harness.prompts import PromptSettings, encoder_for
 from telbench.kd import caching, teacher_shards
 from telbench.kd.paired_examples import reader
-from telbench.kd.recipe import tokenizer_texts
 from telbench.kd.teacher import LiveTeacher
 from telbench.kd.teacher_cache import open_cached_teacher
 from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import train_tokenizer
+from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 
 CLOSED = PromptSettings("closed")
 WINDOW = 96

@@ -6,22 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from telbench.judges.errors import InputError
 from telbench.kd.heads import Head, decoder_of, head_of
 from transformers import PreTrainedModel
 
-SIZES: dict[str, Any] = {
-    "vocab_size": 40,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "max_position_embeddings": 32,
-    "pad_token_id": 0,
-}
+from .made_models import model_of
 
 
 def weight_of(model: PreTrainedModel) -> torch.Tensor:
@@ -31,9 +20,7 @@ def weight_of(model: PreTrainedModel) -> torch.Tensor:
 
 
 def tiny(family: str, **changes: Any) -> PreTrainedModel:
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{family}Config")(**{**SIZES, **changes})
-    model: PreTrainedModel = getattr(transformers, f"{family}ForCausalLM")(config)
+    model: PreTrainedModel = model_of(family, vocab_size=40, **changes)
     # Random heads are so small that no cap could be felt.
     with torch.no_grad():
         weight_of(model).mul_(100)

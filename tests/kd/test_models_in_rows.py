@@ -13,10 +13,9 @@ from telbench.kd.chunked_head import Projected
 from telbench.kd.divergences import DIVERGENCES, divergence_named, divergence_rows
 from telbench.kd.heads import head_of
 from telbench.kd.objectives import Mixture, vanilla_kd
-from telbench.kd.recipe import tokenizer_texts
 from telbench.kd.sft import answer_rows
 from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import PAD, train_tokenizer
+from telbench.kd.tokenizer import PAD, tokenizer_texts, train_tokenizer
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from transformers import LlamaForCausalLM

@@ -9,8 +9,7 @@ from telbench.harness.items import DataSet, Item
 from telbench.harness.prompts import PromptSettings, encoder_for
 from telbench.judges.errors import InputError
 from telbench.kd.paired_examples import PairedExample, Reader, pair_examples, reader
-from telbench.kd.recipe import tokenizer_texts
-from telbench.kd.tokenizer import train_tokenizer
+from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 
 CLOSED = PromptSettings("closed")
 ANSWERS = ("yes", "at 5 µs\nor ≥ 28 GHz", "基站 sends an 😀", "PFCP uses port 8805.", "")

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.items import DataSet
-from telbench.kd.batches import IGNORED
+from telbench.harness.prompts import load_tokenizer
+from telbench.kd import sft
+from telbench.kd.batches import IGNORED, Batch, collate
+from telbench.kd.checkpoints import made_with
 from telbench.kd.scratch import base_origin, base_tokenizer, make_base, networking_prose, prose_examples
 from telbench.kd.study_settings import ScratchSettings, read_study
 from telbench.kd.tokenizer import train_tokenizer
 from telbench.kd.vocabulary import shared_columns
+from transformers import AutoModelForCausalLM
 
 MICRO = ScratchSettings(hidden=64, layers=1, heads=2, inner=96, window=64, vocabulary=400, epochs=1, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Path:
+    place = tmp_path_factory.mktemp("made") / "tiny"
+    make_base(place, "micro", MICRO, facts)
+    return place
 
 
 def words(text: str) -> list[str]:
@@ -63,13 +78,78 @@ def test_every_token_of_the_prose_is_learnt_but_the_first_of_a_part() -> None:
     assert tokenizer.decode(whole, skip_special_tokens=True) == "".join(paragraphs)
 
 
-@pytest.mark.slow
-def test_a_base_model_is_a_checkpoint_that_has_read(facts: DataSet, tmp_path: Path) -> None:
-    read = make_base(tmp_path / "read", "micro", replace(MICRO, epochs=3), facts)
-    once = make_base(tmp_path / "once", "micro", MICRO, facts)
-    assert read.training["loss"] < once.training["loss"]
-    checkpoint = open_checkpoint(str(tmp_path / "read"))
+def test_the_checkpoint_passes_inspection_and_tells_its_factors(base: Path) -> None:
+    checkpoint = open_checkpoint(str(base))
     assert checkpoint.factors == {"role": "base", "algorithm": "none", "base": "micro", "seed": 0}
-    note = json.loads((tmp_path / "read" / "telbench.json").read_text())
-    assert note["data"]["used_for"] == "the tokenizer"
-    assert note["settings_sha256"] == base_origin("micro", replace(MICRO, epochs=3), facts).settings_sha256
+    assert checkpoint.context_length == 64
+
+
+def test_the_note_names_data_and_settings_by_content(base: Path, facts: DataSet) -> None:
+    note = json.loads((base / "telbench.json").read_text())
+    told = {name: note["data"][name] for name in ("name", "split", "n", "items_sha256", "used_for")}
+    assert told == {
+        "name": "facts",
+        "split": "train",
+        "n": 24,
+        "items_sha256": facts.items_sha256,
+        "used_for": "the tokenizer",
+    }
+    assert note["data"]["prose_sha256"] == hashlib.sha256("\n".join(networking_prose()).encode()).hexdigest()
+    assert note["settings_sha256"] == base_origin("micro", MICRO, facts).settings_sha256
+    tokenizer = load_tokenizer(base)
+    assert note["training"]["examples"] == len(prose_examples(tokenizer, networking_prose(), MICRO.window))
+    assert note["training"]["parameters"] == AutoModelForCausalLM.from_pretrained(base).num_parameters()
+
+
+def test_another_seed_other_data_or_another_name_is_another_base_model(base: Path, facts: DataSet) -> None:
+    fewer = DataSet("facts", "train", facts.items[:5])
+    assert made_with(base, base_origin("micro", MICRO, facts).settings_sha256)
+    for other in (
+        base_origin("micro", replace(MICRO, seed=1), facts),
+        base_origin("micro", MICRO, fewer),
+        base_origin("other", MICRO, facts),
+    ):
+        assert not made_with(base, other.settings_sha256)
+
+
+def test_the_same_settings_give_the_same_weights_and_tokenizer_files(
+    base: Path, tmp_path: Path, facts: DataSet
+) -> None:
+    make_base(tmp_path / "again", "micro", MICRO, facts)
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (base / name).read_bytes()
+
+
+def test_more_passes_over_the_prose_lower_its_loss(base: Path, facts: DataSet, tmp_path: Path) -> None:
+    once = json.loads((base / "telbench.json").read_text())
+    read = make_base(tmp_path / "read", "micro", replace(MICRO, epochs=3), facts)
+    assert read.training["loss"] < once["training"]["loss"]
+
+
+@pytest.fixture
+def enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the second batch of a training the user has had enough."""
+    seen = itertools.count(1)
+
+    def collated(*given: Any) -> Batch:
+        if next(seen) == 2:
+            raise KeyboardInterrupt
+        return collate(*given)
+
+    monkeypatch.setattr(sft, "collate", collated)
+
+
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path, facts: DataSet, enough: None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        make_base(tmp_path / "tiny", "micro", MICRO, facts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_keeps_the_checkpoint_that_was_there(
+    base: Path, tmp_path: Path, facts: DataSet, enough: None
+) -> None:
+    shutil.copytree(base, tmp_path / "tiny")
+    with pytest.raises(KeyboardInterrupt):
+        make_base(tmp_path / "tiny", "micro", replace(MICRO, seed=1), facts)
+    assert made_with(tmp_path / "tiny", base_origin("micro", MICRO, facts).settings_sha256)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]

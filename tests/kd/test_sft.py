@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from telbench.harness.items import DataSet
-from telbench.harness.prompts import PromptSettings, encoder_for
+from telbench.harness.prompts import PromptSettings, encoder_for, message
 from telbench.judges.errors import InputError, TelbenchError
 from telbench.kd.batches import IGNORED, collate, make_examples
 from telbench.kd.optimisation import adamw, learning_rate_at
-from telbench.kd.recipe import tokenizer_texts
 from telbench.kd.sft import TrainSettings, answer_loss, train
 from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import train_tokenizer
+from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 
 CLOSED = PromptSettings("closed")
 SHAPE = TinyShape(hidden=64, layers=1, heads=2, inner=96, window=128)
@@ -88,6 +89,17 @@ def test_training_lowers_the_loss_and_logs_every_step(tokenizer, examples, tmp_p
     assert lines[0]["loss"] == pytest.approx(math.log(len(tokenizer)), abs=0.5)
     assert done.loss < 0.8 * lines[0]["loss"]
     assert done.tokens == lines[-1]["tokens"] == 6 * sum(len(example.ids) - 1 for example in examples)
+
+
+@pytest.mark.slow
+def test_a_few_hundred_steps_learn_eight_facts_by_heart(facts: DataSet, tokenizer, examples) -> None:
+    model: Any = build_tiny(replace(SHAPE, layers=2), tokenizer, 0)
+    train(model, examples, TrainSettings(epochs=100, batch_size=8), pad=2)
+    encoder = encoder_for(tokenizer, CLOSED)
+    for item in facts.items:
+        ids = torch.tensor([encoder.ids(message(item, CLOSED, None))])
+        out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=60, do_sample=False)
+        assert tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True) == item.references[0]
 
 
 def test_a_loss_that_is_no_number_stops_with_one_line(tokenizer, examples) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from telbench.harness.checkpoint import Checkpoint, open_checkpoint
 from telbench.harness.identity import identify_checkpoint
 from telbench.harness.items import DataSet
@@ -23,27 +22,17 @@ from telbench.kd.divergences import DIVERGENCES, divergence_named
 from telbench.kd.dual_space import CrossModelAttention, LinearProjectors, Stream, dskd, dskd_cma, embedded
 from telbench.kd.dual_space_v2 import Aligned, LogitIdentity, dskd_v2, token_map
 from telbench.kd.objectives import Loss, Mixture, Pairs, SharedIds, simple_ctkd, uld_kd, vanilla_kd
-from telbench.kd.recipe import tokenizer_texts
 from telbench.kd.teacher import LiveTeacher, TeacherExample, TeacherRows
 from telbench.kd.teacher_cache import CacheKey, examples_sha256, open_cached_teacher
 from telbench.kd.teacher_head import Tables, locate
 from telbench.kd.teacher_shards import CacheWriter
 from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import train_tokenizer
+from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 from telbench.kd.uld import rows_by_index
 from telbench.kd.vocabulary import shared_tokens
 
-SIZES: dict[str, Any] = {
-    "vocab_size": 400,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "max_position_embeddings": 32,
-    "pad_token_id": 0,
-}
+from .made_models import model_of
+
 CLOSED = PromptSettings("closed")
 WINDOW = 96
 WIDTH = 32
@@ -227,11 +216,7 @@ def test_head_and_embedding_from_the_files_are_the_loaded_models(
 
 
 def tiny(family: str, dtype: torch.dtype, **changes: Any) -> Any:
-    torch.manual_seed(0)
-    kind = f"{family}TextConfig" if family == "Gemma3" else f"{family}Config"
-    model = getattr(transformers, f"{family}{'LMHeadModel' if family == 'GPT2' else 'ForCausalLM'}")(
-        getattr(transformers, kind)(**SIZES, **changes)
-    )
+    model = model_of(family, **changes)
     with torch.no_grad():
         # Zeros, which biases start from, would be found in any table of zeros.
         for weight in model.parameters():

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telbench.harness.items import DataSet
 from telbench.harness.prompts import PromptSettings, encoder_for, load_tokenizer
-from telbench.kd.recipe import tokenizer_texts
-from telbench.kd.tokenizer import ASSISTANT, BOS, EOS, PAD, SPECIAL, USER, train_tokenizer
+from telbench.kd.tokenizer import ASSISTANT, BOS, EOS, PAD, SPECIAL, USER, tokenizer_texts, train_tokenizer
 
 TEXTS = ["What does the AMF do in the 5G core?", "It handles registration at 28 GHz.", "PFCP uses port 8805."] * 3
 SMALL = train_tokenizer(TEXTS, 320, 128)

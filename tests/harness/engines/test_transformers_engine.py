@@ -277,6 +277,16 @@ def test_a_checkpoint_that_does_not_load_is_one_line_of_input_error(
     assert str(folder) in str(caught.value)
 
 
+def test_a_tokenizer_that_does_not_load_is_one_line_of_input_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_checkpoint, folder)
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match="the tokenizer cannot be loaded") as caught:
+        open_engine(EngineSettings(checkpoint=open_checkpoint(str(folder))))
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
 @pytest.mark.slow
 def test_tied_embeddings_are_no_missing_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
