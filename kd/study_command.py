@@ -26,7 +26,7 @@ from .study_sources import find_sources
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("study", metavar="STUDY", help="a YAML file, or a preset: nano")
+    parser.add_argument("study", metavar="STUDY", help="a YAML file, or a preset: nano, nano-long")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: studies/NAME)")
     parser.add_argument("--devices", default="", metavar="cuda:0,…", help="one artefact at a time on each device")
     parser.add_argument("--jobs", type=bounded(int, 1, 256), metavar="N", help="so many at once (default: 1)")

@@ -22,7 +22,7 @@ Anchor = Literal["base_teacher", "sft_teacher", "base_student", "sft_student", "
 NEED_ONE_VOCABULARY = frozenset({"vanilla_kd", "gkd"})
 # A model that the study makes from nothing is named so; anything else is a checkpoint folder.
 SCRATCH = "scratch:"
-PRESETS = ("nano", "demo")
+PRESETS = ("nano", "nano-long", "demo")
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 Group = TypeVar("Group")
 

@@ -9,12 +9,16 @@ from typing import Any
 
 from ..harness.checkpoint import open_checkpoint
 from ..harness.datasets.loading import load_dataset
+from ..harness.engines.spec import engine_named
 from ..harness.identity import file_sha256, identify_checkpoint
 from ..harness.items import DataSet
 from ..judges.errors import InputError
+from ..judges.spec import parse_judges
 from ..metrics.base import fingerprint
+from ..metrics.embedding.location import encoder_resources
+from ..metrics.registry import metrics_named
 from .study_graph import Sources
-from .study_settings import SCRATCH, StudySettings, shared_data
+from .study_settings import SCRATCH, EvaluationSettings, StudySettings, shared_data
 
 # A token of English prose is about so many characters: for estimates only.
 CHARACTERS_A_TOKEN = 4.0
@@ -57,7 +61,8 @@ def find_sources(settings: StudySettings) -> Found:
     """Open and hash everything that the study reads; models with unlike vocabularies are held to the right half.
 
     Raises:
-        InputError: for data or checkpoints that are not there, or a half whose vocabularies are not as it says.
+        InputError: for data, checkpoints, metrics, judges or an encoder that are not there, or a half whose
+            vocabularies are not as it says.
     """
     data = shared_data(settings)
     trained = load_dataset(
@@ -70,6 +75,7 @@ def find_sources(settings: StudySettings) -> Found:
         )
         hashes.append(looked_at.items_sha256)
     asked = settings.evaluation
+    _require_measurable(asked)
     measured = load_dataset(
         asked.data, split=asked.split, data_dir=asked.data_dir, mapping=asked.mapping, options=asked.options
     )
@@ -89,6 +95,15 @@ def find_sources(settings: StudySettings) -> Found:
         sizes,
         width,
     )
+
+
+def _require_measurable(asked: EvaluationSettings) -> None:
+    """Names that a run would refuse are refused here, before hours of training."""
+    engine_named(asked.engine)
+    parse_judges(asked.judge)
+    if asked.encoder:
+        encoder_resources(asked.encoder)
+    metrics_named(name.strip() for name in asked.metrics.split(",") if name.strip())
 
 
 def amount_of(dataset: DataSet, limit: int | None) -> Amount:

@@ -16,7 +16,7 @@ from telbench.kd.settings import TrainingSettings
 from telbench.kd.study_command import slots_of
 from telbench.kd.study_folder import StudyFolder
 from telbench.kd.study_graph import Sources, build_graph
-from telbench.kd.study_settings import StudySettings, read_study
+from telbench.kd.study_settings import PRESETS, StudySettings, read_study
 from telbench.kd.study_slice import make_slice
 from telbench.kd.typed_config import merged, read_settings, read_yaml
 
@@ -108,7 +108,25 @@ def test_a_folder_of_something_else_is_refused(study: Path, capfd: pytest.Captur
 
 def test_an_unknown_study_is_one_line(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["kd", "study", "nanno"]) == InputError.exit_code
-    assert "a preset (nano, demo)" in capfd.readouterr().err
+    assert "a preset (nano, nano-long, demo)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"metrics": "token_f1,rouge_l"}, "unknown metric 'rouge_l': did you mean rougeL"),
+        ({"encoder": "/nowhere/encoder"}, "/nowhere/encoder"),
+        ({"judge": ["opnai:gpt@http://localhost:1/v1"]}, "no kind of judge 'opnai'"),
+    ],
+)
+def test_what_no_run_could_measure_is_refused_before_anything_is_trained(
+    study: Path, capfd: pytest.CaptureFixture[str], wrong: dict[str, Any], told: str
+) -> None:
+    study.write_text(yaml.safe_dump({**SMALL, "evaluation": wrong}))
+    for more in ((), ("--dry-run",)):
+        assert call(study, *more) == InputError.exit_code
+        assert told in " ".join(capfd.readouterr().err.split())
+    assert not (study.parent / "calls").exists()
 
 
 @pytest.mark.parametrize("devices", ["gpu:0", "cuda:x", "cuda:0,cuda:0"])
@@ -167,8 +185,9 @@ def configure(command: str, parser: Any) -> None:
     importlib.import_module(module, "telbench.harness").configure(parser)
 
 
-def test_both_presets_can_be_read() -> None:
-    assert {read_study(name).name for name in ("nano", "demo")} == {"nano", "demo"}
+def test_all_presets_can_be_read() -> None:
+    assert PRESETS == ("nano", "nano-long", "demo")
+    assert tuple(read_study(name).name for name in PRESETS) == PRESETS
 
 
 def test_the_demo_gets_a_slice_from_the_base_student_to_the_teachers(study: Path) -> None:
