@@ -202,7 +202,7 @@ class StudyRun:
                 "seconds": round(ended.seconds, 3),
                 "cpu_seconds": round(ended.cpu_seconds, 3),
                 "resumed": began,
-                "tokens": trained_tokens(path),
+                "tokens": training_of(path).get("tokens"),
                 "bytes": size_of(path),
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
             },
@@ -264,13 +264,12 @@ def records_of(journal: RecordStore) -> dict[str, dict[str, Any]]:
     return {sha256: record for sha256, record in found.items() if record is not None}
 
 
-def trained_tokens(path: Path) -> int | None:
-    """Tokens that a checkpoint's own training read, where its note tells."""
+def training_of(path: Path) -> Mapping[str, Any]:
+    """What a checkpoint's note tells of its training (tokens, warnings …); empty for what was not trained."""
     try:
-        note = json.loads((path / NOTE).read_text(encoding="utf-8"))
-        return int(note["training"]["tokens"])
+        return dict(json.loads((path / NOTE).read_text(encoding="utf-8"))["training"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {}
 
 
 def last_line(log: Path) -> str:

@@ -16,7 +16,7 @@ from ..harness.options import bounded
 from ..harness.reporter import Reporter
 from ..harness.tables import columns, print_json, shown
 from ..judges.errors import InputError, TelbenchError
-from .study import Opened, Outcome, StudyRun, is_done, minutes, opened_study, records_of
+from .study import Opened, Outcome, StudyRun, is_done, minutes, opened_study, records_of, training_of
 from .study_estimate import Cost, costs, total_seconds
 from .study_folder import ANCHORS, JOURNAL, RUNS, StudyFolder
 from .study_graph import Artefact, Graph, build_graph
@@ -170,6 +170,7 @@ def _entry(
         "bytes": cost.bytes if record is None else record["bytes"],
         "seconds": cost.seconds if record is None else record["seconds"],
         "cpu_seconds": None if record is None else record["cpu_seconds"],
+        "warnings": [] if record is None else list(training_of(folder.path(each)).get("warnings", ())),
     }
 
 
@@ -185,6 +186,7 @@ def next_commands(root: Path, settings: StudySettings) -> list[str]:
 def _print_outcome(document: Mapping[str, Any], outcome: Outcome) -> None:
     lines: list[str] = [f"{outcome.made} made, {outcome.found} found made, in {document['out']}"]
     lines += [f"left out: {reason}" for reason in document["omitted"]]
+    lines += [f"look at {each['label']}: {told}" for each in document["artefacts"] for told in each["warnings"]]
     for failure in outcome.failures:
         lines.append(f"FAILED {failure.label}: {failure.reason} (see {failure.log})")
         lines += [f"  not made for want of it: {', '.join(failure.blocked)}"] if failure.blocked else []

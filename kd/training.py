@@ -167,9 +167,10 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             },
         )
         if accelerator.is_main_process:
-            warning = misled(work / LOG, settings)
-            if warning is not None:
+            warnings = misled(work / LOG, settings)
+            for warning in warnings:
                 reporter.note(warning)
+            origin = replace(origin, training={**origin.training, "warnings": warnings})
             _write(prepared, out, work, origin)
             shutil.rmtree(work, ignore_errors=True)
         accelerator.wait_for_everyone()

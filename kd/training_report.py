@@ -43,6 +43,7 @@ def candidate_card(name: str, origin: Origin) -> str:
         lines.append(
             f"- lowest loss on split {_text(data['dev']['split'])}: {training['best']['loss']:.4f} nats a token"
         )
+    lines += [f"- **look at this**: {_text(warning)}" for warning in training.get("warnings", ())]
     lines += [
         f"- factors: `{json.dumps(dict(origin.factors))}`",
         "",
@@ -69,28 +70,28 @@ def write_events(writer: Any, record: Mapping[str, Any]) -> None:
     writer.flush()
 
 
-def misled(log: Path, settings: TrainingSettings) -> str | None:
-    """What to do when version 1's projected teacher ended worse at the labels than its student; None where it did not.
+def misled(log: Path, settings: TrainingSettings) -> list[str]:
+    """What to do when version 1's projected teacher ended worse at the labels than its student; empty where it did not.
 
     Compares ``t2s_ce`` with ``ce``, both the mean of the last epoch's steps, in nats an answer token. (Version 2's
     projector learns what the teacher says, not the labels.)
     """
     if settings.method.algorithm not in {"dskd", "dskd_cma"}:
-        return None
+        return []
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     steps = [record for record in records if "t2s_ce" in record and "ce" in record]
     last = [record for record in steps if record["epoch"] == steps[-1]["epoch"]]
     if not last:
-        return None
+        return []
     own, seen = (sum(record[name] for record in last) / len(last) for name in ("ce", "t2s_ce"))
     if seen <= own:
-        return None
-    return (
+        return []
+    return [
         f"seen through the student's head the teacher says the labels worse ({seen:.3f} nats) than the student itself "
         f"({own:.3f}), so it held the student back: raise --projector-learning-rate (now "
         f"{settings.method.projector_rate:g}; the student's is {settings.optimiser.learning_rate:g}), train longer, or "
         "use vanilla_kd or simple_ctkd if the student is much narrower than its teacher"
-    )
+    ]
 
 
 def draw_losses(log: Path, picture: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -21,7 +22,9 @@ def main() -> int:
         return 2
     time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
     out.mkdir(parents=True, exist_ok=True)
-    (out / "telbench.json").write_text('{"training": {"tokens": 100}}', encoding="utf-8")
+    odd = os.environ.get("FAKE_ODD", "")
+    training = {"tokens": 100, "warnings": ["the teacher held it back"] if odd and odd in out.name else []}
+    (out / "telbench.json").write_text(json.dumps({"training": training}), encoding="utf-8")
     return 0
 
 

@@ -88,6 +88,16 @@ def test_a_failure_is_told_at_the_end_with_its_exit_code(
     assert call(study) == 0
 
 
+def test_what_a_training_warned_of_is_told_at_the_end_and_whenever_the_study_is_found_made(
+    study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_ODD", "student-same-dskd-t0")
+    for _ in range(2):
+        assert call(study) == 0
+        told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("look at")]
+        assert told == ["look at student-same-dskd-t0-s0-seed0: the teacher held it back"]
+
+
 def test_seeds_and_engine_can_be_given_by_flag(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert call(study, "--dry-run", "--json", "--seeds", "1,2") == 0
     labels = [each["label"] for each in document(capfd)["artefacts"]]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from telbench.harness.items import DataSet
 from telbench.harness.reporter import Reporter
+from telbench.kd.checkpoints import read_origin
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.training import train_candidate
 from telbench.kd.training_report import misled
@@ -35,21 +36,20 @@ def log_of(folder: Path, *means: tuple[int, float, float]) -> Path:
 
 def test_a_projected_teacher_behind_its_student_in_the_last_epoch_is_told_with_both_losses(tmp_path: Path) -> None:
     log = log_of(tmp_path, (0, 3.0, 1.0), (1, 0.5, 0.7), (1, 0.3, 0.9))
-    warning = misled(log, settings())
-    assert warning is not None
+    (warning,) = misled(log, settings())
     assert "0.800 nats" in warning
     assert "itself (0.400)" in warning
     assert "now 1e-06; the student's is 0.0005" in warning
 
 
 def test_a_projected_teacher_ahead_of_its_student_at_last_is_no_news(tmp_path: Path) -> None:
-    assert misled(log_of(tmp_path, (0, 3.0, 5.0), (1, 0.5, 0.5), (1, 0.5, 0.4)), settings()) is None
+    assert misled(log_of(tmp_path, (0, 3.0, 5.0), (1, 0.5, 0.5), (1, 0.5, 0.4)), settings()) == []
 
 
 def test_version_two_and_logs_without_projection_are_not_judged(tmp_path: Path) -> None:
-    assert misled(log_of(tmp_path, (0, 0.5, 0.9)), settings("dskd_v2")) is None
+    assert misled(log_of(tmp_path, (0, 0.5, 0.9)), settings("dskd_v2")) == []
     (tmp_path / "training.jsonl").write_text('{"step": 1, "epoch": 0, "loss": 1.0, "ce": 1.0}\n')
-    assert misled(tmp_path / "training.jsonl", settings()) is None
+    assert misled(tmp_path / "training.jsonl", settings()) == []
 
 
 def test_a_training_whose_projectors_stand_still_says_so(
@@ -60,5 +60,7 @@ def test_a_training_whose_projectors_stand_still_says_so(
     optimiser = {"epochs": 12, "batch_size": 4, "learning_rate": 3e-3}
     chosen = settings(student=str(models / "student"), teacher=str(models / "teacher"), data=data, optimiser=optimiser)
     train_candidate(chosen, tmp_path / "made", Reporter())
-    told = capsys.readouterr().err
-    assert "raise --projector-learning-rate (now 1e-06" in " ".join(told.split())
+    (warning,) = read_origin(tmp_path / "made").training["warnings"]
+    assert "raise --projector-learning-rate (now 1e-06" in warning
+    assert warning in " ".join(capsys.readouterr().err.split())
+    assert "- **look at this**: seen through" in (tmp_path / "made" / "README.md").read_text()
