@@ -159,6 +159,7 @@ def _document(settings: StudySettings, study: Opened, outcome: Outcome | None) -
 def _entry(
     each: Artefact, graph: Graph, folder: StudyFolder, cost: Cost, record: Mapping[str, Any] | None
 ) -> dict[str, Any]:
+    training = {} if record is None else training_of(folder.path(each))
     return {
         "state": "to make" if record is None else "done",
         "label": each.label,
@@ -170,7 +171,8 @@ def _entry(
         "bytes": cost.bytes if record is None else record["bytes"],
         "seconds": cost.seconds if record is None else record["seconds"],
         "cpu_seconds": None if record is None else record["cpu_seconds"],
-        "warnings": [] if record is None else list(training_of(folder.path(each)).get("warnings", ())),
+        "dev_loss": (training.get("best") or {}).get("loss"),
+        "warnings": list(training.get("warnings", ())),
     }
 
 
@@ -180,6 +182,8 @@ def next_commands(root: Path, settings: StudySettings) -> list[str]:
     lines = [f"telbench compare {runs} --study"]
     if settings.anchors:
         lines.append(f"telbench compare {anchors} {runs}")
+    if "student_alone" in settings.anchors and len(settings.factors.seed) > 1:
+        lines.append(f"telbench compare {shlex.quote(str(root / ANCHORS))}/alone-* {runs} --average-seeds")
     return lines
 
 

@@ -12,9 +12,10 @@ from ..harness.tables import print_json, shown
 from ..judges.errors import InputError
 from ..metrics.base import Metric
 from .comparison import LoadedRun, require_alike, shared_metrics
-from .comparison_table import distinct_names, ranking_lines, study_lines, table_lines, warning_lines
+from .comparison_table import distinct_names, ranking_lines, seed_lines, study_lines, table_lines, warning_lines
 from .pairwise import compare_runs
 from .ranking import Ranking, rank_runs
+from .seeds import Recipe, average_seeds, seed_effects
 from .sources import open_runs
 from .statistics.factorial import Study
 from .studying import study_of
@@ -45,6 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="wilcoxon",
         help="test that separates three runs or more (default: wilcoxon)",
     )
+    parser.add_argument(
+        "--average-seeds",
+        action="store_true",
+        help="runs that differ in their training seed alone count as one, items averaged over the seeds",
+    )
     parser.add_argument("--study", action="store_true", help="what the runs' factors do: main effects, interactions")
     parser.add_argument("--factors", default="", metavar="NAME,…", help="factors of the study (default: all that vary)")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -57,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     runs = open_runs(args.runs)
     require_alike(runs)
     metrics = _chosen(shared_metrics(runs), _words(args.metrics))
+    recipes = _recipes(args, runs)
+    runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
     compared = compare_runs(runs, metrics, by=args.cluster, strata=args.by is not None, names=names)
     measured = {each.metric for each in compared}
@@ -75,17 +83,34 @@ def run(args: argparse.Namespace) -> int:
             for metric in metrics
             if metric.name in measured
         }
+    seeds = seed_effects(recipes, names, metrics) if recipes else []
     if args.json:
-        print_json(_document(args, runs, names, metrics, compared, rankings, studies))
+        document = _document(args, runs, names, metrics, compared, rankings, studies)
+        for entry, recipe in zip(document["runs"], recipes, strict=False):
+            entry["seeds"] = {seed: str(run.path) for seed, run in recipe.seeds.items()}
+        print_json({**document, "over_seeds": [each.to_dict() for each in seeds]})
         return 0
     lines = [
         *warning_lines(runs, names, compared),
         *table_lines(runs, names, metrics, compared, args.cluster),
+        *seed_lines(seeds),
         *ranking_lines(rankings),
         *study_lines(studies),
     ]
     sys.stdout.writelines(shown(line) + "\n" for line in lines)
     return 0
+
+
+def _recipes(args: argparse.Namespace, runs: Sequence[LoadedRun]) -> list[Recipe]:
+    """The runs with their seeds averaged, where that was asked for."""
+    if not args.average_seeds:
+        return []
+    if args.study:
+        raise InputError("--study takes seeds apart itself: leave --average-seeds out")
+    recipes = average_seeds(runs)
+    if len(recipes) < 2:
+        raise InputError("all runs are seeds of one recipe: name those of another to compare it with")
+    return recipes
 
 
 def _words(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from ..metrics.base import Metric
 from .comparison import LoadedRun
 from .pairwise import Comparison
 from .ranking import CAPTIONS, Ranking
+from .seeds import SeedEffect
 from .statistics.factorial import Effect, Study
 
 CLUSTERS = {"source_document": "source documents", "category": "categories", "item": "items"}
@@ -167,6 +168,26 @@ def ranking_lines(rankings: Sequence[Ranking]) -> list[str]:
         if each.critical_difference is not None:
             lines.append(f"critical difference of mean ranks: {each.critical_difference:.3f}")
     return lines
+
+
+def seed_lines(effects: Sequence[SeedEffect]) -> list[str]:
+    """Recipes against the first with training seeds as the unit, beside the tables that have items as theirs."""
+    if not effects:
+        return []
+    rows: list[Sequence[str]] = [("metric", "recipe", "over seeds", "p", "by seed")]
+    for each in effects:
+        recipe = each.effect
+        told = "" if recipe.effect is None else _signed(recipe.effect, 1)
+        if recipe.ci_low is not None:
+            told += f" [{number(recipe.ci_low, 1)}, {number(recipe.ci_high, 1)}]"
+        by_seed = ", ".join(f"{seed}: {_signed(value, 1)}" for seed, value in each.by_seed.items())
+        p = "" if each.p_adjusted is None else p_value(each.p_adjusted)
+        rows.append((each.metric, each.recipe, told, p, by_seed or "no seed in both"))
+    return [
+        "",
+        "the recipes as such (every seed is a training; t over matched seeds, Holm over recipes within a metric):",
+        *columns(rows, "<<>><"),
+    ]
 
 
 def study_lines(studies: Mapping[str, Study]) -> list[str]:

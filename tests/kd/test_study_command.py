@@ -105,6 +105,10 @@ def test_seeds_and_engine_can_be_given_by_flag(study: Path, capfd: pytest.Captur
         "student-same-dskd-t0-s0-seed1",
         "student-same-dskd-t0-s0-seed2",
     ]
+    study.write_text(yaml.safe_dump({**SMALL, "anchors": ["student_alone"]}))
+    for seeds, told in (("1", False), ("1,2", True)):
+        assert call(study, "--dry-run", "--json", "--seeds", seeds) == 0
+        assert any("alone-* " in line and "--average-seeds" in line for line in document(capfd)["next"]) is told
     assert call(study, "--seeds", "one") == InputError.exit_code
     assert "--seeds one" in capfd.readouterr().err
 
