@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..judges.errors import IncomparableError, InputError
 from ..metrics.base import Metric
-from ..metrics.intervals import aggregate, cluster_sums, statistics_matrix
+from ..metrics.intervals import aggregate, cluster_sums, score_of, statistics_matrix
 from .comparison import LoadedRun
 from .statistics import sign_flip
 from .statistics.clusters import clustered
@@ -270,7 +270,7 @@ def _corpus(
         statistics_matrix(metric, [run.scores[metric.name][item] for item in items]) for run in (candidate, baseline)
     ]
     _, summed = cluster_sums(matrices, clusters)
-    values = [float(aggregate(metric, matrix.sum(axis=0, keepdims=True))[0]) for matrix in matrices]
+    values = [score_of(metric, matrix) for matrix in matrices]
     sign = 1.0 if metric.higher_is_better else -1.0
     found = corpus_difference(
         summed[0], summed[1], lambda rows: sign * aggregate(metric, rows), level=1 - 2 * policy.alpha

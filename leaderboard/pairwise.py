@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..judges.errors import InputError
 from ..metrics.base import Metric
-from ..metrics.intervals import aggregate, cluster_sums, statistics_matrix
+from ..metrics.intervals import aggregate, cluster_sums, score_of, statistics_matrix
 from .comparison import LoadedRun
 from .statistics.corpus import CorpusDifference, corpus_difference
 from .statistics.multiplicity import family
@@ -151,7 +151,7 @@ def _corpus(
 ) -> tuple[CorpusDifference, tuple[float, float]]:
     _, summed = cluster_sums(matrices, clusters)
     sign = 1.0 if metric.higher_is_better else -1.0
-    scores = [float(aggregate(metric, matrix.sum(axis=0, keepdims=True))[0]) for matrix in matrices]
+    scores = [score_of(metric, matrix) for matrix in matrices]
     found = corpus_difference(summed[0], summed[1], lambda rows: sign * aggregate(metric, rows))
     return found, (scores[0], scores[1])
 

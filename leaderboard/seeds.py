@@ -15,11 +15,11 @@ from typing import Any
 
 from ..judges.errors import InputError
 from ..metrics.base import ItemScore, Metric, fingerprint, missing
-from ..metrics.intervals import aggregate, statistics_matrix
+from ..metrics.intervals import score_of, statistics_matrix
 from .comparison import LoadedRun
 from .statistics.multiplicity import family
 from .statistics.recipes import RecipeEffect, matched_seeds
-from .studying import SEED, word
+from .studying import SEED, without_seed, word
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def average_seeds(runs: Sequence[LoadedRun]) -> list[Recipe]:
     groups: dict[str, dict[str, LoadedRun]] = {}
     for place, run in enumerate(runs):
         factors = {name: word(value) for name, value in run.header.get("factors", {}).items()}
-        seed = factors.pop(SEED, None)
+        seed = factors.get(SEED)
         # Equal factors do not make two sizes of model one recipe.
         size = run.header["model"].get("parameters")
-        group = groups.setdefault(fingerprint([factors, size] if seed is not None else place), {})
+        group = groups.setdefault(fingerprint([without_seed(factors), size] if seed is not None else place), {})
         if seed is not None and seed in group:
             raise InputError(
                 f"{group[seed].path} and {run.path} have the same factors and seed {seed}: leave one out, or compare "
@@ -107,7 +107,7 @@ def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
         **first.header,
         "run_id": fingerprint(sorted(run.header["run_id"] for run in runs)),
         "model": {**first.header["model"], "name": _shared_name([run.name for run in runs], len(runs))},
-        "factors": {name: value for name, value in first.header.get("factors", {}).items() if name != SEED},
+        "factors": without_seed(first.header.get("factors", {})),
         "judge": _judge(runs),
         "metrics": {
             name: _entry(name, runs) for name in first.header["metrics"] if all(name in run.scores for run in runs)
@@ -169,13 +169,5 @@ def _difference(run: LoadedRun, base: LoadedRun, metric: Metric) -> float | None
     items = [item for item in base.clusters if all(column[item].value is not None for column in columns)]
     if not items:
         return None
-    ours, theirs = (_score([column[item] for item in items], metric) for column in columns)
+    ours, theirs = (score_of(metric, statistics_matrix(metric, [column[item] for item in items])) for column in columns)
     return (ours - theirs) * (1.0 if metric.higher_is_better else -1.0)
-
-
-def _score(scores: Sequence[ItemScore], metric: Metric) -> float:
-    """The metric's score of a run with these items."""
-    if metric.level == "corpus":
-        return float(aggregate(metric, statistics_matrix(metric, scores).sum(axis=0, keepdims=True))[0])
-    values = [score.value for score in scores if score.value is not None]
-    return math.fsum(values) / len(values)

@@ -20,6 +20,11 @@ def is_anchor(factors: Mapping[str, Any]) -> bool:
     return "role" in factors
 
 
+def without_seed(factors: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a recipe: all that was set but for the training seed."""
+    return {name: value for name, value in factors.items() if name != SEED}
+
+
 def study_of(
     runs: Sequence[LoadedRun],
     metric: Metric,

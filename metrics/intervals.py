@@ -112,6 +112,11 @@ def _one_width(widths: set[int], whose: str) -> int:
     return max(widths, default=0)
 
 
+def score_of(metric: Metric, matrix: NDArray[np.float64]) -> float:
+    """The metric's score of a run whose items have these statistics (`statistics_matrix`, a row an item)."""
+    return float(aggregate(metric, matrix.sum(axis=0, keepdims=True))[0])
+
+
 def aggregate(metric: Metric, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores of summed rows, shape (B, k + 1) to (B,): the mean for item metrics, the metric's own formula else.
 

@@ -11,7 +11,7 @@ from typing import Any
 from ....judges.errors import InputError
 from ...pairwise import ALPHA
 from ...statistics.factorial import Effect, Study
-from ...studying import NOT_FACTORS, SEED, is_anchor, study_of
+from ...studying import NOT_FACTORS, SEED, is_anchor, study_of, without_seed
 from ..board import Board, BoardRun
 from ..charts.forest import Difference, Panel, forest
 from ..charts.interaction import Series, interaction_plot
@@ -132,7 +132,7 @@ def _seeds(table: MetricTable, runs: Sequence[BoardRun]) -> str:
     """The spread of recipes that have several seeds; empty where none has."""
     recipes: dict[str, list[tuple[str, float]]] = {}
     for run in runs:
-        label = ", ".join(f"{name} {level}" for name, level in run.factors.items() if name != SEED)
+        label = ", ".join(f"{name} {level}" for name, level in without_seed(run.factors).items())
         value = run.header["metrics"][table.name]["value"]
         recipes.setdefault(label, []).append((run.factors.get(SEED, "0"), value))
     repeated = [Recipe(label, tuple(sorted(seeds))) for label, seeds in recipes.items() if len(seeds) > 1]

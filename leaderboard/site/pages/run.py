@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...studying import SEED
+from ...studying import SEED, without_seed
 from ..board import Board, BoardRun
 from ..charts.heat_map import Cell, Column, heat_map
 from ..charts.seeds import Recipe, seed_spread
@@ -134,4 +134,4 @@ def _seeds(board: Board, run: BoardRun) -> str | None:
 
 def _recipe(run: BoardRun) -> tuple[tuple[str, str], ...]:
     """All that was set but for the seed."""
-    return tuple((name, level) for name, level in run.factors.items() if name != SEED)
+    return tuple(without_seed(run.factors).items())
