@@ -29,9 +29,10 @@ os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELIS
 
 import bert_score
 import torch
+
 from telbench.harness.datasets.loading import load_dataset
-from telbench.kd.encoder import EncoderShape, build_encoder, train_lowercase_bpe
-from telbench.metrics.base import Resources, Sample
+from telbench.kd.tiny.encoder import EncoderShape, build_encoder, train_lowercase_bpe
+from telbench.metrics.contract import Resources, Sample
 from telbench.metrics.embedding.encoder import open_encoder
 from telbench.metrics.registry import metrics_named
 

@@ -96,7 +96,7 @@ def build(folders: list[Path], out: Path) -> list[Measured]:
 
 def build_here(arguments: list[str]) -> int:
     """Child: the command, on two cores."""
-    from telbench.harness.cli import main as command
+    from telbench.harness.cli.main import main as command
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     return command(["leaderboard", "build", *arguments])

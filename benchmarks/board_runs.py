@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from telbench.harness.runs import SAMPLES_DRAFT, RunFolder
-from telbench.metrics.base import Metric, Sample
+from telbench.harness.runs.folder import SAMPLES_DRAFT, RunFolder
+from telbench.metrics.contract import Metric, Sample
 from telbench.metrics.registry import metrics_named
 
 SCORED = ("exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "ter", "over_refusal")

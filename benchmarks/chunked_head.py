@@ -26,10 +26,11 @@ MEMORY_LIMIT, TIME_LIMIT = 0.25, 1.3
 def step(way: str, tensors: Any) -> Any:
     """Loss with gradient of one way."""
     import torch
-    from telbench.kd.chunked_head import Projected
-    from telbench.kd.heads import Head
-    from telbench.kd.objectives import vanilla_kd
     from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+    from telbench.kd.losses.chunked_head import Projected
+    from telbench.kd.losses.heads import Head
+    from telbench.kd.losses.objectives import vanilla_kd
 
     hidden, head, teacher_hidden, teacher_head, labels = tensors
     if way == "chunked":

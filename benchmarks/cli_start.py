@@ -27,7 +27,9 @@ def cpu_seconds(command: list[str]) -> float:
 
 def imported() -> set[str]:
     """Top-level names of the heavy modules that ``telbench --help`` loads."""
-    code = "import sys; from telbench.harness.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    code = (
+        "import sys; from telbench.harness.cli.main import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return set(done.stderr.split()) & set(HEAVY)
 

@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
+
 from telbench.leaderboard.statistics import corpus
-from telbench.metrics.base import Metric, Sample
+from telbench.metrics.contract import Metric, Sample
 from telbench.metrics.intervals import statistics_matrix
 from telbench.metrics.registry import metrics_named
 

@@ -33,14 +33,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from telbench.harness import evaluate as evaluate_module
+from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.engines import vllm as engine_module
-from telbench.harness.engines.base import Completion, Continuation, Request, Sampling
+from telbench.harness.engines.contract import Completion, Continuation, Request, Sampling
 from telbench.harness.engines.vllm import VllmEngine
-from telbench.harness.journal import RecordStore
-from telbench.harness.plan import EvalSettings, Plan, make_plan
-from telbench.harness.reporter import Reporter
+from telbench.harness.runs import evaluate as evaluate_module
+from telbench.harness.runs.plan import Plan, make_plan
+from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.storage import RecordStore
 
 ALLOWED = 0.05
 WINDOW = 1024

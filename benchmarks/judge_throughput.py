@@ -28,11 +28,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from telbench.harness.journal import RecordStore
-from telbench.judges.judge import JudgeTask
+from telbench.harness.storage import RecordStore
+from telbench.judges.contract import JudgeTask
 from telbench.judges.panel import JudgePanel
 from telbench.judges.rubric import load_rubric
-from telbench.judges.served import served_judge
+from telbench.judges.server.served import served_judge
 from telbench.judges.verdicts import RubricScore
 
 NEEDED = 0.90

@@ -48,8 +48,8 @@ def examples(options: argparse.Namespace) -> list[Any]:
     import random
 
     from telbench.kd.batches import Example
-    from telbench.kd.paired_examples import PairedExample
-    from telbench.kd.teacher import TeacherExample
+    from telbench.kd.teacher.rows import TeacherExample
+    from telbench.kd.train.examples import PairedExample
 
     draw = random.Random(0)
     found = []
@@ -64,15 +64,16 @@ def examples(options: argparse.Namespace) -> list[Any]:
 
 
 def telbench_step(student: Any, teacher: Any, items: list[Any], rate: float) -> Callable[[], float]:
-    """A step as `telbench.kd.trainer` makes it, from tokens to weights."""
+    """A step as `telbench.kd.train.trainer` makes it, from tokens to weights."""
     from dataclasses import replace
 
-    from telbench.kd.distiller import Denominators, Distiller, make_micro_batch
-    from telbench.kd.optimisation import adamw_over
-    from telbench.kd.paired_examples import taught
-    from telbench.kd.settings import MethodSettings, OptimiserSettings
-    from telbench.kd.vocabulary_link import VocabularyLink
     from torch.nn.utils import clip_grad_norm_
+
+    from telbench.kd.settings import MethodSettings, OptimiserSettings
+    from telbench.kd.train.distiller import Denominators, Distiller, make_micro_batch
+    from telbench.kd.train.examples import taught
+    from telbench.kd.train.optimisation import adamw_over
+    from telbench.kd.vocabulary.link import VocabularyLink
 
     method = MethodSettings(algorithm="vanilla_kd", kd_rate=1.0, temperature=1.0)
     link = VocabularyLink("identical", student.config.vocab_size)
@@ -95,9 +96,10 @@ def telbench_step(student: Any, teacher: Any, items: list[Any], rate: float) -> 
 def trl_step(student: Any, teacher: Any, items: list[Any], rate: float, folder: Path) -> Callable[[], float]:
     """TRL's own trainer on the same batch: its training step, clipping and optimizer."""
     import torch
-    from telbench.kd.batches import collate
     from torch.nn.utils import clip_grad_norm_
     from trl.experimental.gkd import GKDConfig, GKDTrainer
+
+    from telbench.kd.batches import collate
 
     arguments = GKDConfig(
         output_dir=str(folder), lmbda=0.0, beta=0.0, learning_rate=rate, weight_decay=0.0, report_to=[],
@@ -148,11 +150,11 @@ def cached_teacher(teacher: Any, items: list[Any], folder: Path) -> Any:
     """What `telbench kd cache` makes of the teacher for these items, opened as a training opens it: without a body."""
     from telbench.harness.checkpoint import open_checkpoint
     from telbench.harness.identity import identify_checkpoint
-    from telbench.kd.paired_examples import taught
-    from telbench.kd.teacher import LiveTeacher
-    from telbench.kd.teacher_cache import CacheKey, examples_sha256, open_cached_teacher
-    from telbench.kd.teacher_head import locate
-    from telbench.kd.teacher_shards import CacheWriter
+    from telbench.kd.teacher.cache import CacheKey, examples_sha256, open_cached_teacher
+    from telbench.kd.teacher.rows import LiveTeacher
+    from telbench.kd.teacher.shards import CacheWriter
+    from telbench.kd.teacher.tables import locate
+    from telbench.kd.train.examples import taught
 
     teacher.save_pretrained(folder / "teacher")
     _tokenizer(teacher).save_pretrained(folder / "teacher")
@@ -183,7 +185,8 @@ def main() -> int:
     import copy
 
     import torch
-    from telbench.kd.teacher import LiveTeacher
+
+    from telbench.kd.teacher.rows import LiveTeacher
 
     torch.set_num_threads(1)
     teacher, student = models(options)

@@ -1,9 +1,9 @@
 """Claim: a board of 50 runs, 14 metrics and 5,000 items is tested pair by pair in under a minute, below 2 GB.
 
 Makes scores from a seed (right or wrong, F1 of few words, and smooth ones; runs that differ a little; items of one
-document alike) and ranks the runs in every metric with `telbench.leaderboard.ranking.rank_values`, which `telbench
-compare` calls: 17,150 pairs, each with the cluster sign-flip test, the interval that inverts it and Wilcoxon's test,
-Holm-corrected, with rank ranges and letters. Prints CPU seconds (one thread) and peak memory. Then a sample of pairs
+document alike) and ranks the runs in every metric with `rank_values`, which `telbench compare` calls: 17,150 pairs,
+each with the cluster sign-flip test, the interval that inverts it and Wilcoxon's test, Holm-corrected, with rank ranges
+and letters. Prints CPU seconds (one thread) and peak memory. Then a sample of pairs
 is tested by a loop over `scipy.stats.wilcoxon` and by the batch of telbench, in turns, on document means and on items;
 prints the ratio of CPU seconds (median over rounds) and the largest relative difference of a p-value. Exits with 1
 beyond 60 CPU seconds or 2 GB, below a ratio of 20, or where a p-value differs by more than 1e-9 of itself.
@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from telbench.leaderboard.ranking import Ranking, rank_values
+
+from telbench.leaderboard.compare.ranking import Ranking, rank_values
 from telbench.leaderboard.statistics.signed_rank import signed_ranks
 from telbench.metrics.registry import metrics_named
 

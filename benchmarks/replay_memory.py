@@ -89,7 +89,7 @@ def hold(data: str, answers: str) -> None:
 
 def score(arguments: list[str]) -> None:
     """Child: score, then print the own peak."""
-    from telbench.harness.cli import main
+    from telbench.harness.cli.main import main
 
     started = time.perf_counter()
     code = main(["score", *arguments])

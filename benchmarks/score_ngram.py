@@ -21,7 +21,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
-from telbench.metrics.base import Metric, Sample
+
+from telbench.metrics.contract import Metric, Sample
 from telbench.metrics.registry import metrics_named
 
 FILE = Path("mm-telcobench") / "LONG_TelcoBench.csv"

@@ -18,14 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from telbench.harness.journal import RecordStore
-from telbench.harness.options import stay_offline
-from telbench.harness.reporter import Reporter
-from telbench.kd.study import Opened, StudyRun
-from telbench.kd.study_folder import JOURNAL, StudyFolder
-from telbench.kd.study_graph import Artefact, Graph, build_graph
-from telbench.kd.study_settings import StudySettings, read_study
-from telbench.kd.study_sources import Found, find_sources
+from telbench.harness.cli.options import stay_offline
+from telbench.harness.cli.terminal import Reporter
+from telbench.harness.storage import RecordStore
+from telbench.kd.study.folder import JOURNAL, StudyFolder
+from telbench.kd.study.graph import Artefact, Graph, build_graph
+from telbench.kd.study.run import Opened, StudyRun
+from telbench.kd.study.settings import StudySettings, read_study
+from telbench.kd.study.sources import Found, find_sources
 
 LIMIT, OFF = 0.55, 0.30
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..metrics.base import fingerprint
-from ..metrics.content import cache_folder, file_sha256, text_sha256
+from ..metrics.fingerprints import cache_folder, file_sha256, fingerprint, text_sha256
 from .checkpoint import Checkpoint, check_safetensors
 
 __all__ = ["ModelIdentity", "cache_folder", "file_sha256", "identify_checkpoint", "text_sha256"]

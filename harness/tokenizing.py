@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from ..judges.errors import InputError
+from telbench.errors import InputError
+
 from .checkpoint import Checkpoint
-from .prompts import Encoder, load_tokenizer
 
 
 def read_tokenizer(checkpoint: Checkpoint) -> Any:
@@ -30,34 +30,14 @@ def read_tokenizer(checkpoint: Checkpoint) -> Any:
                 f"{checkpoint.path}: transformers {version('transformers')} does not know the architecture "
                 f"'{checkpoint.model_type}': update transformers, or correct model_type in config.json"
             ) from error
-        raise InputError(f"{checkpoint.path / 'config.json'} cannot be used: {_first_line(error)}") from error
+        raise InputError(f"{checkpoint.path / 'config.json'} cannot be used: {first_line(error)}") from error
     try:
         return load_tokenizer(checkpoint.path, trust_remote_code=checkpoint.trust_remote_code)
     except Exception as error:
         raise InputError(
-            f"{checkpoint.path}: the tokenizer cannot be loaded: {_first_line(error)}: copy the checkpoint's tokenizer "
+            f"{checkpoint.path}: the tokenizer cannot be loaded: {first_line(error)}: copy the checkpoint's tokenizer "
             "files again"
         ) from error
-
-
-def try_template(encoder: Encoder, checkpoint: Checkpoint, cure: str) -> None:
-    """Refuse a chat template (or tokenizer) that fails, or under which all questions read the same.
-
-    Raises:
-        InputError: with ``cure`` where the chat template is to blame.
-    """
-    cure = cure if encoder.chat else "copy the tokenizer's files again"
-    try:
-        one, other = (encoder.ids(f"What is the {name}?") for name in ("AMF", "SMF"))
-    except InputError as error:
-        raise InputError(f"{checkpoint.path}: {error}") from error
-    except Exception as error:
-        what = "the chat template fails" if encoder.chat else "the tokenizer fails"
-        raise InputError(f"{checkpoint.path}: {what}: {_first_line(error)}: {cure}") from error
-    if not one or one == other:
-        what = "the chat template leaves out the question" if encoder.chat else "the tokenizer does not know letters"
-        raise InputError(f"{checkpoint.path}: {what}: {cure}")
-    require_own_tokens(checkpoint, max(*one, *other))
 
 
 def require_own_tokens(checkpoint: Checkpoint, highest: int) -> None:
@@ -74,9 +54,16 @@ def require_own_tokens(checkpoint: Checkpoint, highest: int) -> None:
         )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Kind and message of an error of transformers, without the advice that follows."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # "Validation error for field 'hidden_size':" says what only in its next line.
     line = " ".join(lines[:2]) if lines and lines[0].endswith(":") else lines[0] if lines else "no message"
     return f"{type(error).__name__}: {line[:300]}"
+
+
+def load_tokenizer(path: Any, *, trust_remote_code: bool = False) -> Any:
+    """The checkpoint's tokenizer, from its folder only."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, local_files_only=True)

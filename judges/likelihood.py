@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from .judge import JudgeIdentity, request_key
+from .contract import JudgeIdentity, request_key
 from .panel import JudgePanel
 
 # Why a judge has no likelihood of a text, in its tally.

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from .chat import ChatReply, ChatRequest
-from .judge import Judge, JudgeIdentity, JudgeTask, judge_request
+from .contract import Judge, JudgeIdentity, JudgeTask, judge_request
+from .material import steering_signs
 from .rubric import ANSWERS, Rubric
-from .screening import steering_signs
+from .schemas import score_alternatives, weighted_mean
 from .verdicts import Missing, RubricScore, Verdict, read_verdict
-from .weighting import score_alternatives, weighted_mean
 
 
 class Ledger(Protocol):

@@ -16,10 +16,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
-from .material import disarmed
+from telbench.errors import InputError
+
+from .material import disarmed, without_steering
 from .schemas import SCHEMAS, Kind, outline, schema_of
-from .screening import without_steering
 
 _ANSWER = ("question", "context", "reference", "answer")
 # The fields that a candidate wrote.

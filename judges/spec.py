@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .errors import InputError
-from .server import check_base_url
+from telbench.errors import InputError
+
+from .server.settings import check_base_url
 
 # What a judge is called on the command line, and how its specification goes on.
 FORMS = {"openai": "openai:MODEL@URL", "local": "local:CHECKPOINT"}

@@ -14,8 +14,7 @@ from typing import Any, Literal, NoReturn
 
 from .chat import ChatReply, writable
 from .position_bias import Choice
-from .schemas import LONGEST_TEXT, MOST_CLAIMS, MOST_PASSAGES, MOST_REASONS, QUESTIONS, SCORES, Kind
-from .weighting import weighted_score
+from .schemas import LONGEST_TEXT, MOST_CLAIMS, MOST_PASSAGES, MOST_REASONS, QUESTIONS, SCORES, Kind, weighted_score
 
 Outcome = Literal["TP", "FP", "FN"]
 Reason = Literal["timeout", "refusal", "malformed", "schema", "content_filter", "truncated", "empty", "error"]

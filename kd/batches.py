@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..harness.items import Item
-from ..harness.prompts import Encoder, PromptSettings, message, shown_context
+from telbench.errors import InputError
+
+from ..harness.datasets.items import Item
+from ..harness.prompts.build import PromptSettings, build_prompt, message, shown_context
+from ..harness.prompts.encoder import Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,3 +98,32 @@ def bucketed_indices(lengths: Sequence[int], size: int, rng: random.Random) -> l
         batches += [pool[k : k + size] for k in range(0, len(pool), size)]
     rng.shuffle(batches)
     return batches
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One model's way to read: its encoder, and how many tokens of prompt and answer it takes."""
+
+    encoder: Encoder
+    window: int
+
+    def example(self, item: Item, answer: str, settings: PromptSettings) -> Example | None:
+        """Prompt, answer, end-of-sequence; only a context is ever cut. None where question and answer do not fit."""
+        end = self.encoder.tokenizer.eos_token_id
+        ids = [*self.encoder.answer_ids(answer), end]
+        room = self.window - len(ids)
+        prompt = build_prompt(item, settings, self.encoder, room) if room > 0 else None
+        if prompt is None or prompt.problem or not prompt.request.token_ids:
+            return None
+        return Example((*prompt.request.token_ids, *ids), len(prompt.request.token_ids))
+
+
+def reader(encoder: Encoder, window: int, who: str) -> Reader:
+    """A reader, if the tokenizer can end an answer.
+
+    Raises:
+        InputError: where there is no end-of-sequence token.
+    """
+    if encoder.tokenizer.eos_token_id is None:
+        raise InputError(f"the {who}'s tokenizer has no end-of-sequence token: answers could not end")
+    return Reader(encoder, window)

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..judges.errors import InputError
-from .loop import require_positive
-from .optimisation import Schedule
-from .typed_config import setting
+from telbench.config import require_positive, setting
+from telbench.errors import InputError
 
+Schedule = Literal["cosine", "linear", "constant"]
 Algorithm = Literal["sft", "seq_kd", "vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"]
 DivergenceName = Literal[
     "forward_kl",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from .check import judged
-from .gate import ALPHA, MAX_MISSING, Gate
-from .gate_report import terminal_rows
+from .commands.check import judged
+from .gate.gate import ALPHA, MAX_MISSING, Gate
+from .gate.report import terminal_rows
 
 
 def assert_no_regression(

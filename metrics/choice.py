@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from .base import ItemScore, Metric, Sample, missing
+from .contract import ItemScore, Metric, Sample, missing
 
 NO_CHOICE = "no choice recognised in the answer"
 MULTI_SELECT = "multi-select"

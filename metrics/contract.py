@@ -1,182 +1,215 @@
-"""Checks that any metric, a third party's included, can be held to: ``telbench metrics check NAME``."""
+"""The metric contract: a sample goes in, a value or a reasoned absence comes out.
+
+A metric is a record (`Metric`) around one scoring function. Item metrics are averaged over items; corpus metrics
+(BLEU, chrF, TER) also give *additive sufficient statistics* per item, so that any resample of items has its corpus
+score by summing rows: intervals, paired tests and the board need nothing else.
+"""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from .base import NEEDS, ItemScore, Metric, Sample
-from .intervals import aggregate, statistics_matrix
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-# A second for a hundred short answers is slow for any metric without a model.
-_SLOW_SECONDS = 5.0
-# What the order of floating-point sums may change; an encoder adds up differently in batches of other sizes.
-_EXACT = 1e-9
-_ENCODER = 1e-5
-T = TypeVar("T")
-_WITHOUT: Mapping[str, Callable[[Sample], Sample]] = {
-    "references": lambda sample: replace(sample, references=()),
-    "context": lambda sample: replace(sample, context=None),
-    "choices": lambda sample: replace(sample, choices=(), answer=()),
-    "option_scores": lambda sample: replace(sample, option_scores=None),
-    "reference_scores": lambda sample: replace(sample, reference_scores=None),
-}
+    from ..judges.contract import JudgeTask
+    from ..judges.likelihood import JudgedText
+    from ..judges.panel import JudgePanel
+    from .anchors import Anchors
 
-_REFERENCE = "The AMF handles registration and mobility of a UE at 38412."
-_PREDICTIONS = {
-    "the reference itself": _REFERENCE,
-    "an empty answer": "",
-    "white space": " \t\n ",
-    "an unrelated answer": "Bananas ripen in the sun.",
-    "one word": "AMF",
-    "accents, emoji and CJK": "naïve Δf ≥ 15 kHz 📡 基站 \u0301",
-    "control characters": "a\x00b\x1b[31m",
-    "a lone surrogate": "bad \ud800 char",
-    "punctuation": "!!! ... ???",
-    "a long answer": "the gNB sends data to the UE " * 400,
-}
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal"]
+Level = Literal["item", "corpus"]
+NO_REFERENCE_SCORES = "no likelihoods of references from this engine"
+# Lowest and highest value, None where there is no bound.
+Range = tuple[float | None, float | None]
+NEEDS = frozenset({"references", "context", "choices", "option_scores", "reference_scores", "encoder", "judge"})
 
 
-def check_metric(metric: Metric) -> list[str]:
-    """Problems of a metric, in words; empty when it keeps the contract.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item with what a checkpoint answered.
 
-    Checked: declaration (range, needs, description), one score a sample, values finite and in range, order of samples
-    and of batches without effect, samples that lack an input reported as missing and put to no judge, hostile texts
-    survived, and for corpus metrics additive statistics of one length whose aggregate is finite and in range.
+    ``answer`` holds the 0-based indices of the right choices in the order of ``choices``; ``shown_choices`` is the
+    permutation in which the prompt listed them (``shown_choices[k]`` is the index of the choice behind letter ``k``);
+    ``option_scores`` is the log-likelihood of each choice's text under the checkpoint, in the order of ``choices``;
+    ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
+    the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
+    questions that ought to be refused: they have no references.
     """
-    problems = _declaration(metric)
-    samples = [_sample(f"item-{index}", text) for index, text in enumerate(_PREDICTIONS.values())]
-    scores = _attempt(lambda: metric.score(samples), "scoring ten samples", problems)
-    if scores is None:
-        return problems
-    problems += _values(metric, scores)
-    tolerance = _ENCODER if "encoder" in metric.needs else _EXACT
-    reversed_scores = _attempt(lambda: metric.score(samples[::-1]), "scoring in reverse order", problems)
-    if reversed_scores is not None and not _same(scores, reversed_scores[::-1], tolerance):
-        problems.append("the value of a sample depends on the order of the samples")
-    single = _attempt(lambda: [metric.score([sample])[0] for sample in samples], "scoring one by one", problems)
-    if single is not None and not _same(scores, single, tolerance):
-        problems.append("the value of a sample depends on the samples scored with it")
-    _attempt(lambda: metric.score([]), "scoring no sample", problems)
-    problems += _missing_inputs(metric)
-    problems += _judge_tasks(metric, samples)
-    problems += _corpus(metric, scores)
-    started = time.perf_counter()
-    _attempt(lambda: metric.score(samples[:9] * 11), "scoring a hundred samples", problems)
-    if metric.needs.isdisjoint({"encoder", "judge"}) and time.perf_counter() - started > _SLOW_SECONDS:
-        problems.append(f"a hundred short samples took {time.perf_counter() - started:.0f} s")
-    return problems
+
+    item_id: str
+    prediction: str
+    references: tuple[str, ...] = ()
+    question: str = ""
+    context: str | None = None
+    choices: tuple[str, ...] = ()
+    answer: tuple[int, ...] = ()
+    shown_choices: tuple[int, ...] = ()
+    option_scores: tuple[float, ...] | None = None
+    reference_scores: tuple[tuple[float, int], ...] | None = None
+    no_reference_scores: str = NO_REFERENCE_SCORES
+    answerable: bool = True
+    cluster_id: str | None = None
+    category: str | None = None
 
 
-def _sample(item_id: str, prediction: str) -> Sample:
-    return Sample(
-        item_id=item_id,
-        prediction=prediction,
-        references=(_REFERENCE, "Registration and mobility of a UE are handled by the AMF."),
-        question="What does the AMF handle?",
-        context="In the 5G core the AMF handles registration, connection and mobility of a UE.",
-        choices=("paging", "registration and mobility", "charging", "billing"),
-        answer=(1,),
-        shown_choices=(2, 1, 0, 3),
-        option_scores=(-4.0, -2.5, -7.0, -8.25),
-        reference_scores=((-12.5, 9), (-14.0, 11)),
-        cluster_id="document",
-    )
+@dataclass(frozen=True, slots=True)
+class ItemScore:
+    """The score of one sample: a finite ``value``, or None with the ``reason`` why there is none.
+
+    ``stats`` are the additive sufficient statistics of corpus metrics (fixed length for a metric). ``judgements`` are
+    the keys of the judges' records that the score rests on. ``judge_failed``: there is no value because a judge gave no
+    verdict, which is not the same as a metric that does not apply.
+    """
+
+    value: float | None
+    reason: str | None = None
+    stats: tuple[float, ...] | None = None
+    judgements: tuple[str, ...] = ()
+    judge_failed: bool = False
 
 
-def _declaration(metric: Metric) -> list[str]:
-    problems = []
-    low, high = metric.range
-    if low is not None and high is not None and not low < high:
-        problems.append(f"range {metric.range} is empty")
-    if unknown := metric.needs - NEEDS:
-        problems.append(f"needs {sorted(unknown)}: known are {sorted(NEEDS)}")
-    if not metric.description:
-        problems.append("no description: write a docstring that says what is computed")
-    if (metric.level == "corpus") != (metric.aggregate is not None):
-        problems.append("level is 'corpus' exactly when there is an aggregate")
-    if any(mark in metric.name for mark in "|, /\\") or not metric.name:
-        problems.append(f"name {metric.name!r}: letters, digits, _ and - only")
-    return problems
+def missing(reason: str) -> ItemScore:
+    """A score that is absent, with its reason; counted, never read as 0."""
+    return ItemScore(None, reason)
 
 
-def _values(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
-    problems = []
-    for label, score in zip(_PREDICTIONS, scores, strict=True):
-        if score.value is None:
-            if not score.reason:
-                problems.append(f"{label}: no value and no reason")
-        elif not _within(metric, score.value):
-            problems.append(f"{label}: {score.value} lies outside the range {metric.range}")
-    return problems
+@dataclass(frozen=True)
+class Metric:
+    """A named score and how to compute it.
 
+    ``score_batch`` maps samples to scores, one each, in order. ``aggregate`` turns summed statistics (B, k) into B
+    corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
+    make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
+    tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
+    it is scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a
+    data set, whatever was answered, which values an unrelated and a right answer have.
+    """
 
-def _within(metric: Metric, value: float) -> bool:
-    """Does the value keep to the metric's bounds, but for rounding?"""
-    low, high = metric.range
-    return (low is None or value >= low - 1e-9) and (high is None or value <= high + 1e-9)
+    name: str
+    family: Family
+    range: Range
+    higher_is_better: bool
+    needs: frozenset[str]
+    level: Level
+    description: str
+    score_batch: Callable[[Sequence[Sample]], Sequence[ItemScore]]
+    aggregate: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+    judge_tasks: Callable[[Sample], Sequence[JudgeTask]] | None = None
+    judge_texts: Callable[[Sample], Sequence[JudgedText]] | None = None
+    calibrate: Callable[[Sequence[Sample]], Anchors] | None = None
 
+    @property
+    def judged(self) -> bool:
+        """Does the metric put questions or texts to judges?"""
+        return self.judge_tasks is not None or self.judge_texts is not None
 
-def _missing_inputs(metric: Metric) -> list[str]:
-    problems: list[str] = []
-    for need, without in _WITHOUT.items():
-        sample = without(_sample("item", "AMF"))
-        scores = _attempt(lambda sample=sample: metric.score([sample]), f"scoring without {need}", problems)
-        if scores is not None and need in metric.needs and scores[0].value is not None:
-            problems.append(f"a sample without {need} gets a value")
-    return problems
+    @property
+    def signature(self) -> str:
+        """What identifies the value: name, options in order, version; as ``bleu|smooth:exp|tok:13a|v1``."""
+        parts = [self.name, *(f"{key}:{self.options[key]}" for key in sorted(self.options)), f"v{self.version}"]
+        return "|".join(parts)
 
+    def score(self, samples: Sequence[Sample]) -> list[ItemScore]:
+        """Score samples; what a sample lacks gives a reasoned absence, and NaN or infinity never leaves here."""
+        scores: list[ItemScore | None] = [self._lack(sample) for sample in samples]
+        present = [index for index, score in enumerate(scores) if score is None]
+        if not present:
+            return [score for score in scores if score is not None]
+        for index, score in zip(present, self.score_batch([samples[i] for i in present]), strict=True):
+            finite = score.value is None or math.isfinite(score.value)
+            scores[index] = score if finite else missing("not a finite number")
+        return [score for score in scores if score is not None]
 
-def _judge_tasks(metric: Metric, samples: Sequence[Sample]) -> list[str]:
-    tasks_of = metric.judge_tasks
-    if tasks_of is None:
-        return []
-    problems: list[str] = []
-    _attempt(lambda: [list(tasks_of(sample)) for sample in samples], "naming what judges are asked", problems)
-    for need in metric.needs & _WITHOUT.keys():
-        sample = _WITHOUT[need](_sample("item", "AMF"))
-        if _attempt(lambda sample=sample: list(tasks_of(sample)), f"naming it without {need}", problems):
-            problems.append(f"a judge is asked about a sample without {need}")
-    return problems
-
-
-def _corpus(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
-    if metric.level != "corpus":
-        return []
-    lengths = {len(score.stats or ()) for score in scores if score.value is not None}
-    if len(lengths) != 1 or 0 in lengths:
-        return [f"statistics of lengths {sorted(lengths)}: one fixed length is needed"]
-    problems: list[str] = []
-    matrix = statistics_matrix(metric, scores)
-    total = _attempt(lambda: aggregate(metric, matrix.sum(axis=0, keepdims=True)), "aggregating", problems)
-    if total is None:
-        return problems
-    if not (math.isfinite(total[0]) and _within(metric, total[0])):
-        problems.append(f"the corpus score {total[0]} lies outside the range {metric.range}")
-    many = _attempt(lambda: aggregate(metric, matrix), "aggregating several rows at once", problems)
-    if many is not None and many.shape != (len(matrix),):
-        problems.append(f"aggregate gives shape {many.shape} for {len(matrix)} rows")
-    return problems
-
-
-def _attempt(action: Callable[[], T], label: str, problems: list[str]) -> T | None:
-    try:
-        return action()
-    except Exception as error:
-        problems.append(f"{label} raised {type(error).__name__}: {error}")
+    def _lack(self, sample: Sample) -> ItemScore | None:
+        if "references" in self.needs and not sample.references:
+            return missing("no reference")
+        if "context" in self.needs and not sample.context:
+            return missing("no context")
+        if "choices" in self.needs and not (sample.choices and sample.answer):
+            return missing("no choices")
+        if "option_scores" in self.needs and sample.option_scores is None:
+            return missing("no option likelihoods from this engine")
+        if "reference_scores" in self.needs and sample.reference_scores is None:
+            return missing(sample.no_reference_scores)
         return None
 
 
-def _same(left: Sequence[ItemScore], right: Sequence[ItemScore], tolerance: float) -> bool:
-    return all(
-        (a.value is None and b.value is None)
-        or (
-            a.value is not None
-            and b.value is not None
-            and math.isclose(a.value, b.value, rel_tol=tolerance, abs_tol=tolerance / 1000)
+@dataclass(frozen=True)
+class Resources:
+    """What metrics need beside the samples; ``absent`` and ``no_judge`` say in the words of the scores why it lacks.
+
+    ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
+    ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
+    ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
+    """
+
+    encoder: Path | None = None
+    layer: int | None = None
+    absent: str = "no encoder: pass --encoder FOLDER"
+    judge: JudgePanel | None = None
+    no_judge: str = "no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL"
+    rubrics: Mapping[str, Path] = field(default_factory=dict)
+    idf_corpus: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class MetricRecipe:
+    """A metric that cannot be made before its resources are known; registered in place of a `Metric`.
+
+    ``build`` gives a metric of the same name whatever is absent: then all its scores are missing with the reason.
+    """
+
+    name: str
+    family: Family
+    range: Range
+    needs: frozenset[str]
+    build: Callable[[Resources], Metric]
+
+
+def metric(
+    *,
+    name: str,
+    family: Family,
+    range: Range,  # noqa: A002 - the field's own word, part of the plugin contract
+    needs: Iterable[str] = (),
+    higher_is_better: bool = True,
+    options: Mapping[str, str] | None = None,
+    version: int = 1,
+) -> Callable[[Callable[[Sample], float | None]], Metric]:
+    """Make an item metric of a function from a sample to a value (None where the metric does not apply).
+
+    >>> @metric(name="brevity", family="ngram", range=(0, 1))
+    ... def brevity(sample):
+    ...     "One over the number of words."
+    ...     return 1 / max(1, len(sample.prediction.split()))
+    >>> brevity.signature, brevity.score([Sample("a", "one two")])[0].value
+    ('brevity|v1', 0.5)
+    """
+
+    def wrap(function: Callable[[Sample], float | None]) -> Metric:
+        def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
+            values = [function(sample) for sample in samples]
+            return [missing("not applicable") if value is None else ItemScore(float(value)) for value in values]
+
+        return Metric(
+            name=name,
+            family=family,
+            range=range,
+            higher_is_better=higher_is_better,
+            needs=frozenset(needs),
+            level="item",
+            description=(function.__doc__ or "").strip(),
+            score_batch=score_batch,
+            options=dict(options or {}),
+            version=version,
         )
-        for a, b in zip(left, right, strict=True)
-    )
+
+    return wrap

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..judges.errors import TelbenchError
-from .base import ItemScore, Metric
+from telbench.errors import TelbenchError
+
+from .contract import ItemScore, Metric
 
 if TYPE_CHECKING:
     import numpy as np

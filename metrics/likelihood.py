@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .base import ItemScore, Metric, Sample, missing
+from .contract import ItemScore, Metric, Sample, missing
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from .base import ItemScore, Metric, Sample, missing
+from .contract import ItemScore, Metric, Sample, missing
 
 ANSWERABLE, UNANSWERABLE = "answerable", "unanswerable"
 # Characters that the rules read: a refusal comes first.

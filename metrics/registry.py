@@ -8,8 +8,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from ..judges.errors import InputError, TelbenchError
-from .base import Metric, MetricRecipe, Resources
+from telbench.errors import InputError, TelbenchError
+
+from .contract import Metric, MetricRecipe, Resources
 
 GROUP = "telbench.metrics"
 FAMILIES = {

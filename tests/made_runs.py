@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from telbench.leaderboard.comparison import LoadedRun
-from telbench.metrics.base import ItemScore, Metric, missing
+from telbench.leaderboard.runs.loaded import LoadedRun
+from telbench.metrics.contract import ItemScore, Metric, missing
 from telbench.metrics.registry import metrics_named
 
 

@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telbench.harness import plan as plan_module
-from telbench.harness.engines.base import Completion, Continuation, EngineInfo, Request, Sampling
-from telbench.harness.engines.spec import EngineSettings, EngineSpec
-from telbench.harness.evaluate import Run, evaluate
-from telbench.harness.plan import EvalSettings
-from telbench.harness.reporter import Reporter
-from telbench.harness.runs import read_run, read_samples
+
+from telbench.harness.cli.terminal import Reporter
+from telbench.harness.engines.contract import (
+    Completion,
+    Continuation,
+    EngineInfo,
+    EngineSettings,
+    EngineSpec,
+    Request,
+    Sampling,
+)
+from telbench.harness.runs import plan as plan_module
+from telbench.harness.runs.evaluate import Run, evaluate
+from telbench.harness.runs.folder import read_run, read_samples
+from telbench.harness.runs.settings import EvalSettings
 
 COUNT = 8
 IDS = [f"q{index}" for index in range(COUNT)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from telbench.judges.chat import ChatReply, ChatRequest
-from telbench.judges.judge import JudgeIdentity
+from telbench.judges.contract import JudgeIdentity
 
 
 class ScriptedJudge:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from telbench.harness.cli import COMMANDS
+
+from telbench.harness.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 # A room may import from itself and from the rooms named here; kd and leaderboard stand side by side.

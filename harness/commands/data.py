@@ -11,17 +11,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...judges.errors import InputError
+from telbench.errors import InputError
+
 from ...metrics.registry import listed
+from ..cli.terminal import visible
 from ..datasets.canonical import parse_pairs, record_of
+from ..datasets.items import Item
 from ..datasets.loading import FOLDER_VARIABLE, GROUP, find_files, load_registered, load_whole, spec_named
 from ..datasets.splits import ALL, FRACTIONS, SEED, SPLITS, split_sizes
-from ..items import Item
-from ..visible import visible
 
 if TYPE_CHECKING:
-    from ..datasets.lint import LintReport
     from ..datasets.loading import WholeSet
+    from ..lint import LintReport
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -214,7 +215,7 @@ def _show_item(item: Item) -> None:
 
 
 def _lint(args: argparse.Namespace) -> None:
-    from ..datasets.lint import lint, prompt_lengths
+    from ..lint import lint, prompt_lengths
 
     if (args.tokenizer is None) != (args.max_length is None):
         raise InputError("--tokenizer DIR and --max-length N are given together: the one counts what the other limits")

@@ -13,10 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..cli.tables import print_json
+from ..cli.terminal import visible
 from ..datasets.loading import FOLDER_VARIABLE
 from ..identity import cache_folder
-from ..tables import print_json
-from ..visible import visible
 
 # capability -> (module to find, distributions by preference, extra that brings it)
 PARTS: dict[str, tuple[str, tuple[str, ...], str]] = {

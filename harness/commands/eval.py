@@ -11,18 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..engines.base import Sampling
-from ..evaluate import InterruptedRunError, Run, evaluate
-from ..options import (
-    add_data_options,
-    add_run_options,
-    bounded,
-    online_allowed,
-    settings_from,
-    stay_offline,
-)
-from ..plan import EvalSettings
-from ..reporter import Reporter
+from ..cli.options import add_data_options, add_run_options, bounded, online_allowed, settings_from, stay_offline
+from ..cli.terminal import Reporter
+from ..engines.contract import Sampling
+from ..runs.evaluate import InterruptedRunError, Run, evaluate
+from ..runs.settings import EvalSettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -> int:
     """Evaluate, tell where the run is, print table or JSON; an interruption prints the line that resumes."""
-    from ..tables import print_json, print_run
+    from ..cli.tables import print_json, print_run
 
     reporter = Reporter()
     try:

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...judges.errors import IncomparableError, InputError
-from ...judges.injection_effect import InjectionEffect
-from ...judges.labelled import INJECTION_SETS
+from telbench.errors import IncomparableError, InputError
+
+from ...judges.calibration.agreement import Estimate
+from ...judges.calibration.injection import InjectionEffect
+from ...judges.calibration.labelled import INJECTION_SETS
 from ...judges.panel import JudgePanel
-from ...judges.resampling import Estimate
-from ..journal import RecordStore, disk_message
-from ..judge_panel import JudgeSettings, open_panel, refuse_unused
-from ..judgement_view import judged_item, view_lines
-from ..options import add_judge_options, bounded, judge_settings, stay_offline
-from ..reporter import Reporter
-from ..runs import JUDGEMENTS, LOG, read_run, read_samples
-from ..tables import print_json
-from ..visible import visible
+from ..cli.options import add_judge_options, bounded, judge_settings, stay_offline
+from ..cli.tables import print_json
+from ..cli.terminal import Reporter, visible
+from ..judging.open import JudgeSettings, open_panel, refuse_unused
+from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
+from ..runs.judgements import judged_item, view_lines
+from ..storage import RecordStore, disk_message
 from .eval import results_only
 
 
@@ -83,10 +83,10 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from ...judges.calibration_report import report_lines
-    from ...judges.labelled import injection_set, labelled_set, read_labels
-    from ...judges.reliability_plot import reliability_svg
-    from ..calibrating import CALIBRATED, calibrated_panel, count_tasks, injected_panel
+    from ...judges.calibration.labelled import injection_set, labelled_set, read_labels
+    from ...judges.calibration.plot import reliability_svg
+    from ...judges.calibration.report import report_lines
+    from ..judging.calibrate import CALIBRATED, calibrated_panel, count_tasks, injected_panel
 
     settings = judge_settings(args)
     labels = (read_labels(args.labels) if args.labels else labelled_set())[: args.limit]
@@ -150,7 +150,7 @@ def _moved(found: Estimate) -> str:
 
 
 def _prefer(args: argparse.Namespace) -> int:
-    from ...judges.preference import AnswerPair, preference_tasks, preferences
+    from ...judges.calibration.preference import AnswerPair, preference_tasks, preferences
     from ...judges.rubric import read_rubric
 
     settings = judge_settings(args)

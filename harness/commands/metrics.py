@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from ...metrics.registry import FAMILIES, GROUP, listed, metrics_named
-from ..tables import print_json
-from ..visible import visible
+from ..cli.tables import print_json
+from ..cli.terminal import visible
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ...metrics.contract import check_metric
+    from ...metrics.check import check_metric
 
     problems = {metric.name: check_metric(metric) for metric in metrics_named([args.name])}
     if args.json:

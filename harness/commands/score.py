@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..options import add_data_options, add_run_options, settings_from
+from ..cli.options import add_data_options, add_run_options, settings_from
 from .eval import make_run
 
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...judges.errors import InputError
-from ..items import Item
-from .reading import csv_rows, json_list_rows, jsonl_rows, kind_of, parquet_rows
-from .records import Collector, LoadedItems, chosen
+from telbench.errors import InputError
+
+from .contract import Collector, LoadedItems, chosen
+from .items import Item
+from .rows import csv_rows, json_list_rows, jsonl_rows, kind_of, parquet_rows
 from .wording import clean, distinct, whole
 
 FIELDS = (

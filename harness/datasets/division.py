@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...judges.errors import InputError
+from telbench.errors import InputError
+
 from .canonical import json_lines_of
 from .loading import WholeSet
 from .splits import SPLITS, split_sizes

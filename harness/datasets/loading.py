@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...judges.errors import InputError
+from telbench.errors import InputError
+
 from ...metrics.registry import listed
 from ...metrics.registry import load as load_plugin
-from ..items import DataSet, Item
 from .canonical import READERS, load_file
-from .records import DatasetSpec, LoadedItems
+from .contract import DatasetSpec, LoadedItems
+from .items import DataSet, Item
 from .splits import ALL, split_sizes, with_splits
 
 GROUP = "telbench.datasets"

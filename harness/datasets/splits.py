@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ...judges.errors import InputError
-from ..items import Item
+from telbench.errors import InputError
+
+from .items import Item
 from .wording import normalised
 
 SPLITS = ("train", "dev", "test")

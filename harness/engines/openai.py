@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from telbench.errors import InputError, missing_extra
+
 from ...judges.chat import ChatReply, ChatRequest
-from ...judges.client import ChatClient
-from ...judges.errors import InputError, missing_extra
-from ...judges.server import VLLM_NEUTRAL, ServerSettings, check_base_url
-from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling
-from .spec import EngineSettings, EngineSpec
+from ...judges.server.client import ChatClient
+from ...judges.server.settings import VLLM_NEUTRAL, ServerSettings, check_base_url
+from .contract import Completion, Continuation, EngineInfo, EngineSettings, EngineSpec, FinishReason, Request, Sampling
 
 FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "eos_token": "stop", None: "stop", "length": "length"}
 

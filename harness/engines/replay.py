@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...judges.errors import InputError
-from ..datasets.reading import csv_rows, jsonl_rows, kind_of, parquet_rows, parse_json, read_text
+from telbench.errors import InputError
+
+from ..datasets.rows import csv_rows, jsonl_rows, kind_of, parquet_rows, parse_json, read_text
 from ..datasets.wording import clean, whole
 from ..identity import file_sha256
-from .base import Completion, Continuation, EngineInfo, Request, Sampling
-from .spec import EngineSettings, EngineSpec
+from .contract import Completion, Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling
 
 ID_FIELDS = ("id", "item_id", "question_id", "doc_id")
 ANSWER_FIELDS = ("prediction", "completion", "response", "output", "answer", "text")

@@ -10,15 +10,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...judges.errors import EngineError, InputError, missing_extra
-from ..checkpoint import Checkpoint
+from telbench.errors import EngineError, InputError, missing_extra
+
+from ..checkpoint import Checkpoint, refuse_unfilled
 from ..tokenizing import read_tokenizer
-from .base import Completion, Continuation, EngineInfo, Request, Sampling, failed, request_seed
-from .grammar import Chances, Grammars, Mask
-from .growing import GrowingAnswer
-from .guided import GuidedCompletion, GuidedRequest, TokenChances
-from .spec import EngineSettings, EngineSpec, device_kind, package_version
-from .wholeness import refuse_unfilled
+from .contract import (
+    Completion,
+    Continuation,
+    EngineInfo,
+    EngineSettings,
+    EngineSpec,
+    Request,
+    Sampling,
+    device_kind,
+    failed,
+    package_version,
+    request_seed,
+)
+from .guided import Chances, Grammars, GuidedCompletion, GuidedRequest, Mask, TokenChances
+from .stopping import GrowingAnswer
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28

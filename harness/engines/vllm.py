@@ -9,11 +9,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...judges.errors import EngineError, InputError
-from .base import Completion, Continuation, EngineInfo, FinishReason, Request, Sampling, failed, request_seed
+from telbench.errors import EngineError, InputError
+
+from ..checkpoint import require_whole
+from .contract import (
+    Completion,
+    Continuation,
+    EngineInfo,
+    EngineSettings,
+    EngineSpec,
+    FinishReason,
+    Request,
+    Sampling,
+    device_kind,
+    failed,
+    package_version,
+    request_seed,
+)
 from .guided import GRAMMARS, GuidedCompletion, GuidedRequest, TokenChances
-from .spec import EngineSettings, EngineSpec, device_kind, package_version
-from .wholeness import require_whole
 
 # Measured on CPU: one process, unbound threads and eager mode start in seconds where the defaults take a minute, and
 # the default memory share asks for more than a shared machine has.

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...judges.errors import InputError
+from telbench.errors import InputError
+
 from .multiplicity import family
 from .paired import TIE_DECIMALS, PairedDifference, paired_difference
 from .recipes import RecipeEffect, matched_seeds

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ...judges.errors import InputError
+from telbench.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...judges.errors import InputError
+from telbench.errors import InputError
+
 from .multiplicity import holm
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..base import ItemScore, Metric, MetricRecipe, Resources, Sample, fingerprint, missing
-from .calibration import Anchors, Kind, Pair, calibrated_by
+from ..anchors import Anchors
+from ..contract import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
+from ..fingerprints import fingerprint
+from .calibration import Kind, Pair, calibrated_by
 from .encoder import TextEncoder, open_encoder
 from .store import Embedded
 

@@ -13,12 +13,13 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ..base import Sample, fingerprint
-from ..content import cache_folder
+from ..anchors import SEED, Anchors, Distribution
+from ..contract import Sample
+from ..fingerprints import cache_folder, fingerprint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ..intervals import Estimate
 
 MOST_PAIRS = 2000
-SEED = 0
 # Raise it when the same data give other pairs or other numbers.
 VERSION = 1
 # Pairs scored at a time: their token embeddings are in memory together.
@@ -35,7 +35,6 @@ CHUNK = 250
 # Draws of a partner before an item is left without: most items may be of one document.
 _TRIES = 20
 _GRID = 1024
-OVERLAP_METHOD = "gaussian kernel density, Silverman's bandwidth"
 IDENTICAL = "identical text"
 Pair = tuple[str, str]
 
@@ -45,49 +44,6 @@ class Kind(Enum):
 
     REFERENCES = "references"
     QUESTION = "question"
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Similarities of ``n`` pairs: mean, standard deviation (of the sample), percentiles."""
-
-    n: int
-    mean: float
-    sd: float
-    p5: float
-    p50: float
-    p95: float
-
-
-@dataclass(frozen=True)
-class Anchors:
-    """The two distributions of one metric on one data set, or why there is none.
-
-    ``upper`` is the value that counts as 1, the mean of ``match`` or, without it, what a metric gives to a text
-    compared with itself, as ``upper_from`` says. ``overlap`` is the overlapping coefficient ∫ min(f, g) of the two
-    densities, ``auc`` the probability that a match is higher than a null, ties counting half.
-    """
-
-    null: Distribution | None
-    null_missing: str | None
-    match: Distribution | None
-    match_missing: str | None
-    upper: float
-    upper_from: str
-    overlap: float | None
-    auc: float | None
-    overlap_method: str = OVERLAP_METHOD
-    seed: int = SEED
-
-    def position(self, value: float | None) -> float | None:
-        """(value − null mean) / (upper − null mean); None where that is not above 0, or there is no value."""
-        if value is None or self.null is None or not self.upper - self.null.mean > 1e-9:
-            return None
-        return (value - self.null.mean) / (self.upper - self.null.mean)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON record."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

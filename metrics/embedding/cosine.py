@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..base import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
+from ..contract import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
 from .bertscore import EMPTY
 from .calibration import Kind, Pair, calibrated_by
 from .encoder import TextEncoder, open_encoder

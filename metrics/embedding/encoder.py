@@ -4,19 +4,61 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...judges.errors import InputError
-from ..base import fingerprint
-from ..content import cache_folder, file_sha256
+from telbench.errors import InputError
+
+from ..contract import Resources
+from ..fingerprints import cache_folder, file_sha256, fingerprint
 from .store import Embedded, EmbeddingStore
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def encoder_resources(place: str, layer: int | None = None) -> Resources:
+    """Resources with the encoder that ``--encoder`` names; an id that is not cached gives the reason of its absence.
+
+    Raises:
+        InputError: when the place is a folder without an encoder, or neither a folder nor a hub id.
+    """
+    folder = Path(os.path.expanduser(place))
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError(f"--encoder {place}: no config.json in this folder: give the folder of an encoder")
+        return Resources(folder, layer)
+    if folder.exists() or not _HUB_ID.fullmatch(place):
+        raise InputError(f"--encoder {place}: no such folder: give the folder of an encoder or a hub id")
+    snapshot = _snapshot(place)
+    if snapshot is None:
+        reason = f"encoder {place} is neither a folder nor in the local hub cache: hf download {place}"
+        return Resources(None, layer, absent=reason)
+    return Resources(snapshot, layer)
+
+
+def _snapshot(hub_id: str) -> Path | None:
+    """The cached snapshot of ``main`` with its weights, or None."""
+    home = os.environ.get("HF_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
+    cache = Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")))
+    repository = cache / f"models--{hub_id.replace('/', '--')}"
+    try:
+        snapshot = repository / "snapshots" / (repository / "refs" / "main").read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    # A download broken off leaves a snapshot without its weights.
+    complete = (snapshot / "config.json").is_file() and any(snapshot.glob("*.safetensors"))
+    return snapshot if complete else None
+
 
 # Tokens a batch, padding included: more do not fit a processor's caches.
 BATCH_TOKENS = 2048

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..content import text_sha256
+from ..fingerprints import text_sha256
 
 if TYPE_CHECKING:
     import numpy as np

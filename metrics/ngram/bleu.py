@@ -9,7 +9,7 @@ from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ..base import ItemScore, Metric, Sample
+from ..contract import ItemScore, Metric, Sample
 from .overlap import ngram_counts, shared_ngrams
 from .text_cache import TextCache
 

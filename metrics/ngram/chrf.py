@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..base import ItemScore, Metric, Sample
+from ..contract import ItemScore, Metric, Sample
 from .overlap import shared_ngrams
 from .text_cache import TextCache
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ...judges.errors import InputError
-from ..base import ItemScore, Metric, MetricRecipe, Range, Resources, Sample, missing
+from telbench.errors import InputError
+
+from ..contract import ItemScore, Metric, MetricRecipe, Range, Resources, Sample, missing
 
 NO_WORDNET = (
     "no WordNet data: python -m nltk.downloader -d FOLDER wordnet on a machine with network, then set NLTK_DATA=FOLDER"

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
-from ..base import Sample, metric
+from ..contract import Sample, metric
 from .text_cache import TextCache
 
 Gram = TypeVar("Gram", str, tuple[str, str])

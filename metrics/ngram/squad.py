@@ -6,7 +6,7 @@ import re
 import string
 from collections import Counter
 
-from ..base import Sample, metric
+from ..contract import Sample, metric
 from .text_cache import TextCache
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")

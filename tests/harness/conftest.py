@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from telbench.harness import evaluate as evaluate_module
-from telbench.harness.plan import EvalSettings
+
+from telbench.harness.runs import evaluate as evaluate_module
+from telbench.harness.runs.settings import EvalSettings
 
 from ..scripted_engine import COUNT, write_items
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from telbench.errors import InputError
 from telbench.harness.checkpoint import INDEX, WEIGHTS, Checkpoint, check_safetensors, open_checkpoint
-from telbench.judges.errors import InputError
 
 CONFIG = {"model_type": "llama", "vocab_size": 300, "max_position_embeddings": 512}
 HEADER = {

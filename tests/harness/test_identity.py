@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from telbench.errors import InputError
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.identity import cache_folder, file_sha256, identify_checkpoint, text_sha256
-from telbench.judges.errors import InputError
-from telbench.metrics import content
+from telbench.metrics import fingerprints as content
 
 BIG = 5 << 20
 

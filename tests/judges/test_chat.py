@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from telbench.judges.chat import ChatReply, MalformedAnswerError, read_reply
 
 from ..scripted_server import completion_body

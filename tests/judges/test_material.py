@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telbench.judges.labelled import INJECTION_SETS, injection_set, labelled_set
+
+from telbench.judges.calibration.labelled import INJECTION_SETS, injection_set, labelled_set
 from telbench.judges.material import disarmed
 
 # Turn marks of the chat templates in common use.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+
+from telbench.errors import EngineError
 from telbench.judges.chat import ChatReply
-from telbench.judges.errors import EngineError
-from telbench.judges.judge import JudgeTask, judge_request, request_key
+from telbench.judges.contract import JudgeTask, judge_request, request_key
 from telbench.judges.panel import JudgePanel, MemoryLedger, recorded_verdict
 from telbench.judges.rubric import load_rubric
 from telbench.judges.verdicts import Missing, RubricScore

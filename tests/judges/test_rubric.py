@@ -7,12 +7,12 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from telbench.errors import InputError
 from telbench.judges import rubric as rubrics
-from telbench.judges.errors import InputError
-from telbench.judges.material import disarmed
+from telbench.judges.material import disarmed, without_steering
 from telbench.judges.rubric import load_rubric, parse_rubric, read_rubric, render, rubric_names, run_secret
 from telbench.judges.schemas import outline
-from telbench.judges.screening import without_steering
 
 SECRET = run_secret(7)
 MATERIAL = {

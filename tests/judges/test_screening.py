@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from telbench.harness.datasets.loading import load_dataset
-from telbench.judges.labelled import INJECTED, INJECTION_SETS, injection_set, labelled_set
-from telbench.judges.screening import LEFT_OUT, steering_signs, without_steering
+from telbench.judges.calibration.labelled import INJECTED, INJECTION_SETS, injection_set, labelled_set
+from telbench.judges.material import LEFT_OUT, steering_signs, without_steering
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from telbench.judges.errors import InputError
+
+from telbench.errors import InputError
 from telbench.judges.spec import JudgeSpec, parse_judge, parse_judges
 
 

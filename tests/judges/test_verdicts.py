@@ -8,8 +8,18 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from telbench.judges.chat import ChatReply
-from telbench.judges.schemas import LONGEST_TEXT, MOST_CLAIMS, MOST_PASSAGES, MOST_REASONS, SCHEMAS, outline, schema_of
+from telbench.judges.schemas import (
+    LONGEST_TEXT,
+    MOST_CLAIMS,
+    MOST_PASSAGES,
+    MOST_REASONS,
+    SCHEMAS,
+    outline,
+    schema_of,
+    weighted_score,
+)
 from telbench.judges.verdicts import (
     Claim,
     ClaimVerdicts,
@@ -25,7 +35,6 @@ from telbench.judges.verdicts import (
     parse_verdict,
     read_verdict,
 )
-from telbench.judges.weighting import weighted_score
 
 GOOD = '{"reasons": ["names the AMF"], "score": 4}'
 KINDS = st.sampled_from(sorted(SCHEMAS))

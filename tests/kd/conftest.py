@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from telbench.harness.items import DataSet, Item
+
+from telbench.harness.datasets.items import DataSet, Item
 
 FACTS = (
     ("AMF", "The AMF terminates NAS signalling and handles registration and mobility of the UE."),

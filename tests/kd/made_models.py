@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 import transformers
-from telbench.harness.items import DataSet
-from telbench.harness.prompts import PromptSettings
-from telbench.kd.tiny import TinyShape, build_tiny
-from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
+
+from telbench.harness.datasets.items import DataSet
+from telbench.harness.prompts.build import PromptSettings
+from telbench.kd.tiny.base_model import TinyShape, build_tiny
+from telbench.kd.tiny.tokenizer import tokenizer_texts, train_tokenizer
 
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=128)
 SIZES: dict[str, Any] = {

@@ -6,10 +6,11 @@ import random
 from dataclasses import replace
 
 import pytest
-from telbench.harness.items import DataSet, Item
-from telbench.harness.prompts import PromptSettings, build_prompt, encoder_for
+
+from telbench.harness.datasets.items import DataSet, Item
+from telbench.harness.prompts.build import PromptSettings, build_prompt, encoder_for
 from telbench.kd.batches import IGNORED, Example, bucketed, collate, make_examples
-from telbench.kd.tokenizer import EOS, tokenizer_texts, train_tokenizer
+from telbench.kd.tiny.tokenizer import EOS, tokenizer_texts, train_tokenizer
 
 CLOSED = PromptSettings("closed")
 

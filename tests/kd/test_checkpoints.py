@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from telbench.harness.items import DataSet
-from telbench.harness.prompts import PromptSettings, load_tokenizer
-from telbench.kd.checkpoints import Origin, made_with, read_origin, write_checkpoint
-from telbench.kd.tiny import build_tiny
-from telbench.kd.tokenizer import tokenizer_texts, train_tokenizer
 from transformers import AutoModelForCausalLM
+
+from telbench.harness.datasets.items import DataSet
+from telbench.harness.prompts.build import PromptSettings
+from telbench.harness.tokenizing import load_tokenizer
+from telbench.kd.checkpoints import Origin, made_with, read_origin, write_checkpoint
+from telbench.kd.tiny.base_model import build_tiny
+from telbench.kd.tiny.tokenizer import tokenizer_texts, train_tokenizer
 
 from .made_models import SHAPE
 

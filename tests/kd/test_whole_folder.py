@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from telbench.judges.errors import InputError
-from telbench.kd.whole_folder import whole_folder
+
+from telbench.errors import InputError
+from telbench.kd.checkpoints import whole_folder
 
 
 def test_a_folder_of_the_users_is_never_replaced(tmp_path: Path) -> None:

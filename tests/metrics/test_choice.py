@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from telbench.metrics.base import Sample
+
 from telbench.metrics.choice import MULTI_SELECT, NO_CHOICE, choice_accuracy, choice_likelihood, named_choices
+from telbench.metrics.contract import Sample
 
 CHOICES = ("Handover failure", "Random access", "Random access response", "Beam recovery")
 

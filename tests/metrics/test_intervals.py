@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telbench.judges.errors import TelbenchError
+
+from telbench.errors import TelbenchError
 from telbench.metrics import intervals
-from telbench.metrics.base import ItemScore, Metric, Sample, missing
+from telbench.metrics.contract import ItemScore, Metric, Sample, missing
 from telbench.metrics.intervals import (
     RESAMPLES,
     ClusterSums,

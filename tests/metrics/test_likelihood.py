@@ -6,8 +6,9 @@ import math
 from dataclasses import replace
 
 import pytest
-from telbench.metrics.base import Sample
-from telbench.metrics.contract import check_metric
+
+from telbench.metrics.check import check_metric
+from telbench.metrics.contract import Sample
 from telbench.metrics.intervals import aggregate, statistics_matrix
 from telbench.metrics.likelihood import reference_bits_per_byte, reference_likelihood, reference_perplexity
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from telbench.metrics.base import Sample
-from telbench.metrics.contract import check_metric
+
+from telbench.metrics.check import check_metric
+from telbench.metrics.contract import Sample
 from telbench.metrics.refusal import is_refusal, over_refusal, refusal_accuracy
 
 from .refusals import ANSWERS, HELD_OUT_ANSWERS, HELD_OUT_REFUSALS, REFUSALS

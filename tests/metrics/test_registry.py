@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from telbench.judges.errors import InputError
+
+from telbench.errors import InputError
 from telbench.metrics.registry import FAMILIES, GROUP, listed, load, metrics_named
 
 PLUGIN = '''
-from telbench.metrics.base import metric
+from telbench.metrics.contract import metric
 
 
 @metric(name="brevity", family="ngram", range=(0, 1))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .axis import axis_lines, axis_of
-from .drawing import LINE, fluid, group, interval_text, line, plain, signed, text
+from .drawing import LINE, axis_lines, axis_of, fluid, group, interval_text, line, plain, signed, text
 from .intervals import ROW, IntervalRow, mark
 
 _HEAD, _FOOT = 26, 30

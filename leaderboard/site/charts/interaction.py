@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .axis import axis_of, tick_text
-from .drawing import dot, fluid, group, line, number, percent, plain, text
+from .drawing import axis_of, dot, fluid, group, line, number, percent, plain, text, tick_text
 
 _PLOT, _TOP, _FOOT = 180, 26, 26
 _EDGE = 0.2

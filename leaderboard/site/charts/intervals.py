@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .axis import Axis, axis_of
-from .drawing import dot, fluid, interval_text, line, number, plain
+from .drawing import Axis, axis_of, dot, fluid, interval_text, line, number, plain
 
 # Height of a row of charts that have a line of text with the mark under it, and of a mark alone.
 ROW, CELL = 34, 20

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .axis import Axis
-from .drawing import LINE, dot, fluid, group, line, plain, shortened, text
+from .drawing import LINE, Axis, dot, fluid, group, line, plain, shortened, text
 
 _TOP, _BAR = 26, 9
 # Characters that half the width holds beside the rank, by the class that a style sheet shows on screens of that width.

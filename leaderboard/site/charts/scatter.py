@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .axis import Axis, axis_of, log_axis, tick_text
-from .drawing import coordinate, dot, fluid, group, interval_text, line, number, plain, shortened, text
+from .drawing import (
+    Axis,
+    axis_of,
+    coordinate,
+    dot,
+    fluid,
+    group,
+    interval_text,
+    line,
+    log_axis,
+    number,
+    plain,
+    shortened,
+    text,
+    tick_text,
+)
 
 _PLOT, _TOP, _FOOT = 320, 30, 44
 # The share of the width that a character takes, by the class that a style sheet shows on screens of that width.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .axis import axis_lines, axis_of
-from .drawing import LINE, dot, fluid, group, line, number, plain, text
+from .drawing import LINE, axis_lines, axis_of, dot, fluid, group, line, number, plain, text
 from .intervals import ROW
 
 _FOOT = 22

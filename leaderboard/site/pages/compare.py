@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ....metrics.base import Metric
-from ...pairwise import Comparison
+from ....metrics.contract import Metric
+from ...compare.pairwise import Comparison
 from ...statistics.paired import TIE_DECIMALS
-from ..addresses import item_path
-from ..board import Board, BoardRun
 from ..charts.forest import Difference, Panel, forest
+from ..model.answers import item_path
+from ..model.board import Board, BoardRun
+from ..model.standings import MetricTable, claimed
+from ..model.word_diff import Piece, word_diff
 from ..page import Page
-from ..standings import MetricTable, claimed
-from ..word_diff import Piece, word_diff
-from ..words import LONGEST_TEXT
+from ..templates_env import LONGEST_TEXT
 
 # So many items are shown from each end of the order.
 MOST_ITEMS = 40

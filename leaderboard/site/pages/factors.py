@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from ....judges.errors import InputError
-from ...pairwise import ALPHA
+from telbench.errors import InputError
+
+from ...compare.pairwise import ALPHA
+from ...compare.seeds import NOT_FACTORS, SEED, is_anchor, study_of, without_seed
 from ...statistics.factorial import Effect, Study
-from ...studying import NOT_FACTORS, SEED, is_anchor, study_of, without_seed
-from ..board import Board, BoardRun
 from ..charts.forest import Difference, Panel, forest
 from ..charts.interaction import Series, interaction_plot
 from ..charts.seeds import Recipe, seed_spread
+from ..model.board import Board, BoardRun
+from ..model.standings import MetricTable
 from ..page import Page
-from ..standings import MetricTable
 from .significance import paths_in
 
 

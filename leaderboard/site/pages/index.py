@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..board import Board, slug
 from ..charts.intervals import IntervalRow, interval_axis, interval_cell
-from ..composite import OVERALL
+from ..model.board import Board, slug
+from ..model.composite import OVERALL
+from ..model.standings import MetricTable
 from ..page import Page
-from ..standings import MetricTable
 
 # How metric families are called, in the order in which they are shown.
 FAMILIES = {

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..addresses import group_name, grouped, item_groups, item_path
-from ..answers import Item, items_at, shard
-from ..board import Board
-from ..columns import RIGHT
+from ..model.answers import Item, Judgements, group_name, grouped, item_groups, item_path, items_at, shard
+from ..model.board import Board
+from ..model.columns import RIGHT
 from ..page import File, Page
-from ..verdicts import Judgements
 
 # Characters of an answer that are shown at once; the rest unfolds.
 SHOWN = 700

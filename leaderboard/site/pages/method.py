@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...pairwise import ALPHA
-from ...ranking import CAPTIONS
+from ...compare.pairwise import ALPHA
+from ...compare.ranking import CAPTIONS
 from ...statistics.corpus import RESAMPLES
-from ..board import Board
-from ..composite import OVERALL
-from ..eligibility import MAX_MISSING
+from ..model.board import Board
+from ..model.composite import OVERALL
+from ..model.eligibility import MAX_MISSING
+from ..model.standings import MetricTable
 from ..page import Page
-from ..standings import MetricTable
 from .index import metric_path
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...pairwise import ALPHA
-from ...ranking import CAPTIONS, Ranking
+from ...compare.pairwise import ALPHA
+from ...compare.ranking import CAPTIONS, Ranking
 from ...statistics.ranks import cliques, critical_difference, nemenyi
-from ..board import Board
 from ..charts.rank_diagram import RankedSystem, rank_diagram
+from ..model.board import Board
 from ..page import Page
 from .significance import paths_in, ranked_places, ranked_tables
 

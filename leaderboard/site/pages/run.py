@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...studying import SEED, without_seed
-from ..board import Board, BoardRun
+from ...compare.seeds import SEED, without_seed
 from ..charts.heat_map import Cell, Column, heat_map
 from ..charts.seeds import Recipe, seed_spread
-from ..columns import ANSWERS, RIGHT
-from ..composite import OVERALL
+from ..model.board import Board, BoardRun
+from ..model.columns import ANSWERS, RIGHT
+from ..model.composite import OVERALL
+from ..model.standings import MetricTable, Standing
 from ..page import Page
-from ..standings import MetricTable, Standing
 from .compare import comparisons
 from .index import interval_cells, metric_path
 

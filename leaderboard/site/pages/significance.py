@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...pairwise import ALPHA
-from ...ranking import CAPTIONS, Ranking
-from ..board import Board, BoardRun, slug
+from ...compare.pairwise import ALPHA
+from ...compare.ranking import CAPTIONS, Ranking
 from ..charts.matrix import Pair, significance_matrix
+from ..model.board import Board, BoardRun, slug
+from ..model.standings import MetricTable
 from ..page import Page
-from ..standings import MetricTable
 
 
 @dataclass(frozen=True)

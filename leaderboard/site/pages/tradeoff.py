@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...pairwise import cluster_names
-from ..board import Board, BoardRun
+from ...compare.pairwise import cluster_names
 from ..charts.scatter import Point, scatter
-from ..dominance import beaten_by
+from ..model.board import Board, BoardRun
+from ..model.composite import beaten_by
+from ..model.standings import MetricTable, Standing
 from ..page import Page
-from ..standings import MetricTable, Standing
 from .significance import paths_in
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from telbench.errors import InputError
 from telbench.harness.datasets.canonical import json_lines_of
+from telbench.harness.datasets.items import Item
 from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.datasets.wording import clean, distinct, whole
-from telbench.harness.items import Item
-from telbench.judges.errors import InputError
 
 GOOD = {"id": "a", "question": "What is the AMF?", "references": ["A core function."]}
 

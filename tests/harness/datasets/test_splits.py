@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from telbench.errors import InputError
+from telbench.harness.datasets.items import Item
 from telbench.harness.datasets.loading import WholeSet, load_dataset, load_whole
 from telbench.harness.datasets.splits import by_hash, with_splits
-from telbench.harness.items import Item
-from telbench.judges.errors import InputError
 
 ITEMS = tuple(
     Item(f"i{n}", f"Question number {n}?", ("x",), source_document=f"d{n % 97}" if n % 3 else None) for n in range(1500)

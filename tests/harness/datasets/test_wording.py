@@ -8,8 +8,9 @@ import importlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from telbench.harness.cli.terminal import visible
 from telbench.harness.datasets.wording import clean, covered_share, distinct, numbers, stem
-from telbench.harness.visible import visible
 
 MODULES = (
     "datasets.wording",

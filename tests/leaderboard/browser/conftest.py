@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from telbench.harness.cli import main
+
+from telbench.harness.cli.main import main
 
 from .hostile_runs import make_runs
 

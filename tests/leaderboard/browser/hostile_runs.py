@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from telbench.harness.cli import main
+from telbench.harness.cli.main import main
 
 ITEMS, PER_DOCUMENT = 60, 3
 # What would call the function that the tests put on every page, were it ever run.

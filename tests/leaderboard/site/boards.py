@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-from telbench.harness.cli import main
-from telbench.harness.reporter import Reporter
-from telbench.leaderboard.site.board import Board, Options, make_board
+from telbench.harness.cli.main import main
+from telbench.harness.cli.terminal import Reporter
+from telbench.leaderboard.site.model.board import Board, Options, make_board
 
 TERMS = ("AMF", "SMF", "UPF", "NRF", "PCF", "AUSF", "UDM", "NEF", "NSSF", "SEPP", "SCP", "gNB")
 COUNT = 24

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telbench.leaderboard.site.charts.axis import MARGIN, axis_of, log_axis, tick_text
-from telbench.leaderboard.site.charts.drawing import number, plain, signed
+
+from telbench.leaderboard.site.charts.drawing import MARGIN, axis_of, log_axis, number, plain, signed, tick_text
 from telbench.leaderboard.site.charts.forest import Difference, Panel, forest
 from telbench.leaderboard.site.charts.heat_map import Cell, Column, heat_map
 from telbench.leaderboard.site.charts.interaction import Series, interaction_plot

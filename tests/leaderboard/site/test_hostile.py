@@ -11,11 +11,12 @@ import re
 from pathlib import Path
 
 import pytest
-from telbench.harness.cli import main
-from telbench.leaderboard.site import addresses
-from telbench.leaderboard.site.board import slug
-from telbench.leaderboard.site.data_files import _cell
-from telbench.leaderboard.site.words import text
+
+from telbench.harness.cli.main import main
+from telbench.leaderboard.site.model import answers as addresses
+from telbench.leaderboard.site.model.board import slug
+from telbench.leaderboard.site.model.tables import _cell
+from telbench.leaderboard.site.templates_env import text
 
 from .boards import Markup
 

@@ -12,8 +12,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
-from telbench.harness.cli import main
-from telbench.leaderboard.site import words
+
+from telbench.harness.cli.main import main
+from telbench.leaderboard.site import templates_env as words
 
 from ..browser.hostile_runs import make_runs
 

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from telbench.leaderboard.statistics.all_pairs import all_pairs
 from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from telbench.leaderboard.statistics.binary import mcnemar, paired_difference_interval, wilson
+
+from telbench.leaderboard.statistics.paired import mcnemar, paired_difference_interval, wilson
 from telbench.leaderboard.statistics.signed_rank import signed_rank
 
 

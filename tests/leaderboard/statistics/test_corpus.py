@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from telbench.leaderboard.statistics import corpus, sign_flip
 from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference
-from telbench.metrics.base import Sample
+from telbench.metrics.contract import Sample
 from telbench.metrics.intervals import statistics_matrix
 from telbench.metrics.registry import metrics_named
 

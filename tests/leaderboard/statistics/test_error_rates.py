@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from telbench.leaderboard.gate import GatePolicy, judge_gate
+
+from telbench.leaderboard.gate.gate import GatePolicy, judge_gate
 from telbench.leaderboard.statistics import sign_flip
 from telbench.leaderboard.statistics.signed_rank import signed_ranks
 

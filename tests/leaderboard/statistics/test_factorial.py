@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from telbench.judges.errors import InputError
+
+from telbench.errors import InputError
 from telbench.leaderboard.statistics.factorial import Cell, analyse
 from telbench.leaderboard.statistics.recipes import matched_seeds, separate_seeds
 

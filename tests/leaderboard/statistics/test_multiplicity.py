@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telbench.judges.errors import InputError
+
+from telbench.errors import InputError
 from telbench.leaderboard.statistics import sign_flip
 from telbench.leaderboard.statistics.multiplicity import family, max_t, require_resolution
 

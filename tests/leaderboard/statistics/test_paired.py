@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference
 from telbench.leaderboard.statistics.power import items_for_difference, items_for_margin, power_of
 

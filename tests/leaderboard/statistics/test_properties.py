@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telbench.leaderboard.ranking import rank_runs
+
+from telbench.leaderboard.compare.ranking import rank_runs
 from telbench.leaderboard.statistics.all_pairs import all_pairs
 from telbench.leaderboard.statistics.corpus import corpus_difference
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference

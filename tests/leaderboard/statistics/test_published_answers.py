@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+
 from telbench.leaderboard.statistics import sign_flip, signed_rank
-from telbench.leaderboard.statistics.binary import mcnemar, wilson
 from telbench.leaderboard.statistics.clusters import clustered
 from telbench.leaderboard.statistics.multiplicity import holm
-from telbench.leaderboard.statistics.paired import differences_of, paired_difference
+from telbench.leaderboard.statistics.paired import differences_of, mcnemar, paired_difference, wilson
 from telbench.leaderboard.statistics.ranks import conover, critical_difference, friedman
 from telbench.leaderboard.statistics.recipes import matched_seeds, separate_seeds
 from telbench.leaderboard.statistics.signed_rank import hodges_lehmann

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from telbench.judges.errors import InputError
+
+from telbench.errors import InputError
 from telbench.leaderboard.statistics.ranks import (
     block_ranks,
     cliques,

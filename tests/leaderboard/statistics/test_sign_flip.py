@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from telbench.leaderboard.statistics import sign_flip
 from telbench.leaderboard.statistics.clusters import clustered
 from telbench.leaderboard.statistics.saddlepoint import sign_tails

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
 from telbench.leaderboard.statistics.signed_rank import hodges_lehmann, signed_rank, superiority
 
 # Demsar 2006, Table 2: AUC of C4.5 and C4.5+m on 14 data sets.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+
 from telbench.leaderboard.statistics import signed_rank
-from telbench.leaderboard.statistics.binary import mcnemar
-from telbench.leaderboard.statistics.paired import differences_of, paired_difference
+from telbench.leaderboard.statistics.paired import differences_of, mcnemar, paired_difference
 
 from .test_signed_rank import C45, C45M
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from telbench.metrics.embedding.encoder import open_encoder
 
 REFERENCES = [

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from telbench.metrics.base import Resources, Sample
-from telbench.metrics.contract import check_metric
+
+from telbench.metrics.check import check_metric
+from telbench.metrics.contract import Resources, Sample
 from telbench.metrics.embedding.bertscore import best_match, idf_weights
 from telbench.metrics.embedding.encoder import open_encoder
 from telbench.metrics.registry import metrics_named

@@ -9,11 +9,11 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from telbench.metrics.base import Resources, Sample
+
+from telbench.metrics.anchors import Anchors, Distribution
+from telbench.metrics.contract import Resources, Sample
 from telbench.metrics.embedding import calibration
 from telbench.metrics.embedding.calibration import (
-    Anchors,
-    Distribution,
     Kind,
     Pair,
     calibrated,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from telbench.metrics.base import Resources, Sample
+
+from telbench.metrics.contract import Resources, Sample
 from telbench.metrics.registry import metrics_named
 
 from .conftest import PREDICTIONS, REFERENCES

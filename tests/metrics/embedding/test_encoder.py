@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from telbench.harness.cli import main
+
+from telbench.errors import InputError
+from telbench.harness.cli.main import main
 from telbench.harness.commands.score import configure, run
-from telbench.judges.errors import InputError
-from telbench.metrics.base import Resources, Sample
-from telbench.metrics.embedding.encoder import TextEncoder, open_encoder
-from telbench.metrics.embedding.location import encoder_resources
+from telbench.metrics.contract import Resources, Sample
+from telbench.metrics.embedding.encoder import TextEncoder, encoder_resources, open_encoder
 from telbench.metrics.embedding.store import Embedded, EmbeddingStore
 from telbench.metrics.registry import metrics_named
 

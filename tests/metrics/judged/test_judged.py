@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from telbench.errors import InputError
 from telbench.judges.chat import ChatReply
-from telbench.judges.errors import InputError
-from telbench.judges.judge import JudgeIdentity
+from telbench.judges.contract import JudgeIdentity
 from telbench.judges.panel import JudgePanel
-from telbench.metrics.base import ItemScore, Metric, Resources, Sample
-from telbench.metrics.contract import check_metric
+from telbench.metrics.check import check_metric
+from telbench.metrics.contract import ItemScore, Metric, Resources, Sample
 from telbench.metrics.registry import SUITES, metrics_named
 
 from ...scripted_judge import ScriptedJudge, fair, saying

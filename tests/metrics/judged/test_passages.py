@@ -6,7 +6,8 @@ import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telbench.metrics.judged.passages import SHORTEST, passages_of
+
+from telbench.metrics.judged.recipe import SHORTEST, passages_of
 
 WORDS = st.lists(st.text("aAbé. !?\n。,3", max_size=400), max_size=30).map(" ".join)
 

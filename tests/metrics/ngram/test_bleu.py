@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
-from telbench.metrics.base import Sample
+
+from telbench.metrics.contract import Sample
 from telbench.metrics.ngram.bleu import TokenCodes, bleu, bleu_scores
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sacrebleu.metrics.chrf import CHRF
-from telbench.metrics.base import Sample
+
+from telbench.metrics.contract import Sample
 from telbench.metrics.ngram.chrf import chrf, chrf_scores
 
 

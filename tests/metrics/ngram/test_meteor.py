@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from telbench.judges.errors import InputError
-from telbench.metrics.base import Resources, Sample
+
+from telbench.errors import InputError
+from telbench.metrics.contract import Resources, Sample
 from telbench.metrics.ngram import meteor as module
 from telbench.metrics.ngram.meteor import NO_WORDNET, best_meteor, installed_wordnet, meteor, tokens
 

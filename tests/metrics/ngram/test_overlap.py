@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from telbench.metrics.ngram.overlap import shared_ngrams
 
 SYMBOLS = st.text(st.characters(exclude_characters=" \n"), max_size=30)

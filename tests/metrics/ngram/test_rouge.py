@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from telbench.metrics.base import Metric, Sample
+
+from telbench.metrics.contract import Metric, Sample
 from telbench.metrics.ngram.rouge import common_subsequence, rouge1, rouge2, rouge_l, rouge_tokens
 
 

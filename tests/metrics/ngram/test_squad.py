@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from telbench.metrics.base import Metric, Sample
+
+from telbench.metrics.contract import Metric, Sample
 from telbench.metrics.ngram.squad import exact_match, normalised, token_f1
 
 

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 from sacrebleu.metrics.lib_ter import translation_edit_rate
-from telbench.metrics.base import Sample
-from telbench.metrics.ngram.edit_rate import edits
-from telbench.metrics.ngram.ter import ter, ter_scores
+
+from telbench.metrics.contract import Sample
+from telbench.metrics.ngram.ter import edits, ter, ter_scores
 
 
 def score(prediction: str, *references: str):

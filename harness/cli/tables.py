@@ -1,0 +1,142 @@
+"""A run's result for people: one table, values with intervals, what is missing and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .terminal import visible
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def number(value: float | None, width: float) -> str:
+    """A value with the digits its range deserves, or N/A.
+
+    >>> number(0.51234, 1), number(23.456, 100), number(-0.0001, 1), number(None, 1)
+    ('0.512', '23.5', '0.000', 'N/A')
+    """
+    if value is None:
+        return "N/A"
+    digits = 3 if width <= 1 else 1
+    # Adding 0.0 takes the sign off a rounded zero.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def span(entry: Mapping[str, Any]) -> float:
+    """Upper end of a metric's range; 100 where it is open."""
+    high = entry["range"][1]
+    return 100.0 if high is None else float(high)
+
+
+def print_run(header: Mapping[str, Any]) -> None:
+    """The table of one run on stdout; it is never wrapped or cut, however narrow the terminal is."""
+    model, data, generation = header["model"], header["data"], header["generation"]
+    positions = {name: calibrated_position(entry) for name, entry in header["metrics"].items()}
+    scale = [name for name, position in positions.items() if position]
+    rows = [("metric", "value", "95 % interval", *(["calibrated"] if scale else []), "n", "")]
+    for name, entry in header["metrics"].items():
+        width = span(entry)
+        low, high = number(entry["ci_low"], width), number(entry["ci_high"], width)
+        notes = [] if entry["higher_is_better"] else ["lower is better"]
+        notes += [f"{count} missing: {reason}" for reason, count in entry["missing"].items()]
+        notes += [f"{count} scored: {reason}" for reason, count in entry.get("notes", {}).items()]
+        interval = "" if entry["ci_low"] is None else f"{low} – {high}"
+        position = [positions[name]] if scale else []
+        rows.append((name, number(entry["value"], width), interval, *position, str(entry["n"]), "; ".join(notes)))
+    items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
+    made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
+    lines = [
+        f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
+        *_warnings(header),
+        *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
+        *_scales({name: header["metrics"][name]["calibration"] for name in scale}),
+        *([" · ".join(told)] if (told := _remarks(header)) else []),
+    ]
+    sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+
+
+def calibrated_position(entry: Mapping[str, Any]) -> str:
+    """A metric's place between unrelated and right texts of the data, with its interval; empty where there is none."""
+    found = entry.get("calibration")
+    if not found or found["value"] is None:
+        return ""
+    value, low, high = (number(found[key], 1) for key in ("value", "ci_low", "ci_high"))
+    return value if found["ci_low"] is None else f"{value} [{low}, {high}]"
+
+
+def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What 0 and 1 of the calibrated values are, and how far apart the encoder holds them."""
+    uppers = list(dict.fromkeys(str(found["upper_from"]) for found in calibrations.values()))
+    areas = [f"{name} {found['auc']:.3f}" for name, found in calibrations.items() if found["auc"] is not None]
+    lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"] if uppers else []
+    return lines + ([f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else [])
+
+
+def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Rows of cells as lines with aligned columns; ``sides`` has < (left) or > (right) for each column.
+
+    >>> columns([("bleu", "12.5"), ("chrf", "3.0")], "<>")
+    ['bleu  12.5', 'chrf   3.0']
+    """
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+        for row in cells
+    )
+    return [line.rstrip() for line in lines]
+
+
+def shown(line: str) -> str:
+    """The line safe to print, its dashes and dots plain where stdout has no others."""
+    try:
+        "–·".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        line = line.replace("–", "-").replace(" · ", "; ")
+    return visible(line)
+
+
+def _warnings(header: Mapping[str, Any]) -> list[str]:
+    """What makes numbers below doubtful, before they are read; and what judges said that gave no verdict."""
+    judge = header.get("judge") or {}
+    lines = []
+    if over := judge.get("over_cap"):
+        failed = {name: header["metrics"][name]["judge_missing"] for name in over}
+        told = ", ".join(
+            f"{name} ({count} of {count + header['metrics'][name]['n']})" for name, count in failed.items()
+        )
+        lines.append(
+            f"WARNING: judges gave no verdict on more than {judge['missing_cap']:.0%} of the items of {told}: these "
+            "values stand for the rest only"
+        )
+    for each in judge.get("judges", ()):
+        signs = dict(each.get("suspicious", {}))
+        if count := signs.pop("any", 0):
+            told = ", ".join(f"{name} {times}" for name, times in signs.items())
+            lines.append(f"judge {each['name']}: in {count} prompts the answer speaks to the judge ({told}): read them")
+        for reason, count in each["missing"].items():
+            example = each.get("examples", {}).get(reason)
+            lines.append(f"judge {each['name']}: {count} {reason}" + (f", the first: {example}" if example else ""))
+    return lines
+
+
+def _remarks(header: Mapping[str, Any]) -> list[str]:
+    """What a reader of the numbers should know: items without an answer, cut contexts and answers, dropped records."""
+    counts, dropped = header["counts"], header["data"]["dropped"]
+    flags = {
+        "error": "without an answer",
+        "truncated": "contexts cut",
+        "empty": "empty answers",
+        "cut_off": "cut at --max-tokens",
+    }
+    told = [f"{counts[key]} {text}" for key, text in flags.items() if counts.get(key)]
+    if dropped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        told.append(f"{sum(dropped.values())} records dropped ({reasons})")
+    return told

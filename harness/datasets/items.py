@@ -1,0 +1,65 @@
+"""The canonical item, and what a loader hands over."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ...metrics.fingerprints import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question; ``answer`` holds 0-based indices into ``choices`` (several for multi-select), empty for open ones.
+
+    ``references`` are deduplicated without regard to case, empties dropped; a score is the maximum over them.
+    ``source_document`` is the cluster that the item's sampling error goes by.
+    """
+
+    id: str
+    question: str
+    references: tuple[str, ...] = ()
+    context: str | None = None
+    choices: tuple[str, ...] = ()
+    answer: tuple[int, ...] = ()
+    source_document: str | None = None
+    category: str | None = None
+    split: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def answerable(self) -> bool:
+        """Is there an answer? Questions with ``meta["unanswerable"]`` ought to be refused."""
+        return not self.meta.get("unanswerable")
+
+    @property
+    def gold_references(self) -> tuple[str, ...]:
+        """The references to score or train against: none where the question cannot be answered, whatever it carries."""
+        return self.references if self.answerable else ()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Items of one split with what was dropped (reason to count) and how the split was made (in words, recorded).
+
+    ``dropped`` and ``repaired`` (records mended, such as repeated ids) are counted over the whole set, before the
+    split.
+    """
+
+    name: str
+    split: str
+    items: tuple[Item, ...]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    split_rule: str = ""
+    source: str = ""
+    repaired: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def items_sha256(self) -> str:
+        """Fingerprint of everything that scoring and prompting read, in order, item by item."""
+        digest = hashlib.sha256()
+        for item in self.items:
+            digest.update(fingerprint(asdict(item)).encode())
+        return digest.hexdigest()

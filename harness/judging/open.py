@@ -1,0 +1,90 @@
+"""The panel that the user's settings describe."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError
+
+from ...judges.contract import Judge
+from ...judges.panel import JudgePanel
+from ...judges.rubric import read_rubric, rubric_names
+from ...judges.server.prices import PriceTable, read_prices
+from ...judges.spec import JudgeSpec, parse_judges
+from ..storage import shared_store
+
+# The rubrics that metrics use; the other one is for two runs.
+METRIC_RUBRICS = ("context_passages", "factual_correctness", "faithfulness", "question_generation", "rubric_score")
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """What the user asked for; see ``--help`` for the meaning of each. No ``specs``, no judge."""
+
+    specs: tuple[str, ...] = ()
+    rubrics: Mapping[str, Path] = field(default_factory=dict)
+    prices: Path | None = None
+    max_in_flight: int = 32
+    deadline: float = 120.0
+    engine: str = "auto"
+
+
+def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
+    """The panel of the judges named, their identities known and no weights loaded; None where none is named.
+
+    Raises:
+        InputError: for a judge that cannot be asked, or a rubric that is none.
+    """
+    check_rubrics(settings.rubrics)
+    specs = parse_judges(settings.specs)
+    return JudgePanel([_opened(spec, settings) for spec in specs], seed=seed) if specs else None
+
+
+def check_rubrics(rubrics: Mapping[str, Path]) -> None:
+    """Read every rubric of the user's own once, for its complaints. Raises `InputError`."""
+    known = {stem.rpartition("-")[0] for stem in rubric_names()}
+    for name, path in rubrics.items():
+        if name not in known:
+            raise InputError(f"--rubric {name}={path}: there is no rubric '{name}': {', '.join(sorted(known))}")
+        read_rubric(path)
+
+
+def refuse_unused(rubrics: Mapping[str, Path], used: Collection[str], by: str) -> None:
+    """Raise `InputError` for a rubric of the user's own by which ``by``, a command's name, puts no question."""
+    for name, path in rubrics.items():
+        if name not in used:
+            told = ", ".join(sorted(used))
+            raise InputError(f"--rubric {name}={path}: {by} uses only the rubrics {told}: leave this one out")
+
+
+def price_table(settings: JudgeSettings) -> PriceTable | None:
+    """The price table that the user gave, or None. Raises `InputError` for one that cannot be read."""
+    return None if settings.prices is None else read_prices(settings.prices)
+
+
+class _Remembered:
+    """What servers were found to be able to do, kept in the cache folder for later runs."""
+
+    def get(self, key: str) -> Mapping[str, Any] | None:
+        """What is kept under a key."""
+        with shared_store("judges", "capabilities") as store:
+            return None if store is None else store.get(key)
+
+    def put(self, key: str, record: Mapping[str, Any]) -> None:
+        """Keep it, where the cache folder can be written."""
+        with shared_store("judges", "capabilities") as store:
+            if store is not None:
+                store.put(key, record)
+
+
+def _opened(spec: JudgeSpec, settings: JudgeSettings) -> Judge:
+    if spec.kind == "local":
+        from .local import local_judge
+
+        return local_judge(spec.model, engine=settings.engine)
+    from ...judges.server.served import open_judge
+
+    return open_judge(spec, memory=_Remembered(), max_in_flight=settings.max_in_flight, deadline=settings.deadline)

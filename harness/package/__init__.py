@@ -1,0 +1,1 @@
+"""telbench: which distilled telecom checkpoint is really better."""

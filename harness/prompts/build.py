@@ -1,0 +1,174 @@
+"""Items to prompts: open or closed book, through the chat template where there is one, cut only in the context.
+
+The instruction is part of the user message (some templates refuse a system role), and the final token ids are made
+here, so that every local engine reads the same ids and nothing adds a second beginning-of-sequence token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ...metrics.fingerprints import list_fingerprint
+from ..datasets.items import Item
+from ..engines.contract import Continuation, Request
+from .encoder import Encoder, whole_characters
+from .passages import best_passage
+
+Book = Literal["open", "closed"]
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+INSTRUCTIONS = {
+    "closed": "Answer the telecom question in one or two sentences.",
+    "open": "Answer the telecom question from the context, as briefly as possible.",
+    "choices": "Answer the telecom question with the letter of the right option.",
+    "several": "Answer the telecom question with the letters of all right options.",
+}
+# A base model without a chat template goes on inventing questions; these end its answer.
+PLAIN_STOPS = ("\nQuestion:", "\nContext:", "\n\n")
+GAP = "[...]"
+PROMPT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """What changes the prompts besides items and tokenizer; part of the run's identity."""
+
+    book: Book
+    choice_seed: int = 0
+    chat: bool = True
+    version: int = PROMPT_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request ready for an engine, or the reason why there can be none; ``truncated`` tells of a cut context."""
+
+    request: Request
+    shown_choices: tuple[int, ...] = ()
+    truncated: bool = False
+    problem: str | None = None
+
+
+def shown_order(item: Item, seed: int) -> tuple[int, ...]:
+    """The permutation in which the options are listed: by item and seed, the same for every checkpoint."""
+    order = list(range(len(item.choices)))
+    random.Random(f"{seed}:{item.id}").shuffle(order)
+    return tuple(order)
+
+
+def message(item: Item, settings: PromptSettings, context: str | None) -> str:
+    """The user's message for one item: instruction, context, question, options.
+
+    Halves of a surrogate pair, which JSON can hold but no tokenizer reads, become U+FFFD.
+    """
+    parts = []
+    if item.choices:
+        parts.append(INSTRUCTIONS["several" if item.meta.get("multi_select") or len(item.answer) > 1 else "choices"])
+    else:
+        parts.append(INSTRUCTIONS["open" if context else "closed"])
+    if context:
+        parts.append(f"Context: {context}")
+    parts.append(f"Question: {item.question}")
+    if item.choices:
+        order = shown_order(item, settings.choice_seed)
+        parts.append("\n".join(f"{option_letter(k)}. {item.choices[index]}" for k, index in enumerate(order)))
+    return whole_characters("\n".join(parts))
+
+
+def option_letter(position: int) -> str:
+    """A, B … Z, then AA, AB …"""
+    quotient, rest = divmod(position, len(LETTERS))
+    return (option_letter(quotient - 1) if quotient else "") + LETTERS[rest]
+
+
+def encoder_for(tokenizer: Any, settings: PromptSettings) -> Encoder:
+    """The chat template's encoder where the tokenizer has one (and ``settings.chat``), else the plain one."""
+    return Encoder(tokenizer, chat=settings.chat and bool(tokenizer.chat_template))
+
+
+def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, budget: int | None) -> Prompt:
+    """The prompt of one item within ``budget`` tokens (None: no limit known; without ``encoder`` no ids are made).
+
+    Only the context is ever cut, around the passage that shares most with the question. A question that does not fit
+    by itself gives a prompt with a ``problem``.
+    """
+    context = shown_context(item, settings)
+    order = shown_order(item, settings.choice_seed) if item.choices else ()
+    content = message(item, settings, context)
+    if encoder is None:
+        return Prompt(_request(item, content, ()), order)
+    if budget is None or context is None or not _far_too_long(encoder, context, budget):
+        ids = encoder.ids(content)
+        if budget is None or len(ids) <= budget:
+            return Prompt(_request(item, content, ids), order)
+    bare = len(encoder.ids(message(item, settings, GAP if context else None)))
+    if context is None or bare > budget:
+        problem = f"the question alone takes {bare} tokens, the model's window leaves {budget}"
+        return Prompt(_request(item, content, ()), order, False, problem)
+    content, ids = _cut(item, settings, encoder, context, budget)
+    return Prompt(_request(item, content, ids), order, truncated=True)
+
+
+def _far_too_long(encoder: Encoder, context: str, budget: int) -> bool:
+    """Does the context alone exceed the budget by more than joining it to a prompt could change?"""
+    # A token covers about four characters: most of the shorter contexts fit, and trying the whole prompt is quicker.
+    return len(context) > 3 * budget and encoder.passages(context).tokens[-1] > budget + 64
+
+
+def shown_context(item: Item, settings: PromptSettings) -> str | None:
+    """The item's context in an open book, if there is more to it than white space."""
+    return item.context if settings.book == "open" and item.context and item.context.strip() else None
+
+
+def _request(item: Item, content: str, ids: Sequence[int]) -> Request:
+    key = hashlib.sha256(content.encode("utf-8"))
+    packed = array("I", ids)
+    key.update(packed.tobytes())
+    # All prompts without ids share one empty tuple.
+    return Request(key.hexdigest(), item.id, ({"role": "user", "content": content},), packed if packed else ())
+
+
+def _cut(item: Item, settings: PromptSettings, encoder: Encoder, context: str, budget: int) -> tuple[str, list[int]]:
+    """Message and ids with the best passage that fits; where tokens join differently at its edges, it gives way."""
+    query = " ".join((item.question, *item.choices))
+    passages = encoder.passages(context)
+    room = budget - len(encoder.ids(message(item, settings, f"{GAP} {GAP}")))
+    while room > 0:
+        first, last = best_passage(passages, query, room)
+        if first == last:
+            break
+        before, after = context[:first].strip(), context[last:].strip()
+        window = f"{f'{GAP} ' if before else ''}{context[first:last]}{f' {GAP}' if after else ''}"
+        content = message(item, settings, window)
+        ids = encoder.ids(content)
+        if len(ids) <= budget:
+            return content, ids
+        room -= len(ids) - budget
+    content = message(item, settings, GAP)
+    return content, encoder.ids(content)
+
+
+def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder) -> tuple[Continuation, ...]:
+    """Each choice's text as the answer to the question alone (options not listed), in the order of the choices.
+
+    Empty where a choice has no token: its likelihood would be that of saying nothing, which beats every answer.
+    """
+    context = shown_context(item, settings)
+    content = message(Item(item.id, item.question), settings, context)
+    continuations = []
+    for choice in item.choices:
+        ids, start = encoder.continuation(content, choice)
+        if start == len(ids):
+            return ()
+        digest = hashlib.sha256(array("I", [start, *ids]).tobytes()).hexdigest()
+        continuations.append(Continuation(f"option:{digest}", array("I", ids), start))
+    return tuple(continuations)
+
+
+def prompts_sha256(prompts: Iterable[Prompt]) -> str:
+    """Fingerprint of all prompts in order: message text and token ids, and what could not be asked."""
+    return list_fingerprint([prompt.request.key, prompt.problem] for prompt in prompts)

@@ -1,0 +1,77 @@
+"""References as continuations of the prompt that was asked: what their likelihood under the checkpoint is taken of."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..datasets.items import Item
+from ..engines.contract import Continuation
+from .build import Prompt
+from .encoder import Encoder
+
+DO_NOT_FIT = "prompt and reference do not fit the window"
+MULTIPLE_CHOICE = "multiple choice: see choice_likelihood"
+# The continuations of an item's references in their order, or the reason why they cannot be scored.
+References = tuple[Continuation, ...] | str
+
+
+def reference_continuations(item: Item, prompt: Prompt, encoder: Encoder, window: int | None) -> References:
+    """Prompt as asked, reference, end-of-sequence: the ids that `kd` trains on, where the context was not cut.
+
+    All references of an item have to fit ``window`` (None: no limit known), beside the one token that engines generate
+    when asked for likelihoods: the best of the short ones may not be the best. Tokenizers without an end-of-sequence
+    token end no reference.
+    """
+    if item.choices:
+        return MULTIPLE_CHOICE
+    end = encoder.tokenizer.eos_token_id
+    asked, start = prompt.request.token_ids, len(prompt.request.token_ids)
+    continuations = []
+    for reference in item.gold_references:
+        ids = array("I", [*asked, *encoder.answer_ids(reference), *([] if end is None else [end])])
+        if window is not None and len(ids) >= window:
+            return DO_NOT_FIT
+        digest = hashlib.sha256(array("I", [start, *ids]).tobytes()).hexdigest()
+        continuations.append(Continuation(f"reference:{digest}", ids, start))
+    return tuple(continuations)
+
+
+def all_references(
+    items: Sequence[Item], prompts: Sequence[Prompt], encoder: Encoder, window: int | None
+) -> dict[str, References]:
+    """Continuations by item, for items that have references and could be asked."""
+    return {
+        item.id: reference_continuations(item, prompt, encoder, window)
+        for item, prompt in zip(items, prompts, strict=True)
+        if item.gold_references and prompt.problem is None
+    }
+
+
+def continuations_of(references: Mapping[str, References]) -> list[Continuation]:
+    """All continuations of all items that can be scored."""
+    return [each for group in references.values() if not isinstance(group, str) for each in group]
+
+
+def recorded_scores(
+    references: References | None, record_of: Callable[[str], Mapping[str, Any] | None]
+) -> tuple[tuple[float, int], ...] | None:
+    """(log-likelihood, tokens) of each reference from its journal's record; None where one was not scored.
+
+    What was no finite number is null in the journal and NaN here.
+    """
+    if not references or isinstance(references, str):
+        return None
+    scores = []
+    for each in references:
+        record = record_of(each.key)
+        if record is None:
+            return None
+        value = record.get("log_likelihood")
+        # The first token of all has no probability: nothing stands before it.
+        tokens = len(each.token_ids) - max(1, each.start)
+        scores.append((math.nan if value is None else float(value), tokens))
+    return tuple(scores)

@@ -1,0 +1,189 @@
+"""The run folder: header, samples, journal and log, written so that a killed run can be finished."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError
+
+from ..storage import LOCK, FolderLock, disk_message
+
+SCHEMA_VERSION = 1
+HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, LOG = (
+    "run.json",
+    "run.partial.json",
+    "samples.jsonl",
+    "completions.jsonl",
+    "judgements.jsonl",
+    "log.txt",
+)
+SAMPLES_DRAFT, HEADER_DRAFT = f"{SAMPLES}.tmp", f"{HEADER}.tmp"
+# In the order in which --fresh removes them: the headers, which say whose folder it is, last.
+OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, HEADER_DRAFT, PARTIAL, HEADER)
+# What a process that was killed before its first header can leave behind.
+_TRACES = {LOCK, HEADER_DRAFT}
+
+
+class RunFolder:
+    """An output folder held by this process alone, for one run.
+
+    Files that a user added to a run folder are left alone; a folder without a run's header but with files is refused.
+    ``created`` tells when the run that `claim` found was begun.
+
+    Raises:
+        InputError: when it cannot be written, is used by another process, or holds something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.created: str | None = None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            found = sorted(entry.name for entry in path.iterdir())
+        except OSError as error:
+            raise InputError(f"cannot make the run folder {path}: {error.strerror}: choose another --out") from error
+        foreign = [name for name in found if name not in _TRACES]
+        if foreign and not any(self._own_header(name) for name in (HEADER, PARTIAL)):
+            raise InputError(
+                f"{path} is no run folder (it holds {foreign[0]} and no readable run header): "
+                "choose an empty or new --out"
+            )
+        self._lock = FolderLock(path)
+
+    def claim(self, run_id: str, depends_on: Mapping[str, Any], *, fresh: bool) -> dict[str, Any] | None:
+        """Take the folder for this run; returns the finished header if the run is already done.
+
+        Raises:
+            InputError: when the folder holds another run, naming what differs, or cannot be cleared for ``fresh``.
+        """
+        if fresh:
+            self._clear()
+        # As JSON reads it back: tuples become lists.
+        wanted = json.loads(json.dumps(depends_on))
+        for name in (HEADER, PARTIAL):
+            header = self._own_header(name)
+            if header is None:
+                continue
+            if header.get("run_id") != run_id:
+                theirs = header.get("depends_on") or {}
+                other = [key for key, value in wanted.items() if theirs.get(key) != value]
+                raise InputError(
+                    f"{self.path} holds another run (other {', '.join(other) or 'run_id'}): "
+                    "choose another --out, or --fresh to replace it"
+                )
+            self.created = header.get("created")
+            if name == HEADER:
+                return header
+        return None
+
+    def write_partial(self, header: Mapping[str, Any]) -> None:
+        """State what is being made, before it is."""
+        self._draft(header)
+        self._publish(HEADER_DRAFT, PARTIAL)
+
+    def finish(self, header: Mapping[str, Any]) -> None:
+        """Publish the drafted samples, then the header, last and atomically: with `run.json` a run is finished.
+
+        Whatever needs space is written before an earlier header and its samples are given up.
+        """
+        self._draft(header)
+        self._remove(HEADER)
+        self._publish(SAMPLES_DRAFT, SAMPLES)
+        self._publish(HEADER_DRAFT, HEADER)
+        self._remove(PARTIAL)
+
+    def settle(self) -> None:
+        """Drop what an interrupted attempt left beside a finished run."""
+        for name in (PARTIAL, SAMPLES_DRAFT, HEADER_DRAFT):
+            with contextlib.suppress(InputError):
+                self._remove(name)
+
+    def release(self) -> None:
+        """Let other processes in."""
+        self._lock.release()
+
+    def _clear(self) -> None:
+        for name in OWN_FILES:
+            self._remove(name)
+
+    def _own_header(self, name: str) -> dict[str, Any] | None:
+        """The header in that file, or None where there is none; a rename made it, so it is whole or not ours."""
+        try:
+            header = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return header if isinstance(header, dict) and "run_id" in header and "schema_version" in header else None
+
+    def _draft(self, header: Mapping[str, Any]) -> None:
+        scratch = self.path / HEADER_DRAFT
+        try:
+            with scratch.open("w", encoding="utf-8") as stream:
+                json.dump(header, stream, indent=1, ensure_ascii=True, allow_nan=False)
+                stream.write("\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise self._unwritable(error, HEADER) from error
+
+    def _publish(self, draft: str, name: str) -> None:
+        try:
+            (self.path / draft).replace(self.path / name)
+        except OSError as error:
+            raise self._unwritable(error, name) from error
+
+    def _remove(self, name: str) -> None:
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error, name) from error
+
+    def _unwritable(self, error: OSError, name: str) -> InputError:
+        return InputError(disk_message(error, self.path / name, 0).rpartition(";")[0])
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The header of a finished run.
+
+    Raises:
+        InputError: when the folder holds no run, an unfinished one, or one of a later telbench.
+    """
+    file = path / HEADER if path.is_dir() else path
+    if not file.is_file():
+        if (path / PARTIAL).is_file():
+            raise InputError(f"the run in {path} is not finished: run its command again to finish it")
+        raise InputError(f"no run in {path}: {HEADER} is missing")
+    try:
+        header = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} cannot be read as JSON: {error}") from error
+    version = header.get("schema_version") if isinstance(header, dict) else None
+    if not isinstance(version, int):
+        raise InputError(f"{file} is no telbench run header")
+    if version > SCHEMA_VERSION:
+        raise InputError(f"{file} has schema {version}, this telbench reads up to {SCHEMA_VERSION}: update")
+    return header
+
+
+def read_samples(path: Path) -> Iterator[dict[str, Any]]:
+    """The samples of a finished run, line by line.
+
+    Raises:
+        InputError: naming the line that is not JSON.
+    """
+    file = path / SAMPLES
+    try:
+        with file.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise InputError(f"{file}, line {number} is not JSON: copy the run again") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text: copy the run again") from error
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error

@@ -1,0 +1,209 @@
+"""Put a run's questions to its judges, all in one stream, before anything is scored."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import EngineError, InputError
+
+from ...judges.contract import JudgeTask
+from ...judges.likelihood import JudgedText, ask_likelihoods, likelihood_judges, scored
+from ...judges.panel import JudgePanel, answered
+from ...judges.server.prices import cost
+from ...metrics.contract import Sample
+from ...metrics.fingerprints import fingerprint
+from ..cli.terminal import Reporter
+from ..judging.open import price_table
+from ..storage import RecordStore, shared_store
+from .plan import Plan
+from .score import answered_chunks, sample
+
+KIND = "judgements"
+# A run in which judges gave no verdict on a larger share of what a metric applies to is marked.
+MISSING_CAP = 0.05
+
+
+class SharedLedger:
+    """A run's judgements, and behind them those that earlier runs got from the same judges."""
+
+    def __init__(self, own: RecordStore, earlier: Sequence[RecordStore]) -> None:
+        self._own = own
+        self._earlier = earlier
+        self.reused = 0
+
+    def get(self, key: str) -> Mapping[str, Any] | None:
+        """The run's own record, else a whole one of an earlier run, which becomes the run's own."""
+        record = self._own.get(key)
+        if _whole(record):
+            return record
+        for store in self._earlier:
+            found = store.get(key)
+            if found is not None and _whole(found):
+                self.put(key, found)
+                self.reused += 1
+                return found
+        return record
+
+    def put(self, key: str, record: Mapping[str, Any]) -> None:
+        """Keep a record with the run."""
+        self._own.put(key, {name: value for name, value in record.items() if name != "key"})
+
+
+def judge_tasks(plan: Plan, store: RecordStore) -> Iterator[JudgeTask]:
+    """What judges have to be asked for this run, by item and metric."""
+    asking = [metric.judge_tasks for metric in plan.metrics if metric.judge_tasks is not None]
+    for given in _answered(plan, store) if asking else ():
+        for tasks in asking:
+            yield from tasks(given)
+
+
+def judge_texts(plan: Plan, store: RecordStore) -> Iterator[JudgedText]:
+    """Texts of this run whose likelihood judges have to tell, by item and metric."""
+    asking = [metric.judge_texts for metric in plan.metrics if metric.judge_texts is not None]
+    for given in _answered(plan, store) if asking else ():
+        for texts in asking:
+            yield from texts(given)
+
+
+def _answered(plan: Plan, store: RecordStore) -> Iterator[Sample]:
+    for chunk in answered_chunks(plan, store):
+        yield from (sample(each) for each in chunk if each.error is None)
+
+
+@contextlib.contextmanager
+def judged(plan: Plan, store: RecordStore, path: Path, reporter: Reporter) -> Iterator[None]:
+    """Have every question judged and keep the verdicts at hand for scoring; ``path`` is the run's ``judgements.jsonl``.
+
+    What judges said before, in this run or in another one with the same judges, is not asked again. Whatever ends it,
+    all replies are kept.
+
+    Raises:
+        InputError: when a judge cannot be asked or the disk is full. EngineError: when a judge stopped working.
+    """
+    panel = plan.panel
+    if panel is None or not any(metric.judged for metric in plan.metrics):
+        yield
+        return
+    with RecordStore(path) as own, contextlib.ExitStack() as stack:
+        if own.torn:
+            reporter.note(f"repaired {path.name}: a half-written last line ({own.torn} bytes) was cut off")
+        panel.ledger = ledger = SharedLedger(own, _earlier(plan, panel, stack, reporter))
+        try:
+            _ask(plan, panel, store, reporter)
+            # No local judge stays in memory while an encoder or a metric's own model is at work.
+            panel.close()
+            if ledger.reused:
+                reporter.note(f"{ledger.reused} verdicts are an earlier run's (same judge, prompt and parameters)")
+            yield
+        except EngineError as error:
+            line = f"{error}; {len(own)} judgements are kept: run the same command again to go on"
+            raise EngineError(line) from error
+        finally:
+            panel.close()
+            _share(plan, panel, own, reporter)
+
+
+def judge_facts(plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The header's ``judge``: who judged, by which rubrics, what is missing, what it cost; None without judges."""
+    panel = plan.panel
+    if panel is None:
+        return None
+    prices = price_table(plan.settings.judging)
+    judges = []
+    for identity in panel.identities:
+        tally = panel.tallies[identity.name]
+        judges.append(
+            {
+                "name": identity.name,
+                "fingerprint": identity.fingerprint,
+                "schema_enforced": identity.enforced,
+                "log_probabilities": identity.log_probabilities,
+                **identity.facts,
+                "prompts": tally.prompts,
+                "asked": tally.asked,
+                "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
+                "missing": dict(sorted(tally.missing.items())),
+                "examples": dict(sorted(tally.examples.items())),
+                "suspicious": dict(sorted(tally.suspicious.items())),
+                "cost": None if prices is None else asdict(cost({identity.name: tally}, prices)),
+            }
+        )
+    return {
+        "model": panel.name,
+        "rubric_sha256": fingerprint(dict(panel.rubrics)),
+        "judges": judges,
+        "rubrics": dict(sorted(panel.rubrics.items())),
+        "missing_cap": MISSING_CAP,
+        "over_cap": [name for name, entry in metrics.items() if judge_missing_share(entry) > MISSING_CAP],
+    }
+
+
+def judge_missing_share(entry: Mapping[str, Any]) -> float:
+    """The share of a metric's applicable items on which a judge gave no verdict, 0 to 1."""
+    failed = entry.get("judge_missing", 0)
+    return failed / (entry["n"] + failed) if failed else 0.0
+
+
+def judges_to_retry(header: Mapping[str, Any]) -> int:
+    """How many of a finished run's prompts got no reply from a judge at all, so that asking again may help."""
+    missing = Counter[str]()
+    for judge in (header.get("judge") or {}).get("judges", ()):
+        missing.update(judge.get("missing", {}))
+    return missing["timeout"] + missing["error"]
+
+
+def _whole(record: Mapping[str, Any] | None) -> bool:
+    return answered(record) or scored(record)
+
+
+def _ask(plan: Plan, panel: JudgePanel, store: RecordStore, reporter: Reporter) -> None:
+    count = sum(1 for _ in judge_tasks(plan, store)) * len(panel.judges)
+    count += sum(1 for _ in judge_texts(plan, store)) * len(likelihood_judges(panel))
+    if not count:
+        return
+    with reporter.progress("judging", count) as meter:
+
+        def seen(judge: str) -> None:
+            meter.advance(1, judge)
+
+        panel.ask(lambda: judge_tasks(plan, store), seen)
+        ask_likelihoods(panel, lambda: judge_texts(plan, store), seen)
+
+
+def _earlier(plan: Plan, panel: JudgePanel, stack: contextlib.ExitStack, reporter: Reporter) -> list[RecordStore]:
+    """Stores of the same judges' judgements of other runs, to be read; none for ``--fresh`` and ``--no-cache``."""
+    found: list[RecordStore] = []
+    if plan.settings.fresh or not plan.settings.cache:
+        return found
+    for identity in panel.identities:
+        try:
+            with shared_store(KIND, fingerprint(identity.fingerprint)) as store:
+                if store is not None:
+                    # A second handle, opened while nobody writes, that outlives the lock.
+                    found.append(stack.enter_context(RecordStore(store.path)))
+        except InputError as error:
+            reporter.note(f"the judgement cache was not read: {error}")
+    return found
+
+
+def _share(plan: Plan, panel: JudgePanel, own: RecordStore, reporter: Reporter) -> None:
+    """Give this run's judgements to later runs with the same judges."""
+    if not plan.settings.cache:
+        return
+    for identity in panel.identities:
+        try:
+            with shared_store(KIND, fingerprint(identity.fingerprint)) as store:
+                for key in own.keys() if store is not None else ():
+                    record = own.get(key)
+                    if store is None or record is None or key in store or not _whole(record):
+                        continue
+                    if record.get("judge") == identity.name:
+                        store.put(key, {name: value for name, value in record.items() if name != "key"})
+        except InputError as error:
+            # The verdicts are safe in the run folder; a cache that takes no more only costs time later.
+            reporter.note(f"the judgement cache was not written: {error}")

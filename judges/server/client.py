@@ -1,0 +1,289 @@
+"""Many requests open at once: a bounded pool of workers on an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import random
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from telbench.errors import EngineError, InputError
+
+from ..chat import ChatReply, ChatRequest, MalformedAnswerError, read_reply
+from .failures import Failure, failure_of
+from .http import Connection, StatusError, WireError
+from .pacing import AdaptiveLimit, full_jitter
+from .settings import ServedModel, Server, ServerSettings
+
+LONGEST_BACKOFF = 4.0
+# A request that waits to be repeated keeps its worker but no slot: others have to take its place meanwhile.
+WORKERS_A_SLOT = 2
+
+
+@dataclass
+class Counters:
+    """What a client has done so far: attempts sent, repetitions, answers with status 429, tokens as servers count."""
+
+    attempts: int = 0
+    retries: int = 0
+    throttled: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A reply, with the failure behind its error; ``silent``: the server gave no sign of life while it was asked."""
+
+    reply: ChatReply
+    failure: Failure | None = None
+    silent: bool = False
+
+
+class Exchange:
+    """Asks every request of an iterator, which is read in the exchange's thread and only as fast as answers come.
+
+    `outcomes` starts the thread; `stop` cancels what is open and ends it.
+    """
+
+    def __init__(
+        self, server: Server, requests: Iterable[ChatRequest], limit: AdaptiveLimit, counters: Counters
+    ) -> None:
+        self._server = server
+        self._settings = server.settings
+        self._limit = limit
+        self._counters = counters
+        self._source = iter(requests)
+        self._random = random.Random(server.settings.jitter_seed)
+        self._finished: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="telbench-chat", daemon=True)
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main_task: asyncio.Task[None] | None = None
+        self._heard = 0.0
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """One outcome a request as each finishes. An exception of the iterator of requests comes out here."""
+        self._thread.start()
+        try:
+            while True:
+                try:
+                    # With a timeout, an interrupt gets through on every platform.
+                    entry = self._finished.get(timeout=1.0)
+                except queue.Empty:
+                    continue
+                if entry is None:
+                    return
+                if isinstance(entry, BaseException):
+                    raise entry
+                yield entry
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Cancel what is open and wait for the thread; harmless when repeated."""
+        self._stopping.set()
+        if self._loop is not None and self._main_task is not None:
+            # The loop may have closed by itself.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._main_task.cancel)
+        if self._thread.is_alive():
+            self._thread.join(timeout=10.0)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self._finished.put(error)
+        finally:
+            self._finished.put(None)
+
+    async def _main(self) -> None:
+        self._loop, self._main_task = asyncio.get_running_loop(), asyncio.current_task()
+        if self._stopping.is_set():
+            return
+        async with self._server.connect() as api, asyncio.TaskGroup() as workers:
+            for _ in range(WORKERS_A_SLOT * self._settings.max_in_flight):
+                workers.create_task(self._work(api))
+
+    async def _work(self, api: Connection) -> None:
+        try:
+            while not self._stopping.is_set() and (request := next(self._source, None)) is not None:
+                self._finished.put(await self._ask(api, request))
+        except Exception as error:
+            self._stopping.set()
+            self._finished.put(error)
+
+    async def _ask(self, api: Connection, request: ChatRequest) -> Outcome:
+        """Ask until there is an answer or no use in going on. Time in line for a slot is not held against the request.
+
+        Refused connections and overloads are repeated until the deadline, other failures ``attempts`` times.
+        """
+        loop = asyncio.get_running_loop()
+        began, spent, attempt = loop.time(), 0.0, 0
+        while True:
+            cuts = await self._limit.acquire(again=attempt > 0)
+            started = loop.time()
+            try:
+                answer = await self._attempt(api, request, self._settings.deadline - spent)
+            finally:
+                self._limit.release()
+                spent += loop.time() - started
+            if isinstance(answer, ChatReply):
+                self._limit.succeeded()
+                return Outcome(answer)
+            attempt += 1
+            delay = self._delay(answer, attempt, self._settings.deadline - spent)
+            if answer.cuts:
+                self._limit.overloaded(cuts, 0.0 if delay is None else answer.wait or 0.0)
+            if delay is None:
+                silent = answer.kind == "unreachable" and self._heard < began
+                reply = ChatReply(request.key, error=_line(answer, attempt), status=answer.status)
+                return Outcome(reply, answer, silent)
+            self._counters.retries += 1
+            await asyncio.sleep(delay)
+            spent += delay
+
+    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | Failure:
+        import openai
+
+        self._counters.attempts += 1
+        try:
+            async with asyncio.timeout(seconds):
+                content = await api.complete(
+                    {
+                        "model": self._settings.model,
+                        "messages": [dict(message) for message in request.messages],
+                        **request.body,
+                    }
+                )
+            self._heard = asyncio.get_running_loop().time()
+            reply = read_reply(request.key, content)
+        except TimeoutError:
+            return Failure("broken", f"no answer within {self._settings.deadline:g} s")
+        except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
+            failure = failure_of(error, self._server.secret)
+            if failure is None:
+                raise
+            if failure.kind != "unreachable":
+                self._heard = asyncio.get_running_loop().time()
+            self._counters.throttled += failure.status == 429
+            return failure
+        self._counters.prompt_tokens += reply.prompt_tokens or 0
+        self._counters.completion_tokens += reply.completion_tokens or 0
+        return reply
+
+    def _delay(self, failure: Failure, attempt: int, left: float) -> float | None:
+        """Seconds until the next attempt; None if there shall be none. ``left``: seconds until the deadline."""
+        if failure.kind in {"fatal", "refused"} or (failure.kind == "broken" and attempt >= self._settings.attempts):
+            return None
+        wait = failure.wait or 0.0
+        if left - wait < self._settings.backoff / 2:
+            return None
+        # Never sleep the rest of the time away: half of it is left for a last attempt.
+        jitter = full_jitter(attempt - 1, self._settings.backoff, LONGEST_BACKOFF, self._random)
+        return wait + min(jitter, (left - wait) / 2)
+
+
+def _line(failure: Failure, attempts: int) -> str:
+    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
+    wait = f"; the server asks to wait {failure.wait:g} s" if failure.wait else ""
+    return f"{failure.reason}{wait}{tries}"
+
+
+# Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
+STREAK = 20
+
+
+class ChatClient:
+    """A patient client for chat completions; see `ServerSettings`.
+
+    How many requests a server bears is learnt and kept from one `ask` to the next.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self._server = Server(settings)
+        self._limit = float(settings.max_in_flight)
+        self._exchanges: list[Exchange] = []
+
+    @property
+    def limit(self) -> float:
+        """How many requests the server bore at once when it was last asked."""
+        return self._limit
+
+    def contact(self) -> tuple[ServedModel, ...]:
+        """The models that the server lists (asked once). Raises `InputError` if it cannot be reached."""
+        return self._server.contact()
+
+    def served_model(self) -> ServedModel | None:
+        """What the server says of the settings' model, where it lists it. Raises `InputError` like `contact`."""
+        return self._server.served_model()
+
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        """Yield one reply a request, in any order, as each finishes; ``requests`` is read as answers come in.
+
+        A request that fails alone gives a reply with ``error``. Failures in a row are held back until a success shows
+        that the server is well; otherwise they are not given at all, so that they can be asked again. Closing the
+        generator cancels what is open.
+
+        Raises `InputError` where no request can succeed (key, model name, address, a parameter that the server does
+        not take) and `EngineError` where the server stopped working; what had finished has been yielded before.
+        """
+        self.contact()
+        limit = AdaptiveLimit(self.settings.max_in_flight, self._limit)
+        exchange = Exchange(self._server, requests, limit, self.counters)
+        self._exchanges.append(exchange)
+        try:
+            yield from self._judged(exchange.outcomes())
+        finally:
+            exchange.stop()
+            self._exchanges.remove(exchange)
+            self._limit = limit.limit
+
+    def close(self) -> None:
+        """Cancel whatever is open."""
+        for exchange in tuple(self._exchanges):
+            exchange.stop()
+
+    def _judged(self, outcomes: Iterator[Outcome]) -> Iterator[ChatReply]:
+        held: list[Outcome] = []
+        works = False
+        for outcome in outcomes:
+            failure = outcome.failure
+            if failure is None:
+                works = True
+                yield from (earlier.reply for earlier in held)
+                held.clear()
+                yield outcome.reply
+            elif works and (failure.kind == "refused" or failure.status == 403):
+                # Where others passed, a 403 is about this request: routers use it for moderated prompts.
+                yield outcome.reply
+            elif failure.kind == "fatal":
+                raise self._server.verdict(failure)
+            else:
+                held.append(outcome)
+                self._stop_if_broken(held)
+        yield from (earlier.reply for earlier in held)
+
+    def _stop_if_broken(self, held: list[Outcome]) -> None:
+        last, url = held[-1], self._server.url
+        if last.silent:
+            raise EngineError(
+                f"{url} has gone: {last.reply.error}; start it again and repeat the command, what is finished is kept"
+            )
+        # More than were open together: one hiccup of the server is no reason to stop.
+        if len(held) < max(STREAK, self.settings.max_in_flight + 1):
+            return
+        if all(outcome.failure and outcome.failure.kind == "refused" for outcome in held):
+            raise InputError(f"{url} refuses every request: {last.reply.error}")
+        raise EngineError(
+            f"{url}: {len(held)} requests in a row failed, the last with: {last.reply.error}; mend the server (or lower"
+            " the number in flight, or raise the deadline) and repeat the command, what is finished is kept"
+        )

@@ -1,0 +1,43 @@
+"""``telbench kd``: making candidates. Names its sub-commands as strings and imports the one that is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Any
+
+from telbench.errors import InputError
+
+from ...harness.cli.options import stay_offline
+from ...harness.cli.terminal import visible
+
+# name -> (module, what it does). A module has configure(parser) and run(args).
+ACTIONS: dict[str, tuple[str, str]] = {
+    "vocab": (".vocab", "compare two vocabularies: what may be distilled, and how"),
+    "cache": (".cache", "store what a teacher says, so that trainings need not load it"),
+    "sft": (".train", "fine-tune a model on answers"),
+    "distill": (".train", "train a student from a teacher"),
+    "study": (".study", "make a whole factor grid of students, and evaluate them"),
+    "base": (".base", "train a tiny base model on general networking prose"),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """A parser for each sub-command."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
+    for name, (module, told) in ACTIONS.items():
+        _module(module).configure(actions.add_parser(name, help=told, description=told, allow_abbrev=False))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the sub-command and return its exit code."""
+    stay_offline()
+    try:
+        return _module(ACTIONS[args.action][0]).run(args)
+    except InputError as error:
+        # The line may quote a folder or a data set.
+        raise InputError(visible(str(error))) from error
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name, __package__)

@@ -1,0 +1,204 @@
+"""``telbench kd study``: a factor grid from a YAML file or a preset, made or only estimated."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError, TelbenchError
+
+from ...harness.cli.options import bounded
+from ...harness.cli.tables import columns, print_json, shown
+from ...harness.cli.terminal import Reporter
+from ...harness.storage import RecordStore
+from ..study.estimate import Cost, costs, total_seconds
+from ..study.folder import ANCHORS, JOURNAL, RUNS, StudyFolder
+from ..study.graph import Artefact, Graph, build_graph
+from ..study.run import Opened, Outcome, StudyRun, is_done, minutes, opened_study, records_of, training_of
+from ..study.settings import StudySettings, read_study
+from ..study.sources import find_sources
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("study", metavar="STUDY", help="a YAML file, or a preset: nano, nano-long")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: studies/NAME)")
+    parser.add_argument("--devices", default="", metavar="cuda:0,…", help="one artefact at a time on each device")
+    parser.add_argument("--jobs", type=bounded(int, 1, 256), metavar="N", help="so many at once (default: 1)")
+    parser.add_argument("--seeds", default="", metavar="K,…", help="in place of the study's seeds")
+    parser.add_argument("--engine", choices=("auto", "vllm", "transformers"), help="in place of the study's engine")
+    parser.add_argument("--dry-run", action="store_true", help="show what is done, what would be made, and its cost")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the study; exit code 5 (2 if inputs were all that was wrong) when something failed, 130 on Ctrl-C."""
+    settings = _overridden(read_study(args.study), args)
+    out = args.out or Path("studies") / settings.name
+    slots = slots_of(args.devices, args.jobs)
+    if args.dry_run:
+        return _dry_run(args, settings, out, len(slots))
+    reporter = Reporter()
+    with opened_study(settings, out) as study:
+        try:
+            outcome = StudyRun(study, reporter, slots).make()
+        except KeyboardInterrupt:
+            reporter.note(f"interrupted; what is finished is kept in {out}")
+            reporter.note(f"resume with: {shlex.join(args.command_line)}")
+            return 130
+        document = _document(settings, study, outcome)
+    if args.json:
+        print_json(document)
+    else:
+        _print_outcome(document, outcome)
+    codes = {failure.code for failure in outcome.failures}
+    return 0 if not codes else InputError.exit_code if codes == {InputError.exit_code} else TelbenchError.exit_code
+
+
+def slots_of(devices: str, jobs: int | None) -> list[dict[str, str]]:
+    """Environment variables of each place where an artefact can be made.
+
+    Raises:
+        InputError: for devices that are none, or together with ``jobs``.
+
+    >>> slots_of("cuda:0,cuda:2", None)
+    [{'CUDA_VISIBLE_DEVICES': '0'}, {'CUDA_VISIBLE_DEVICES': '2'}]
+    """
+    if not devices:
+        threads = max(1, (os.cpu_count() or 1) // (jobs or 1))
+        return [{"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))} for _ in range(jobs or 1)]
+    if jobs is not None:
+        raise InputError("--jobs is for processors: with --devices, one artefact runs on each device")
+    names = [name.strip() for name in devices.split(",")]
+    for name in names:
+        kind, _, index = name.partition(":")
+        if kind != "cuda" or not index.isdigit():
+            raise InputError(f"--devices {name}: write cuda:0,cuda:1 (for processors: --jobs N)")
+    if len(set(names)) < len(names):
+        raise InputError(f"--devices {devices}: a device is named twice")
+    return [{"CUDA_VISIBLE_DEVICES": name.partition(":")[2]} for name in names]
+
+
+def _overridden(settings: StudySettings, args: argparse.Namespace) -> StudySettings:
+    if args.seeds:
+        try:
+            seeds = tuple(int(word) for word in args.seeds.split(","))
+        except ValueError:
+            raise InputError(f"--seeds {args.seeds}: write whole numbers, as in 0,1,2") from None
+        settings = replace(settings, factors=replace(settings.factors, seed=seeds))
+    if args.engine:
+        settings = replace(settings, evaluation=replace(settings.evaluation, engine=args.engine))
+    return settings
+
+
+def _dry_run(args: argparse.Namespace, settings: StudySettings, out: Path, slots: int) -> int:
+    """What is done, what would be made, and what it would cost; nothing is written."""
+    found = find_sources(settings)
+    graph = build_graph(settings, found.sources)
+    folder = StudyFolder(out, graph)
+    if (out / JOURNAL).is_file():
+        with RecordStore(out / JOURNAL) as journal:
+            document = _document(settings, Opened(graph, folder, found, journal), None)
+    else:
+        document = _document(settings, Opened(graph, folder, found, None), None)
+    missing = [each for each in document["artefacts"] if each["state"] != "done"]
+    amounts = [Cost("", each["tokens"], each["bytes"], each["seconds"]) for each in missing]
+    seconds, unknown = total_seconds(amounts, slots)
+    total = {
+        "to_make": len(missing),
+        "tokens": sum(cost.tokens for cost in amounts),
+        "bytes": sum(cost.bytes for cost in amounts),
+        "seconds": None if unknown == len(amounts) and amounts else seconds,
+        "of_unknown_time": unknown,
+    }
+    if args.json:
+        print_json({**document, "estimate": total})
+        return 0
+    rows = [("", "artefact", "from", "tokens", "MB", "time")]
+    for each in document["artefacts"]:
+        time = "?" if each["seconds"] is None else minutes(each["seconds"])
+        rows.append(
+            (each["state"], each["label"], ", ".join(each["from"]), f"{each['tokens']:,}",
+             f"{each['bytes'] / 1e6:.1f}", time)
+        )  # fmt: skip
+    told = f"{total['to_make']} of {len(document['artefacts'])} to make: about {total['tokens']:,} tokens, "
+    told += f"{total['bytes'] / 1e6:,.0f} MB, "
+    told += "time unknown until something is made" if total["seconds"] is None else minutes(total["seconds"])
+    told += f" and {unknown} of unknown time" if unknown and total["seconds"] is not None else ""
+    lines = [*columns(rows, "<<<>>>"), "", *(f"left out: {reason}" for reason in document["omitted"]), told]
+    sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+    return 0
+
+
+def _document(settings: StudySettings, study: Opened, outcome: Outcome | None) -> dict[str, Any]:
+    """The study as JSON: what is there and what is not."""
+    graph, folder, found, journal = study.graph, study.folder, study.found, study.journal
+    records = {} if journal is None else records_of(journal)
+    expected = costs(graph, found, records)
+    artefacts = []
+    for each in graph.to_make():
+        made = journal is not None and is_done(each, folder, journal)
+        artefacts.append(_entry(each, graph, folder, expected[each.sha256], records.get(each.sha256) if made else None))
+    return {
+        "schema_version": 1,
+        "study": settings.name,
+        "out": str(folder.root),
+        "budget": asdict(settings.budget),
+        "artefacts": artefacts,
+        "omitted": list(graph.omitted),
+        "failures": [] if outcome is None else [asdict(failure) for failure in outcome.failures],
+        "next": next_commands(folder.root, settings),
+    }
+
+
+def _entry(
+    each: Artefact, graph: Graph, folder: StudyFolder, cost: Cost, record: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    training = {} if record is None else training_of(folder.path(each))
+    return {
+        "state": "to make" if record is None else "done",
+        "label": each.label,
+        "kind": each.kind,
+        "sha256": each.sha256,
+        "from": [graph.artefacts[sha256].label for sha256 in each.inputs.values()],
+        "path": str(folder.path(each)),
+        "tokens": cost.tokens if record is None or record["tokens"] is None else record["tokens"],
+        "bytes": cost.bytes if record is None else record["bytes"],
+        "seconds": cost.seconds if record is None else record["seconds"],
+        "cpu_seconds": None if record is None else record["cpu_seconds"],
+        "dev_loss": (training.get("best") or {}).get("loss"),
+        "warnings": list(training.get("warnings", ())),
+    }
+
+
+def next_commands(root: Path, settings: StudySettings) -> list[str]:
+    """What to type when a study is made."""
+    runs, anchors = (f"{shlex.quote(str(root / name))}/*" for name in (RUNS, ANCHORS))
+    lines = [f"telbench compare {runs} --study"]
+    if settings.anchors:
+        lines.append(f"telbench compare {anchors} {runs}")
+    if "student_alone" in settings.anchors and len(settings.factors.seed) > 1:
+        lines.append(f"telbench compare {shlex.quote(str(root / ANCHORS))}/alone-* {runs} --average-seeds")
+    return lines
+
+
+def _print_outcome(document: Mapping[str, Any], outcome: Outcome) -> None:
+    lines: list[str] = [f"{outcome.made} made, {outcome.found} found made, in {document['out']}"]
+    lines += [f"left out: {reason}" for reason in document["omitted"]]
+    lines += [f"look at {each['label']}: {told}" for each in document["artefacts"] for told in each["warnings"]]
+    for failure in outcome.failures:
+        lines.append(f"FAILED {failure.label}: {failure.reason} (see {failure.log})")
+        lines += [f"  not made for want of it: {', '.join(failure.blocked)}"] if failure.blocked else []
+    lines += ["", "Next:", *(f"  {line}" for line in _after(document, outcome.failures))]
+    sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+
+
+def _after(document: Mapping[str, Any], failures: Sequence[Any]) -> Sequence[str]:
+    again = ["mend what failed and run the same command again: nothing is made twice"] if failures else []
+    return [*again, *document["next"]]

@@ -1,0 +1,63 @@
+"""``telbench kd sft`` and ``telbench kd distill``: one candidate from a YAML file, flags, or both."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from telbench.config import add_flags, flags_given, merged, read_settings, read_yaml
+from telbench.errors import InputError
+
+from ...harness.cli.terminal import Reporter
+from ..settings import TrainingSettings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of both commands: what the settings have, and where they come from."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML; flags come before them")
+    # The action was chosen already: its parser's name ends with it.
+    if parser.prog.endswith("distill"):
+        parser.add_argument("--teacher", default=argparse.SUPPRESS, metavar="CKPT", help="folder of the teacher")
+        parser.add_argument("--student", default=argparse.SUPPRESS, metavar="CKPT", help="folder of the student")
+    else:
+        parser.add_argument("--model", dest="student", default=argparse.SUPPRESS, metavar="CKPT", help="what to tune")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the finished checkpoint")
+    parser.add_argument("--fresh", action="store_true", help="start over, and replace what stands at --out")
+    parser.add_argument("--json", action="store_true", help="print the checkpoint's note as one JSON document")
+    add_flags(parser, TrainingSettings)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; exit code 0."""
+    given = {} if args.config is None else read_yaml(args.config)
+    flags: dict[str, Any] = flags_given(args, TrainingSettings)
+    where = "the flags" if args.config is None else str(args.config)
+    settings = read_settings(TrainingSettings, merged(given, flags), where)
+    if args.action == "sft" and settings.method.algorithm != "sft":
+        raise InputError(
+            f"kd sft has no algorithm to choose (now {settings.method.algorithm}): use telbench kd distill"
+        )
+    if args.action == "distill" and settings.method.algorithm == "sft":
+        raise InputError("kd distill needs an algorithm: pass --algorithm, such as vanilla_kd or dskd_v2")
+    from ..train.candidate import train_candidate
+
+    candidate = train_candidate(settings, args.out, Reporter(), fresh=args.fresh)
+    if os.environ.get("RANK", "0") != "0":
+        # Of several processes the first one tells.
+        return 0
+    if args.json:
+        sys.stdout.write(json.dumps({"path": str(candidate.path), **asdict(candidate.origin)}, indent=1) + "\n")
+    elif candidate.made_now:
+        training = candidate.origin.training
+        best = training["best"]
+        dev = "" if best is None else f", loss on the dev split {best['loss']:.4f} (step {best['step']})"
+        sys.stdout.write(
+            f"{candidate.path}: {training['steps']} steps, {training['tokens']:,} tokens in "
+            f"{training['seconds']:.0f} s{dev}\nNext: telbench eval --model {candidate.path}\n"
+        )
+    return 0

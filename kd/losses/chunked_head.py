@@ -1,0 +1,293 @@
+"""Loss over answer rows through the output head, a few rows at a time: the (rows, vocabulary) tensor never exists.
+
+The gradient of each chunk is computed while its logits are there, and only the gradients of hidden rows (n, d), weight
+(V, d) and bias (V,) are kept, in float32 or wider. The head is thus multiplied as often as in a dense computation; what
+it costs is that the weights of the rows must be known beforehand. This module needs torch to be imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from telbench.errors import InputError
+
+from ..batches import IGNORED
+from .divergences import Divergence, divergence_rows, widened
+from .heads import Head
+
+# Elements of one chunk's logits, 32 MiB in float32; a handful of such tensors live at a time.
+CHUNK_ELEMENTS = 2**23
+FEWEST_ROWS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Projected:
+    """A model by its hidden rows (n, d) and its head; as a teacher it gets no gradient."""
+
+    hidden: Tensor
+    head: Head
+
+    def __len__(self) -> int:
+        return len(self.hidden)
+
+    @property
+    def columns(self) -> int:
+        """Columns of its logits."""
+        return self.head.size
+
+    def logits(self, rows: slice) -> Tensor:
+        """Logits of these rows."""
+        return self.head.logits(self.hidden[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A teacher by its logits (n, V)."""
+
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def columns(self) -> int:
+        """Columns of its logits."""
+        return self.values.shape[1]
+
+    def logits(self, rows: slice) -> Tensor:
+        """Logits of these rows."""
+        return self.values[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What the student is drawn to besides the labels: a teacher, and how the distance is measured.
+
+    ``weights``: a number for all rows or (n,) for each; 1/D makes the sum a mean over D answer tokens.
+    """
+
+    teacher: Projected | Given
+    divergence: Divergence
+    weights: Tensor | float
+    temperature: float = 2.0
+    t2_scale: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Gold ids (n,) as columns of the head, and the weights of their cross-entropies; `IGNORED` ids count nothing."""
+
+    ids: Tensor
+    weights: Tensor | float
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLoss:
+    """``total``: the weighted sum, with gradient. The rest is for the record, without gradient.
+
+    ``cross_entropy`` and ``divergence``: (n,) unweighted nats a row, zeros where there was no such term.
+    ``predicted``: (n,) the student's likeliest ids, if asked for.
+    """
+
+    total: Tensor
+    cross_entropy: Tensor
+    divergence: Tensor
+    predicted: Tensor | None
+
+
+def chunked_loss(
+    hidden: Tensor,
+    head: Head,
+    *,
+    labels: Labels | None = None,
+    target: Target | None = None,
+    predict: bool = False,
+    chunk_rows: int | None = None,
+) -> HeadLoss:
+    """Sum of w · CE(student, label) + v · divergence(student, teacher) over the rows of ``hidden`` (n, d).
+
+    Gradients flow to ``hidden``, ``head.weight`` and ``head.bias`` where they ask for them; equal to those of the dense
+    computation. No rows give 0. The gradient cannot be differentiated again.
+
+    Args:
+        hidden: the student's last hidden states at the answer rows.
+        head: the student's head, cut to the columns that count.
+        labels: gold ids, for the cross-entropy.
+        target: the teacher, for the divergence.
+        predict: return each row's likeliest id too.
+        chunk_rows: rows at a time (default: about 32 MiB of float32 logits).
+
+    Raises:
+        InputError: when rows, columns or labels do not fit together.
+    """
+    _check(hidden, head, labels, target)
+    job = _Job(head.detached(), labels, target, predict, _rows(head, chunk_rows), torch.is_grad_enabled())
+    with _full_precision(hidden):
+        total, cross_entropy, divergence, predicted = _Chunks.apply(hidden, head.weight, head.bias, job)
+    return HeadLoss(total, cross_entropy, divergence, predicted if predict else None)
+
+
+def likeliest(hidden: Tensor, head: Head, chunk_rows: int | None = None) -> Tensor:
+    """Ids (n,) with the largest logit of each row, ``chunk_rows`` rows at a time, without gradient."""
+    with torch.no_grad(), _full_precision(hidden):
+        wide = _widened(head)
+        parts = [wide.logits(part).argmax(-1) for part in hidden.split(_rows(head, chunk_rows))]
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What `_Chunks` does besides differentiating; its head is detached."""
+
+    head: Head
+    labels: Labels | None
+    target: Target | None
+    predict: bool
+    rows: int
+    differentiate: bool
+
+
+class _Chunks(torch.autograd.Function):
+    """Values and gradients of all chunks in the forward pass; backward only multiplies."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, job: _Job
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The weighted sum, and for the record both terms and the prediction of each row."""
+        needs = [job.differentiate and need for need in ctx.needs_input_grad[:3]]
+        head, target = _widened(job.head), _wide_target(job.target)
+        gradients = [
+            torch.zeros_like(like, dtype=head.weight.dtype) if need and like is not None else None
+            for need, like in zip(needs, (hidden, weight, bias), strict=True)
+        ]
+        total = head.weight.new_zeros(())
+        cross_entropy, divergence = total.new_zeros(len(hidden)), total.new_zeros(len(hidden))
+        predicted = torch.zeros(len(hidden) if job.predict else 0, dtype=torch.long, device=hidden.device)
+        for start in range(0, len(hidden), job.rows):
+            rows = slice(start, start + job.rows)
+            states = widened(hidden[rows]).detach()
+            products = (states @ head.weight.T).requires_grad_(any(needs))
+            with torch.set_grad_enabled(any(needs)):
+                logits = head.finish(products)
+                summed, cross_entropy[rows], divergence[rows] = _terms(logits, job.labels, target, rows)
+            if job.predict:
+                predicted[rows] = logits.detach().argmax(-1)
+            total += summed.detach()
+            if summed.requires_grad:
+                (slope,) = torch.autograd.grad(summed, products)
+                _accumulate(gradients, slope, states, head.weight, rows)
+        ctx.save_for_backward(*gradients)
+        ctx.dtypes = [None if like is None else like.dtype for like in (hidden, weight, bias)]
+        ctx.mark_non_differentiable(cross_entropy, divergence, predicted)
+        return total, cross_entropy, divergence, predicted
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator hides the name of ctx
+        ctx: Any, *upstream: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """The kept gradients times that of the sum."""
+        kept = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        return (
+            *(None if gradient is None else (gradient * upstream[0]).to(dtype) for gradient, dtype in kept),
+            None,
+        )
+
+
+def _terms(
+    logits: Tensor, labels: Labels | None, target: Target | None, rows: slice
+) -> tuple[Tensor, Tensor | float, Tensor | float]:
+    """The chunk's weighted sum with gradient, and its two terms row by row without."""
+    summed = logits.new_zeros(())
+    cross_entropy: Tensor | float = 0.0
+    divergence: Tensor | float = 0.0
+    if labels is not None:
+        values = torch.nn.functional.cross_entropy(logits, labels.ids[rows], ignore_index=IGNORED, reduction="none")
+        summed = summed + (values * _of(labels.weights, rows)).sum()
+        cross_entropy = values.detach()
+    if target is not None:
+        with torch.no_grad():
+            given = target.teacher.logits(rows)
+        values = divergence_rows(
+            target.divergence, logits, given, temperature=target.temperature, t2_scale=target.t2_scale
+        )
+        summed = summed + (values * _of(target.weights, rows)).sum()
+        divergence = values.detach()
+    return summed, cross_entropy, divergence
+
+
+def _accumulate(gradients: list[Tensor | None], slope: Tensor, states: Tensor, weight: Tensor, rows: slice) -> None:
+    """Add one chunk's part to the gradients of hidden rows, weight and bias; ``slope`` is that of the products."""
+    of_hidden, of_weight, of_bias = gradients
+    if of_hidden is not None:
+        torch.mm(slope, weight, out=of_hidden[rows])
+    if of_weight is not None:
+        of_weight.addmm_(slope.T, states)
+    if of_bias is not None:
+        # The bias is added to the products before anything else happens to them.
+        of_bias += slope.sum(0)
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Autocast switched off: it would round the logits to half precision, however wide what they are made of."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _of(weights: Tensor | float, rows: slice) -> Tensor | float:
+    return weights[rows].detach() if isinstance(weights, Tensor) else weights
+
+
+def _rows(head: Head, asked: int | None) -> int:
+    return asked or max(FEWEST_ROWS, CHUNK_ELEMENTS // head.size)
+
+
+def _widened(head: Head) -> Head:
+    """The head's weight in float32 or wider, once instead of at every chunk."""
+    return replace(head, weight=widened(head.weight))
+
+
+def _wide_target(target: Target | None) -> Target | None:
+    if target is None or isinstance(target.teacher, Given):
+        return target
+    teacher = target.teacher
+    return replace(target, teacher=Projected(teacher.hidden.detach(), _widened(teacher.head.detached())))
+
+
+def _check(hidden: Tensor, head: Head, labels: Labels | None, target: Target | None) -> None:
+    _check_width("the student's", hidden, head)
+    counts = {"hidden rows": len(hidden)}
+    if labels is not None:
+        counts["labels"] = len(labels.ids)
+        beyond = int((labels.ids >= head.size).sum())
+        if beyond:
+            raise InputError(
+                f"{beyond} labels lie beyond the head's {head.size} columns: tokens that teacher and student do not "
+                "share cannot be learned here"
+            )
+    if target is not None:
+        if isinstance(target.teacher, Projected):
+            _check_width("the teacher's", target.teacher.hidden, target.teacher.head)
+        counts["teacher rows"] = len(target.teacher)
+        if target.teacher.columns != head.size and not target.divergence.crosses:
+            raise InputError(
+                f"{target.divergence.name} compares the same tokens, but the student has {head.size} and the teacher "
+                f"{target.teacher.columns}: cut both heads to the ids they share (telbench kd vocab)"
+            )
+    for term in (labels, target):
+        if term is not None and isinstance(term.weights, Tensor):
+            counts[f"weights of {type(term).__name__.lower()}"] = len(term.weights)
+    if len(set(counts.values())) > 1:
+        raise InputError("rows do not match: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+def _check_width(whose: str, hidden: Tensor, head: Head) -> None:
+    if hidden.dim() != 2 or hidden.shape[1] != head.weight.shape[1]:
+        raise InputError(
+            f"{whose} hidden rows of shape {tuple(hidden.shape)} do not fit a head of shape {tuple(head.weight.shape)}"
+        )

@@ -1,0 +1,169 @@
+"""The output head of a causal language model as plain tensors: hidden rows in, the model's own logits out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from telbench.errors import InputError
+
+from ..batches import IGNORED, Batch
+from .divergences import widened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+# What an architecture does to its logits after the head: multiply, divide, or cap · tanh(logits / cap). The same
+# configuration key means different things in different families (Granite divides by what HyperCLOVA X multiplies by).
+Change = Literal["times", "over", "cap"]
+_GRANITE: tuple[str, Change] = ("logits_scaling", "over")
+_COHERE: tuple[str, Change] = ("logit_scale", "times")
+_GEMMA: tuple[str, Change] = ("final_logit_softcapping", "cap")
+CHANGES: dict[str, tuple[str, Change]] = {
+    **dict.fromkeys(("cohere", "cohere2", "cohere2_moe"), _COHERE),
+    **dict.fromkeys(("gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "vaultgemma", "nanochat"), _GEMMA),
+    **dict.fromkeys(("granite", "granite_swa", "granitemoe", "granitemoe_swa", "granitemoeshared"), _GRANITE),
+    "granitemoehybrid": _GRANITE,
+    "minicpm3": _GRANITE,
+    "hyperclovax": ("logits_scaling", "times"),
+    "falcon_h1": ("lm_head_multiplier", "times"),
+    "recurrent_gemma": ("logits_soft_cap", "cap"),
+}
+KEYS = {key for key, _ in CHANGES.values()} | {"output_multiplier", "output_logit_soft_cap"}
+PROBE_TOKENS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A linear map from hidden rows (n, d) to logits (n, V): ``weight`` (V, d), ``bias`` (V,) or none.
+
+    Logits are multiplied by ``scale``, then capped: cap · tanh(logits / cap).
+    """
+
+    weight: Tensor
+    bias: Tensor | None = None
+    scale: float = 1.0
+    cap: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Columns of the logits."""
+        return self.weight.shape[0]
+
+    def detached(self) -> Head:
+        """The same head, to which no gradient flows."""
+        return replace(self, weight=self.weight.detach(), bias=None if self.bias is None else self.bias.detach())
+
+    def first(self, columns: int) -> Head:
+        """Only the first ``columns`` tokens: what lies beyond is padding that no tokenizer speaks of. Copies nothing.
+
+        Raises:
+            InputError: when the head has fewer.
+        """
+        if not 0 < columns <= self.size:
+            raise InputError(f"the head has {self.size} rows, not {columns}: it belongs to another tokenizer")
+        return replace(self, weight=self.weight[:columns], bias=None if self.bias is None else self.bias[:columns])
+
+    def chosen(self, ids: Tensor) -> Head:
+        """Only these tokens, in this order; the gradient flows back to their rows."""
+        bias = None if self.bias is None else self.bias.index_select(0, ids)
+        return replace(self, weight=self.weight.index_select(0, ids), bias=bias)
+
+    def finish(self, products: Tensor) -> Tensor:
+        """Logits from the bare products of hidden rows and weight."""
+        logits = products if self.bias is None else products + widened(self.bias)
+        if self.scale != 1:
+            logits = logits * self.scale
+        return logits if self.cap is None else self.cap * (logits / self.cap).tanh()
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits (n, V) in float32 or wider: the products are summed in that type, not rounded to a half first."""
+        return self.finish(widened(hidden) @ widened(self.weight).T)
+
+
+def head_of(model: PreTrainedModel) -> Head:
+    """The head of a causal language model, tied to its embedding or not; one short forward pass proves it right.
+
+    Raises:
+        InputError: when the model does something else between its last hidden state and its logits.
+    """
+    import torch
+
+    module: Any = model.get_output_embeddings()
+    kind = str(getattr(model.config, "model_type", type(model).__name__))
+    # Adapters and quantised layers look like linear ones but are more than their weight.
+    if (
+        not isinstance(module, torch.nn.Linear)
+        or hasattr(module, "base_layer")
+        or not module.weight.is_floating_point()
+    ):
+        found = "no output head" if module is None else f"a {type(module).__name__} as its output head"
+        raise InputError(f"model type {kind} has {found}: distillation needs a plain linear one")
+    scale, cap = _changes(kind, model.config.get_text_config())
+    head = Head(module.weight, module.bias, scale, cap)
+    _prove(model, head, kind)
+    return head
+
+
+def decoder_of(model: PreTrainedModel) -> Any:
+    """The model without its output head, whose ``last_hidden_state`` the head reads; LoRA layers stay in it."""
+    whole: Any = model
+    # What peft calls base_model still has the head.
+    inner = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
+    return inner.base_model
+
+
+def _changes(kind: str, config: Any) -> tuple[float, float | None]:
+    """(scale, cap) by the configuration; a key that this architecture is not known to have is refused."""
+    key, change = CHANGES.get(str(getattr(config, "model_type", kind)), (None, None))
+    for other in sorted(KEYS - {key}):
+        if getattr(config, other, None) not in {None, 1}:
+            raise InputError(
+                f"model type {kind} sets {other} = {getattr(config, other)}, and how it changes the logits is not "
+                "known here: distil with another model"
+            )
+    value = None if key is None else getattr(config, key, None)
+    if value is None:
+        return 1.0, None
+    if change == "cap":
+        return 1.0, float(value)
+    return float(value) if change == "times" else 1 / float(value), None
+
+
+def _prove(model: PreTrainedModel, head: Head, kind: str) -> None:
+    """Compare the head's logits with the model's own on a few tokens.
+
+    Raises:
+        InputError: when they differ by more than rounding.
+    """
+    import torch
+
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            ids = torch.arange(1, PROBE_TOKENS + 1, device=head.weight.device)[None]
+            hidden = decoder_of(model)(input_ids=ids, use_cache=False).last_hidden_state
+            expected = model(input_ids=ids, use_cache=False).logits.float()
+            found = head.logits(hidden[0]).float()[None]
+    finally:
+        model.train(training)
+    # Half-precision models round their logits; a forgotten scale or cap is off by far more than that.
+    tolerance = 1e-4 if head.weight.dtype in {torch.float32, torch.float64} else 3e-2
+    if expected.shape != found.shape or not torch.allclose(expected, found, rtol=tolerance, atol=tolerance):
+        raise InputError(
+            f"model type {kind} changes its logits after the output head in a way that is not known here: "
+            "distil with another model"
+        )
+
+
+def rows_of(decoder: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Last hidden states (n_labels, hidden), labels and inputs (n_labels,) of the positions that count.
+
+    The decoder is called without its head, and the head later on these rows alone: prompts cost no logits. Padding
+    stands on the right, where causal attention cannot see it from any position that counts, so no mask is passed.
+    """
+    hidden = decoder(input_ids=batch.inputs, use_cache=False).last_hidden_state
+    counted = batch.labels != IGNORED
+    return hidden[counted], batch.labels[counted], batch.inputs[counted]

@@ -1,0 +1,67 @@
+"""Checkpoints as trainings open them, and the items they read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..harness.checkpoint import Checkpoint, open_checkpoint
+from ..harness.datasets.items import DataSet
+from ..harness.datasets.loading import load_dataset
+from ..harness.identity import ModelIdentity, identify_checkpoint
+from ..harness.prompts.build import PromptSettings, encoder_for
+from ..harness.prompts.encoder import Encoder, try_template
+from ..harness.tokenizing import read_tokenizer
+from .settings import DataSettings
+
+NO_TEMPLATE = "correct the chat template in its tokenizer files"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint, how it reads, and its hashes."""
+
+    checkpoint: Checkpoint
+    encoder: Encoder
+    identity: ModelIdentity
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+        return self.encoder.tokenizer
+
+
+def open_model(folder: str, prompts: PromptSettings) -> Model:
+    """Inspect a checkpoint folder and try its tokenizer.
+
+    Raises:
+        InputError: when it is none, or its tokenizer cannot be used.
+    """
+    checkpoint = open_checkpoint(folder)
+    tokenizer = read_tokenizer(checkpoint)
+    encoder = encoder_for(tokenizer, prompts)
+    try_template(encoder, checkpoint, NO_TEMPLATE)
+    template = tokenizer.chat_template if encoder.chat else None
+    return Model(checkpoint, encoder, identify_checkpoint(checkpoint, str(template) if template else None))
+
+
+def load_split(data: DataSettings, split: str) -> DataSet:
+    """The items of a split, the first ``limit`` of them."""
+    found = load_dataset(data.data, split=split, data_dir=data.data_dir, mapping=data.mapping, options=data.options)
+    if data.limit is None or split != data.split:
+        return found
+    return DataSet(
+        found.name,
+        found.split,
+        found.items[: data.limit],
+        found.dropped,
+        found.split_rule,
+        found.source,
+        found.repaired,
+    )
+
+
+def window_of(model: Model, longest: int) -> int:
+    """Tokens of prompt and answer that this model is trained on."""
+    own = model.checkpoint.context_length
+    return longest if own is None else min(own, longest)

@@ -1,0 +1,361 @@
+"""A study as a graph of artefacts: models, caches, answers, students, runs. What several need is in it once.
+
+An artefact's hash covers what it is made by, the hashes of what it is made from, and telbench's version: it is known
+before anything is made, and changes when and only when something changes that the artefact depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+
+from telbench.errors import InputError
+
+from ...metrics.fingerprints import fingerprint
+from ..settings import CACHEABLE
+from .settings import (
+    NEED_ONE_VOCABULARY,
+    SCRATCH,
+    StudySettings,
+    epochs_of,
+    precision_of,
+    shared_data,
+    training_settings,
+)
+
+Kind = Literal["model", "base", "sft", "cache", "answers", "student", "run"]
+# What stands in settings for a path that is known only in a study's folder: the input of that role.
+INPUT = "input:"
+HASH_DIGITS = 8
+# Epochs of a training that ends by its tokens.
+WITHOUT_END = 100_000
+# Settings that say where something lies; its content is hashed in their place.
+PLACES = frozenset({"path", "data", "data_dir", "encoder"})
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One thing that a study makes (kind ``model``: a checkpoint that was there before, and is never made).
+
+    ``settings`` is what it is made by, where ``input:ROLE`` stands for the artefact that ``inputs`` names for that
+    role. ``label`` is what people call it; two of equal hash are the same thing.
+    """
+
+    label: str
+    kind: Kind
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    sha256: str
+    anchor: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Its name in the store."""
+        return f"{self.label}-{self.sha256[:HASH_DIGITS]}"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a study starts from, by content: checkpoint folders, training data, evaluation data."""
+
+    models: Mapping[str, str]
+    training_data: str
+    evaluation_data: str
+    encoder: str | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Artefacts by hash, each behind all that it is made from. ``omitted`` are cells left out, in words."""
+
+    artefacts: Mapping[str, Artefact]
+    omitted: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Artefact]:
+        return iter(self.artefacts.values())
+
+    def to_make(self) -> list[Artefact]:
+        """All but the models that were there before."""
+        return [each for each in self if each.kind != "model"]
+
+    def ancestors(self, sha256: str) -> list[Artefact]:
+        """The artefact and everything that it needs, in the order of making."""
+        needed = {sha256}
+        for each in reversed(list(self)):
+            if each.sha256 in needed:
+                needed |= set(each.inputs.values())
+        return [each for each in self if each.sha256 in needed]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels, with what trains it. ``variant`` is the algorithm behind the level."""
+
+    teacher_sft: bool
+    student_sft: bool
+    vocabulary: str
+    level: str
+    variant: str
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """``same-dskd-t1-s0-seed0``: teacher fine-tuned, student not."""
+        return f"{self.vocabulary}-{self.level}-t{int(self.teacher_sft)}-s{int(self.student_sft)}-seed{self.seed}"
+
+    def factors(self) -> dict[str, Any]:
+        """As the statistics read them."""
+        return {
+            "teacher_sft": self.teacher_sft,
+            "student_sft": self.student_sft,
+            "vocabulary": self.vocabulary,
+            "algorithm": self.level,
+            "variant": self.variant,
+            "seed": self.seed,
+        }
+
+
+def cells_of(settings: StudySettings) -> tuple[list[Cell], list[str]]:
+    """All cells, and those left out with the reason. A filled cell stands at the fill's own level, once."""
+    cells: dict[Cell, None] = {}
+    omitted: dict[str, None] = {}
+    levels = settings.factors
+    for seed in levels.seed:
+        for vocabulary in levels.vocabulary:
+            for algorithm in levels.algorithm:
+                level = algorithm
+                if vocabulary == "different" and algorithm in NEED_ONE_VOCABULARY:
+                    if settings.illegal == "skip" or (settings.illegal == "naive_id_kd" and algorithm != "vanilla_kd"):
+                        omitted[f"{algorithm} between different vocabularies: ids would be compared by number"] = None
+                        continue
+                    level = settings.illegal
+                for teacher_sft in levels.teacher_sft:
+                    for student_sft in levels.student_sft:
+                        cell = Cell(
+                            teacher_sft, student_sft, vocabulary, level, variant_of(level, vocabulary, settings), seed
+                        )
+                        cells[cell] = None
+    return list(cells), list(omitted)
+
+
+def variant_of(level: str, vocabulary: str, settings: StudySettings) -> str:
+    """The algorithm that a level of the factor means in one half of the study."""
+    if level == "dskd":
+        across = "dskd_cma" if vocabulary == "different" else "dskd"
+        return "dskd_v2" if settings.dskd == "v2" else across
+    return "vanilla_kd" if level == "naive_id_kd" else level
+
+
+def build_graph(settings: StudySettings, sources: Sources) -> Graph:
+    """Everything that the study makes.
+
+    Raises:
+        InputError: when the settings of a training do not fit together.
+    """
+    cells, omitted = cells_of(settings)
+    if not cells:
+        raise InputError(f"the study has no cell: {'; '.join(omitted)}")
+    builder = _Builder(settings, sources)
+    for cell in cells:
+        builder.evaluated(builder.student(cell), cell.label, anchor=False)
+    builder.anchors()
+    return Graph(_ordered(builder.found), tuple(omitted))
+
+
+class _Builder:
+    """Adds artefacts by hash, so that what is wanted twice is there once."""
+
+    def __init__(self, settings: StudySettings, sources: Sources) -> None:
+        self.found: dict[str, Artefact] = {}
+        self._settings = settings
+        self._sources = sources
+        self._whole = {"training data": sources.training_data}
+
+    def add(
+        self,
+        label: str,
+        kind: Kind,
+        made_by: Mapping[str, Any],
+        inputs: Mapping[str, str] | None = None,
+        content: object = None,
+        anchor: bool = False,
+    ) -> str:
+        """The hash of the artefact, which is new or known."""
+        inputs = dict(inputs or {})
+        parts = [kind, without_places(made_by), sorted(inputs.items()), content, version("telbench")]
+        sha256 = fingerprint(parts)
+        if sha256 not in self.found:
+            self.found[sha256] = Artefact(label, kind, made_by, inputs, sha256, anchor)
+        return sha256
+
+    def model(self, role: str, vocabulary: str) -> str:
+        """A model as it is before any fine-tuning on questions."""
+        name: str = getattr(self._settings.models, role).of(vocabulary)
+        if name.startswith(SCRATCH):
+            scratch = name.removeprefix(SCRATCH)
+            made_by = {"name": scratch, "scratch": asdict(self._settings.scratch[scratch]), "data": self._shared_data()}
+            return self.add(f"base-{scratch}", "base", made_by, content=self._whole)
+        return self.add(
+            f"model-{self.side(role, vocabulary)}", "model", {"path": name}, content=self._sources.models[name]
+        )
+
+    def side(self, role: str, vocabulary: str) -> str:
+        """``student``, or ``teacher-same`` where the halves have one each."""
+        return role if getattr(self._settings.models, role).both else f"{role}-{vocabulary}"
+
+    def sft(self, role: str, vocabulary: str, seed: int, *, whole_budget: bool = False) -> str:
+        """A model fine-tuned on the answers. Teachers do not depend on the study's seed, students do."""
+        study = self._settings
+        own: list[Mapping[str, Any]] = [study.training]
+        label = f"sft-{self.side(role, vocabulary)}"
+        factors: dict[str, Any] = {"role": role, "algorithm": "sft", f"{role}_sft": True}
+        if role == "teacher":
+            own.append(study.sft_teacher)
+        else:
+            label += f"-seed{seed}"
+            factors["seed"] = seed
+            own += [study.sft_student, {"optimiser": {"seed": seed}}]
+            if study.budget.tokens is not None:
+                limit = study.budget.tokens if whole_budget else study.budget.sft_tokens
+                own.append({"optimiser": {"max_tokens": limit, "epochs": WITHOUT_END}})
+            elif whole_budget:
+                epochs = epochs_of(study, study.sft_student) + epochs_of(study, study.distillation)
+                own.append({"optimiser": {"epochs": epochs}})
+            if whole_budget:
+                label, factors["role"] = label.replace("sft-", "alone-", 1), "student alone"
+        own.append({"student": INPUT + "student", "factors": factors, "method": {"algorithm": "sft"}})
+        trained = training_settings(f"sft_{role}", *own)
+        return self.add(label, "sft", trained.to_dict(), {"student": self.model(role, vocabulary)}, self._whole)
+
+    def state(self, role: str, vocabulary: str, seed: int, *, tuned: bool) -> str:
+        """A model before or after fine-tuning."""
+        return self.sft(role, vocabulary, seed) if tuned else self.model(role, vocabulary)
+
+    def student(self, cell: Cell) -> str:
+        """The student of a cell."""
+        study = self._settings
+        teacher = self.state("teacher", cell.vocabulary, cell.seed, tuned=cell.teacher_sft)
+        inputs = {
+            "student": self.state("student", cell.vocabulary, cell.seed, tuned=cell.student_sft),
+            "teacher": teacher,
+        }
+        method: dict[str, Any] = {"algorithm": cell.variant}
+        if cell.level == "naive_id_kd":
+            method["naive_id_kd"] = True
+        fixed: dict[str, Any] = {
+            "student": INPUT + "student",
+            "teacher": INPUT + "teacher",
+            "factors": cell.factors(),
+            "method": method,
+            "optimiser": {"seed": cell.seed},
+        }
+        if study.budget.tokens is not None:
+            fixed["optimiser"]["epochs"] = WITHOUT_END
+            fixed["optimiser"]["max_tokens"] = study.budget.distillation_tokens(cell.student_sft)
+        if study.cache and cell.variant in CACHEABLE:
+            fixed["teacher_cache"] = INPUT + "cache"
+            inputs["cache"] = self._cache(cell, teacher)
+        own = study.algorithms.get(cell.level, {})
+        trained = training_settings("distillation", study.training, study.distillation, own, fixed)
+        return self.add(f"student-{cell.label}", "student", trained.to_dict(), inputs, self._whole)
+
+    def _cache(self, cell: Cell, teacher: str) -> str:
+        """What a teacher says about the training data: the same for all students, seeds and algorithms."""
+        state = "sft" if cell.teacher_sft else "base"
+        dtype = "bfloat16" if precision_of(self._settings) == "bf16" else "float32"
+        made_by = {"data": self._shared_data(), "dtype": dtype}
+        label = f"cache-{self.side('teacher', cell.vocabulary)}-{state}"
+        return self.add(label, "cache", made_by, {"teacher": teacher}, self._whole)
+
+    def _shared_data(self) -> dict[str, Any]:
+        data = shared_data(self._settings)
+        return asdict(data) | {"data_dir": None if data.data_dir is None else str(data.data_dir)}
+
+    def _answers(self, vocabulary: str, teacher: str) -> str:
+        """The teacher's run on the training split: the same for all seeds."""
+        study = self._settings
+        data, label = self._shared_data(), f"answers-{self.side('teacher', vocabulary)}"
+        asked = {name: data[name] for name in ("data", "split", "context", "data_dir", "mapping", "options")}
+        measured = {"metrics": "token_f1", "encoder": None, "judge": (), "limit": None, "name": label}
+        engine = {"engine": study.evaluation.engine, "max_tokens": study.evaluation.max_tokens}
+        return self.add(label, "answers", {**asked, **engine, **measured}, {"model": teacher}, self._whole)
+
+    def sequence_level(self, vocabulary: str, seed: int) -> str:
+        """A base student trained on the answers of the fine-tuned teacher."""
+        study = self._settings
+        teacher = self.sft("teacher", vocabulary, seed)
+        answers = self._answers(vocabulary, teacher)
+        factors = {"role": "anchor", "teacher_sft": True, "student_sft": False, "vocabulary": vocabulary}
+        fixed: dict[str, Any] = {
+            "student": INPUT + "student",
+            "teacher": INPUT + "teacher",
+            "teacher_run": INPUT + "answers",
+            "factors": {**factors, "algorithm": "seq_kd", "seed": seed},
+            "method": {"algorithm": "seq_kd"},
+            "optimiser": {"seed": seed},
+        }
+        if study.budget.tokens is not None:
+            fixed["optimiser"] |= {"epochs": WITHOUT_END, "max_tokens": study.budget.tokens}
+        trained = training_settings("distillation", study.training, study.distillation, fixed)
+        inputs = {"student": self.model("student", vocabulary), "teacher": teacher, "answers": answers}
+        return self.add(f"student-{vocabulary}-seq_kd-seed{seed}", "student", trained.to_dict(), inputs, self._whole)
+
+    def anchors(self) -> None:
+        """What the cells are held against, as far as the study wants them."""
+        wanted, levels = set(self._settings.anchors), self._settings.factors
+        for vocabulary in levels.vocabulary:
+            teacher, student = self.side("teacher", vocabulary), self.side("student", vocabulary)
+            if "base_teacher" in wanted:
+                self.evaluated(self.model("teacher", vocabulary), f"base-{teacher}", anchor=True)
+            if "sft_teacher" in wanted:
+                self.evaluated(self.sft("teacher", vocabulary, 0), f"sft-{teacher}", anchor=True)
+            if "base_student" in wanted:
+                self.evaluated(self.model("student", vocabulary), f"base-{student}", anchor=True)
+            for seed in levels.seed:
+                if "sft_student" in wanted:
+                    tuned = self.sft("student", vocabulary, seed)
+                    self.evaluated(tuned, f"sft-{student}-seed{seed}", anchor=True)
+                if "student_alone" in wanted:
+                    alone = self.sft("student", vocabulary, seed, whole_budget=True)
+                    self.evaluated(alone, f"alone-{student}-seed{seed}", anchor=True)
+                if "seq_kd" in wanted:
+                    taught = self.sequence_level(vocabulary, seed)
+                    self.evaluated(taught, f"{vocabulary}-seq_kd-seed{seed}", anchor=True)
+
+    def evaluated(self, model: str, label: str, *, anchor: bool) -> str:
+        """The run of a model."""
+        evaluation = self._settings.evaluation
+        measured = asdict(evaluation) | {"data_dir": None if evaluation.data_dir is None else str(evaluation.data_dir)}
+        content = {"evaluation data": self._sources.evaluation_data, "encoder": self._sources.encoder}
+        return self.add(f"run-{label}", "run", {**measured, "name": label}, {"model": model}, content, anchor)
+
+
+def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the names of files and folders: what lies there is hashed by content."""
+    kept = {
+        name: value
+        for name, value in settings.items()
+        if name not in PLACES or is_input(value) or isinstance(value, Mapping)
+    }
+    return {name: without_places(value) if isinstance(value, Mapping) else value for name, value in kept.items()}
+
+
+def is_input(value: object) -> bool:
+    """Does this stand for another artefact's place?"""
+    return isinstance(value, str) and value.startswith(INPUT)
+
+
+def _ordered(found: Mapping[str, Artefact]) -> dict[str, Artefact]:
+    """Each behind its inputs: what many need first, runs last."""
+    rank = {"model": 0, "base": 1, "sft": 2, "cache": 3, "answers": 4, "student": 5, "run": 6}
+    depth: dict[str, int] = {}
+
+    def deep(sha256: str) -> int:
+        if sha256 not in depth:
+            depth[sha256] = 1 + max((deep(each) for each in found[sha256].inputs.values()), default=0)
+        return depth[sha256]
+
+    ordered = sorted(found.values(), key=lambda each: (rank[each.kind], deep(each.sha256)))
+    return {each.sha256: each for each in ordered}

@@ -1,0 +1,238 @@
+"""A study as typed settings: its factors, its models, what is trained how, and what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from telbench.config import merged, read_settings, read_yaml, require_positive, setting
+from telbench.errors import InputError
+
+from ..settings import DataSettings, OptimiserSettings, TrainingSettings
+from ..tiny.settings import ScratchSettings
+
+Vocabulary = Literal["same", "different"]
+CellAlgorithm = Literal["vanilla_kd", "dskd", "uld", "simple_ctkd", "gkd"]
+Illegal = Literal["skip", "uld", "simple_ctkd", "dskd_cma", "naive_id_kd"]
+Anchor = Literal["base_teacher", "sft_teacher", "base_student", "sft_student", "student_alone", "seq_kd"]
+# These compare distributions id by id: between different vocabularies that means nothing.
+NEED_ONE_VOCABULARY = frozenset({"vanilla_kd", "gkd"})
+# A model that the study makes from nothing is named so; anything else is a checkpoint folder.
+SCRATCH = "scratch:"
+PRESETS = ("nano", "nano-long", "demo")
+ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
+Group = TypeVar("Group")
+
+
+@dataclass(frozen=True)
+class ByVocabulary:
+    """A checkpoint folder (or ``scratch:NAME``) for both halves of the study, or one for each."""
+
+    both: str | None = setting(None, "model of both halves")
+    same: str | None = setting(None, "model of the half with one vocabulary")
+    different: str | None = setting(None, "model of the half with two vocabularies")
+
+    def __post_init__(self) -> None:
+        """Refuse a model named twice."""
+        if self.both is not None and (self.same or self.different):
+            raise InputError("a model is given as 'both' and by vocabulary: keep one of them")
+
+    def of(self, vocabulary: str) -> str | None:
+        """The model of one half, if there is one."""
+        return self.both or (self.same if vocabulary == "same" else self.different)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Who teaches and who learns. One of them differs between the halves: teachers by vocabulary, or students."""
+
+    student: ByVocabulary
+    teacher: ByVocabulary
+
+
+@dataclass(frozen=True)
+class FactorSettings:
+    """Levels of the factors; a cell is one combination."""
+
+    teacher_sft: tuple[bool, ...] = (False, True)
+    student_sft: tuple[bool, ...] = (False, True)
+    vocabulary: tuple[Vocabulary, ...] = ("same", "different")
+    algorithm: tuple[CellAlgorithm, ...] = ("vanilla_kd", "dskd")
+    seed: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        """Refuse a factor without levels, and a level given twice."""
+        for name in ("teacher_sft", "student_sft", "vocabulary", "algorithm", "seed"):
+            levels = getattr(self, name)
+            if not levels or len(set(levels)) < len(levels):
+                raise InputError(f"factors: {name} is {list(levels)}: one level or more, each once")
+
+
+@dataclass(frozen=True)
+class BudgetSettings:
+    """How much each student may train, all its trainings together.
+
+    ``equal_epochs``: supervised fine-tuning and distillation as long as their own settings say, so that a student
+    with both has seen the data more often. ``equal_tokens``: every student sees ``tokens`` tokens of prompts and
+    answers; one that is fine-tuned first spends ``sft_share`` of them on that.
+    """
+
+    kind: Literal["equal_epochs", "equal_tokens"] = "equal_epochs"
+    tokens: int | None = setting(None, "tokens of each student, all trainings together")
+    sft_share: float = setting(0.5, "share of the tokens that a fine-tuned student spends before distillation")
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that cannot be kept."""
+        if (self.kind == "equal_tokens") != (self.tokens is not None):
+            raise InputError("budget: 'tokens' belongs to 'kind: equal_tokens', and to nothing else")
+        if self.tokens is not None:
+            require_positive(self, "tokens")
+        if not 0 < self.sft_share < 1:
+            raise InputError(f"budget: sft_share is {self.sft_share}: it lies between 0 and 1")
+
+    @property
+    def sft_tokens(self) -> int | None:
+        """Tokens of a student's supervised fine-tuning before distillation."""
+        return None if self.tokens is None else max(1, round(self.tokens * self.sft_share))
+
+    def distillation_tokens(self, student_sft: bool) -> int | None:
+        """Tokens of a student's distillation: what its fine-tuning has left."""
+        return None if self.tokens is None else self.tokens - ((self.sft_tokens or 0) if student_sft else 0)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is measured on every student, and on the anchors."""
+
+    data: str = "telecom-nano"
+    split: str = "test"
+    context: Literal["open", "closed"] = "closed"
+    metrics: str = "ngram"
+    encoder: str | None = None
+    judge: tuple[str, ...] = ()
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    max_tokens: int = 128
+    limit: int | None = None
+    data_dir: Path | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """A whole study. ``training`` holds what all trainings share, the three groups below it what differs.
+
+    ``dskd``: version 1 is that of the paper, with cross-model attention between different vocabularies; version 2
+    trains on exactly aligned tokens there. Either way the level is called dskd, and ``variant`` tells which it was.
+    ``illegal`` decides about cells that compare ids of different vocabularies: left out, filled by another algorithm
+    (which keeps its own name), or made all the same as ``naive_id_kd`` to replicate the literature.
+    ``anchors`` are what cells are held against; ``student_alone`` is a student fine-tuned for the whole budget.
+    """
+
+    name: str
+    models: ModelSettings
+    factors: FactorSettings = field(default_factory=FactorSettings)
+    dskd: Literal["v1", "v2"] = "v1"
+    illegal: Illegal = "skip"
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    anchors: tuple[Anchor, ...] = ANCHORS
+    cache: bool = setting(True, "store what the teachers say once; false: teachers run beside their students")
+    training: Mapping[str, Any] = field(default_factory=dict)
+    sft_teacher: Mapping[str, Any] = field(default_factory=dict)
+    sft_student: Mapping[str, Any] = field(default_factory=dict)
+    distillation: Mapping[str, Any] = field(default_factory=dict)
+    algorithms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scratch: Mapping[str, ScratchSettings] = field(default_factory=dict)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself, before anything is made."""
+        for vocabulary in self.factors.vocabulary:
+            for role in ("student", "teacher"):
+                model = getattr(self.models, role).of(vocabulary)
+                if not model:
+                    raise InputError(f"models: no {role} for vocabulary '{vocabulary}': name one as 'both' or by half")
+                if model.startswith(SCRATCH) and model.removeprefix(SCRATCH) not in self.scratch:
+                    raise InputError(f"models: {model}, but there is no '{model.removeprefix(SCRATCH)}' in scratch")
+        if self.illegal == "dskd_cma" and self.dskd == "v1" and "dskd" in self.factors.algorithm:
+            raise InputError("illegal: dskd_cma would make the cells of dskd twice: choose another, or 'dskd: v2'")
+        for name in self.algorithms:
+            if name not in {*self.factors.algorithm, self.illegal}:
+                raise InputError(f"algorithms: {name} is no level of the factor algorithm")
+        for label in ("training", "sft_teacher", "sft_student", "distillation"):
+            refuse_own_keys(getattr(self, label), label, self.budget, learns_by_seed=label != "sft_teacher")
+        for name, group in self.algorithms.items():
+            refuse_own_keys(group, f"algorithms: {name}", self.budget, learns_by_seed=True)
+
+
+def refuse_own_keys(group: Mapping[str, Any], label: str, budget: BudgetSettings, *, learns_by_seed: bool) -> None:
+    """Refuse what the study itself decides.
+
+    Raises:
+        InputError: naming the key.
+    """
+    taken = [("student",), ("teacher",), ("teacher_cache",), ("factors",), ("method", "algorithm")]
+    taken += [("method", "naive_id_kd")]
+    if label.startswith("algorithms"):
+        # All cells of a teacher share its cache, which is made for one set of prompts.
+        taken.append(("data",))
+    if learns_by_seed and label != "training":
+        taken.append(("optimiser", "seed"))
+    if budget.kind == "equal_tokens" and label not in {"sft_teacher"}:
+        taken.append(("optimiser", "max_tokens"))
+    for path in taken:
+        value: Any = group
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value is not None:
+            raise InputError(f"{label}: {'.'.join(path)} is decided by the study: leave it out")
+
+
+def training_settings(where: str, *groups: Mapping[str, Any]) -> TrainingSettings:
+    """Groups of settings merged, the later ones first, and checked like any training.
+
+    Raises:
+        InputError: for unknown keys or contradictions.
+    """
+    together: dict[str, Any] = {}
+    for group in groups:
+        together = merged(together, group)
+    return read_settings(TrainingSettings, together, where)
+
+
+def shared_data(study: StudySettings) -> DataSettings:
+    """The data of every distillation, which caches and answers are made for too."""
+    return _group(study, DataSettings, "data", study.distillation)
+
+
+def epochs_of(study: StudySettings, group: Mapping[str, Any]) -> int:
+    """Epochs of the trainings of a group."""
+    return _group(study, OptimiserSettings, "optimiser", group).epochs
+
+
+def precision_of(study: StudySettings) -> str:
+    """Number format of the distillations: teachers' rows are stored in it too."""
+    return _group(study, OptimiserSettings, "optimiser", study.distillation).precision
+
+
+def _group(study: StudySettings, kind: type[Group], name: str, over: Mapping[str, Any]) -> Group:
+    together = merged({name: study.training.get(name, {})}, {name: over.get(name, {})})
+    return read_settings(kind, together[name], name)
+
+
+def read_study(source: str) -> StudySettings:
+    """A study from a YAML file, or the preset of that name.
+
+    Raises:
+        InputError: naming the key that does not fit.
+    """
+    if source in PRESETS:
+        with resources.as_file(resources.files(__package__ or __name__).joinpath("presets", f"{source}.yaml")) as file:
+            return read_settings(StudySettings, read_yaml(file), f"preset {source}")
+    file = Path(source)
+    if not file.is_file():
+        raise InputError(f"{source}: no such file: name a YAML file, or a preset ({', '.join(PRESETS)})")
+    return read_settings(StudySettings, read_yaml(file), str(file))

@@ -1,0 +1,151 @@
+"""What a study starts from, read and hashed once: checkpoint folders, data sets, an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError
+
+from ...harness.checkpoint import open_checkpoint
+from ...harness.datasets.items import DataSet
+from ...harness.datasets.loading import load_dataset
+from ...harness.engines.contract import engine_named
+from ...harness.identity import file_sha256, identify_checkpoint
+from ...judges.spec import parse_judges
+from ...metrics.embedding.encoder import encoder_resources
+from ...metrics.fingerprints import fingerprint
+from ...metrics.registry import metrics_named
+from .graph import Sources
+from .settings import SCRATCH, EvaluationSettings, StudySettings, shared_data
+
+# A token of English prose is about so many characters: for estimates only.
+CHARACTERS_A_TOKEN = 4.0
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much there is, for estimates: items, and characters of questions and first references."""
+
+    items: int
+    questions: int
+    answers: int
+
+    @property
+    def tokens(self) -> float:
+        """Tokens of prompts and answers, about."""
+        return (self.questions + self.answers) / CHARACTERS_A_TOKEN
+
+    @property
+    def answer_tokens(self) -> float:
+        """Tokens of answers, about; each has an end."""
+        return self.answers / CHARACTERS_A_TOKEN + self.items
+
+
+@dataclass(frozen=True)
+class Found:
+    """The sources' hashes, the amounts of data, and of the checkpoints that were there before weights' bytes and width.
+
+    ``width``: numbers in a hidden state, where ``config.json`` tells.
+    """
+
+    sources: Sources
+    training: Amount
+    evaluation: Amount
+    model_bytes: Mapping[str, int]
+    width: Mapping[str, int | None]
+
+
+def find_sources(settings: StudySettings) -> Found:
+    """Open and hash everything that the study reads; models with unlike vocabularies are held to the right half.
+
+    Raises:
+        InputError: for data, checkpoints, metrics, judges or an encoder that are not there, or a half whose
+            vocabularies are not as it says.
+    """
+    data = shared_data(settings)
+    trained = load_dataset(
+        data.data, split=data.split, data_dir=data.data_dir, mapping=data.mapping, options=data.options
+    )
+    hashes = [trained.items_sha256]
+    if data.dev_split != "none":
+        looked_at = load_dataset(
+            data.data, split=data.dev_split, data_dir=data.data_dir, mapping=data.mapping, options=data.options
+        )
+        hashes.append(looked_at.items_sha256)
+    asked = settings.evaluation
+    _require_measurable(asked)
+    measured = load_dataset(
+        asked.data, split=asked.split, data_dir=asked.data_dir, mapping=asked.mapping, options=asked.options
+    )
+    folders = _folders(settings)
+    models, sizes, width = {}, {}, {}
+    for folder in folders:
+        checkpoint = open_checkpoint(folder)
+        models[folder] = identify_checkpoint(checkpoint, None).sha256
+        config = checkpoint.config.get("text_config") or checkpoint.config
+        width[folder] = config.get("hidden_size") if isinstance(config, dict) else None
+        sizes[folder] = sum(file.stat().st_size for file in checkpoint.weight_files)
+    _require_halves(settings)
+    return Found(
+        Sources(models, fingerprint(hashes), measured.items_sha256, _encoder_sha256(asked.encoder)),
+        amount_of(trained, data.limit),
+        amount_of(measured, asked.limit),
+        sizes,
+        width,
+    )
+
+
+def _require_measurable(asked: EvaluationSettings) -> None:
+    """Names that a run would refuse are refused here, before hours of training."""
+    engine_named(asked.engine)
+    parse_judges(asked.judge)
+    if asked.encoder:
+        encoder_resources(asked.encoder)
+    metrics_named(name.strip() for name in asked.metrics.split(",") if name.strip())
+
+
+def amount_of(dataset: DataSet, limit: int | None) -> Amount:
+    """Items and characters of the first ``limit`` items."""
+    items = dataset.items[:limit]
+    answers = sum(len(item.gold_references[0]) for item in items if item.gold_references)
+    return Amount(len(items), sum(len(item.question) for item in items), answers)
+
+
+def _folders(settings: StudySettings) -> list[str]:
+    found = {}
+    for vocabulary in settings.factors.vocabulary:
+        for side in (settings.models.student, settings.models.teacher):
+            name = side.of(vocabulary)
+            if name and not name.startswith(SCRATCH):
+                found[name] = None
+    return list(found)
+
+
+def _require_halves(settings: StudySettings) -> None:
+    """Token-to-id maps decide which half a pair belongs to, never the sizes of their vocabularies."""
+    for vocabulary in settings.factors.vocabulary:
+        pair = settings.models.teacher.of(vocabulary), settings.models.student.of(vocabulary)
+        if any(name is None or name.startswith(SCRATCH) for name in pair):
+            continue
+        from ..vocabulary.compare import open_tokenizer, shared_columns
+
+        maps: list[Any] = [open_tokenizer(name).get_vocab() for name in pair]
+        columns = shared_columns(maps[0], maps[1])
+        if (columns is None) == (vocabulary == "same"):
+            found = "different vocabularies" if columns is None else "the same vocabulary"
+            raise InputError(
+                f"models: {pair[0]} and {pair[1]} have {found}, but stand in the half '{vocabulary}' of the study: "
+                "telbench kd vocab TEACHER STUDENT tells more"
+            )
+
+
+def _encoder_sha256(encoder: str | None) -> str | None:
+    """By content where it is a folder; an id of the hub cache is its own name."""
+    if not encoder or not Path(encoder).is_dir():
+        return encoder or None
+    folder = Path(encoder)
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix in {".safetensors", ".json"})
+    return fingerprint([[str(file.relative_to(folder)), file_sha256(file)] for file in files])

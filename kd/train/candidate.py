@@ -1,0 +1,292 @@
+"""One candidate from settings: prepare, train, and put the checkpoint in its place, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError, missing_extra
+
+from ...harness.cli.terminal import Reporter
+from ...harness.engines.transformers import load_model
+from ...harness.storage import FolderLock
+from ..checkpoints import NOTE, Origin, data_facts, made_with, read_origin, whole_folder, without_bars, write_checkpoint
+from ..models import Model
+from ..settings import NEEDS_TEACHER_ROWS, LoraSettings, TrainingSettings
+from .examples import taught
+from .optimisation import LOG, one_way
+from .prepare import Identified, Prepared, identify, place_beside, prepare
+from .report import candidate_card, draw_losses, misled
+from .state import MODEL, best_file, load_weights
+
+LAST = "last"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished checkpoint; ``made_now`` is false when it was found."""
+
+    path: Path
+    origin: Origin
+    made_now: bool
+
+
+def train_candidate(settings: TrainingSettings, out: Path, reporter: Reporter, *, fresh: bool = False) -> Candidate:
+    """Make the checkpoint of these settings at ``out``, go on with one that was begun, or find it there.
+
+    What training needs until it ends stands in ``OUT.training`` beside it. Under ``accelerate launch`` all processes
+    call this; the first one writes.
+
+    Raises:
+        InputError: for wrong settings, models, data or places (nothing that was saved is lost).
+        TelbenchError: when the loss is no longer a number.
+    """
+    accelerator = _accelerator(settings)
+    told = reporter if accelerator.is_main_process else Silent()
+    identified = identify(settings)
+    work = place_beside(out)
+    if accelerator.is_main_process:
+        _claim(out, work, identified.key, fresh=fresh)
+    accelerator.wait_for_everyone()
+    if not fresh and made_with(out, identified.key):
+        told.note(f"{out}: already made by these settings")
+        if accelerator.is_main_process:
+            shutil.rmtree(work, ignore_errors=True)
+        return Candidate(out, read_origin(out), made_now=False)
+    with _locked(work, accelerator.is_main_process):
+        return _train(_prepared(identified, work, accelerator, told), out, work, accelerator, told)
+
+
+class Silent(Reporter):
+    """What the processes after the first one tell: nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console.quiet = True
+
+
+def _prepared(identified: Identified, work: Path, accelerator: Any, reporter: Reporter) -> Prepared:
+    answers: Mapping[str, str] | None = None
+    if identified.settings.method.algorithm == "seq_kd":
+        from ..teacher.answers import teacher_answers
+
+        # One process asks the teacher, the others read what it was answered.
+        if accelerator.is_main_process:
+            answers = teacher_answers(identified.settings, work, reporter)
+        accelerator.wait_for_everyone()
+        answers = answers or teacher_answers(identified.settings, work, reporter)
+    prepared = prepare(identified, answers)
+    for reason, count in prepared.texts.dropped.items():
+        reporter.note(f"left out: {count} items: {reason}")
+    ratio = None if prepared.link is None else prepared.link.aligned_ratio
+    if ratio is not None:
+        reporter.note(f"{ratio:.0%} of the student's answer tokens are aligned with the teacher's")
+    return prepared
+
+
+def _accelerator(settings: TrainingSettings) -> Any:
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise missing_extra("accelerate", "train", "training") from error
+    return Accelerator(mixed_precision="bf16" if settings.optimiser.precision == "bf16" else "no")
+
+
+def _claim(out: Path, work: Path, key: str, *, fresh: bool) -> None:
+    """Refuse a place that holds something else; make the working folder.
+
+    Raises:
+        InputError: when the place cannot be used.
+    """
+    if (out.is_file() or (out.is_dir() and any(out.iterdir()))) and not made_with(out, key):
+        if not (out / NOTE).is_file():
+            raise InputError(f"{out} exists and was not made by telbench: move it away, or choose another --out")
+        if not fresh:
+            raise InputError(
+                f"{out} holds a checkpoint made by other settings: choose another --out, or pass --fresh to replace it"
+            )
+    try:
+        if fresh:
+            shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write in {work.parent}: {error.strerror}: choose another --out") from error
+
+
+@contextlib.contextmanager
+def _locked(work: Path, main: bool) -> Iterator[None]:
+    if not main:
+        yield
+        return
+    lock = FolderLock(work)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter: Reporter) -> Candidate:
+    from .distiller import Distiller
+    from .trainer import Trainer
+
+    settings = prepared.settings
+    with one_way(settings.optimiser.seed, settings.optimiser.threads):
+        with without_bars():
+            student = _student(prepared, accelerator.device)
+            teacher = _teacher(prepared, accelerator.device)
+        distiller = Distiller(student, settings.method, teacher, prepared.link)
+        trainer = Trainer(prepared, distiller, accelerator, work, teacher=teacher, own_answers=_own(prepared, student))
+        if trainer.resumed:
+            reporter.note(f"{work}: going on after step {trainer.resumed} of {prepared.plan.steps}")
+        label = f"{settings.method.algorithm} {out.name}"
+        try:
+            with reporter.progress(label, prepared.plan.steps) as meter:
+                outcome = trainer.train(meter)
+        except KeyboardInterrupt:
+            reporter.note(f"stopped; the same command goes on from {work}")
+            raise
+        origin = replace(
+            origin_of(prepared),
+            training={
+                **asdict(outcome.progress),
+                "steps": prepared.plan.steps,
+                "kept_step": outcome.kept,
+                "last_loss": outcome.last_loss,
+                "examples": len(prepared.texts.examples),
+                "dropped": dict(prepared.texts.dropped),
+                "parameters": sum(weight.numel() for weight in student.parameters()),
+                "trained_parameters": sum(weight.numel() for weight in distiller.parameters() if weight.requires_grad),
+                "processes": accelerator.num_processes,
+            },
+        )
+        if accelerator.is_main_process:
+            warnings = misled(work / LOG, settings)
+            for warning in warnings:
+                reporter.note(warning)
+            origin = replace(origin, training={**origin.training, "warnings": warnings})
+            _write(prepared, out, work, origin)
+            shutil.rmtree(work, ignore_errors=True)
+        accelerator.wait_for_everyone()
+    return Candidate(out, origin, made_now=True)
+
+
+def _student(prepared: Prepared, device: Any) -> Any:
+    settings = prepared.settings
+    # Adapters on a base in half precision are themselves in full precision; without them every weight is trained.
+    half = settings.lora is not None and settings.optimiser.precision == "bf16"
+    model = load_model(prepared.student.checkpoint, "bfloat16" if half else "float32")
+    if settings.optimiser.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
+    if settings.lora is not None:
+        model = _adapted(model, settings.lora)
+    return model.to(device)
+
+
+def _adapted(model: Any, lora: LoraSettings) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise missing_extra("peft", "train", "LoRA") from error
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType] - peft divides it, whole or not
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise InputError(f"lora: {' '.join(str(error).split())[:300]}") from error
+
+
+def _teacher(prepared: Prepared, device: Any) -> Any:
+    settings, teacher = prepared.settings, prepared.teacher
+    if teacher is None or settings.method.algorithm not in NEEDS_TEACHER_ROWS:
+        return None
+    if settings.teacher_cache is not None:
+        from ..teacher.cache import open_cached_teacher
+
+        cached = open_cached_teacher(settings.teacher_cache, teacher.checkpoint, device)
+        cached.require(taught(prepared.texts.examples))
+        return cached
+    from ..teacher.rows import LiveTeacher
+
+    half = settings.optimiser.precision == "bf16"
+    return LiveTeacher(load_model(teacher.checkpoint, "bfloat16" if half else "float32").to(device))
+
+
+def _own(prepared: Prepared, student: Any) -> Any:
+    if prepared.settings.method.algorithm != "gkd":
+        return None
+    from .on_policy import StudentAnswers
+
+    return StudentAnswers(student, prepared)
+
+
+def origin_of(prepared: Prepared) -> Origin:
+    """The note of a candidate before training: factors, data, settings, key."""
+    settings = prepared.settings
+    teacher = prepared.teacher
+    factors: dict[str, Any] = {
+        "algorithm": settings.method.algorithm,
+        "student_sft": settings.method.algorithm == "sft" or was_fine_tuned(prepared.student),
+        "seed": settings.optimiser.seed,
+    }
+    if teacher is not None:
+        factors["teacher_sft"] = was_fine_tuned(teacher)
+    if prepared.link is not None:
+        factors["vocabulary"] = "same" if prepared.link.one else "different"
+    if settings.method.naive_id_kd:
+        factors["naive_id_kd"] = True
+    models = {
+        name: {"name": model.checkpoint.name, **asdict(model.identity)}
+        for name, model in (("student", prepared.student), ("teacher", teacher))
+        if model is not None
+    }
+    data = {**data_facts(prepared.texts.train), "dev": None}
+    if prepared.texts.dev is not None:
+        data["dev"] = data_facts(prepared.texts.dev)
+    return Origin({**factors, **settings.factors}, data, {**settings.to_dict(), "models": models}, prepared.key)
+
+
+def was_fine_tuned(model: Model) -> bool:
+    """Does the checkpoint's own note say that it was fine-tuned?"""
+    factors = model.checkpoint.factors
+    return factors.get("algorithm") == "sft" or bool(factors.get("student_sft"))
+
+
+def _write(prepared: Prepared, out: Path, work: Path, origin: Origin) -> None:
+    """The folder of the kept step, with that of the last step in it where it is another."""
+    from .trainer import EVENTS
+
+    progress = origin.training
+    last = work / f"step-{progress['step']:08d}" / MODEL
+    kept = last if progress["kept_step"] == progress["step"] else best_file(work, progress["kept_step"])
+    with whole_folder(out, NOTE) as folder, without_bars():
+        card = candidate_card(out.name, origin)
+        write_checkpoint(folder, _trained(prepared, kept), prepared.student.tokenizer, origin, card)
+        shutil.copy(work / LOG, folder / LOG)
+        if (work / EVENTS).is_dir():
+            shutil.copytree(work / EVENTS, folder / EVENTS)
+        draw_losses(folder / LOG, folder / "loss.png")
+        if kept != last:
+            (folder / LAST).mkdir()
+            of_last = replace(origin, training={**progress, "kept_step": progress["step"]})
+            card = candidate_card(f"{out.name}, last step", of_last)
+            write_checkpoint(folder / LAST, _trained(prepared, last), prepared.student.tokenizer, of_last, card)
+
+
+def _trained(prepared: Prepared, weights: Path) -> Any:
+    """An ordinary model with these weights, adapters added to what they adapt; on the processor."""
+    student = _student(prepared, "cpu")
+    load_weights(student, weights, "student.")
+    return student.merge_and_unload() if prepared.settings.lora is not None else student

@@ -1,0 +1,169 @@
+"""Items as the student and the teacher read them: two token streams of one question and one answer."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from telbench.errors import InputError
+
+from ...harness.datasets.items import Item
+from ...harness.prompts.build import PromptSettings
+from ...harness.prompts.encoder import Encoder, whole_characters
+from ..batches import Example, Reader, bucketed_indices
+from ..settings import OptimiserSettings
+from ..teacher.rows import TeacherExample
+from ..vocabulary.alignment import align, tokens_of, with_end
+
+RowPairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairedExample:
+    """One item's training texts; ``aligned`` pairs (student row, teacher row), counted from the first answer token."""
+
+    item_id: str
+    student: Example
+    teacher: TeacherExample | None = None
+    aligned: RowPairs = ()
+
+    @property
+    def rows(self) -> int:
+        """Answer tokens of the student, end-of-sequence included."""
+        return len(self.student.ids) - self.student.start
+
+
+def taught(examples: Iterable[PairedExample]) -> list[TeacherExample]:
+    """The items as the teacher reads them."""
+    return [example.teacher for example in examples if example.teacher is not None]
+
+
+def pair_examples(
+    items: Iterable[Item],
+    settings: PromptSettings,
+    student: Reader,
+    teacher: Reader | None = None,
+    *,
+    one_vocabulary: bool = False,
+    aligned: bool = True,
+    answers: Mapping[str, str] | None = None,
+) -> tuple[list[PairedExample], dict[str, int]]:
+    """The training texts of the items, and how many were left out by reason.
+
+    Args:
+        items: what to train on.
+        settings: how prompts look.
+        student: how the student reads.
+        teacher: how the teacher reads, where its rows are wanted.
+        one_vocabulary: both give the same ids to the same text, so that row k of both predicts the same token.
+        aligned: without one vocabulary, pair the tokens that cover the same text; needs tokenizers that tell offsets.
+        answers: by item id, in place of the first reference (sequence-level KD); items without one are left out.
+
+    Raises:
+        InputError: when one vocabulary gives an answer different ids.
+    """
+    found: list[PairedExample] = []
+    dropped: Counter[str] = Counter()
+    for item in items:
+        answer = next(iter(item.gold_references), None)
+        if answers is not None:
+            answer = answers.get(item.id) if item.answerable else None
+        if answer is None:
+            dropped["no answer"] += 1
+            continue
+        ours = student.example(item, answer, settings)
+        theirs = None if teacher is None else teacher.example(item, answer, settings)
+        if ours is None or (teacher is not None and theirs is None):
+            dropped["too long for the student" if ours is None else "too long for the teacher"] += 1
+            continue
+        rows: RowPairs = ()
+        if teacher is not None and theirs is not None:
+            if one_vocabulary:
+                rows = _same_rows(item.id, ours, theirs)
+            elif aligned:
+                rows = _aligned_rows(student.encoder, teacher.encoder, answer, len(ours.ids) - ours.start)
+        found.append(PairedExample(item.id, ours, None if theirs is None else TeacherExample(item.id, theirs), rows))
+    return found, dict(dropped)
+
+
+def _same_rows(item_id: str, ours: Example, theirs: Example) -> RowPairs:
+    answer, other = ours.ids[ours.start :], theirs.ids[theirs.start :]
+    if answer != other:
+        raise InputError(
+            f"item {item_id}: teacher and student have one vocabulary, but their answers are not the same tokens "
+            f"({len(other)} and {len(answer)}): their tokenizers split or end text differently; use dskd_v2, "
+            "simple_ctkd or dskd_cma"
+        )
+    return tuple((row, row) for row in range(len(answer)))
+
+
+def _aligned_rows(ours: Encoder, theirs: Encoder, answer: str, rows: int) -> RowPairs:
+    student, teacher = (
+        tokens_of(each.tokenizer, whole_characters(answer), each.answer_lead) for each in (ours, theirs)
+    )
+    if len(student) != rows - 1:
+        raise InputError("the student's tokenizer gives other tokens with offsets than without: it cannot be aligned")
+    return tuple(with_end(align(student, teacher).pairs, len(student), len(teacher)))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One optimiser step: its number from 0, its epoch, and the indices of its items."""
+
+    number: int
+    epoch: int
+    items: tuple[int, ...]
+
+
+class BatchPlan:
+    """All steps of a training, from the items' lengths, the seed and the budget alone."""
+
+    def __init__(self, lengths: Sequence[int], optimiser: OptimiserSettings) -> None:
+        """Items by the tokens that the student reads of each."""
+        self._lengths = lengths
+        self._optimiser = optimiser
+        self.epoch_steps = -(-len(lengths) // optimiser.batch_size)
+        self.steps, self.tokens = self._budget()
+
+    def from_step(self, first: int = 0) -> Iterator[PlannedStep]:
+        """The steps from number ``first`` on."""
+        for epoch in range(first // self.epoch_steps, -(-self.steps // self.epoch_steps)):
+            start = epoch * self.epoch_steps
+            for offset, batch in enumerate(self._epoch(epoch)):
+                if first <= start + offset < self.steps:
+                    yield PlannedStep(start + offset, epoch, tuple(batch))
+
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        rng = random.Random(f"{self._optimiser.seed}:{epoch}")
+        return bucketed_indices(self._lengths, self._optimiser.batch_size, rng)
+
+    def _budget(self) -> tuple[int, int]:
+        """(steps, tokens): the first step that reaches ``max_tokens`` is the last one, epochs permitting."""
+        whole = sum(self._lengths)
+        limit = self._optimiser.max_tokens
+        if limit is None or limit > self._optimiser.epochs * whole:
+            return self._optimiser.epochs * self.epoch_steps, self._optimiser.epochs * whole
+        epochs = (limit - 1) // whole
+        steps, tokens = epochs * self.epoch_steps, epochs * whole
+        for batch in self._epoch(epochs):
+            steps, tokens = steps + 1, tokens + sum(self._lengths[index] for index in batch)
+            if tokens >= limit:
+                break
+        return steps, tokens
+
+
+def shared_out(items: Sequence[int], parts: int) -> list[tuple[int, ...]]:
+    """Cut a step's items into ``parts`` runs, as even as can be; with fewer items than parts the last are empty.
+
+    >>> shared_out([5, 6, 7], 2), shared_out([5], 3)
+    ([(5, 6), (7,)], [(5,), (), ()])
+    """
+    size, longer = divmod(len(items), parts)
+    runs, start = [], 0
+    for part in range(parts):
+        stop = start + size + (part < longer)
+        runs.append(tuple(items[start:stop]))
+        start = stop
+    return runs

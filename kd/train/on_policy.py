@@ -1,0 +1,85 @@
+"""On-policy distillation (GKD): steps on answers that the student has just made up itself.
+
+With probability λ a step's answers are replaced by samples of the student, without gradient through the sampling; the
+teacher reads the same tokens, and the student is drawn to it on them. They are no labels: cross-entropy on one's own
+samples would teach nothing but certainty. Source: Agarwal et al., On-Policy Distillation of Language Models: Learning
+from Self-Generated Mistakes, 2024 (arXiv 2306.13649).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from telbench.errors import EngineError
+
+from ...harness.engines.contract import EngineInfo, Request, Sampling
+from ...harness.engines.transformers import TransformersEngine
+from ..batches import Example
+from .examples import PairedExample
+from .prepare import Prepared
+
+# Padded prompts and answers in one call to generate.
+BATCH_TOKENS = 16384
+
+
+class StudentAnswers:
+    """Samples of the student as it is at each step; which steps, and what is drawn, depends on the seed alone."""
+
+    def __init__(self, student: Any, prepared: Prepared) -> None:
+        self._student = student
+        self._prepared = prepared
+        self._method = prepared.settings.method
+        self._seed = prepared.settings.optimiser.seed
+
+    def wanted(self, step: int) -> bool:
+        """Is this a step on the student's own answers?"""
+        return random.Random(f"{self._seed}:own:{step}").random() < self._method.student_share
+
+    def examples(self, examples: Sequence[PairedExample], step: int) -> list[PairedExample]:
+        """The same questions with the student's answers, up to and including its first end of sequence.
+
+        Raises:
+            EngineError: when an answer could not be made.
+        """
+        # The run decodes as the settings say, not as the checkpoint recommends; the recommendation is saved with it.
+        recommended, training = self._student.generation_config, self._student.training
+        self._student.eval()
+        try:
+            answers = self._sample(examples, step)
+        finally:
+            self._student.generation_config = recommended
+            self._student.train(training)
+        return [_answered(example, answers[index]) for index, example in enumerate(examples)]
+
+    def _sample(self, examples: Sequence[PairedExample], step: int) -> list[tuple[int, ...]]:
+        tokenizer = self._prepared.student.tokenizer
+        engine = TransformersEngine(self._student, tokenizer, EngineInfo("transformers", ""), BATCH_TOKENS)
+        sampling = Sampling(
+            max_tokens=self._method.max_new_tokens,
+            temperature=self._method.sampling_temperature,
+            seed=random.Random(f"{self._seed}:sample:{step}").getrandbits(31),
+        )
+        requests = [
+            # What is drawn goes by the key, and must not depend on the process or the part that an item is in.
+            Request(example.item_id, example.item_id, (), example.student.ids[: example.student.start])
+            for example in examples
+        ]
+        found: dict[str, tuple[int, ...]] = {}
+        for completion in engine.generate(requests, sampling):
+            if completion.error is not None:
+                raise EngineError(f"the student could not answer item {completion.key}: {completion.error}")
+            found[completion.key] = completion.token_ids
+        return [found[request.key] for request in requests]
+
+
+def _answered(example: PairedExample, answer: tuple[int, ...]) -> PairedExample:
+    """The item with this answer on both sides; both have one vocabulary, or are treated as if they had."""
+    student = Example((*example.student.ids[: example.student.start], *answer), example.student.start)
+    teacher = example.teacher
+    if teacher is not None:
+        read = teacher.example
+        teacher = replace(teacher, example=Example((*read.ids[: read.start], *answer), read.start))
+    return replace(example, student=student, teacher=teacher, aligned=tuple((row, row) for row in range(len(answer))))

@@ -1,0 +1,191 @@
+"""From settings to what a training needs: models checked, texts paired, steps planned, and one key over all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from telbench.errors import InputError
+
+from ...harness.datasets.items import DataSet, Item
+from ...harness.prompts.build import INSTRUCTIONS, PromptSettings
+from ...harness.runs.folder import read_run
+from ...metrics.fingerprints import fingerprint
+from ..batches import Reader, reader
+from ..checkpoints import data_facts
+from ..models import Model, load_split, open_model, window_of
+from ..settings import NEEDS_TEACHER_ROWS, DataSettings, TrainingSettings
+from ..vocabulary.link import ALIGNED, VocabularyLink, link_vocabularies
+from .examples import BatchPlan, PairedExample, pair_examples
+
+# Stands for "no dev split" in settings.
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """What is trained on and looked at, and what was left out by reason."""
+
+    train: DataSet
+    examples: Sequence[PairedExample]
+    dropped: Mapping[str, int]
+    dev: DataSet | None
+    dev_examples: Sequence[PairedExample]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A training by what goes into it. ``key``: hash of everything that its weights depend on."""
+
+    settings: TrainingSettings
+    student: Model
+    teacher: Model | None
+    train: DataSet
+    key: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training, ready to begin."""
+
+    settings: TrainingSettings
+    student: Model
+    teacher: Model | None
+    link: VocabularyLink | None
+    texts: TrainingTexts
+    plan: BatchPlan
+    key: str
+
+    @property
+    def pad(self) -> int:
+        """An id to fill batches with; masks come from lengths, so that any will do."""
+        found = self.student.tokenizer.pad_token_id
+        return self.student.tokenizer.eos_token_id if found is None else found
+
+
+def identify(settings: TrainingSettings) -> Identified:
+    """Open the models and read the training split; no weights are loaded.
+
+    Raises:
+        InputError: for a folder that is no checkpoint, or data that are not there.
+    """
+    prompts = PromptSettings(settings.data.context)
+    student = open_model(settings.student, prompts)
+    teacher = None if settings.teacher is None else open_model(settings.teacher, prompts)
+    train = load_split(settings.data, settings.data.split)
+    return Identified(settings, student, teacher, train, _key(settings, student, teacher, train))
+
+
+def prepare(identified: Identified, answers: Mapping[str, str] | None = None) -> Prepared:
+    """Check and pair everything.
+
+    Args:
+        identified: the training.
+        answers: the teacher's, by item id (sequence-level KD).
+
+    Raises:
+        InputError: for whatever cannot be trained so, in one line.
+    """
+    settings, student, teacher, train = identified.settings, identified.student, identified.teacher, identified.train
+    method = settings.method
+    link = None
+    if teacher is not None and method.algorithm in NEEDS_TEACHER_ROWS:
+        texts = [item.gold_references[0] for item in train.items if item.gold_references]
+        names = teacher.checkpoint.name, student.checkpoint.name
+        link = link_vocabularies(teacher.tokenizer, student.tokenizer, method, texts, names)
+    texts = _texts(settings, train, student, teacher if link else None, link, answers)
+    lengths = [len(example.student.ids) - 1 for example in texts.examples]
+    plan = BatchPlan(lengths, settings.optimiser)
+    return Prepared(settings, student, teacher, link, texts, plan, identified.key)
+
+
+def _texts(
+    settings: TrainingSettings,
+    train: DataSet,
+    student: Model,
+    teacher: Model | None,
+    link: VocabularyLink | None,
+    answers: Mapping[str, str] | None,
+) -> TrainingTexts:
+    data = settings.data
+    prompts = PromptSettings(data.context)
+    ours = reader(student.encoder, window_of(student, data.max_length), "student")
+    theirs = None if teacher is None else reader(teacher.encoder, window_of(teacher, data.max_length), "teacher")
+    examples, dropped = pair_examples(
+        train.items,
+        prompts,
+        ours,
+        theirs,
+        one_vocabulary=link is not None and link.one,
+        aligned=settings.method.algorithm in ALIGNED,
+        answers=answers,
+    )
+    if not examples:
+        raise InputError(
+            f"nothing to train on in {train.name}, split {train.split}: "
+            + (", ".join(f"{count} items {reason}" for reason, count in dropped.items()) or "it is empty")
+        )
+    if settings.method.algorithm in ALIGNED and not any(example.aligned for example in examples):
+        raise InputError("no answer token is aligned between the two vocabularies: use dskd_cma or uld")
+    dev, looked_at = _dev(data, train.items, prompts, ours)
+    return TrainingTexts(train, examples, dropped, dev, looked_at)
+
+
+def _dev(
+    data: DataSettings, trained: Sequence[Item], prompts: PromptSettings, ours: Reader
+) -> tuple[DataSet | None, Sequence[PairedExample]]:
+    if data.dev_split == NONE:
+        return None, ()
+    try:
+        dev = load_split(data, data.dev_split)
+    except InputError as error:
+        raise InputError(f"{error} (--dev-split chooses the best step; none: the last step is kept)") from error
+    known = {item.id for item in trained}
+    both = next((item.id for item in dev.items if item.id in known), None)
+    if both is not None:
+        raise InputError(f"item {both} is in the training split and in the dev split: choose another --dev-split")
+    examples, _ = pair_examples(dev.items, prompts, ours)
+    if not examples:
+        raise InputError(
+            f"no item of the dev split '{data.dev_split}' can be used: --dev-split none keeps the last step"
+        )
+    return dev, examples
+
+
+def _key(settings: TrainingSettings, student: Model, teacher: Model | None, train: DataSet) -> str:
+    """Paths do not count, contents do; how often is saved does not count either."""
+    told = settings.to_dict()
+    for name in ("student", "teacher", "teacher_cache", "teacher_run", "keeping", "factors"):
+        del told[name]
+    del told["data"]["data_dir"]
+    return fingerprint(
+        [
+            told,
+            settings.keeping.keep,
+            settings.keeping.evaluate_every,
+            dict(settings.factors),
+            student.identity.sha256,
+            None if teacher is None else teacher.identity.sha256,
+            _rows_format(settings),
+            None if settings.teacher_run is None else read_run(settings.teacher_run)["run_id"],
+            data_facts(train),
+            INSTRUCTIONS,
+            version("telbench"),
+        ]
+    )
+
+
+def _rows_format(settings: TrainingSettings) -> str | None:
+    """The number format of the teacher's stored rows; none for a live teacher."""
+    if settings.teacher_cache is None:
+        return None
+    from ..teacher.cache import TeacherCache
+
+    return str(TeacherCache(settings.teacher_cache).record["key"]["dtype"])
+
+
+def place_beside(out: Path) -> Path:
+    """The working folder of a training that will end at ``out``."""
+    return out.parent / f"{out.name}.training"

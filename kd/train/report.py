@@ -1,0 +1,124 @@
+"""What a training leaves for people: a model card and a plot of its losses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import Origin
+from ..settings import TrainingSettings
+
+
+def candidate_card(name: str, origin: Origin) -> str:
+    """A README for the checkpoint: base, teacher, data, algorithm, hyper-parameters, and the hashes of all of them."""
+    settings, training, data = origin.settings, origin.training, origin.data
+    models: Mapping[str, Any] = settings["models"]
+    lines = [
+        "---",
+        "library_name: transformers",
+        f"tags: [telbench, telecom, {origin.factors['algorithm']}]",
+        "---",
+        f"# {_text(name)}",
+        "",
+        f"Made by telbench {version('telbench')} with `{settings['method']['algorithm']}`. The licence of the base "
+        "model and the terms of the data apply.",
+        "",
+        "| | name | weights (SHA-256) |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {role} | {_text(model['name'])} | `{model['weights_sha256'][:16]}` |" for role, model in models.items()
+    ]
+    lines += [
+        "",
+        f"- data: {_text(data['name'])}, split {_text(data['split'])}, {data['n']} items "
+        f"(`{data['items_sha256'][:16]}`)",
+        f"- steps: {training['steps']}, kept the one after step {training['kept_step']}; {training['tokens']:,} tokens "
+        f"of prompts and answers in {training['seconds']:.0f} s",
+    ]
+    if training.get("best"):
+        lines.append(
+            f"- lowest loss on split {_text(data['dev']['split'])}: {training['best']['loss']:.4f} nats a token"
+        )
+    lines += [f"- **look at this**: {_text(warning)}" for warning in training.get("warnings", ())]
+    lines += [
+        f"- factors: `{json.dumps(dict(origin.factors))}`",
+        "",
+        "All settings and hashes are in `telbench.json`, each step in `training.jsonl`, the losses in `loss.png`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def event_writer(folder: Path, step: int) -> Any:
+    """TensorBoard's writer of a training that goes on after ``step``; none where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def write_events(writer: Any, record: Mapping[str, Any]) -> None:
+    """A record of the log as scalars; what counts steps, tokens and time is their axis."""
+    for name, value in record.items():
+        if name not in {"step", "epoch", "tokens", "seconds"}:
+            writer.add_scalar(f"training/{name}", float(value), record["step"])
+    writer.flush()
+
+
+def misled(log: Path, settings: TrainingSettings) -> list[str]:
+    """What to do when version 1's projected teacher ended worse at the labels than its student; empty where it did not.
+
+    Compares ``t2s_ce`` with ``ce``, both the mean of the last epoch's steps, in nats an answer token. (Version 2's
+    projector learns what the teacher says, not the labels.)
+    """
+    if settings.method.algorithm not in {"dskd", "dskd_cma"}:
+        return []
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    steps = [record for record in records if "t2s_ce" in record and "ce" in record]
+    last = [record for record in steps if record["epoch"] == steps[-1]["epoch"]]
+    if not last:
+        return []
+    own, seen = (sum(record[name] for record in last) / len(last) for name in ("ce", "t2s_ce"))
+    if seen <= own:
+        return []
+    return [
+        f"seen through the student's head the teacher says the labels worse ({seen:.3f} nats) than the student itself "
+        f"({own:.3f}), so it held the student back: raise --projector-learning-rate (now "
+        f"{settings.method.projector_rate:g}; the student's is {settings.optimiser.learning_rate:g}), train longer, or "
+        "use vanilla_kd or simple_ctkd if the student is much narrower than its teacher"
+    ]
+
+
+def draw_losses(log: Path, picture: Path) -> None:
+    """The training loss by step and, where it was looked at, that on the dev split, as a PNG.
+
+    Without matplotlib there is no picture; the numbers are in the log.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for key, label, style in (("loss", "training", "-"), ("dev_loss", "dev split", "o-")):
+        points = [(record["step"], record[key]) for record in records if key in record]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label, markersize=3, linewidth=1)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss (nats a token)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(picture, dpi=120)
+
+
+def _text(value: object) -> str:
+    """A name in a table of Markdown."""
+    return "".join(f"\\{sign}" if sign in "\\|`*_[]<>#" else sign for sign in " ".join(str(value).split()))

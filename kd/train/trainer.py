@@ -1,0 +1,343 @@
+"""The training loop: exact means over processes and parts of a step, resumable at every save, bitwise on a processor.
+
+Runs alone or under ``accelerate launch`` (data parallel). A step's loss is divided by the answer tokens of all its
+parts on all processes, which are counted before the first part goes through the student, so that neither the number of
+processes nor that of the parts changes it. This module needs torch to be imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from telbench.errors import TelbenchError
+
+from ...harness.cli.terminal import Meter
+from ..teacher.rows import TeacherRows
+from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
+from .examples import PairedExample, PlannedStep, shared_out, taught
+from .optimisation import LOG, Pace, adamw_over, asked_to_stop, learning_rate_at
+from .prepare import Prepared
+from .report import event_writer, write_events
+from .state import (
+    MODEL,
+    OPTIMIZER,
+    Best,
+    Progress,
+    full,
+    held,
+    load_optimizer,
+    load_rng,
+    load_weights,
+    read_progress,
+    save_best,
+    save_rng,
+    save_state,
+    trained_weights,
+    whole,
+)
+
+DEV_ITEMS = 32
+# What TensorBoard reads, in the working folder and then in the checkpoint.
+EVENTS = "tensorboard"
+
+
+class OwnAnswers(Protocol):
+    """The student's own answers, for on-policy steps."""
+
+    def wanted(self, step: int) -> bool:
+        """Is this a step on the student's own answers? The same on all processes."""
+        ...
+
+    def examples(self, examples: Sequence[PairedExample], step: int) -> list[PairedExample]:
+        """The same questions, answered by the student as it is now."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a training ended; ``kept`` is the step whose weights become the checkpoint."""
+
+    progress: Progress
+    kept: int
+    last_loss: float
+
+
+class Trainer:
+    """One training in its working folder."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        distiller: Distiller,
+        accelerator: Any,
+        work: Path,
+        *,
+        teacher: TeacherRows | None = None,
+        own_answers: OwnAnswers | None = None,
+    ) -> None:
+        self._prepared = prepared
+        self._optimiser = prepared.settings.optimiser
+        self._keeping = prepared.settings.keeping
+        self._accelerator = accelerator
+        self._work = work
+        self._teacher = teacher
+        self._own_answers = own_answers
+        self._distiller = distiller
+        self._events: Any = None
+        self._pace = Pace()
+        optimizer = adamw_over(
+            distiller.student, distiller.projectors, self._optimiser, prepared.settings.method.projector_rate
+        )
+        # Before the wrappers, which put the weights elsewhere: a state names the plain module's weights.
+        found = read_progress(work, prepared.key)
+        self.progress = Progress(prepared.key)
+        if found is not None:
+            self.progress, folder = found
+            load_weights(distiller, folder / MODEL)
+        self._module, self._optimizer = accelerator.prepare(distiller, optimizer)
+        if found is not None:
+            load_optimizer(self._optimizer.optimizer, found[1] / OPTIMIZER)
+            load_rng(found[1], accelerator.process_index)
+        self._seconds = self.progress.seconds, self.progress.cpu_seconds
+
+    @property
+    def resumed(self) -> int:
+        """The step that training goes on from; 0 for a new one."""
+        return self.progress.step
+
+    def train(self, meter: Meter) -> Outcome:
+        """All steps that are left; the last and the best step's weights are then in the working folder.
+
+        Raises:
+            TelbenchError: when loss or gradient are no finite numbers. KeyboardInterrupt: after the state was saved.
+        """
+        plan, last = self._prepared.plan, 0.0
+        meter.advance(self.progress.step)
+        with self._log() as log, asked_to_stop(twice_ends=True) as stop:
+            self._module.train()
+            for planned in plan.from_step(self.progress.step):
+                last = self._step(planned, log, meter)
+                done = planned.number + 1
+                if self._due(done, self._keeping.evaluate_every):
+                    self._look(done, log)
+                asked = self._agreed(stop)
+                if asked or self._due(done, self._keeping.save_every):
+                    self._save(log)
+                if asked and done < plan.steps:
+                    raise KeyboardInterrupt
+            if not plan.steps or self.progress.step < plan.steps:
+                raise TelbenchError("the plan ended before its last step")
+        return self._finish(last)
+
+    def _finish(self, last: float) -> Outcome:
+        best, step = self.progress.best, self.progress.step
+        return Outcome(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
+
+    def _step(self, planned: PlannedStep, log: IO[bytes], meter: Meter) -> float:
+        micros, weights, own = self._micro_batches(planned)
+        over = self._denominators(micros, weights)
+        rate = self._set_rates(planned.number)
+        self._optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        total = torch.zeros((), dtype=torch.float64)
+        for index, (micro, weight) in enumerate(zip(micros, weights, strict=True)):
+            last = index == len(micros) - 1
+            with contextlib.nullcontext() if last else self._accelerator.no_sync(self._module):
+                loss, parts = self._module(micro, replace(over, weight=weight))
+                # Data-parallel wrappers take the mean over processes; the denominators are those of all of them.
+                self._accelerator.backward(loss * self._accelerator.num_processes)
+            total += loss.detach().double().cpu()
+            for name, value in parts.items():
+                sums[name] = sums.get(name, torch.zeros(())) + value.detach().float().cpu()
+        record = self._record(planned, total, sums, over, rate)
+        self._check(record["loss"], "loss", planned.number)
+        norm = float(self._accelerator.clip_grad_norm_(self._module.parameters(), self._optimiser.clip_norm))
+        self._check(norm, "gradient norm", planned.number)
+        self._optimizer.step()
+        tokens = self.progress.tokens + sum(self._length(index) for index in planned.items)
+        wall, cpu = self._seconds
+        self.progress = replace(
+            self.progress,
+            step=planned.number + 1,
+            tokens=tokens,
+            seconds=wall + self._pace.seconds,
+            cpu_seconds=cpu + self._pace.cpu_seconds,
+        )
+        record |= {"gradient_norm": norm, "tokens": tokens, "seconds": round(self.progress.seconds, 3)}
+        if self._own_answers is not None:
+            record["own_answers"] = own
+        self._write(log, record)
+        meter.advance(1, f"loss {record['loss']:.3f}, {tokens / max(1e-9, self.progress.seconds):,.0f} tokens/s")
+        return record["loss"]
+
+    def _micro_batches(self, planned: PlannedStep) -> tuple[list[MicroBatch], list[float], bool]:
+        """This process's parts, their weights (0 for one that only keeps the others company), own answers or not."""
+        world, rank = self._accelerator.num_processes, self._accelerator.process_index
+        size = self._optimiser.micro_batch_size or -(-self._optimiser.batch_size // world)
+        parts = -(-self._optimiser.batch_size // (world * size))
+        runs = shared_out(planned.items, world * parts)[rank * parts : (rank + 1) * parts]
+        own = self._own_answers is not None and self._own_answers.wanted(planned.number)
+        micros, weights = [], []
+        for run in runs:
+            # A data-parallel step waits for every process: one without items goes along with an item of no weight.
+            examples = [self._prepared.texts.examples[index] for index in run or planned.items[:1]]
+            if own and self._own_answers is not None:
+                examples = self._own_answers.examples(examples, planned.number)
+            micros.append(self._micro_batch(examples, own))
+            weights.append(1.0 if run else 0.0)
+        return micros, weights, own
+
+    def _micro_batch(self, examples: Sequence[PairedExample], own: bool) -> MicroBatch:
+        prepared = self._prepared
+        micro = make_micro_batch(
+            examples, prepared.pad, prepared.settings.method, prepared.link, self._accelerator.device
+        )
+        rows = None if self._teacher is None else self._teacher.rows(taught(examples)).to(self._accelerator.device)
+        return replace(micro, teacher_rows=rows, own=own)
+
+    def _denominators(self, micros: Sequence[MicroBatch], weights: Sequence[float]) -> Denominators:
+        counted = [micro for micro, weight in zip(micros, weights, strict=True) if weight]
+        counts = [sum(micro.labels for micro in counted), sum(len(micro.pairs) for micro in counted), 0, 0]
+        if self._prepared.settings.method.algorithm == "dskd_v2":
+            # Of parts without weight too: where the head is spread over processes, all of them ask together.
+            for micro, weight in zip(micros, weights, strict=True):
+                with torch.no_grad():
+                    agreeing, known = self._module(micro, None, "agreement")[0].tolist()
+                counts[2], counts[3] = counts[2] + agreeing * int(weight), counts[3] + known * int(weight)
+        labels, pairs, agreeing, known = self._summed(torch.tensor(counts, dtype=torch.float64)).long().tolist()
+        return Denominators(labels, pairs, agreeing / known if known else None)
+
+    def _summed(self, values: Tensor) -> Tensor:
+        """Over all processes."""
+        if self._accelerator.num_processes == 1:
+            return values
+        return self._accelerator.reduce(values.to(self._accelerator.device), reduction="sum").cpu()
+
+    def _set_rates(self, step: int) -> float:
+        settings = self._optimiser
+        share = learning_rate_at(step, self._prepared.plan.steps, 1.0, settings.warmup_share, settings.schedule)
+        for group in self._optimizer.param_groups:
+            group["lr"] = share * group["peak"]
+        return share * settings.learning_rate
+
+    def _record(
+        self, planned: PlannedStep, total: Tensor, sums: dict[str, Tensor], over: Denominators, rate: float
+    ) -> dict[str, Any]:
+        names = sorted(sums)
+        values = self._summed(torch.stack([total, *(sums[name].double() for name in names)])).tolist()
+        record = {"step": planned.number + 1, "epoch": planned.epoch, "loss": values[0], "learning_rate": rate}
+        means = dict(zip(names, (value / max(1, over.labels) for value in values[1:]), strict=True))
+        return record | {name: value for name, value in means.items() if math.isfinite(value)}
+
+    def _check(self, value: float, what: str, step: int) -> None:
+        if not math.isfinite(value):
+            kept = f"the state of step {_saved_step(self._work)} is kept" if any(self._work.glob("step-*")) else ""
+            raise TelbenchError(
+                f"training stopped at step {step + 1}: the {what} is {value}; lower the learning rate (now "
+                f"{self._optimiser.learning_rate:g}) or look for odd items in the data" + (f"; {kept}" if kept else "")
+            )
+
+    def _look(self, done: int, log: IO[bytes]) -> None:
+        """The loss on the dev split, and the weights if it is the lowest so far."""
+        examples = self._prepared.texts.dev_examples
+        if not examples:
+            return
+        loss = self._dev_loss(examples)
+        self._check(loss, "loss on the dev split", done - 1)
+        self._write(log, {"step": done, "dev_loss": loss})
+        best = self.progress.best
+        if best is None or loss < best.loss:
+            weights = whole(trained_weights(self._distiller))
+            if self._accelerator.is_main_process:
+                save_best(self._work, done, weights)
+            self.progress = replace(self.progress, best=Best(done, loss))
+
+    def _dev_loss(self, examples: Sequence[PairedExample]) -> float:
+        """Mean cross-entropy of the answer tokens, in nats."""
+        world, rank = self._accelerator.num_processes, self._accelerator.process_index
+        order = sorted(range(len(examples)), key=lambda index: len(examples[index].student.ids))
+        batches = [order[start : start + DEV_ITEMS] for start in range(0, len(order), DEV_ITEMS)]
+        summed = torch.zeros(2, dtype=torch.float64)
+        prepared, device = self._prepared, self._accelerator.device
+        self._module.eval()
+        with torch.no_grad():
+            for turn in range(-(-len(batches) // world)):
+                # All processes go through the module equally often; one without a batch counts nothing.
+                mine = turn * world + rank
+                chosen = [examples[index] for index in batches[mine if mine < len(batches) else 0]]
+                micro = make_micro_batch(chosen, prepared.pad, prepared.settings.method, None, device)
+                loss, _ = self._module(micro, None, "cross_entropy")
+                if mine < len(batches):
+                    summed += torch.tensor([float(loss), micro.labels], dtype=torch.float64)
+        self._module.train()
+        total, count = self._summed(summed).tolist()
+        return total / count
+
+    def _due(self, done: int, every: int | None) -> bool:
+        plan = self._prepared.plan
+        return done == plan.steps or done % (every or plan.epoch_steps) == 0
+
+    def _agreed(self, stop: threading.Event) -> bool:
+        """Has any process been asked to stop?"""
+        return bool(self._summed(torch.tensor([float(stop.is_set())], dtype=torch.float64)).item())
+
+    def _save(self, log: IO[bytes]) -> None:
+        log.flush()
+        self.progress = replace(self.progress, log_bytes=log.tell())
+        scratch = self._work / "saving-state"
+        try:
+            if self._accelerator.is_main_process:
+                scratch.mkdir(exist_ok=True)
+            self._accelerator.wait_for_everyone()
+            save_rng(scratch, self._accelerator.process_index)
+        except OSError as error:
+            raise full(error, scratch) from error
+        state = held(self._distiller, self._optimizer.optimizer)
+        self._accelerator.wait_for_everyone()
+        if self._accelerator.is_main_process:
+            save_state(self._work, scratch, state, self.progress)
+        self._accelerator.wait_for_everyone()
+
+    @contextlib.contextmanager
+    def _log(self) -> Iterator[IO[bytes]]:
+        """The steps' log, cut to what the state knows of; other processes than the first write nowhere."""
+        if not self._accelerator.is_main_process:
+            with tempfile.TemporaryFile() as nowhere:
+                yield nowhere
+            return
+        with (self._work / LOG).open("ab") as log:
+            log.truncate(self.progress.log_bytes)
+            log.seek(self.progress.log_bytes)
+            self._events = event_writer(self._work / EVENTS, self.progress.step)
+            try:
+                yield log
+            finally:
+                if self._events is not None:
+                    self._events.close()
+
+    def _write(self, log: IO[bytes], record: dict[str, Any]) -> None:
+        try:
+            log.write((json.dumps(record, allow_nan=False) + "\n").encode())
+            log.flush()
+            if self._events is not None:
+                write_events(self._events, record)
+        except OSError as error:
+            raise full(error, self._work / LOG) from error
+
+    def _length(self, index: int) -> int:
+        return len(self._prepared.texts.examples[index].student.ids) - 1
+
+
+def _saved_step(work: Path) -> int:
+    return max(int(folder.name.removeprefix("step-")) for folder in work.glob("step-*"))

@@ -1,0 +1,291 @@
+"""May two models be distilled into one another, and how: their token-to-id maps compared, never their sizes.
+
+Mistral 7B v0.1 and TinyLlama both have 32,000 tokens, of which 270 have the same id: vanilla distillation between them
+raises no error and teaches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from telbench.errors import InputError, missing_extra
+
+from ...harness.tokenizing import load_tokenizer
+from .alignment import align, tokens_of
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """Character to byte of byte-level vocabularies: printable Latin-1 stands for itself, the rest from U+0100 on."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + k): byte for k, byte in enumerate(others)}
+
+
+_BYTES = _byte_alphabet()
+
+
+def ids_by_text(vocabulary: Mapping[str, int]) -> dict[bytes, int]:
+    """The id of each text that a token of the vocabulary stands for."""
+    bytewise = byte_level(vocabulary)
+    texts: dict[bytes, int] = {}
+    # Where a byte token and an ordinary one stand for the same text, the ordinary one is what tokenizing gives.
+    for token, index in sorted(vocabulary.items(), key=lambda pair: (_is_byte(pair[0]), pair[1])):
+        texts.setdefault(text_of(token, bytewise), index)
+    return texts
+
+
+def text_of(token: str, bytewise: bool) -> bytes:
+    r"""The bytes that a token stands for, by how its vocabulary spells text.
+
+    >>> text_of("ĠµĊ", True) == b" \xb5\n", text_of("▁µ", False) == " µ".encode(), text_of("<0x0A>", False)
+    (True, True, b'\n')
+    """
+    if bytewise:
+        if all(character in _BYTES for character in token):
+            return bytes(_BYTES[character] for character in token)
+    elif _is_byte(token):
+        return bytes([int(token[3:5], 16)])
+    return (token if bytewise else token.replace("\u2581", " ")).encode("utf-8", "surrogatepass")
+
+
+def byte_level(vocabulary: Mapping[str, int]) -> bool:
+    """Does the vocabulary spell bytes as GPT-2 does: is there a token for the space and one for the line feed?"""
+    return "Ġ" in vocabulary and "Ċ" in vocabulary
+
+
+def _is_byte(token: str) -> bool:
+    return len(token) == 6 and token.startswith("<0x") and token.endswith(">") and _is_hex(token[3:5])
+
+
+def _is_hex(text: str) -> bool:
+    return all(character in "0123456789ABCDEFabcdef" for character in text)
+
+
+Relation = Literal["identical", "identical, padded", "different"]
+# From here down DSKD v2 and simple_ctkd would train on so few rows that cross-model attention is the better choice.
+FEW_ALIGNED = 0.5
+
+
+@dataclass(frozen=True)
+class Side:
+    """One model's vocabulary as far as its folder tells."""
+
+    name: str
+    tokens: int
+    head_rows: int | None
+    special: Mapping[str, int]
+    bos: str | None
+    eos: tuple[int, ...]
+    tokenizer_adds_bos: bool
+    template_adds_bos: bool | None
+
+    @property
+    def double_bos(self) -> bool:
+        """Would text from the chat template get a second beginning when tokenized like any other text?"""
+        return self.tokenizer_adds_bos and bool(self.template_adds_bos)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Token strings of the two maps: same string and id, same string but another id, and in one map only.
+
+    ``shared_text`` counts tokens that stand for the same text however their tokenizer spells it (``Ġ`` and ``▁``).
+    """
+
+    same_id: int
+    other_id: int
+    only_teacher: int
+    only_student: int
+    shared_text: int
+
+
+@dataclass(frozen=True)
+class CorpusAlignment:
+    """Counts over a corpus of answers; ``same_end`` and ``aligned`` are tokens of the student."""
+
+    answers: int
+    student_tokens: int
+    teacher_tokens: int
+    same_end: int
+    aligned: int
+
+    @property
+    def ratio(self) -> float | None:
+        """Share of the student's answer tokens that end at the same character as a teacher's; none without tokens."""
+        return self.same_end / self.student_tokens if self.student_tokens else None
+
+    @property
+    def aligned_ratio(self) -> float | None:
+        """Share that begins there too: the rows that exact alignment trains on."""
+        return self.aligned / self.student_tokens if self.student_tokens else None
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Is an algorithm allowed between these two, and why or why not, in words."""
+
+    allowed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class VocabularyReport:
+    """All of it; ``columns`` is the number of shared leading ids that both heads are cut to, if the maps agree."""
+
+    teacher: Side
+    student: Side
+    relation: Relation
+    columns: int | None
+    overlap: Overlap
+    corpus: CorpusAlignment | None
+    permits: Mapping[str, Permission]
+
+
+def compare_vocabularies(
+    teacher: Side,
+    student: Side,
+    maps: tuple[Mapping[str, int], Mapping[str, int]],
+    corpus: CorpusAlignment | None = None,
+    *,
+    naive_id_kd: bool = False,
+) -> VocabularyReport:
+    """The report from both sides and their token-to-id ``maps`` (teacher's, student's; added tokens included)."""
+    columns = shared_columns(*maps)
+    padded = any(side.head_rows not in {None, columns} or side.tokens != columns for side in (teacher, student))
+    relation: Relation = "different" if columns is None else "identical, padded" if padded else "identical"
+    overlap = _overlap(*maps)
+    return VocabularyReport(
+        teacher, student, relation, columns, overlap, corpus, _permits(columns, corpus, overlap, naive_id_kd)
+    )
+
+
+def shared_columns(teacher: Mapping[str, int], student: Mapping[str, int]) -> int | None:
+    """How many leading columns of both heads mean the same tokens; None where the maps disagree.
+
+    They agree if every token of the student has the same id in the teacher; the columns reach to the largest of them.
+
+    >>> shared_columns({"a": 0, "b": 1, "c": 2}, {"a": 0, "b": 1})
+    2
+    >>> shared_columns({"a": 0, "b": 1}, {"b": 0, "a": 1}) is None
+    True
+    """
+    if not student or any(teacher.get(token) != index for token, index in student.items()):
+        return None
+    return max(student.values()) + 1
+
+
+def shared_tokens(teacher: Any, student: Any) -> tuple[list[int], list[int]]:
+    """Ids (teacher's, student's) of the tokens that stand for the same text in both tokenizers, in the student's order.
+
+    ``Ġ`` of byte-level and ``▁`` of SentencePiece vocabularies are the same space; special tokens are shared where
+    their strings are, and the two end-of-sequence tokens always are.
+    """
+    theirs = ids_by_text(teacher.get_vocab())
+    pairs = {index: theirs[text] for text, index in ids_by_text(student.get_vocab()).items() if text in theirs}
+    if student.eos_token_id is not None and teacher.eos_token_id is not None:
+        pairs[student.eos_token_id] = teacher.eos_token_id
+    ordered = sorted(pairs.items())
+    return [teacher_id for _, teacher_id in ordered], [student_id for student_id, _ in ordered]
+
+
+def read_side(name: str, tokenizer: Any, config: Mapping[str, Any], generation: Mapping[str, Any]) -> Side:
+    """One side from its tokenizer, ``config.json`` and ``generation_config.json`` (empty where there is none)."""
+    ends = [tokenizer.eos_token_id, *_as_list(config.get("eos_token_id")), *_as_list(generation.get("eos_token_id"))]
+    text = config.get("text_config")
+    rows = config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
+    special = sorted(
+        zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True), key=lambda pair: pair[1]
+    )
+    plain = list(tokenizer("a", add_special_tokens=True)["input_ids"])
+    return Side(
+        name=name,
+        tokens=len(tokenizer.get_vocab()),
+        head_rows=rows if isinstance(rows, int) else None,
+        special=dict(special),
+        bos=tokenizer.bos_token,
+        eos=tuple(dict.fromkeys(end for end in ends if isinstance(end, int))),
+        tokenizer_adds_bos=tokenizer.bos_token_id is not None and plain[:1] == [tokenizer.bos_token_id],
+        template_adds_bos=_template_adds_bos(tokenizer),
+    )
+
+
+def measure_corpus(teacher: Any, student: Any, answers: Sequence[str]) -> CorpusAlignment:
+    """Tokenize every answer with both and count what aligns.
+
+    Raises:
+        InputError: for a tokenizer that does not tell offsets.
+    """
+    ours = theirs = same_end = aligned = 0
+    for answer in answers:
+        student_tokens, teacher_tokens = tokens_of(student, answer), tokens_of(teacher, answer)
+        found = align(student_tokens, teacher_tokens)
+        ours += len(student_tokens)
+        theirs += len(teacher_tokens)
+        same_end += found.same_end
+        aligned += len(found.pairs)
+    return CorpusAlignment(len(answers), ours, theirs, same_end, aligned)
+
+
+def open_tokenizer(folder: Any) -> Any:
+    """The tokenizer of a local folder, or one line about why there is none."""
+    try:
+        return load_tokenizer(folder)
+    except ImportError as error:
+        raise missing_extra("transformers", "hf", "comparing vocabularies") from error
+    except Exception as error:  # transformers raises whatever a damaged file provokes
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: no tokenizer can be loaded from it: {reason}") from error
+
+
+def _permits(
+    columns: int | None, corpus: CorpusAlignment | None, overlap: Overlap, naive: bool
+) -> dict[str, Permission]:
+    same = columns is not None
+    cut = f"both heads are cut to their {columns} shared ids" if same else "the token-to-id maps differ"
+    always = Permission(True, "needs the teacher's text only")
+    aligned = None if corpus is None else corpus.aligned_ratio
+    few = (
+        ""
+        if aligned is None or aligned >= FEW_ALIGNED
+        else f", but only {aligned:.0%} of the answer tokens are aligned"
+    )
+    across = Permission(bool(overlap.shared_text), "trains on exactly aligned tokens" + few)
+    if same:
+        across = Permission(True, "every answer token is aligned")
+    naive_kd = Permission(True, f"{cut}: ids are compared as they are, to replicate the literature (--naive-id-kd)")
+    vanilla = naive_kd if naive and not same else Permission(same, cut)
+    return {
+        "sft": always,
+        "seq_kd": always,
+        "vanilla_kd": vanilla,
+        "gkd": vanilla,
+        "dskd": Permission(same, cut),
+        "dskd_cma": Permission(True, "attention pairs the tokens of both models"),
+        "dskd_v2": across,
+        "simple_ctkd": across,
+        "uld": Permission(True, "compares sorted probabilities"),
+    }
+
+
+def _overlap(teacher: Mapping[str, int], student: Mapping[str, int]) -> Overlap:
+    both = teacher.keys() & student.keys()
+    same = sum(teacher[token] == student[token] for token in both)
+    shared = len(ids_by_text(teacher).keys() & ids_by_text(student).keys())
+    return Overlap(same, len(both) - same, len(teacher) - len(both), len(student) - len(both), shared)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _template_adds_bos(tokenizer: Any) -> bool | None:
+    """Does the chat template begin with the beginning-of-sequence token? None without a template that works."""
+    if not tokenizer.chat_template or not tokenizer.bos_token:
+        return None
+    try:
+        text = tokenizer.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False)
+    except Exception:  # a template is a program, and may fail as it likes
+        return None
+    return str(text).startswith(tokenizer.bos_token)

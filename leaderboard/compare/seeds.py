@@ -1,0 +1,224 @@
+"""Recipes in place of runs: what differs in its training seed alone is averaged, item by item.
+
+One training may be lucky. Averaged over seeds, an item's score says what the recipe does with it; the pairs of items
+then compare recipes on questions like these, and the seeds, each a training of its own, the recipes as such.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from telbench.errors import InputError
+
+from ...metrics.contract import ItemScore, Metric, missing
+from ...metrics.fingerprints import fingerprint
+from ...metrics.intervals import score_of, statistics_matrix
+from ..runs.loaded import LoadedRun
+from ..statistics.factorial import Cell, Study, analyse
+from ..statistics.multiplicity import family
+from ..statistics.recipes import RecipeEffect, matched_seeds
+from .pairwise import ClusterBy, cluster_names
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Runs of one recipe by their training seed, and as one run; ``seeds`` is empty where no seed is known."""
+
+    run: LoadedRun
+    seeds: Mapping[str, LoadedRun]
+
+
+@dataclass(frozen=True)
+class SeedEffect:
+    """A recipe against the first one in one metric, with seeds as the unit; ``p_adjusted``: Holm over the recipes."""
+
+    metric: str
+    recipe: str
+    by_seed: Mapping[str, float]
+    effect: RecipeEffect
+    p_adjusted: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON record."""
+        return {
+            "metric": self.metric,
+            "recipe": self.recipe,
+            "by_seed": dict(self.by_seed),
+            **self.effect.to_dict(),
+            "p_adjusted": self.p_adjusted,
+        }
+
+
+def average_seeds(runs: Sequence[LoadedRun]) -> list[Recipe]:
+    """Runs with equal factors, the seed apart, as one; in the order of their first runs.
+
+    Raises:
+        InputError: when two runs have equal factors and the same seed, or no two runs differ in their seed alone.
+    """
+    groups: dict[str, dict[str, LoadedRun]] = {}
+    for place, run in enumerate(runs):
+        factors = {name: word(value) for name, value in run.header.get("factors", {}).items()}
+        seed = factors.get(SEED)
+        # Equal factors do not make two sizes of model one recipe.
+        size = run.header["model"].get("parameters")
+        group = groups.setdefault(fingerprint([without_seed(factors), size] if seed is not None else place), {})
+        if seed is not None and seed in group:
+            raise InputError(
+                f"{group[seed].path} and {run.path} have the same factors and seed {seed}: leave one out, or compare "
+                "without --average-seeds"
+            )
+        group[seed or ""] = run
+    if len(groups) == len(runs):
+        raise InputError(
+            "no two runs differ in their seed alone: leave --average-seeds out, or add runs of other seeds"
+        )
+    return [_recipe(group) for group in groups.values()]
+
+
+def seed_effects(recipes: Sequence[Recipe], names: Sequence[str], metrics: Sequence[Metric]) -> list[SeedEffect]:
+    """Every recipe after the first against the first in every metric, over the seeds that both have.
+
+    A seed's effect is the difference of the scores on the items that both runs have one for, positive where better.
+    """
+    base, found = recipes[0], []
+    for metric in metrics:
+        told = []
+        for name, recipe in zip(names[1:], recipes[1:], strict=True):
+            pairs = {seed: (run, base.seeds[seed]) for seed, run in recipe.seeds.items() if seed and seed in base.seeds}
+            by_seed = {seed: _difference(*pair, metric) for seed, pair in sorted(pairs.items())}
+            known = {seed: value for seed, value in by_seed.items() if value is not None}
+            told.append(SeedEffect(metric.name, name, known, matched_seeds(list(known.values())), None))
+        adjusted = family(f"recipes against the first in {metric.name}", [each.effect.p for each in told]).adjusted
+        found += [
+            SeedEffect(each.metric, each.recipe, each.by_seed, each.effect, p)
+            for each, p in zip(told, adjusted, strict=True)
+        ]
+    return found
+
+
+def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
+    runs = list(group.values())
+    if len(runs) == 1:
+        return Recipe(runs[0], group)
+    first = runs[0]
+    header = {
+        **first.header,
+        "run_id": fingerprint(sorted(run.header["run_id"] for run in runs)),
+        "model": {**first.header["model"], "name": _shared_name([run.name for run in runs], len(runs))},
+        "factors": without_seed(first.header.get("factors", {})),
+        "judge": _judge(runs),
+        "metrics": {
+            name: _entry(name, runs) for name in first.header["metrics"] if all(name in run.scores for run in runs)
+        },
+    }
+    scores = {
+        name: {item: _mean({seed: run.scores[name][item] for seed, run in group.items()}) for item in first.clusters}
+        for name in header["metrics"]
+    }
+    for name, column in scores.items():
+        known = sum(score.value is not None for score in column.values())
+        header["metrics"][name] |= {"n": known, "n_missing": len(column) - known}
+    failed = frozenset[str]().union(*(run.failed for run in runs))
+    return Recipe(LoadedRun(first.path, header, first.clusters, scores, failed, first.categories), group)
+
+
+def _mean(scores: Mapping[str, ItemScore]) -> ItemScore:
+    """Mean over seeds of an item's score; statistics are added up, so that corpus scores pool the seeds' answers."""
+    for seed, score in scores.items():
+        if score.value is None:
+            return missing(f"seed {seed}: {score.reason or 'no score'}")
+    values = [score.value for score in scores.values() if score.value is not None]
+    stats = [score.stats for score in scores.values() if score.stats is not None]
+    pooled = tuple(math.fsum(parts) for parts in zip(*stats, strict=True)) if len(stats) == len(scores) else None
+    return ItemScore(math.fsum(values) / len(values), stats=pooled)
+
+
+def _entry(name: str, runs: Sequence[LoadedRun]) -> dict[str, Any]:
+    """The header's entry of a metric: nothing that was true of the first run alone stays in it."""
+    entries = [run.header["metrics"][name] for run in runs]
+    entry = {**entries[0], "value": None, "ci_low": None, "ci_high": None, "ci_method": None, "missing": {}}
+    entry.pop("calibration", None)
+    found = [(each.get("calibration") or {}).get("value") for each in entries]
+    calibrated = [value for value in found if value is not None]
+    if len(calibrated) == len(entries):
+        entry["calibration"] = {"value": math.fsum(calibrated) / len(calibrated)}
+    return entry
+
+
+def _judge(runs: Sequence[LoadedRun]) -> dict[str, Any] | None:
+    over = {name for run in runs for name in (run.header.get("judge") or {}).get("over_cap") or ()}
+    return {**runs[0].header["judge"], "over_cap": sorted(over)} if runs[0].header.get("judge") else None
+
+
+def _shared_name(names: Sequence[str], seeds: int) -> str:
+    """What the names have in common, without the word that announces the seed.
+
+    >>> _shared_name(["same-dskd-seed0", "same-dskd-seed1"], 2), _shared_name(["a", "b"], 2)
+    ('same-dskd (2 seeds)', 'a (2 seeds)')
+    """
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    shared = re.sub(r"[-_. ]*(seed)?[-_. ]*$", "", "".join(letters[0] for letters in alike))
+    return f"{shared or names[0]} ({seeds} seeds)"
+
+
+def _difference(run: LoadedRun, base: LoadedRun, metric: Metric) -> float | None:
+    """The run's score minus the base's on the items that have one in both, positive where the run is better."""
+    columns = run.scores[metric.name], base.scores[metric.name]
+    items = [item for item in base.clusters if all(column[item].value is not None for column in columns)]
+    if not items:
+        return None
+    ours, theirs = (score_of(metric, statistics_matrix(metric, [column[item] for item in items])) for column in columns)
+    return (ours - theirs) * (1.0 if metric.higher_is_better else -1.0)
+
+
+# What tells runs of one recipe apart, and what says how a cell was made rather than what it is.
+SEED = "seed"
+NOT_FACTORS = frozenset({SEED, "epochs", "role", "base", "cell", "steps", "tokens", "variant"})
+
+
+def is_anchor(factors: Mapping[str, Any]) -> bool:
+    """Is a run with these factors one that a study is held against (a base model, a teacher …), no cell of it?"""
+    return "role" in factors
+
+
+def without_seed(factors: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a recipe: all that was set but for the training seed."""
+    return {name: value for name, value in factors.items() if name != SEED}
+
+
+def study_of(
+    runs: Sequence[LoadedRun],
+    metric: Metric,
+    *,
+    by: ClusterBy = "source_document",
+    factors: Sequence[str] | None = None,
+) -> Study:
+    """Effects of the factors in the runs' headers on one metric's item values; anchors are no cells.
+
+    Raises:
+        InputError: when no factor varies, a run lacks one, or two runs are the same cell.
+    """
+    import numpy as np
+
+    items = list(runs[0].clusters)
+    cells = []
+    for run in runs:
+        if is_anchor(run.header.get("factors", {})):
+            continue
+        levels = {name: word(value) for name, value in run.header.get("factors", {}).items()}
+        seed = levels.get(SEED, "0")
+        kept = {name: level for name, level in levels.items() if name not in NOT_FACTORS or name in (factors or ())}
+        column = run.scores[metric.name]
+        values = [column[item].value if item in column else None for item in items]
+        cells.append(Cell(kept, seed, np.array([np.nan if value is None else value for value in values], np.float64)))
+    return analyse(cells, cluster_names(runs[0], items, by), factors=factors, higher_is_better=metric.higher_is_better)
+
+
+def word(value: Any) -> str:
+    """A factor's level as a word: true and false as JSON has them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,126 @@
+"""Runs from wherever they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from telbench.errors import InputError
+
+from ...harness.engines.replay import READERS, TEXT, read_answers
+from ...harness.runs.folder import HEADER, read_samples
+from ...metrics.contract import ItemScore, Sample, missing
+from ...metrics.fingerprints import fingerprint
+from ...metrics.registry import metrics_named
+from .anchor import read_anchor
+from .foreign import read_inspect, read_lm_eval
+from .loaded import LoadedRun, load_run
+
+
+def open_runs(paths: Sequence[Path]) -> list[LoadedRun]:
+    """Runs from run folders, anchors, lm-eval samples, inspect logs, and files of answers.
+
+    Answers are scored here, against the references of the first run folder among the paths, by those of its metrics
+    that need nothing but references.
+
+    Raises:
+        InputError: for what is none of them, or answers without a run folder to hold them against.
+    """
+    answers = [path for path in paths if _holds_answers(path)]
+    opened = {path: open_run(path) for path in paths if path not in answers}
+    base = next((run for run in opened.values() if (run.path / HEADER).is_file()), None)
+    if answers and base is None:
+        raise InputError(
+            f"{answers[0]} holds answers: name a run folder too, whose references they are scored against, or make a "
+            "run of them with telbench score"
+        )
+    for path in answers:
+        assert base is not None  # noqa: S101 - refused above
+        opened[path] = score_answers(path, base)
+    return [opened[path] for path in paths]
+
+
+def open_run(path: Path) -> LoadedRun:
+    """One run that needs no other to be read.
+
+    Raises:
+        InputError: when it is none.
+    """
+    if not path.is_file() or path.name == HEADER:
+        return load_run(path)
+    if path.suffix == ".eval":
+        return read_inspect(path)
+    if path.suffix == ".jsonl":
+        return read_lm_eval(path)
+    if path.suffix == ".json":
+        return read_anchor(path) or read_inspect(path)
+    raise InputError(f"{path} is no run: give a run folder, an anchor, lm-eval samples or an inspect log")
+
+
+def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
+    """A file of answers as a run on the items of ``base``; see ``telbench score`` for the formats.
+
+    Raises:
+        InputError: when the file does not hold answers to these items.
+    """
+    samples = {sample["item_id"]: sample for sample in read_samples(base.path)}
+    answers = read_answers(path, list(samples))
+    names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]
+    metrics = [metric for metric in metrics_named(names) if metric.needs <= {"references"}]
+    if not metrics:
+        raise InputError(f"{base.path} has no metric that a file of answers can be scored with: see telbench score")
+    given = [
+        Sample(item, (answers.get(item) or "").strip(), tuple(sample["references"]), sample["question"])
+        for item, sample in samples.items()
+    ]
+    scores: dict[str, dict[str, ItemScore]] = {}
+    for metric in metrics:
+        column = metric.score(given)
+        scores[metric.name] = {
+            sample.item_id: missing("no answer in the file") if answers.get(sample.item_id) is None else score
+            for sample, score in zip(given, column, strict=True)
+        }
+    entries = {}
+    for metric in metrics:
+        values = [score.value for score in scores[metric.name].values() if score.value is not None]
+        entries[metric.name] = {
+            **base.header["metrics"][metric.name],
+            "value": None,
+            "ci_low": None,
+            "ci_high": None,
+            "ci_method": None,
+            "n": len(values),
+            "n_missing": len(given) - len(values),
+            "missing": {},
+            "signature": metric.signature,
+        }
+    header = {
+        **{name: base.header[name] for name in ("schema_version", "data", "prompt")},
+        "run_id": fingerprint([path.name, {item: answers.get(item) for item in samples}]),
+        "model": {"name": path.stem},
+        "factors": {},
+        "generation": {"engine": "replay"},
+        "counts": {},
+        "judge": None,
+        "metrics": entries,
+    }
+    failed = frozenset(item for item in samples if answers.get(item) is None)
+    return LoadedRun(path, header, dict(base.clusters), scores, failed, dict(base.categories))
+
+
+def _holds_answers(path: Path) -> bool:
+    """Is it a file of answers by item, rather than a log of samples?"""
+    if not path.is_file() or path.suffix not in (*READERS, TEXT) or path.name == HEADER:
+        return False
+    if path.suffix not in (".jsonl", ".json"):
+        return True
+    try:
+        with path.open(encoding="utf-8") as stream:
+            first = stream.readline(1 << 20)
+        row = json.loads(first) if path.suffix == ".jsonl" else json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    if path.suffix == ".json":
+        return isinstance(row, list) or (isinstance(row, dict) and not {"eval", "kind"} & set(row))
+    return isinstance(row, dict) and not {"metrics", "resps"} & set(row)

@@ -1,0 +1,248 @@
+"""From a board to a folder: pages rendered, written beside the site, and put in its place as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError
+
+from ...harness.cli.terminal import Reporter
+from ...harness.runs.folder import HEADER, JUDGEMENTS, PARTIAL, SAMPLES
+from ...harness.storage import LOCK, FolderLock, disk_message
+from .model.board import Board, Options
+from .model.contexts import NO_CONTEXTS, Contexts
+from .model.eligibility import run_folders
+from .model.tables import data_files, data_path
+from .model.terms import TERMS
+from .page import File, Page
+from .pages import SECTIONS
+from .templates_env import FOLDER, POLICY, environment
+
+# The code and templates that pages are made with.
+_MADE_WITH = (".py", ".html", ".css", ".js")
+_BLOCK = 1 << 20
+
+
+def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS) -> str:
+    """SHA-256 of the runs' files, contexts, options and this package's own files, whatever the folders' places are.
+
+    Raises:
+        InputError: for what is no run folder or cannot be read.
+    """
+    finished, unfinished = run_folders(paths)
+    runs = [[folder.name, *_files(folder)] for folder in (*finished, *(each.path for each in unfinished))]
+    baseline = None if options.baseline is None else _files(options.baseline)
+    chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
+    return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
+
+
+def _files(folder: Path) -> list[str | None]:
+    return [_sha256(folder / name) for name in (HEADER, PARTIAL, SAMPLES, JUDGEMENTS)]
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def _made_with() -> list[tuple[str, str | None]]:
+    return [(str(path.relative_to(_ROOM)), _sha256(path)) for path in _sources()]
+
+
+_ROOM = Path(__file__).resolve().parents[1]
+
+
+def _sources() -> Iterator[Path]:
+    yield from (path for path in sorted(_ROOM.rglob("*")) if path.suffix in _MADE_WITH)
+
+
+# What says that a folder was built here, and from what.
+MANIFEST = "data/build.json"
+KIND = "telbench leaderboard"
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """Files of a site that is being made in ``folder``, beside the ``former`` one."""
+
+    folder: Path
+    former: Path
+
+    def write(self, name: str, content: bytes) -> str:
+        """Write a file, or take the former one where it says the same; returns its SHA-256."""
+        path, before = self.folder / name, self.former / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if _says(before, content):
+            with contextlib.suppress(OSError):
+                os.link(before, path)
+        if not path.exists():
+            path.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+
+def build_site(board: Board, out: Path, reporter: Reporter, inputs: str = "") -> int:
+    """Render all pages into ``out``, which is replaced as a whole or not at all; returns the number of files.
+
+    ``inputs`` is the hash that `is_current` asks for. Files that say what they said before are kept with their times,
+    so that copying the site elsewhere copies what changed.
+
+    Raises:
+        InputError: when ``out`` holds something else, or cannot be written.
+    """
+    out = out.resolve()
+    _settle(out)
+    require_own(out)
+    draft = _beside(out, "building")
+    try:
+        draft.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(draft)
+        try:
+            _clear(draft)
+            files = _write_all(Drafts(draft, out), board, reporter)
+            manifest = {"kind": KIND, "schema_version": 1, "digest": board.digest, "inputs": inputs, "files": files}
+            Drafts(draft, out).write(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+        finally:
+            lock.release()
+        _put_in_place(draft, out)
+    except OSError as error:
+        raise InputError(disk_message(error, out, 0).rpartition(";")[0]) from error
+    finally:
+        # A draft that another build holds is told by the lock, before anything was touched.
+        if draft.exists() and not (draft / LOCK).exists():
+            shutil.rmtree(draft, ignore_errors=True)
+    return len(files) + 1
+
+
+def is_current(out: Path, inputs: str) -> bool:
+    """Was the site made from just these inputs, and is every file as it was written?"""
+    manifest = manifest_of(out)
+    if manifest.get("inputs") != inputs:
+        return False
+    try:
+        return all(
+            hashlib.sha256((out / name).read_bytes()).hexdigest() == known for name, known in manifest["files"].items()
+        )
+    except (OSError, AttributeError, KeyError):
+        return False
+
+
+def require_own(out: Path) -> None:
+    """Refuse a folder that no build made, or that holds files of someone else's.
+
+    Raises:
+        InputError: naming the file that is in the way.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"{out} is a file: choose another --out")
+    known = set(manifest_of(out).get("files", {})) | {MANIFEST}
+    for path in sorted(out.rglob("*")):
+        if not path.is_dir() and str(path.relative_to(out)) not in known:
+            raise InputError(
+                f"{out} holds {path.relative_to(out)}, which no build of a board wrote: choose another --out"
+            )
+
+
+def manifest_of(out: Path) -> dict[str, Any]:
+    """What the last build wrote; empty where there is none."""
+    try:
+        found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and found.get("kind") == KIND else {}
+
+
+def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, str]:
+    """Write every file, one at a time in memory; SHA-256 by path."""
+    sections = [section for section in SECTIONS if section.when(board)]
+    menu = [(section.path, section.title) for section in sections]
+    files: dict[str, str] = {}
+    with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
+        for section in sections:
+            for page in section.pages(board):
+                content = page.content if isinstance(page, File) else render(page, board, menu).encode("utf-8")
+                files[page.path] = drafts.write(page.path, content)
+                meter.advance()
+    for name, content in (*_assets(), *data_files(board)):
+        files[name] = drafts.write(name, content)
+    return dict(sorted(files.items()))
+
+
+def render(page: Page, board: Board, menu: Sequence[tuple[str, str]]) -> str:
+    """The page's HTML."""
+    context: Mapping[str, Any] = {
+        "board": board,
+        "page": page,
+        "root": page.root,
+        "menu": menu,
+        "policy": POLICY,
+        "terms": TERMS,
+        "data_paths": {table.name: data_path(table) for table in board.tables},
+        **page.context,
+    }
+    return environment().get_template(page.template).render(context)
+
+
+def _assets() -> Iterator[tuple[str, bytes]]:
+    for path in sorted((FOLDER / "assets").iterdir()):
+        yield f"assets/{path.name}", path.read_bytes()
+
+
+def _says(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _beside(out: Path, what: str) -> Path:
+    return out.with_name(f".{out.name}.{what}")
+
+
+def _clear(draft: Path) -> None:
+    """Remove what a killed build left."""
+    for path in draft.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def _settle(out: Path) -> None:
+    """Bring the former site back where a build was killed between its two renames."""
+    former = _beside(out, "former")
+    if former.exists() and not out.exists():
+        former.rename(out)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _put_in_place(draft: Path, out: Path) -> None:
+    """Two renames: the old site is there until the new one is whole."""
+    former = _beside(out, "former")
+    if not out.exists():
+        draft.rename(out)
+        return
+    out.rename(former)
+    try:
+        draft.rename(out)
+    except OSError:
+        former.rename(out)
+        raise
+    shutil.rmtree(former, ignore_errors=True)

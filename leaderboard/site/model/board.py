@@ -1,0 +1,282 @@
+"""The board: runs read once, sorted into those that may be ranked and those apart, and measured metric by metric."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError
+
+from ....harness.cli.terminal import Reporter
+from ....metrics.contract import Metric
+from ....metrics.registry import metrics_named
+from ...compare.pairwise import ClusterBy
+from ...compare.ranking import Posthoc
+from ...compare.seeds import NOT_FACTORS, SEED, word
+from ...compare.table import distinct_names
+from ..parallel import Job, Result, all_of, each_of
+from .columns import RunColumns, read_columns
+from .composite import OVERALL, composite_metric, composite_parts, with_composite
+from .contexts import NO_CONTEXTS, Contexts
+from .eligibility import Apart, measured_alike, rankable, run_folders
+from .standings import Measured, MetricTable, Standing, explored_together, measured, metric_table
+
+# Below so many scores a second process costs more than it saves.
+_WORTH_A_PROCESS = 300_000
+_LARGEST_SLUG = 40
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a board is built with, beside its runs."""
+
+    title: str = "telbench leaderboard"
+    baseline: Path | None = None
+    allow_incomplete: bool = False
+    by: ClusterBy = "source_document"
+    pairs: Posthoc = "wilcoxon"
+
+
+@dataclass(frozen=True)
+class BoardRun:
+    """A ranked run: its ``name`` on the board, the ``slug`` of its page, its factors as words, and its columns."""
+
+    name: str
+    slug: str
+    factors: Mapping[str, str]
+    columns: RunColumns
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """The run's header."""
+        return self.columns.header
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of parameters, where it is known."""
+        return self.header["model"].get("parameters")
+
+    @property
+    def speed(self) -> float | None:
+        """Generated tokens a second; None where answers came from a cache, a journal or a file."""
+        generation, seconds = self.header["generation"], self.header["seconds"].get("generate", 0.0)
+        whole = generation.get("generated") == self.header["data"]["n"]
+        tokens = self.header["tokens"]["completion"]
+        return tokens / seconds if whole and seconds > 0 and tokens else None
+
+
+@dataclass(frozen=True)
+class Board:
+    """All that pages show.
+
+    ``runs`` are those that were measured alike, the baseline first; ``apart`` the others with the reason. ``tables``
+    are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
+    are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
+    ``contexts`` are those of the items, as far as they were at hand.
+    """
+
+    options: Options
+    runs: tuple[BoardRun, ...]
+    apart: tuple[Apart, ...]
+    tables: tuple[MetricTable, ...]
+    left_out: tuple[str, ...]
+    factors: Mapping[str, tuple[str, ...]]
+    digest: str
+    processes: int = 1
+    contexts: Contexts = NO_CONTEXTS
+
+    @property
+    def baseline(self) -> BoardRun:
+        """The run that the others are held against."""
+        return self.runs[0]
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The ids of the items, in the order of the data."""
+        return self.baseline.columns.items
+
+    @property
+    def told_factors(self) -> tuple[str, ...]:
+        """Factors that tell runs apart, the seed among them where there is more than one."""
+        seeds = {run.factors.get(SEED) for run in self.runs}
+        return (*self.factors, *((SEED,) if len(seeds) > 1 else ()))
+
+    def table(self, name: str) -> MetricTable:
+        """The table of a metric."""
+        return next(table for table in self.tables if table.name == name)
+
+    def each_of(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+        """The results of work that reads the board, in order, in as many processes as it was made with."""
+        return each_of(work, jobs, self.processes)
+
+    def standing(self, table: MetricTable, run: BoardRun) -> Standing | None:
+        """The run's row in a table; None where it is not ranked."""
+        return next((row for row in table.rows if self.runs[row.run] is run), None)
+
+
+def make_board(
+    paths: Sequence[Path],
+    options: Options,
+    reporter: Reporter,
+    processes: int = 2,
+    contexts: Contexts = NO_CONTEXTS,
+) -> Board:
+    """Read the runs and measure them.
+
+    Raises:
+        InputError: for what is no run folder, or when no run can be ranked in any metric.
+    """
+    folders, apart = run_folders(paths)
+    if not folders:
+        raise InputError("none of the runs is finished: there is nothing to rank")
+    large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
+    workers = processes if large else 1
+    runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
+    _refuse_copies(runs)
+    kept, different = measured_alike(runs, _chosen(options.baseline, runs))
+    baseline = _chosen(options.baseline, kept) or kept[0]
+    kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
+    metrics = _metrics_of(kept)
+    ranked = {metric.name: rankable(metric.name, kept, allow_incomplete=options.allow_incomplete) for metric in metrics}
+    parts, left_out = composite_parts(metrics, {name: len(rows) / len(kept) for name, (rows, _) in ranked.items()})
+    if len(parts) > 1:
+        kept, ranked[OVERALL] = _with_overall(kept, parts, ranked)
+        metrics = [composite_metric([part.name for part in parts]), *metrics]
+        by_digest = {run.digest: run for run in kept}
+        ranked = {name: ([by_digest[run.digest] for run in rows], rest) for name, (rows, rest) in ranked.items()}
+    metrics = [metric for metric in metrics if ranked[metric.name][0]]
+    if not metrics:
+        raise InputError("no metric has a score in any run: there is nothing to rank")
+    names = distinct_names([run.loaded([]) for run in kept])
+    jobs = []
+    for metric in metrics:
+        places = [kept.index(run) for run in ranked[metric.name][0]]
+        jobs.append(_Job(metric, ranked[metric.name][0], places, [names[place] for place in places], options))
+    found = explored_together(all_of(_measured, jobs, workers, reporter, "comparing"))
+    tables = [
+        metric_table(
+            job.metric, job.runs, job.places, job.names, one, ranked[job.metric.name][1], baseline=job.places[0] == 0
+        )
+        for job, one in zip(jobs, found, strict=True)
+    ]
+    factors = [_factors(run) for run in kept]
+    return Board(
+        options=options,
+        runs=tuple(
+            BoardRun(name, slug(name, run.digest), levels, run)
+            for name, run, levels in zip(names, kept, factors, strict=True)
+        ),
+        apart=tuple(apart + different),
+        tables=tuple(tables),
+        left_out=tuple(left_out),
+        factors=_varying(factors),
+        digest=_digest(runs, apart, kept[0], options, contexts),
+        processes=workers,
+        contexts=contexts,
+    )
+
+
+def _sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:
+    """The runs with equal lists of items held once."""
+    held: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    return [
+        replace(
+            run,
+            items=held.setdefault(run.items, run.items),
+            clusters=held.setdefault(run.clusters, run.clusters),
+            categories=held.setdefault(run.categories, run.categories),
+        )
+        for run in runs
+    ]
+
+
+def _refuse_copies(runs: Sequence[RunColumns]) -> None:
+    first: dict[str, Path] = {}
+    for run in runs:
+        if run.digest in first:
+            raise InputError(f"{run.path} is a copy of {first[run.digest]}: name one of them")
+        first[run.digest] = run.path
+
+
+@dataclass(frozen=True)
+class _Job:
+    metric: Metric
+    runs: Sequence[RunColumns]
+    places: Sequence[int]
+    names: Sequence[str]
+    options: Options
+
+
+def _measured(job: _Job) -> Measured:
+    return measured(job.metric, job.runs, job.names, by=job.options.by, posthoc=job.options.pairs)
+
+
+def _with_overall(
+    kept: Sequence[RunColumns], parts: Sequence[Metric], ranked: Mapping[str, tuple[list[RunColumns], list[Apart]]]
+) -> tuple[list[RunColumns], tuple[list[RunColumns], list[Apart]]]:
+    """The runs with the composite where they are ranked in all its parts, and those that have it and not."""
+    whole, apart = [], []
+    for run in kept:
+        lacking = [part.name for part in parts if all(run is not other for other in ranked[part.name][0])]
+        if lacking:
+            apart.append(Apart(run.name, run.path, f"not ranked in {', '.join(lacking)}"))
+        else:
+            whole.append(run)
+    made = with_composite(whole, parts) if whole else []
+    by_digest = {run.digest: run for run in made}
+    return [by_digest.get(run.digest, run) for run in kept], (made, apart)
+
+
+def _chosen(path: Path | None, runs: Sequence[RunColumns]) -> RunColumns | None:
+    if path is None:
+        return None
+    found = next((run for run in runs if run.path.resolve() == path.resolve()), None)
+    if found is None:
+        raise InputError(f"--baseline {path} is none of the finished runs: name it among RUNS too")
+    return found
+
+
+def _metrics_of(runs: Sequence[RunColumns]) -> list[Metric]:
+    """Metrics of any run, in the order of the first run that has them."""
+    return metrics_named(list(dict.fromkeys(name for run in runs for name in run.header["metrics"])))
+
+
+def _scores_of(folder: Path) -> int:
+    """A rough count of the scores in a run, from the size of its samples: enough to decide on processes."""
+    return (folder / "samples.jsonl").stat().st_size // 100 if (folder / "samples.jsonl").is_file() else 0
+
+
+def _factors(run: RunColumns) -> dict[str, str]:
+    return {str(name): word(value) for name, value in sorted(run.header.get("factors", {}).items())}
+
+
+def _varying(factors: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    names = sorted({name for each in factors for name in each if name not in NOT_FACTORS})
+    levels = {name: tuple(sorted({each[name] for each in factors if name in each})) for name in names}
+    return {name: found for name, found in levels.items() if len(found) > 1}
+
+
+def _digest(
+    runs: Iterable[RunColumns], apart: Iterable[Apart], baseline: RunColumns, options: Options, contexts: Contexts
+) -> str:
+    """SHA-256 of the runs' contents, of the contexts at hand and of what was chosen."""
+    parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
+    parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
+    parts.append(contexts.digest)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def slug(text: str, key: str) -> str:
+    """A file name for text of unknown origin: its plain letters and digits, and a hash that tells it from others.
+
+    >>> slug("../../Tiny Model", "abc")
+    'tiny-model-ba7816bf'
+    """
+    words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
+    return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

@@ -1,0 +1,227 @@
+"""Runs as columns of numbers: what a board of many runs can hold in memory, and where each answer lies in its file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telbench.errors import InputError
+
+from ....harness.runs.folder import HEADER, SAMPLES, read_run
+from ....metrics.contract import ItemScore
+from ...runs.loaded import LoadedRun
+from .contexts import NO_CONTEXTS, Contexts
+from .taxonomy import KINDS, error_kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+RIGHT, UNANSWERED = "right", "no answer"
+ANSWERS: tuple[str, ...] = (RIGHT, *KINDS, UNANSWERED)
+
+
+@dataclass(frozen=True, eq=False)
+class RunColumns:
+    """A finished run: its header, and the scores of its items by metric, in the order of ``items``.
+
+    ``values`` are NaN where ``reasons`` says why; ``stats`` are the rows of corpus metrics. ``offsets`` are where each
+    item's line begins in the samples file, so that no answer has to be held. ``kinds`` are what each answer is: right,
+    a kind of error, or none at all (see `error_kind`). ``digest`` is of header and samples.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    items: tuple[str, ...]
+    clusters: tuple[str, ...]
+    categories: tuple[str | None, ...]
+    failed: frozenset[str]
+    values: Mapping[str, NDArray[np.float64]]
+    reasons: Mapping[str, Mapping[int, str]]
+    stats: Mapping[str, NDArray[np.float64]]
+    offsets: array[int]
+    kinds: bytes
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.header["model"]["name"])
+
+    def loaded(self, names: Sequence[str]) -> LoadedRun:
+        """The run with these metrics' scores item by item, as comparisons take it."""
+        return LoadedRun(
+            self.path,
+            self.header,
+            dict(zip(self.items, self.clusters, strict=True)),
+            {name: self._scores(name) for name in names},
+            self.failed,
+            dict(zip(self.items, self.categories, strict=True)),
+        )
+
+    def kind(self, place: int) -> str:
+        """What the answer to an item is: `RIGHT`, one of `KINDS`, or `UNANSWERED`."""
+        return ANSWERS[self.kinds[place]]
+
+    @property
+    def error_kinds(self) -> dict[str, int]:
+        """How many answers are what, those that occur, in the order of `ANSWERS`."""
+        counts = Counter(self.kinds)
+        return {name: counts[code] for code, name in enumerate(ANSWERS) if counts[code]}
+
+    def missing(self, name: str) -> dict[str, int]:
+        """Why items lack a score in a metric, counted."""
+        return dict(sorted(Counter(self.reasons[name].values()).items()))
+
+    def _scores(self, name: str) -> dict[str, ItemScore]:
+        values = [None if math.isnan(value) else value for value in self.values[name].tolist()]
+        reasons = self.reasons[name]
+        rows = self.stats.get(name)
+        stats = [None] * len(values) if rows is None else [_row(row) for row in rows.tolist()]
+        return {
+            item: ItemScore(value, reasons.get(place), None if value is None else row)
+            for place, (item, value, row) in enumerate(zip(self.items, values, stats, strict=True))
+        }
+
+    def samples(self, places: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
+        """The lines of the samples file at these places (default: all), one at a time.
+
+        Raises:
+            InputError: when the file changed since it was read.
+        """
+        try:
+            with (self.path / SAMPLES).open("rb") as stream:
+                for place in range(len(self.items)) if places is None else places:
+                    stream.seek(self.offsets[place])
+                    sample = json.loads(stream.readline())
+                    if sample["item_id"] != self.items[place]:
+                        raise InputError(f"{self.path / SAMPLES} changed while it was read: build again")
+                    yield sample
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{self.path / SAMPLES} changed while it was read: build again") from error
+
+
+def _row(numbers: list[float]) -> tuple[float, ...] | None:
+    """The statistics of one item; None where it had none."""
+    return None if not numbers or math.isnan(numbers[0]) else tuple(numbers)
+
+
+def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
+    """A finished run folder, its samples line by line; ``contexts`` let answers copied from them be told.
+
+    Raises:
+        InputError: when it is no finished run, or its samples do not match its header.
+    """
+    header = read_run(path)
+    samples = _Samples(header, contexts)
+    digest = hashlib.sha256()
+    file = path / SAMPLES
+    try:
+        digest.update((path / HEADER).read_bytes())
+        with file.open("rb") as stream:
+            offset = 0
+            for number, line in enumerate(stream, 1):
+                digest.update(line)
+                try:
+                    samples.add(json.loads(line), offset)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise InputError(f"{file}, line {number} is no sample: copy the run again") from error
+                offset += len(line)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or file}: {error.strerror}") from error
+    if len(samples.items) != header["data"]["n"] or len(set(samples.items)) != len(samples.items):
+        raise InputError(
+            f"{path}: {len(set(samples.items))} samples where the header says {header['data']['n']}: copy it again"
+        )
+    return samples.columns(path, header, digest.hexdigest())
+
+
+class _Samples:
+    """Samples taken apart as they come."""
+
+    def __init__(self, header: Mapping[str, Any], contexts: Contexts) -> None:
+        metrics = header["metrics"]
+        self._header = header
+        self._contexts = contexts
+        self.items: list[str] = []
+        self._clusters: list[str] = []
+        self._categories: list[str | None] = []
+        self._failed: set[str] = set()
+        self._offsets = array("q")
+        self._kinds = bytearray()
+        self._values = {name: array("d") for name in metrics}
+        self._reasons: dict[str, dict[int, str]] = {name: {} for name in metrics}
+        self._rows = {name: array("d") for name, entry in metrics.items() if entry["level"] == "corpus"}
+        self._filled: dict[str, list[int]] = {name: [] for name in self._rows}
+
+    def add(self, sample: Mapping[str, Any], offset: int) -> None:
+        place, item = len(self.items), sys.intern(sample["item_id"])
+        scores, reasons, stats = sample["scores"], sample.get("missing", {}), sample["stats"]
+        for name, column in self._values.items():
+            value = scores.get(name)
+            column.append(math.nan if value is None else float(value))
+            # A remark on a score that is there is kept too: comparisons pass it on.
+            if (reason := reasons.get(name)) is not None or value is None:
+                self._reasons[name][place] = sys.intern(reason or "no score")
+        for name, rows in self._rows.items():
+            if (row := stats.get(name)) is not None:
+                rows.extend(row)
+                self._filled[name].append(place)
+        if sample["status"] == "error":
+            self._failed.add(item)
+        category = sample["category"]
+        self._clusters.append(sys.intern(sample["cluster_id"]))
+        self._categories.append(None if category is None else sys.intern(category))
+        self._offsets.append(offset)
+        self._kinds.append(ANSWERS.index(_kind(sample, self._contexts.shown(self._header, sample))))
+        self.items.append(item)
+
+    def columns(self, path: Path, header: dict[str, Any], digest: str) -> RunColumns:
+        import numpy as np
+
+        stats = {}
+        for name, rows in self._rows.items():
+            filled = self._filled[name]
+            width, rest = divmod(len(rows), len(filled)) if filled else (0, 0)
+            if rest:
+                raise InputError(f"{path}: statistics of {name} are not all of one length: score the run again")
+            stats[name] = np.full((len(self.items), width), np.nan)
+            stats[name][filled] = np.frombuffer(rows, np.float64).reshape(-1, width) if width else 0.0
+        return RunColumns(
+            path=path,
+            header=header,
+            items=tuple(self.items),
+            clusters=tuple(self._clusters),
+            categories=tuple(self._categories),
+            failed=frozenset(self._failed),
+            values={name: np.frombuffer(column, np.float64) for name, column in self._values.items()},
+            reasons=self._reasons,
+            stats=stats,
+            offsets=self._offsets,
+            kinds=bytes(self._kinds),
+            digest=digest,
+        )
+
+
+def _kind(sample: Mapping[str, Any], context: str | None) -> str:
+    if sample["status"] == "error":
+        return UNANSWERED
+    found = error_kind(
+        sample["prediction"],
+        sample["references"],
+        sample["scores"],
+        question=sample["question"],
+        context=context,
+        finish_reason=sample["finish_reason"],
+        answerable=sample.get("answerable", True),
+    )
+    return found or RIGHT

@@ -1,0 +1,150 @@
+"""One metric of the board: for each run its rank range, value with interval, difference to the baseline and letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from ....metrics.contract import Metric
+from ...compare.pairwise import ALPHA, ClusterBy, Comparison, compare_runs
+from ...compare.ranking import Posthoc, Ranking, rank_runs
+from ...statistics.multiplicity import family
+from ...statistics.ranks import letter_groups, rank_ranges
+from .columns import RunColumns
+from .eligibility import Apart
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One run in one metric; ``run`` is its place among the board's runs.
+
+    ``entry`` is what the run's header says of the metric (value, interval, n, missing, calibration). ``ranks`` are the
+    best and the worst rank that the run may have. ``comparison`` is against the baseline, None for the baseline itself
+    and where the baseline has no score.
+    """
+
+    run: int
+    entry: Mapping[str, Any]
+    ranks: tuple[int, int]
+    letters: str
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
+class MetricTable:
+    """One metric of a board, best value first; ``apart`` are runs that are not ranked in it.
+
+    ``ranking`` is there for three runs or more. ``detectable`` is the smallest true difference to the baseline that
+    these items find with 80 % power, the median over the runs.
+    """
+
+    metric: Metric
+    rows: tuple[Standing, ...]
+    apart: tuple[Apart, ...]
+    ranking: Ranking | None
+    n: int
+    clusters: int
+    effective_clusters: float
+    detectable: float | None
+
+    @property
+    def name(self) -> str:
+        """The metric's name."""
+        return self.metric.name
+
+    @property
+    def signature(self) -> str:
+        """How the ranked runs computed it, encoder and judge included."""
+        return str(self.rows[0].entry["signature"])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The statistics of one metric: runs against the baseline, and all of them ranked."""
+
+    comparisons: tuple[Comparison, ...]
+    ranking: Ranking | None
+
+
+def measured(
+    metric: Metric, runs: Sequence[RunColumns], names: Sequence[str], *, by: ClusterBy, posthoc: Posthoc
+) -> Measured:
+    """What ``telbench compare`` says of the metric; the first run is the baseline."""
+    import numpy as np
+
+    loaded = [run.loaded([metric.name]) for run in runs]
+    scored = np.array([np.isfinite(run.values[metric.name]) for run in runs])
+    ranking, comparisons = None, []
+    if len(runs) > 2 and scored.all(axis=0).any():
+        ranking = rank_runs(loaded, metric, posthoc=posthoc, by=by, names=names)
+    if (scored[1:] & scored[0]).any():
+        comparisons = compare_runs(loaded, [metric], by=by, names=names)
+    return Measured(tuple(comparisons), ranking)
+
+
+def explored_together(found: Sequence[Measured]) -> list[Measured]:
+    """The same with ``q`` corrected over all metrics and runs (Benjamini and Hochberg)."""
+    values = iter(family("all metrics and runs", [each.p for one in found for each in one.comparisons], "bh").adjusted)
+    return [
+        replace(one, comparisons=tuple(replace(each, q=next(values) or 0.0) for each in one.comparisons))
+        for one in found
+    ]
+
+
+def metric_table(
+    metric: Metric,
+    runs: Sequence[RunColumns],
+    places: Sequence[int],
+    names: Sequence[str],
+    found: Measured,
+    apart: Sequence[Apart],
+    *,
+    baseline: bool,
+) -> MetricTable:
+    """Rows of the table. ``places`` are the runs' among the board's; ``baseline``: the first run is the baseline."""
+    by_name = {each.run: each for each in found.comparisons}
+    comparisons = [by_name.get(name) if index else None for index, name in enumerate(names)]
+    ranks, letters = _standing(found, comparisons)
+    if not baseline:
+        comparisons = [None] * len(runs)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    rows = [
+        Standing(place, run.header["metrics"][metric.name], ranks[index], letters[index], comparisons[index])
+        for index, (run, place) in enumerate(zip(runs, places, strict=True))
+    ]
+    rows.sort(key=lambda row: (-sign * row.entry["value"], row.run))
+    records = [each.items for each in found.comparisons]
+    seen = [each.power.detectable for each in records if each.power.detectable is not None]
+    return MetricTable(
+        metric=metric,
+        rows=tuple(rows),
+        apart=tuple(apart),
+        ranking=found.ranking,
+        n=max((row.entry["n"] for row in rows), default=0),
+        clusters=max((each.clusters for each in records), default=0),
+        effective_clusters=min((each.effective_clusters for each in records), default=0.0),
+        detectable=median(seen) if seen and baseline else None,
+    )
+
+
+def _standing(found: Measured, comparisons: Sequence[Comparison | None]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Rank ranges and letters by run: from the ranking, or for two runs from their one comparison."""
+    if found.ranking is not None:
+        return list(found.ranking.ranges), list(found.ranking.letters)
+    count = len(comparisons)
+    differs = [[False] * count for _ in range(count)]
+    better = [[False] * count for _ in range(count)]
+    order = list(range(count))
+    if count == 2 and claimed(comparisons[1]):
+        ahead = comparisons[1] is not None and comparisons[1].delta > 0
+        differs[0][1] = differs[1][0] = True
+        better[int(ahead)][1 - int(ahead)] = True
+        order = [1, 0] if ahead else [0, 1]
+    return rank_ranges(better), letter_groups(order, differs)
+
+
+def claimed(each: Comparison | None) -> bool:
+    """Is the difference to the baseline a claim: significant after correction, on enough items and documents?"""
+    return each is not None and each.p_adjusted <= ALPHA and each.verdict.startswith(("better", "worse"))

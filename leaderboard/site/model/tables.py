@@ -1,0 +1,140 @@
+"""The board's tables as CSV and JSON, for those who go on with the numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ....harness.cli.terminal import escaped
+from .board import Board, slug
+from .standings import MetricTable, Standing
+
+SCHEMA_VERSION = 1
+COLUMNS = (
+    "rank_low",
+    "rank_high",
+    "run",
+    "run_id",
+    "value",
+    "ci_low",
+    "ci_high",
+    "calibrated",
+    "delta",
+    "delta_ci_low",
+    "delta_ci_high",
+    "p_adjusted",
+    "verdict",
+    "group",
+    "parameters",
+    "tokens_per_second",
+    "n",
+    "n_missing",
+)
+
+
+def data_path(table: MetricTable) -> str:
+    """Where the table's files are, without their endings."""
+    return f"data/tables/{slug(table.name, table.signature)}"
+
+
+def data_files(board: Board) -> Iterator[tuple[str, bytes]]:
+    """Path and content of each file: a table a metric, twice, and ``data/board.json`` about all of them."""
+    for table in board.tables:
+        rows = [_row(board, row) for row in table.rows]
+        yield f"{data_path(table)}.csv", _csv(rows)
+        yield f"{data_path(table)}.json", _json(_document(board, table, rows))
+    yield "data/board.json", _json(_overview(board))
+
+
+def _row(board: Board, row: Standing) -> dict[str, Any]:
+    run, entry, each = board.runs[row.run], row.entry, row.comparison
+    interval = each.interval if each is not None else None
+    return {
+        "rank_low": row.ranks[0],
+        "rank_high": row.ranks[1],
+        "run": run.name,
+        "run_id": run.header["run_id"],
+        "value": entry["value"],
+        "ci_low": entry["ci_low"],
+        "ci_high": entry["ci_high"],
+        "calibrated": (entry.get("calibration") or {}).get("value"),
+        "delta": None if each is None else each.delta,
+        "delta_ci_low": None if interval is None else interval[0],
+        "delta_ci_high": None if interval is None else interval[1],
+        "p_adjusted": None if each is None else each.p_adjusted,
+        "verdict": "baseline" if row.run == 0 else None if each is None else each.verdict,
+        "group": row.letters,
+        "parameters": run.parameters,
+        "tokens_per_second": run.speed,
+        "n": entry["n"],
+        "n_missing": entry["n_missing"],
+        **{f"factor.{name}": level for name, level in run.factors.items()},
+    }
+
+
+def _document(board: Board, table: MetricTable, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "metric": table.name,
+        "signature": table.signature,
+        "higher_is_better": table.metric.higher_is_better,
+        "baseline": board.baseline.name,
+        "n": table.n,
+        "clusters": table.clusters,
+        "effective_clusters": table.effective_clusters,
+        "detectable": table.detectable,
+        "rows": rows,
+        "apart": [{"run": each.name, "reason": each.reason} for each in table.apart],
+        "differences": {
+            board.runs[row.run].name: row.comparison.to_dict() for row in table.rows if row.comparison is not None
+        },
+        "ranking": None if table.ranking is None else table.ranking.to_dict(),
+    }
+
+
+def _overview(board: Board) -> dict[str, Any]:
+    header = board.baseline.header
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "title": board.options.title,
+        "digest": board.digest,
+        "data": {key: header["data"].get(key) for key in ("name", "split", "n", "items_sha256")},
+        "baseline": board.baseline.name,
+        "runs": [
+            {
+                "name": run.name,
+                "run_id": run.header["run_id"],
+                "factors": dict(run.factors),
+                "page": f"runs/{run.slug}.html",
+                "error_kinds": dict(run.columns.error_kinds),
+            }
+            for run in board.runs
+        ],
+        "apart": [{"run": each.name, "reason": each.reason} for each in board.apart],
+        "tables": {table.name: f"{data_path(table)}.json" for table in board.tables},
+    }
+
+
+def _json(document: Any) -> bytes:
+    return (json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    stream = io.StringIO()
+    names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([_cell(name) for name in names])
+    for row in rows:
+        writer.writerow([_cell(row.get(name)) for name in names])
+    return stream.getvalue().encode("utf-8")
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula is marked as text."""
+    if not isinstance(value, str):
+        return value
+    shown = escaped(value)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "\t")) else shown

@@ -1,0 +1,133 @@
+"""How numbers and texts of unknown origin are written on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telbench.errors import InputError
+
+from ...harness.cli.tables import number, span
+from ...harness.cli.terminal import escaped
+from ..compare.table import p_value
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+# Longer answers are cut on pages; the run folder has them whole.
+LONGEST_TEXT = 20_000
+
+
+def text(value: Any, longest: int = LONGEST_TEXT) -> str:
+    r"""Text of unknown origin: control characters and what reorders a line as escapes, endless text cut.
+
+    >>> text("a\u202eb"), text("abcdef", 3)
+    ('a\\u202eb', 'abc … (3 more characters)')
+    """
+    whole = str(value)
+    shown = escaped(whole[:longest], lines=True)
+    return shown if len(whole) <= longest else f"{shown} … ({len(whole) - longest:,} more characters)"
+
+
+def score(value: float | None, entry: Mapping[str, Any]) -> str:
+    """A metric's value with the digits its range deserves, and a true minus sign."""
+    return number(value, span(entry)).replace("-", "−")
+
+
+def signed(value: float | None, entry: Mapping[str, Any]) -> str:
+    """A difference with its sign."""
+    shown = score(value, entry)
+    return shown if value is None or shown.startswith("−") else f"+{shown}"
+
+
+def decimal(value: float | None) -> str:
+    """Three decimals, whatever the metric's range is.
+
+    >>> decimal(-0.0021), decimal(None)
+    ('−0.002', 'n/a')
+    """
+    return "n/a" if value is None else f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
+
+
+def share(part: int, whole: int) -> str:
+    """A share in per cent; a small one is never shown as none.
+
+    >>> share(0, 10), share(1, 10000), share(1, 8)
+    ('0 %', '<0.1 %', '12.5 %')
+    """
+    if not part or not whole:
+        return "0 %"
+    percent = 100 * part / whole
+    return "<0.1 %" if percent < 0.1 else f"{percent:.1f} %"
+
+
+def p_text(p: float) -> str:
+    """A p-value: ``p = 0.031`` or ``p < 0.001``."""
+    shown = p_value(p)
+    return f"p {shown[0]} {shown[1:]}" if shown.startswith("<") else f"p = {shown}"
+
+
+def size(count: int | None) -> str:
+    """A number of parameters in short.
+
+    >>> size(1023872), size(7_000_000_000), size(None)
+    ('1.02 M', '7 B', 'n/a')
+    """
+    if count is None:
+        return "n/a"
+    for unit, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= unit:
+            return f"{count / unit:.3g} {letter}"
+    return str(count)
+
+
+def rank_range(ranks: tuple[int, int]) -> str:
+    """``2`` or ``2–5``."""
+    low, high = ranks
+    return str(low) if low == high else f"{low}–{high}"
+
+
+FOLDER = Path(__file__).parent
+# What a page may load: its own style sheet and script, and nothing from anywhere else.
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def environment() -> Environment:
+    """The templates.
+
+    Raises:
+        InputError: when jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise InputError("the leaderboard needs jinja2: pip install jinja2") from error
+
+    def drawing(svg: str) -> Markup:
+        """A drawing of the project's own, which escaped its texts when it was made."""
+        return Markup(svg)  # noqa: S704 - never given text of unknown origin
+
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "drawing": drawing,
+        "text": text,
+        "score": score,
+        "signed": signed,
+        "decimal": decimal,
+        "share": share,
+        "p_text": p_text,
+        "size": size,
+        "rank_range": rank_range,
+    }
+    made.filters.update(filters)
+    return made

@@ -1,0 +1,229 @@
+"""From answers to numbers: every item once, missing is counted, nothing that is no number is written."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from telbench.errors import TelbenchError
+from telbench.harness.datasets.items import Item
+from telbench.harness.engines.contract import Request
+from telbench.harness.prompts.build import Prompt
+from telbench.harness.runs import evaluate as evaluate_module
+from telbench.harness.runs import plan as plan_module
+from telbench.harness.runs import score as scoring
+from telbench.harness.runs.evaluate import evaluate
+from telbench.harness.runs.folder import read_samples
+from telbench.harness.runs.score import Answered, score_answered
+from telbench.harness.runs.settings import EvalSettings
+from telbench.metrics.contract import ItemScore, Metric, Sample, metric, missing
+
+from ...scripted_engine import NotedReporter, Script, use, write_items
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> EvalSettings:
+    data = write_items(tmp_path / "data.jsonl", 8)
+    return EvalSettings(model="m", data=str(data), metrics=("token_f1", "bleu"), out=tmp_path / "run")
+
+
+def answered(item_id: str, text: str | None) -> Answered:
+    record = {"error": "scripted failure", "finish_reason": "error", "text": ""} if text is None else {"text": text}
+    return Answered(Item(item_id, "q?", ("r",)), Prompt(Request(item_id, item_id, ())), record, None)
+
+
+def metric_of(function: Any, level: Any = "item") -> Metric:
+    return Metric(
+        name="mine",
+        family="ngram",
+        range=(0, 1),
+        higher_is_better=True,
+        needs=frozenset(),
+        level=level,
+        description="For a test.",
+        score_batch=function,
+        aggregate=(lambda sums: sums[:, 0] / sums[:, 1]) if level == "corpus" else None,
+    )
+
+
+def with_metrics(monkeypatch: pytest.MonkeyPatch, *metrics: Metric) -> None:
+    monkeypatch.setattr(plan_module, "metrics_named", lambda names, resources=None: list(metrics))
+
+
+def test_a_failed_generation_is_missing_and_the_metric_never_sees_it():
+    seen: list[str] = []
+
+    def score(samples: Sequence[Sample]) -> list[ItemScore]:
+        seen.extend(sample.item_id for sample in samples)
+        return [ItemScore(1.0) for _ in samples]
+
+    scores = score_answered(metric_of(score), [answered("a", "x"), answered("b", None), answered("c", "")])
+    assert [score.value for score in scores] == [1.0, None, 1.0]
+    assert scores[1].reason == "generation failed"
+    assert seen == ["a", "c"]
+
+
+def test_a_chunk_of_failures_does_not_call_the_metric():
+    def score(samples: Sequence[Sample]) -> list[ItemScore]:
+        raise AssertionError
+
+    assert score_answered(metric_of(score), [answered("a", None)])[0].value is None
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int64(1), True, 1])
+def test_a_plugins_number_becomes_a_plain_float(value: Any):
+    (score,) = score_answered(metric_of(lambda samples: [ItemScore(value, None, (value,))]), [answered("a", "x")])
+    assert type(score.value) is float
+    assert [type(each) for each in score.stats or ()] == [float]
+
+
+@pytest.mark.parametrize(
+    ("score", "reason"),
+    [
+        (ItemScore(math.nan), "not a finite number"),
+        (ItemScore(math.inf), "not a finite number"),
+        (ItemScore(1.0, None, (math.nan,)), "not a finite number"),
+        (ItemScore(None), "not applicable"),
+        (missing("no judge"), "no judge"),
+    ],
+)
+def test_what_is_no_number_is_missing_with_a_reason(score: ItemScore, reason: str):
+    (given,) = score_answered(metric_of(lambda samples: [score]), [answered("a", "x")])
+    assert (given.value, given.reason) == (None, reason)
+
+
+def test_a_corpus_metric_without_statistics_is_missing():
+    (score,) = score_answered(metric_of(lambda samples: [ItemScore(1.0)], "corpus"), [answered("a", "x")])
+    assert (score.value, score.reason) == (None, "no corpus statistics")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda samples: [], lambda samples: [1.0], lambda samples: [ItemScore("much")]],  # pyright: ignore[reportArgumentType]
+)
+def test_a_metric_that_breaks_the_contract_is_named(function: Any):
+    with pytest.raises(TelbenchError, match="metric 'mine' failed on the items a to a"):
+        score_answered(metric_of(function), [answered("a", "x")])
+
+
+def test_statistics_of_two_lengths_are_an_error_that_names_the_metric(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
+):
+    def score(samples: Sequence[Sample]) -> list[ItemScore]:
+        return [ItemScore(1.0, None, (1.0,) * (1 + (sample.item_id == "q3"))) for sample in samples]
+
+    use(monkeypatch, Script())
+    with_metrics(monkeypatch, metric_of(score, "corpus"))
+    with pytest.raises(TelbenchError, match="metric 'mine' gives statistics of 1 and 2 numbers"):
+        evaluate(wanted, NotedReporter())
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8, 1000])
+def test_the_size_of_the_chunks_changes_nothing(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, chunk: int, tmp_path: Path
+):
+    script = Script(answer=lambda request: f"answer to {request.item_id} of {len(request.item_id)}")
+    use(monkeypatch, script)
+    whole = evaluate(wanted, NotedReporter())
+    monkeypatch.setattr(scoring, "CHUNK", chunk)
+    parts = evaluate(replace(wanted, out=tmp_path / "other"), NotedReporter())
+    assert parts.header["metrics"] == whole.header["metrics"]
+    assert (parts.path / "samples.jsonl").read_bytes() == (whole.path / "samples.jsonl").read_bytes()
+
+
+def test_the_header_agrees_with_the_samples_and_with_sacrebleu(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
+    from sacrebleu import corpus_bleu
+
+    use(monkeypatch, Script(errors=frozenset({"q5"}), answer=lambda request: f"It answers to {request.item_id}."))
+    run = evaluate(wanted, NotedReporter())
+    samples = [sample for sample in read_samples(run.path) if sample["status"] == "ok"]
+    values = [sample["scores"]["token_f1"] for sample in samples]
+    assert run.header["metrics"]["token_f1"]["value"] == pytest.approx(sum(values) / 7)
+    references = [[sample["references"][k] for sample in samples] for k in range(2)]
+    wanted_bleu = corpus_bleu([sample["prediction"] for sample in samples], references).score
+    assert run.header["metrics"]["bleu"]["value"] == pytest.approx(wanted_bleu)
+    for entry in run.header["metrics"].values():
+        assert (entry["n"], entry["n_missing"], entry["missing"]) == (7, 1, {"generation failed": 1})
+
+
+def test_remarks_on_scored_items_are_not_counted_as_missing(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
+    def score(samples: Sequence[Sample]) -> list[ItemScore]:
+        return [ItemScore(0.0, "names no choice") if sample.item_id == "q1" else ItemScore(1.0) for sample in samples]
+
+    use(monkeypatch, Script())
+    with_metrics(monkeypatch, metric_of(score))
+    run = evaluate(wanted, NotedReporter())
+    entry = run.header["metrics"]["mine"]
+    assert (entry["n"], entry["n_missing"], entry["missing"]) == (8, 0, {})
+    assert entry["notes"] == {"names no choice": 1}
+    remarked = [sample for sample in read_samples(run.path) if "notes" in sample]
+    assert [(sample["item_id"], sample["notes"]) for sample in remarked] == [("q1", {"mine": "names no choice"})]
+    assert not any("missing" in sample for sample in read_samples(run.path))
+
+
+def test_a_metric_without_a_single_score_has_no_value_and_no_interval(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
+):
+    @metric(name="never", family="ngram", range=(0, 1))
+    def never(sample: Sample) -> None:
+        """Applies to nothing."""
+
+    use(monkeypatch, Script())
+    with_metrics(monkeypatch, never)
+    entry = evaluate(wanted, NotedReporter()).header["metrics"]["never"]
+    assert [entry[name] for name in ("value", "ci_low", "ci_high", "ci_method", "n")] == [None, None, None, None, 0]
+    assert entry["missing"] == {"not applicable": 8}
+
+
+def test_empty_answers_are_scored_and_counted(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
+    use(monkeypatch, Script(answer=lambda request: " \n" if request.item_id == "q2" else "an answer"))
+    header = evaluate(wanted, NotedReporter()).header
+    assert header["counts"]["empty"] == 1
+    assert header["metrics"]["token_f1"]["n"] == 8
+
+
+def test_items_with_the_same_prompt_are_asked_once_and_all_scored(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    write_items(tmp_path / "data.jsonl", 8, question="What is it?", context=None)
+    script = Script(answer=lambda request: "one answer")
+    use(monkeypatch, script)
+    run = evaluate(wanted, NotedReporter())
+    assert sum(script.asked.values()) == 1
+    assert [sample["prediction"] for sample in read_samples(run.path)] == ["one answer"] * 8
+    assert run.header["generation"]["generated"] == 1
+
+
+def test_hostile_text_is_written_as_json_lines(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
+    text = "a\u2028b\x1b[31m\ud800\r\n\x00c"
+    use(monkeypatch, Script(answer=lambda request: text))
+    run = evaluate(wanted, NotedReporter())
+    raw = (run.path / "samples.jsonl").read_bytes()
+    assert raw.isascii()
+    assert raw.count(b"\n") == 8
+    assert all(json.loads(line)["prediction"] == text for line in raw.splitlines())
+
+
+def test_scoring_reads_the_plan_and_the_journal_only(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
+    """The engine is gone when metrics run: its memory is theirs."""
+    from ...scripted_engine import ScriptedEngine
+
+    order: list[str] = []
+    monkeypatch.setattr(ScriptedEngine, "close", lambda engine: order.append("closed"))
+    real = evaluate_module.score_journal
+
+    def score(*given: Any) -> Any:
+        order.append("scored")
+        return real(*given)
+
+    monkeypatch.setattr(evaluate_module, "score_journal", score)
+    use(monkeypatch, Script())
+    evaluate(wanted, NotedReporter())
+    assert order == ["closed", "scored"]

@@ -1,0 +1,301 @@
+"""A candidate is made once, whole, and the same however often its making is cut short or split up."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from telbench.config import merged, read_settings
+from telbench.errors import InputError, TelbenchError
+from telbench.harness.checkpoint import open_checkpoint
+from telbench.harness.cli.terminal import Reporter
+from telbench.harness.datasets.items import DataSet
+from telbench.kd.settings import TrainingSettings
+from telbench.kd.train import state as training_state
+from telbench.kd.train.candidate import Candidate, train_candidate
+from telbench.kd.train.trainer import Trainer
+
+from ..made_models import save_facts, save_models
+
+Train = Callable[..., Candidate]
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Path:
+    folder = save_models(tmp_path_factory.mktemp("models"), facts)
+    save_facts(folder / "facts.jsonl", facts)
+    return folder
+
+
+@pytest.fixture
+def train(models: Path, tmp_path: Path) -> Train:
+    def run(out: str = "made", *, fresh: bool = False, **changes: Any) -> Candidate:
+        return train_candidate(settings(models, **changes), tmp_path / out, Reporter(), fresh=fresh)
+
+    return run
+
+
+def settings(models: Path, student: str = "student", **changes: Any) -> TrainingSettings:
+    """Two epochs of four steps on sixteen items."""
+    given: dict[str, Any] = {
+        "student": str(models / student),
+        "data": {"data": str(models / "facts.jsonl"), "max_length": 96},
+        "optimiser": {"epochs": 2, "batch_size": 4, "learning_rate": 3e-3},
+    }
+    if changes.get("method", {}).get("algorithm", "sft") != "sft":
+        given["teacher"] = str(models / "teacher")
+    return read_settings(TrainingSettings, merged(given, changes), "test")
+
+
+def records(candidate: Candidate) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (candidate.path / "training.jsonl").read_text().splitlines()]
+
+
+def losses(candidate: Candidate) -> list[float]:
+    return [record["loss"] for record in records(candidate) if "loss" in record]
+
+
+def weights(candidate: Candidate) -> bytes:
+    return (candidate.path / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("student", "algorithm"),
+    [
+        *(("student", name) for name in ("vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd")),
+        *(("other", name) for name in ("dskd_cma", "dskd_v2", "simple_ctkd", "uld")),
+    ],
+)
+def test_every_algorithm_makes_an_ordinary_checkpoint_that_knows_its_factors(
+    train: Train, student: str, algorithm: str
+) -> None:
+    made = train(student=student, method={"algorithm": algorithm, "max_new_tokens": 4}, optimiser={"epochs": 1})
+    checkpoint = open_checkpoint(str(made.path))
+    vocabulary = "same" if student == "student" else "different"
+    assert checkpoint.factors == {
+        "algorithm": algorithm,
+        "student_sft": False,
+        "teacher_sft": False,
+        "vocabulary": vocabulary,
+        "seed": 0,
+    }
+    names = set(load_file(made.path / WEIGHTS))
+    # Neither the teacher nor the projectors are in it.
+    assert not any("projector" in name or "teacher" in name for name in names)
+    assert (made.path / "loss.png").read_bytes()[:4] == b"\x89PNG"
+    assert not made.path.with_name("made.training").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"method": {"algorithm": "dskd_v2"}, "student": "other"},
+        {"method": {"algorithm": "gkd", "max_new_tokens": 3}},
+        {"lora": {"rank": 2, "dropout": 0.2}},
+    ],
+    ids=["sft", "projectors", "own answers", "dropout"],
+)
+@pytest.mark.parametrize("cut_at", [0, 3, 6])
+def test_a_training_cut_short_at_any_step_ends_with_the_same_bits(
+    train: Train, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], cut_at: int
+) -> None:
+    whole = train("whole", keeping={"save_every": 2, "keep": "last"}, **changes)
+    step = Trainer._step
+
+    def cut(self: Trainer, planned: Any, *rest: Any) -> float:
+        if planned.number == cut_at:
+            raise SystemExit
+        return step(self, planned, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_step", cut)
+        with pytest.raises(SystemExit):
+            train("cut", keeping={"save_every": 2, "keep": "last"}, **changes)
+    resumed = train("cut", keeping={"save_every": 2, "keep": "last"}, **changes)
+    assert weights(resumed) == weights(whole)
+    assert losses(resumed) == losses(whole)
+
+
+def test_control_c_ends_after_a_saved_step_and_the_same_command_goes_on(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = train("whole")
+    step = Trainer._step
+
+    def interrupted(self: Trainer, planned: Any, *rest: Any) -> float:
+        if planned.number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, planned, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train("cut")
+    assert "the same command goes on from" in capfd.readouterr().err
+    assert weights(train("cut")) == weights(whole)
+    assert "going on after step 3 of 8" in capfd.readouterr().err
+
+
+def test_a_full_disk_is_one_line_and_the_state_before_goes_on(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = train("whole")
+
+    written: list[Path] = []
+
+    def second_time_full(tensors: Any, file: Path) -> None:
+        written.append(file)
+        if sum(each.name == training_state.OPTIMIZER for each in written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_file(tensors, file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("safetensors.torch.save_file", second_time_full)
+        with pytest.raises(InputError, match=r"the disk is full.*the state saved before is kept"):
+            train("cut")
+    assert [folder.name for folder in (tmp_path / "cut.training").glob("s*-*")] == ["step-00000004"]
+    assert weights(train("cut")) == weights(whole)
+
+
+def test_parts_of_a_step_do_not_change_its_loss(train: Train) -> None:
+    method = {"algorithm": "dskd_v2"}
+    whole = train("whole", student="other", method=method)
+    for size in (1, 3):
+        parts = train(f"parts-{size}", student="other", method=method, optimiser={"micro_batch_size": size})
+        assert losses(parts) == pytest.approx(losses(whole), rel=2e-5)
+
+
+def test_the_same_settings_find_the_checkpoint_and_others_refuse_it(train: Train) -> None:
+    first = train()
+    again = train()
+    assert not again.made_now
+    assert again.origin == train().origin
+    assert again.origin.settings_sha256 == first.origin.settings_sha256
+    with pytest.raises(InputError, match="made by other settings: choose another --out, or pass --fresh"):
+        train(optimiser={"seed": 1})
+    assert train(optimiser={"seed": 1}, fresh=True).made_now
+
+
+def test_a_folder_that_is_not_ours_is_never_replaced(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "thesis.txt").write_text("years of work")
+    for fresh in (False, True):
+        with pytest.raises(InputError, match="was not made by telbench"):
+            train(fresh=fresh)
+
+
+def test_a_begun_training_with_other_settings_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: Trainer, last: float) -> Any:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_finish", stop)
+        with pytest.raises(SystemExit):
+            train()
+    with pytest.raises(InputError, match="training with other settings"):
+        train(optimiser={"seed": 5})
+
+
+def test_the_best_step_by_the_dev_split_is_kept_and_the_last_beside_it(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted = iter([3.0, 1.0, 2.0, 4.0])
+    monkeypatch.setattr(Trainer, "_dev_loss", lambda self, examples: next(scripted))
+    made = train(keeping={"evaluate_every": 2})
+    assert made.origin.training["kept_step"] == 4
+    assert made.origin.training["best"] == {"step": 4, "loss": 1.0}
+    monkeypatch.setattr(Trainer, "_dev_loss", lambda self, examples: 1.0)
+    last = train("last", keeping={"evaluate_every": 2, "keep": "last"})
+    assert (made.path / "last" / WEIGHTS).read_bytes() == weights(last) != weights(made)
+    assert not (last.path / "last").exists()
+    open_checkpoint(str(made.path / "last"))
+
+
+def test_the_dev_loss_is_that_of_the_saved_checkpoint(train: Train, models: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    made = train(optimiser={"epochs": 1})
+    model = AutoModelForCausalLM.from_pretrained(made.path)
+    from telbench.kd.train.prepare import identify, prepare
+
+    examples = prepare(identify(settings(models))).texts.dev_examples
+    total, count = 0.0, 0
+    for example in examples:
+        ids = torch.tensor([example.student.ids])
+        with torch.no_grad():
+            chances = model(ids).logits[0].double().log_softmax(-1)
+        for place in range(example.student.start, ids.shape[1]):
+            total, count = total - float(chances[place - 1, ids[0, place]]), count + 1
+    assert made.origin.training["best"]["loss"] == pytest.approx(total / count, rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_good_state(train: Train) -> None:
+    with pytest.raises(TelbenchError, match=r"stopped at step \d: the .* is (nan|inf); lower the learning rate"):
+        train(optimiser={"learning_rate": 1e30})
+
+
+def test_adapters_are_merged_and_only_they_have_been_trained(train: Train, models: Path) -> None:
+    made = train(lora={"rank": 2})
+    before, after = (load_file(folder / WEIGHTS) for folder in (models / "student", made.path))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("proj" in name for name in changed)
+    assert made.origin.training["trained_parameters"] < made.origin.training["parameters"] / 2
+
+
+def test_training_ends_with_the_step_that_reaches_the_token_budget(train: Train) -> None:
+    whole = train("whole", keeping={"keep": "last"})
+    tokens = [record["tokens"] for record in records(whole) if "tokens" in record]
+    made = train("cut", optimiser={"max_tokens": tokens[4] - 1})
+    assert made.origin.training["step"] == 5
+    assert made.origin.training["tokens"] == tokens[4]
+
+
+def test_vanilla_distillation_between_vocabularies_is_refused_or_recorded(train: Train) -> None:
+    with pytest.raises(InputError, match=r"vanilla_kd is refused between teacher and other.*use dskd_cma"):
+        train(student="other", method={"algorithm": "vanilla_kd"})
+    made = train(student="other", method={"algorithm": "vanilla_kd", "naive_id_kd": True})
+    assert made.origin.factors["naive_id_kd"] is True
+    assert made.origin.factors["vocabulary"] == "different"
+
+
+def test_a_dev_split_that_shares_items_with_training_is_refused(train: Train) -> None:
+    with pytest.raises(InputError, match="is in the training split and in the dev split"):
+        train(data={"dev_split": "all"})
+
+
+def test_items_beyond_the_window_are_told_and_none_left_is_refused(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match=r"nothing to train on.*16 items too long for the student"):
+        train(data={"max_length": 8})
+
+
+def test_own_answers_have_no_labels_and_come_at_steps_the_seed_alone_decides(train: Train) -> None:
+    method = {"algorithm": "gkd", "max_new_tokens": 3, "student_share": 0.5}
+    made = train(method=method)
+    own = [record["own_answers"] for record in records(made) if "loss" in record]
+    assert set(own) == {True, False}
+    assert own == [record["own_answers"] for record in records(train("again", method=method)) if "loss" in record]
+    never = train("never", method={**method, "student_share": 0.0})
+    assert losses(never) == losses(train("vanilla", method={"algorithm": "vanilla_kd"}))
+
+
+def test_tensorboard_reads_every_step_where_it_is_installed(train: Train) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    made = train()
+    events = accumulator.EventAccumulator(str(made.path / "tensorboard"))
+    events.Reload()
+    assert [event.value for event in events.Scalars("training/loss")] == pytest.approx(losses(made))

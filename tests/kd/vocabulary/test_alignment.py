@@ -1,0 +1,155 @@
+"""Aligned tokens cover the same characters, whatever the text is written in and however tokens spell it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telbench.errors import InputError
+from telbench.kd.tiny.tokenizer import EOS, train_tokenizer
+from telbench.kd.vocabulary.alignment import Tokens, align, tokens_of, with_end
+
+ENGLISH = ["What does the AMF do in the 5G core?\n", "It handles registration at 28 GHz.", "PFCP uses port 8805."] * 3
+WORLD = ["delay ≥ 10 µs, 电信 📡 naïve e\u0301.", "The AMF does registration in the 5G core\n"] * 3
+SMALL, LARGE = train_tokenizer(ENGLISH, 300, 64), train_tokenizer(WORLD, 380, 64)
+
+
+def sentencepiece_like() -> Any:
+    """Spaces as ▁ before words, what is unknown as <0xNN>: the way of Llama 2, made by hand."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["▁delay", "▁", "≥", "▁10", "▁", "s", "▁AMF", "a", "b", "e", "x", "▁The"]
+    names = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *dict.fromkeys(pieces)]
+    letters = {character for piece in pieces for character in piece}
+    vocabulary = {name: index for index, name in enumerate(dict.fromkeys([*names, *sorted(letters)]))}
+    merges = []
+    for piece in dict.fromkeys(pieces):
+        for end in range(2, len(piece) + 1):
+            vocabulary.setdefault(piece[:end], len(vocabulary))
+            merges.append((piece[: end - 1], piece[end - 1]))
+    core = Tokenizer(models.BPE(vocabulary, list(dict.fromkeys(merges)), unk_token="<unk>", byte_fallback=True))
+    core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+PIECES = sentencepiece_like()
+
+
+def aligned_texts(student: Any, teacher: Any, text: str, lead: str = "") -> list[str]:
+    ours, theirs = tokens_of(student, text, lead), tokens_of(teacher, text, lead)
+    found = align(ours, theirs)
+    for row, other in found.pairs:
+        assert ours.spans[row] == theirs.spans[other]
+    return [text[slice(*ours.spans[row])] for row, _ in found.pairs]
+
+
+def characters(text: str) -> Any:
+    """One token a character: aligned to any token of one character, and to no other."""
+    count = len(text)
+    return Tokens(tuple(range(count)), tuple(text), tuple((k, k + 1) for k in range(count)), tuple(range(count)))
+
+
+@pytest.mark.parametrize("tokenizer", [SMALL, LARGE, PIECES])
+@pytest.mark.parametrize("text", ["delay ≥ 10 µs", "a\nb", "电信 📡 x", "e\u0301x", " The AMF", "", "  ", "👩🏽‍🚒"])
+def test_a_tokenization_is_aligned_with_itself_token_by_token(tokenizer: Any, text: str) -> None:
+    tokens = tokens_of(tokenizer, text)
+    assert align(tokens, tokens).pairs == tuple((row, row) for row in range(len(tokens)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # LARGE has learnt all four words whole, SMALL spells them letter by letter and byte by byte.
+        ("delay ≥ 10 µs", []),
+        ("x\nAMF", ["x", "\n", "AM", "F"]),
+        # Four bytes against two tokens of an emoji, six against one of two signs: nothing to compare; then x again.
+        ("📡 电信x", ["x"]),
+        # The combining accent is two bytes in SMALL, a token of its own in LARGE.
+        ("e\u0301x", ["e", "x"]),
+    ],
+)
+def test_two_tokenizers_meet_only_where_a_token_of_each_covers_the_same_characters(
+    text: str, expected: list[str]
+) -> None:
+    assert aligned_texts(SMALL, LARGE, text) == expected
+
+
+def test_the_bytes_of_one_character_are_paired_one_to_one_where_both_spell_it_alike() -> None:
+    other = train_tokenizer(["another text altogether"] * 3, 290, 64)
+    one, two = tokens_of(SMALL, "x 信"), tokens_of(other, "x 信")
+    assert one.names[-3:] == two.names[-3:] == ("ä", "¿", "¡")
+    assert align(one, two).pairs[-3:] == tuple((len(one) - k, len(two) - k) for k in (3, 2, 1))
+
+
+def test_a_token_without_a_partner_costs_no_later_one() -> None:
+    text = "µs\n电 ab"
+    byte_level, pieces = tokens_of(SMALL, text), tokens_of(PIECES, text)
+    # SentencePiece writes the line feed <0x0A>, byte-level BPE Ċ; µ and 电 take several bytes on both sides, with
+    # other names, so they are left out.
+    assert "<0x0A>" in pieces.names
+    assert "Ċ" in byte_level.names
+    assert aligned_texts(SMALL, PIECES, text) == ["s", "\n", " ", "a", "b"]
+
+
+def test_the_spelling_of_the_first_space_does_not_matter() -> None:
+    assert tokens_of(PIECES, "delay").spans == ((0, 5),)
+    lead = tokens_of(SMALL, "AMF", lead=" ")
+    assert lead.spans[-1][1] == 3
+    assert lead.spans[0][0] == 0
+
+
+def test_a_special_token_in_the_text_is_one_token_over_its_characters() -> None:
+    found = aligned_texts(SMALL, LARGE, f"AMF{EOS} x")
+    assert EOS in found
+
+
+def test_a_one_token_answer_gives_one_row_and_its_end_another() -> None:
+    one, other = tokens_of(LARGE, "delay"), tokens_of(PIECES, "delay")
+    pairs = align(one, other).pairs
+    assert (len(one), len(other), pairs) == (1, 1, ((0, 0),))
+    assert with_end(pairs, len(one), len(other)) == [(0, 0), (1, 1)]
+
+
+def test_offsets_that_leave_out_the_space_before_a_word_are_closed_up() -> None:
+    from tokenizers import processors
+
+    trimming = train_tokenizer(WORLD, 380, 64)
+    trimming.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    text = "The AMF does  10"
+    raw = trimming(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    assert (4, 7) in raw
+    assert tokens_of(trimming, text).spans == tokens_of(LARGE, text).spans
+
+
+ALPHABET = st.sampled_from([*"ab AMFthe.\n", "µ", "≥", "电", "📡", "\u0301", "é", "registration", " 5G core", "\u200d"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(ALPHABET, max_size=14).map("".join), st.sampled_from([(SMALL, LARGE), (LARGE, PIECES), (PIECES, SMALL)])
+)
+def test_alignment_is_symmetric_ascending_and_over_equal_characters(text: str, pair: tuple[Any, Any]) -> None:
+    one, other = (tokens_of(tokenizer, text) for tokenizer in pair)
+    there, back = align(one, other), align(other, one)
+    assert there.pairs == tuple((row, partner) for partner, row in back.pairs)
+    assert list(there.pairs) == sorted(there.pairs)
+    assert all(one.spans[row] == other.spans[partner] for row, partner in there.pairs)
+    assert len(there.pairs) <= min(len(one), len(other))
+    for tokens in (one, other):
+        # The spans tile the text.
+        assert "".join(text[start:end] for start, end in tokens.spans) == text
+    single = align(characters(text), one)
+    assert single.same_end == len({end for start, end in one.spans if end > start})
+
+
+def test_a_slow_tokenizer_is_refused_in_one_line() -> None:
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(InputError, match="tells no character offsets"):
+        tokens_of(Slow(), "a")

@@ -1,0 +1,86 @@
+"""Verdicts in words, families of tests, strata and clusters."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from telbench.errors import InputError
+from telbench.leaderboard.compare.pairwise import compare_runs
+from telbench.leaderboard.compare.table import table_lines, warning_lines
+
+from ...made_runs import made_run, metric
+
+DRAW = np.random.default_rng(0)
+BASE = DRAW.uniform(0.2, 0.8, 300)
+
+
+def shifted(name: str, shift: float, noise: float = 0.1, **more):
+    values = np.clip(BASE + shift + np.random.default_rng(len(name)).normal(0, noise, 300), 0, 1)
+    return made_run(name, {"token_f1": values.tolist()}, **more)
+
+
+def only(*runs, **options):
+    return compare_runs(runs, [metric("token_f1")], **options)
+
+
+def test_verdicts_say_in_words_what_is_shown():
+    base = made_run("base", {"token_f1": BASE.tolist()})
+    verdicts = [only(base, run)[0].verdict for run in (shifted("up", 0.1), shifted("down", -0.1), base)]
+    assert verdicts == ["better", "worse", "identical"]
+    assert only(base, shifted("same", 0.0))[0].verdict == "no difference shown"
+
+
+def test_a_conflict_of_mean_and_ranks_comes_first():
+    base = made_run("base", {"token_f1": [0.5] * 1000})
+    other = made_run("other", {"token_f1": [0.51] * 900 + [0.15] * 100})
+    compared = only(base, other)
+    assert compared[0].verdict == "worse, but most items say the opposite"
+    assert warning_lines([base, other], ["base", "other"], compared)[0].startswith("WARNING: token_f1 of other: mean")
+
+
+def test_each_metric_is_a_family_of_the_runs_and_q_covers_all():
+    base = made_run("base", {"token_f1": BASE.tolist()})
+    runs = [shifted("a", 0.013), shifted("bb", 0.012), shifted("ccc", 0.0)]
+    compared = only(base, *runs)
+    raw = sorted(each.p for each in compared)
+    assert min(each.p_adjusted for each in compared) == pytest.approx(min(1.0, 3 * raw[0]))
+    assert all(each.p <= each.q <= 1 for each in compared)
+
+
+def test_documents_count_and_not_their_items():
+    copied = np.repeat(BASE[:30], 10)
+    better = np.repeat(np.clip(BASE[:30] + np.random.default_rng(3).normal(0.03, 0.1, 30), 0, 1), 10)
+    base = made_run("base", {"token_f1": copied.tolist()}, per_document=10)
+    run = made_run("run", {"token_f1": better.tolist()}, per_document=10)
+    (by_document,), (by_item,) = only(base, run), only(base, run, by="item")
+    assert by_document.items.clusters == 30
+    assert by_document.p > by_item.p
+    assert by_document.delta == pytest.approx(by_item.delta)
+
+
+def test_categories_are_compared_by_themselves():
+    base = made_run("base", {"token_f1": [0.5] * 60})
+    run = made_run("run", {"token_f1": [0.5 + 0.2 * (i % 2) for i in range(60)]})
+    by = {each.stratum: each for each in only(base, run, strata=True)}
+    assert (by["even"].delta, by["odd"].delta) == (0.0, pytest.approx(0.2))
+    assert by[None].delta == pytest.approx(0.1)
+    assert by["odd"].n == 30
+
+
+def test_nothing_to_pair_is_refused():
+    base = made_run("base", {"token_f1": [0.5, None]})
+    with pytest.raises(InputError, match="nothing to compare"):
+        only(base, made_run("run", {"token_f1": [None, 0.5]}))
+
+
+def test_the_record_is_json_and_the_table_names_its_method():
+    base, run = made_run("base", {"token_f1": BASE.tolist()}), shifted("up", 0.1)
+    compared = only(base, run)
+    document = json.loads(json.dumps(compared[0].to_dict(), allow_nan=False))
+    assert document["ci"][0] < document["delta"] < document["ci"][1]
+    lines = table_lines([base, run], ["base", "up"], [metric("token_f1")], compared, "source_document")
+    assert "sign-flip test over 300 source documents" in lines[-2]
+    assert lines[2].endswith("better")

@@ -1,0 +1,261 @@
+"""The gate's three answers, on made differences and as a command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from telbench.errors import IncomparableError, InputError
+from telbench.harness.cli.main import main
+from telbench.leaderboard.gate.gate import GatePolicy, judge_gate
+from telbench.leaderboard.gate.report import MARKDOWN_LIMIT, junit_xml, markdown, workflow_commands
+from telbench.leaderboard.testing import assert_no_regression
+
+from ...made_runs import made_run, metric
+
+BASE = np.random.default_rng(0).uniform(0.3, 0.7, 1000)
+
+
+def gate_of(shift: float, *, margin: float = 0.02, n: int = 1000, noise: float = 0.1, per_document: int = 1, **policy):
+    draw = np.random.default_rng(5)
+    # The noise has mean 0 to the last digit, so that the shift is what is seen.
+    errors = draw.normal(0, noise, n)
+    changed = BASE[:n] + shift + errors - errors.mean()
+    base = made_run("base", {"token_f1": BASE[:n].tolist()}, per_document=per_document)
+    run = made_run("run", {"token_f1": changed.tolist()}, per_document=per_document)
+    return judge_gate(run, base, [metric("token_f1")], GatePolicy({"token_f1": margin}, **policy))
+
+
+@pytest.mark.parametrize(
+    ("shift", "options", "verdict", "code"),
+    [
+        (0.0, {}, "PASS", 0),
+        (0.05, {}, "PASS", 0),
+        (-0.012, {}, "PASS_SMALL_DROP", 0),
+        (-0.018, {}, "FAIL", 1),
+        (-0.05, {}, "FAIL_HARD", 1),
+        (-0.005, {"n": 60}, "INCONCLUSIVE", 0),
+        (-0.005, {"n": 60, "on_inconclusive": "fail"}, "INCONCLUSIVE", 3),
+        (-0.05, {"per_document": 250}, "INCONCLUSIVE", 0),
+    ],
+)
+def test_the_verdict_follows_from_bounds_and_margin(shift, options, verdict, code):
+    gate = gate_of(shift, **options)
+    (found,) = gate.metrics
+    assert (found.verdict, gate.exit_code) == (verdict, code)
+    if found.lower is not None and found.upper is not None:
+        assert found.lower < found.delta < found.upper
+
+
+def test_an_inconclusive_gate_tells_how_many_items_it_takes():
+    (found,) = gate_of(-0.005, n=60).metrics
+    assert found.n_needed is not None
+    assert found.n_needed > 60
+    assert str(found.n_needed) in found.reason
+    # So many items of the same kind do settle it.
+    assert gate_of(-0.005, n=1000).metrics[0].verdict.startswith("PASS")
+    assert found.n_needed < 1000
+
+
+def test_a_drop_hidden_by_many_small_gains_fails_and_is_told():
+    base = made_run("base", {"token_f1": [0.5] * 1000})
+    run = made_run("run", {"token_f1": [0.51] * 900 + [0.15] * 100})
+    gate = judge_gate(run, base, [metric("token_f1")], GatePolicy({"token_f1": 0.01}))
+    assert gate.metrics[0].verdict == "FAIL_HARD"
+    assert "opposite directions" in gate.warnings[0]
+
+
+def test_a_guardrail_needs_no_proof_and_fails_on_a_shown_drop_only():
+    values = {"token_f1": BASE.tolist(), "rougeL": BASE.tolist()}
+    base = made_run("base", values)
+    policy = GatePolicy({"token_f1": 0.02}, ("rougeL",))
+    noisy = np.random.default_rng(1).normal(0, 0.4, 1000)
+    metrics = [metric("token_f1"), metric("rougeL")]
+    unsure = made_run("run", {**values, "rougeL": (BASE + noisy - noisy.mean() - 0.001).tolist()})
+    assert [each.verdict for each in judge_gate(unsure, base, metrics, policy).metrics] == ["PASS", "PASS"]
+    worse = made_run("run", {**values, "rougeL": (BASE - 0.03 + noisy * 0.1).tolist()})
+    gate = judge_gate(worse, base, metrics, policy)
+    assert [each.verdict for each in gate.metrics] == ["PASS", "FAIL"]
+    assert gate.exit_code == 1
+
+
+def test_an_unanswered_item_counts_as_the_worst_answer():
+    base = made_run("base", {"token_f1": [0.8] * 100})
+    run = made_run("run", {"token_f1": [None] * 30 + [0.8] * 70}, failed=range(30))
+    (found,) = judge_gate(run, base, [metric("token_f1")], GatePolicy({"token_f1": 0.02})).metrics
+    assert (found.candidate, found.n, found.n_missing) == (pytest.approx(0.56), 100, 0)
+    assert found.verdict == "FAIL_HARD"
+
+
+def test_a_metric_without_a_lower_bound_is_gated_and_unanswered_items_of_it_have_no_worst_value():
+    base = made_run("base", {"reference_likelihood": [-2.0 + 0.001 * i for i in range(100)]})
+    run = made_run("run", {"reference_likelihood": [None, *(-2.4 + 0.001 * i for i in range(1, 100))]}, failed=[0])
+    (found,) = judge_gate(
+        run, base, [metric("reference_likelihood")], GatePolicy({"reference_likelihood": 0.1}, max_missing=0.02)
+    ).metrics
+    assert (found.verdict, found.n, found.n_missing) == ("FAIL_HARD", 99, 1)
+    assert found.delta == pytest.approx(-0.4)
+
+
+def test_many_lost_scores_make_the_comparison_another_one():
+    base = made_run("base", {"token_f1": [0.8] * 100})
+    run = made_run("run", {"token_f1": [None] * 5 + [0.8] * 95}, reason="judge: timeout")
+    with pytest.raises(IncomparableError, match="5 of 100 items lack a score"):
+        judge_gate(run, base, [metric("token_f1")], GatePolicy({"token_f1": 0.02}))
+    assert judge_gate(run, base, [metric("token_f1")], GatePolicy({"token_f1": 0.02}, max_missing=0.1)).exit_code == 0
+
+
+def test_items_to_which_a_metric_does_not_apply_are_not_lost():
+    scores = {"token_f1": [None] * 50 + [0.8] * 50}
+    gate = judge_gate(
+        made_run("run", scores), made_run("base", scores), [metric("token_f1")], GatePolicy({"token_f1": 0.02})
+    )
+    assert (gate.metrics[0].n, gate.metrics[0].n_missing, gate.exit_code) == (50, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"margins": {}}, "no primary metric"),
+        ({"margins": {"token_f1": -0.1}}, "give a positive number"),
+        ({"margins": {"token_f1": float("nan")}}, "give a positive number"),
+        ({"margins": {"token_f1": 0.1}, "guardrails": ("token_f1",)}, "choose one"),
+    ],
+)
+def test_a_policy_that_is_none_is_refused(policy, message):
+    with pytest.raises(InputError, match=message):
+        GatePolicy(**policy)
+
+
+def test_a_metric_that_the_runs_do_not_share_is_named():
+    run = made_run("run", {"token_f1": [0.5] * 10})
+    with pytest.raises(InputError, match="'bleu' is not in both runs: they share token_f1"):
+        judge_gate(run, run, [metric("token_f1")], GatePolicy({"bleu": 1.0}))
+
+
+def test_the_same_runs_give_the_same_bytes():
+    one, two = (json.dumps(gate_of(-0.018).to_dict(), sort_keys=True) for _ in range(2))
+    assert one == two
+
+
+def test_junit_is_read_back_with_failures_and_skips():
+    root = ElementTree.fromstring(junit_xml(gate_of(-0.05)))
+    assert root.attrib["failures"] == "1"
+    assert [failure.attrib["type"] for failure in root.iter("failure")] == ["FAIL_HARD"]
+    root = ElementTree.fromstring(junit_xml(gate_of(-0.005, n=60)))
+    assert (root.attrib["skipped"], [case.attrib["name"] for case in root.iter("testcase")]) == ("1", ["token_f1"])
+
+
+def test_reports_hold_no_markup_of_the_data_and_keep_the_limit():
+    gate = gate_of(-0.05)
+    hostile = {
+        str(item["item_id"]): "| <b>x</b> ](http://x) `\x00\u202e " + "long " * 9000 for item in gate.metrics[0].worst
+    }
+    text = markdown(gate, hostile)
+    assert len(text.encode()) < MARKDOWN_LIMIT
+    assert "<b>" not in text
+    assert "](http" not in text
+    assert "\x00" not in text
+    (line,) = workflow_commands(gate)
+    assert line.startswith("::error title=telbench token_f1::FAIL_HARD")
+
+
+def answers(folder: Path, name: str, good: int, data: Path) -> Path:
+    """A run with so many of 200 right answers."""
+    file = folder / f"{name}.jsonl"
+    rows = [{"id": f"i{i}", "prediction": f"the answer {i}" if i % 200 < good else "no idea"} for i in range(200)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = folder / name
+    assert main(["score", str(file), "--data", str(data), "--metrics", "token_f1,bleu", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Real runs of 200 items in 100 documents: the baseline, an equal one, a much worse one, one of a few items."""
+    folder = tmp_path_factory.mktemp("gate")
+    data = folder / "data.jsonl"
+    with data.open("w") as stream:
+        for i in range(200):
+            record = {"id": f"i{i}", "question": f"Question {i}?", "references": [f"the answer {i}"]}
+            stream.write(json.dumps({**record, "source_document": f"d{i // 2}"}) + "\n")
+    runs = {name: answers(folder, name, good, data) for name, good in (("base", 150), ("equal", 150), ("worse", 90))}
+    other = folder / "other.jsonl"
+    other.write_text(json.dumps({"id": "i0", "question": "Another?", "references": ["x"]}) + "\n")
+    file = folder / "one.jsonl"
+    file.write_text(json.dumps({"id": "i0", "prediction": "x"}) + "\n")
+    runs["other"] = folder / "another"
+    assert main(["score", str(file), "--data", str(other), "--metrics", "token_f1", "--out", str(runs["other"])]) == 0
+    return runs
+
+
+def check(scored: dict[str, Path], candidate: str, *more: str, baseline: Path | None = None) -> int:
+    words = ["check", "--baseline", str(baseline or scored["base"]), "--candidate", str(scored[candidate])]
+    return main([*words, "--margin", "token_f1=0.02", *more])
+
+
+def test_the_commands_exit_code_is_the_verdict(scored, tmp_path, capsys):
+    assert check(scored, "equal") == 0
+    assert check(scored, "worse") == 1
+    assert check(scored, "equal", "--margin", "token_f1=oops") == 2
+    assert check(scored, "other") == 4
+    out = capsys.readouterr()
+    assert "FAIL_HARD" in out.out
+    assert "Traceback" not in out.err
+
+
+def test_an_anchor_stands_for_the_run_it_was_pinned_from(scored, tmp_path, capsys):
+    anchor = tmp_path / "anchor.json"
+    assert main(["baseline", "pin", str(scored["base"]), "--out", str(anchor)]) == 0
+    first = anchor.read_bytes()
+    assert b"the answer 7" not in first
+    capsys.readouterr()
+    assert check(scored, "worse", "--json") == 1
+    direct = json.loads(capsys.readouterr().out)
+    assert check(scored, "worse", "--json", baseline=anchor) == 1
+    assert json.loads(capsys.readouterr().out) == direct
+    assert main(["baseline", "pin", str(scored["base"]), "--out", str(anchor)]) == 0
+    assert anchor.read_bytes() == first
+    assert main(["baseline", "pin", str(scored["worse"]), "--out", str(anchor)]) == 2
+    assert "holds another anchor" in capsys.readouterr().err
+
+
+def test_reports_are_written_and_github_is_told_inside_actions_only(scored, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    files = [
+        f"--{kind}={tmp_path / name}" for kind, name in (("out", "g.json"), ("junit", "j.xml"), ("summary", "s.md"))
+    ]
+    assert check(scored, "worse", *files) == 1
+    assert "::error title=telbench token_f1::FAIL_HARD" in capsys.readouterr().err
+    assert (tmp_path / "step.md").read_text() == (tmp_path / "s.md").read_text()
+    assert "Question" in (tmp_path / "s.md").read_text()
+    assert ElementTree.parse(tmp_path / "j.xml").getroot().attrib["failures"] == "1"
+    before = (tmp_path / "g.json").read_bytes()
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert check(scored, "worse", *files) == 1
+    assert "::error" not in capsys.readouterr().err
+    assert (tmp_path / "g.json").read_bytes() == before
+
+
+def test_a_damaged_or_foreign_file_is_one_line(scored, tmp_path, capsys):
+    for name, text in (
+        ("a.json", "{"),
+        ("b.json", "{}"),
+        ("c.json", json.dumps({"kind": "telbench anchor", "version": 1})),
+    ):
+        (tmp_path / name).write_text(text)
+        assert check(scored, "equal", baseline=tmp_path / name) == 2
+        error = capsys.readouterr().err.strip()
+        assert error.startswith("telbench check: ")
+        assert "\n" not in error
+
+
+def test_the_helper_for_pytest_raises_with_the_table(scored):
+    assert assert_no_regression(scored["equal"], scored["base"], margins={"token_f1": 0.02}).exit_code == 0
+    with pytest.raises(AssertionError, match="FAIL_HARD"):
+        assert_no_regression(scored["worse"], scored["base"], margins={"token_f1": 0.02})

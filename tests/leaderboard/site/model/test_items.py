@@ -1,0 +1,87 @@
+"""Item pages: every system's answer to a question, whole pages on small boards, compressed files on large ones."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from telbench.harness.runs.folder import JUDGEMENTS, read_samples
+from telbench.leaderboard.site.model import answers as addresses
+from telbench.leaderboard.site.model.answers import Judgements, item_path, items_at
+from telbench.leaderboard.site.page import File
+from telbench.leaderboard.site.pages import item as item_module
+from telbench.leaderboard.site.pages.item import item_count, item_pages
+
+from ..boards import COUNT, answers, board_of, write_run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("items")
+    return [write_run(folder, name, answers(right)) for name, right in {"a": 22, "b": 14, "c": 3}.items()]
+
+
+def test_an_item_has_all_answers_with_their_scores_best_first(runs: list[Path]) -> None:
+    board = board_of(runs)
+    (item,) = items_at(board, [15], {})
+    samples = {run.columns.path: list(read_samples(run.columns.path))[15] for run in board.runs}
+    assert item.question == "What does the NRF do in case 15?"
+    assert [board.runs[each.run].name for each in item.answers] == ["a", "b", "c"]
+    for each in item.answers:
+        sample = samples[board.runs[each.run].columns.path]
+        assert each.words == sample["prediction"]
+        names = [table.name for table in board.tables]
+        assert each.scores[names.index("token_f1")] == f"{sample['scores']['token_f1']:.3f}"
+    assert [each.kind for each in item.answers] == ["right", "other", "other"]
+
+
+def test_a_small_board_has_a_page_an_item_and_lists_them_all(runs: list[Path]) -> None:
+    board = board_of(runs)
+    pages = list(item_pages(board))
+    assert len(pages) == item_count(board) == COUNT + 1
+    assert {page.path for page in pages} == {item_path(board, place) for place in range(COUNT)} | {"items.html"}
+
+
+def test_a_large_board_has_a_page_a_group_with_every_answer_beside_it(
+    runs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "WHOLE_UP_TO", 0)
+    monkeypatch.setattr(addresses, "GROUP", 10)
+    monkeypatch.setattr(item_module, "LISTED", 15)
+    board = board_of(runs)
+    pages = list(item_pages(board))
+    assert len(pages) == item_count(board) == 3 + 3 + 2
+    found = {}
+    for page in pages:
+        if isinstance(page, File):
+            packed = page.content.partition(b'"')[2].rpartition(b'"')[0]
+            found.update(json.loads(gzip.decompress(base64.b64decode(packed)))["items"])
+    assert len(found) == COUNT
+    wanted = {
+        addresses.item_key(sample["item_id"]): sample["prediction"]
+        for sample in read_samples(board.runs[2].columns.path)
+    }
+    assert {key: next(each[1] for each in rows if each[0] == 2) for key, rows in found.items()} == wanted
+    path, _, anchor = item_path(board, 12).partition("#")
+    page = next(page for page in pages if page.path == path)
+    assert not isinstance(page, File)
+    assert anchor in {item.key for item in page.context["items"]}
+    assert {len(item.answers) for item in page.context["items"]} <= {1, 2}
+
+
+def test_verdicts_are_those_that_the_scores_rest_on(tmp_path: Path) -> None:
+    records = [
+        {"key": "k1", "judge": "j", "rubric": "claims-1", "verdict": {"claims": [{"claim": "A.", "TP": True}]}},
+        {"key": "k2", "judge": "j", "rubric": "claims-1", "missing": {"reason": "no JSON", "detail": ""}},
+    ]
+    (tmp_path / JUDGEMENTS).write_text("not json\n" + "".join(json.dumps(each) + "\n" for each in records))
+    sample = {"judgements": {"faithfulness": ["k1", "absent"], "factual_correctness": ["k1", "k2"]}}
+    one, two = Judgements(tmp_path).verdicts(sample)
+    assert (one.judge, one.metrics) == ("j, claims-1", ("faithfulness", "factual_correctness"))
+    assert "A." in " ".join(one.lines)
+    assert two.lines == ("no verdict: no JSON",)
+    assert Judgements(tmp_path / "nowhere").verdicts(sample) == ()
