@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from telbench.harness.cli.options import stay_offline
 from telbench.harness.cli.terminal import Reporter
+from telbench.harness.commands.options import stay_offline
 from telbench.harness.storage import RecordStore
 from telbench.kd.study.folder import JOURNAL, StudyFolder
 from telbench.kd.study.graph import Artefact, Graph, build_graph

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,21 @@ BELOW = {
     "kd": {"judges", "metrics", "harness"},
     "leaderboard": {"judges", "metrics", "harness"},
 }
+# What is imported as `telbench` itself. Its modules named in BASE belong to no room: every room may import them.
+DOOR = Path("harness") / "package"
+BASE = {"telbench.errors", "telbench.config"}
 LONGEST = 400
+FULL = 13
 
 
 def modules() -> list[Path]:
-    return [path for room in BELOW for path in sorted((ROOT / room).rglob("*.py"))]
+    return [
+        path for room in BELOW for path in sorted((ROOT / room).rglob("*.py")) if DOOR not in relative(path).parents
+    ]
+
+
+def relative(path: Path) -> Path:
+    return path.relative_to(ROOT)
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
@@ -37,8 +49,31 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module or ""
         elif isinstance(node, ast.ImportFrom):
             start = package[: len(package) - node.level + 1]
-            ends = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((node.lineno, ".".join((*start, end))) for end in ends)
+            base = (*start, *(node.module or "").split(".")) if node.module else start
+            # A name may be a module of the package, or something that a module holds.
+            inner = [alias.name for alias in node.names if ROOT.joinpath(*base, f"{alias.name}.py").is_file()]
+            outer = len(inner) < len(node.names) or not inner
+            ends = [(*base, name) for name in inner] if node.module or inner else []
+            if not node.module:
+                ends += [(*base, alias.name) for alias in node.names if alias.name not in inner]
+            elif outer:
+                ends.append(base)
+            yield from ((node.lineno, ".".join(end)) for end in ends)
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module to the modules of the house that it imports, at its head, in a function or for type checkers alike."""
+    names = {".".join(relative(path).with_suffix("").parts).removesuffix(".__init__"): path for path in modules()}
+    return {name: {target for _, target in imported(path) if target in names} - {name} for name, path in names.items()}
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """A way that ends where it began, or nothing."""
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def relative_to(path: Path) -> str:
@@ -59,7 +94,43 @@ def test_own_code_is_imported_relatively(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
     absolute = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     absolute += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0]
-    assert [name for name in absolute if name.partition(".")[0] in {"telbench", "tests", *BELOW}] == []
+    assert [
+        name for name in absolute if name.partition(".")[0] in {"telbench", "tests", *BELOW} and name not in BASE
+    ] == []
+
+
+def test_no_module_imports_another_in_a_circle() -> None:
+    assert circle(arrows()) == []
+
+
+def test_no_sub_room_imports_another_in_a_circle() -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for name, targets in arrows().items():
+        graph[place(name)] |= {place(target) for target in targets} - {place(name)}
+    assert circle(graph) == []
+
+
+def place(module: str) -> str:
+    """The sub-room of a module; a module that lies in a room itself, or in `leaderboard.site`, stands for itself."""
+    folder = ROOT.joinpath(*module.split("."))
+    parts = relative(folder if folder.is_dir() else folder.parent).parts
+    return module if len(parts) == 1 or parts == ("leaderboard", "site") else ".".join(parts)
+
+
+def test_a_circle_is_seen() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
+    assert not circle({"a": {"b", "c"}, "b": {"c"}, "c": set()})
+
+
+def test_no_folder_is_full() -> None:
+    count = Counter(relative_to(path.parent) for path in modules() if path.name != "__init__.py")
+    assert {folder: modules for folder, modules in count.items() if modules > FULL} == {}
+
+
+def test_every_folder_says_in_its_first_lines_what_lives_there() -> None:
+    for path in modules():
+        if path.name == "__init__.py":
+            assert len((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split()) > 5, relative_to(path)
 
 
 def test_the_walk_sees_an_arrow_that_runs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +154,7 @@ def test_a_room_is_typed(room: str) -> None:
 def test_every_package_is_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = {".".join(("telbench", *path.relative_to(ROOT).parent.parts)) for path in modules()}
-    assert packages == set(project["tool"]["setuptools"]["packages"])
+    assert packages | {"telbench"} == set(project["tool"]["setuptools"]["packages"])
 
 
 def test_every_entry_point_names_something_that_is_there() -> None:
@@ -112,5 +183,4 @@ def defined(path: Path) -> set[str]:
 
 def test_every_command_has_its_module() -> None:
     for name, (module, _) in COMMANDS.items():
-        room = ROOT if module.startswith("..") else ROOT / "harness"
-        assert room.joinpath(*module.strip(".").split(".")).with_suffix(".py").is_file(), name
+        assert ROOT.joinpath(*module.split(".")[1:]).with_suffix(".py").is_file(), name

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..cli.options import add_data_options, add_run_options, bounded, online_allowed, settings_from, stay_offline
 from ..cli.terminal import Reporter
 from ..engines.contract import Sampling
 from ..runs.evaluate import InterruptedRunError, Run, evaluate
 from ..runs.settings import EvalSettings
+from .options import add_data_options, add_run_options, bounded, online_allowed, settings_from, stay_offline
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

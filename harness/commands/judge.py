@@ -15,7 +15,6 @@ from ...judges.calibration.agreement import Estimate
 from ...judges.calibration.injection import InjectionEffect
 from ...judges.calibration.labelled import INJECTION_SETS
 from ...judges.panel import JudgePanel
-from ..cli.options import add_judge_options, bounded, judge_settings, stay_offline
 from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
 from ..judging.open import JudgeSettings, open_panel, refuse_unused
@@ -23,6 +22,7 @@ from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
 from ..storage import RecordStore, disk_message
 from .eval import results_only
+from .options import add_judge_options, bounded, judge_settings, stay_offline
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..cli.options import add_data_options, add_run_options, settings_from
 from .eval import make_run
+from .options import add_data_options, add_run_options, settings_from
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

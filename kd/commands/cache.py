@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...harness.cli.options import bounded
 from ...harness.cli.tables import print_json, shown
 from ...harness.cli.terminal import Reporter
+from ...harness.commands.options import bounded
 from ...harness.datasets.canonical import parse_pairs
 from ..settings import DataSettings
 

@@ -20,8 +20,8 @@ from typing import Any, Literal
 from telbench.errors import InputError, TelbenchError, missing_extra
 
 from ...harness.cli.main import main
-from ...harness.cli.options import bounded, stay_offline
 from ...harness.cli.terminal import Reporter
+from ...harness.commands.options import bounded, stay_offline
 from ..checkpoints import made_with
 from ..study.folder import JOURNAL
 from ..study.run import StudyRun, opened_study

@@ -13,9 +13,9 @@ from typing import Any
 
 from telbench.errors import InputError, TelbenchError
 
-from ...harness.cli.options import bounded
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import Reporter
+from ...harness.commands.options import bounded
 from ...harness.storage import RecordStore
 from ..study.estimate import Cost, costs, total_seconds
 from ..study.folder import ANCHORS, JOURNAL, RUNS, StudyFolder

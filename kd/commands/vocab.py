@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from telbench.errors import InputError
 
 from ...harness.checkpoint import read_json
-from ...harness.cli.options import bounded
 from ...harness.cli.tables import columns, print_json, shown
+from ...harness.commands.options import bounded
 from ...harness.datasets.canonical import parse_pairs
 from ...harness.datasets.loading import load_dataset
 

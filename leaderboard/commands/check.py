@@ -10,9 +10,9 @@ from pathlib import Path
 
 from telbench.errors import InputError
 
-from ...harness.cli.options import bounded
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import visible
+from ...harness.commands.options import bounded
 from ...harness.datasets.canonical import parse_pairs
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message

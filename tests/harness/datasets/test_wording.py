@@ -14,11 +14,11 @@ from telbench.harness.datasets.wording import clean, covered_share, distinct, nu
 
 MODULES = (
     "datasets.wording",
-    "visible",
-    "datasets.telequad",
-    "datasets.mm_telco",
-    "datasets.mm_telco_choice",
-    "datasets.lint",
+    "cli.terminal",
+    "datasets.sets.telequad",
+    "datasets.sets.mm_telco",
+    "datasets.sets.mm_telco_choice",
+    "lint",
 )
 
 

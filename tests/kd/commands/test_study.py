@@ -33,7 +33,7 @@ SMALL = {
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))
-    program = (sys.executable, str(Path(__file__).with_name("fake_telbench.py")))
+    program = (sys.executable, str(Path(__file__).parents[1] / "study" / "fake_telbench.py"))
     monkeypatch.setattr("telbench.kd.study.process.PROGRAM", program)
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump(SMALL))

@@ -126,9 +126,9 @@ def test_killed_at_any_moment_it_goes_on_and_its_children_do_not(tmp_path: Path,
         import sys
         sys.path[:0] = [{str(FAKE.parent)!r}]
         from pathlib import Path
-        from telbench.kd import study_process
-        from test_study import make
-        study_process.PROGRAM = (sys.executable, {str(FAKE)!r})
+        from telbench.kd.study import process
+        from test_run import make
+        process.PROGRAM = (sys.executable, {str(FAKE)!r})
         make(Path({str(tmp_path / "study")!r}), slots=2)
     """
     environment = {**os.environ, "FAKE_SECONDS": "1"}

@@ -9,13 +9,11 @@ import pytest
 
 MODULES = (
     "charts.drawing",
-    "charts.axis",
-    "word_diff",
-    "quantities",
-    "taxonomy",
-    "addresses",
-    "board",
-    "words",
+    "model.word_diff",
+    "model.taxonomy",
+    "model.answers",
+    "model.board",
+    "templates_env",
     "pages.significance",
 )
 
