@@ -40,7 +40,7 @@ from telbench.harness.engines.contract import Completion, Continuation, Request,
 from telbench.harness.engines.vllm import VllmEngine
 from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs.plan import Plan, make_plan
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import eval_settings
 from telbench.harness.storage import RecordStore
 
 ALLOWED = 0.05
@@ -177,14 +177,14 @@ def main() -> int:
 
 def compare(args: argparse.Namespace, model: Path, folder: Path) -> int:
     """Measure both in turn and judge."""
-    settings = EvalSettings(
+    settings = eval_settings(
         model=str(model),
         engine="vllm",
         data="telequad",
         split="all",
         data_dir=args.data_dir,
-        book="open",
-        sampling=Sampling(max_tokens=args.max_tokens),
+        context="open",
+        max_tokens=args.max_tokens,
         limit=args.questions,
         out=folder / "run",
         fresh=True,

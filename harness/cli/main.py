@@ -80,19 +80,43 @@ _LONGEST_LINE = 2000
 class Options(argparse.ArgumentParser):
     """A parser whose complaints are one line, as those of the commands are; subparsers are made alike."""
 
+    _words: Sequence[str] = ()
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; the words are kept for what `error` says of them."""
+        self._words = [] if args is None else list(args)
+        return super().parse_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Raise `InputError` instead of printing the usage of every option."""
-        raise InputError(f"{self._with_hint(message)}: see {self.prog} --help")
+        speaker = self._called()
+        raise InputError(f"{self._with_hint(message, speaker)}: see {speaker.prog} --help")
 
-    def _with_hint(self, message: str) -> str:
+    def _called(self) -> Options:
+        """The parser of the sub-command that the words call, or this one."""
+        choices = self._sub_commands()
+        called = next((word for word in self._words if word in choices), None)
+        if called is None:
+            return self
+        choices[called]._words = self._words[self._words.index(called) + 1 :]
+        return choices[called]._called()
+
+    def _with_hint(self, message: str, speaker: Options) -> str:
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-        near = difflib.get_close_matches(unknown, self._flags(), n=1) if unknown.startswith("-") else []
-        return f"unknown option {unknown}: did you mean {near[0]}" if near else message
+        if not unknown.startswith("-"):
+            return message
+        near = difflib.get_close_matches(unknown, speaker._flags(), n=1)
+        if near:
+            return f"unknown option {unknown}: did you mean {near[0]}"
+        others = [parser.prog for parser in self._sub_commands().values() if unknown in parser._flags()]
+        return f"unknown option {unknown}" + (f" ({' and '.join(others)} would take it)" if others else "")
+
+    def _sub_commands(self) -> dict[str, Options]:
+        choices = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return {name: parser for each in choices for name, parser in (each or {}).items()}
 
     def _flags(self) -> list[str]:
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        choices = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
-        return flags + [flag for each in choices for parser in (each or {}).values() for flag in parser._flags()]
+        return [flag for action in self._actions for flag in action.option_strings]
 
 
 def say(line: str) -> None:

@@ -6,94 +6,111 @@ import argparse
 import difflib
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from telbench.config import REQUIRED, same_as, setting
 from telbench.errors import InputError
+from telbench.flags import add_flags, settings_of
 
 from ...metrics.registry import listed
 from ..cli.terminal import visible
-from ..datasets.canonical import parse_pairs, record_of
+from ..datasets.canonical import record_of
 from ..datasets.items import Item
-from ..datasets.loading import FOLDER_VARIABLE, GROUP, find_files, load_registered, load_whole, spec_named
-from ..datasets.splits import ALL, FRACTIONS, SEED, SPLITS, split_sizes
+from ..datasets.loading import FOLDER_VARIABLE, GROUP, WholeSet, find_files, load_registered, load_whole, spec_named
+from ..datasets.settings import DataSettings
+from ..datasets.splits import ALL, FRACTIONS, SEED, split_sizes
+from .options import add_json
 
 if TYPE_CHECKING:
-    from ..datasets.loading import WholeSet
     from ..lint import LintReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """``telbench data list``."""
+
+    data_dir: Path | None = same_as(DataSettings, "data_dir")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which set, and how its file is read."""
+
+    data: str = setting(
+        REQUIRED, "a registered set, or a .jsonl, .csv, .parquet or .json file", metavar="NAME|PATH", positional=True
+    )
+    data_dir: Path | None = same_as(DataSettings, "data_dir")
+    mapping: Mapping[str, str] = same_as(DataSettings, "mapping")
+    options: Mapping[str, str] = same_as(DataSettings, "options")
+
+    def load(self) -> WholeSet:
+        """The whole set."""
+        return load_whole(self.data, data_dir=self.data_dir, mapping=self.mapping, options=self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(Source):
+    """``telbench data show``."""
+
+    item: str | None = setting(None, "this item only", metavar="ID")
+    limit: int = setting(3, "how many items, from the first", metavar="N", low=1, high=10**9)
+    split: str = setting(ALL, "of this split", metavar="S")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintOptions(Source):
+    """``telbench data lint``."""
+
+    tokenizer: Path | None = setting(None, "count prompt tokens with this local tokenizer", metavar="DIR")
+    max_length: int | None = setting(None, "the context length that prompts must fit in", metavar="N", low=1)
+    strict: bool = setting(False, "exit with code 2 if there are findings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions(Source):
+    """``telbench data split``."""
+
+    out: Path = setting(REQUIRED, "folder to write into", metavar="DIR", required=True)
+    by: Literal["source_document", "item"] | None = setting(None, "what stays together (default: source_document)")
+    fractions: tuple[float, ...] = setting(
+        (), f"shares of train, dev and test (default: {','.join(map(str, FRACTIONS))})", many="comma", metavar="A,B,C"
+    )
+    seed: str = setting("", f"another seed gives another division (default: {SEED})", metavar="K")
+    force: bool = setting(False, "overwrite a division that is there")
+
+
+# action -> (its options, what it does)
+ACTIONS: dict[str, tuple[type, str]] = {
+    "list": (ListOptions, "the registered sets and whether their files are here"),
+    "show": (ShowOptions, "what a set is, and some of its items"),
+    "lint": (LintOptions, "repetitions, leaks between splits, unsupported answers, lengths"),
+    "split": (SplitOptions, "write train, dev and test as canonical JSON Lines"),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Sub-commands list, show, lint, split."""
-    commands = parser.add_subparsers(dest="action", required=True, metavar="list|show|lint|split")
-
-    lister = commands.add_parser("list", help="the registered sets and whether their files are here")
-    _data_dir(lister)
-    lister.add_argument("--json", action="store_true", help="print one JSON document")
-
-    show = commands.add_parser("show", help="what a set is, and some of its items")
-    _source(show)
-    show.add_argument("--item", metavar="ID", help="this item only")
-    show.add_argument("--limit", type=_count, default=3, metavar="N", help="how many items (default 3)")
-    show.add_argument("--split", default=ALL, metavar="S", help="of this split (default all)")
-    show.add_argument("--json", action="store_true", help="print one JSON document")
-
-    lint = commands.add_parser("lint", help="repetitions, leaks between splits, unsupported answers, lengths")
-    _source(lint)
-    lint.add_argument("--tokenizer", type=Path, metavar="DIR", help="count prompt tokens with this local tokenizer")
-    lint.add_argument("--max-length", type=_count, metavar="N", help="the context length that prompts must fit in")
-    lint.add_argument("--strict", action="store_true", help="exit with code 2 if there are findings")
-    lint.add_argument("--json", action="store_true", help="print one JSON document")
-
-    split = commands.add_parser("split", help="write train, dev and test as canonical JSON Lines")
-    _source(split)
-    split.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
-    split.add_argument("--by", choices=("source_document", "item"), help="what stays together (source_document)")
-    shares = ",".join(map(str, FRACTIONS))
-    split.add_argument("--fractions", metavar="A,B,C", help=f"shares of train, dev and test ({shares})")
-    split.add_argument("--seed", metavar="K", help=f"another seed gives another division ({SEED})")
-    split.add_argument("--force", action="store_true", help="overwrite a division that is there")
-
-
-def _data_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help=f"folder of the public sets (else {FOLDER_VARIABLE})"
-    )
-
-
-def _source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="NAME|PATH", help="a registered set, or a .jsonl, .csv, .parquet or .json file")
-    _data_dir(parser)
-    parser.add_argument("--map", action="append", default=[], metavar="F=COL,…", help="a file's columns: field=column")
-    parser.add_argument("--option", action="append", default=[], metavar="K=V", help="a registered set's option")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 10**9:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive whole number")
-    return int(text)
+    commands = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
+    for name, (kind, told) in ACTIONS.items():
+        action = commands.add_parser(name, help=told)
+        add_flags(action, kind)
+        if kind is not SplitOptions:
+            add_json(action)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the sub-command; exit code 0."""
-    actions = {"list": _list, "show": _show, "lint": _lint, "split": _split}
+    actions: dict[str, Callable[[Any, bool], None]] = {"list": _list, "show": _show, "lint": _lint, "split": _split}
     try:
-        actions[args.action](args)
+        options = settings_of(args, ACTIONS[args.action][0])
+        actions[args.action](options, getattr(args, "json", False))
     except InputError as error:
         # The line may quote a data set.
         raise InputError(visible(str(error))) from error
     return 0
-
-
-def _whole(args: argparse.Namespace) -> WholeSet:
-    return load_whole(
-        args.data,
-        data_dir=args.data_dir,
-        mapping=parse_pairs(args.map, "--map"),
-        options=parse_pairs(args.option, "--option"),
-    )
 
 
 def _print_json(value: Any) -> None:
@@ -137,9 +154,9 @@ def _listed_set(name: str, data_dir: Path | None) -> dict[str, Any]:
     return entry | {"here": True, "items": len(whole.items), "splits": split_sizes(whole.items), "problem": None}
 
 
-def _list(args: argparse.Namespace) -> None:
-    entries = [_listed_set(name, args.data_dir) for name in listed(GROUP)]
-    if args.json:
+def _list(options: ListOptions, as_json: bool) -> None:
+    entries = [_listed_set(name, options.data_dir) for name in listed(GROUP)]
+    if as_json:
         _print_json({"datasets": entries})
         return
     rows = []
@@ -157,17 +174,17 @@ def _list(args: argparse.Namespace) -> None:
         )
 
 
-def _show(args: argparse.Namespace) -> None:
-    whole = _whole(args)
-    part = whole.split(args.split).items
-    if args.item is not None:
-        items = tuple(item for item in part if item.id == args.item)
+def _show(options: ShowOptions, as_json: bool) -> None:
+    whole = options.load()
+    part = whole.split(options.split).items
+    if options.item is not None:
+        items = tuple(item for item in part if item.id == options.item)
         if not items:
-            near = difflib.get_close_matches(args.item, [item.id for item in part[:5000]], n=1, cutoff=0.5)
+            near = difflib.get_close_matches(options.item, [item.id for item in part[:5000]], n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"the first is '{part[0].id}'"
-            raise InputError(f"data set '{whole.name}' has no item '{args.item}' in split '{args.split}': {hint}")
+            raise InputError(f"data set '{whole.name}' has no item '{options.item}' in split '{options.split}': {hint}")
     else:
-        items = part[: args.limit]
+        items = part[: options.limit]
     facts = {
         "name": whole.name,
         "task": whole.spec.task if whole.spec else None,
@@ -181,7 +198,7 @@ def _show(args: argparse.Namespace) -> None:
         "repaired": dict(whole.repaired),
         "source": whole.source,
     }
-    if args.json:
+    if as_json:
         _print_json({**facts, "shown": [record_of(item) for item in items]})
         return
     for name, value in facts.items():
@@ -214,20 +231,20 @@ def _show_item(item: Item) -> None:
         _line(f"  {key}: {value}")
 
 
-def _lint(args: argparse.Namespace) -> None:
+def _lint(options: LintOptions, as_json: bool) -> None:
     from ..lint import lint, prompt_lengths
 
-    if (args.tokenizer is None) != (args.max_length is None):
+    if (options.tokenizer is None) != (options.max_length is None):
         raise InputError("--tokenizer DIR and --max-length N are given together: the one counts what the other limits")
-    whole = _whole(args)
-    report = lint(whole, args.data_dir)
-    if args.tokenizer is not None:
-        report = replace(report, prompt_tokens=prompt_lengths(whole.items, args.tokenizer, args.max_length))
-    if args.json:
+    whole = options.load()
+    report = lint(whole, options.data_dir)
+    if options.tokenizer is not None:
+        report = replace(report, prompt_tokens=prompt_lengths(whole.items, options.tokenizer, options.max_length))
+    if as_json:
         _print_json({**asdict(report), "defects": report.defects})
     else:
         _print_report(report)
-    if args.strict and report.defects:
+    if options.strict and report.defects:
         raise InputError(f"data set '{report.name}' has {report.defects} lint findings (--strict)")
 
 
@@ -258,25 +275,17 @@ def _print_report(report: LintReport) -> None:
         )
 
 
-def _split(args: argparse.Namespace) -> None:
+def _split(options: SplitOptions, _as_json: bool) -> None:
     from ..datasets.division import write_division
     from ..datasets.splits import by_hash, with_splits
 
-    whole = _whole(args)
-    chosen = args.by or args.fractions or args.seed
+    whole = options.load()
+    chosen = options.by or options.fractions or options.seed
     if chosen or whole.spec is None or not whole.spec.split_rule.published:
-        rule = by_hash(args.by or "source_document", _fractions(args.fractions), args.seed or SEED)
+        rule = by_hash(options.by or "source_document", options.fractions or FRACTIONS, options.seed or SEED)
         whole = replace(whole, items=with_splits(whole.items, rule), split_rule=rule.words)
-    record = write_division(whole, args.out, force=args.force)
+    record = write_division(whole, options.out, force=options.force)
     _line(f"split rule: {whole.split_rule}")
     for name, part in record["splits"].items():
-        _line(f"{name}: {part['items']:,} items in {args.out / part['file']}" if part["file"] else f"{name}: no items")
-
-
-def _fractions(text: str | None) -> tuple[float, ...]:
-    if text is None:
-        return FRACTIONS
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError(f"--fractions {text}: three shares for {','.join(SPLITS)}, such as 0.8,0.1,0.1") from error
+        told = f"{part['items']:,} items in {options.out / part['file']}" if part["file"] else "no items"
+        _line(f"{name}: {told}")

@@ -17,6 +17,7 @@ from ..cli.tables import print_json
 from ..cli.terminal import visible
 from ..datasets.loading import FOLDER_VARIABLE
 from ..identity import cache_folder
+from .options import add_json
 
 # capability -> (module to find, distributions by preference, extra that brings it)
 PARTS: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -36,7 +37,7 @@ TROUBLEMAKERS = ("torchvision", "torchaudio", "torchcodec")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--quick", action="store_true", help="do not try to import torch and vLLM")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

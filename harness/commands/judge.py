@@ -6,10 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from telbench.config import REQUIRED, group, same_as, setting
 from telbench.errors import IncomparableError, InputError
+from telbench.flags import add_flags, settings_of
 
 from ...judges.calibration.agreement import Estimate
 from ...judges.calibration.injection import InjectionEffect
@@ -17,94 +20,123 @@ from ...judges.calibration.labelled import INJECTION_SETS
 from ...judges.panel import JudgePanel
 from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
-from ..judging.open import JudgeSettings, open_panel, refuse_unused
+from ..engines.contract import Sampling
+from ..judging.open import open_panel, refuse_unused
+from ..judging.settings import JudgeSettings
 from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
 from ..storage import RecordStore, disk_message
 from .eval import results_only
-from .options import add_judge_options, bounded, judge_settings, stay_offline
+from .options import add_json, stay_offline
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions:
+    """``telbench judge show``."""
+
+    run_folder: Path = setting(REQUIRED, "a finished run", metavar="RUN", positional=True)
+    item: str = setting(REQUIRED, "the item's id, as in samples.jsonl", metavar="ITEM", positional=True)
+    raw: bool = setting(False, "the judges' own words too")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What both commands that ask judges have."""
+
+    judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
+    seed: int = same_as(Sampling, "seed", help="seed of what the judges are asked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions(Asked):
+    """``telbench judge calibrate``."""
+
+    labels: Path | None = setting(
+        None, "JSON Lines (default: telbench's own telecom set)", metavar="LABELS", positional=True
+    )
+    repeats: int = setting(1, "ask N times, for self-consistency", metavar="N", low=1, high=20)
+    limit: int | None = setting(None, "only the first N labels", metavar="N", low=1)
+    out: Path = setting(Path("calibration"), "folder of results and replies", metavar="DIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferOptions(Asked):
+    """``telbench judge prefer``."""
+
+    first: Path = setting(REQUIRED, "a finished run", metavar="RUN_A", positional=True)
+    second: Path = setting(REQUIRED, "another one on the same items", metavar="RUN_B", positional=True)
+    limit: int | None = setting(None, "only the first N items", metavar="N", low=1)
+    out: Path = setting(Path("preference"), "folder of results and replies", metavar="DIR")
+
+
+# action -> (its options, what it does)
+ACTIONS: dict[str, tuple[type, str]] = {
+    "show": (ShowOptions, "the claims, verdicts and reasons behind one item's judged scores"),
+    "calibrate": (CalibrateOptions, "hold judges against labelled answers"),
+    "prefer": (PreferOptions, "which of two runs judges prefer, item by item, in both orders"),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Sub-commands show, calibrate and prefer."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="show|calibrate|prefer")
-    show = actions.add_parser("show", help="the claims, verdicts and reasons behind one item's judged scores")
-    show.add_argument("run_folder", type=Path, metavar="RUN")
-    show.add_argument("item", metavar="ITEM", help="the item's id, as in samples.jsonl")
-    show.add_argument("--raw", action="store_true", help="the judges' own words too")
-    show.add_argument("--json", action="store_true", help="print one JSON document")
-
-    calibrate = actions.add_parser("calibrate", help="hold judges against labelled answers")
-    calibrate.add_argument(
-        "labels", type=Path, nargs="?", metavar="LABELS", help="JSON Lines (default: telbench's own telecom set)"
-    )
-    calibrate.add_argument(
-        "--repeats", type=bounded(int, 1, 20), default=1, metavar="N", help="ask N times, for self-consistency"
-    )
-    calibrate.add_argument("--limit", type=bounded(int, 1), metavar="N", help="only the first N labels")
-    calibrate.add_argument(
-        "--injections",
-        nargs="?",
-        const=INJECTION_SETS[0],
-        choices=INJECTION_SETS,
-        metavar="SET",
-        help=f"also try to steer the judges, 60 times: {' or '.join(INJECTION_SETS)} (alone: {INJECTION_SETS[0]})",
-    )
-    _shared(calibrate, "calibration")
-
-    prefer = actions.add_parser("prefer", help="which of two runs judges prefer, item by item, in both orders")
-    prefer.add_argument("first", type=Path, metavar="RUN_A")
-    prefer.add_argument("second", type=Path, metavar="RUN_B")
-    prefer.add_argument("--limit", type=bounded(int, 1), metavar="N", help="only the first N items")
-    _shared(prefer, "preference")
-
-
-def _shared(parser: argparse.ArgumentParser, out: str) -> None:
-    add_judge_options(parser)
-    parser.add_argument("--seed", type=bounded(int, 0, 2**32 - 1), default=0, metavar="K", help="(default: 0)")
-    parser.add_argument(
-        "--out", type=Path, default=Path(out), metavar="DIR", help=f"folder of results and replies (default: {out})"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
+    for name, (kind, told) in ACTIONS.items():
+        action = actions.add_parser(name, help=told)
+        add_flags(action, kind)
+        if name == "calibrate":
+            # The one flag whose value may be left out.
+            action.add_argument(
+                "--injections",
+                nargs="?",
+                const=INJECTION_SETS[0],
+                choices=INJECTION_SETS,
+                metavar="SET",
+                help=f"also try to steer the judges, 60 times: {' or '.join(INJECTION_SETS)} "
+                f"(alone: {INJECTION_SETS[0]})",
+            )
+        add_json(action)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one sub-command."""
-    return {"show": _show, "calibrate": _calibrate, "prefer": _prefer}[args.action](args)
+    options = settings_of(args, ACTIONS[args.action][0])
+    if args.action == "calibrate":
+        return _calibrate(options, args.injections, args.json)
+    return {"show": _show, "prefer": _prefer}[args.action](options, args.json)
 
 
-def _show(args: argparse.Namespace) -> int:
-    view = judged_item(args.run_folder, args.item)
-    if args.json:
+def _show(options: ShowOptions, as_json: bool) -> int:
+    view = judged_item(options.run_folder, options.item)
+    if as_json:
         print_json(view)
         return 0
-    sys.stdout.writelines(visible(line) + "\n" for line in view_lines(view, raw=args.raw))
+    sys.stdout.writelines(visible(line) + "\n" for line in view_lines(view, raw=options.raw))
     return 0
 
 
-def _calibrate(args: argparse.Namespace) -> int:
+def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> int:
     from ...judges.calibration.labelled import injection_set, labelled_set, read_labels
     from ...judges.calibration.plot import reliability_svg
     from ...judges.calibration.report import report_lines
     from ..judging.calibrate import CALIBRATED, calibrated_panel, count_tasks, injected_panel
 
-    settings = judge_settings(args)
-    labels = (read_labels(args.labels) if args.labels else labelled_set())[: args.limit]
+    settings = options.judging
+    labels = (read_labels(options.labels) if options.labels else labelled_set())[: options.limit]
     reporter = Reporter()
     with results_only():
-        panel = _required(settings, args.seed)
+        panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
-        with _ledger(args.out) as store:
-            panels = [JudgePanel(panel.judges, store, args.seed + turn) for turn in range(args.repeats)]
-            total = count_tasks(labels, settings.rubrics) * len(panel.judges) * args.repeats
+        with _ledger(options.out) as store:
+            panels = [JudgePanel(panel.judges, store, options.seed + turn) for turn in range(options.repeats)]
+            total = count_tasks(labels, settings.rubrics) * len(panel.judges) * options.repeats
             try:
-                with reporter.quiet(args.out / LOG), reporter.progress("judging labels", total) as meter:
-                    found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=args.seed)
+                with reporter.quiet(options.out / LOG), reporter.progress("judging labels", total) as meter:
+                    found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=options.seed)
                 effects: dict[str, InjectionEffect] = {}
-                if args.injections:
-                    attempts = injection_set(args.injections)
+                if attack:
+                    attempts = injection_set(attack)
                     with (
-                        reporter.quiet(args.out / LOG),
+                        reporter.quiet(options.out / LOG),
                         reporter.progress("trying to steer", 3 * len(attempts) * len(panel.judges)) as meter,
                     ):
                         effects = injected_panel(panels[0], attempts, settings.rubrics, meter)
@@ -114,16 +146,16 @@ def _calibrate(args: argparse.Namespace) -> int:
     document: dict[str, Any] = {
         "schema_version": 1,
         **found.to_dict(),
-        "injection_set": args.injections,
+        "injection_set": attack,
         "injections": injections,
     }
-    _write(args.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    _write(args.out / "reliability.svg", reliability_svg(found))
-    if args.json:
+    _write(options.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    _write(options.out / "reliability.svg", reliability_svg(found))
+    if as_json:
         print_json(document)
         return 0
     lines = [*report_lines(found), *_injection_lines(effects)]
-    lines.append(f"written: {args.out / 'calibration.json'}, {args.out / 'reliability.svg'}")
+    lines.append(f"written: {options.out / 'calibration.json'}, {options.out / 'reliability.svg'}")
     sys.stdout.writelines(visible(line) + "\n" for line in lines)
     return 0
 
@@ -149,19 +181,19 @@ def _moved(found: Estimate) -> str:
     return f"{found.value:+.2f}" + ("" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]")
 
 
-def _prefer(args: argparse.Namespace) -> int:
+def _prefer(options: PreferOptions, as_json: bool) -> int:
     from ...judges.calibration.preference import AnswerPair, preference_tasks, preferences
     from ...judges.rubric import read_rubric
 
-    settings = judge_settings(args)
-    headers = [read_run(path) for path in (args.first, args.second)]
+    settings = options.judging
+    headers = [read_run(path) for path in (options.first, options.second)]
     if headers[0]["data"]["items_sha256"] != headers[1]["data"]["items_sha256"]:
-        raise IncomparableError(f"{args.first} and {args.second} are runs on other items")
+        raise IncomparableError(f"{options.first} and {options.second} are runs on other items")
     answers = [
         {sample["item_id"]: sample for sample in read_samples(path) if sample["status"] == "ok"}
-        for path in (args.first, args.second)
+        for path in (options.first, options.second)
     ]
-    shared = [item for item in answers[0] if item in answers[1]][: args.limit]
+    shared = [item for item in answers[0] if item in answers[1]][: options.limit]
     pairs = [
         AnswerPair(
             item,
@@ -177,24 +209,24 @@ def _prefer(args: argparse.Namespace) -> int:
     own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
     reporter = Reporter()
     with results_only():
-        panel = _required(settings, args.seed)
+        panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, ("preference",), "prefer")
-        with _ledger(args.out) as store:
+        with _ledger(options.out) as store:
             panel.ledger = store
             total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)
             try:
-                with reporter.quiet(args.out / LOG), reporter.progress("judging pairs", total) as meter:
+                with reporter.quiet(options.out / LOG), reporter.progress("judging pairs", total) as meter:
                     panel.ask(lambda: preference_tasks(pairs, own), lambda judge: meter.advance(1, judge))
                 found = preferences(pairs, panel, own)
             finally:
                 panel.close()
     names = [header["model"]["name"] for header in headers]
     document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict()}
-    _write(args.out / "preference.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    if args.json:
+    _write(options.out / "preference.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    if as_json:
         print_json(document)
         return 0
-    sys.stdout.writelines(visible(line) + "\n" for line in _preference_lines(document, args.out))
+    sys.stdout.writelines(visible(line) + "\n" for line in _preference_lines(document, options.out))
     return 0
 
 

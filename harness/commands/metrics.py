@@ -8,19 +8,21 @@ import sys
 from ...metrics.registry import FAMILIES, GROUP, listed, metrics_named
 from ..cli.tables import print_json
 from ..cli.terminal import visible
+from .options import add_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Sub-commands list, show and check."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|check")
-    table = actions.add_parser("list", help="all metrics by name; nothing is loaded")
-    table.add_argument("--json", action="store_true", help="as JSON")
-    show = actions.add_parser("show", help="what a metric computes, its range, inputs and signature")
-    show.add_argument("name", metavar="NAME")
-    show.add_argument("--json", action="store_true", help="as JSON")
-    check = actions.add_parser("check", help="run the contract's checks on a metric, your own included")
-    check.add_argument("name", metavar="NAME")
-    check.add_argument("--json", action="store_true", help="as JSON")
+    for name, told in (
+        ("list", "all metrics by name; nothing is loaded"),
+        ("show", "what a metric computes, its range, inputs and signature"),
+        ("check", "run the contract's checks on a metric, your own included"),
+    ):
+        action = actions.add_parser(name, help=told)
+        if name != "list":
+            action.add_argument("name", metavar="NAME")
+        add_json(action)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,27 +3,66 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from telbench.config import REQUIRED, group, setting
+from telbench.flags import add_config, add_flags, settings_of
+
+from ..datasets.settings import DataSettings
+from ..engines.contract import Sampling
+from ..judging.settings import JudgeSettings
+from ..runs.settings import EngineOptions, EvalSettings, MetricSettings, PromptOptions
 from .eval import make_run
-from .options import add_data_options, add_run_options, settings_from
+from .options import add_json
+
+# How answers came about is not known here.
+NOT_OURS = ("chat_template", "max_tokens", "temperature", "top_p")
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """What is asked of a run whose answers are there already."""
+
+    predictions: Path = setting(
+        REQUIRED,
+        ".jsonl, .json, .csv or .parquet with 'id' and 'prediction', or .txt with a line an item",
+        metavar="PREDICTIONS",
+        positional=True,
+    )
+    data: DataSettings = group(DataSettings, "data")
+    prompt: PromptOptions = group(PromptOptions, "prompts")
+    metrics: MetricSettings = group(MetricSettings, "metrics")
+    judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
+    sampling: Sampling = group(Sampling, "order of options")
+    out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
+    fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
+    name: str = setting("", "name of the model on tables (default: the file's name)", metavar="NAME")
+
+    @property
+    def as_run(self) -> EvalSettings:
+        """The run of the replay engine that scores the file."""
+        return EvalSettings(
+            data=self.data,
+            prompt=self.prompt,
+            metrics=self.metrics,
+            judging=self.judging,
+            engine=EngineOptions(engine="replay", answers=self.predictions),
+            sampling=self.sampling,
+            out=self.out,
+            fresh=self.fresh,
+            name=self.name,
+        )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.usage = "telbench score PREDICTIONS [--data NAME|PATH] [OPTIONS]"
-    parser.add_argument(
-        "predictions",
-        type=Path,
-        metavar="PREDICTIONS",
-        help=".jsonl, .json, .csv or .parquet with 'id' and 'prediction', or .txt with a line an item",
-    )
-    add_data_options(parser)
-    add_run_options(parser)
+    add_config(parser)
+    add_flags(parser, ScoreSettings, without=NOT_OURS)
+    add_json(parser, "print the run's header as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Score the file as a run of the replay engine."""
-    settings = replace(settings_from(args), engine="replay", answers=args.predictions)
-    return make_run(settings, args.command_line, as_json=args.json)
+    return make_run(settings_of(args, ScoreSettings).as_run, args.command_line, as_json=args.json)

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from telbench.config import check_bounds, setting
 from telbench.errors import InputError
 
 from ...metrics.registry import load
@@ -23,11 +24,15 @@ FinishReason = Literal["stop", "length", "error"]
 class Sampling:
     """How to decode; temperature 0 is greedy."""
 
-    max_tokens: int = 128
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    stop: tuple[str, ...] = ()
+    max_tokens: int = setting(128, "longest answer in tokens", metavar="N", low=1, high=10**6)
+    temperature: float = setting(0.0, "0 is greedy", metavar="T", low=0, high=5)
+    top_p: float = setting(1.0, "nucleus, where T is above 0", metavar="P", low=1e-6, high=1)
+    seed: int = setting(0, "seed of sampling and option order", metavar="K", low=0, high=2**32 - 1)
+    stop: tuple[str, ...] = setting((), "texts that end an answer", flag=False)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,10 @@ from ...judges.rubric import read_rubric, rubric_names
 from ...judges.server.prices import PriceTable, read_prices
 from ...judges.spec import JudgeSpec, parse_judges
 from ..storage import shared_store
+from .settings import JudgeSettings
 
 # The rubrics that metrics use; the other one is for two runs.
 METRIC_RUBRICS = ("context_passages", "factual_correctness", "faithfulness", "question_generation", "rubric_score")
-
-
-@dataclass(frozen=True)
-class JudgeSettings:
-    """What the user asked for; see ``--help`` for the meaning of each. No ``specs``, no judge."""
-
-    specs: tuple[str, ...] = ()
-    rubrics: Mapping[str, Path] = field(default_factory=dict)
-    prices: Path | None = None
-    max_in_flight: int = 32
-    deadline: float = 120.0
-    engine: str = "auto"
 
 
 def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:

@@ -1,28 +1,82 @@
-"""Settings from YAML and flags: frozen dataclasses tell names, types and help; what does not fit is refused by name."""
+"""Settings: frozen dataclasses state each setting once, and files, flags and Python keywords are read by them.
+
+A field made by `setting` carries its help, its unit and its bounds. A field made by `group` holds the settings of one
+subject; their keys stand beside those of the dataclass around it, as flags do. A nested dataclass that is an ordinary
+field has a mapping of its own in a file. `telbench.flags` makes the command line's options of the same dataclasses.
+"""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import difflib
+import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from telbench.errors import InputError
 
 Settings = TypeVar("Settings")
+Field = dataclasses.Field[Any]
+REQUIRED: Any = dataclasses.MISSING
 
 
 def setting(default: Any, told: str, **more: Any) -> Any:
-    """A dataclass field with a default and the help that flags and messages show; ``more``: metavar, flag=False."""
+    """A field with a default (`REQUIRED`: it has none) and the help that flags and messages show.
+
+    ``more`` may hold ``low``, ``high`` (bounds, both included) and ``above`` (a bound that is not), ``metavar``,
+    ``key`` (its name in files and keywords, where that is not the field's), ``flag`` (its name on the command line;
+    False: none; one that begins with ``--no-`` switches it off), ``short`` (that of a word without a dash:
+    ``positional=True``) and, for a tuple, ``many``: "comma" (one text with commas) or "repeat" (given several times).
+    """
     return dataclasses.field(default=default, metadata={"help": told, **more})
 
 
+def pairs(told: str, **more: Any) -> Any:
+    """A field that maps names to values, empty unless given; as a flag ``NAME=VALUE,NAME=VALUE``."""
+    return dataclasses.field(default_factory=dict, metadata={"help": told, **more})
+
+
+def group(kind: type[Any], title: str = "") -> Any:
+    """A field that holds the settings of one subject, under keys that stand beside those of the others."""
+    return dataclasses.field(default_factory=kind, metadata={"inline": True, "title": title})
+
+
+def same_as(kind: type[Any], name: str, **other: Any) -> Any:
+    """A field like the one that another dataclass has, so that nothing is told twice; ``other`` replaces its parts."""
+    field = next(each for each in dataclasses.fields(kind) if each.name == name)
+    default = other.pop("default", field.default)
+    told = {**field.metadata, **other}
+    if field.default_factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=field.default_factory, metadata=told)
+    return dataclasses.field(default=default, metadata=told)
+
+
+def key_of(field: Field) -> str:
+    """What the setting is called in files, keywords and, with dashes, on the command line."""
+    return field.metadata.get("key", field.name)
+
+
+def settable(kind: type[Any]) -> Iterator[tuple[Field, Any, bool]]:
+    """Each field of a dataclass that can be given, with its type (None taken out) and whether None was in it."""
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if field.init:
+            yield field, *_without_none(hints[field.name])
+
+
+def keys(kind: type[Any]) -> dict[str, Field]:
+    """The fields by key, those of groups included."""
+    found: dict[str, Field] = {}
+    for field, inner, _ in settable(kind):
+        found |= keys(inner) if field.metadata.get("inline") else {key_of(field): field}
+    return found
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty file is an empty one.
+    """The mapping in a YAML (or JSON) file; an empty file is an empty one.
 
     Raises:
         InputError: naming file and line when it cannot be read or is no mapping.
@@ -48,70 +102,57 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return found
 
 
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """The mapping as YAML, in its order; `read_yaml` reads it back."""
+    import yaml
+
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)
+
+
 def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
     """An instance of the dataclass ``kind`` from a mapping; nested dataclasses from nested mappings.
 
     Raises:
-        InputError: for an unknown key (the near name is suggested), a missing one, or a value of another type.
+        InputError: for an unknown key (the near name is suggested), a missing one, or a value of another type or out
+            of bounds.
     """
     if not isinstance(given, Mapping):
         raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(given)}")
-    fields = {field.name: field for field in dataclasses.fields(typing.cast("Any", kind)) if field.init}
+    known = keys(kind)
     for name in given:
-        if name not in fields:
-            raise InputError(f"{where}: unknown key '{name}': {near_name(str(name), fields)}")
-    types_of = typing.get_type_hints(kind)
-    values = {name: _value(types_of[name], value, f"{where}: {name}") for name, value in given.items()}
-    for name, field in fields.items():
-        if name not in values and _required(field):
-            raise InputError(f"{where}: the key '{name}' is missing{_told(field)}")
+        if name not in known:
+            raise InputError(f"{where}: unknown key '{name}': {near_name(str(name), known)}")
+    values: dict[str, Any] = {}
+    for field, inner, optional in settable(kind):
+        key = key_of(field)
+        if field.metadata.get("inline"):
+            own = keys(inner)
+            values[field.name] = read_settings(inner, {name: given[name] for name in given if name in own}, where)
+        elif key in given:
+            values[field.name] = _value(inner, optional, given[key], f"{where}: {key}", field.metadata)
+        elif _required(field):
+            raise InputError(f"{where}: the key '{key}' is missing{_told(field)}")
     return kind(**values)
 
 
-def near_name(name: str, known: Mapping[str, object]) -> str:
-    """``did you mean 'x'?``, or the names there are."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+def written(settings: Any, *, whole: bool = False) -> dict[str, Any]:
+    """The mapping that `read_settings` makes these settings of, as JSON and YAML hold it.
 
-
-def add_flags(parser: argparse.ArgumentParser, kind: type, prefix: str = "") -> None:
-    """A flag for each simple field of the dataclass and of those nested in it; absent flags leave no trace.
-
-    Nested fields keep their own names (``optimiser.learning_rate`` is ``--learning-rate``); a group that can be left
-    out (``lora``) puts its name before them (``--lora-rank``).
+    Without ``whole``, what has its default is left out.
     """
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        if not field.init or field.metadata.get("flag") is False:
-            continue
-        inner, optional = _without_none(hints[field.name])
-        if dataclasses.is_dataclass(inner):
-            title = parser.add_argument_group(field.name)
-            add_flags(typing.cast("Any", title), typing.cast("Any", inner), f"{field.name}-" if optional else "")
-        elif typing.get_origin(inner) not in {dict, Mapping, tuple} and inner is not Mapping:
-            flag = "--" + prefix + field.name.replace("_", "-")
-            told: str = field.metadata.get("help", "")
-            extra: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if inner is bool else {}
-            if typing.get_origin(inner) is Literal:
-                extra = {"choices": typing.get_args(inner)}
-            elif inner is not bool:
-                extra = {"metavar": field.metadata.get("metavar", "PATH" if inner is Path else "X")}
-            parser.add_argument(flag, default=argparse.SUPPRESS, help=(told + _default(field)).strip(), **extra)
-
-
-def flags_given(args: argparse.Namespace, kind: type, prefix: str = "") -> dict[str, Any]:
-    """The nested mapping of the flags that were given, in the shape of `read_settings`."""
     found: dict[str, Any] = {}
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        inner, optional = _without_none(hints[field.name])
-        if dataclasses.is_dataclass(inner):
-            nested = flags_given(args, typing.cast("Any", inner), f"{field.name}_" if optional else "")
-            if nested:
-                found[field.name] = nested
-        elif hasattr(args, prefix + field.name):
-            found[field.name] = getattr(args, prefix + field.name)
+    for field, _, _ in settable(type(settings)):
+        value = getattr(settings, field.name)
+        if field.metadata.get("inline"):
+            found |= written(value, whole=whole)
+        elif whole or _required(field) or value != _default_of(field):
+            found[key_of(field)] = _plain(value, whole)
     return found
+
+
+def changed(settings: Settings, **given: Any) -> Settings:
+    """The settings with some keys given anew, which are called as in a file. Raises `InputError` as `read_settings`."""
+    return read_settings(type(settings), merged(written(settings), given), "settings")
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,34 +171,105 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return together
 
 
-def _value(kind: Any, value: object, where: str) -> Any:
-    inner, optional = _without_none(kind)
+def near_name(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?``, or the names there are."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
+
+
+def read_pairs(text: str) -> dict[str, str]:
+    """The pairs of ``NAME=VALUE,NAME=VALUE``. Raises ValueError for a part that is none, or a name given twice.
+
+    >>> read_pairs("question=Frage, references=Antwort")
+    {'question': 'Frage', 'references': 'Antwort'}
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (side.strip() for side in part.partition("="))
+        if not (name and equals and value):
+            raise ValueError(f"'{part}': write NAME=VALUE,NAME=VALUE")
+        if name in found:
+            raise ValueError(f"'{name}' is given twice")
+        found[name] = value
+    return found
+
+
+def out_of_bounds(value: float, bounds: Mapping[str, Any]) -> str | None:
+    """What the number should be, or None where it is so; NaN and infinity never are.
+
+    >>> out_of_bounds(0, {"low": 1}), out_of_bounds(3, {"low": 1, "high": 5}), out_of_bounds(0.0, {"above": 0})
+    ('at least 1', None, 'above 0')
+    """
+    low, high, above = (bounds.get(name) for name in ("low", "high", "above"))
+    right = math.isfinite(value) and (low is None or low <= value) and (high is None or value <= high)
+    if right and (above is None or value > above):
+        return None
+    if low is not None and high is not None:
+        return f"between {low:.10g} and {high:.10g}"
+    parts = [f"{word} {bound:.10g}" for word, bound in (("at least", low), ("above", above), ("at most", high))
+             if bound is not None]  # fmt: skip
+    return " and ".join(parts) or "a finite number"
+
+
+def check_bounds(settings: object) -> None:
+    """Raise `InputError` for the first number out of its field's bounds: for dataclasses that code makes itself."""
+    for field in dataclasses.fields(typing.cast("Any", settings)):
+        value = getattr(settings, field.name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            wanted = out_of_bounds(value, field.metadata)
+            if wanted is not None:
+                raise InputError(f"{key_of(field)} is {value}: it must be {wanted}")
+
+
+def require_positive(settings: object, *names: str) -> None:
+    """Raise `InputError` for the first of these settings that is not above 0 (NaN is not)."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise InputError(f"{name} is {getattr(settings, name)}: it must be positive")
+
+
+def _value(inner: Any, optional: bool, value: object, where: str, told: Mapping[str, Any]) -> Any:
     if value is None:
         if optional:
             return None
         raise InputError(f"{where} is empty: give it a value, or leave the key out")
     if dataclasses.is_dataclass(inner):
         return read_settings(typing.cast("Any", inner), value, where)
-    origin = typing.get_origin(inner)
+    origin, parts = typing.get_origin(inner), typing.get_args(inner)
     if origin is Literal:
-        choices = [str(choice) for choice in typing.get_args(inner)]
-        if value not in choices:
-            raise InputError(f"{where} is {_shown(value)}: {near_name(str(value), dict.fromkeys(choices))}")
+        if value not in parts or isinstance(value, bool):
+            raise InputError(f"{where} is {_shown(value)}: {near_name(str(value), [str(part) for part in parts])}")
         return value
     if origin is tuple:
+        if isinstance(value, str) and told.get("many") == "comma":
+            value = words(value)
         if isinstance(value, str) or not isinstance(value, list | tuple):
             raise InputError(f"{where} must be a list, not {_shown(value)}")
-        return tuple(_value(typing.get_args(inner)[0], one, f"{where}, entry {k + 1}") for k, one in enumerate(value))
-    if origin is not None:
+        return tuple(_of(parts[0], one, f"{where}, entry {k + 1}") for k, one in enumerate(value))
+    if origin is not None and inner is not Any:
         if not isinstance(value, Mapping):
             raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(value)}")
-        of = typing.get_args(inner)[1]
-        return {str(name): _value(of, one, f"{where}: {name}") for name, one in value.items()}
-    return _plain(inner, value, where)
+        return {str(name): _of(parts[1], one, f"{where}: {name}") for name, one in value.items()}
+    found = _simple(inner, value, where)
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        wanted = out_of_bounds(found, told)
+        if wanted is not None:
+            raise InputError(f"{where} is {found}: it must be {wanted}")
+    return found
 
 
-def _plain(kind: Any, value: object, where: str) -> Any:
-    """A value of a plain type; numbers may be given as text, as flags and YAML's ``1e-4`` are."""
+def _of(kind: Any, value: object, where: str) -> Any:
+    return _value(*_without_none(kind), value, where, {})
+
+
+def words(text: str) -> list[str]:
+    """The parts of a text with commas, without white space and empty ones."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _simple(kind: Any, value: object, where: str) -> Any:
+    """A value of a plain type; numbers may be given as text, as YAML reads ``1e-4``."""
     if kind is bool:
         if not isinstance(value, bool):
             raise InputError(f"{where} must be true or false, not {_shown(value)}")
@@ -174,10 +286,20 @@ def _plain(kind: Any, value: object, where: str) -> Any:
             wanted = "a whole number" if kind is int else "a number"
             raise InputError(f"{where} must be {wanted}, not {_shown(value)}") from None
     if kind in {str, Path}:
-        if isinstance(value, bool | list | dict):
+        if not isinstance(value, str | int | float | Path) or isinstance(value, bool):
             raise InputError(f"{where} must be text, not {_shown(value)}")
         return kind(str(value))
     return value
+
+
+def _plain(value: Any, whole: bool) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return written(value, whole=whole)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one, whole) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(one, whole) for one in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _without_none(kind: Any) -> tuple[Any, bool]:
@@ -188,19 +310,18 @@ def _without_none(kind: Any) -> tuple[Any, bool]:
     return kind, False
 
 
-def _required(field: dataclasses.Field[Any]) -> bool:
+def _required(field: Field) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _told(field: dataclasses.Field[Any]) -> str:
+def _default_of(field: Field) -> Any:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
+
+
+def _told(field: Field) -> str:
     told = field.metadata.get("help", "")
     return f" ({told})" if told else ""
-
-
-def _default(field: dataclasses.Field[Any]) -> str:
-    if field.default in {dataclasses.MISSING, None, "", ()} or field.default_factory is not dataclasses.MISSING:
-        return ""
-    return f" (default: {field.default})"
 
 
 def _shown(value: object) -> str:
@@ -230,10 +351,3 @@ def _once_each(loader: Any) -> Any:
             return super().construct_mapping(node, deep)
 
     return OnceEach
-
-
-def require_positive(settings: object, *names: str) -> None:
-    """Raise `InputError` for the first of these settings that is not above 0 (NaN is not)."""
-    for name in names:
-        if not getattr(settings, name) > 0:
-            raise InputError(f"{name} is {getattr(settings, name)}: it must be positive")

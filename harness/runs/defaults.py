@@ -37,7 +37,7 @@ def default_metrics(dataset: DataSet) -> tuple[str, ...]:
 
 def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
     """The data's default metrics, and those that an encoder or a judge was given for."""
-    extra = (("embedding",) if settings.encoder else ()) + (("judged",) if settings.judging.specs else ())
+    extra = (("embedding",) if settings.metrics.encoder else ()) + (("judged",) if settings.judging.specs else ())
     return default_metrics(dataset) + extra
 
 
@@ -51,8 +51,8 @@ def default_book(dataset: DataSet) -> Book:
 
 def encoder_resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
     """The encoder that the settings name, with the texts that idf weights come from where they are wanted."""
-    resources = encoder_resources(settings.encoder, settings.encoder_layer)
-    if not settings.encoder_idf:
+    resources = encoder_resources(settings.metrics.encoder, settings.metrics.encoder_layer)
+    if not settings.metrics.encoder_idf:
         return resources
     # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
     return replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from telbench.config import written, yaml_text
+
 from ..cli.terminal import Reporter
 from ..storage import RecordStore
-from .folder import JOURNAL, JUDGEMENTS, LOG, RunFolder
+from .folder import JOURNAL, JUDGEMENTS, LOG, SETTINGS, RunFolder
 from .generate import fill_journal
 from .header import finished_header, first_header
 from .judge import judged, judges_to_retry
@@ -55,6 +57,7 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
             return Run(folder.path, finished, reused=True)
         header = first_header(plan, command, folder.created)
         folder.write_partial(header)
+        folder.write_settings(repeating(settings))
         with RecordStore(folder.path / JOURNAL) as store:
             _report_repairs(store, reporter)
             with reporter.quiet(folder.path / LOG):
@@ -79,6 +82,20 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
         raise InterruptedRunError(folder.path) from error
     finally:
         folder.release()
+
+
+def repeating(settings: EvalSettings) -> str:
+    """The YAML that repeats the run: what was asked, but where it is kept and whether to start over.
+
+    Paths are whole, so that the file works from any folder; a hub id or a name stays what it is.
+    """
+    asked = written(settings)
+    for name in ("out", "fresh"):
+        asked.pop(name, None)
+    for name in ("model", "data", "data_dir", "encoder", "answers", "judge_prices"):
+        if name in asked and Path(asked[name]).exists():
+            asked[name] = str(Path(asked[name]).resolve())
+    return f"# telbench eval --config {SETTINGS}\n{yaml_text(asked)}"
 
 
 def _complete(header: dict[str, Any], plan: Plan) -> bool:

@@ -14,17 +14,18 @@ from telbench.errors import InputError
 from ..storage import LOCK, FolderLock, disk_message
 
 SCHEMA_VERSION = 1
-HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, LOG = (
+HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, LOG, SETTINGS = (
     "run.json",
     "run.partial.json",
     "samples.jsonl",
     "completions.jsonl",
     "judgements.jsonl",
     "log.txt",
+    "run.yaml",
 )
 SAMPLES_DRAFT, HEADER_DRAFT = f"{SAMPLES}.tmp", f"{HEADER}.tmp"
 # In the order in which --fresh removes them: the headers, which say whose folder it is, last.
-OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, HEADER_DRAFT, PARTIAL, HEADER)
+OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, SETTINGS, HEADER_DRAFT, PARTIAL, HEADER)
 # What a process that was killed before its first header can leave behind.
 _TRACES = {LOCK, HEADER_DRAFT}
 
@@ -85,6 +86,13 @@ class RunFolder:
         """State what is being made, before it is."""
         self._draft(header)
         self._publish(HEADER_DRAFT, PARTIAL)
+
+    def write_settings(self, text: str) -> None:
+        """Keep what was asked, as YAML that ``telbench eval --config`` takes."""
+        try:
+            (self.path / SETTINGS).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise self._unwritable(error, SETTINGS) from error
 
     def finish(self, header: Mapping[str, Any]) -> None:
         """Publish the drafted samples, then the header, last and atomically: with `run.json` a run is finished.

@@ -80,7 +80,9 @@ class Plan:
             return self.settings.name
         if self.checkpoint is not None:
             return self.checkpoint.name
-        return self.settings.model or (self.settings.answers.stem if self.settings.answers else self.engine.name)
+        return self.settings.model or (
+            self.settings.engine.answers.stem if self.settings.engine.answers else self.engine.name
+        )
 
     @property
     def out(self) -> Path:
@@ -97,39 +99,39 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     Raises:
         InputError: for anything wrong with the request, before time is spent.
     """
-    engine, note = engine_named(settings.engine)
+    engine, note = engine_named(settings.engine.engine)
     _refuse_stray_options(settings, engine)
     checkpoint = None
     if engine.local:
         checkpoint = open_checkpoint(
-            settings.model, trust_remote_code=settings.trust_remote_code, online=settings.online
+            settings.model, trust_remote_code=settings.engine.trust_remote_code, online=settings.engine.online
         )
     engine_settings = EngineSettings(
         checkpoint=checkpoint,
-        dtype=settings.dtype,
+        dtype=settings.engine.dtype,
         seed=settings.sampling.seed,
         model=settings.model,
-        base_url=settings.base_url,
-        max_in_flight=settings.max_in_flight,
-        deadline=settings.deadline,
-        answers=settings.answers,
+        base_url=settings.engine.base_url,
+        max_in_flight=settings.engine.max_in_flight,
+        deadline=settings.engine.deadline,
+        answers=settings.engine.answers,
     )
     info = engine.describe(engine_settings)
     if checkpoint is not None:
         _window(checkpoint, settings)
-    dataset = limited(_load(settings), settings.limit, settings.sampling.seed)
+    dataset = limited(_load(settings), settings.data.limit, settings.sampling.seed)
     panel = open_panel(settings.judging, settings.sampling.seed)
     refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
-    names = settings.metrics or asked_metrics(dataset, settings)
-    resources = encoder_resources_of(settings, dataset) if settings.encoder else Resources()
+    names = settings.metrics.metrics or asked_metrics(dataset, settings)
+    resources = encoder_resources_of(settings, dataset) if settings.metrics.encoder else Resources()
     metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))
-    book = settings.book or default_book(dataset)
+    book = settings.prompt.context or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:
         # Opened once for its complaints, before there is a run folder; answers from a file cost little to read.
         engine.open(engine_settings).close()
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
-    prompt_settings = PromptSettings(book, settings.sampling.seed, settings.chat)
+    prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
     tokenizer = _tokenizer(checkpoint, reporter) if checkpoint is not None else None
     prompts, continuations, sampling, longest = _prompts(
         dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter, engine
@@ -139,7 +141,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         encoder, window = encoder_for(tokenizer, prompt_settings), _window(checkpoint, settings)
         references = all_references(dataset.items, prompts, encoder, window)
         longest = max([longest or 0, *(len(each.token_ids) + 1 for each in continuations_of(references))]) or None
-    template = getattr(tokenizer, "chat_template", None) if settings.chat else None
+    template = getattr(tokenizer, "chat_template", None) if settings.prompt.chat_template else None
     identity = None
     if checkpoint is not None:
         identity = identify_checkpoint(checkpoint, template if isinstance(template, str) else None)
@@ -176,10 +178,13 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
         raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
     if settings.model and engine.name == "replay":
         raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
-    if not settings.encoder and (settings.encoder_idf or settings.encoder_layer is not None):
-        flag = "--encoder-idf" if settings.encoder_idf else "--encoder-layer"
+    if not settings.metrics.encoder and (settings.metrics.encoder_idf or settings.metrics.encoder_layer is not None):
+        flag = "--encoder-idf" if settings.metrics.encoder_idf else "--encoder-layer"
         raise InputError(f"{flag} needs --encoder with the folder of an encoder: add it or drop {flag}")
-    for flag, given, owner in (("--answers", settings.answers, "replay"), ("--base-url", settings.base_url, "openai")):
+    for flag, given, owner in (
+        ("--answers", settings.engine.answers, "replay"),
+        ("--base-url", settings.engine.base_url, "openai"),
+    ):
         if given and engine.name != owner:
             raise InputError(
                 f"{flag} belongs to --engine {owner}, this is {engine.name}: add --engine {owner} or drop it"
@@ -188,11 +193,11 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
 
 def _load(settings: EvalSettings) -> DataSet:
     return load_dataset(
-        settings.data,
-        split=settings.split,
-        data_dir=settings.data_dir,
-        mapping=settings.mapping,
-        options=settings.options,
+        settings.data.data,
+        split=settings.data.split,
+        data_dir=settings.data.data_dir,
+        mapping=settings.data.mapping,
+        options=settings.data.options,
     )
 
 
@@ -246,7 +251,7 @@ def _prompts(
 
 def _window(checkpoint: Checkpoint, settings: EvalSettings) -> int | None:
     """Tokens that prompt and answer may take together, where that is known; refused where no prompt fits."""
-    limits = [limit for limit in (checkpoint.context_length, settings.max_model_len) if limit]
+    limits = [limit for limit in (checkpoint.context_length, settings.engine.max_model_len) if limit]
     if not limits:
         return None
     window, longest = min(limits), settings.sampling.max_tokens

@@ -1,45 +1,109 @@
-"""What the user asks of a run."""
+"""What the user asks of a run, subject by subject. Flags, ``--config`` files and Python keywords are made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+from telbench.config import check_bounds, group, read_settings, setting
+
+from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
-from ..judging.open import JudgeSettings
-from ..prompts.build import Book
+from ..judging.settings import JudgeSettings
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """How items become prompts."""
+
+    context: Literal["open", "closed"] | None = setting(
+        None, "open book: show the context; closed: do not (default: by the data)"
+    )
+    chat_template: bool = setting(True, "use the plain template even if there is a chat one", flag="--no-chat-template")
+
+
+@dataclass(frozen=True)
+class MetricSettings:
+    """What is measured, and the encoder behind the embedding metrics."""
+
+    metrics: tuple[str, ...] = setting(
+        (),
+        "metrics or families of metrics, see telbench metrics list (default: by the data)",
+        many="comma",
+        metavar="NAME,...",
+    )
+    encoder: str = setting(
+        "",
+        "encoder of the embedding metrics: its folder, or an id that the local hub cache holds",
+        metavar="PATH|ID",
+    )
+    encoder_layer: int | None = setting(
+        None, "layer whose token embeddings BERTScore compares (default: the last)", metavar="N", low=0
+    )
+    encoder_idf: bool = setting(
+        False, "weight BERTScore's tokens by how rare they are in the references of these items (idf)"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_bounds(self)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What generates, and in which number format. The key of a server: OPENAI_API_KEY."""
+
+    engine: str = setting(
+        "auto",
+        "vllm, transformers, openai or replay; auto is vllm where installed, else transformers",
+        metavar="NAME",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
+        "auto", "number format of the weights; auto: as config.json says"
+    )
+    max_model_len: int | None = setting(
+        None, "longest prompt with answer in tokens, if not the model's", metavar="N", low=1
+    )
+    trust_remote_code: bool = setting(False, "run Python code that the checkpoint brings")
+    online: bool = setting(False, "allow the network: --model may be a hub id")
+    base_url: str = setting("", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL")
+    max_in_flight: int = setting(32, "openai: most requests at once", metavar="N", low=1, high=1000)
+    deadline: float = setting(
+        120.0, "openai: seconds for one answer, retries included", metavar="S", low=0.1, high=86400
+    )
+    answers: Path | None = setting(None, "replay: answers to score, as telbench score takes them", metavar="FILE")
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_bounds(self)
 
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """What the user asked for; see ``telbench eval --help`` for the meaning of each."""
+    """One run: which checkpoint on which data, asked how, measured with what, kept where."""
 
-    model: str = ""
-    engine: str = "auto"
-    data: str = "telecom-nano"
-    split: str = "test"
-    data_dir: Path | None = None
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
-    book: Book | None = None
-    metrics: tuple[str, ...] = ()
-    encoder: str = ""
-    encoder_layer: int | None = None
-    encoder_idf: bool = False
-    judging: JudgeSettings = field(default_factory=JudgeSettings)
-    sampling: Sampling = field(default_factory=Sampling)
-    dtype: str = "auto"
-    max_model_len: int | None = None
-    limit: int | None = None
-    out: Path | None = None
-    fresh: bool = False
-    cache: bool = True
-    chat: bool = True
-    base_url: str = ""
-    max_in_flight: int = 32
-    deadline: float = 120.0
-    answers: Path | None = None
-    trust_remote_code: bool = False
-    online: bool = False
-    name: str = ""
+    model: str = setting(
+        "",
+        "folder with config.json, *.safetensors and tokenizer; for --engine openai the server's model name",
+        metavar="CKPT",
+    )
+    data: DataSettings = group(DataSettings, "data")
+    prompt: PromptOptions = group(PromptOptions, "prompts")
+    metrics: MetricSettings = group(MetricSettings, "metrics")
+    judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
+    engine: EngineOptions = group(EngineOptions, "engine (key of a server: OPENAI_API_KEY)")
+    sampling: Sampling = group(Sampling, "generation")
+    out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
+    fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
+    cache: bool = setting(True, "neither read nor write the generation cache", flag="--no-cache")
+    name: str = setting("", "name of the model on tables (default: its folder's name)", metavar="NAME")
+
+
+def eval_settings(**asked: Any) -> EvalSettings:
+    """The settings of a run from keywords, which are called as in a ``--config`` file.
+
+    Raises:
+        InputError: for a keyword that there is not, or a value of another type or out of bounds.
+    """
+    return read_settings(EvalSettings, asked, "evaluate")

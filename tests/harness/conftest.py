@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from telbench.harness.runs import header
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import EvalSettings, eval_settings
 
 from ..scripted_engine import COUNT, write_items
 
@@ -18,4 +18,4 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvalSettings:
     monkeypatch.setattr(header, "package_versions", dict)
     monkeypatch.setattr(header, "telbench_state", dict)
     data = write_items(tmp_path / "data.jsonl", COUNT)
-    return EvalSettings(model="m", data=str(data), metrics=("token_f1", "bleu"), out=tmp_path / "run")
+    return eval_settings(model="m", data=str(data), metrics=("token_f1", "bleu"), out=tmp_path / "run")

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from telbench.config import changed
 from telbench.harness.datasets.items import Item
 from telbench.harness.prompts.build import PromptSettings, build_prompt, encoder_for
 from telbench.harness.prompts.references import DO_NOT_FIT, reference_continuations
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_samples
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.harness.tokenizing import load_tokenizer
 from telbench.kd.batches import make_examples
 
@@ -102,14 +103,14 @@ def write(path: Path, items: tuple[Item, ...]) -> Path:
 
 def test_values_are_those_of_a_plain_forward_pass(tiny_checkpoint: Path, tmp_path: Path):
     items = (ITEMS[0], Item("long", "Which interface connects the O-DU and the O-RU?", ("x" * 490, "y")))
-    settings = EvalSettings(
+    settings = eval_settings(
         model=str(tiny_checkpoint),
         engine="transformers",
         data=str(write(tmp_path / "items.jsonl", items)),
         metrics=LIKELIHOODS,
         out=tmp_path / "run",
     )
-    settings = replace(settings, sampling=replace(settings.sampling, max_tokens=4), cache=False)
+    settings = changed(settings, max_tokens=4, cache=False)
     metrics = evaluate(settings, NotedReporter()).header["metrics"]
     expected = plain_scores(tiny_checkpoint, items[0])
     sample, long = read_samples(tmp_path / "run")
@@ -128,7 +129,7 @@ def test_values_are_those_of_a_plain_forward_pass(tiny_checkpoint: Path, tmp_pat
 
 def scripted(tiny_checkpoint: Path, tmp_path: Path) -> EvalSettings:
     data = write_items(tmp_path / "data.jsonl")
-    return EvalSettings(model=str(tiny_checkpoint), data=str(data), metrics=LIKELIHOODS, out=tmp_path / "run")
+    return eval_settings(model=str(tiny_checkpoint), data=str(data), metrics=LIKELIHOODS, out=tmp_path / "run")
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def test_only_metrics_that_need_them_have_references_scored(
 
 def test_answers_from_elsewhere_have_no_likelihood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     use(monkeypatch, Script())
-    settings = EvalSettings(
+    settings = eval_settings(
         model="m", data=str(write_items(tmp_path / "d.jsonl")), metrics=LIKELIHOODS, out=tmp_path / "run"
     )
     entry = run(settings).header["metrics"]["reference_perplexity"]
@@ -191,7 +192,7 @@ def test_an_unanswerable_question_has_no_reference_for_any_metric(tmp_path: Path
     write_items(data)
     lines = [json.loads(line) for line in data.read_text().splitlines()]
     data.write_text("".join(json.dumps({**line, "meta": {"unanswerable": line["id"] > "q1"}}) + "\n" for line in lines))
-    settings = EvalSettings(model="m", data=str(data), out=tmp_path / "run")
+    settings = eval_settings(model="m", data=str(data), out=tmp_path / "run")
     metrics = run(settings).header["metrics"]
     assert {"bleu", "refusal_accuracy", "over_refusal"} <= set(metrics)
     assert metrics["token_f1"]["missing"] == {"no reference": 6}

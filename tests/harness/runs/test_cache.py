@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from telbench.harness.engines.contract import Sampling
+from telbench.config import changed
 from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs.evaluate import evaluate
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import EvalSettings, eval_settings
 
 from ...scripted_engine import NotedReporter, Script, die, killed, use, write_items
 
@@ -33,11 +33,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def wanted(tmp_path: Path, tiny_checkpoint: Path, cache: Path) -> EvalSettings:
     """A run of eight items with a copy of the tiny checkpoint."""
     shutil.copytree(tiny_checkpoint, tmp_path / "model")
-    return EvalSettings(
+    return eval_settings(
         model=str(tmp_path / "model"),
         data=str(write_items(tmp_path / "data.jsonl", COUNT)),
         metrics=("token_f1",),
-        sampling=Sampling(max_tokens=8),
+        max_tokens=8,
         out=tmp_path / "run",
     )
 
@@ -77,11 +77,11 @@ CHANGES: dict[str, Change] = {
         "generation_config.json",
         lambda content: json.dumps({**json.loads(content), "eos_token_id": [2, 3]}).encode(),
     ),
-    "context": lambda settings: replace(settings, book="closed"),
-    "plain template": lambda settings: replace(settings, chat=False),
-    "max tokens": lambda settings: replace(settings, sampling=Sampling(max_tokens=9)),
-    "seed": lambda settings: replace(settings, sampling=Sampling(max_tokens=8, seed=1)),
-    "number format": lambda settings: replace(settings, dtype="bfloat16"),
+    "context": lambda settings: changed(settings, context="closed"),
+    "plain template": lambda settings: changed(settings, chat_template=False),
+    "max tokens": lambda settings: changed(settings, max_tokens=9),
+    "seed": lambda settings: changed(settings, seed=1),
+    "number format": lambda settings: changed(settings, dtype="bfloat16"),
     "no cache": lambda settings: replace(settings, cache=False),
     "fresh": lambda settings: replace(settings, fresh=True),
 }
@@ -204,7 +204,7 @@ def test_a_cache_that_cannot_be_used_costs_time_only(
 
 
 def test_a_real_engine_is_not_opened_for_answers_that_are_known(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
-    settings = replace(wanted, engine="transformers", metrics=("token_f1", "bleu"))
+    settings = changed(wanted, engine="transformers", metrics=("token_f1", "bleu"))
     first = evaluate(settings, NotedReporter()).header
     assert first["generation"]["dtype"] == "float32"
     spec, note = plan_module.engine_named("transformers")

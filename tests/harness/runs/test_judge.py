@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from telbench.config import changed
 from telbench.errors import EngineError
 from telbench.harness.cli.main import main
 from telbench.harness.engines.contract import Request
 from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs.evaluate import Run
 from telbench.harness.runs.folder import read_samples
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.judges.chat import ChatReply
 from telbench.judges.likelihood import LikelihoodRequest
 from telbench.judges.panel import JudgePanel
@@ -36,7 +37,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvalSettings:
     monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
     use(monkeypatch, Script())
     data = str(write_items(tmp_path / "data.jsonl"))
-    return EvalSettings(engine="replay", data=data, split="all", metrics=METRICS, out=tmp_path / "run")
+    return eval_settings(engine="replay", data=data, split="all", metrics=METRICS, out=tmp_path / "run")
 
 
 def seat(monkeypatch: pytest.MonkeyPatch, *judges: ScriptedJudge) -> None:
@@ -105,9 +106,8 @@ def test_a_fresh_run_asks_again_and_another_judge_is_asked_too(settings, monkeyp
 
 
 def plan_with(settings: EvalSettings, **changes: Any) -> EvalSettings:
-    from dataclasses import replace
 
-    return replace(settings, **changes)
+    return changed(settings, **changes)
 
 
 def test_a_kill_in_the_middle_of_judging_loses_no_verdict(settings, monkeypatch):

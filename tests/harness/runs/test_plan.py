@@ -16,7 +16,7 @@ from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.engines.contract import Sampling
 from telbench.harness.runs.defaults import default_book, default_metrics, limited
 from telbench.harness.runs.plan import make_plan
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import eval_settings
 
 OPEN = Item("open", "What is the AMF?", ("a function",), context="The AMF is a function.")
 CLOSED = Item("closed", "What is the SMF?", ("a function",))
@@ -60,7 +60,7 @@ def test_a_limit_of_no_items_is_refused(limit: int) -> None:
 
 def complaint(**settings: Any) -> str:
     with pytest.raises(InputError) as caught:
-        make_plan(EvalSettings(**settings), Reporter())
+        make_plan(eval_settings(**settings), Reporter())
     return str(caught.value)
 
 

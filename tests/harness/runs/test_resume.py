@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from telbench.config import changed
 from telbench.errors import InputError
 from telbench.harness.commands.eval import make_run, resume_line
 from telbench.harness.runs import evaluate as evaluate_module
@@ -167,7 +168,7 @@ def test_other_metrics_are_scored_from_the_same_answers(wanted: EvalSettings, mo
     first = run(wanted).header
     script = Script()
     use(monkeypatch, script)
-    header = run(replace(wanted, metrics=("exact_match",))).header
+    header = run(changed(wanted, metrics=("exact_match",))).header
     assert script.opened == 0
     assert list(header["metrics"]) == ["exact_match"]
     assert header["run_id"] == first["run_id"]
@@ -186,7 +187,7 @@ def test_a_rescoring_that_is_killed_leaves_the_finished_run_as_it_was(
     before = (folder / "run.json").read_bytes(), (folder / "samples.jsonl").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "finish", lambda *_: die())
-        assert killed(lambda: run(replace(wanted, metrics=("exact_match",))))
+        assert killed(lambda: run(changed(wanted, metrics=("exact_match",))))
     assert ((folder / "run.json").read_bytes(), (folder / "samples.jsonl").read_bytes()) == before
     assert run(wanted).reused
     assert_whole(wanted)

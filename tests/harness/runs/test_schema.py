@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from telbench.harness.engines.contract import Sampling
 from telbench.harness.runs.evaluate import Run, evaluate
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import eval_settings
 
 from ...scripted_engine import NotedReporter, Script, use, write_items
 
@@ -54,20 +53,20 @@ def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     runs = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELBENCH_CACHE", str(folder / "cache"))
-        questions = EvalSettings(
+        questions = eval_settings(
             model=str(tiny_checkpoint),
             engine="transformers",
             data=str(write_items(folder / "open.jsonl", 6)),
             metrics=("ngram",),
-            sampling=Sampling(max_tokens=6),
+            max_tokens=6,
             out=folder / "open",
         )
         runs["open"] = evaluate(questions, NotedReporter(), ["telbench", "eval", "--name", "caf\udce9"])
         of_choice = {**vars(questions), "data": str(choices), "metrics": ("choice",), "out": folder / "choice"}
-        runs["choice"] = evaluate(EvalSettings(**of_choice), NotedReporter())
+        runs["choice"] = evaluate(eval_settings(**of_choice), NotedReporter())
         use(patch, Script(errors=frozenset({"q1"})))
         failing = {**vars(questions), "model": "m", "metrics": ("ngram", "choice_accuracy"), "out": folder / "errors"}
-        runs["errors"] = evaluate(EvalSettings(**failing), NotedReporter())
+        runs["errors"] = evaluate(eval_settings(**failing), NotedReporter())
     return runs
 
 

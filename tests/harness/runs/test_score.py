@@ -22,7 +22,7 @@ from telbench.harness.runs import score as scoring
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_samples
 from telbench.harness.runs.score import Answered, score_answered
-from telbench.harness.runs.settings import EvalSettings
+from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.metrics.contract import ItemScore, Metric, Sample, metric, missing
 
 from ...scripted_engine import NotedReporter, Script, use, write_items
@@ -31,7 +31,7 @@ from ...scripted_engine import NotedReporter, Script, use, write_items
 @pytest.fixture
 def wanted(tmp_path: Path) -> EvalSettings:
     data = write_items(tmp_path / "data.jsonl", 8)
-    return EvalSettings(model="m", data=str(data), metrics=("token_f1", "bleu"), out=tmp_path / "run")
+    return eval_settings(model="m", data=str(data), metrics=("token_f1", "bleu"), out=tmp_path / "run")
 
 
 def answered(item_id: str, text: str | None) -> Answered:

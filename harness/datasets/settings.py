@@ -1,0 +1,35 @@
+"""Which questions: what every command that reads a data set asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from telbench.config import check_bounds, pairs, setting
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """A data set or a file, its split, and how many of its items."""
+
+    data: str = setting(
+        "telecom-nano",
+        "a data set (telbench data list) or a .jsonl, .csv, .json or .parquet file",
+        metavar="NAME|PATH",
+    )
+    split: str = setting("test", "split to use, or all", metavar="S")
+    data_dir: Path | None = setting(
+        None, "folder with the public data sets (default: environment variable TELBENCH_DATA)"
+    )
+    mapping: Mapping[str, str] = pairs(
+        "what a file calls our fields: question=Question,references=Answer", flag="--map", metavar="OURS=THEIRS,..."
+    )
+    options: Mapping[str, str] = pairs(
+        "option of a data set (telbench data list)", flag="--option", metavar="KEY=VALUE"
+    )
+    limit: int | None = setting(None, "only N items, drawn with the seed", metavar="N", low=1)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_bounds(self)

@@ -1,0 +1,55 @@
+"""Which judges, and how they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from telbench.config import check_bounds, pairs, setting
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """Judges and what is said to them. No ``specs``, no judge. The key of a server: OPENAI_API_KEY."""
+
+    specs: tuple[str, ...] = setting(
+        (),
+        "local:CHECKPOINT or openai:MODEL@URL; several times for a panel",
+        key="judge",
+        many="repeat",
+        metavar="SPEC",
+    )
+    rubrics: Mapping[str, Path] = pairs(
+        "a rubric file of your own (NAME-VERSION.txt) in place of the one called NAME",
+        key="rubric",
+        metavar="NAME=FILE",
+    )
+    prices: Path | None = setting(
+        None,
+        "JSON with prices for a million tokens by model, so that the run tells what its judges cost",
+        key="judge_prices",
+        metavar="FILE",
+    )
+    max_in_flight: int = setting(
+        32,
+        "most requests at once to a judge's server; fewer while it is overloaded",
+        key="judge_in_flight",
+        metavar="N",
+        low=1,
+        high=1000,
+    )
+    deadline: float = setting(
+        120.0,
+        "seconds for one verdict of a server, repetitions included",
+        key="judge_deadline",
+        metavar="S",
+        low=0.1,
+        high=86400,
+    )
+    engine: Literal["auto", "vllm", "transformers"] = setting("auto", "what runs local judges", key="judge_engine")
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_bounds(self)
