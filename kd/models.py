@@ -7,7 +7,7 @@ from typing import Any
 
 from ..harness.checkpoint import Checkpoint, open_checkpoint
 from ..harness.datasets.items import DataSet
-from ..harness.datasets.loading import load_dataset
+from ..harness.datasets.loading import limited, load_asked
 from ..harness.identity import ModelIdentity, identify_checkpoint
 from ..harness.prompts.build import PromptSettings, encoder_for
 from ..harness.prompts.encoder import Encoder, try_template
@@ -46,19 +46,8 @@ def open_model(folder: str, prompts: PromptSettings) -> Model:
 
 
 def load_split(data: DataSettings, split: str) -> DataSet:
-    """The items of a split, the first ``limit`` of them."""
-    found = load_dataset(data.data, split=split, data_dir=data.data_dir, mapping=data.mapping, options=data.options)
-    if data.limit is None or split != data.split:
-        return found
-    return DataSet(
-        found.name,
-        found.split,
-        found.items[: data.limit],
-        found.dropped,
-        found.split_rule,
-        found.source,
-        found.repaired,
-    )
+    """The items of a split; of the training split ``limit`` ones, which are the same for every training."""
+    return limited(load_asked(data, split), data.limit if split == data.split else None, 0)
 
 
 def window_of(model: Model, longest: int) -> int:

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import require_positive, setting
+from telbench.config import check_bounds, require_positive, same_as, setting
 from telbench.errors import InputError
 
+from ..harness.datasets.settings import DataSettings as AskedData
+
+# Stands for "no dev split".
+NONE = "none"
 Schedule = Literal["cosine", "linear", "constant"]
 Algorithm = Literal["sft", "seq_kd", "vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"]
 DivergenceName = Literal[
@@ -30,24 +34,19 @@ PROJECTOR_RATES = {"dskd": 1e-3, "dskd_cma": 1e-3, "dskd_v2": 5e-4}
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(AskedData):
     """What is trained on, and what chooses the best step."""
 
-    data: str = setting("telecom-nano", "data set to train on: a name or a file", metavar="NAME|PATH")
-    split: str = setting("train", "split to train on", metavar="S")
+    split: str = same_as(AskedData, "split", default="train", help="split to train on")
     dev_split: str = setting("dev", "split whose loss chooses the best step; none: the last step is kept", metavar="S")
     context: Literal["open", "closed"] = setting("closed", "open book: prompts show the context")
-    limit: int | None = setting(None, "first N items only", metavar="N")
-    max_length: int = setting(1024, "longest prompt and answer in tokens, at most the models' windows", metavar="N")
-    data_dir: Path | None = setting(None, "folder with the public data sets")
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
+    max_length: int = setting(
+        1024, "longest prompt and answer in tokens, at most the models' windows", metavar="N", low=1
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained on."""
-        require_positive(self, "max_length")
-        if self.limit is not None:
-            require_positive(self, "limit")
+        check_bounds(self)
         if self.dev_split == self.split:
             raise InputError(f"dev_split is the training split '{self.split}': the best step would be the last")
 
@@ -102,64 +101,61 @@ class MethodSettings:
 class OptimiserSettings:
     """Steps, batches and rates. ``max_tokens`` ends training early: equal-token budgets use it."""
 
-    epochs: int = setting(10, "passes over the data", metavar="N")
-    max_tokens: int | None = setting(None, "stop after so many prompt and answer tokens", metavar="N")
-    batch_size: int = setting(32, "items of one optimiser step, over all processes", metavar="N")
-    micro_batch_size: int | None = setting(None, "items at once in memory (default: as few parts as processes)")
-    learning_rate: float = setting(5e-4, "peak learning rate")
+    epochs: int = setting(10, "passes over the data", metavar="N", low=1)
+    max_tokens: int | None = setting(None, "stop after so many prompt and answer tokens", metavar="N", low=1)
+    batch_size: int = setting(32, "items of one optimiser step, over all processes", metavar="N", low=1)
+    micro_batch_size: int | None = setting(
+        None, "items at once in memory (default: as few parts as processes)", metavar="N", low=1
+    )
+    learning_rate: float = setting(5e-4, "peak learning rate", metavar="R", above=0)
     schedule: Schedule = setting("cosine", "course of the learning rate after the warm-up")
-    warmup_share: float = setting(0.03, "share of the steps in which the rate rises", metavar="R")
-    weight_decay: float = setting(0.01, "decay of weight matrices")
-    beta2: float = setting(0.999, "AdamW's memory of squared gradients")
-    clip_norm: float = setting(1.0, "largest gradient norm")
+    warmup_share: float = setting(0.03, "share of the steps in which the rate rises", metavar="R", low=0, high=1)
+    weight_decay: float = setting(0.01, "decay of weight matrices", metavar="R", low=0)
+    beta2: float = setting(0.999, "AdamW's memory of squared gradients, below 1", metavar="R", above=0, below=1)
+    clip_norm: float = setting(1.0, "largest gradient norm", metavar="X", above=0)
     precision: Literal["fp32", "bf16"] = setting("fp32", "number format of the matrix products")
     gradient_checkpointing: bool = setting(False, "compute activations twice to save memory")
     seed: int = setting(0, "orders the items; initialises projectors and adapters", metavar="K")
-    threads: int = setting(1, "processor threads; more are faster, another number gives other last digits")
+    threads: int = setting(
+        1, "processor threads; more are faster, another number gives other last digits", metavar="N", low=1
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        require_positive(self, "epochs", "batch_size", "learning_rate", "clip_norm", "threads")
-        for name in ("max_tokens", "micro_batch_size"):
-            if getattr(self, name) is not None:
-                require_positive(self, name)
-        if not 0 <= self.warmup_share <= 1:
-            raise InputError(f"warmup_share is {self.warmup_share}: it lies between 0 and 1")
-        if not 0 < self.beta2 < 1:
-            raise InputError(f"beta2 is {self.beta2}: it lies between 0 and 1")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight_decay is {self.weight_decay}: it must not be negative")
+        check_bounds(self)
 
 
 @dataclass(frozen=True)
 class LoraSettings:
     """Low-rank adapters in place of full fine-tuning; they are merged into the saved checkpoint."""
 
-    rank: int = setting(16, "rank of the adapters (none given: full fine-tuning)", metavar="N")
-    alpha: float = setting(32.0, "scale of the adapters: alpha / rank", metavar="A")
-    dropout: float = setting(0.0, "dropout before the adapters", metavar="R")
-    targets: tuple[str, ...] = ()
+    rank: int = setting(16, "rank of the adapters (none given: full fine-tuning)", metavar="N", low=1)
+    alpha: float = setting(32.0, "scale of the adapters: alpha / rank", metavar="A", above=0)
+    dropout: float = setting(0.0, "dropout before the adapters, below 1", metavar="R", low=0, below=1)
+    targets: tuple[str, ...] = setting(
+        (), "modules that get adapters (default: all linear ones)", many="comma", metavar="NAME,..."
+    )
 
     def __post_init__(self) -> None:
         """Refuse what is no adapter."""
-        require_positive(self, "rank", "alpha")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}: it lies between 0 and 1")
+        check_bounds(self)
 
 
 @dataclass(frozen=True)
 class KeepingSettings:
     """What is saved when; nothing here changes the weights, except which step is kept."""
 
-    save_every: int | None = setting(None, "steps between saves that training can resume from (default: an epoch)")
-    evaluate_every: int | None = setting(None, "steps between looks at the dev split (default: an epoch)")
+    save_every: int | None = setting(
+        None, "steps between saves that training can resume from (default: an epoch)", metavar="N", low=1
+    )
+    evaluate_every: int | None = setting(
+        None, "steps between looks at the dev split (default: an epoch)", metavar="N", low=1
+    )
     keep: Literal["best", "last"] = setting("best", "which step becomes the checkpoint: best by dev loss, or last")
 
     def __post_init__(self) -> None:
         """Refuse intervals below one step."""
-        for name in ("save_every", "evaluate_every"):
-            if getattr(self, name) is not None:
-                require_positive(self, name)
+        check_bounds(self)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ BELOW = {
 }
 # What is imported as `telbench` itself. Its modules named in BASE belong to no room: every room may import them.
 DOOR = Path("harness") / "package"
-BASE = {"telbench.errors", "telbench.config"}
+BASE = {"telbench.errors", "telbench.config", "telbench.flags"}
 LONGEST = 400
 FULL = 13
 
@@ -48,12 +48,12 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.lineno, node.module or ""
         elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1]
-            base = (*start, *(node.module or "").split(".")) if node.module else start
+            base: tuple[str, ...] = package[: len(package) - node.level + 1]
+            base += tuple(node.module.split(".")) if node.module else ()
             # A name may be a module of the package, or something that a module holds.
             inner = [alias.name for alias in node.names if ROOT.joinpath(*base, f"{alias.name}.py").is_file()]
             outer = len(inner) < len(node.names) or not inner
-            ends = [(*base, name) for name in inner] if node.module or inner else []
+            ends: list[tuple[str, ...]] = [(*base, name) for name in inner] if node.module or inner else []
             if not node.module:
                 ends += [(*base, alias.name) for alias in node.names if alias.name not in inner]
             elif outer:

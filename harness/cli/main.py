@@ -82,7 +82,9 @@ class Options(argparse.ArgumentParser):
 
     _words: Sequence[str] = ()
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """As argparse does; the words are kept for what `error` says of them."""
         self._words = [] if args is None else list(args)
         return super().parse_args(args, namespace)

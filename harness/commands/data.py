@@ -234,11 +234,12 @@ def _show_item(item: Item) -> None:
 def _lint(options: LintOptions, as_json: bool) -> None:
     from ..lint import lint, prompt_lengths
 
-    if (options.tokenizer is None) != (options.max_length is None):
+    counted = (options.tokenizer, options.max_length)
+    if counted.count(None) == 1:
         raise InputError("--tokenizer DIR and --max-length N are given together: the one counts what the other limits")
     whole = options.load()
     report = lint(whole, options.data_dir)
-    if options.tokenizer is not None:
+    if options.tokenizer is not None and options.max_length is not None:
         report = replace(report, prompt_tokens=prompt_lengths(whole.items, options.tokenizer, options.max_length))
     if as_json:
         _print_json({**asdict(report), "defects": report.defects})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from telbench.errors import InputError
@@ -16,6 +17,7 @@ from ...metrics.registry import load as load_plugin
 from .canonical import READERS, load_file
 from .contract import DatasetSpec, LoadedItems
 from .items import DataSet, Item
+from .settings import DataSettings
 from .splits import ALL, split_sizes, with_splits
 
 GROUP = "telbench.datasets"
@@ -139,6 +141,28 @@ def data_folder(data_dir: Path | None) -> Path | None:
     """The folder with the public sets: as given, else from the environment, else none."""
     named = os.environ.get(FOLDER_VARIABLE)
     return data_dir or (Path(named) if named else None)
+
+
+def load_asked(asked: DataSettings, split: str | None = None) -> DataSet:
+    """The items that the settings name, all of their split (or of another one). Raises as `load_dataset`."""
+    return load_dataset(
+        asked.data,
+        split=split or asked.split,
+        data_dir=asked.data_dir,
+        mapping=asked.mapping,
+        options=asked.options,
+    )
+
+
+def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
+    """``limit`` items drawn with the seed, in their order: the first ones would all come from one document."""
+    if limit is None or limit >= len(dataset.items):
+        return dataset
+    if limit < 1:
+        raise InputError(f"--limit {limit}: give a positive number of items")
+    chosen = sorted(random.Random(f"limit:{seed}").sample(range(len(dataset.items)), limit))
+    rule = f"{dataset.split_rule}; {limit} of {len(dataset.items)} items drawn with seed {seed}"
+    return replace(dataset, items=tuple(dataset.items[index] for index in chosen), split_rule=rule)
 
 
 def find_files(spec: DatasetSpec, data_dir: Path | None) -> dict[str, Path]:

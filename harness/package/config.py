@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -26,7 +27,7 @@ REQUIRED: Any = dataclasses.MISSING
 def setting(default: Any, told: str, **more: Any) -> Any:
     """A field with a default (`REQUIRED`: it has none) and the help that flags and messages show.
 
-    ``more`` may hold ``low``, ``high`` (bounds, both included) and ``above`` (a bound that is not), ``metavar``,
+    ``more`` may hold ``low``, ``high`` (bounds that are included), ``above``, ``below`` (that are not), ``metavar``,
     ``key`` (its name in files and keywords, where that is not the field's), ``flag`` (its name on the command line;
     False: none; one that begins with ``--no-`` switches it off), ``short`` (that of a word without a dash:
     ``positional=True``) and, for a tuple, ``many``: "comma" (one text with commas) or "repeat" (given several times).
@@ -39,7 +40,7 @@ def pairs(told: str, **more: Any) -> Any:
     return dataclasses.field(default_factory=dict, metadata={"help": told, **more})
 
 
-def group(kind: type[Any], title: str = "") -> Any:
+def group(kind: Callable[[], Any], title: str = "") -> Any:
     """A field that holds the settings of one subject, under keys that stand beside those of the others."""
     return dataclasses.field(default_factory=kind, metadata={"inline": True, "title": title})
 
@@ -84,7 +85,9 @@ def read_yaml(file: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.load(file.read_text(encoding="utf-8"), Loader=_once_each(yaml.SafeLoader))  # noqa: S506 - a SafeLoader
+        text = file.read_text(encoding="utf-8")
+        # YAML reads JSON, but 1e-05 as a word.
+        found = json.loads(text) if file.suffix == ".json" else yaml.load(text, _once_each(yaml.SafeLoader))  # noqa: S506
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -94,7 +97,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
         where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
         raise InputError(f"{file} is not YAML: {getattr(error, 'problem', None) or error}{where}") from error
     except (RecursionError, ValueError) as error:
-        raise InputError(f"{file} is not YAML that can be read: {error}") from error
+        format_ = "JSON" if file.suffix == ".json" else "YAML"
+        raise InputError(f"{file} is not {format_} that can be read: {error}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -126,10 +130,11 @@ def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
     for field, inner, optional in settable(kind):
         key = key_of(field)
         if field.metadata.get("inline"):
-            own = keys(inner)
-            values[field.name] = read_settings(inner, {name: given[name] for name in given if name in own}, where)
+            own = {name: given[name] for name in keys(inner) if name in given}
+            values[field.name] = read_settings(inner, _over_default(field, own), where)
         elif key in given:
-            values[field.name] = _value(inner, optional, given[key], f"{where}: {key}", field.metadata)
+            value = _over_default(field, given[key])
+            values[field.name] = _value(inner, optional, value, f"{where}: {key}", field.metadata)
         elif _required(field):
             raise InputError(f"{where}: the key '{key}' is missing{_told(field)}")
     return kind(**values)
@@ -201,14 +206,14 @@ def out_of_bounds(value: float, bounds: Mapping[str, Any]) -> str | None:
     >>> out_of_bounds(0, {"low": 1}), out_of_bounds(3, {"low": 1, "high": 5}), out_of_bounds(0.0, {"above": 0})
     ('at least 1', None, 'above 0')
     """
-    low, high, above = (bounds.get(name) for name in ("low", "high", "above"))
+    low, high, above, below = (bounds.get(name) for name in ("low", "high", "above", "below"))
     right = math.isfinite(value) and (low is None or low <= value) and (high is None or value <= high)
-    if right and (above is None or value > above):
+    if right and (above is None or value > above) and (below is None or value < below):
         return None
     if low is not None and high is not None:
         return f"between {low:.10g} and {high:.10g}"
-    parts = [f"{word} {bound:.10g}" for word, bound in (("at least", low), ("above", above), ("at most", high))
-             if bound is not None]  # fmt: skip
+    named = (("at least", low), ("above", above), ("at most", high), ("below", below))
+    parts = [f"{word} {bound:.10g}" for word, bound in named if bound is not None]
     return " and ".join(parts) or "a finite number"
 
 
@@ -310,13 +315,22 @@ def _without_none(kind: Any) -> tuple[Any, bool]:
     return kind, False
 
 
+def _over_default(field: Field, given: Any) -> Any:
+    """What is given of nested settings, before what the field's default says of them."""
+    default = _default_of(field)
+    if not isinstance(given, Mapping) or not dataclasses.is_dataclass(default) or isinstance(default, type):
+        return given
+    return merged(written(default), given)
+
+
 def _required(field: Field) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _default_of(field: Field) -> Any:
-    made = field.default_factory
-    return field.default if made is dataclasses.MISSING else made()
+    if field.default_factory is dataclasses.MISSING:
+        return field.default
+    return field.default_factory()
 
 
 def _told(field: Field) -> str:

@@ -128,7 +128,7 @@ def _add(parser: argparse.ArgumentParser, field: Field, inner: Any, prefix: str)
         extra = {"choices": typing.get_args(inner)}
         if "metavar" in told:
             extra["metavar"] = told["metavar"]
-    elif inner in {int, float}:
+    elif inner is int or inner is float:
         extra["type"] = number(inner, told)
     elif inner is Path:
         extra["type"] = Path

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from telbench.errors import InputError
 
 from ...metrics.contract import Resources
 from ...metrics.embedding.encoder import encoder_resources
@@ -15,17 +12,6 @@ from ..prompts.build import Book
 
 if TYPE_CHECKING:
     from .settings import EvalSettings
-
-
-def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
-    """``limit`` items drawn with the seed, in their order: the first ones would all come from one document."""
-    if limit is None or limit >= len(dataset.items):
-        return dataset
-    if limit < 1:
-        raise InputError(f"--limit {limit}: give a positive number of items")
-    chosen = sorted(random.Random(f"limit:{seed}").sample(range(len(dataset.items)), limit))
-    rule = f"{dataset.split_rule}; {limit} of {len(dataset.items)} items drawn with seed {seed}"
-    return replace(dataset, items=tuple(dataset.items[index] for index in chosen), split_rule=rule)
 
 
 def default_metrics(dataset: DataSet) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from ...metrics.registry import metrics_named
 from ..checkpoint import Checkpoint, open_checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
-from ..datasets.loading import load_dataset
+from ..datasets.loading import limited, load_asked
 from ..engines.contract import Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling, engine_named
 from ..identity import ModelIdentity, identify_checkpoint
 from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
@@ -34,7 +34,7 @@ from ..prompts.build import (
 from ..prompts.encoder import try_template
 from ..prompts.references import References, all_references, continuations_of
 from ..tokenizing import read_tokenizer, require_own_tokens
-from .defaults import asked_metrics, default_book, encoder_resources_of, limited
+from .defaults import asked_metrics, default_book, encoder_resources_of
 from .settings import EvalSettings
 
 # Tokens; not even a bare question takes fewer.
@@ -119,7 +119,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     info = engine.describe(engine_settings)
     if checkpoint is not None:
         _window(checkpoint, settings)
-    dataset = limited(_load(settings), settings.data.limit, settings.sampling.seed)
+    dataset = limited(load_asked(settings.data), settings.data.limit, settings.sampling.seed)
     panel = open_panel(settings.judging, settings.sampling.seed)
     refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
@@ -189,16 +189,6 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
             raise InputError(
                 f"{flag} belongs to --engine {owner}, this is {engine.name}: add --engine {owner} or drop it"
             )
-
-
-def _load(settings: EvalSettings) -> DataSet:
-    return load_dataset(
-        settings.data.data,
-        split=settings.data.split,
-        data_dir=settings.data.data_dir,
-        mapping=settings.data.mapping,
-        options=settings.data.options,
-    )
 
 
 def _tokenizer(checkpoint: Checkpoint, reporter: Reporter) -> Any:

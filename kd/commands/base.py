@@ -30,14 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; exit code 0."""
-    from ...harness.datasets.loading import load_dataset
+    from ...harness.datasets.loading import load_asked
     from ..tiny.base_model import make_base
 
     asked = read_settings(BaseRequest, read_yaml(args.config), str(args.config))
-    data = asked.data
-    dataset = load_dataset(
-        data.data, split=data.split, data_dir=data.data_dir, mapping=data.mapping, options=data.options
-    )
-    facts = make_base(args.out, asked.name, asked.scratch, dataset).training
+    facts = make_base(args.out, asked.name, asked.scratch, load_asked(asked.data)).training
     Reporter().note(f"{args.out}: {facts['parameters']:,} weights, loss {facts['loss']:.3f} nats a token of prose")
     return 0

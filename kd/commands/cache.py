@@ -6,64 +6,54 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from telbench.config import REQUIRED, group, setting
+from telbench.flags import add_config, add_flags, settings_of
 
 from ...harness.cli.tables import print_json, shown
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import bounded
-from ...harness.datasets.canonical import parse_pairs
-from ..settings import DataSettings
+from ...harness.commands.options import add_json
+from ..settings import NONE, DataSettings
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """``telbench kd cache``: the teacher, and the data as its students will train on them."""
+
+    teacher: str = setting(REQUIRED, "checkpoint folder of the teacher", metavar="TEACHER", positional=True)
+    data: DataSettings = group(lambda: DataSettings(dev_split=NONE), "data, as in training")
+    dtype: Literal["float32", "bfloat16"] = setting(
+        "float32", "number format that the teacher computes in and rows are stored in"
+    )
+    batch_size: int = setting(8, "items at once", metavar="N", low=1)
+    out: Path | None = setting(None, "folder of the cache (default: in telbench's cache)", metavar="DIR")
+    fresh: bool = setting(False, "make all of it again, whatever lies there")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command; those of the data are the training's own."""
-    default = DataSettings()
-    parser.add_argument("teacher", metavar="TEACHER", help="checkpoint folder of the teacher")
-    parser.add_argument("--data", default=default.data, metavar="NAME|PATH", help="data set (default: %(default)s)")
-    parser.add_argument("--split", default=default.split, metavar="S", help="split (default: %(default)s)")
-    parser.add_argument("--context", choices=("open", "closed"), default=default.context, help="as in training")
-    parser.add_argument("--limit", type=bounded(int, 1), metavar="N", help="first N items only")
-    parser.add_argument(
-        "--max-length",
-        type=bounded(int, 1),
-        default=default.max_length,
-        metavar="N",
-        help="longest prompt and answer in tokens, as in training (default: %(default)s)",
-    )
-    parser.add_argument("--data-dir", type=Path, metavar="PATH", help="folder with the public data sets")
-    parser.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS,...", help="a file's columns")
-    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="option of a data set")
-    parser.add_argument(
-        "--dtype",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="number format that the teacher computes in and rows are stored in (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--batch-size", type=bounded(int, 1), default=8, metavar="N", help="items at once (default: %(default)s)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the cache (default: in telbench's cache)")
-    parser.add_argument("--fresh", action="store_true", help="make all of it again, whatever lies there")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_config(parser)
+    add_flags(parser, CacheOptions, without=("dev_split",))
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the cache or finish one that was begun; 0, or 130 when interrupted."""
     from ..teacher.making import make_cache, mebibytes, plan_cache
 
-    data = DataSettings(
-        args.data, args.split, "none", args.context, args.limit, args.max_length, args.data_dir,
-        parse_pairs(args.map, "--map"), parse_pairs(args.option, "--option"),
-    )  # fmt: skip
+    options = settings_of(args, CacheOptions)
     reporter = Reporter()
-    plan = plan_cache(args.teacher, data, args.dtype)
+    plan = plan_cache(options.teacher, options.data, options.dtype)
     for reason, count in plan.dropped.items():
         reporter.note(f"left out: {count} items {reason}")
-    folder = args.out or plan.default_place
+    folder = options.out or plan.default_place
     rows = sum(each.rows for each in plan.examples)
     reporter.note(f"{len(plan.examples)} items, {rows:,} answer rows, {mebibytes(plan.bytes)} in {folder}")
     try:
-        cached = make_cache(plan, folder, reporter, batch_size=args.batch_size, fresh=args.fresh)
+        cached = make_cache(plan, folder, reporter, batch_size=options.batch_size, fresh=options.fresh)
     except KeyboardInterrupt:
         reporter.note(f"interrupted; finished shards are kept in {folder}")
         reporter.note(f"resume with: {_resume_line(args.command_line)}")

@@ -17,11 +17,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from telbench.config import changed, setting
 from telbench.errors import InputError, TelbenchError, missing_extra
+from telbench.flags import add_flags, settings_of
 
 from ...harness.cli.main import main
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import bounded, stay_offline
+from ...harness.commands.options import add_json, stay_offline
 from ..checkpoints import made_with
 from ..study.folder import JOURNAL
 from ..study.run import StudyRun, opened_study
@@ -60,7 +62,8 @@ def make_slice(
         KeyboardInterrupt: on Ctrl-C; the next call goes on.
     """
     preset = read_study(PRESET)
-    asked = replace(preset.evaluation, engine=engine, encoder=encoder, metrics=metrics or preset.evaluation.metrics)
+    measured = metrics or preset.evaluation.metrics.metrics
+    asked = changed(preset.evaluation, engine=engine, encoder=encoder or "", metrics=measured)
     settings = replace(preset, factors=replace(preset.factors, seed=(seed,)), evaluation=asked)
     with opened_study(settings, out) as study:
         run = StudyRun(study, reporter, slots)
@@ -101,32 +104,38 @@ class MadeEncoder:
     trained_now: bool
 
 
+@dataclass(frozen=True)
+class DemoOptions:
+    """``telbench demo``."""
+
+    out: Path = setting(Path("demo"), "folder", metavar="DIR")
+    seed: int = setting(0, "seed of all students", metavar="K", low=0, high=2**31 - 1)
+    engine: Literal["auto", "vllm", "transformers"] = setting("auto", "what generates")
+    fresh: bool = setting(False, "train and evaluate again, whatever lies there")
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder (default: ./demo)")
-    parser.add_argument(
-        "--seed", type=bounded(int, 0, 2**31 - 1), default=0, metavar="K", help="seed of all students (default: 0)"
-    )
-    parser.add_argument("--engine", choices=("auto", "vllm", "transformers"), default="auto", help="what generates")
-    parser.add_argument("--fresh", action="store_true", help="train and evaluate again, whatever lies there")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    add_flags(parser, DemoOptions)
+    add_json(parser, "print one JSON document instead of tables")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make what is missing, publish, compare; the first command that fails gives the exit code."""
+    options = settings_of(args, DemoOptions)
     stay_offline()
-    engine = usable_engine(args.engine)
-    claim(args.out)
+    engine = usable_engine(options.engine)
+    claim(options.out)
     started = time.perf_counter()
     reporter = Reporter()
-    encoder = train_encoder(args.out, args.seed, reporter, fresh=args.fresh)
-    if args.fresh and (args.out / STUDY / JOURNAL).is_file():
-        shutil.rmtree(args.out / STUDY)
+    encoder = train_encoder(options.out, options.seed, reporter, fresh=options.fresh)
+    if options.fresh and (options.out / STUDY / JOURNAL).is_file():
+        shutil.rmtree(options.out / STUDY)
     slots: list[dict[str, str]] = [{} for _ in range(min(2, os.cpu_count() or 1))]
     made = make_slice(
-        args.out / STUDY,
+        options.out / STUDY,
         reporter,
-        seed=args.seed,
+        seed=options.seed,
         engine=engine,
         metrics=METRICS,
         encoder=str(Path(encoder.folder).resolve()),
@@ -135,17 +144,17 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - started
     baseline = next(one for one in made if one.name.startswith(BASELINE))
     # Its lines go to stderr: the comparison below shows the same numbers.
-    words = ["leaderboard", "build", *(one.run for one in made), "--out", str(args.out / BOARD)]
+    words = ["leaderboard", "build", *(one.run for one in made), "--out", str(options.out / BOARD)]
     with contextlib.redirect_stdout(sys.stderr):
         code = main([*words, "--baseline", baseline.run, "--title", "telbench demo"])
     if code:
         return code
     words = ["compare", baseline.run, *(one.run for one in made if one is not baseline)]
     if args.json:
-        return print_document(words, made, encoder, seconds, args.out / BOARD)
+        return print_document(words, made, encoder, seconds, options.out / BOARD)
     code = main(words)
     if not code:
-        sys.stdout.write(closing(args.out, made, encoder, seconds))
+        sys.stdout.write(closing(options.out, made, encoder, seconds))
     return code
 
 

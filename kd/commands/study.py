@@ -7,43 +7,53 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from telbench.config import REQUIRED, changed, setting
 from telbench.errors import InputError, TelbenchError
+from telbench.flags import add_flags, settings_of
 
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import bounded
+from ...harness.commands.options import add_json
 from ...harness.storage import RecordStore
 from ..study.estimate import Cost, costs, total_seconds
 from ..study.folder import ANCHORS, JOURNAL, RUNS, StudyFolder
 from ..study.graph import Artefact, Graph, build_graph
 from ..study.run import Opened, Outcome, StudyRun, is_done, minutes, opened_study, records_of, training_of
-from ..study.settings import StudySettings, read_study
+from ..study.settings import PRESETS, StudySettings, read_study
 from ..study.sources import find_sources
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """``telbench kd study``: which study, where, and on what."""
+
+    study: str = setting(REQUIRED, f"a YAML file, or a preset: {', '.join(PRESETS)}", metavar="STUDY", positional=True)
+    out: Path | None = setting(None, "folder (default: studies/NAME)", metavar="DIR")
+    devices: str = setting("", "one artefact at a time on each device", metavar="cuda:0,…")
+    jobs: int | None = setting(None, "so many at once (default: 1)", metavar="N", low=1, high=256)
+    seeds: tuple[int, ...] = setting((), "in place of the study's seeds", many="comma", metavar="K,…")
+    engine: Literal["auto", "vllm", "transformers"] | None = setting(None, "in place of the study's engine")
+    dry_run: bool = setting(False, "show what is done, what would be made, and its cost")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("study", metavar="STUDY", help="a YAML file, or a preset: nano, nano-long")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: studies/NAME)")
-    parser.add_argument("--devices", default="", metavar="cuda:0,…", help="one artefact at a time on each device")
-    parser.add_argument("--jobs", type=bounded(int, 1, 256), metavar="N", help="so many at once (default: 1)")
-    parser.add_argument("--seeds", default="", metavar="K,…", help="in place of the study's seeds")
-    parser.add_argument("--engine", choices=("auto", "vllm", "transformers"), help="in place of the study's engine")
-    parser.add_argument("--dry-run", action="store_true", help="show what is done, what would be made, and its cost")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_flags(parser, StudyOptions)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the study; exit code 5 (2 if inputs were all that was wrong) when something failed, 130 on Ctrl-C."""
-    settings = _overridden(read_study(args.study), args)
-    out = args.out or Path("studies") / settings.name
-    slots = slots_of(args.devices, args.jobs)
-    if args.dry_run:
-        return _dry_run(args, settings, out, len(slots))
+    options = settings_of(args, StudyOptions)
+    settings = _overridden(read_study(options.study), options)
+    out = options.out or Path("studies") / settings.name
+    slots = slots_of(options.devices, options.jobs)
+    if options.dry_run:
+        return _dry_run(settings, out, len(slots), as_json=args.json)
     reporter = Reporter()
     with opened_study(settings, out) as study:
         try:
@@ -85,19 +95,15 @@ def slots_of(devices: str, jobs: int | None) -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": name.partition(":")[2]} for name in names]
 
 
-def _overridden(settings: StudySettings, args: argparse.Namespace) -> StudySettings:
-    if args.seeds:
-        try:
-            seeds = tuple(int(word) for word in args.seeds.split(","))
-        except ValueError:
-            raise InputError(f"--seeds {args.seeds}: write whole numbers, as in 0,1,2") from None
-        settings = replace(settings, factors=replace(settings.factors, seed=seeds))
-    if args.engine:
-        settings = replace(settings, evaluation=replace(settings.evaluation, engine=args.engine))
+def _overridden(settings: StudySettings, options: StudyOptions) -> StudySettings:
+    if options.seeds:
+        settings = replace(settings, factors=replace(settings.factors, seed=options.seeds))
+    if options.engine:
+        settings = replace(settings, evaluation=changed(settings.evaluation, engine=options.engine))
     return settings
 
 
-def _dry_run(args: argparse.Namespace, settings: StudySettings, out: Path, slots: int) -> int:
+def _dry_run(settings: StudySettings, out: Path, slots: int, *, as_json: bool) -> int:
     """What is done, what would be made, and what it would cost; nothing is written."""
     found = find_sources(settings)
     graph = build_graph(settings, found.sources)
@@ -117,7 +123,7 @@ def _dry_run(args: argparse.Namespace, settings: StudySettings, out: Path, slots
         "seconds": None if unknown == len(amounts) and amounts else seconds,
         "of_unknown_time": unknown,
     }
-    if args.json:
+    if as_json:
         print_json({**document, "estimate": total})
         return 0
     rows = [("", "artefact", "from", "tokens", "MB", "time")]

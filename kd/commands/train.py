@@ -8,18 +8,18 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from telbench.config import add_flags, flags_given, merged, read_settings, read_yaml
 from telbench.errors import InputError
+from telbench.flags import add_config, add_flags, settings_of
 
 from ...harness.cli.terminal import Reporter
+from ...harness.commands.options import add_json
 from ..settings import TrainingSettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of both commands: what the settings have, and where they come from."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML; flags come before them")
+    add_config(parser)
     # The action was chosen already: its parser's name ends with it.
     if parser.prog.endswith("distill"):
         parser.add_argument("--teacher", default=argparse.SUPPRESS, metavar="CKPT", help="folder of the teacher")
@@ -28,16 +28,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--model", dest="student", default=argparse.SUPPRESS, metavar="CKPT", help="what to tune")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the finished checkpoint")
     parser.add_argument("--fresh", action="store_true", help="start over, and replace what stands at --out")
-    parser.add_argument("--json", action="store_true", help="print the checkpoint's note as one JSON document")
+    add_json(parser, "print the checkpoint's note as one JSON document")
     add_flags(parser, TrainingSettings)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; exit code 0."""
-    given = {} if args.config is None else read_yaml(args.config)
-    flags: dict[str, Any] = flags_given(args, TrainingSettings)
-    where = "the flags" if args.config is None else str(args.config)
-    settings = read_settings(TrainingSettings, merged(given, flags), where)
+    settings = settings_of(args, TrainingSettings)
     if args.action == "sft" and settings.method.algorithm != "sft":
         raise InputError(
             f"kd sft has no algorithm to choose (now {settings.method.algorithm}): use telbench kd distill"

@@ -5,80 +5,91 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telbench.config import REQUIRED, same_as, setting
 from telbench.errors import InputError
+from telbench.flags import add_flags, settings_of
 
 from ...harness.checkpoint import read_json
 from ...harness.cli.tables import columns, print_json, shown
-from ...harness.commands.options import bounded
-from ...harness.datasets.canonical import parse_pairs
-from ...harness.datasets.loading import load_dataset
+from ...harness.commands.options import add_json
+from ...harness.datasets.loading import limited, load_asked
+from ...harness.datasets.settings import DataSettings as AskedData
 
 if TYPE_CHECKING:
     from ..vocabulary.compare import CorpusAlignment, Overlap, Side, VocabularyReport
 
 
+@dataclass(frozen=True)
+class VocabOptions:
+    """``telbench kd vocab``: two tokenizers, and texts to align them on."""
+
+    teacher: Path = setting(REQUIRED, "folder with the teacher's tokenizer", metavar="TEACHER", positional=True)
+    student: Path = setting(REQUIRED, "folder with the student's tokenizer", metavar="STUDENT", positional=True)
+    texts: str | None = same_as(
+        AskedData, "data", default=None, key="data", help="measure alignment on this data set's first references"
+    )
+    split: str = same_as(AskedData, "split", default="train")
+    data_dir: Path | None = same_as(AskedData, "data_dir")
+    mapping: Mapping[str, str] = same_as(AskedData, "mapping")
+    options: Mapping[str, str] = same_as(AskedData, "options")
+    limit: int | None = same_as(AskedData, "limit")
+    naive_id_kd: bool = setting(
+        False, "permit vanilla KD by id between different vocabularies, to replicate the literature"
+    )
+
+    @property
+    def data(self) -> AskedData | None:
+        """The items whose answers are aligned, if any were asked for."""
+        if self.texts is None:
+            return None
+        return AskedData(self.texts, self.split, self.data_dir, self.mapping, self.options, self.limit)
+
+
 def configure(vocab: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    vocab.add_argument("teacher", type=Path, metavar="TEACHER", help="folder with the teacher's tokenizer")
-    vocab.add_argument("student", type=Path, metavar="STUDENT", help="folder with the student's tokenizer")
-    vocab.add_argument("--data", metavar="NAME|PATH", help="measure alignment on this data set's first references")
-    vocab.add_argument("--split", default="train", help="split to use, or all (default: train)")
-    vocab.add_argument("--data-dir", type=Path, metavar="PATH", help="folder with the public data sets")
-    vocab.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS,...", help="a file's columns")
-    vocab.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="option of a data set")
-    vocab.add_argument("--limit", type=bounded(int, 1), metavar="N", help="the first N answers only")
-    vocab.add_argument(
-        "--naive-id-kd",
-        action="store_true",
-        help="permit vanilla KD by id between different vocabularies, to replicate the literature",
-    )
-    vocab.add_argument("--json", action="store_true", help="print one JSON document")
+    add_flags(vocab, VocabOptions)
+    add_json(vocab)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; exit code 0."""
-    for folder in (args.teacher, args.student):
+    options = settings_of(args, VocabOptions)
+    for folder in (options.teacher, options.student):
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder: TEACHER and STUDENT are local Hugging Face folders")
-    answers = None if args.data is None else _answers(args)
+    answers = None if options.data is None else _answers(options.data)
     from ..vocabulary.compare import compare_vocabularies, measure_corpus, open_tokenizer, read_side
 
-    teacher, student = open_tokenizer(args.teacher), open_tokenizer(args.student)
+    teacher, student = open_tokenizer(options.teacher), open_tokenizer(options.student)
     sides = [
         read_side(
             folder.resolve().name, tokenizer, _facts(folder / "config.json"), _facts(folder / "generation_config.json")
         )
-        for folder, tokenizer in ((args.teacher, teacher), (args.student, student))
+        for folder, tokenizer in ((options.teacher, teacher), (options.student, student))
     ]
     report = compare_vocabularies(
         sides[0],
         sides[1],
         (teacher.get_vocab(), student.get_vocab()),
         None if answers is None else measure_corpus(teacher, student, answers),
-        naive_id_kd=args.naive_id_kd,
+        naive_id_kd=options.naive_id_kd,
     )
     if args.json:
         print_json(_document(report))
     else:
-        _print(report, args.data)
+        _print(report, options.texts)
     return 0
 
 
-def _answers(args: argparse.Namespace) -> list[str]:
-    dataset = load_dataset(
-        args.data,
-        split=args.split,
-        data_dir=args.data_dir,
-        mapping=parse_pairs(args.map, "--map"),
-        options=parse_pairs(args.option, "--option"),
-    )
-    found = [item.references[0] for item in dataset.items if item.references][: args.limit]
+def _answers(data: AskedData) -> list[str]:
+    dataset = limited(load_asked(data), data.limit, 0)
+    found = [item.references[0] for item in dataset.items if item.references]
     if not found:
-        raise InputError(f"data set '{args.data}' has no references in split '{args.split}': nothing to align")
+        raise InputError(f"data set '{data.data}' has no references in split '{data.split}': nothing to align")
     return found
 
 

@@ -9,6 +9,7 @@ journal.jsonl         what was made, in what time; what a resumed study believes
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -56,7 +57,7 @@ class StudyFolder:
 
     def settings_file(self, artefact: Artefact) -> Path:
         """What makes it, as the command reads it."""
-        return self.root / "settings" / f"{artefact.folder}.yaml"
+        return self.root / "settings" / f"{artefact.folder}.json"
 
     def resolved(self, artefact: Artefact, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Its settings with paths for inputs."""
@@ -73,20 +74,25 @@ class StudyFolder:
 
     def write_settings(self, artefact: Artefact) -> None:
         """Before its command runs."""
-        import yaml
-
-        text = yaml.safe_dump(self.resolved(artefact), sort_keys=False, allow_unicode=True)
-        self.settings_file(artefact).write_text(text, encoding="utf-8")
+        text = json.dumps(self._asked(artefact), indent=1, allow_nan=False)
+        self.settings_file(artefact).write_text(text + "\n", encoding="utf-8")
 
     def command(self, artefact: Artefact) -> list[str]:
-        """The words after ``telbench``."""
-        out = ["--out", str(self.path(artefact))]
+        """The words after ``telbench``: what to do, the file that says how, and where to."""
+        words = {"run": ["eval"], "answers": ["eval"], "student": ["kd", "distill"]}
+        verb = words.get(artefact.kind, ["kd", artefact.kind])
+        return [*verb, "--config", str(self.settings_file(artefact)), "--out", str(self.path(artefact))]
+
+    def _asked(self, artefact: Artefact) -> dict[str, Any]:
+        """Its settings in the shape that its command reads."""
+        settings = self.resolved(artefact)
         if artefact.kind in {"run", "answers"}:
-            return [*_evaluation(artefact.settings, self._input(artefact, "model")), *out]
+            given = {name: value for name, value in settings.items() if value is not None}
+            return {"model": str(self._input(artefact, "model")), **given}
         if artefact.kind == "cache":
-            return [*_caching(artefact.settings, self._input(artefact, "teacher")), *out]
-        verb = {"base": "base", "sft": "sft", "student": "distill"}
-        return ["kd", verb[artefact.kind], "--config", str(self.settings_file(artefact)), *out]
+            data = {name: value for name, value in settings["data"].items() if name != "dev_split"}
+            return {"teacher": str(self._input(artefact, "teacher")), "dtype": settings["dtype"], **data}
+        return settings
 
     def _input(self, artefact: Artefact, role: str) -> Path:
         return self.path(self._graph.artefacts[artefact.inputs[role]])
@@ -105,40 +111,6 @@ class StudyFolder:
             for label, target in links.items():
                 with contextlib.suppress(FileExistsError):
                     (folder / label).symlink_to(target, target_is_directory=True)
-
-
-def _evaluation(settings: Mapping[str, Any], model: Path) -> list[str]:
-    """``telbench eval`` with the study's settings."""
-    words = ["eval", "--model", str(model), "--name", str(settings["name"])]
-    words += _flags(settings, ("metrics", "engine", "encoder", "max_tokens"))
-    words += _data_flags(settings)
-    for spec in settings["judge"]:
-        words += ["--judge", spec]
-    return words
-
-
-def _caching(settings: Mapping[str, Any], teacher: Path) -> list[str]:
-    """``telbench kd cache`` with the data of the distillations."""
-    data = settings["data"]
-    own = ["--max-length", str(data["max_length"]), "--dtype", settings["dtype"]]
-    return ["kd", "cache", str(teacher), *_data_flags(data), *own]
-
-
-def _data_flags(settings: Mapping[str, Any]) -> list[str]:
-    words = _flags(settings, ("data", "split", "context", "limit", "data_dir"))
-    if settings["mapping"]:
-        words += ["--map", ",".join(f"{ours}={theirs}" for ours, theirs in settings["mapping"].items())]
-    for name, value in settings["options"].items():
-        words += ["--option", f"{name}={value}"]
-    return words
-
-
-def _flags(settings: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    words: list[str] = []
-    for name in names:
-        if settings[name] not in {None, ""}:
-            words += ["--" + name.replace("_", "-"), str(settings[name])]
-    return words
 
 
 def size_of(path: Path) -> int:

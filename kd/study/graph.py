@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
+from telbench.config import written
 from telbench.errors import InputError
 
 from ...metrics.fingerprints import fingerprint
@@ -31,6 +32,11 @@ INPUT = "input:"
 HASH_DIGITS = 8
 # Epochs of a training that ends by its tokens.
 WITHOUT_END = 100_000
+# Settings of a run that its hash always counts; the others count where they are not what a run has anyway.
+ALWAYS = (
+    "data", "split", "context", "metrics", "encoder", "judge", "engine", "max_tokens", "limit", "data_dir", "mapping",
+    "options",
+)  # fmt: skip
 # Settings that say where something lies; its content is hashed in their place.
 PLACES = frozenset({"path", "data", "data_dir", "encoder"})
 
@@ -277,10 +283,18 @@ class _Builder:
         """The teacher's run on the training split: the same for all seeds."""
         study = self._settings
         data, label = self._shared_data(), f"answers-{self.side('teacher', vocabulary)}"
-        asked = {name: data[name] for name in ("data", "split", "context", "data_dir", "mapping", "options")}
-        measured = {"metrics": "token_f1", "encoder": None, "judge": (), "limit": None, "name": label}
-        engine = {"engine": study.evaluation.engine, "max_tokens": study.evaluation.max_tokens}
+        asked = {name: data[name] for name in ("data", "split", "context", "limit", "data_dir", "mapping", "options")}
+        measured = {"metrics": "token_f1", "encoder": None, "judge": (), "name": label}
+        engine = {"engine": study.evaluation.engine.engine, "max_tokens": study.evaluation.sampling.max_tokens}
         return self.add(label, "answers", {**asked, **engine, **measured}, {"model": teacher}, self._whole)
+
+    def _measured(self) -> dict[str, Any]:
+        """The settings of every run of the study: those that always count, and others where they are not usual."""
+        evaluation = self._settings.evaluation
+        whole = written(evaluation, whole=True)
+        always = {name: whole[name] for name in ALWAYS}
+        always |= {"metrics": ",".join(evaluation.metrics.metrics), "encoder": evaluation.metrics.encoder or None}
+        return always | {name: value for name, value in written(evaluation).items() if name not in ALWAYS}
 
     def sequence_level(self, vocabulary: str, seed: int) -> str:
         """A base student trained on the answers of the fine-tuned teacher."""
@@ -326,8 +340,7 @@ class _Builder:
 
     def evaluated(self, model: str, label: str, *, anchor: bool) -> str:
         """The run of a model."""
-        evaluation = self._settings.evaluation
-        measured = asdict(evaluation) | {"data_dir": None if evaluation.data_dir is None else str(evaluation.data_dir)}
+        measured = self._measured()
         content = {"evaluation data": self._sources.evaluation_data, "encoder": self._sources.encoder}
         return self.add(f"run-{label}", "run", {**measured, "name": label}, {"model": model}, content, anchor)
 

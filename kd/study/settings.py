@@ -8,9 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from telbench.config import merged, read_settings, read_yaml, require_positive, setting
+from telbench.config import merged, read_settings, read_yaml, require_positive, setting, written
 from telbench.errors import InputError
 
+from ...harness.runs.settings import EvalSettings, eval_settings
 from ..settings import DataSettings, OptimiserSettings, TrainingSettings
 from ..tiny.settings import ScratchSettings
 
@@ -103,22 +104,9 @@ class BudgetSettings:
         return None if self.tokens is None else self.tokens - ((self.sft_tokens or 0) if student_sft else 0)
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What is measured on every student, and on the anchors."""
-
-    data: str = "telecom-nano"
-    split: str = "test"
-    context: Literal["open", "closed"] = "closed"
-    metrics: str = "ngram"
-    encoder: str | None = None
-    judge: tuple[str, ...] = ()
-    engine: Literal["auto", "vllm", "transformers"] = "auto"
-    max_tokens: int = 128
-    limit: int | None = None
-    data_dir: Path | None = None
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
+def usual_evaluation() -> EvalSettings:
+    """What a study measures unless it says otherwise."""
+    return eval_settings(context="closed", metrics=("ngram",))
 
 
 @dataclass(frozen=True)
@@ -146,7 +134,7 @@ class StudySettings:
     distillation: Mapping[str, Any] = field(default_factory=dict)
     algorithms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scratch: Mapping[str, ScratchSettings] = field(default_factory=dict)
-    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    evaluation: EvalSettings = field(default_factory=usual_evaluation)
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself, before anything is made."""
@@ -162,10 +150,23 @@ class StudySettings:
         for name in self.algorithms:
             if name not in {*self.factors.algorithm, self.illegal}:
                 raise InputError(f"algorithms: {name} is no level of the factor algorithm")
+        refuse_foreign(self.evaluation)
         for label in ("training", "sft_teacher", "sft_student", "distillation"):
             refuse_own_keys(getattr(self, label), label, self.budget, learns_by_seed=label != "sft_teacher")
         for name, group in self.algorithms.items():
             refuse_own_keys(group, f"algorithms: {name}", self.budget, learns_by_seed=True)
+
+
+def refuse_foreign(evaluation: EvalSettings) -> None:
+    """Refuse settings of a run that the study decides, and engines that make no answers with a checkpoint.
+
+    Raises:
+        InputError: naming the key.
+    """
+    for name in sorted(written(evaluation).keys() & {"model", "name", "out", "fresh", "answers", "base_url"}):
+        raise InputError(f"evaluation: {name} is decided by the study: leave it out")
+    if evaluation.engine.engine in {"openai", "replay"}:
+        raise InputError(f"evaluation: engine {evaluation.engine.engine} makes no answers with a student: leave it out")
 
 
 def refuse_own_keys(group: Mapping[str, Any], label: str, budget: BudgetSettings, *, learns_by_seed: bool) -> None:

@@ -11,15 +11,17 @@ from telbench.errors import InputError
 
 from ...harness.checkpoint import open_checkpoint
 from ...harness.datasets.items import DataSet
-from ...harness.datasets.loading import load_dataset
+from ...harness.datasets.loading import limited, load_asked
 from ...harness.engines.contract import engine_named
 from ...harness.identity import file_sha256, identify_checkpoint
+from ...harness.runs.settings import EvalSettings
 from ...judges.spec import parse_judges
 from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint
 from ...metrics.registry import metrics_named
+from ..settings import NONE
 from .graph import Sources
-from .settings import SCRATCH, EvaluationSettings, StudySettings, shared_data
+from .settings import SCRATCH, StudySettings, shared_data
 
 # A token of English prose is about so many characters: for estimates only.
 CHARACTERS_A_TOKEN = 4.0
@@ -66,20 +68,13 @@ def find_sources(settings: StudySettings) -> Found:
             vocabularies are not as it says.
     """
     data = shared_data(settings)
-    trained = load_dataset(
-        data.data, split=data.split, data_dir=data.data_dir, mapping=data.mapping, options=data.options
-    )
+    trained = load_asked(data)
     hashes = [trained.items_sha256]
-    if data.dev_split != "none":
-        looked_at = load_dataset(
-            data.data, split=data.dev_split, data_dir=data.data_dir, mapping=data.mapping, options=data.options
-        )
-        hashes.append(looked_at.items_sha256)
+    if data.dev_split != NONE:
+        hashes.append(load_asked(data, data.dev_split).items_sha256)
     asked = settings.evaluation
     _require_measurable(asked)
-    measured = load_dataset(
-        asked.data, split=asked.split, data_dir=asked.data_dir, mapping=asked.mapping, options=asked.options
-    )
+    measured = load_asked(asked.data)
     folders = _folders(settings)
     models, sizes, width = {}, {}, {}
     for folder in folders:
@@ -90,26 +85,26 @@ def find_sources(settings: StudySettings) -> Found:
         sizes[folder] = sum(file.stat().st_size for file in checkpoint.weight_files)
     _require_halves(settings)
     return Found(
-        Sources(models, fingerprint(hashes), measured.items_sha256, _encoder_sha256(asked.encoder)),
-        amount_of(trained, data.limit),
-        amount_of(measured, asked.limit),
+        Sources(models, fingerprint(hashes), measured.items_sha256, _encoder_sha256(asked.metrics.encoder)),
+        amount_of(limited(trained, data.limit, 0)),
+        amount_of(limited(measured, asked.data.limit, asked.sampling.seed)),
         sizes,
         width,
     )
 
 
-def _require_measurable(asked: EvaluationSettings) -> None:
+def _require_measurable(asked: EvalSettings) -> None:
     """Names that a run would refuse are refused here, before hours of training."""
-    engine_named(asked.engine)
-    parse_judges(asked.judge)
-    if asked.encoder:
-        encoder_resources(asked.encoder)
-    metrics_named(name.strip() for name in asked.metrics.split(",") if name.strip())
+    engine_named(asked.engine.engine)
+    parse_judges(asked.judging.specs)
+    if asked.metrics.encoder:
+        encoder_resources(asked.metrics.encoder)
+    metrics_named(asked.metrics.metrics)
 
 
-def amount_of(dataset: DataSet, limit: int | None) -> Amount:
-    """Items and characters of the first ``limit`` items."""
-    items = dataset.items[:limit]
+def amount_of(dataset: DataSet) -> Amount:
+    """Items and characters of a data set."""
+    items = dataset.items
     answers = sum(len(item.gold_references[0]) for item in items if item.gold_references)
     return Amount(len(items), sum(len(item.question) for item in items), answers)
 

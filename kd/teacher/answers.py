@@ -7,18 +7,22 @@ after a kill, and its shared cache serves the next student. Source: Kim and Rush
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from telbench.config import keys, written
 from telbench.errors import InputError
 
 from ...harness.checkpoint import open_checkpoint
 from ...harness.cli.terminal import Reporter
 from ...harness.identity import identify_checkpoint
 from ...harness.runs.folder import read_run, read_samples
-from ..settings import TrainingSettings
+from ...harness.runs.settings import EvalSettings, eval_settings
+from ..settings import DataSettings, TrainingSettings
 
 FOLDER = "teacher-answers"
 
@@ -52,30 +56,27 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
 
 def _made_now(settings: TrainingSettings, work: Path, reporter: Reporter) -> Path:
     data = settings.data
-    run = work / FOLDER
-    words = [
-        "eval",
-        "--model",
-        settings.teacher or "",
-        "--data",
-        data.data,
-        "--split",
-        data.split,
-        "--context",
-        data.context,
-    ]
-    words += ["--metrics", "token_f1", "--max-tokens", str(settings.method.max_new_tokens), "--out", str(run)]
-    words += [] if data.data_dir is None else ["--data-dir", str(data.data_dir)]
-    words += ["--map", ",".join(f"{ours}={theirs}" for ours, theirs in data.mapping.items())] if data.mapping else []
-    for key, value in data.options.items():
-        words += ["--option", f"{key}={value}"]
+    asked = eval_settings(
+        model=settings.teacher or "",
+        **_asked_of(data),
+        metrics=("token_f1",),
+        max_tokens=settings.method.max_new_tokens,
+    )
+    run, file = work / FOLDER, work / f"{FOLDER}.json"
+    file.write_text(json.dumps(written(asked), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     reporter.note(f"asking the teacher for its answers to {data.data}, split {data.split}")
     # A process of its own: an engine binds threads and memory that training wants back.
-    start = "from telbench.harness.cli.main import entry; entry()"
-    done = subprocess.run([sys.executable, "-c", start, *words], stdout=subprocess.DEVNULL, check=False)
+    words = ["-m", "telbench", "eval", "--config", str(file), "--out", str(run)]
+    done = subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise InputError(f"the teacher's answers could not be made (exit code {done.returncode}); see {run}")
     return run
+
+
+def _asked_of(data: DataSettings) -> dict[str, Any]:
+    """The keys that a run shares with a training's data."""
+    shared = keys(EvalSettings)
+    return {name: value for name, value in written(data, whole=True).items() if name in shared}
 
 
 def _given(settings: TrainingSettings) -> Path:

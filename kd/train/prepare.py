@@ -16,12 +16,9 @@ from ...metrics.fingerprints import fingerprint
 from ..batches import Reader, reader
 from ..checkpoints import data_facts
 from ..models import Model, load_split, open_model, window_of
-from ..settings import NEEDS_TEACHER_ROWS, DataSettings, TrainingSettings
+from ..settings import NEEDS_TEACHER_ROWS, NONE, DataSettings, TrainingSettings
 from ..vocabulary.link import ALIGNED, VocabularyLink, link_vocabularies
 from .examples import BatchPlan, PairedExample, pair_examples
-
-# Stands for "no dev split" in settings.
-NONE = "none"
 
 
 @dataclass(frozen=True)

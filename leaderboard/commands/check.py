@@ -6,14 +6,18 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from telbench.config import REQUIRED, pairs, setting
 from telbench.errors import InputError
+from telbench.flags import add_flags, settings_of
 
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import visible
-from ...harness.commands.options import bounded
-from ...harness.datasets.canonical import parse_pairs
+from ...harness.commands.options import add_json
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
 from ..gate.gate import ALPHA, MAX_MISSING, Gate, GatePolicy, judge_gate
@@ -22,68 +26,63 @@ from ..runs.loaded import LoadedRun, require_alike, shared_metrics
 from ..runs.sources import open_run
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """``telbench check``: two runs, the policy, and what is written."""
+
+    baseline: Path = setting(
+        REQUIRED, "run folder, or anchor file of telbench baseline pin", metavar="RUN", required=True
+    )
+    candidate: Path = setting(REQUIRED, "run folder of the candidate", metavar="RUN", required=True)
+    margins: Mapping[str, float] = pairs(
+        "a primary metric and the largest drop to accept, on its own scale; several times or with commas",
+        flag="--margin",
+        metavar="METRIC=X",
+    )
+    guardrail: tuple[str, ...] = setting(
+        (),
+        "metrics that fail on a shown drop only (default: all others that both runs have)",
+        many="comma",
+        metavar="METRIC,...",
+    )
+    guardrails: bool = setting(True, "look at the primary metrics alone", flag="--no-guardrails")
+    on_inconclusive: Literal["warn", "fail"] = setting(
+        "warn", "what too few items to tell come to: a warning, or exit code 3"
+    )
+    alpha: float = setting(ALPHA, "error rate", metavar="X", low=1e-6, high=0.4999)
+    max_missing: float = setting(
+        MAX_MISSING, "refuse when more items than this lack a score", metavar="SHARE", low=0, high=1
+    )
+    out: Path | None = setting(None, "write gate.json there", metavar="FILE")
+    junit: Path | None = setting(None, "write JUnit XML there", metavar="FILE")
+    summary: Path | None = setting(None, "write a Markdown summary there", metavar="FILE")
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.epilog = (
         "Exit codes: 0 no regression, 1 regression, 2 bad usage or input, 3 inconclusive (with --on-inconclusive "
         "fail), 4 the runs cannot be compared."
     )
-    parser.add_argument(
-        "--baseline",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="run folder, or anchor file of telbench baseline pin",
-    )
-    parser.add_argument("--candidate", type=Path, required=True, metavar="RUN", help="run folder of the candidate")
-    parser.add_argument(
-        "--margin",
-        action="append",
-        default=[],
-        metavar="METRIC=X",
-        help="a primary metric and the largest drop to accept, on its own scale; several times or with commas",
-    )
-    parser.add_argument(
-        "--guardrail",
-        default="",
-        metavar="METRIC,...",
-        help="metrics that fail on a shown drop only (default: all others that both runs have)",
-    )
-    parser.add_argument("--no-guardrails", action="store_true", help="look at the primary metrics alone")
-    parser.add_argument(
-        "--on-inconclusive",
-        choices=("warn", "fail"),
-        default="warn",
-        help="what too few items to tell come to: a warning, or exit code 3 (default: warn)",
-    )
-    parser.add_argument("--alpha", type=bounded(float, 1e-6, 0.4999), default=ALPHA, help="error rate (default: 0.05)")
-    parser.add_argument(
-        "--max-missing",
-        type=bounded(float, 0, 1),
-        default=MAX_MISSING,
-        metavar="SHARE",
-        help="refuse when more items than this lack a score (default: 0.01)",
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write gate.json there")
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="write a Markdown summary there")
-    parser.add_argument("--json", action="store_true", help="print the gate as JSON")
+    add_flags(parser, CheckOptions)
+    add_json(parser, "print the gate as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
+    options = settings_of(args, CheckOptions)
     gate, candidate = judged(
-        args.candidate,
-        args.baseline,
-        margins=_margins(args.margin),
-        guardrails=() if args.no_guardrails else _names(args.guardrail) or None,
-        alpha=args.alpha,
-        on_inconclusive=args.on_inconclusive,
-        max_missing=args.max_missing,
+        options.candidate,
+        options.baseline,
+        margins=dict(options.margins),
+        guardrails=(options.guardrail or None) if options.guardrails else (),
+        alpha=options.alpha,
+        on_inconclusive=options.on_inconclusive,
+        max_missing=options.max_missing,
     )
     document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
     summary = markdown(gate, _questions(candidate, gate))
-    for path, text in ((args.out, document), (args.junit, junit_xml(gate)), (args.summary, summary)):
+    for path, text in ((options.out, document), (options.junit, junit_xml(gate)), (options.summary, summary)):
         if path is not None:
             _write(path, text)
     _tell_github(gate, summary)
@@ -123,20 +122,6 @@ def judged(
 def _usable(name: str, *runs: LoadedRun) -> bool:
     """A guardrail that nobody asked for by name counts only where both runs have values."""
     return all(run.header["metrics"][name]["value"] is not None for run in runs)
-
-
-def _margins(texts: list[str]) -> dict[str, float]:
-    margins = {}
-    for name, text in parse_pairs(texts, "--margin").items():
-        try:
-            margins[name] = float(text)
-        except ValueError as error:
-            raise InputError(f"--margin {name}={text}: give a number, on the metric's own scale") from error
-    return margins
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _questions(candidate: LoadedRun, gate: Gate) -> dict[str, str]:

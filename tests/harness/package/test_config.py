@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from telbench.config import add_flags, flags_given, merged, read_settings, read_yaml
+from telbench.config import merged, read_settings, read_yaml
 from telbench.errors import InputError
+from telbench.flags import add_flags, flags_given
 from telbench.kd.settings import CACHEABLE, TrainingSettings
 
 

@@ -13,8 +13,9 @@ import pytest
 from telbench.errors import InputError
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet, Item
+from telbench.harness.datasets.loading import limited
 from telbench.harness.engines.contract import Sampling
-from telbench.harness.runs.defaults import default_book, default_metrics, limited
+from telbench.harness.runs.defaults import default_book, default_metrics
 from telbench.harness.runs.plan import make_plan
 from telbench.harness.runs.settings import eval_settings
 
