@@ -149,7 +149,8 @@ def assert_whole(settings: EvalSettings) -> dict[str, Any]:
     assert header["counts"]["ok"] == COUNT
     assert [sample["item_id"] for sample in samples] == IDS
     assert all(sample["prediction"] == f"answer to {sample['item_id']}" for sample in samples)
-    assert {entry.name for entry in folder.iterdir()} == {"run.json", "samples.jsonl", "completions.jsonl", "log.txt"}
+    there = {"run.json", "run.yaml", "samples.jsonl", "completions.jsonl", "log.txt"}
+    assert {entry.name for entry in folder.iterdir()} == there
     return header
 
 

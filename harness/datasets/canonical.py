@@ -75,23 +75,6 @@ def load_file(path: Path, mapping: Mapping[str, str]) -> LoadedItems:
     return _with_file_splits(collector.loaded(), path)
 
 
-def parse_pairs(texts: Iterable[str], flag: str) -> dict[str, str]:
-    """The pairs of a flag such as ``--map question=Question,references=Answer``.
-
-    Raises:
-        InputError: for a part without ``=``, or a name given twice.
-    """
-    pairs: dict[str, str] = {}
-    for part in (part for text in texts for part in text.split(",")):
-        name, equals, value = (side.strip() for side in part.partition("="))
-        if not (name and equals and value):
-            raise InputError(f"{flag} '{part}': write {flag} NAME=VALUE,NAME=VALUE")
-        if name in pairs:
-            raise InputError(f"{flag}: '{name}' is given twice")
-        pairs[name] = value
-    return pairs
-
-
 def _names(mapping: Mapping[str, str]) -> dict[str, str]:
     """The file's name for every canonical field."""
     for field, column in mapping.items():

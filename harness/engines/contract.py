@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from telbench.config import check_bounds, setting
+from telbench.config import setting
 from telbench.errors import InputError
 
 from ...metrics.registry import load
@@ -29,10 +29,6 @@ class Sampling:
     top_p: float = setting(1.0, "nucleus, where T is above 0", metavar="P", low=1e-6, high=1)
     seed: int = setting(0, "seed of sampling and option order", metavar="K", low=0, high=2**32 - 1)
     stop: tuple[str, ...] = setting((), "texts that end an answer", flag=False)
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True)

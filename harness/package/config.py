@@ -135,7 +135,7 @@ def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
         elif key in given:
             value = _over_default(field, given[key])
             values[field.name] = _value(inner, optional, value, f"{where}: {key}", field.metadata)
-        elif _required(field):
+        elif required(field):
             raise InputError(f"{where}: the key '{key}' is missing{_told(field)}")
     return kind(**values)
 
@@ -150,7 +150,7 @@ def written(settings: Any, *, whole: bool = False) -> dict[str, Any]:
         value = getattr(settings, field.name)
         if field.metadata.get("inline"):
             found |= written(value, whole=whole)
-        elif whole or _required(field) or value != _default_of(field):
+        elif whole or required(field) or value != _default_of(field):
             found[key_of(field)] = _plain(value, whole)
     return found
 
@@ -323,7 +323,8 @@ def _over_default(field: Field, given: Any) -> Any:
     return merged(written(default), given)
 
 
-def _required(field: Field) -> bool:
+def required(field: Field) -> bool:
+    """Has the setting no default?"""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 

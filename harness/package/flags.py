@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeVar
 from telbench.config import (
     Field,
     key_of,
+    keys,
     merged,
     out_of_bounds,
     read_pairs,
     read_settings,
     read_yaml,
+    required,
     settable,
     words,
 )
@@ -75,8 +77,23 @@ def settings_of(args: argparse.Namespace, kind: type[Settings], base: Mapping[st
     """
     file: Path | None = getattr(args, "config", None)
     given = merged(base or {}, {} if file is None else read_yaml(file))
-    where = "the command line" if file is None else str(file)
-    return read_settings(kind, merged(given, flags_given(args, kind)), where)
+    given = merged(given, flags_given(args, kind))
+    for key, field in keys(kind).items():
+        if required(field) and key not in given:
+            name = field.metadata["metavar"] if field.metadata.get("positional") else flag_of(field)
+            raise InputError(f"{name} is missing ({field.metadata['help']}): see {speaker(args)} --help")
+    return read_settings(kind, given, "the command line" if file is None else str(file))
+
+
+def speaker(args: argparse.Namespace) -> str:
+    """The command that was called, with its sub-command."""
+    called = list(getattr(args, "command_line", ["telbench"]))[:2]
+    return " ".join([*called, *([args.action] if hasattr(args, "action") else [])])
+
+
+def flag_of(field: Field, prefix: str = "") -> str:
+    """What the setting is called on the command line."""
+    return field.metadata.get("flag") or "--" + (prefix + key_of(field)).replace("_", "-")
 
 
 def number(kind: type[int] | type[float], bounds: Mapping[str, Any]) -> Callable[[str], float]:
@@ -111,11 +128,9 @@ class _Pairs(argparse.Action):
 
 
 def _add(parser: argparse.ArgumentParser, field: Field, inner: Any, prefix: str) -> None:
-    told, key = field.metadata, prefix.replace("-", "_") + key_of(field)
-    flag = told.get("flag") or "--" + key.replace("_", "-")
+    told, key, flag = field.metadata, prefix.replace("-", "_") + key_of(field), flag_of(field, prefix)
     origin = typing.get_origin(inner)
     help_text = (told.get("help", "") + _default(field)).strip().replace("%", "%%")
-    required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     if inner is bool:
         if flag.startswith("--no-"):
             parser.add_argument(flag, dest=key, action="store_false", default=argparse.SUPPRESS, help=help_text)
@@ -135,22 +150,28 @@ def _add(parser: argparse.ArgumentParser, field: Field, inner: Any, prefix: str)
     elif origin is tuple and told.get("positional"):
         extra |= {"nargs": told.get("nargs", "+"), "type": typing.get_args(inner)[0]}
     elif origin is tuple:
-        parse = words if told.get("many") == "comma" else _alone
-        extra |= {"action": "extend", "type": parse}
+        extra |= {"action": "extend", "type": _listed(typing.get_args(inner)[0], told)}
     elif origin is not None:
         extra["action"] = _Pairs
     if told.get("positional"):
-        if not required and "nargs" not in extra:
-            extra["nargs"] = "?"
-        # A positional word that may be absent leaves no trace either.
+        # A word that a file of settings may give, or that has a default, leaves no trace where it is absent.
+        if "nargs" not in extra and (not required(field) or "--config" in parser._option_string_actions):
+            # No type: argparse would make one of the mark that says so.
+            extra = {"nargs": "?", "metavar": extra["metavar"]}
         parser.add_argument(key, default=argparse.SUPPRESS, help=help_text, **extra)
     else:
         extra["required"] = bool(told.get("required"))
         parser.add_argument(flag, dest=key, default=argparse.SUPPRESS, help=help_text, **extra)
 
 
-def _alone(text: str) -> list[str]:
-    return [text]
+def _listed(kind: Any, told: Mapping[str, Any]) -> Callable[[str], list[Any]]:
+    """An argparse type: one value, or several with commas, where the field takes them so."""
+    one = number(kind, told) if kind is int or kind is float else kind
+
+    def parse(text: str) -> list[Any]:
+        return [one(word) for word in (words(text) if told.get("many") == "comma" else [text])]
+
+    return parse
 
 
 def _default(field: Field) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from telbench.config import read_pairs, read_settings, read_yaml
 from telbench.errors import InputError
 
-from ....harness.datasets.canonical import READERS, parse_pairs
+from ....harness.datasets.canonical import READERS
 from ....harness.datasets.loading import GROUP, data_folder, load_dataset, sources
-from ....harness.runs.folder import read_run, read_samples
+from ....harness.datasets.settings import DataSettings
+from ....harness.runs.folder import SETTINGS, read_run, read_samples
 from ....metrics.fingerprints import fingerprint, text_sha256
 from ....metrics.registry import listed
 
@@ -57,7 +59,7 @@ def find_contexts(folders: Sequence[Path], data_dir: Path | None) -> Contexts:
         if not wanted:
             continue
         try:
-            found = {key: text for key, text in _hashed(header, data_dir) if key in wanted}
+            found = {key: text for key, text in _hashed(folder, header, data_dir) if key in wanted}
         except (InputError, OSError, ValueError) as error:
             notes[data["items_sha256"]] = f"contexts are not shown: {error}"
             continue
@@ -71,18 +73,32 @@ def find_contexts(folders: Sequence[Path], data_dir: Path | None) -> Contexts:
     return Contexts(texts, tuple(dict.fromkeys(notes.values())))
 
 
-def _hashed(header: Mapping[str, Any], data_dir: Path | None) -> Iterator[tuple[str, str]]:
+def _hashed(folder: Path, header: Mapping[str, Any], data_dir: Path | None) -> Iterator[tuple[str, str]]:
     """SHA-256 and text of the contexts of a run's data set, each once."""
-    command, data = header["command"], header["data"]
-    name = ([*_given(command, "--data")] or [data["name"]])[-1]
-    if name in listed(GROUP):
-        options = parse_pairs(_given(command, "--option"), "--option")
-        dataset = load_dataset(name, split=data["split"], data_dir=data_dir, options=options)
+    data = header["data"]
+    asked = _asked(folder, header)
+    if asked.data in listed(GROUP):
+        dataset = load_dataset(asked.data, split=data["split"], data_dir=data_dir, options=asked.options)
     else:
-        mapping = parse_pairs(_given(command, "--map"), "--map")
-        dataset = load_dataset(str(_file(name, data["source"], data_dir)), split=data["split"], mapping=mapping)
+        file = _file(asked.data, data["source"], data_dir)
+        dataset = load_dataset(str(file), split=data["split"], mapping=asked.mapping)
     for text in {item.context for item in dataset.items if item.context}:
         yield text_sha256(text), text
+
+
+def _asked(folder: Path, header: Mapping[str, Any]) -> DataSettings:
+    """The data that the run asked for: by its settings, or by the command of a run that has none (before 0.2)."""
+    name = header["data"]["name"]
+    if (folder / SETTINGS).is_file():
+        given = {"data": name, **read_yaml(folder / SETTINGS)}
+        shared = {key: given[key] for key in ("data", "mapping", "options") if key in given}
+        return read_settings(DataSettings, shared, str(folder / SETTINGS))
+    command = header["command"]
+    options, mapping = (
+        {key: value for text in _given(command, flag) for key, value in read_pairs(text).items()}
+        for flag in ("--option", "--map")
+    )
+    return DataSettings(([*_given(command, "--data")] or [name])[-1], mapping=mapping, options=options)
 
 
 def _given(command: Sequence[str], flag: str) -> Iterator[str]:

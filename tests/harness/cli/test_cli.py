@@ -71,7 +71,7 @@ def test_without_a_command_the_overview_is_a_complaint(capsys: pytest.CaptureFix
         (["data", "show", "x", "--jsn"], "telbench data: unknown option --jsn: did you mean --json: see"),
         (["data", "lst"], "telbench data: argument list|show|lint|split: invalid choice: 'lst'"),
         (["score"], "telbench score: the following arguments are required: PREDICTIONS: see telbench score --help"),
-        (["score", "a", "--qqq"], "telbench score: unrecognized arguments: --qqq: see telbench score --help"),
+        (["score", "a", "--qqq"], "telbench score: unknown option --qqq: see telbench score --help"),
     ],
 )
 def test_bad_usage_is_one_line(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from telbench.config import merged, read_settings, read_yaml
+from telbench.config import (
+    REQUIRED,
+    changed,
+    group,
+    merged,
+    pairs,
+    read_settings,
+    read_yaml,
+    setting,
+    written,
+    yaml_text,
+)
 from telbench.errors import InputError
-from telbench.flags import add_flags, flags_given
-from telbench.kd.settings import CACHEABLE, TrainingSettings
+from telbench.flags import add_config, add_flags, flags_given, settings_of
+from telbench.harness.cli.main import Options
+from telbench.harness.datasets.settings import DataSettings
+from telbench.kd.settings import CACHEABLE, OptimiserSettings, TrainingSettings
 
 
 def settings(given: object) -> TrainingSettings:
@@ -35,7 +51,7 @@ def test_numbers_keep_their_types_however_yaml_reads_them(tmp_path: Path) -> Non
         ({"student": "a", "optimiser": {"epoch": 1}}, "optimiser: unknown key 'epoch': did you mean 'epochs'?"),
         ({"student": "a", "optimiser": {"epochs": 1.5}}, "epochs must be a whole number, not 1.5"),
         ({"student": "a", "optimiser": {"epochs": True}}, "epochs must be a whole number, not True"),
-        ({"student": "a", "optimiser": {"epochs": 0}}, "epochs is 0: it must be positive"),
+        ({"student": "a", "optimiser": {"epochs": 0}}, "epochs is 0: it must be at least 1"),
         ({"student": "a", "optimiser": {"learning_rate": float("nan")}}, "learning_rate is nan"),
         ({"student": "a", "optimiser": []}, "training.yaml: optimiser must be a mapping"),
         ({"student": "a", "method": {"algorithm": "dksd"}}, "algorithm is 'dksd': did you mean 'dskd'?"),
@@ -79,7 +95,7 @@ def test_flags_come_before_the_file_and_leave_no_trace_when_absent() -> None:
     parser = argparse.ArgumentParser()
     add_flags(parser, TrainingSettings)
     given = flags_given(parser.parse_args(["--seed", "4", "--lora-rank", "2", "--no-t2-scale"]), TrainingSettings)
-    assert given == {"optimiser": {"seed": "4"}, "lora": {"rank": "2"}, "method": {"t2_scale": False}}
+    assert given == {"optimiser": {"seed": 4}, "lora": {"rank": 2}, "method": {"t2_scale": False}}
     found = settings(merged({"student": "a", "optimiser": {"seed": 1, "epochs": 2}}, given))
     assert (found.optimiser.seed, found.optimiser.epochs) == (4, 2)
     assert flags_given(parser.parse_args([]), TrainingSettings) == {}
@@ -94,3 +110,94 @@ def test_what_depends_on_the_student_takes_no_cache() -> None:
     assert "gkd" not in CACHEABLE
     with pytest.raises(InputError, match="gkd cannot use a teacher cache"):
         settings({"student": "a", "teacher": "b", "teacher_cache": "c", "method": {"algorithm": "gkd"}})
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A subject of its own."""
+
+    watts: float = setting(5.0, "power", low=1, high=10)
+    colours: tuple[str, ...] = setting((), "in turn", many="comma", key="colour")
+    lit: bool = setting(True, "switch it off", flag="--no-light")
+
+
+@dataclass(frozen=True)
+class Room:
+    """Something with a subject whose keys stand beside its own."""
+
+    name: str = setting(REQUIRED, "what it is called", metavar="NAME", positional=True)
+    seats: int | None = setting(None, "how many", low=1)
+    doors: Mapping[str, str] = pairs("where they lead", flag="--door")
+    lamp: Lamp = group(lambda: Lamp(watts=7.0), "light")
+
+
+def parsed(*words: str) -> Room:
+    parser = Options(prog="telbench room", allow_abbrev=False)
+    add_config(parser)
+    add_flags(parser, Room)
+    return settings_of(parser.parse_args(list(words)), Room)
+
+
+def test_keys_of_a_group_stand_beside_the_others_and_its_default_is_kept() -> None:
+    found = read_settings(Room, {"name": "a", "colour": "red, blue"}, "room.yaml")
+    assert found == Room("a", lamp=Lamp(7.0, ("red", "blue")))
+    assert written(found) == {"name": "a", "watts": 7.0, "colour": ["red", "blue"]}
+
+
+def test_flags_files_and_keywords_make_the_same_settings(tmp_path: Path) -> None:
+    wanted = Room("a", 3, {"n": "hall", "s": "yard"}, Lamp(2.5, ("red", "blue"), lit=False))
+    words = ["a", "--seats", "3", "--door", "n=hall", "--door", "s=yard", "--watts", "2.5", "--colour", "red,blue"]
+    assert parsed(*words, "--no-light") == wanted
+    for name, text in (("room.yaml", yaml_text(written(wanted))), ("room.json", json.dumps(written(wanted)))):
+        (tmp_path / name).write_text(text)
+        assert parsed("--config", str(tmp_path / name)) == wanted
+        assert parsed("--config", str(tmp_path / name), "--seats", "4") == replace(wanted, seats=4)
+    assert changed(Room("a"), **written(wanted)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "NAME is missing (what it is called)"),
+        (["a", "--seats", "0"], "argument --seats: 0 is not at least 1: see telbench room --help"),
+        (["a", "--seats", "1.5"], "argument --seats: '1.5' is no whole number"),
+        (["a", "--watts", "nan"], "argument --watts: nan is not between 1 and 10"),
+        (["a", "--door", "hall"], "--door 'hall': write NAME=VALUE,NAME=VALUE"),
+        (["a", "--door", "n=x", "--door", "n=y"], "--door 'n' is given twice"),
+        (["a", "--sets", "1"], "unknown option --sets: did you mean --seats"),
+    ],
+)
+def test_a_flag_that_does_not_fit_is_told_in_one_line(words: list[str], told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(*words)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"name": "a", "watts": 11}, "room: watts is 11.0: it must be between 1 and 10"),
+        ({"name": "a", "lamp": {}}, "room: unknown key 'lamp': there are name, seats, doors, watts, colour, lit"),
+        ({"name": "a", "doors": "n=hall"}, "room: doors must be a mapping"),
+        ({"name": "a", "lit": "no"}, "room: lit must be true or false, not 'no'"),
+        ({"name": ["a"]}, "room: name must be text"),
+        ({"seats": 2}, "room: the key 'name' is missing (what it is called)"),
+    ],
+)
+def test_a_key_that_does_not_fit_is_told_in_one_line(given: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_settings(Room, given, "room")
+    assert told in str(caught.value)
+
+
+def test_numbers_in_json_keep_their_digits(tmp_path: Path) -> None:
+    # YAML 1.1 would read 1e-05 as a word.
+    (tmp_path / "x.json").write_text('{"rate": 1e-05}')
+    assert read_yaml(tmp_path / "x.json") == {"rate": 1e-05}
+
+
+def test_a_bound_holds_for_settings_that_code_makes() -> None:
+    with pytest.raises(InputError, match="limit is 0: it must be at least 1"):
+        DataSettings(limit=0)
+    with pytest.raises(InputError, match=r"beta2 is 1\.0: it must be above 0 and below 1"):
+        OptimiserSettings(beta2=1.0)

@@ -174,7 +174,7 @@ def test_only_metrics_that_need_them_have_references_scored(
         raise AssertionError
 
     use(monkeypatch, Script(likelihood=likelihood), local=True)
-    run(replace(scripted(tiny_checkpoint, tmp_path), metrics=("token_f1",)))
+    run(changed(scripted(tiny_checkpoint, tmp_path), metrics=("token_f1",)))
 
 
 def test_answers_from_elsewhere_have_no_likelihood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

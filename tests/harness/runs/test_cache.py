@@ -118,7 +118,7 @@ def test_what_can_change_an_answer_is_asked_anew(wanted: EvalSettings, monkeypat
 
 def test_new_items_alone_are_asked(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     made(wanted, Script(), monkeypatch)
-    more = replace(elsewhere(wanted), data=str(write_items(tmp_path / "more.jsonl", COUNT + 3)))
+    more = changed(elsewhere(wanted), data=str(write_items(tmp_path / "more.jsonl", COUNT + 3)))
     generation = made(more, Script(), monkeypatch)
     assert (generation["generated"], generation["cached"]) == (3, COUNT)
 

@@ -14,7 +14,6 @@ from telbench.errors import InputError
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.datasets.loading import limited
-from telbench.harness.engines.contract import Sampling
 from telbench.harness.runs.defaults import default_book, default_metrics
 from telbench.harness.runs.plan import make_plan
 from telbench.harness.runs.settings import eval_settings
@@ -95,7 +94,7 @@ def test_an_option_of_another_engine_is_refused(settings: dict[str, Any], said: 
 
 
 def test_a_window_without_room_for_a_question_is_refused_before_any_import(checkpoint: Path) -> None:
-    line = complaint(engine="transformers", model=str(checkpoint), sampling=Sampling(max_tokens=64))
+    line = complaint(engine="transformers", model=str(checkpoint), max_tokens=64)
     assert line == (
         f"the window of {checkpoint} (64 tokens) leaves no room for a question beside --max-tokens 64: "
         "lower --max-tokens"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from telbench.config import changed
 from telbench.harness.runs.evaluate import Run, evaluate
 from telbench.harness.runs.settings import eval_settings
 
@@ -62,11 +63,11 @@ def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
             out=folder / "open",
         )
         runs["open"] = evaluate(questions, NotedReporter(), ["telbench", "eval", "--name", "caf\udce9"])
-        of_choice = {**vars(questions), "data": str(choices), "metrics": ("choice",), "out": folder / "choice"}
-        runs["choice"] = evaluate(eval_settings(**of_choice), NotedReporter())
+        of_choice = changed(questions, data=str(choices), metrics=("choice",), out=folder / "choice")
+        runs["choice"] = evaluate(of_choice, NotedReporter())
         use(patch, Script(errors=frozenset({"q1"})))
-        failing = {**vars(questions), "model": "m", "metrics": ("ngram", "choice_accuracy"), "out": folder / "errors"}
-        runs["errors"] = evaluate(eval_settings(**failing), NotedReporter())
+        failing = changed(questions, model="m", metrics=("ngram", "choice_accuracy"), out=folder / "errors")
+        runs["errors"] = evaluate(failing, NotedReporter())
     return runs
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from telbench.config import merged, read_settings, read_yaml
+from telbench.config import changed, merged, read_settings, read_yaml
 from telbench.errors import InputError, TelbenchError
+from telbench.flags import settings_of
 from telbench.harness.cli import main as cli
 from telbench.harness.cli.terminal import Reporter
+from telbench.harness.runs.settings import EvalSettings
 from telbench.kd.commands.demo import make_slice
 from telbench.kd.commands.study import slots_of
 from telbench.kd.settings import TrainingSettings
@@ -111,7 +113,7 @@ def test_seeds_and_engine_can_be_given_by_flag(study: Path, capfd: pytest.Captur
         assert call(study, "--dry-run", "--json", "--seeds", seeds) == 0
         assert any("alone-* " in line and "--average-seeds" in line for line in document(capfd)["next"]) is told
     assert call(study, "--seeds", "one") == InputError.exit_code
-    assert "--seeds one" in capfd.readouterr().err
+    assert "argument --seeds: 'one' is no whole number" in capfd.readouterr().err
 
 
 def test_a_folder_of_something_else_is_refused(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +164,15 @@ def test_every_artefact_has_a_command_that_its_parser_takes(tmp_path: Path) -> N
     from telbench.harness.cli.main import Options
     from telbench.kd.commands.base import BaseRequest
 
-    changes = {"evaluation": {"judge": ["local:x"], "encoder": "enc", "limit": 5, "options": {"a": "b"}}}
+    asked = {
+        "judge": ["local:x"],
+        "encoder": "enc",
+        "limit": 5,
+        "options": {"a": "b"},
+        "top_p": 0.5,
+        "judge_deadline": 7,
+    }
+    changes = {"evaluation": asked}
     settings = read_settings(StudySettings, merged(read_yaml_of("nano"), changes), "study")
     graph = build_graph(settings, Sources({}, "d", "e"))
     folder = StudyFolder(tmp_path / "study", graph)
@@ -184,7 +194,11 @@ def test_every_artefact_has_a_command_that_its_parser_takes(tmp_path: Path) -> N
                 == settings.scratch[each.settings["name"]]
             )
         elif each.kind == "run":
-            assert (args.judge, args.encoder, args.limit, args.option) == (["local:x"], "enc", 5, ["a=b"])
+            found = settings_of(args, EvalSettings)
+            own = {"model": str(folder.path(graph.artefacts[each.inputs["model"]])), "out": args.out}
+            # All that a run has to set, nothing lost and nothing made up on the way.
+            assert found == changed(settings.evaluation, name=each.settings["name"], **own)
+            assert (found.judging.specs, found.sampling.top_p, found.judging.deadline) == (("local:x",), 0.5, 7)
 
 
 def read_yaml_of(preset: str) -> dict[str, Any]:
