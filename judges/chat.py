@@ -26,7 +26,7 @@ class ChatReply:
     """What came of a request: an answer, or ``error``, one line that says why there is none.
 
     ``finish_reason``, ``logprobs`` and ``model`` are as the server gives them; token counts are None where it gives
-    none. ``status`` is the HTTP status behind an error.
+    none. ``status`` is the HTTP status behind an error; ``timed_out`` tells that the error is a deadline that passed.
     """
 
     key: str
@@ -38,6 +38,7 @@ class ChatReply:
     model: str | None = None
     error: str | None = None
     status: int | None = None
+    timed_out: bool = False
 
 
 class MalformedAnswerError(Exception):

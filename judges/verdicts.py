@@ -156,8 +156,8 @@ def factual_f1(tp: int, fp: int, fn: int) -> float | None:
 def read_verdict(kind: Kind, reply: ChatReply, count: int | None = None) -> Verdict | Missing:
     """The verdict in a judge's reply, held to `schema_of` kind and count. Never raises for what a judge can say."""
     if reply.error is not None:
-        reason = "timeout" if reply.error.startswith("no answer within") else "error"
-        return Missing("content_filter" if "content_filter" in reply.error else reason, reply.error)
+        reason = "timeout" if reply.timed_out else "content_filter" if "content_filter" in reply.error else "error"
+        return Missing(reason, reply.error)
     if reply.finish_reason == "content_filter":
         return Missing("content_filter", "the server filtered the judge's answer")
     if reply.finish_reason == "length":

@@ -23,17 +23,6 @@ LONGEST_BACKOFF = 4.0
 WORKERS_A_SLOT = 2
 
 
-@dataclass
-class Counters:
-    """What a client has done so far: attempts sent, repetitions, answers with status 429, tokens as servers count."""
-
-    attempts: int = 0
-    retries: int = 0
-    throttled: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A reply, with the failure behind its error; ``silent``: the server gave no sign of life while it was asked."""
@@ -49,13 +38,10 @@ class Exchange:
     `outcomes` starts the thread; `stop` cancels what is open and ends it.
     """
 
-    def __init__(
-        self, server: Server, requests: Iterable[ChatRequest], limit: AdaptiveLimit, counters: Counters
-    ) -> None:
+    def __init__(self, server: Server, requests: Iterable[ChatRequest], limit: AdaptiveLimit) -> None:
         self._server = server
         self._settings = server.settings
         self._limit = limit
-        self._counters = counters
         self._source = iter(requests)
         self._random = random.Random(server.settings.jitter_seed)
         self._finished: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
@@ -143,16 +129,16 @@ class Exchange:
                 self._limit.overloaded(cuts, 0.0 if delay is None else answer.wait or 0.0)
             if delay is None:
                 silent = answer.kind == "unreachable" and self._heard < began
-                reply = ChatReply(request.key, error=_line(answer, attempt), status=answer.status)
+                reply = ChatReply(
+                    request.key, error=_line(answer, attempt), status=answer.status, timed_out=answer.timed_out
+                )
                 return Outcome(reply, answer, silent)
-            self._counters.retries += 1
             await asyncio.sleep(delay)
             spent += delay
 
     async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | Failure:
         import openai
 
-        self._counters.attempts += 1
         try:
             async with asyncio.timeout(seconds):
                 content = await api.complete(
@@ -163,20 +149,16 @@ class Exchange:
                     }
                 )
             self._heard = asyncio.get_running_loop().time()
-            reply = read_reply(request.key, content)
+            return read_reply(request.key, content)
         except TimeoutError:
-            return Failure("broken", f"no answer within {self._settings.deadline:g} s")
+            return Failure("broken", f"no answer within {self._settings.deadline:g} s", timed_out=True)
         except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
             failure = failure_of(error, self._server.secret)
             if failure is None:
                 raise
             if failure.kind != "unreachable":
                 self._heard = asyncio.get_running_loop().time()
-            self._counters.throttled += failure.status == 429
             return failure
-        self._counters.prompt_tokens += reply.prompt_tokens or 0
-        self._counters.completion_tokens += reply.completion_tokens or 0
-        return reply
 
     def _delay(self, failure: Failure, attempt: int, left: float) -> float | None:
         """Seconds until the next attempt; None if there shall be none. ``left``: seconds until the deadline."""
@@ -208,7 +190,6 @@ class ChatClient:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.counters = Counters()
         self._server = Server(settings)
         self._limit = float(settings.max_in_flight)
         self._exchanges: list[Exchange] = []
@@ -238,7 +219,7 @@ class ChatClient:
         """
         self.contact()
         limit = AdaptiveLimit(self.settings.max_in_flight, self._limit)
-        exchange = Exchange(self._server, requests, limit, self.counters)
+        exchange = Exchange(self._server, requests, limit)
         self._exchanges.append(exchange)
         try:
             yield from self._judged(exchange.outcomes())

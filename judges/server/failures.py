@@ -22,12 +22,16 @@ _SECRET = re.compile(r"\b(?:sk|key)-[\w*.-]{8,}|\bBearer\s+\S+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt: its kind, one line of reason, the HTTP status and the seconds the server asks to wait."""
+    """One failed attempt: its kind, one line of reason, the HTTP status and the seconds the server asks to wait.
+
+    ``timed_out``: the deadline passed before there was an answer.
+    """
 
     kind: Kind
     reason: str
     status: int | None = None
     wait: float | None = None
+    timed_out: bool = False
 
     @property
     def cuts(self) -> bool:
