@@ -18,6 +18,7 @@ from telbench.errors import EngineError, InputError
 from ...judges.chat import ChatReply, ChatRequest
 from ...judges.contract import JudgeIdentity
 from ...judges.likelihood import LikelihoodRequest
+from ...judges.spec import JudgeKind, JudgeOptions, JudgeSpec
 from ...metrics.fingerprints import fingerprint
 from ..checkpoint import Checkpoint, open_checkpoint
 from ..engines.contract import (
@@ -36,6 +37,7 @@ from ..prompts.build import PromptSettings, encoder_for
 from ..prompts.encoder import Encoder, try_template
 from ..tokenizing import read_tokenizer, require_own_tokens
 
+FORM = "local:CHECKPOINT"
 ENGINES = ("vllm", "transformers")
 # Tokens of prompt and reply together: more than rubric, context and verdict take, and a cache of bearable size.
 LONGEST_WINDOW = 16384
@@ -241,6 +243,20 @@ def local_judge(folder: str, engine: str = "auto", *, window: int | None = None)
         template = tokenizer.chat_template if encoder.chat else None
         model = identify_checkpoint(checkpoint, template if isinstance(template, str) else None)
         return LocalJudge(place, checkpoint, model, spec, settings, encoder)
+
+
+def checkpoint_folder(text: str) -> tuple[str, None]:
+    """The folder after ``local:``. Raises `InputError` where there is none."""
+    if not text:
+        raise InputError(f"--judge local: names no model: write {FORM}")
+    return text, None
+
+
+def _open(spec: JudgeSpec, options: JudgeOptions) -> LocalJudge:
+    return local_judge(spec.model, engine=options.engine)
+
+
+LOCAL = JudgeKind("local", FORM, checkpoint_folder, _open)
 
 
 def _identity(checkpoint: Checkpoint, model: ModelIdentity, info: EngineInfo, window: int) -> JudgeIdentity:

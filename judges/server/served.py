@@ -12,10 +12,12 @@ from telbench.errors import EngineError, InputError
 from ..chat import ChatReply, ChatRequest
 from ..contract import ALTERNATIVES, JudgeIdentity
 from ..panel import Ledger
-from ..spec import JudgeSpec
+from ..spec import JudgeKind, JudgeOptions, JudgeSpec, without_password
 from .capabilities import PROBE_QUESTION, Capabilities, is_refusal, plainer, probe_body, read_capabilities, shown_by
 from .client import ChatClient
-from .settings import VLLM_NEUTRAL, ServedModel, ServerSettings
+from .settings import VLLM_NEUTRAL, ServedModel, ServerSettings, check_base_url
+
+FORM = "openai:MODEL@URL"
 
 
 class ServedJudge:
@@ -104,11 +106,40 @@ def served_judge(
     return ServedJudge(client, found, capabilities)
 
 
-def open_judge(
-    spec: JudgeSpec, *, memory: Ledger | None = None, max_in_flight: int = 32, deadline: float = 120.0
-) -> ServedJudge:
-    """The judge of a specification ``openai:MODEL@URL``; see `served_judge`. What the entry point ``openai`` names."""
-    return served_judge(spec.model, spec.place or "", memory=memory, max_in_flight=max_in_flight, deadline=deadline)
+def model_and_server(text: str) -> tuple[str, str]:
+    """Model and base URL of ``MODEL@URL``: the model may hold ``@``, ``/`` and ``:``, the URL no ``@``.
+
+    Raises `InputError` where one is missing or the URL cannot be that of an API; it shows no password.
+
+    >>> model_and_server("org/model:7b@int4@http://127.0.0.1:8000/v1/")
+    ('org/model:7b@int4', 'http://127.0.0.1:8000/v1')
+    """
+    model, at, url = (part.strip() for part in text.rpartition("@"))
+    if not at or not url:
+        written = f"--judge 'openai:{without_password(text)}'"
+        raise InputError(f"{written} names no server: write {FORM}, URL such as http://HOST:8000/v1")
+    if "://" in model:
+        # Never shown: the part before the @ of a URL is a user and a password.
+        raise InputError(
+            "--judge openai: the URL holds an @: leave user and password out, a key goes into OPENAI_API_KEY"
+        )
+    if not model:
+        raise InputError(f"--judge 'openai:{text}' names no model: write {FORM}")
+    check_base_url(url)
+    return model, url.rstrip("/")
+
+
+def _open(spec: JudgeSpec, options: JudgeOptions) -> ServedJudge:
+    return served_judge(
+        spec.model,
+        spec.place or "",
+        memory=options.memory,
+        max_in_flight=options.max_in_flight,
+        deadline=options.deadline,
+    )
+
+
+OPENAI = JudgeKind("openai", FORM, model_and_server, _open)
 
 
 def _explore(client: ChatClient) -> Capabilities:
