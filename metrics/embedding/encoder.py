@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telbench.errors import InputError
+from telbench.errors import InputError, missing_extra
 
 from ..contract import Resources
 from ..fingerprints import cache_folder, file_sha256, fingerprint
@@ -206,7 +206,7 @@ class TextEncoder:
             try:
                 from sentence_transformers import SentenceTransformer
             except ImportError as error:
-                raise InputError("this encoder needs sentence-transformers: pip install 'telbench[embed]'") from error
+                raise missing_extra("sentence-transformers", "embed", "this encoder") from error
             try:
                 self._sentence_model = SentenceTransformer(str(self.folder), local_files_only=True)
             except Exception as error:
@@ -224,7 +224,7 @@ class TextEncoder:
             import torch
             from transformers import AutoModel, AutoTokenizer
         except ImportError as error:
-            raise InputError("--encoder needs transformers and torch: pip install 'telbench[embed]'") from error
+            raise missing_extra("transformers", "embed", "--encoder") from error
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model = AutoModel.from_pretrained(
