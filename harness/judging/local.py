@@ -69,7 +69,7 @@ class LocalJudge:
         self._window = settings.max_model_len or LONGEST_WINDOW
         self._engine: GuidedEngine | None = None
         self._texts: dict[int, str] = {}
-        self.identity = _identity(checkpoint, model, spec.describe(settings), self._window)
+        self.identity = _local_identity(checkpoint, model, spec.describe(settings), self._window)
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         """Yield one reply a request as each finishes; 2,000 at a time are read and put to the engine as one batch.
@@ -252,14 +252,14 @@ def checkpoint_folder(text: str) -> tuple[str, None]:
     return text, None
 
 
-def _open(spec: JudgeSpec, options: JudgeOptions) -> LocalJudge:
+def _open_local(spec: JudgeSpec, options: JudgeOptions) -> LocalJudge:
     return local_judge(spec.model, engine=options.engine)
 
 
-LOCAL = JudgeKind("local", FORM, checkpoint_folder, _open)
+LOCAL = JudgeKind("local", FORM, checkpoint_folder, _open_local)
 
 
-def _identity(checkpoint: Checkpoint, model: ModelIdentity, info: EngineInfo, window: int) -> JudgeIdentity:
+def _local_identity(checkpoint: Checkpoint, model: ModelIdentity, info: EngineInfo, window: int) -> JudgeIdentity:
     """By content: the same checkpoint at another place is the same judge."""
     grammars = package_version(GRAMMARS) or None
     facts = {"engine": asdict(info), "structured_output": grammars, "window": window}

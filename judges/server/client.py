@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from telbench.errors import EngineError, InputError
 
 from ..chat import ChatReply, ChatRequest, MalformedAnswerError, read_reply
-from .failures import Failure, failure_of
+from .failures import RequestFailure, failure_of
 from .http import Connection, StatusError, WireError
 from .pacing import AdaptiveLimit, full_jitter
 from .settings import ServedModel, Server, ServerSettings
@@ -24,11 +24,11 @@ WORKERS_A_SLOT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestOutcome:
     """A reply, with the failure behind its error; ``silent``: the server gave no sign of life while it was asked."""
 
     reply: ChatReply
-    failure: Failure | None = None
+    failure: RequestFailure | None = None
     silent: bool = False
 
 
@@ -44,14 +44,14 @@ class Exchange:
         self._limit = limit
         self._source = iter(requests)
         self._random = random.Random(server.settings.jitter_seed)
-        self._finished: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[RequestOutcome | BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="telbench-chat", daemon=True)
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._heard = 0.0
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[RequestOutcome]:
         """One outcome a request as each finishes. An exception of the iterator of requests comes out here."""
         self._thread.start()
         try:
@@ -105,7 +105,7 @@ class Exchange:
             self._stopping.set()
             self._finished.put(error)
 
-    async def _ask(self, api: Connection, request: ChatRequest) -> Outcome:
+    async def _ask(self, api: Connection, request: ChatRequest) -> RequestOutcome:
         """Ask until there is an answer or no use in going on. Time in line for a slot is not held against the request.
 
         Refused connections and overloads are repeated until the deadline, other failures ``attempts`` times.
@@ -122,7 +122,7 @@ class Exchange:
                 spent += loop.time() - started
             if isinstance(answer, ChatReply):
                 self._limit.succeeded()
-                return Outcome(answer)
+                return RequestOutcome(answer)
             attempt += 1
             delay = self._delay(answer, attempt, self._settings.deadline - spent)
             if answer.cuts:
@@ -130,13 +130,13 @@ class Exchange:
             if delay is None:
                 silent = answer.kind == "unreachable" and self._heard < began
                 reply = ChatReply(
-                    request.key, error=_line(answer, attempt), status=answer.status, timed_out=answer.timed_out
+                    request.key, error=_error_line(answer, attempt), status=answer.status, timed_out=answer.timed_out
                 )
-                return Outcome(reply, answer, silent)
+                return RequestOutcome(reply, answer, silent)
             await asyncio.sleep(delay)
             spent += delay
 
-    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | Failure:
+    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | RequestFailure:
         import openai
 
         try:
@@ -151,7 +151,7 @@ class Exchange:
             self._heard = asyncio.get_running_loop().time()
             return read_reply(request.key, content)
         except TimeoutError:
-            return Failure("broken", f"no answer within {self._settings.deadline:g} s", timed_out=True)
+            return RequestFailure("broken", f"no answer within {self._settings.deadline:g} s", timed_out=True)
         except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
             failure = failure_of(error, self._server.secret)
             if failure is None:
@@ -160,7 +160,7 @@ class Exchange:
                 self._heard = asyncio.get_running_loop().time()
             return failure
 
-    def _delay(self, failure: Failure, attempt: int, left: float) -> float | None:
+    def _delay(self, failure: RequestFailure, attempt: int, left: float) -> float | None:
         """Seconds until the next attempt; None if there shall be none. ``left``: seconds until the deadline."""
         if failure.kind in {"fatal", "refused"} or (failure.kind == "broken" and attempt >= self._settings.attempts):
             return None
@@ -172,7 +172,7 @@ class Exchange:
         return wait + min(jitter, (left - wait) / 2)
 
 
-def _line(failure: Failure, attempts: int) -> str:
+def _error_line(failure: RequestFailure, attempts: int) -> str:
     tries = f" (after {attempts} attempts)" if attempts > 1 else ""
     wait = f"; the server asks to wait {failure.wait:g} s" if failure.wait else ""
     return f"{failure.reason}{wait}{tries}"
@@ -233,8 +233,8 @@ class ChatClient:
         for exchange in tuple(self._exchanges):
             exchange.stop()
 
-    def _judged(self, outcomes: Iterator[Outcome]) -> Iterator[ChatReply]:
-        held: list[Outcome] = []
+    def _judged(self, outcomes: Iterator[RequestOutcome]) -> Iterator[ChatReply]:
+        held: list[RequestOutcome] = []
         works = False
         for outcome in outcomes:
             failure = outcome.failure
@@ -253,7 +253,7 @@ class ChatClient:
                 self._stop_if_broken(held)
         yield from (earlier.reply for earlier in held)
 
-    def _stop_if_broken(self, held: list[Outcome]) -> None:
+    def _stop_if_broken(self, held: list[RequestOutcome]) -> None:
         last, url = held[-1], self._server.url
         if last.silent:
             raise EngineError(

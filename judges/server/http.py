@@ -17,7 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An HTTP response: status, headers (names in lower case) and the whole body."""
 
     status: int
@@ -49,7 +49,7 @@ class Wire:
         self._connect_seconds = connect_seconds
         self._idle: list[_Connection] = []
 
-    async def post(self, body: bytes) -> Answer:
+    async def post(self, body: bytes) -> HttpAnswer:
         """The answer to a post of ``body``. Raises `WireError`; a call that is cancelled closes its connection."""
         connection = self._kept() or await self._connect()
         try:
@@ -98,11 +98,11 @@ class _Connection(asyncio.Protocol):
         self.alive = True
         self._http = h11.Connection(h11.CLIENT)
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[HttpAnswer] | None = None
         self._head: Any = None
         self._body: list[bytes] = []
 
-    async def exchange(self, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+    async def exchange(self, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> HttpAnswer:
         import h11
 
         if self._transport is None:
@@ -164,7 +164,7 @@ class _Connection(asyncio.Protocol):
                     self._body.append(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
                     headers = {name.decode("ascii"): text.decode("latin-1") for name, text in self._head.headers}
-                    self._answer.set_result(Answer(self._head.status_code, headers, b"".join(self._body)))
+                    self._answer.set_result(HttpAnswer(self._head.status_code, headers, b"".join(self._body)))
                     return
                 elif not isinstance(event, h11.InformationalResponse):
                     return self._fail("the server closed the connection")
@@ -182,7 +182,7 @@ PATH = "chat/completions"
 class StatusError(Exception):
     """An answer with a status of 400 or more."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: HttpAnswer) -> None:
         super().__init__(f"status {answer.status}")
         self.answer = answer
 

@@ -28,11 +28,11 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     >>> retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, now=50.0)
     10.0
     """
-    milliseconds = _seconds(headers.get("retry-after-ms"))
+    milliseconds = _waiting_seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000.0
     value = headers.get("retry-after")
-    seconds = _seconds(value)
+    seconds = _waiting_seconds(value)
     if seconds is not None or value is None:
         return seconds
     try:
@@ -42,7 +42,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     return max(0.0, moment - (time.time() if now is None else now))
 
 
-def _seconds(value: str | None) -> float | None:
+def _waiting_seconds(value: str | None) -> float | None:
     try:
         seconds = float(value or "")
     except ValueError:

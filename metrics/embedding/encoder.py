@@ -154,14 +154,14 @@ class TextEncoder:
                 tokens=_unit(hidden),
                 ids=np.asarray(token_ids[index], np.int64),
                 counted=np.asarray([token not in uncounted for token in token_ids[index]], np.float32),
-                sentence=_unit(_mean(hidden)) if self._sentences is self._tokens else nothing,
+                sentence=_unit(_mean_vector(hidden)) if self._sentences is self._tokens else nothing,
             )
             for index, hidden in self._hidden_states(token_ids, self.layer)
         }
 
     def _mean_vectors(self, texts: Sequence[str]) -> dict[str, Embedded]:
         states = self._hidden_states(self.token_ids(texts), self.layers)
-        return {texts[index]: _sentence_only(_unit(_mean(hidden))) for index, hidden in states}
+        return {texts[index]: _sentence_only(_unit(_mean_vector(hidden))) for index, hidden in states}
 
     def _hidden_states(
         self, token_ids: Sequence[Sequence[int]], layer: int
@@ -271,7 +271,7 @@ def _sentence_only(vector: NDArray[np.float32]) -> Embedded:
     return Embedded(nothing.reshape(0, len(vector)), nothing.astype(np.int64), nothing, vector)
 
 
-def _mean(hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean_vector(hidden: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
     return hidden.mean(axis=0) if len(hidden) else np.zeros(hidden.shape[1], np.float32)

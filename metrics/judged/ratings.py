@@ -16,7 +16,7 @@ WEIGHTED = "weighted by probability"
 WHOLE = "whole number"
 
 
-def _score(verdict: RubricScore) -> ItemScore:
+def _rubric_value(verdict: RubricScore) -> ItemScore:
     return ItemScore(float(verdict.score), WHOLE) if verdict.weighted is None else ItemScore(verdict.weighted, WEIGHTED)
 
 
@@ -31,7 +31,7 @@ rubric_score = JudgedRecipe(
     range=(1, 5),
     description="A judge's score from 1 to 5 by the rubric, weighted by its probabilities where it tells them.",
     decide=empty_scores(1.0),
-    read=each(RubricScore, _score),
+    read=each(RubricScore, _rubric_value),
     needs=frozenset({"references"}),
     options=_weighting,
 ).registered()
@@ -53,11 +53,11 @@ EVASIVE = "evasive answer"
 _empty = empty_scores(0.0)
 
 
-def _decide(sample: Sample) -> ItemScore | None:
+def _needs_no_judge(sample: Sample) -> ItemScore | None:
     return _empty(sample) if sample.question.strip() else missing("no question")
 
 
-def _read(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
+def _relevance_scores(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
     if encoder is None:
         return []
     generated = verdicts(GeneratedQuestions, pairs)
@@ -83,8 +83,8 @@ question_relevance = JudgedRecipe(
     description=(
         "Mean cosine of the question to three questions that a judge writes to fit the answer; 0 if it is evasive."
     ),
-    decide=_decide,
-    read=_read,
+    decide=_needs_no_judge,
+    read=_relevance_scores,
     needs=frozenset({"encoder"}),
     options=lambda panel: {"n": str(QUESTIONS)},
 ).registered()

@@ -100,7 +100,7 @@ class JudgedRecipe:
             lacking = resources.absent
 
         def decided(sample: Sample) -> ItemScore | None:
-            return _lack(rubric, sample) or self.decide(sample)
+            return _absent_input(rubric, sample) or self.decide(sample)
 
         def judge_tasks(sample: Sample) -> tuple[JudgeTask, ...]:
             return () if lacking or decided(sample) else (task(rubric, sample),)
@@ -220,7 +220,7 @@ def empty_scores(value: float) -> Callable[[Sample], ItemScore | None]:
     return lambda sample: None if sample.prediction.strip() else ItemScore(value, EMPTY)
 
 
-def _lack(rubric: Rubric, sample: Sample) -> ItemScore | None:
+def _absent_input(rubric: Rubric, sample: Sample) -> ItemScore | None:
     if "reference" in rubric.fields and not alternatives(sample.references):
         return missing("no reference")
     if {"context", "passages"} & set(rubric.fields) and not (sample.context or "").strip():
