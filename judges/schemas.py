@@ -1,7 +1,8 @@
-"""The kinds of verdicts and the JSON schema of each.
+"""The kinds of verdicts, the JSON schema of each, and the score that a judge's probabilities give.
 
 Reasons stand before what they are reasons for, so that a model which writes from left to right reasons first. Texts and
-lists have a longest length: a judge that repeats itself comes to an end.
+lists have a longest length: a judge that repeats itself comes to an end. A score is weighted by the probabilities of
+what could have stood at its place in a reply of such a schema.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ MOST_REASONS = 5
 MOST_PASSAGES = 12
 QUESTIONS = 3
 SCORES = (1, 2, 3, 4, 5)
+# Its exponential is 0; JSON also holds integers that no float can.
+_LEAST = -1e4
+# Inside a JSON string the quotes would be escaped, so that this finds the key alone.
+_SCORE = re.compile(r'"score"[ \t\r\n]*:[ \t\r\n]*([1-5])')
 
 _TEXT_SCHEMA: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
 
@@ -90,12 +95,6 @@ def outline(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "integer":
         return f"{schema['minimum']} to {schema['maximum']}"
     return "true or false" if schema["type"] == "boolean" else "text"
-
-
-# Its exponential is 0; JSON also holds integers that no float can.
-_LEAST = -1e4
-# Inside a JSON string the quotes would be escaped, so that this finds the key alone.
-_SCORE = re.compile(r'"score"[ \t\r\n]*:[ \t\r\n]*([1-5])')
 
 
 def weighted_score(logprobs: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -1,4 +1,8 @@
-"""Many requests open at once: a bounded pool of workers on an event loop in a thread of its own."""
+"""Many requests open at once, and what becomes of those that fail: the client that judges and engines ask through.
+
+An `Exchange` is a bounded pool of workers on an event loop in a thread of its own, which repeats what may succeed. The
+`ChatClient` above it tells a request that failed alone from a server that is broken.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ from .settings import ServedModel, Server, ServerSettings
 LONGEST_BACKOFF = 4.0
 # A request that waits to be repeated keeps its worker but no slot: others have to take its place meanwhile.
 WORKERS_A_SLOT = 2
+# Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
+STREAK = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +178,6 @@ class Exchange:
         return wait + min(jitter, (left - wait) / 2)
 
 
-def _error_line(failure: RequestFailure, attempts: int) -> str:
-    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
-    wait = f"; the server asks to wait {failure.wait:g} s" if failure.wait else ""
-    return f"{failure.reason}{wait}{tries}"
-
-
-# Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
-STREAK = 20
-
-
 class ChatClient:
     """A patient client for chat completions; see `ServerSettings`.
 
@@ -268,3 +264,9 @@ class ChatClient:
             f"{url}: {len(held)} requests in a row failed, the last with: {last.reply.error}; mend the server (or lower"
             " the number in flight, or raise the deadline) and repeat the command, what is finished is kept"
         )
+
+
+def _error_line(failure: RequestFailure, attempts: int) -> str:
+    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
+    wait = f"; the server asks to wait {failure.wait:g} s" if failure.wait else ""
+    return f"{failure.reason}{wait}{tries}"

@@ -1,8 +1,8 @@
-"""Posts over kept-open HTTP/1.1 connections to one host, at a fifth of what a general HTTP client costs a call.
+"""Posts of chat completions, over plain HTTP/1.1 at a fifth of what a general HTTP client costs a call.
 
 A judge on one's own machine can answer a thousand times a second; a client and its pool would spend more than a core
-on that. The protocol is h11's. What is left out (TLS, proxies, redirects, compression) is for the caller to send
-another way.
+on that. A `Wire` keeps connections to one host open and speaks h11's protocol. A `Connection` sends over it whatever it
+can, and leaves TLS, proxies and redirects to the package ``openai``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
+
+PATH = "chat/completions"
+_NAMED = {"model", "messages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +179,6 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(WireError(reason, connected=True))
 
 
-PATH = "chat/completions"
-
-
 class StatusError(Exception):
     """An answer with a status of 400 or more."""
 
@@ -230,9 +230,6 @@ class Connection:
         messages, rest = body["messages"], {name: value for name, value in body.items() if name not in _NAMED}
         create = self._api.chat.completions.with_raw_response.create
         return (await create(model=body["model"], messages=messages, extra_body=rest)).content
-
-
-_NAMED = {"model", "messages"}
 
 
 def _behind_proxy(host: str) -> bool:

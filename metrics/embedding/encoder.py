@@ -1,4 +1,4 @@
-"""A local encoder: texts in, token and sentence embeddings out, each text at most once."""
+"""A local encoder: found by folder or hub id; texts in, token and sentence embeddings out, each text at most once."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+# Tokens a batch, padding included: more do not fit a processor's caches.
+BATCH_TOKENS = 2048
+BATCH = 64
+# Where neither tokenizer nor configuration says how much the encoder can read.
+_FALLBACK_LENGTH = 512
+_PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
+# How an encoder was made, with dates and seconds, does not change what it computes.
+_NOTE = "telbench.json"
 
 
 def encoder_resources(place: str, layer: int | None = None) -> Resources:
@@ -58,16 +66,6 @@ def _snapshot(hub_id: str) -> Path | None:
     # A download broken off leaves a snapshot without its weights.
     complete = (snapshot / "config.json").is_file() and any(snapshot.glob("*.safetensors"))
     return snapshot if complete else None
-
-
-# Tokens a batch, padding included: more do not fit a processor's caches.
-BATCH_TOKENS = 2048
-BATCH = 64
-# Where neither tokenizer nor configuration says how much the encoder can read.
-_FALLBACK_LENGTH = 512
-_PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
-# How an encoder was made, with dates and seconds, does not change what it computes.
-_NOTE = "telbench.json"
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,8 @@
-"""Factual correctness: claims of the answer and the reference, sorted by a judge into TP, FP and FN."""
+"""Metrics of single claims: factual correctness by the reference, faithfulness to the context, and RAGAS's mix.
+
+A judge sorts the claims of answer and reference into right (TP), wrong (FP) and missing (FN) ones, or says of each
+whether the context supports it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from .recipe import JudgedRecipe, each, empty_scores, verdicts
 RUBRIC = "factual_correctness"
 NEEDS = frozenset({"references"})
 NO_CLAIMS = "no claims in the answer"
+# As RAGAS weighs them.
+WEIGHT = 0.75
 _EMPTY = empty_scores(0.0)
 
 
@@ -68,10 +74,6 @@ faithfulness = JudgedRecipe(
     read=each(Faithfulness, _supported_share),
     needs=frozenset({"context"}),
 ).registered()
-
-
-# As RAGAS weighs them.
-WEIGHT = 0.75
 
 
 def answer_correctness_of(f1: float, cosine: float) -> float:

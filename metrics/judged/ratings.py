@@ -1,4 +1,4 @@
-"""Question relevance: how near the questions that an answer would answer are to the one that was asked."""
+"""Metrics of the whole: a score by a rubric, the use of a context's passages, nearness to the question."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .recipe import JudgedRecipe, each, empty_scores, verdicts
 
 WEIGHTED = "weighted by probability"
 WHOLE = "whole number"
+EVASIVE = "evasive answer"
+_empty = empty_scores(0.0)
 
 
 def _rubric_value(verdict: RubricScore) -> ItemScore:
@@ -47,10 +49,6 @@ context_precision = JudgedRecipe(
     needs=frozenset({"references", "context"}),
     options=lambda panel: {"passages": str(MOST_PASSAGES)},
 ).registered()
-
-
-EVASIVE = "evasive answer"
-_empty = empty_scores(0.0)
 
 
 def _needs_no_judge(sample: Sample) -> ItemScore | None:

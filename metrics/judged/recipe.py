@@ -1,4 +1,4 @@
-"""What every judged metric shares: the rubric, what the judge is shown, and the panel's mean."""
+"""What every judged metric shares: the rubric, passages and texts that the judge is shown, and the panel's mean."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ from ..embedding.encoder import TextEncoder, open_encoder
 SHORTEST = 160
 _PARAGRAPH = re.compile(r"\s*\n\s*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|(?<=[。！？])\s*")
+V = TypeVar("V", bound=Verdict)
+EMPTY = "empty answer"
+# Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
+VERSION = 2
+# What a sample has to have for a field of the rubric; a question may be blank.
+_SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 
 
 def passages_of(context: str, most: int = MOST_PASSAGES) -> tuple[str, ...]:
@@ -55,15 +61,6 @@ def _units(paragraphs: list[str], longest: int) -> Iterator[tuple[str, str]]:
         sentences = [paragraph] if len(paragraph) <= longest else [s for s in _SENTENCE.split(paragraph) if s]
         yield from ((sentence, " ") for sentence in sentences[:-1])
         yield sentences[-1], "\n"
-
-
-V = TypeVar("V", bound=Verdict)
-
-EMPTY = "empty answer"
-# Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
-VERSION = 2
-# What a sample has to have for a field of the rubric; a question may be blank.
-_SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Translation edit rate (Snover et al., 2006), equal to sacrebleu's TER with its defaults."""
+"""Translation edit rate (Snover et al., 2006), equal to sacrebleu's TER with its defaults: shifts, then edits.
+
+Edits are counted along the beam-limited alignments of `edit_distance`.
+"""
 
 from __future__ import annotations
 
