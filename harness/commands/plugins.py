@@ -12,6 +12,7 @@ from telbench.registry import GROUPS, origin
 
 from ..cli.tables import columns, print_json
 from ..cli.terminal import visible
+from .options import add_json
 
 OWN = "telbench"
 
@@ -34,7 +35,7 @@ class Registration:
 def configure(parser: argparse.ArgumentParser) -> None:
     """The option --json."""
     parser.epilog = "Nothing is loaded. A plugin is a package that names an object in one of the groups: see docs."
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

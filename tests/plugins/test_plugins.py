@@ -152,6 +152,16 @@ def test_a_broken_or_doubled_registration_is_told_and_hinders_no_other(
     assert "unusable: gone in telbench.judges: there is no module" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("page", "module"),
+    [("metrics.md", "units-metric/units_metric.py"), ("judges.md", "constant-judge/constant_judge.py")],
+)
+def test_the_worked_example_of_the_docs_is_the_package_that_is_tested(page: str, module: str) -> None:
+    code = (HERE / module).read_text("utf-8").split('"""', 2)[2].strip("\n")
+    shown = (HERE.parents[1] / "docs" / page).read_text("utf-8")
+    assert f"```python\n# {Path(module).name}\n{code}\n```" in shown
+
+
 @pytest.mark.slow
 def test_a_package_that_pip_installs_is_used_at_once(tmp_path: Path) -> None:
     site = tmp_path / "site"
