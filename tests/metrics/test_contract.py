@@ -99,6 +99,6 @@ def test_a_fingerprint_tells_nesting_and_types_apart():
 def test_a_plugin_that_imports_the_contract_imports_nothing_else() -> None:
     program = (
         "import sys; import telbench.metrics.contract; "
-        "sys.exit(', '.join(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'scipy', 'torch'})) or 0)"
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'scipy', 'torch', 'telbench.judges')))"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -106,7 +106,7 @@ def test_all_groups_are_listed_with_the_package_of_each(
     assert other == {
         "group": "telbench.judges",
         "name": "constant",
-        "package": "telbench-example-constant-judge",
+        "package": "telbench-constant-judge",
         "version": "1.0",
         "built_in": False,
         "target": "constant_judge:CONSTANT",
@@ -118,7 +118,7 @@ def test_all_groups_are_listed_with_the_package_of_each(
     main(["plugins"])
     table = capsys.readouterr().out
     line = next(line for line in table.splitlines() if "constant_judge" in line)
-    assert line.split() == ["judges", "constant", "telbench-example-constant-judge", "1.0", "constant_judge:CONSTANT"]
+    assert line.split() == ["judges", "constant", "telbench-constant-judge", "1.0", "constant_judge:CONSTANT"]
 
 
 def test_listing_loads_no_plugin(installed_plugins: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_broken_or_doubled_registration_is_told_and_hinders_no_other(
 
 @pytest.mark.parametrize(
     ("page", "module"),
-    [("metrics.md", "units-metric/units_metric.py"), ("judges.md", "constant-judge/constant_judge.py")],
+    [("metrics.md", "units_metric/units_metric.py"), ("judges.md", "constant_judge/constant_judge.py")],
 )
 def test_the_worked_example_of_the_docs_is_the_package_that_is_tested(page: str, module: str) -> None:
     code = (HERE / module).read_text("utf-8").split('"""', 2)[2].strip("\n")
@@ -168,7 +168,7 @@ def test_a_package_that_pip_installs_is_used_at_once(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     # A copy, as building leaves its traces in the source.
     source = tmp_path / "source"
-    subprocess.run(["cp", "-r", str(HERE / "units-metric"), str(source)], check=True)
+    subprocess.run(["cp", "-r", str(HERE / "units_metric"), str(source)], check=True)
     built = subprocess.run([*pip, "--target", str(site), str(source)], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     shown = subprocess.run(
