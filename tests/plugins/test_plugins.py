@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.harness.runs.folder import read_run, read_samples
+from telbench.judges.spec import parse_judge
 from telbench.registry import GROUPS, listed
 
 from ..installed import install
@@ -150,6 +152,21 @@ def test_a_broken_or_doubled_registration_is_told_and_hinders_no_other(
     assert "telbench 0.1.0 (telbench.judges.server.served:OPENAI)" in rows["judges", "openai"]["fault"]
     assert main(["plugins"]) == 0
     assert "unusable: gone in telbench.judges: there is no module" in capsys.readouterr().out
+
+
+def test_a_kind_of_judge_that_cannot_be_loaded_is_told_when_it_is_meant_and_hinders_no_other(
+    installed_plugins: Path,
+) -> None:
+    install(
+        installed_plugins, "acme", {"telbench.judges": {"acme": "package_that_nobody_has:JUDGE", "odd": "json:loads"}}
+    )
+    assert str(parse_judge("constant:4")) == "constant:4"
+    with pytest.raises(InputError, match=r"plugin 'acme' .* cannot be loaded: .*package_that_nobody_has"):
+        parse_judge("acme:x")
+    with pytest.raises(InputError, match="plugin 'odd' is not a telbench JudgeKind but a function"):
+        parse_judge("odd:x")
+    with pytest.raises(InputError, match=r"write constant:SCORE or local:CHECKPOINT or openai:MODEL@URL$"):
+        parse_judge("zzzz:x")
 
 
 @pytest.mark.parametrize(
