@@ -47,13 +47,13 @@ def install_command(extra: str) -> str:
         telbench = distribution("telbench")
         installer = (telbench.read_text("INSTALLER") or "").strip()
         origin = json.loads(telbench.read_text("direct_url.json") or "{}")
-        words = _words(origin, extra)
+        words = _arguments(origin, extra)
     except (PackageNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         installer, words = "", (f"telbench[{extra}]",)
     return " ".join(["uv pip install" if installer == "uv" else "pip install", *map(shlex.quote, words)])
 
 
-def _words(origin: dict[str, Any], extra: str) -> tuple[str, ...]:
+def _arguments(origin: dict[str, Any], extra: str) -> tuple[str, ...]:
     """What follows ``pip install``, by a Direct URL record; an empty one stands for an index."""
     from pathlib import Path
     from urllib.parse import urlsplit
