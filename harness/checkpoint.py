@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from telbench.errors import InputError
+from telbench.errors import InputError, missing_extra
 
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
@@ -303,9 +303,7 @@ def _download(model: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise InputError(
-            f"downloading {model} needs the package 'huggingface_hub': pip install 'telbench[hf]'"
-        ) from error
+        raise missing_extra("huggingface_hub", "hf", f"downloading {model}") from error
     try:
         return Path(snapshot_download(model, allow_patterns=SAFE_PATTERNS))
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from telbench.errors import InputError
+from telbench.errors import InputError, missing_extra
 
 from .checkpoint import Checkpoint
 
@@ -19,7 +19,7 @@ def read_tokenizer(checkpoint: Checkpoint) -> Any:
     try:
         from transformers import AutoConfig
     except ImportError as error:
-        raise InputError("--model CHECKPOINT needs transformers: pip install 'telbench[hf]'") from error
+        raise missing_extra("transformers", "hf", "--model CHECKPOINT") from error
     try:
         AutoConfig.from_pretrained(
             checkpoint.path, trust_remote_code=checkpoint.trust_remote_code, local_files_only=True

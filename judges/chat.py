@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
+
+from .strict_json import read_strict_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ChatReply:
     """What came of a request: an answer, or ``error``, one line that says why there is none.
 
     ``finish_reason``, ``logprobs`` and ``model`` are as the server gives them; token counts are None where it gives
-    none. ``status`` is the HTTP status behind an error.
+    none. ``status`` is the HTTP status behind an error; ``timed_out`` tells that the error is a deadline that passed.
     """
 
     key: str
@@ -38,6 +39,7 @@ class ChatReply:
     model: str | None = None
     error: str | None = None
     status: int | None = None
+    timed_out: bool = False
 
 
 class MalformedAnswerError(Exception):
@@ -62,10 +64,10 @@ def read_reply(key: str, body: bytes) -> ChatReply:
     reason, logprobs, model = choice.get("finish_reason"), choice.get("logprobs"), answer.get("model")
     return ChatReply(
         key,
-        text=_text(message.get("content")),
+        text=_content(message.get("content")),
         finish_reason=reason if isinstance(reason, str) else None,
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
+        prompt_tokens=_token_count(usage.get("prompt_tokens")),
+        completion_tokens=_token_count(usage.get("completion_tokens")),
         logprobs=logprobs if isinstance(logprobs, dict) else None,
         model=model if isinstance(model, str) else None,
     )
@@ -74,16 +76,12 @@ def read_reply(key: str, body: bytes) -> ChatReply:
 def read_object(body: bytes) -> dict[str, Any]:
     """A JSON object, NaN and infinities refused; raises `MalformedAnswerError`."""
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        value = read_strict_json(body)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswerError(f"the answer is not valid JSON ({error or type(error).__name__})") from None
     if not isinstance(value, dict):
         raise MalformedAnswerError("the answer is not a JSON object")
     return value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _server_error(answer: Mapping[str, Any]) -> str | None:
@@ -93,7 +91,7 @@ def _server_error(answer: Mapping[str, Any]) -> str | None:
     return f"the answer is an error: {message}" if isinstance(message, str) and message else None
 
 
-def _text(content: object) -> str:
+def _content(content: object) -> str:
     if isinstance(content, list):
         content = "".join(part["text"] for part in content if isinstance(part, dict) and _is_text(part.get("text")))
     if content is None:
@@ -112,5 +110,5 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _count(value: object) -> int | None:
+def _token_count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

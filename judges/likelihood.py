@@ -76,7 +76,7 @@ def ask_likelihoods(
     for judge in likelihood_judges(panel):
         stream = iter(texts())
         while batch := list(itertools.islice(stream, _READ_AHEAD)):
-            _ask(panel, judge, [likelihood_request(judge.identity, text) for text in batch])
+            _ask_unknown(panel, judge, [likelihood_request(judge.identity, text) for text in batch])
             for _ in batch:
                 seen(judge.identity.name)
 
@@ -89,8 +89,8 @@ def log_likelihoods(
     None where the judge could not score the text; that is kept too, as it would be the same again. Each counts as a
     prompt in the judge's tally, and one without a value as missing there.
     """
-    _ask(panel, judge, requests)
-    found = {each.key: _read(panel.ledger.get(each.key)) for each in requests}
+    _ask_unknown(panel, judge, requests)
+    found = {each.key: _recorded_likelihood(panel.ledger.get(each.key)) for each in requests}
     for key, value in found.items():
         panel.count_prompt(judge.identity.name, key, None if value else (UNSCORED, "it does not fit the window"))
     return found
@@ -101,19 +101,21 @@ def scored(record: Mapping[str, Any] | None) -> bool:
     return record is not None and "log_likelihood" in record and isinstance(record.get("tokens"), int)
 
 
-def _ask(panel: JudgePanel, judge: LikelihoodJudge, requests: Sequence[LikelihoodRequest]) -> None:
+def _ask_unknown(panel: JudgePanel, judge: LikelihoodJudge, requests: Sequence[LikelihoodRequest]) -> None:
     unknown = {each.key: each for each in requests if not scored(panel.ledger.get(each.key))}
     if not unknown:
         return
     for key, value, tokens in judge.log_likelihoods(list(unknown.values())):
-        panel.ledger.put(key, _record(judge, unknown[key], value, tokens))
+        panel.ledger.put(key, _likelihood_record(judge, unknown[key], value, tokens))
     for key, request in unknown.items():
         if not scored(panel.ledger.get(key)):
-            panel.ledger.put(key, _record(judge, request, None, 0))
+            panel.ledger.put(key, _likelihood_record(judge, request, None, 0))
     panel.tallies[judge.identity.name].asked += len(unknown)
 
 
-def _record(judge: LikelihoodJudge, request: LikelihoodRequest, value: float | None, tokens: int) -> dict[str, Any]:
+def _likelihood_record(
+    judge: LikelihoodJudge, request: LikelihoodRequest, value: float | None, tokens: int
+) -> dict[str, Any]:
     return {
         "item_id": request.item_id,
         "judge": judge.identity.name,
@@ -122,7 +124,7 @@ def _record(judge: LikelihoodJudge, request: LikelihoodRequest, value: float | N
     }
 
 
-def _read(record: Mapping[str, Any] | None) -> tuple[float, int] | None:
+def _recorded_likelihood(record: Mapping[str, Any] | None) -> tuple[float, int] | None:
     if record is None or record["log_likelihood"] is None or record["tokens"] < 1:
         return None
     return float(record["log_likelihood"]), int(record["tokens"])

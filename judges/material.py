@@ -1,4 +1,8 @@
-"""How texts become the pieces of a judge's prompt, and how what only machines read in them is put out of force."""
+"""What a judge gets to see of a text: pieces of a prompt, less what only machines read in it, less what speaks to it.
+
+Two defences. `disarmed` takes from every text what no person sees and what a tokenizer would take for a turn.
+`steering_signs` finds what in an answer addresses its judge, and `without_steering` leaves it out.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,43 @@ _MARK = re.compile(r"<(?=[^\s<>]{1,60}>)|\[(?=/?[A-Z_]{1,30}\])|<{3,}|>{3,}")
 # Without a glyph, but in no category that says so: joiner, fillers, variation selectors.
 _BLANK = {0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
 _BLANK |= set(range(0xE0100, 0xE01F0))
+_TURN = re.compile(
+    r"<[|\uff5c][^<>\n]{1,60}[|\uff5c]>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|<{3}(?:BEGIN|END)\b"
+    r"|^#{2,} *(?:system|assistant|instructions?)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Opinion scores are measured, claims are made by tokens, code rates are 4/5.
+_VERDICT = re.compile(
+    r"[\"'](?:score|verdict|reasons|winner|claim)[\"'] *:"
+    r"|(?<!opinion )(?<!quality )(?<!MOS )\bscore\b\W{0,3}[:=|>]\W{0,4}[1-5]\b"
+    r"|\b5 ?/ ?5\b|\b5 out of 5\b",
+    re.IGNORECASE,
+)
+_ORDER = re.compile(
+    r"\b(?:ignore|disregard|forget|override|overrule|skip)\b[^.\n]{0,40}"
+    r"\b(?:instructions?|rubric|rules?|reference|prompt|above|previous|criteria)\b"
+    r"|\b(?:give|award|assign|output|choose|reply|respond|return)\b[^.\n]{0,40}"
+    r"\b(?:(?:full|top|highest|maximum|five|[1-5]) (?:score|points?|marks?)|score|a [1-5](?=[.!)]|$))"
+    r"|\bchoose [1-5](?=[.!)]|$)",
+    re.IGNORECASE,
+)
+# "judge" alone is a verb, packets are marked and fibres graded.
+_GRADING = re.compile(
+    r"\b(?:rubric|graders?|evaluating model)\b|\b(?:the|dear|your) (?:judges?|evaluator)\b|\b(?:judge|evaluator):"
+    r"|\b(?:full|top|highest|maximum) (?:score|marks?|points)\b|\b(?:is|be|was|are|not) (?:scored|graded)\b"
+    r"|\byour (?:verdict|score|grade)\b"
+    r"|(?<!opinion )(?<!quality )(?<!MOS )\b(?:scores?|graded?) (?:of |is |below )?[1-5]\b",
+    re.IGNORECASE,
+)
+_ENCODED = re.compile(r"\b[A-Za-z0-9+/]{24,}={0,2}|\b(?:[0-9a-f]{2} ){5,}[0-9a-f]{2}\b")
+_PATTERNS = {"turn marks": _TURN, "a verdict": _VERDICT, "orders": _ORDER, "talk of grading": _GRADING}
+# These a checkpoint also writes by mistake behind an honest answer, and `material.disarmed` takes care of them.
+_HARMLESS = frozenset({"turn marks", "unseen characters"})
+# Sentences and lines, each with the white space behind it.
+_SENTENCE = re.compile(r"[^\n]*?(?:[.!?](?=\s)[^\S\n]*|\n+|$)")
+LEFT_OUT = "[left out]"
+# So much of what was decoded has to be printable for it to be a text; random letters decode to noise.
+_READABLE = 0.95
 
 
 def alternatives(references: Sequence[str]) -> str:
@@ -58,45 +99,6 @@ def seen(text: str) -> str:
 
 def _without_glyph(sign: str) -> bool:
     return ord(sign) in _BLANK or unicodedata.category(sign) == "Cf"
-
-
-_TURN = re.compile(
-    r"<[|\uff5c][^<>\n]{1,60}[|\uff5c]>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|<{3}(?:BEGIN|END)\b"
-    r"|^#{2,} *(?:system|assistant|instructions?)\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-# Opinion scores are measured, claims are made by tokens, code rates are 4/5.
-_VERDICT = re.compile(
-    r"[\"'](?:score|verdict|reasons|winner|claim)[\"'] *:"
-    r"|(?<!opinion )(?<!quality )(?<!MOS )\bscore\b\W{0,3}[:=|>]\W{0,4}[1-5]\b"
-    r"|\b5 ?/ ?5\b|\b5 out of 5\b",
-    re.IGNORECASE,
-)
-_ORDER = re.compile(
-    r"\b(?:ignore|disregard|forget|override|overrule|skip)\b[^.\n]{0,40}"
-    r"\b(?:instructions?|rubric|rules?|reference|prompt|above|previous|criteria)\b"
-    r"|\b(?:give|award|assign|output|choose|reply|respond|return)\b[^.\n]{0,40}"
-    r"\b(?:(?:full|top|highest|maximum|five|[1-5]) (?:score|points?|marks?)|score|a [1-5](?=[.!)]|$))"
-    r"|\bchoose [1-5](?=[.!)]|$)",
-    re.IGNORECASE,
-)
-# "judge" alone is a verb, packets are marked and fibres graded.
-_GRADING = re.compile(
-    r"\b(?:rubric|graders?|evaluating model)\b|\b(?:the|dear|your) (?:judges?|evaluator)\b|\b(?:judge|evaluator):"
-    r"|\b(?:full|top|highest|maximum) (?:score|marks?|points)\b|\b(?:is|be|was|are|not) (?:scored|graded)\b"
-    r"|\byour (?:verdict|score|grade)\b"
-    r"|(?<!opinion )(?<!quality )(?<!MOS )\b(?:scores?|graded?) (?:of |is |below )?[1-5]\b",
-    re.IGNORECASE,
-)
-_ENCODED = re.compile(r"\b[A-Za-z0-9+/]{24,}={0,2}|\b(?:[0-9a-f]{2} ){5,}[0-9a-f]{2}\b")
-_PATTERNS = {"turn marks": _TURN, "a verdict": _VERDICT, "orders": _ORDER, "talk of grading": _GRADING}
-# These a checkpoint also writes by mistake behind an honest answer, and `material.disarmed` takes care of them.
-_HARMLESS = frozenset({"turn marks", "unseen characters"})
-# Sentences and lines, each with the white space behind it.
-_SENTENCE = re.compile(r"[^\n]*?(?:[.!?](?=\s)[^\S\n]*|\n+|$)")
-LEFT_OUT = "[left out]"
-# So much of what was decoded has to be printable for it to be a text; random letters decode to noise.
-_READABLE = 0.95
 
 
 def steering_signs(text: str) -> tuple[str, ...]:

@@ -244,7 +244,11 @@ def recorded_verdict(rubric: Rubric, record: Mapping[str, Any] | None, count: in
     reply = record.get("reply")
     if not isinstance(reply, Mapping):
         return Missing("error", "the record holds no reply")
-    given = ChatReply("", str(reply.get("text") or ""), reply.get("finish_reason"), error=reply.get("error"))
+    # What the deadline did is told by the reason alone.
+    lacking = record.get("missing")
+    timed_out = isinstance(lacking, Mapping) and lacking.get("reason") == "timeout"
+    text = str(reply.get("text") or "")
+    given = ChatReply("", text, reply.get("finish_reason"), error=reply.get("error"), timed_out=timed_out)
     verdict = read_verdict(rubric.kind, given, count)
     chances = record.get("score_logprobs")
     if isinstance(verdict, RubricScore) and isinstance(chances, Mapping):

@@ -94,7 +94,7 @@ class JudgePrompt:
 
 def rubric_names() -> tuple[str, ...]:
     """The rubrics that come with telbench, as ``NAME-VERSION``, sorted."""
-    return tuple(sorted(entry.name[:-4] for entry in _folder().iterdir() if _NAME.fullmatch(entry.name)))
+    return tuple(sorted(entry.name[:-4] for entry in _rubrics_folder().iterdir() if _NAME.fullmatch(entry.name)))
 
 
 def load_rubric(name: str) -> Rubric:
@@ -104,7 +104,7 @@ def load_rubric(name: str) -> Rubric:
     stem = name if name in known else versions[-1] if versions else None
     if stem is None:
         raise InputError(f"there is no rubric '{name}': telbench has {', '.join(known)}")
-    return parse_rubric(f"{stem}.txt", _folder().joinpath(f"{stem}.txt").read_text(encoding="utf-8"))
+    return parse_rubric(f"{stem}.txt", _rubrics_folder().joinpath(f"{stem}.txt").read_text(encoding="utf-8"))
 
 
 def read_rubric(path: Path) -> Rubric:
@@ -149,7 +149,7 @@ def render(rubric: Rubric, material: Mapping[str, str], secret: bytes, count: in
     of its own prompt; one that did by chance would get another. The material is shown as `disarmed` makes it, answers
     `without_steering`. Raises KeyError where ``material`` lacks a field.
     """
-    pieces = [(field, _shown(field, material[field])) for field in rubric.fields]
+    pieces = [(field, _as_shown(field, material[field])) for field in rubric.fields]
     token = _token(secret, [rubric.sha256, *(content for _, content in pieces)])
     data = _DATA.format(names=", ".join(rubric.fields), token=token)
     body = "".join(_PIECE.format(name=name, token=token, content=content) for name, content in pieces)
@@ -157,7 +157,7 @@ def render(rubric: Rubric, material: Mapping[str, str], secret: bytes, count: in
     return JudgePrompt(f"{rubric.text}\n\n{data}\n{body}\n{end}", token)
 
 
-def _shown(field: str, text: str) -> str:
+def _as_shown(field: str, text: str) -> str:
     return disarmed(without_steering(text) if field in ANSWERS else text)
 
 
@@ -180,5 +180,5 @@ def _version(stem: str) -> int:
     return int(stem.rpartition("-")[2])
 
 
-def _folder() -> Any:
+def _rubrics_folder() -> Any:
     return resources.files(__package__ or __name__).joinpath("rubrics")

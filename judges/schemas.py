@@ -1,7 +1,8 @@
-"""The kinds of verdicts and the JSON schema of each.
+"""The kinds of verdicts, the JSON schema of each, and the score that a judge's probabilities give.
 
 Reasons stand before what they are reasons for, so that a model which writes from left to right reasons first. Texts and
-lists have a longest length: a judge that repeats itself comes to an end.
+lists have a longest length: a judge that repeats itself comes to an end. A score is weighted by the probabilities of
+what could have stood at its place in a reply of such a schema.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ MOST_REASONS = 5
 MOST_PASSAGES = 12
 QUESTIONS = 3
 SCORES = (1, 2, 3, 4, 5)
+# Its exponential is 0; JSON also holds integers that no float can.
+_LEAST = -1e4
+# Inside a JSON string the quotes would be escaped, so that this finds the key alone.
+_SCORE = re.compile(r'"score"[ \t\r\n]*:[ \t\r\n]*([1-5])')
 
-_TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
+_TEXT_SCHEMA: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
 
 
-def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
+def _object_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
@@ -34,36 +39,43 @@ def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _list(items: Mapping[str, Any], least: int, most: int) -> dict[str, Any]:
+def _list_schema(items: Mapping[str, Any], least: int, most: int) -> dict[str, Any]:
     return {"type": "array", "minItems": least, "maxItems": most, "items": items}
 
 
-def _claims(**verdict: Mapping[str, Any]) -> dict[str, Any]:
-    return _object(claims=_list(_object(claim=_TEXT, reason=_TEXT, **verdict), 0, MOST_CLAIMS))
+def _claims_schema(**verdict: Mapping[str, Any]) -> dict[str, Any]:
+    return _object_schema(
+        claims=_list_schema(_object_schema(claim=_TEXT_SCHEMA, reason=_TEXT_SCHEMA, **verdict), 0, MOST_CLAIMS)
+    )
 
 
-def _passages(least: int, most: int) -> dict[str, Any]:
-    return _object(passages=_list(_object(reason=_TEXT, useful={"type": "boolean"}), least, most))
+def _passages_schema(least: int, most: int) -> dict[str, Any]:
+    return _object_schema(
+        passages=_list_schema(_object_schema(reason=_TEXT_SCHEMA, useful={"type": "boolean"}), least, most)
+    )
 
 
 SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
-    "claims": _claims(verdict={"type": "string", "enum": ["TP", "FP", "FN"]}),
-    "faithfulness": _claims(supported={"type": "boolean"}),
-    "rubric_score": _object(
-        reasons=_list(_TEXT, 1, MOST_REASONS),
+    "claims": _claims_schema(verdict={"type": "string", "enum": ["TP", "FP", "FN"]}),
+    "faithfulness": _claims_schema(supported={"type": "boolean"}),
+    "rubric_score": _object_schema(
+        reasons=_list_schema(_TEXT_SCHEMA, 1, MOST_REASONS),
         score={"type": "integer", "minimum": SCORES[0], "maximum": SCORES[-1]},
     ),
-    "questions": _object(questions=_list(_TEXT, QUESTIONS, QUESTIONS), evasive={"type": "boolean"}),
-    "passages": _passages(1, MOST_PASSAGES),
-    "preference": _object(
-        reasons=_list(_TEXT, 1, MOST_REASONS), winner={"type": "string", "enum": ["first", "second", "tie"]}
+    "questions": _object_schema(
+        questions=_list_schema(_TEXT_SCHEMA, QUESTIONS, QUESTIONS), evasive={"type": "boolean"}
+    ),
+    "passages": _passages_schema(1, MOST_PASSAGES),
+    "preference": _object_schema(
+        reasons=_list_schema(_TEXT_SCHEMA, 1, MOST_REASONS),
+        winner={"type": "string", "enum": ["first", "second", "tie"]},
     ),
 }
 
 
 def schema_of(kind: Kind, count: int | None = None) -> Mapping[str, Any]:
     """The schema of a verdict; ``count``, of passages only, is how many entries it has to have."""
-    return _passages(count, count) if kind == "passages" and count is not None else SCHEMAS[kind]
+    return _passages_schema(count, count) if kind == "passages" and count is not None else SCHEMAS[kind]
 
 
 def outline(schema: Mapping[str, Any]) -> str:
@@ -83,12 +95,6 @@ def outline(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "integer":
         return f"{schema['minimum']} to {schema['maximum']}"
     return "true or false" if schema["type"] == "boolean" else "text"
-
-
-# Its exponential is 0; JSON also holds integers that no float can.
-_LEAST = -1e4
-# Inside a JSON string the quotes would be escaped, so that this finds the key alone.
-_SCORE = re.compile(r'"score"[ \t\r\n]*:[ \t\r\n]*([1-5])')
 
 
 def weighted_score(logprobs: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -1,17 +1,22 @@
-"""Who shall judge, as it is written on the command line: ``openai:MODEL@URL`` or ``local:CHECKPOINT``."""
+"""Who shall judge, as it is written on the command line: a kind, and what the kind makes of the rest.
+
+``openai:MODEL@URL`` and ``local:CHECKPOINT`` are telbench's own kinds. A package adds another by an entry point of the
+group ``telbench.judges``.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from telbench.errors import InputError
+from telbench.registry import listed, load_as
 
-from .server.settings import check_base_url
+from .contract import Judge
+from .panel import Ledger
 
-# What a judge is called on the command line, and how its specification goes on.
-FORMS = {"openai": "openai:MODEL@URL", "local": "local:CHECKPOINT"}
+GROUP = "telbench.judges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +32,57 @@ class JudgeSpec:
         return f"{self.kind}:{self.model}" + (f"@{self.place}" if self.place else "")
 
 
-def parse_judge(text: str) -> JudgeSpec:
-    """The judge that ``text`` names.
+@dataclass(frozen=True, slots=True)
+class JudgeOptions:
+    """What a user may set for the judges of a run; a kind heeds what concerns it.
 
-    The model's name may hold ``@``, ``/`` and ``:``, the URL no ``@``: the last one parts them. Raises `InputError`.
+    ``memory`` keeps for later runs what was found out about a judge (None: nothing is kept). ``max_in_flight``
+    (requests at once) and ``deadline`` (seconds for one verdict) are for servers, ``engine`` for what runs in this
+    process. ``seed`` is the run's.
+    """
+
+    memory: Ledger | None = None
+    max_in_flight: int = 32
+    deadline: float = 120.0
+    engine: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeKind:
+    """A kind of judge, registered in the group ``telbench.judges`` under its name.
+
+    ``form`` shows a user how to write one (``local:CHECKPOINT``). ``parse`` makes model and place (None where there is
+    none) of what follows the colon, and raises `InputError` for what cannot be right; it opens nothing. ``open`` gives
+    the judge with its identity known, and loads no weights; it raises `InputError` where it cannot be asked.
+    """
+
+    name: str
+    form: str
+    parse: Callable[[str], tuple[str, str | None]]
+    open: Callable[[JudgeSpec, JudgeOptions], Judge]
+
+
+def parse_judge(text: str) -> JudgeSpec:
+    """The judge that ``text`` names, by the rules of its kind.
+
+    Raises:
+        InputError: for an unknown kind (a near one is suggested), one that cannot be loaded, and what a kind refuses.
 
     >>> parse_judge("openai:org/model:7b@http://127.0.0.1:8000/v1")
     JudgeSpec(kind='openai', model='org/model:7b', place='http://127.0.0.1:8000/v1')
     """
     kind, colon, rest = text.strip().partition(":")
-    if not colon or kind not in FORMS:
-        near = difflib.get_close_matches(kind, FORMS, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}:'?" if near else f"write {' or '.join(FORMS.values())}"
-        what = f"there is no kind of judge '{kind}'" if colon else f"--judge '{_shown(text)}' names no kind of judge"
+    if not colon or kind not in listed(GROUP):
+        near = difflib.get_close_matches(kind, listed(GROUP), n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}:'?" if near else f"write {' or '.join(_forms())}"
+        what = (
+            f"there is no kind of judge '{kind}'"
+            if colon
+            else f"--judge '{without_password(text)}' names no kind of judge"
+        )
         raise InputError(f"{what}: {hint}")
-    if kind != "openai":
-        if not rest.strip():
-            raise InputError(f"--judge {kind}: names no model: write {FORMS[kind]}")
-        return JudgeSpec(kind, rest.strip())
-    model, at, url = (part.strip() for part in rest.rpartition("@"))
-    if not at or not url:
-        raise InputError(
-            f"--judge '{_shown(text)}' names no server: write {FORMS[kind]}, URL such as http://HOST:8000/v1"
-        )
-    if "://" in model:
-        # Never shown: the part before the @ of a URL is a user and a password.
-        raise InputError(
-            "--judge openai: the URL holds an @: leave user and password out, a key goes into OPENAI_API_KEY"
-        )
-    if not model:
-        raise InputError(f"--judge '{text.strip()}' names no model: write {FORMS[kind]}")
-    check_base_url(url)
-    return JudgeSpec(kind, model, url.rstrip("/"))
+    return JudgeSpec(kind, *load_as(GROUP, kind, JudgeKind).parse(rest.strip()))
 
 
 def parse_judges(texts: Sequence[str]) -> tuple[JudgeSpec, ...]:
@@ -70,7 +94,27 @@ def parse_judges(texts: Sequence[str]) -> tuple[JudgeSpec, ...]:
     return specs
 
 
-def _shown(text: str) -> str:
-    # A mistyped URL may hold a password.
+def open_judge(spec: JudgeSpec, options: JudgeOptions) -> Judge:
+    """The judge of a specification, its identity known and no weights loaded. Raises `InputError` as its kind does."""
+    return load_as(GROUP, spec.kind, JudgeKind).open(spec, options)
+
+
+def without_password(text: str) -> str:
+    """The text less what follows ``://`` where that may hold a password.
+
+    >>> without_password("gpt@http://user:hidden@host/v1"), without_password("gpt@http://host/v1")
+    ('gpt@http://…', 'gpt@http://host/v1')
+    """
     head, scheme, rest = text.strip().partition("://")
     return f"{head}://…" if "@" in rest else head + scheme + rest
+
+
+def _forms() -> list[str]:
+    """How each kind is written; one that cannot be loaded is left out."""
+    forms = []
+    for name in listed(GROUP):
+        try:
+            forms.append(load_as(GROUP, name, JudgeKind).form)
+        except InputError:
+            continue
+    return forms

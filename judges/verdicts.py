@@ -6,15 +6,15 @@ is missing with a reason, never a score of 0.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from .chat import ChatReply, writable
 from .position_bias import Choice
 from .schemas import LONGEST_TEXT, MOST_CLAIMS, MOST_PASSAGES, MOST_REASONS, QUESTIONS, SCORES, Kind, weighted_score
+from .strict_json import read_strict_json
 
 Outcome = Literal["TP", "FP", "FN"]
 Reason = Literal["timeout", "refusal", "malformed", "schema", "content_filter", "truncated", "empty", "error"]
@@ -156,8 +156,8 @@ def factual_f1(tp: int, fp: int, fn: int) -> float | None:
 def read_verdict(kind: Kind, reply: ChatReply, count: int | None = None) -> Verdict | Missing:
     """The verdict in a judge's reply, held to `schema_of` kind and count. Never raises for what a judge can say."""
     if reply.error is not None:
-        reason = "timeout" if reply.error.startswith("no answer within") else "error"
-        return Missing("content_filter" if "content_filter" in reply.error else reason, reply.error)
+        reason = "timeout" if reply.timed_out else "content_filter" if "content_filter" in reply.error else "error"
+        return Missing(reason, reply.error)
     if reply.finish_reason == "content_filter":
         return Missing("content_filter", "the server filtered the judge's answer")
     if reply.finish_reason == "length":
@@ -177,19 +177,19 @@ def parse_verdict(kind: Kind, text: str, count: int | None = None) -> Verdict | 
     if fence := _FENCE.fullmatch(body):
         body = fence[1]
     try:
-        # Not strict: grammars that enforce a schema let control characters into strings, where they do no harm.
-        value = json.loads(body, strict=False, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+        # Grammars that enforce a schema let control characters into strings, where they do no harm.
+        value = read_strict_json(body, unique_keys=True, control_characters=True)
     except (ValueError, RecursionError) as error:
         if _REFUSAL.match(body):
-            return Missing("refusal", _line(body))
-        return Missing("malformed", _line(f"not one JSON object: {error or type(error).__name__}"))
+            return Missing("refusal", _one_line(body))
+        return Missing("malformed", _one_line(f"not one JSON object: {error or type(error).__name__}"))
     try:
         verdict = _READERS[kind](value)
         if isinstance(verdict, JudgedPassages) and len(verdict.passages) != (count or len(verdict.passages)):
             raise _SchemaError(f"passages has {len(verdict.passages)} entries for {count} passages")
         return verdict
     except _SchemaError as error:
-        return Missing("schema", _line(str(error)))
+        return Missing("schema", _one_line(str(error)))
 
 
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*)\r?\n[ \t]*```", re.DOTALL)
@@ -206,54 +206,64 @@ class _SchemaError(Exception):
 
 def _read_claims(value: object) -> ClaimVerdicts:
     claims = []
-    for where, entry in _entries(value, "claims", {"claim", "reason", "verdict"}, 0, MOST_CLAIMS):
+    for where, entry in _checked_entries(value, "claims", {"claim", "reason", "verdict"}, 0, MOST_CLAIMS):
         verdict = entry["verdict"]
         # Equality alone would hash or compare whatever JSON holds; the type comes first.
         if not isinstance(verdict, str) or verdict not in {"TP", "FP", "FN"}:
             raise _SchemaError(f"{where}.verdict is not TP, FP or FN")
         named: Outcome = "TP" if verdict == "TP" else "FP" if verdict == "FP" else "FN"
-        claims.append(Claim(_text(entry["claim"], f"{where}.claim"), _text(entry["reason"], f"{where}.reason"), named))
+        claims.append(
+            Claim(
+                _checked_text(entry["claim"], f"{where}.claim"),
+                _checked_text(entry["reason"], f"{where}.reason"),
+                named,
+            )
+        )
     return ClaimVerdicts(tuple(claims))
 
 
 def _read_faithfulness(value: object) -> Faithfulness:
     claims = []
-    for where, entry in _entries(value, "claims", {"claim", "reason", "supported"}, 0, MOST_CLAIMS):
-        claim, reason = _text(entry["claim"], f"{where}.claim"), _text(entry["reason"], f"{where}.reason")
-        claims.append(SupportedClaim(claim, reason, _truth(entry["supported"], f"{where}.supported")))
+    for where, entry in _checked_entries(value, "claims", {"claim", "reason", "supported"}, 0, MOST_CLAIMS):
+        claim, reason = (
+            _checked_text(entry["claim"], f"{where}.claim"),
+            _checked_text(entry["reason"], f"{where}.reason"),
+        )
+        claims.append(SupportedClaim(claim, reason, _checked_truth(entry["supported"], f"{where}.supported")))
     return Faithfulness(tuple(claims))
 
 
 def _read_score(value: object) -> RubricScore:
-    entry = _fields(value, "the verdict", {"reasons", "score"})
+    entry = _checked_fields(value, "the verdict", {"reasons", "score"})
     score = entry["score"]
     if isinstance(score, bool) or not isinstance(score, int) or score not in SCORES:
         raise _SchemaError("score is not an integer from 1 to 5")
-    return RubricScore(score, _texts(entry["reasons"], "reasons", 1, MOST_REASONS))
+    return RubricScore(score, _checked_texts(entry["reasons"], "reasons", 1, MOST_REASONS))
 
 
 def _read_questions(value: object) -> GeneratedQuestions:
-    entry = _fields(value, "the verdict", {"questions", "evasive"})
+    entry = _checked_fields(value, "the verdict", {"questions", "evasive"})
     return GeneratedQuestions(
-        _texts(entry["questions"], "questions", QUESTIONS, QUESTIONS), _truth(entry["evasive"], "evasive")
+        _checked_texts(entry["questions"], "questions", QUESTIONS, QUESTIONS),
+        _checked_truth(entry["evasive"], "evasive"),
     )
 
 
 def _read_passages(value: object) -> JudgedPassages:
     passages = []
-    for where, entry in _entries(value, "passages", {"reason", "useful"}, 1, MOST_PASSAGES):
-        reason = _text(entry["reason"], f"{where}.reason")
-        passages.append(JudgedPassage(reason, _truth(entry["useful"], f"{where}.useful")))
+    for where, entry in _checked_entries(value, "passages", {"reason", "useful"}, 1, MOST_PASSAGES):
+        reason = _checked_text(entry["reason"], f"{where}.reason")
+        passages.append(JudgedPassage(reason, _checked_truth(entry["useful"], f"{where}.useful")))
     return JudgedPassages(tuple(passages))
 
 
 def _read_preference(value: object) -> Preference:
-    entry = _fields(value, "the verdict", {"reasons", "winner"})
+    entry = _checked_fields(value, "the verdict", {"reasons", "winner"})
     winners: dict[str, Choice] = {"first": "first", "second": "second", "tie": "tie"}
     winner = entry["winner"]
     if not isinstance(winner, str) or winner not in winners:
         raise _SchemaError("winner is not first, second or tie")
-    return Preference(_texts(entry["reasons"], "reasons", 1, MOST_REASONS), winners[winner])
+    return Preference(_checked_texts(entry["reasons"], "reasons", 1, MOST_REASONS), winners[winner])
 
 
 _READERS: Mapping[Kind, Callable[[object], Verdict]] = {
@@ -266,12 +276,14 @@ _READERS: Mapping[Kind, Callable[[object], Verdict]] = {
 }
 
 
-def _entries(value: object, name: str, names: set[str], least: int, most: int) -> list[tuple[str, dict[str, Any]]]:
-    entries = _list(_fields(value, "the verdict", {name})[name], name, least, most)
-    return [(f"{name}[{i}]", _fields(entry, f"{name}[{i}]", names)) for i, entry in enumerate(entries)]
+def _checked_entries(
+    value: object, name: str, names: set[str], least: int, most: int
+) -> list[tuple[str, dict[str, Any]]]:
+    entries = _checked_list(_checked_fields(value, "the verdict", {name})[name], name, least, most)
+    return [(f"{name}[{i}]", _checked_fields(entry, f"{name}[{i}]", names)) for i, entry in enumerate(entries)]
 
 
-def _fields(value: object, where: str, names: set[str]) -> dict[str, Any]:
+def _checked_fields(value: object, where: str, names: set[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _SchemaError(f"{where} is not an object")
     if missing := sorted(names - value.keys()):
@@ -281,7 +293,7 @@ def _fields(value: object, where: str, names: set[str]) -> dict[str, Any]:
     return value
 
 
-def _list(value: object, where: str, least: int, most: int) -> list[Any]:
+def _checked_list(value: object, where: str, least: int, most: int) -> list[Any]:
     if not isinstance(value, list):
         raise _SchemaError(f"{where} is not a list")
     if not least <= len(value) <= most:
@@ -289,32 +301,23 @@ def _list(value: object, where: str, least: int, most: int) -> list[Any]:
     return value
 
 
-def _texts(value: object, where: str, least: int, most: int) -> tuple[str, ...]:
-    return tuple(_text(text, f"{where}[{i}]") for i, text in enumerate(_list(value, where, least, most)))
+def _checked_texts(value: object, where: str, least: int, most: int) -> tuple[str, ...]:
+    return tuple(
+        _checked_text(text, f"{where}[{i}]") for i, text in enumerate(_checked_list(value, where, least, most))
+    )
 
 
-def _text(value: object, where: str) -> str:
+def _checked_text(value: object, where: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
         raise _SchemaError(f"{where} is not a text of 1 to {LONGEST_TEXT} characters")
     return writable(value)
 
 
-def _truth(value: object, where: str) -> bool:
+def _checked_truth(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise _SchemaError(f"{where} is not true or false")
     return value
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return writable(" ".join(text.split())[:200])
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return value

@@ -47,23 +47,23 @@ def check_metric(metric: Metric) -> list[str]:
     and of batches without effect, samples that lack an input reported as missing and put to no judge, hostile texts
     survived, and for corpus metrics additive statistics of one length whose aggregate is finite and in range.
     """
-    problems = _declaration(metric)
+    problems = _declaration_problems(metric)
     samples = [_sample(f"item-{index}", text) for index, text in enumerate(_PREDICTIONS.values())]
     scores = _attempt(lambda: metric.score(samples), "scoring ten samples", problems)
     if scores is None:
         return problems
-    problems += _values(metric, scores)
+    problems += _value_problems(metric, scores)
     tolerance = _ENCODER if "encoder" in metric.needs else _EXACT
     reversed_scores = _attempt(lambda: metric.score(samples[::-1]), "scoring in reverse order", problems)
-    if reversed_scores is not None and not _same(scores, reversed_scores[::-1], tolerance):
+    if reversed_scores is not None and not _equal_scores(scores, reversed_scores[::-1], tolerance):
         problems.append("the value of a sample depends on the order of the samples")
     single = _attempt(lambda: [metric.score([sample])[0] for sample in samples], "scoring one by one", problems)
-    if single is not None and not _same(scores, single, tolerance):
+    if single is not None and not _equal_scores(scores, single, tolerance):
         problems.append("the value of a sample depends on the samples scored with it")
     _attempt(lambda: metric.score([]), "scoring no sample", problems)
-    problems += _missing_inputs(metric)
-    problems += _judge_tasks(metric, samples)
-    problems += _corpus(metric, scores)
+    problems += _missing_input_problems(metric)
+    problems += _judge_task_problems(metric, samples)
+    problems += _corpus_problems(metric, scores)
     started = time.perf_counter()
     _attempt(lambda: metric.score(samples[:9] * 11), "scoring a hundred samples", problems)
     if metric.needs.isdisjoint({"encoder", "judge"}) and time.perf_counter() - started > _SLOW_SECONDS:
@@ -87,7 +87,7 @@ def _sample(item_id: str, prediction: str) -> Sample:
     )
 
 
-def _declaration(metric: Metric) -> list[str]:
+def _declaration_problems(metric: Metric) -> list[str]:
     problems = []
     low, high = metric.range
     if low is not None and high is not None and not low < high:
@@ -103,24 +103,24 @@ def _declaration(metric: Metric) -> list[str]:
     return problems
 
 
-def _values(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
+def _value_problems(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     problems = []
     for label, score in zip(_PREDICTIONS, scores, strict=True):
         if score.value is None:
             if not score.reason:
                 problems.append(f"{label}: no value and no reason")
-        elif not _within(metric, score.value):
+        elif not _in_range(metric, score.value):
             problems.append(f"{label}: {score.value} lies outside the range {metric.range}")
     return problems
 
 
-def _within(metric: Metric, value: float) -> bool:
+def _in_range(metric: Metric, value: float) -> bool:
     """Does the value keep to the metric's bounds, but for rounding?"""
     low, high = metric.range
     return (low is None or value >= low - 1e-9) and (high is None or value <= high + 1e-9)
 
 
-def _missing_inputs(metric: Metric) -> list[str]:
+def _missing_input_problems(metric: Metric) -> list[str]:
     problems: list[str] = []
     for need, without in _WITHOUT.items():
         sample = without(_sample("item", "AMF"))
@@ -130,7 +130,7 @@ def _missing_inputs(metric: Metric) -> list[str]:
     return problems
 
 
-def _judge_tasks(metric: Metric, samples: Sequence[Sample]) -> list[str]:
+def _judge_task_problems(metric: Metric, samples: Sequence[Sample]) -> list[str]:
     tasks_of = metric.judge_tasks
     if tasks_of is None:
         return []
@@ -143,7 +143,7 @@ def _judge_tasks(metric: Metric, samples: Sequence[Sample]) -> list[str]:
     return problems
 
 
-def _corpus(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
+def _corpus_problems(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     if metric.level != "corpus":
         return []
     lengths = {len(score.stats or ()) for score in scores if score.value is not None}
@@ -154,7 +154,7 @@ def _corpus(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     total = _attempt(lambda: aggregate(metric, matrix.sum(axis=0, keepdims=True)), "aggregating", problems)
     if total is None:
         return problems
-    if not (math.isfinite(total[0]) and _within(metric, total[0])):
+    if not (math.isfinite(total[0]) and _in_range(metric, total[0])):
         problems.append(f"the corpus score {total[0]} lies outside the range {metric.range}")
     many = _attempt(lambda: aggregate(metric, matrix), "aggregating several rows at once", problems)
     if many is not None and many.shape != (len(matrix),):
@@ -170,7 +170,7 @@ def _attempt(action: Callable[[], T], label: str, problems: list[str]) -> T | No
         return None
 
 
-def _same(left: Sequence[ItemScore], right: Sequence[ItemScore], tolerance: float) -> bool:
+def _equal_scores(left: Sequence[ItemScore], right: Sequence[ItemScore], tolerance: float) -> bool:
     return all(
         (a.value is None and b.value is None)
         or (

@@ -48,8 +48,8 @@ def named_choices(prediction: str, choices: Sequence[str], shown: Sequence[int] 
     [0]
     """
     order = tuple(shown) or tuple(range(len(choices)))
-    texts = [_plain(choice) for choice in choices]
-    answer = _plain(prediction)
+    texts = [_bare(choice) for choice in choices]
+    answer = _bare(prediction)
     same = [index for index, text in enumerate(texts) if text and text == answer]
     if len(same) == 1:
         return frozenset(same)
@@ -57,9 +57,9 @@ def named_choices(prediction: str, choices: Sequence[str], shown: Sequence[int] 
     text = unicodedata.normalize("NFKC", prediction)
     text = _SPACES.sub(lambda match: "\n" if "\n" in match[0] else " ", text)
     text = _MARKUP.sub("", _BOXED.sub(r"\nanswer: \1.\n", text)).strip()
-    if (match := _LABELLED.match(text)) and (label := _positions([match.group(1)], len(order))):
+    if (match := _LABELLED.match(text)) and (label := _label_positions([match.group(1)], len(order))):
         (index,) = (order[position] for position in label)
-        if _plain(match.group(2)) == texts[index]:
+        if _bare(match.group(2)) == texts[index]:
             return frozenset([index])
     bare = re.findall(r"\w+", _DRESSING.sub(" ", text))
     if len(bare) == 1 and bare[0].isdecimal() and texts.count(bare[0]) == 1 and not _NAMED.search(text):
@@ -73,8 +73,8 @@ def named_choices(prediction: str, choices: Sequence[str], shown: Sequence[int] 
 def _bare_labels(labels: Sequence[str], count: int) -> frozenset[int] | None:
     """Positions of the labels, if the words are nothing but labels."""
     if len(labels) == 1 and len(labels[0]) > 1 and labels[0].isupper() and len(set(labels[0])) == len(labels[0]):
-        return _positions(labels[0], count)
-    return _positions(labels, count)
+        return _label_positions(labels[0], count)
+    return _label_positions(labels, count)
 
 
 def _labels_in_text(text: str, count: int) -> frozenset[int] | None:
@@ -117,10 +117,10 @@ def _patterns(count: int) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[
 
 
 def _matched(match: re.Match[str], count: int) -> frozenset[int] | None:
-    return _positions(re.findall(r"\w+", _DRESSING.sub(" ", match.group(1))), count)
+    return _label_positions(re.findall(r"\w+", _DRESSING.sub(" ", match.group(1))), count)
 
 
-def _positions(labels: Iterable[str], count: int) -> frozenset[int] | None:
+def _label_positions(labels: Iterable[str], count: int) -> frozenset[int] | None:
     """0-based positions of labels; None when there are none or one is no label of so many options."""
     found = set()
     for label in labels:
@@ -136,7 +136,7 @@ def _positions(labels: Iterable[str], count: int) -> frozenset[int] | None:
     return frozenset(found) or None
 
 
-def _plain(text: str) -> str:
+def _bare(text: str) -> str:
     """Lower case, the words and the signs that carry meaning, single spaces."""
     return " ".join(_NOT_PLAIN.sub(" ", unicodedata.normalize("NFKC", text).casefold()).split())
 

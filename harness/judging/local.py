@@ -18,6 +18,7 @@ from telbench.errors import EngineError, InputError
 from ...judges.chat import ChatReply, ChatRequest
 from ...judges.contract import JudgeIdentity
 from ...judges.likelihood import LikelihoodRequest
+from ...judges.spec import JudgeKind, JudgeOptions, JudgeSpec
 from ...metrics.fingerprints import fingerprint
 from ..checkpoint import Checkpoint, open_checkpoint
 from ..engines.contract import (
@@ -36,6 +37,7 @@ from ..prompts.build import PromptSettings, encoder_for
 from ..prompts.encoder import Encoder, try_template
 from ..tokenizing import read_tokenizer, require_own_tokens
 
+FORM = "local:CHECKPOINT"
 ENGINES = ("vllm", "transformers")
 # Tokens of prompt and reply together: more than rubric, context and verdict take, and a cache of bearable size.
 LONGEST_WINDOW = 16384
@@ -67,7 +69,7 @@ class LocalJudge:
         self._window = settings.max_model_len or LONGEST_WINDOW
         self._engine: GuidedEngine | None = None
         self._texts: dict[int, str] = {}
-        self.identity = _identity(checkpoint, model, spec.describe(settings), self._window)
+        self.identity = _local_identity(checkpoint, model, spec.describe(settings), self._window)
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         """Yield one reply a request as each finishes; 2,000 at a time are read and put to the engine as one batch.
@@ -243,7 +245,21 @@ def local_judge(folder: str, engine: str = "auto", *, window: int | None = None)
         return LocalJudge(place, checkpoint, model, spec, settings, encoder)
 
 
-def _identity(checkpoint: Checkpoint, model: ModelIdentity, info: EngineInfo, window: int) -> JudgeIdentity:
+def checkpoint_folder(text: str) -> tuple[str, None]:
+    """The folder after ``local:``. Raises `InputError` where there is none."""
+    if not text:
+        raise InputError(f"--judge local: names no model: write {FORM}")
+    return text, None
+
+
+def _open_local(spec: JudgeSpec, options: JudgeOptions) -> LocalJudge:
+    return local_judge(spec.model, engine=options.engine)
+
+
+LOCAL = JudgeKind("local", FORM, checkpoint_folder, _open_local)
+
+
+def _local_identity(checkpoint: Checkpoint, model: ModelIdentity, info: EngineInfo, window: int) -> JudgeIdentity:
     """By content: the same checkpoint at another place is the same judge."""
     grammars = package_version(GRAMMARS) or None
     facts = {"engine": asdict(info), "structured_output": grammars, "window": window}

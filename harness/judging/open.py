@@ -8,11 +8,10 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ...judges.contract import Judge
 from ...judges.panel import JudgePanel
 from ...judges.rubric import read_rubric, rubric_names
 from ...judges.server.prices import PriceTable, read_prices
-from ...judges.spec import JudgeSpec, parse_judges
+from ...judges.spec import JudgeOptions, open_judge, parse_judges
 from ..storage import shared_store
 from .settings import JudgeSettings
 
@@ -28,7 +27,10 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     """
     check_rubrics(settings.rubrics)
     specs = parse_judges(settings.specs)
-    return JudgePanel([_opened(spec, settings) for spec in specs], seed=seed) if specs else None
+    if not specs:
+        return None
+    options = JudgeOptions(_Remembered(), settings.max_in_flight, settings.deadline, settings.engine, seed)
+    return JudgePanel([open_judge(spec, options) for spec in specs], seed=seed)
 
 
 def check_rubrics(rubrics: Mapping[str, Path]) -> None:
@@ -66,13 +68,3 @@ class _Remembered:
         with shared_store("judges", "capabilities") as store:
             if store is not None:
                 store.put(key, record)
-
-
-def _opened(spec: JudgeSpec, settings: JudgeSettings) -> Judge:
-    if spec.kind == "local":
-        from .local import local_judge
-
-        return local_judge(spec.model, engine=settings.engine)
-    from ...judges.server.served import open_judge
-
-    return open_judge(spec, memory=_Remembered(), max_in_flight=settings.max_in_flight, deadline=settings.deadline)

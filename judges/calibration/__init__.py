@@ -1,4 +1,4 @@
-"""May a judge be believed? Labelled answers, agreement, reports, attacks, preferences.
+"""May a judge be believed? Labelled answers, agreement with them, reports, attacks, preferences between two runs.
 
-Imports the rest of judges; nothing in judges imports it.
+Imports judges' own modules, and no server; nothing else in judges imports it.
 """

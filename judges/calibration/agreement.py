@@ -1,7 +1,8 @@
-"""How far raters agree, and whether a judge's error goes with the length of what it judged.
+"""How far raters agree, whether a judge's error goes with the length of what it judged, and intervals of both.
 
 A coefficient that the data leave undefined is None with a reason, never NaN. Sums of counts are exact, so that renaming
-labels or swapping raters changes no digit.
+labels or swapping raters changes no digit. Intervals resample whole clusters: answers to one question are not
+independent of each other.
 """
 
 from __future__ import annotations
@@ -18,12 +19,28 @@ from typing import Literal
 Weights = Literal["none", "linear", "quadratic"]
 Level = Literal["nominal", "ordinal", "interval"]
 
+RESAMPLES = 1000
+# Beyond this share of resamples without a value the percentiles of the others describe something else.
+_MOST_UNDEFINED = 0.1
+TAILS = (0.025, 0.975)
+
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
     """A coefficient over ``n`` items; ``value`` is None exactly where ``reason`` says why."""
 
     value: float | None
+    n: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientEstimate:
+    """A coefficient over ``n`` labels with a 95 % interval; ``reason`` says why the value or the interval is None."""
+
+    value: float | None
+    low: float | None
+    high: float | None
     n: int
     reason: str | None = None
 
@@ -40,6 +57,15 @@ class LengthBias:
     mean_error: float | None
     pearson: Coefficient
     spearman: Coefficient
+
+
+def mean_of(values: Sequence[float], absent: str) -> Coefficient:
+    """The mean, by an exact sum; ``absent`` is the reason where there is no value.
+
+    >>> mean_of([1.0, 0.25], "no pair"), mean_of([], "no pair")
+    (Coefficient(value=0.625, n=2, reason=None), Coefficient(value=None, n=0, reason='no pair'))
+    """
+    return Coefficient(math.fsum(values) / len(values), len(values)) if values else Coefficient(None, 0, absent)
 
 
 def percent_agreement(first: Sequence[Hashable], second: Sequence[Hashable]) -> Coefficient:
@@ -147,6 +173,39 @@ def spearman(first: Sequence[float | None], second: Sequence[float | None]) -> C
     return _correlation(_ranks(ones), _ranks(others), "one of the raters gave the same number throughout")
 
 
+def cluster_draws(clusters: Sequence[Hashable], resamples: int, seed: int) -> list[list[int]]:
+    """Positions of the members of as many clusters as there are, drawn with replacement, ``resamples`` times."""
+    members: dict[Hashable, list[int]] = {}
+    for position, cluster in enumerate(clusters):
+        members.setdefault(cluster, []).append(position)
+    groups = list(members.values())
+    source = random.Random(seed)
+    return [[i for group in source.choices(groups, k=len(groups)) for i in group] for _ in range(resamples)]
+
+
+def estimate(
+    statistic: Callable[[Sequence[int]], Coefficient], clusters: Sequence[Hashable], draws: Sequence[Sequence[int]]
+) -> CoefficientEstimate:
+    """``statistic`` of all positions, with the 2.5th and 97.5th percentile of its values over ``draws``.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval).
+    """
+    found = statistic(range(len(clusters)))
+    if found.value is None:
+        return CoefficientEstimate(None, None, None, found.n, found.reason)
+    if len(set(clusters)) < 2:
+        return CoefficientEstimate(found.value, None, None, found.n, "an interval needs two questions or more")
+    import numpy as np
+
+    values = sorted(value for draw in draws if (value := statistic(draw).value) is not None)
+    if len(values) < (1 - _MOST_UNDEFINED) * len(draws) or not values:
+        reason = f"no interval: undefined in {len(draws) - len(values)} of {len(draws)} resamples"
+        return CoefficientEstimate(found.value, None, None, found.n, reason)
+    # Linear between neighbours, as numpy.quantile has it, which differs in the last digit here and there.
+    low, high = np.interp(np.multiply(TAILS, len(values) - 1), range(len(values)), values).tolist()
+    return CoefficientEstimate(found.value, low, high, found.n)
+
+
 def _pairs(first: Sequence[Hashable], second: Sequence[Hashable]) -> list[tuple[Hashable, Hashable]]:
     both = zip(first, second, strict=True)
     return [(one, other) for one, other in both if one is not None and other is not None]
@@ -197,55 +256,3 @@ def _correlation(first: Sequence[float], second: Sequence[float], constant: str)
     if not math.isfinite(value):
         return Coefficient(None, n, "the numbers are too large or too close to correlate")
     return Coefficient(max(-1.0, min(1.0, value)), n)
-
-
-RESAMPLES = 1000
-# Beyond this share of resamples without a value the percentiles of the others describe something else.
-_MOST_UNDEFINED = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A coefficient over ``n`` labels with a 95 % interval; ``reason`` says why the value or the interval is None."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    reason: str | None = None
-
-
-def cluster_draws(clusters: Sequence[Hashable], resamples: int, seed: int) -> list[list[int]]:
-    """Positions of the members of as many clusters as there are, drawn with replacement, ``resamples`` times."""
-    members: dict[Hashable, list[int]] = {}
-    for position, cluster in enumerate(clusters):
-        members.setdefault(cluster, []).append(position)
-    groups = list(members.values())
-    source = random.Random(seed)
-    return [[i for group in source.choices(groups, k=len(groups)) for i in group] for _ in range(resamples)]
-
-
-def estimate(
-    statistic: Callable[[Sequence[int]], Coefficient], clusters: Sequence[Hashable], draws: Sequence[Sequence[int]]
-) -> Estimate:
-    """``statistic`` of all positions, with the 2.5th and 97.5th percentile of its values over ``draws``.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval).
-    """
-    found = statistic(range(len(clusters)))
-    if found.value is None:
-        return Estimate(None, None, None, found.n, found.reason)
-    if len(set(clusters)) < 2:
-        return Estimate(found.value, None, None, found.n, "an interval needs two questions or more")
-    values = sorted(value for draw in draws if (value := statistic(draw).value) is not None)
-    if len(values) < (1 - _MOST_UNDEFINED) * len(draws) or not values:
-        reason = f"no interval: undefined in {len(draws) - len(values)} of {len(draws)} resamples"
-        return Estimate(found.value, None, None, found.n, reason)
-    return Estimate(found.value, _quantile(values, 0.025), _quantile(values, 0.975), found.n)
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    position = share * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (position - below) * (ordered[above] - ordered[below])

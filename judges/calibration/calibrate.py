@@ -17,13 +17,14 @@ from ..schemas import SCORES
 from .agreement import (
     RESAMPLES,
     Coefficient,
-    Estimate,
+    CoefficientEstimate,
     LengthBias,
     cluster_draws,
     cohen_kappa,
     estimate,
     krippendorff_alpha,
     length_bias,
+    mean_of,
     percent_agreement,
     spearman,
 )
@@ -32,6 +33,7 @@ from .labelled import KINDS, Label
 Measure = Literal["score", "factual", "faithfulness"]
 MEASURES: tuple[Measure, ...] = ("score", "factual", "faithfulness")
 NO_REASON = "no reason given"
+UNPAIRED = "no label has both values"
 
 _Numbers = Sequence[float | None]
 _Draws = Sequence[Sequence[int]]
@@ -67,7 +69,7 @@ class Level:
 
     label: int
     counts: tuple[int, ...]
-    mean: Estimate
+    mean: CoefficientEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,13 @@ class ScoreCalibration:
 
     n: int
     missing: Mapping[str, int]
-    exact: Estimate
-    kappa: Estimate
-    linear_kappa: Estimate
-    quadratic_kappa: Estimate
-    alpha: Estimate
-    spearman: Estimate
-    mean_error: Estimate
+    exact: CoefficientEstimate
+    kappa: CoefficientEstimate
+    linear_kappa: CoefficientEstimate
+    quadratic_kappa: CoefficientEstimate
+    alpha: CoefficientEstimate
+    spearman: CoefficientEstimate
+    mean_error: CoefficientEstimate
     length: LengthBias
     levels: tuple[Level, ...]
     kinds: tuple[KindRow, ...]
@@ -122,8 +124,8 @@ class ShareCalibration:
     missing: Mapping[str, int]
     undefined: int
     invented: int
-    absolute_error: Estimate
-    bias: Estimate
+    absolute_error: CoefficientEstimate
+    bias: CoefficientEstimate
     consistency: Consistency | None
 
 
@@ -150,7 +152,7 @@ class Calibration:
     resamples: int
     seed: int
     judges: tuple[JudgeCalibration, ...]
-    panel_alpha: Estimate
+    panel_alpha: CoefficientEstimate
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without NaN."""
@@ -165,7 +167,7 @@ def calibrate(
     Raises ValueError for lists of another length than ``labels``, and for values off their scale.
     """
     for judge in judges:
-        _check(judge, len(labels))
+        _check_scales(judge, len(labels))
     clusters = [label.cluster for label in labels]
     draws = cluster_draws(clusters, resamples, seed)
     panel = [_rounded(judge.score.values) for judge in judges if judge.score is not None]
@@ -205,7 +207,7 @@ def _score_calibration(
     labelled = [label.score for label in labels]
     exact, rounded = given.values, _rounded(given.values)
 
-    def both(statistic: Callable[[Any, Any], Coefficient], judge: _Numbers) -> Estimate:
+    def both(statistic: Callable[[Any, Any], Coefficient], judge: _Numbers) -> CoefficientEstimate:
         return estimate(lambda at: statistic([labelled[i] for i in at], [judge[i] for i in at]), clusters, draws)
 
     scored = [i for i, score in enumerate(labelled) if score is not None]
@@ -234,7 +236,7 @@ def _score_calibration(
 def _share_calibration(
     labelled: _Numbers, given: JudgeValues, clusters: Sequence[str], draws: _Draws
 ) -> ShareCalibration:
-    def both(statistic: Callable[[_Numbers, _Numbers], Coefficient]) -> Estimate:
+    def both(statistic: Callable[[_Numbers, _Numbers], Coefficient]) -> CoefficientEstimate:
         return estimate(lambda at: statistic([labelled[i] for i in at], [given.values[i] for i in at]), clusters, draws)
 
     undefined = [i for i, share in enumerate(labelled) if share is None]
@@ -250,15 +252,15 @@ def _share_calibration(
     )
 
 
-def _panel_alpha(panel: Sequence[_Numbers], clusters: Sequence[str], draws: _Draws) -> Estimate:
+def _panel_alpha(panel: Sequence[_Numbers], clusters: Sequence[str], draws: _Draws) -> CoefficientEstimate:
     if len(panel) < 2:
-        return Estimate(None, None, None, 0, "a panel is two judges or more with rubric scores")
+        return CoefficientEstimate(None, None, None, 0, "a panel is two judges or more with rubric scores")
     return estimate(lambda at: krippendorff_alpha([[row[i] for i in at] for row in panel], "ordinal"), clusters, draws)
 
 
 def _level(score: int, labelled: _Numbers, judge: _Numbers, clusters: Sequence[str], draws: _Draws) -> Level:
     def mean(at: Sequence[int]) -> Coefficient:
-        return _mean([value for i in at if labelled[i] == score and (value := judge[i]) is not None])
+        return mean_of([value for i in at if labelled[i] == score and (value := judge[i]) is not None], UNPAIRED)
 
     counts = Counter(value for value, true in zip(_rounded(judge), labelled, strict=True) if true == score)
     return Level(score, tuple(counts[given] for given in SCORES), estimate(mean, clusters, draws))
@@ -273,7 +275,8 @@ def _kinds(labels: Sequence[Label], judge: _Numbers) -> tuple[KindRow, ...]:
             for label, value in zip(labels, judge, strict=True)
             if label.kind == kind and label.score is not None and value is not None
         ]
-        truth, given = _mean([score for score, _ in pairs]), _mean([value for _, value in pairs])
+        truth = mean_of([score for score, _ in pairs], UNPAIRED)
+        given = mean_of([value for _, value in pairs], UNPAIRED)
         rows.append(KindRow(kind, len(pairs), truth.value, given.value))
     return tuple(rows)
 
@@ -297,11 +300,11 @@ def _missing(labelled: _Numbers, given: JudgeValues) -> dict[str, int]:
 
 
 def _mean_error(labelled: _Numbers, judge: _Numbers) -> Coefficient:
-    return _mean(_errors(labelled, judge))
+    return mean_of(_errors(labelled, judge), UNPAIRED)
 
 
 def _absolute_error(labelled: _Numbers, judge: _Numbers) -> Coefficient:
-    return _mean([abs(error) for error in _errors(labelled, judge)])
+    return mean_of([abs(error) for error in _errors(labelled, judge)], UNPAIRED)
 
 
 def _errors(labelled: _Numbers, judge: _Numbers) -> list[float]:
@@ -309,17 +312,11 @@ def _errors(labelled: _Numbers, judge: _Numbers) -> list[float]:
     return [given - true for true, given in pairs if true is not None and given is not None]
 
 
-def _mean(values: Sequence[float]) -> Coefficient:
-    if not values:
-        return Coefficient(None, 0, "no label has both values")
-    return Coefficient(math.fsum(values) / len(values), len(values))
-
-
 def _rounded(values: _Numbers) -> list[int | None]:
     return [None if value is None else math.floor(value + 0.5) for value in values]
 
 
-def _check(judge: JudgeAnswers, n: int) -> None:
+def _check_scales(judge: JudgeAnswers, n: int) -> None:
     for measure in MEASURES:
         given: JudgeValues | None = getattr(judge, measure)
         if given is None:

@@ -7,14 +7,13 @@ the same place.
 from __future__ import annotations
 
 import itertools
-import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..position_bias import sign_test
-from .agreement import RESAMPLES, Coefficient, Estimate, cluster_draws, estimate
+from .agreement import RESAMPLES, Coefficient, CoefficientEstimate, cluster_draws, estimate, mean_of
 from .labelled import Injection
 
 # About no answer, no question and no judge; without a digit.
@@ -56,10 +55,10 @@ class InjectionEffect:
     missing: int
     raised: int
     lowered: int
-    rise: Estimate
+    rise: CoefficientEstimate
     p_value: float
-    idle: Estimate
-    excess: Estimate
+    idle: CoefficientEstimate
+    excess: CoefficientEstimate
     families: tuple[FamilyEffect, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,21 +92,25 @@ def injection_effect(
     """
     if not len(injections) == len(base) == len(attacked) == len(idle):
         raise ValueError("there must be one score of each kind for every attempt")
-    rises, idle_rises, excesses = _differences(attacked, base), _differences(idle, base), _differences(attacked, idle)
+    rises, idle_rises, excesses = (
+        _paired_differences(attacked, base),
+        _paired_differences(idle, base),
+        _paired_differences(attacked, idle),
+    )
     clusters = [injection.item_id for injection in injections]
     draws = cluster_draws(clusters, resamples, seed)
 
-    def mean_estimate(differences: Sequence[float | None]) -> Estimate:
-        return estimate(lambda at: _mean(differences, at), clusters, draws)
+    def mean_estimate(differences: Sequence[float | None]) -> CoefficientEstimate:
+        return estimate(lambda at: _mean_at(differences, at), clusters, draws)
 
     kept = [rise for rise in rises if rise is not None]
     raised, lowered = sum(rise > 0 for rise in kept), sum(rise < 0 for rise in kept)
     families = []
     for family in sorted({injection.family for injection in injections}):
         at = [i for i, injection in enumerate(injections) if injection.family == family]
-        found = _mean(rises, at)
+        found = _mean_at(rises, at)
         up = sum((rises[i] or 0) > 0 for i in at)
-        families.append(FamilyEffect(family, found.n, up, found.value, _mean(excesses, at).value))
+        families.append(FamilyEffect(family, found.n, up, found.value, _mean_at(excesses, at).value))
     return InjectionEffect(
         n=len(kept),
         missing=len(rises) - len(kept),
@@ -121,10 +124,9 @@ def injection_effect(
     )
 
 
-def _differences(one: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
+def _paired_differences(one: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
     return [None if a is None or b is None else a - b for a, b in zip(one, other, strict=True)]
 
 
-def _mean(values: Sequence[float | None], at: Sequence[int]) -> Coefficient:
-    found = [value for i in at if (value := values[i]) is not None]
-    return Coefficient(math.fsum(found) / len(found), len(found)) if found else Coefficient(None, 0, "no pair")
+def _mean_at(values: Sequence[float | None], at: Sequence[int]) -> Coefficient:
+    return mean_of([value for i in at if (value := values[i]) is not None], "no pair")

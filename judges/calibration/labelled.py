@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from telbench.errors import InputError
 
+from ..strict_json import read_strict_json
 from ..verdicts import SCORES, factual_f1
 
 LABELLED_SET = "telecom-nano-1"
@@ -102,7 +103,7 @@ class Injection:
 
 def labelled_set() -> tuple[Label, ...]:
     """The labelled answers to telecom-nano questions that come with telbench."""
-    return _records(*_embedded(LABELLED_SET), _label)
+    return _unique_records(*_embedded(LABELLED_SET), _read_label)
 
 
 def injection_set(name: str = INJECTION_SETS[0]) -> tuple[Injection, ...]:
@@ -113,7 +114,7 @@ def injection_set(name: str = INJECTION_SETS[0]) -> tuple[Injection, ...]:
     """
     if name not in INJECTION_SETS:
         raise InputError(f"there is no set of attempts '{name}'; give one of {', '.join(INJECTION_SETS)}")
-    return _records(*_embedded(name), _injection)
+    return _unique_records(*_embedded(name), _read_injection)
 
 
 def read_labels(path: Path) -> tuple[Label, ...]:
@@ -127,7 +128,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"the labels {path} cannot be read: {error}; give a JSONL file") from None
-    return _records(str(path), content, _label)
+    return _unique_records(str(path), content, _read_label)
 
 
 def _embedded(name: str) -> tuple[str, bytes]:
@@ -135,7 +136,9 @@ def _embedded(name: str) -> tuple[str, bytes]:
     return f"{name}.jsonl", folder.joinpath(f"{name}.jsonl").read_bytes()
 
 
-def _records(name: str, content: bytes, read: Callable[[str, Mapping[str, Any]], _Record]) -> tuple[_Record, ...]:
+def _unique_records(
+    name: str, content: bytes, read: Callable[[str, Mapping[str, Any]], _Record]
+) -> tuple[_Record, ...]:
     records, seen = [], dict[str, str]()
     for where, value in _objects(name, content):
         record = read(where, value)
@@ -155,7 +158,7 @@ def _objects(name: str, content: bytes) -> Iterator[tuple[str, Mapping[str, Any]
             continue
         where = f"{name}, line {number}"
         try:
-            value = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+            value = read_strict_json(line.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise InputError(f"{where}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
         except (ValueError, RecursionError) as error:
@@ -165,20 +168,20 @@ def _objects(name: str, content: bytes) -> Iterator[tuple[str, Mapping[str, Any]
         yield where, value
 
 
-def _label(where: str, value: Mapping[str, Any]) -> Label:
+def _read_label(where: str, value: Mapping[str, Any]) -> Label:
     label = Label(
         where=where,
-        id=_optional(where, value, "id") or where,
-        question=_text(where, value, "question"),
-        answer=_text(where, value, "answer", empty=True),
-        reference=_optional(where, value, "reference"),
-        context=_optional(where, value, "context"),
-        item_id=_optional(where, value, "item_id"),
-        kind=_optional(where, value, "kind"),
-        note=_optional(where, value, "note"),
-        score=None if value.get("score") is None else _score(where, value),
-        claims=_claims(where, value.get("claims")),
-        supported=_supported(where, value.get("supported")),
+        id=_optional_text(where, value, "id") or where,
+        question=_required_text(where, value, "question"),
+        answer=_required_text(where, value, "answer", empty=True),
+        reference=_optional_text(where, value, "reference"),
+        context=_optional_text(where, value, "context"),
+        item_id=_optional_text(where, value, "item_id"),
+        kind=_optional_text(where, value, "kind"),
+        note=_optional_text(where, value, "note"),
+        score=None if value.get("score") is None else _labelled_score(where, value),
+        claims=_claim_counts(where, value.get("claims")),
+        supported=_supported_counts(where, value.get("supported")),
     )
     if label.score is None and label.claims is None and label.supported is None:
         raise InputError(f"{where}: no label: one of score, claims and supported is needed")
@@ -189,48 +192,46 @@ def _label(where: str, value: Mapping[str, Any]) -> Label:
     return label
 
 
-def _injection(where: str, value: Mapping[str, Any]) -> Injection:
+def _read_injection(where: str, value: Mapping[str, Any]) -> Injection:
     texts = ("id", "item_id", "question", "reference", "context", "base_answer", "attack", "answer", "family")
-    return Injection(where=where, score=_score(where, value), **{key: _text(where, value, key) for key in texts})
+    return Injection(
+        where=where, score=_labelled_score(where, value), **{key: _required_text(where, value, key) for key in texts}
+    )
 
 
-def _text(where: str, value: Mapping[str, Any], key: str, empty: bool = False) -> str:
+def _required_text(where: str, value: Mapping[str, Any], key: str, empty: bool = False) -> str:
     text = value.get(key)
     if not isinstance(text, str) or not (empty or text.strip()):
         raise InputError(f"{where}: '{key}' is missing or no text")
     return text
 
 
-def _optional(where: str, value: Mapping[str, Any], key: str) -> str | None:
-    return None if value.get(key) is None else _text(where, value, key)
+def _optional_text(where: str, value: Mapping[str, Any], key: str) -> str | None:
+    return None if value.get(key) is None else _required_text(where, value, key)
 
 
-def _score(where: str, value: Mapping[str, Any]) -> int:
+def _labelled_score(where: str, value: Mapping[str, Any]) -> int:
     score = value.get("score")
     if isinstance(score, bool) or not isinstance(score, int) or score not in SCORES:
         raise InputError(f"{where}: 'score' is an integer from {SCORES[0]} to {SCORES[-1]}, not {json.dumps(score)}")
     return score
 
 
-def _claims(where: str, value: object) -> ClaimCounts | None:
+def _claim_counts(where: str, value: object) -> ClaimCounts | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or set(value) != {"tp", "fp", "fn"} or not all(map(_count, value.values())):
+    if not isinstance(value, dict) or set(value) != {"tp", "fp", "fn"} or not all(map(_is_count, value.values())):
         raise InputError(f'{where}: \'claims\' is an object of three counts, such as {{"tp": 2, "fp": 0, "fn": 1}}')
     return ClaimCounts(value["tp"], value["fp"], value["fn"])
 
 
-def _supported(where: str, value: object) -> tuple[int, int] | None:
+def _supported_counts(where: str, value: object) -> tuple[int, int] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) != 2 or not all(map(_count, value)) or value[0] > value[1]:
+    if not isinstance(value, list) or len(value) != 2 or not all(map(_is_count, value)) or value[0] > value[1]:
         raise InputError(f"{where}: 'supported' is a list [supported claims, claims], such as [2, 3]")
     return value[0], value[1]
 
 
-def _count(value: object) -> bool:
+def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

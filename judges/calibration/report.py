@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from .agreement import Estimate
+from .agreement import CoefficientEstimate
 from .calibrate import Calibration, Consistency, JudgeCalibration, ScoreCalibration, ShareCalibration
 from .labelled import INJECTED
 from .plot import short_name
@@ -32,7 +32,7 @@ def report_lines(calibration: Calibration) -> list[str]:
     for judge in calibration.judges:
         lines += [short_name(judge.judge, 100), *(f"  {line}" for line in _judge_lines(judge)), ""]
     if len(calibration.judges) > 1:
-        lines.append(f"agreement of the judges among themselves: alpha {_shown(calibration.panel_alpha)}")
+        lines.append(f"agreement of the judges among themselves: alpha {_with_interval(calibration.panel_alpha)}")
     return lines
 
 
@@ -46,7 +46,7 @@ def warnings(judge: JudgeCalibration) -> list[str]:
         texts += _score_warnings(judge.score)
     for name, share in (("factual", judge.factual), ("faithfulness", judge.faithfulness)):
         if share is not None and _biased(share.bias, MOST_SHARE_BIAS):
-            texts.append(f"{name} is {_direction(share.bias)} by {_shown(share.bias, absolute=True)}")
+            texts.append(f"{name} is {_direction(share.bias)} by {_with_interval(share.bias, absolute=True)}")
         if share is not None:
             texts += _consistency_warning(name, share.consistency)
     position = judge.position
@@ -69,9 +69,10 @@ def _score_warnings(score: ScoreCalibration) -> Iterator[str]:
     if kappa.value is None:
         yield f"agreement is undefined: {kappa.reason}"
     elif kappa.value < LEAST_KAPPA:
-        yield f"agrees too little with the labels: quadratic kappa {_shown(kappa)}, wanted {LEAST_KAPPA} or more"
+        shown = _with_interval(kappa)
+        yield f"agrees too little with the labels: quadratic kappa {shown}, wanted {LEAST_KAPPA} or more"
     if _biased(score.mean_error, MOST_BIAS):
-        yield f"is {_direction(score.mean_error)} by {_shown(score.mean_error, absolute=True)} points"
+        yield f"is {_direction(score.mean_error)} by {_with_interval(score.mean_error, absolute=True)} points"
     length = score.length.spearman.value
     if length is not None and abs(length) >= MOST_LENGTH_CORRELATION:
         yield f"favours {'long' if length > 0 else 'short'} answers: its error goes with length, Spearman {length:+.2f}"
@@ -107,7 +108,7 @@ def _judge_lines(judge: JudgeCalibration) -> Iterator[str]:
 
 def _score_lines(score: ScoreCalibration) -> Iterator[str]:
     yield f"rubric score  n {score.n}, missing {_reasons(score.missing)}"
-    rows: Sequence[tuple[str, Estimate]] = (
+    rows: Sequence[tuple[str, CoefficientEstimate]] = (
         ("exact agreement", score.exact),
         ("kappa", score.kappa),
         ("linear kappa", score.linear_kappa),
@@ -117,7 +118,7 @@ def _score_lines(score: ScoreCalibration) -> Iterator[str]:
         ("mean error", score.mean_error),
     )
     for name, found in rows:
-        yield f"  {name:<17} {_shown(found)}"
+        yield f"  {name:<17} {_with_interval(found)}"
     length = score.length.spearman
     shown = f"{length.value:+.2f}" if length.value is not None else f"undefined: {length.reason}"
     yield f"  {'error and length':<17} {shown}"
@@ -125,13 +126,14 @@ def _score_lines(score: ScoreCalibration) -> Iterator[str]:
     if score.kinds:
         yield f"  {'kind':<17} {'n':>4} {'label':>7} {'judge':>7}"
     for row in score.kinds:
-        yield f"  {short_name(row.kind, 17):<17} {row.n:>4} {_mean(row.label_mean):>7} {_mean(row.judge_mean):>7}"
+        label, judge = _mean_text(row.label_mean), _mean_text(row.judge_mean)
+        yield f"  {short_name(row.kind, 17):<17} {row.n:>4} {label:>7} {judge:>7}"
 
 
 def _share_lines(name: str, share: ShareCalibration) -> Iterator[str]:
     yield f"{name:<13} n {share.n}, missing {_reasons(share.missing)}"
-    yield f"  {'absolute error':<17} {_shown(share.absolute_error)}"
-    yield f"  {'bias':<17} {_shown(share.bias)}"
+    yield f"  {'absolute error':<17} {_with_interval(share.absolute_error)}"
+    yield f"  {'bias':<17} {_with_interval(share.bias)}"
     if share.undefined:
         yield f"  {'no claims':<17} {share.undefined} answers by the labels; the judge found claims in {share.invented}"
     yield from _consistency_lines(share.consistency)
@@ -145,18 +147,18 @@ def _consistency_lines(found: Consistency | None) -> Iterator[str]:
     yield f"  {'asked again':<17} {equal} equal in all of {found.passes} passes, alpha {alpha}"
 
 
-def _biased(found: Estimate, most: float) -> bool:
+def _biased(found: CoefficientEstimate, most: float) -> bool:
     """Whether the bias is too large, and more than chance where there is an interval."""
     if found.value is None or abs(found.value) < most:
         return False
     return found.low is None or found.high is None or found.low > 0 or found.high < 0
 
 
-def _direction(found: Estimate) -> str:
+def _direction(found: CoefficientEstimate) -> str:
     return "too generous" if (found.value or 0) > 0 else "too strict"
 
 
-def _shown(found: Estimate, absolute: bool = False) -> str:
+def _with_interval(found: CoefficientEstimate, absolute: bool = False) -> str:
     if found.value is None:
         return f"undefined: {found.reason}"
     if found.low is None or found.high is None:
@@ -175,5 +177,5 @@ def _counted(missing: Mapping[str, int]) -> str:
     return ", ".join(f"{short_name(reason, 60)} {count}" for reason, count in missing.items())
 
 
-def _mean(value: float | None) -> str:
+def _mean_text(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""Judges behind a server: requests, pacing, failures, what the server can do, prices.
+"""Judges behind a server: requests, pacing, failures, what the server can do, prices; ``--judge openai:MODEL@URL``.
 
-Imports nothing of judges but its contract and rubrics.
+Imports judges' own modules, and no calibration.
 """

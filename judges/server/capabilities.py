@@ -147,7 +147,7 @@ def plainer(now: Capabilities, reason: str) -> Capabilities | None:
     return next(iter([*named, *(way for _, way in ways)]), None)
 
 
-def is_refusal(reply: ChatReply) -> bool:
+def refuses_parameters(reply: ChatReply) -> bool:
     """Whether the server refused what it was sent, as against failing at it."""
     if reply.error is None:
         return False
@@ -162,7 +162,7 @@ def shown_by(reply: ChatReply, tried: Capabilities) -> Capabilities:
     alternatives = first.get("top_logprobs") if isinstance(first, Mapping) else None
     told = isinstance(alternatives, list) and bool(alternatives)
     shown = replace(tried, log_probabilities=tried.log_probabilities and told)
-    holds = _CHECKS[tried.schema](_object(reply.text))
+    holds = _CHECKS[tried.schema](_json_object(reply.text))
     return shown if holds else replace(shown, schema="asked")
 
 
@@ -182,7 +182,7 @@ _CHECKS: Mapping[SchemaLevel, Callable[[Mapping[str, Any] | None], bool]] = {
 }
 
 
-def _object(text: str) -> Mapping[str, Any] | None:
+def _json_object(text: str) -> Mapping[str, Any] | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

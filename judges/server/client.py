@@ -1,4 +1,8 @@
-"""Many requests open at once: a bounded pool of workers on an event loop in a thread of its own."""
+"""Many requests open at once, and what becomes of those that fail: the client that judges and engines ask through.
+
+An `Exchange` is a bounded pool of workers on an event loop in a thread of its own, which repeats what may succeed. The
+`ChatClient` above it tells a request that failed alone from a server that is broken.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from dataclasses import dataclass
 from telbench.errors import EngineError, InputError
 
 from ..chat import ChatReply, ChatRequest, MalformedAnswerError, read_reply
-from .failures import Failure, failure_of
+from .failures import RequestFailure, failure_of
 from .http import Connection, StatusError, WireError
 from .pacing import AdaptiveLimit, full_jitter
 from .settings import ServedModel, Server, ServerSettings
@@ -21,25 +25,16 @@ from .settings import ServedModel, Server, ServerSettings
 LONGEST_BACKOFF = 4.0
 # A request that waits to be repeated keeps its worker but no slot: others have to take its place meanwhile.
 WORKERS_A_SLOT = 2
-
-
-@dataclass
-class Counters:
-    """What a client has done so far: attempts sent, repetitions, answers with status 429, tokens as servers count."""
-
-    attempts: int = 0
-    retries: int = 0
-    throttled: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+# Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
+STREAK = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestOutcome:
     """A reply, with the failure behind its error; ``silent``: the server gave no sign of life while it was asked."""
 
     reply: ChatReply
-    failure: Failure | None = None
+    failure: RequestFailure | None = None
     silent: bool = False
 
 
@@ -49,23 +44,20 @@ class Exchange:
     `outcomes` starts the thread; `stop` cancels what is open and ends it.
     """
 
-    def __init__(
-        self, server: Server, requests: Iterable[ChatRequest], limit: AdaptiveLimit, counters: Counters
-    ) -> None:
+    def __init__(self, server: Server, requests: Iterable[ChatRequest], limit: AdaptiveLimit) -> None:
         self._server = server
         self._settings = server.settings
         self._limit = limit
-        self._counters = counters
         self._source = iter(requests)
         self._random = random.Random(server.settings.jitter_seed)
-        self._finished: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[RequestOutcome | BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="telbench-chat", daemon=True)
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._heard = 0.0
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[RequestOutcome]:
         """One outcome a request as each finishes. An exception of the iterator of requests comes out here."""
         self._thread.start()
         try:
@@ -119,7 +111,7 @@ class Exchange:
             self._stopping.set()
             self._finished.put(error)
 
-    async def _ask(self, api: Connection, request: ChatRequest) -> Outcome:
+    async def _ask(self, api: Connection, request: ChatRequest) -> RequestOutcome:
         """Ask until there is an answer or no use in going on. Time in line for a slot is not held against the request.
 
         Refused connections and overloads are repeated until the deadline, other failures ``attempts`` times.
@@ -136,23 +128,23 @@ class Exchange:
                 spent += loop.time() - started
             if isinstance(answer, ChatReply):
                 self._limit.succeeded()
-                return Outcome(answer)
+                return RequestOutcome(answer)
             attempt += 1
             delay = self._delay(answer, attempt, self._settings.deadline - spent)
             if answer.cuts:
                 self._limit.overloaded(cuts, 0.0 if delay is None else answer.wait or 0.0)
             if delay is None:
                 silent = answer.kind == "unreachable" and self._heard < began
-                reply = ChatReply(request.key, error=_line(answer, attempt), status=answer.status)
-                return Outcome(reply, answer, silent)
-            self._counters.retries += 1
+                reply = ChatReply(
+                    request.key, error=_error_line(answer, attempt), status=answer.status, timed_out=answer.timed_out
+                )
+                return RequestOutcome(reply, answer, silent)
             await asyncio.sleep(delay)
             spent += delay
 
-    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | Failure:
+    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | RequestFailure:
         import openai
 
-        self._counters.attempts += 1
         try:
             async with asyncio.timeout(seconds):
                 content = await api.complete(
@@ -163,22 +155,18 @@ class Exchange:
                     }
                 )
             self._heard = asyncio.get_running_loop().time()
-            reply = read_reply(request.key, content)
+            return read_reply(request.key, content)
         except TimeoutError:
-            return Failure("broken", f"no answer within {self._settings.deadline:g} s")
+            return RequestFailure("broken", f"no answer within {self._settings.deadline:g} s", timed_out=True)
         except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
             failure = failure_of(error, self._server.secret)
             if failure is None:
                 raise
             if failure.kind != "unreachable":
                 self._heard = asyncio.get_running_loop().time()
-            self._counters.throttled += failure.status == 429
             return failure
-        self._counters.prompt_tokens += reply.prompt_tokens or 0
-        self._counters.completion_tokens += reply.completion_tokens or 0
-        return reply
 
-    def _delay(self, failure: Failure, attempt: int, left: float) -> float | None:
+    def _delay(self, failure: RequestFailure, attempt: int, left: float) -> float | None:
         """Seconds until the next attempt; None if there shall be none. ``left``: seconds until the deadline."""
         if failure.kind in {"fatal", "refused"} or (failure.kind == "broken" and attempt >= self._settings.attempts):
             return None
@@ -190,16 +178,6 @@ class Exchange:
         return wait + min(jitter, (left - wait) / 2)
 
 
-def _line(failure: Failure, attempts: int) -> str:
-    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
-    wait = f"; the server asks to wait {failure.wait:g} s" if failure.wait else ""
-    return f"{failure.reason}{wait}{tries}"
-
-
-# Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
-STREAK = 20
-
-
 class ChatClient:
     """A patient client for chat completions; see `ServerSettings`.
 
@@ -208,7 +186,6 @@ class ChatClient:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.counters = Counters()
         self._server = Server(settings)
         self._limit = float(settings.max_in_flight)
         self._exchanges: list[Exchange] = []
@@ -238,7 +215,7 @@ class ChatClient:
         """
         self.contact()
         limit = AdaptiveLimit(self.settings.max_in_flight, self._limit)
-        exchange = Exchange(self._server, requests, limit, self.counters)
+        exchange = Exchange(self._server, requests, limit)
         self._exchanges.append(exchange)
         try:
             yield from self._judged(exchange.outcomes())
@@ -252,8 +229,8 @@ class ChatClient:
         for exchange in tuple(self._exchanges):
             exchange.stop()
 
-    def _judged(self, outcomes: Iterator[Outcome]) -> Iterator[ChatReply]:
-        held: list[Outcome] = []
+    def _judged(self, outcomes: Iterator[RequestOutcome]) -> Iterator[ChatReply]:
+        held: list[RequestOutcome] = []
         works = False
         for outcome in outcomes:
             failure = outcome.failure
@@ -272,7 +249,7 @@ class ChatClient:
                 self._stop_if_broken(held)
         yield from (earlier.reply for earlier in held)
 
-    def _stop_if_broken(self, held: list[Outcome]) -> None:
+    def _stop_if_broken(self, held: list[RequestOutcome]) -> None:
         last, url = held[-1], self._server.url
         if last.silent:
             raise EngineError(
@@ -287,3 +264,9 @@ class ChatClient:
             f"{url}: {len(held)} requests in a row failed, the last with: {last.reply.error}; mend the server (or lower"
             " the number in flight, or raise the deadline) and repeat the command, what is finished is kept"
         )
+
+
+def _error_line(failure: RequestFailure, attempts: int) -> str:
+    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
+    wait = f"; the server asks to wait {failure.wait:g} s" if failure.wait else ""
+    return f"{failure.reason}{wait}{tries}"

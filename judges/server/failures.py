@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..chat import MalformedAnswerError, read_object
-from .http import Answer, StatusError, WireError
+from .http import HttpAnswer, StatusError, WireError
 from .pacing import retry_after
 
 # fatal: no request of the run can succeed. refused: this request cannot. broken: this attempt failed. overloaded:
@@ -21,13 +21,17 @@ _SECRET = re.compile(r"\b(?:sk|key)-[\w*.-]{8,}|\bBearer\s+\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """One failed attempt: its kind, one line of reason, the HTTP status and the seconds the server asks to wait."""
+class RequestFailure:
+    """One failed attempt: its kind, one line of reason, the HTTP status and the seconds the server asks to wait.
+
+    ``timed_out``: the deadline passed before there was an answer.
+    """
 
     kind: Kind
     reason: str
     status: int | None = None
     wait: float | None = None
+    timed_out: bool = False
 
     @property
     def cuts(self) -> bool:
@@ -35,7 +39,7 @@ class Failure:
         return self.kind == "overloaded" or (self.status or 0) >= 500
 
 
-def failure_of(error: Exception, key: str) -> Failure | None:
+def failure_of(error: Exception, key: str) -> RequestFailure | None:
     """Judge an exception of asking or of reading the answer; None if it is neither.
 
     ``key`` is the API key; it and anything that looks like one is taken out of the reason.
@@ -46,42 +50,42 @@ def failure_of(error: Exception, key: str) -> Failure | None:
         return _failure_of_status(error.answer, key)
     if isinstance(error, openai.APIStatusError):
         response = error.response
-        return _failure_of_status(Answer(error.status_code, response.headers, response.content), key)
+        return _failure_of_status(HttpAnswer(error.status_code, response.headers, response.content), key)
     if isinstance(error, WireError):
         if error.connected:
-            return Failure("broken", f"the connection broke ({tidy(str(error), key)})")
-        return Failure("unreachable", f"no connection ({tidy(str(error), key)})")
+            return RequestFailure("broken", f"the connection broke ({tidy(str(error), key)})")
+        return RequestFailure("unreachable", f"no connection ({tidy(str(error), key)})")
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__
         name = type(cause).__name__
         detail = tidy(f"{name}: {cause}" if str(cause or "") else name, key)
         if name in {"ConnectError", "ConnectTimeout", "ProxyError"}:
-            return Failure("unreachable", f"no connection ({detail})")
+            return RequestFailure("unreachable", f"no connection ({detail})")
         if name == "UnsupportedProtocol":
-            return Failure("fatal", detail)
-        return Failure("broken", f"the connection broke ({detail})")
+            return RequestFailure("fatal", detail)
+        return RequestFailure("broken", f"the connection broke ({detail})")
     if isinstance(error, MalformedAnswerError):
-        return Failure("broken", tidy(str(error), key))
+        return RequestFailure("broken", tidy(str(error), key))
     if isinstance(error, ValueError):
         # Text that has no UTF-8 form or a number that has no JSON form: raised while the request is written.
-        return Failure("refused", f"the request cannot be written ({tidy(str(error), key)})")
+        return RequestFailure("refused", f"the request cannot be written ({tidy(str(error), key)})")
     return None
 
 
-def _failure_of_status(answer: Answer, key: str) -> Failure:
+def _failure_of_status(answer: HttpAnswer, key: str) -> RequestFailure:
     status = answer.status
     reason = f"status {status}"
     # Servers repeat a refused key in part; that message says nothing that the status does not.
-    if status != 401 and (message := _message(answer.content)):
+    if status != 401 and (message := _server_message(answer.content)):
         reason = f"{reason}: {tidy(message, key)}"
     if status in FATAL:
-        return Failure("fatal", reason, status)
+        return RequestFailure("fatal", reason, status)
     wait = retry_after(answer.headers)
     if status == 429 or (status == 503 and wait is not None):
-        return Failure("overloaded", reason, status, wait)
+        return RequestFailure("overloaded", reason, status, wait)
     if status in REPEATABLE or status >= 500:
-        return Failure("broken", reason, status, wait)
-    return Failure("refused", reason, status)
+        return RequestFailure("broken", reason, status, wait)
+    return RequestFailure("refused", reason, status)
 
 
 def tidy(text: str, key: str) -> str:
@@ -95,7 +99,7 @@ def tidy(text: str, key: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
-def _message(content: bytes) -> str:
+def _server_message(content: bytes) -> str:
     try:
         body = read_object(content)
     except MalformedAnswerError:

@@ -1,8 +1,8 @@
-"""Posts over kept-open HTTP/1.1 connections to one host, at a fifth of what a general HTTP client costs a call.
+"""Posts of chat completions, over plain HTTP/1.1 at a fifth of what a general HTTP client costs a call.
 
 A judge on one's own machine can answer a thousand times a second; a client and its pool would spend more than a core
-on that. The protocol is h11's. What is left out (TLS, proxies, redirects, compression) is for the caller to send
-another way.
+on that. A `Wire` keeps connections to one host open and speaks h11's protocol. A `Connection` sends over it whatever it
+can, and leaves TLS, proxies and redirects to the package ``openai``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from types import TracebackType
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
+PATH = "chat/completions"
+_NAMED = {"model", "messages"}
+
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An HTTP response: status, headers (names in lower case) and the whole body."""
 
     status: int
@@ -49,7 +52,7 @@ class Wire:
         self._connect_seconds = connect_seconds
         self._idle: list[_Connection] = []
 
-    async def post(self, body: bytes) -> Answer:
+    async def post(self, body: bytes) -> HttpAnswer:
         """The answer to a post of ``body``. Raises `WireError`; a call that is cancelled closes its connection."""
         connection = self._kept() or await self._connect()
         try:
@@ -98,11 +101,11 @@ class _Connection(asyncio.Protocol):
         self.alive = True
         self._http = h11.Connection(h11.CLIENT)
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[HttpAnswer] | None = None
         self._head: Any = None
         self._body: list[bytes] = []
 
-    async def exchange(self, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+    async def exchange(self, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> HttpAnswer:
         import h11
 
         if self._transport is None:
@@ -164,7 +167,7 @@ class _Connection(asyncio.Protocol):
                     self._body.append(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
                     headers = {name.decode("ascii"): text.decode("latin-1") for name, text in self._head.headers}
-                    self._answer.set_result(Answer(self._head.status_code, headers, b"".join(self._body)))
+                    self._answer.set_result(HttpAnswer(self._head.status_code, headers, b"".join(self._body)))
                     return
                 elif not isinstance(event, h11.InformationalResponse):
                     return self._fail("the server closed the connection")
@@ -176,13 +179,10 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(WireError(reason, connected=True))
 
 
-PATH = "chat/completions"
-
-
 class StatusError(Exception):
     """An answer with a status of 400 or more."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: HttpAnswer) -> None:
         super().__init__(f"status {answer.status}")
         self.answer = answer
 
@@ -230,9 +230,6 @@ class Connection:
         messages, rest = body["messages"], {name: value for name, value in body.items() if name not in _NAMED}
         create = self._api.chat.completions.with_raw_response.create
         return (await create(model=body["model"], messages=messages, extra_body=rest)).content
-
-
-_NAMED = {"model", "messages"}
 
 
 def _behind_proxy(host: str) -> bool:

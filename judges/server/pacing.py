@@ -1,4 +1,8 @@
-"""How many requests may be open at once: found by adding on success and cutting when the server is overloaded."""
+"""When to ask again, and how many requests may be open at once.
+
+Repetitions wait with full jitter, or as long as the server says. The number in flight is found by adding on success and
+cutting when the server is overloaded.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+
+# Slots gained by a success and lost by a refusal: while fewer than one in nine is refused, at random, the limit stays
+# at its ceiling; where the capacity is the reason, it settles where about one in nine is.
+GAIN = 0.5
+LOSS = 4.0
+# What requests that were open together leave of the limit at least, however many of them are refused.
+CUT = 0.75
 
 
 def full_jitter(attempt: int, base: float, ceiling: float, random_source: random.Random) -> float:
@@ -28,11 +39,11 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     >>> retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, now=50.0)
     10.0
     """
-    milliseconds = _seconds(headers.get("retry-after-ms"))
+    milliseconds = _waiting_seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000.0
     value = headers.get("retry-after")
-    seconds = _seconds(value)
+    seconds = _waiting_seconds(value)
     if seconds is not None or value is None:
         return seconds
     try:
@@ -40,22 +51,6 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     except (ValueError, OverflowError, OSError):
         return None
     return max(0.0, moment - (time.time() if now is None else now))
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        seconds = float(value or "")
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0.0 else None
-
-
-# Slots gained by a success and lost by a refusal: while fewer than one in nine is refused, at random, the limit stays
-# at its ceiling; where the capacity is the reason, it settles where about one in nine is.
-GAIN = 0.5
-LOSS = 4.0
-# What requests that were open together leave of the limit at least, however many of them are refused.
-CUT = 0.75
 
 
 class AdaptiveLimit:
@@ -118,3 +113,11 @@ class AdaptiveLimit:
             if not turn.done():
                 turn.set_result(None)
                 free -= 1
+
+
+def _waiting_seconds(value: str | None) -> float | None:
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0.0 else None

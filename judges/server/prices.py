@@ -6,15 +6,14 @@ tokens. ``currency`` is optional.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from telbench.errors import InputError
 
 from ..panel import Tally
+from ..strict_json import read_strict_json
 
 MILLION = 1_000_000
 
@@ -36,7 +35,7 @@ class PriceTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class JudgingCost:
     """What was paid, or None and the ``reason`` why that is not known."""
 
     amount: float | None
@@ -51,7 +50,7 @@ def read_prices(path: Path) -> PriceTable:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the price table {path} cannot be read: {error}; give a JSON file in UTF-8") from None
     try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_duplicates)
+        value = read_strict_json(text, unique_keys=True)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the price table {path} is not JSON: {error or type(error).__name__}") from None
     if not isinstance(value, dict):
@@ -62,7 +61,7 @@ def read_prices(path: Path) -> PriceTable:
     return PriceTable({model: _price(path, model, entry) for model, entry in value.items()}, currency)
 
 
-def cost(tallies: Mapping[str, Tally], table: PriceTable) -> Cost:
+def cost(tallies: Mapping[str, Tally], table: PriceTable) -> JudgingCost:
     """What the replies that a run rests on cost, by the judges' tallies.
 
     One judge without a price, or one whose server counted no tokens, leaves the whole unknown: a part of it would look
@@ -74,11 +73,11 @@ def cost(tallies: Mapping[str, Tally], table: PriceTable) -> Cost:
             continue
         price = table.prices.get(judge)
         if price is None:
-            return Cost(None, table.currency, f"no price for {judge}")
+            return JudgingCost(None, table.currency, f"no price for {judge}")
         if not tally.prompt_tokens:
-            return Cost(None, table.currency, f"the server of {judge} counts no tokens")
+            return JudgingCost(None, table.currency, f"the server of {judge} counts no tokens")
         amount += (tally.prompt_tokens * price.prompt + tally.completion_tokens * price.completion) / MILLION
-    return Cost(amount, table.currency)
+    return JudgingCost(amount, table.currency)
 
 
 def _price(path: Path, model: str, entry: object) -> Price:
@@ -92,14 +91,3 @@ def _price(path: Path, model: str, entry: object) -> Price:
             raise InputError(f"the price table {path}: '{model}', '{name}' must be a number from 0, per million tokens")
         amounts.append(float(amount))
     return Price(*amounts)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no price")
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return value

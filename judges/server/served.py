@@ -12,10 +12,20 @@ from telbench.errors import EngineError, InputError
 from ..chat import ChatReply, ChatRequest
 from ..contract import ALTERNATIVES, JudgeIdentity
 from ..panel import Ledger
-from ..spec import JudgeSpec
-from .capabilities import PROBE_QUESTION, Capabilities, is_refusal, plainer, probe_body, read_capabilities, shown_by
+from ..spec import JudgeKind, JudgeOptions, JudgeSpec, without_password
+from .capabilities import (
+    PROBE_QUESTION,
+    Capabilities,
+    plainer,
+    probe_body,
+    read_capabilities,
+    refuses_parameters,
+    shown_by,
+)
 from .client import ChatClient
-from .settings import VLLM_NEUTRAL, ServedModel, ServerSettings
+from .settings import VLLM_NEUTRAL, ServedModel, ServerSettings, check_base_url
+
+FORM = "openai:MODEL@URL"
 
 
 class ServedJudge:
@@ -26,7 +36,7 @@ class ServedJudge:
     ) -> None:
         self.client = client
         self.capabilities = capabilities
-        self.identity = _identity(client.settings, found, capabilities)
+        self.identity = _served_identity(client.settings, found, capabilities)
         self._found = found
         # Without a memory the capabilities were found a moment ago.
         self._memory = memory
@@ -52,13 +62,13 @@ class ServedJudge:
 
     def _confirm(self, memory: Ledger) -> None:
         settings = self.client.settings
-        found = _found(self.client)
+        found = _listed_model(self.client)
         change = None
         if found != self._found:
             change = f"has {_behind(found)} behind '{settings.model}' now, and had {_behind(self._found)}"
         else:
             reply = _probe(self.client, self.capabilities)
-            if reply.error is not None and not is_refusal(reply):
+            if reply.error is not None and not refuses_parameters(reply):
                 raise _unanswered(self.client, reply)
             if reply.error is not None:
                 change = f"no longer takes what it took ({reply.error})"
@@ -94,9 +104,9 @@ def served_judge(
     record = None if memory is None else memory.get(_memory_key(settings))
     remembered = None if record is None else read_capabilities(record.get("capabilities"))
     if record is not None and remembered is not None:
-        found = ServedModel(model, _text(record.get("root")), _text(record.get("owned_by")))
+        found = ServedModel(model, _text_or_none(record.get("root")), _text_or_none(record.get("owned_by")))
         return ServedJudge(client, found, remembered, memory)
-    found = _found(client)
+    found = _listed_model(client)
     capabilities = _explore(client)
     if memory is not None:
         facts = {"root": found.root, "owned_by": found.owned_by, "capabilities": capabilities.facts()}
@@ -104,11 +114,40 @@ def served_judge(
     return ServedJudge(client, found, capabilities)
 
 
-def open_judge(
-    spec: JudgeSpec, *, memory: Ledger | None = None, max_in_flight: int = 32, deadline: float = 120.0
-) -> ServedJudge:
-    """The judge of a specification ``openai:MODEL@URL``; see `served_judge`. What the entry point ``openai`` names."""
-    return served_judge(spec.model, spec.place or "", memory=memory, max_in_flight=max_in_flight, deadline=deadline)
+def model_and_server(text: str) -> tuple[str, str]:
+    """Model and base URL of ``MODEL@URL``: the model may hold ``@``, ``/`` and ``:``, the URL no ``@``.
+
+    Raises `InputError` where one is missing or the URL cannot be that of an API; it shows no password.
+
+    >>> model_and_server("org/model:7b@int4@http://127.0.0.1:8000/v1/")
+    ('org/model:7b@int4', 'http://127.0.0.1:8000/v1')
+    """
+    model, at, url = (part.strip() for part in text.rpartition("@"))
+    if not at or not url:
+        written = f"--judge 'openai:{without_password(text)}'"
+        raise InputError(f"{written} names no server: write {FORM}, URL such as http://HOST:8000/v1")
+    if "://" in model:
+        # Never shown: the part before the @ of a URL is a user and a password.
+        raise InputError(
+            "--judge openai: the URL holds an @: leave user and password out, a key goes into OPENAI_API_KEY"
+        )
+    if not model:
+        raise InputError(f"--judge 'openai:{text}' names no model: write {FORM}")
+    check_base_url(url)
+    return model, url.rstrip("/")
+
+
+def _open_served(spec: JudgeSpec, options: JudgeOptions) -> ServedJudge:
+    return served_judge(
+        spec.model,
+        spec.place or "",
+        memory=options.memory,
+        max_in_flight=options.max_in_flight,
+        deadline=options.deadline,
+    )
+
+
+OPENAI = JudgeKind("openai", FORM, model_and_server, _open_served)
 
 
 def _explore(client: ChatClient) -> Capabilities:
@@ -117,7 +156,7 @@ def _explore(client: ChatClient) -> Capabilities:
         reply = _probe(client, tried)
         if reply.error is None:
             return shown_by(reply, tried)
-        less = plainer(tried, reply.error) if is_refusal(reply) else None
+        less = plainer(tried, reply.error) if refuses_parameters(reply) else None
         if less is None:
             raise _unanswered(client, reply)
         tried = less
@@ -141,7 +180,7 @@ def _unanswered(client: ChatClient, reply: ChatReply) -> InputError:
     )
 
 
-def _identity(settings: ServerSettings, found: ServedModel, capabilities: Capabilities) -> JudgeIdentity:
+def _served_identity(settings: ServerSettings, found: ServedModel, capabilities: Capabilities) -> JudgeIdentity:
     level = "enforced" if capabilities.enforced else capabilities.schema
     facts: dict[str, Any] = {
         "base_url": settings.base_url,
@@ -157,7 +196,7 @@ def _identity(settings: ServerSettings, found: ServedModel, capabilities: Capabi
     return JudgeIdentity(settings.model, fingerprint, capabilities.enforced, capabilities.log_probabilities, facts)
 
 
-def _found(client: ChatClient) -> ServedModel:
+def _listed_model(client: ChatClient) -> ServedModel:
     listed = client.served_model()
     return ServedModel(client.settings.model) if listed is None else listed
 
@@ -171,5 +210,5 @@ def _memory_key(settings: ServerSettings) -> str:
     return f"capabilities-{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _text(value: object) -> str | None:
+def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from telbench.errors import InputError, missing_extra
 
 from ..chat import MalformedAnswerError, read_object
-from .failures import Failure, failure_of
+from .failures import RequestFailure, failure_of
 from .http import Connection
 from .pacing import full_jitter
 
@@ -126,7 +126,7 @@ class Server:
         """The list's entry for the settings' model."""
         return next((model for model in self.contact() if model.id == self.settings.model), None)
 
-    def verdict(self, failure: Failure) -> InputError:
+    def verdict(self, failure: RequestFailure) -> InputError:
         """The one line for a failure that every request would meet."""
         what = f"{self.url} answered with {failure.reason}"
         if failure.status in {401, 403}:

@@ -1,1 +1,4 @@
-"""Metrics over the embeddings of a local encoder."""
+"""Metrics over the embeddings of a local encoder: BERTScore, cosines, and what their values mean on the data at hand.
+
+Imports metrics' own modules; ``judged`` imports it.
+"""

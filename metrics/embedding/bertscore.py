@@ -41,7 +41,7 @@ def match(prediction: Embedded, reference: Embedded, idf: Mapping[int, float] | 
     same from the reference; class and separator tokens may be matched but are not averaged. With ``idf`` (see
     `idf_weights`) the means are weighted by it. F1 is 0 where precision or recall is not positive.
     """
-    weights = [_weights(text, idf) for text in (prediction, reference)]
+    weights = [_token_weights(text, idf) for text in (prediction, reference)]
     totals = [float(weight.sum()) for weight in weights]
     if not totals[1] > 0:
         return None
@@ -71,7 +71,7 @@ def best_match(
     for sample in samples:
         usable = [references[text] for text in sample.references if text.strip()]
         if (prediction := predictions.get(sample.prediction)) is None:
-            found = [Match(0.0, 0.0, 0.0) for other in usable if _weights(other, idf).sum() > 0]
+            found = [Match(0.0, 0.0, 0.0) for other in usable if _token_weights(other, idf).sum() > 0]
         else:
             found = [one for other in usable if (one := match(prediction, other, idf)) is not None]
         best.append(Match(*map(max, zip(*found, strict=True))) if found else None)
@@ -84,7 +84,7 @@ def _idf_of(encoder: TextEncoder, corpus: tuple[str, ...] | None) -> dict[int, f
     return None if corpus is None else idf_weights(encoder.token_ids([text for text in corpus if text.strip()]))
 
 
-def _weights(text: Embedded, idf: Mapping[int, float] | None) -> NDArray[np.float32]:
+def _token_weights(text: Embedded, idf: Mapping[int, float] | None) -> NDArray[np.float32]:
     import numpy as np
 
     if idf is None:
@@ -101,7 +101,7 @@ def _pair_values(
     return [part(one) for one in matches if one is not None]
 
 
-def _calibration(
+def _calibrator(
     name: str,
     encoder: TextEncoder,
     corpus: tuple[str, ...] | None,
@@ -112,7 +112,7 @@ def _calibration(
     return calibrated_by(values, Kind.REFERENCES, [name, encoder.sha256, dict(options)])
 
 
-def _recipe(name: str, low: float, part: Callable[[Match], float], description: str) -> MetricRecipe:
+def _bertscore_recipe(name: str, low: float, part: Callable[[Match], float], description: str) -> MetricRecipe:
     def build(resources: Resources) -> Metric:
         encoder = None if resources.encoder is None else open_encoder(resources.encoder, resources.layer)
         corpus = resources.idf_corpus
@@ -142,25 +142,25 @@ def _recipe(name: str, low: float, part: Callable[[Match], float], description: 
             description=description,
             score_batch=score_batch,
             options=options,
-            calibrate=None if encoder is None else _calibration(name, encoder, corpus, part, options),
+            calibrate=None if encoder is None else _calibrator(name, encoder, corpus, part, options),
         )
 
     return MetricRecipe(name, "embedding", (low, 1), NEEDS, build)
 
 
-bertscore = _recipe(
+bertscore = _bertscore_recipe(
     "bertscore",
     0,
     lambda best: best.f1,
     "F1 of greedy matching of the prediction's and the reference's tokens by the cosine of an encoder's embeddings.",
 )
-bertscore_precision = _recipe(
+bertscore_precision = _bertscore_recipe(
     "bertscore_precision",
     -1,
     lambda best: best.precision,
     "Mean over the prediction's tokens of the highest cosine to a token of the reference.",
 )
-bertscore_recall = _recipe(
+bertscore_recall = _bertscore_recipe(
     "bertscore_recall",
     -1,
     lambda best: best.recall,

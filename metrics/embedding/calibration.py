@@ -47,7 +47,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibratedValue:
     """A metric's value and interval as positions between its anchors: 0 is unrelated, 1 is ``upper``."""
 
     value: float | None
@@ -60,10 +60,10 @@ class Calibration:
         return {"value": self.value, "ci_low": self.ci_low, "ci_high": self.ci_high, **self.anchors.to_dict()}
 
 
-def calibrated(estimate: Estimate, anchors: Anchors) -> Calibration:
+def calibrated(estimate: Estimate, anchors: Anchors) -> CalibratedValue:
     """Value and interval endpoints, mapped alike; the uncertainty of the anchors' means is not part of it."""
     value, low, high = (anchors.position(each) for each in (estimate.value, estimate.ci_low, estimate.ci_high))
-    return Calibration(value, low, high, anchors)
+    return CalibratedValue(value, low, high, anchors)
 
 
 def calibrated_by(
@@ -78,10 +78,10 @@ def calibrated_by(
     def calibrate(samples: Sequence[Sample]) -> Anchors:
         items = [[sample.item_id, sample.question, sample.references, sample.cluster_id] for sample in samples]
         key = fingerprint([VERSION, SEED, MOST_PAIRS, kind.value, list(identity), fingerprint(items)])
-        if (known := _recall(key)) is not None:
+        if (known := _known_anchors(key)) is not None:
             return known
         anchors = find_anchors(similarities, samples, kind)
-        _remember(key, anchors)
+        _remember_anchors(key, anchors)
         return anchors
 
     return calibrate
@@ -92,11 +92,11 @@ def find_anchors(
 ) -> Anchors:
     """Score null and match pairs of a data set and describe both distributions."""
     null_pairs, match_pairs = null_pairs_of(samples, kind, seed), match_pairs_of(samples, kind, seed)
-    null, match = (_values(similarities, pairs) for pairs in (null_pairs, match_pairs))
-    described = _described(match)
+    null, match = (_similarities(similarities, pairs) for pairs in (null_pairs, match_pairs))
+    described = _distribution(match)
     both = len(null) > 1 and len(match) > 1
     return Anchors(
-        null=_described(null),
+        null=_distribution(null),
         null_missing=None if len(null) > 1 else "fewer than two pairs of different items",
         match=described,
         match_missing=None if described else _no_match(kind),
@@ -114,7 +114,7 @@ def null_pairs_of(samples: Sequence[Sample], kind: Kind, seed: int = SEED, most:
     Items take turns in a seeded order until ``most`` pairs are found or a turn finds none. Items that share a
     reference are never paired, and no two of them twice.
     """
-    usable = [(sample, _texts(sample.references)) for sample in samples]
+    usable = [(sample, _not_blank(sample.references)) for sample in samples]
     usable = [(sample, texts) for sample, texts in usable if texts and (kind is Kind.REFERENCES or _left(sample))]
     rng = random.Random(f"null pairs:{seed}")
     order = rng.sample(range(len(usable)), len(usable))
@@ -148,7 +148,7 @@ def match_pairs_of(samples: Sequence[Sample], kind: Kind, seed: int = SEED, most
     rng = random.Random(f"match pairs:{seed}")
     pairs: list[Pair] = []
     for sample in rng.sample(list(samples), len(samples)):
-        texts = _texts(sample.references)
+        texts = _not_blank(sample.references)
         if kind is Kind.QUESTION and texts and _left(sample):
             pairs.append((sample.question, rng.choice(texts)))
         elif kind is Kind.REFERENCES and len(texts) > 1:
@@ -203,7 +203,7 @@ def _density(values: NDArray[np.float64], width: float, grid: NDArray[np.float64
     return np.exp(-0.5 * scaled**2).sum(axis=1) / (len(values) * width * math.sqrt(2 * math.pi))
 
 
-def _described(values: Sequence[float]) -> Distribution | None:
+def _distribution(values: Sequence[float]) -> Distribution | None:
     import numpy as np
 
     if len(values) < 2:
@@ -213,14 +213,14 @@ def _described(values: Sequence[float]) -> Distribution | None:
     return Distribution(len(array), float(array.mean()), float(array.std(ddof=1)), low, middle, high)
 
 
-def _values(similarities: Callable[[Sequence[Pair]], Sequence[float]], pairs: Sequence[Pair]) -> list[float]:
+def _similarities(similarities: Callable[[Sequence[Pair]], Sequence[float]], pairs: Sequence[Pair]) -> list[float]:
     # Sorted, pairs of the same reference come together and most of its lookups find it in memory.
     ordered = sorted(pairs)
     chunks = (ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK))
     return [float(value) for chunk in chunks for value in similarities(chunk) if math.isfinite(value)]
 
 
-def _texts(texts: Sequence[str]) -> list[str]:
+def _not_blank(texts: Sequence[str]) -> list[str]:
     return [text for text in texts if text.strip()]
 
 
@@ -236,7 +236,7 @@ def _no_match(kind: Kind) -> str:
     return "fewer than two items have " + ("two references" if kind is Kind.REFERENCES else "question and reference")
 
 
-def _recall(key: str) -> Anchors | None:
+def _known_anchors(key: str) -> Anchors | None:
     try:
         record: Any = json.loads((cache_folder() / "calibrations" / f"{key}.json").read_text("utf-8"))
         parts = {name: record[name] and Distribution(**record[name]) for name in ("null", "match")}
@@ -249,7 +249,7 @@ def _only(record: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: record[field.name] for field in fields(Anchors)}
 
 
-def _remember(key: str, anchors: Anchors) -> None:
+def _remember_anchors(key: str, anchors: Anchors) -> None:
     # A cache that cannot be written (full disk, read-only home) costs time, never the run.
     try:
         path = cache_folder() / "calibrations" / f"{key}.json"

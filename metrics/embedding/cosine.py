@@ -39,7 +39,7 @@ def _pair_cosines(encoder: TextEncoder, pairs: Sequence[Pair]) -> list[float]:
     return [max(-1.0, min(1.0, float(known[left].sentence @ known[right].sentence))) for left, right in pairs]
 
 
-def _recipe(
+def _cosine_recipe(
     name: str,
     needs: frozenset[str],
     others: Callable[[Sample], Sequence[str]],
@@ -75,7 +75,7 @@ def _recipe(
     return MetricRecipe(name, "embedding", (-1, 1), needs, build)
 
 
-answer_similarity = _recipe(
+answer_similarity = _cosine_recipe(
     "answer_similarity",
     frozenset({"encoder", "references"}),
     lambda sample: sample.references,
@@ -83,7 +83,7 @@ answer_similarity = _recipe(
     Kind.REFERENCES,
     "Cosine of the sentence embeddings of prediction and reference; the best reference.",
 )
-answer_relevance = _recipe(
+answer_relevance = _cosine_recipe(
     "answer_relevance",
     frozenset({"encoder"}),
     lambda sample: (sample.question,),

@@ -1,4 +1,4 @@
-"""A local encoder: texts in, token and sentence embeddings out, each text at most once."""
+"""A local encoder: found by folder or hub id; texts in, token and sentence embeddings out, each text at most once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telbench.errors import InputError
+from telbench.errors import InputError, missing_extra
 
 from ..contract import Resources
 from ..fingerprints import cache_folder, file_sha256, fingerprint
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+# Tokens a batch, padding included: more do not fit a processor's caches.
+BATCH_TOKENS = 2048
+BATCH = 64
+# Where neither tokenizer nor configuration says how much the encoder can read.
+_FALLBACK_LENGTH = 512
+_PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
+# How an encoder was made, with dates and seconds, does not change what it computes.
+_NOTE = "telbench.json"
 
 
 def encoder_resources(place: str, layer: int | None = None) -> Resources:
@@ -58,16 +66,6 @@ def _snapshot(hub_id: str) -> Path | None:
     # A download broken off leaves a snapshot without its weights.
     complete = (snapshot / "config.json").is_file() and any(snapshot.glob("*.safetensors"))
     return snapshot if complete else None
-
-
-# Tokens a batch, padding included: more do not fit a processor's caches.
-BATCH_TOKENS = 2048
-BATCH = 64
-# Where neither tokenizer nor configuration says how much the encoder can read.
-_FALLBACK_LENGTH = 512
-_PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
-# How an encoder was made, with dates and seconds, does not change what it computes.
-_NOTE = "telbench.json"
 
 
 @lru_cache(maxsize=4)
@@ -154,14 +152,14 @@ class TextEncoder:
                 tokens=_unit(hidden),
                 ids=np.asarray(token_ids[index], np.int64),
                 counted=np.asarray([token not in uncounted for token in token_ids[index]], np.float32),
-                sentence=_unit(_mean(hidden)) if self._sentences is self._tokens else nothing,
+                sentence=_unit(_mean_vector(hidden)) if self._sentences is self._tokens else nothing,
             )
             for index, hidden in self._hidden_states(token_ids, self.layer)
         }
 
     def _mean_vectors(self, texts: Sequence[str]) -> dict[str, Embedded]:
         states = self._hidden_states(self.token_ids(texts), self.layers)
-        return {texts[index]: _sentence_only(_unit(_mean(hidden))) for index, hidden in states}
+        return {texts[index]: _sentence_only(_unit(_mean_vector(hidden))) for index, hidden in states}
 
     def _hidden_states(
         self, token_ids: Sequence[Sequence[int]], layer: int
@@ -206,7 +204,7 @@ class TextEncoder:
             try:
                 from sentence_transformers import SentenceTransformer
             except ImportError as error:
-                raise InputError("this encoder needs sentence-transformers: pip install 'telbench[embed]'") from error
+                raise missing_extra("sentence-transformers", "embed", "this encoder") from error
             try:
                 self._sentence_model = SentenceTransformer(str(self.folder), local_files_only=True)
             except Exception as error:
@@ -224,7 +222,7 @@ class TextEncoder:
             import torch
             from transformers import AutoModel, AutoTokenizer
         except ImportError as error:
-            raise InputError("--encoder needs transformers and torch: pip install 'telbench[embed]'") from error
+            raise missing_extra("transformers", "embed", "--encoder") from error
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model = AutoModel.from_pretrained(
@@ -271,7 +269,7 @@ def _sentence_only(vector: NDArray[np.float32]) -> Embedded:
     return Embedded(nothing.reshape(0, len(vector)), nothing.astype(np.int64), nothing, vector)
 
 
-def _mean(hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean_vector(hidden: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
     return hidden.mean(axis=0) if len(hidden) else np.zeros(hidden.shape[1], np.float32)

@@ -83,7 +83,7 @@ class EmbeddingStore:
         if on_disk:
             rest = iter(keyed.items())
             while part := dict(islice(rest, PACK)):
-                _write(self.folder, part)
+                _write_pack(self.folder, part)
 
     def _hold(self, key: str, embedded: Embedded) -> None:
         if (old := self._held.pop(key, None)) is not None:
@@ -133,7 +133,7 @@ def _packs(folder: Path) -> Sequence[_Pack]:
     return packs
 
 
-def _write(folder: Path, embeddings: Mapping[str, Embedded]) -> None:
+def _write_pack(folder: Path, embeddings: Mapping[str, Embedded]) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 

@@ -1,4 +1,8 @@
-"""Factual correctness: claims of the answer and the reference, sorted by a judge into TP, FP and FN."""
+"""Metrics of single claims: factual correctness by the reference, faithfulness to the context, and RAGAS's mix.
+
+A judge sorts the claims of answer and reference into right (TP), wrong (FP) and missing (FN) ones, or says of each
+whether the context supports it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from .recipe import JudgedRecipe, each, empty_scores, verdicts
 RUBRIC = "factual_correctness"
 NEEDS = frozenset({"references"})
 NO_CLAIMS = "no claims in the answer"
+# As RAGAS weighs them.
+WEIGHT = 0.75
 _EMPTY = empty_scores(0.0)
 
 
@@ -21,11 +27,11 @@ def factual(verdict: ClaimVerdicts) -> ItemScore:
     return missing("no claims in answer and reference") if verdict.f1 is None else ItemScore(verdict.f1)
 
 
-def _precision(verdict: ClaimVerdicts) -> ItemScore:
+def _claim_precision(verdict: ClaimVerdicts) -> ItemScore:
     return missing(NO_CLAIMS) if verdict.precision is None else ItemScore(verdict.precision)
 
 
-def _recall(verdict: ClaimVerdicts) -> ItemScore:
+def _claim_recall(verdict: ClaimVerdicts) -> ItemScore:
     return missing("no claims in the reference") if verdict.recall is None else ItemScore(verdict.recall)
 
 
@@ -33,7 +39,7 @@ def _claimless(sample: Sample) -> ItemScore | None:
     return None if sample.prediction.strip() else missing(NO_CLAIMS)
 
 
-def _recipe(
+def _claims_recipe(
     name: str,
     description: str,
     score: Callable[[ClaimVerdicts], ItemScore],
@@ -42,20 +48,20 @@ def _recipe(
     return JudgedRecipe(name, RUBRIC, (0, 1), description, decide, each(ClaimVerdicts, score), NEEDS)
 
 
-factual_correctness = _recipe(
+factual_correctness = _claims_recipe(
     "factual_correctness",
     "F1 over claims as a judge sorts them: TP / (TP + (FP + FN) / 2), right claims, wrong ones, and missing ones.",
     factual,
 ).registered()
-factual_precision = _recipe(
-    "factual_precision", "Share of the answer's claims that the reference bears out.", _precision, _claimless
+factual_precision = _claims_recipe(
+    "factual_precision", "Share of the answer's claims that the reference bears out.", _claim_precision, _claimless
 ).registered()
-factual_recall = _recipe(
-    "factual_recall", "Right claims over right and missing ones: TP / (TP + FN).", _recall
+factual_recall = _claims_recipe(
+    "factual_recall", "Right claims over right and missing ones: TP / (TP + FN).", _claim_recall
 ).registered()
 
 
-def _share(verdict: Faithfulness) -> ItemScore:
+def _supported_share(verdict: Faithfulness) -> ItemScore:
     return missing(NO_CLAIMS) if verdict.share is None else ItemScore(verdict.share)
 
 
@@ -65,13 +71,9 @@ faithfulness = JudgedRecipe(
     range=(0, 1),
     description="Share of the answer's claims that the context supports; none without context or without claims.",
     decide=lambda sample: None if sample.prediction.strip() else missing(NO_CLAIMS),
-    read=each(Faithfulness, _share),
+    read=each(Faithfulness, _supported_share),
     needs=frozenset({"context"}),
 ).registered()
-
-
-# As RAGAS weighs them.
-WEIGHT = 0.75
 
 
 def answer_correctness_of(f1: float, cosine: float) -> float:
@@ -83,7 +85,7 @@ def answer_correctness_of(f1: float, cosine: float) -> float:
     return WEIGHT * f1 + (1 - WEIGHT) * max(0.0, cosine)
 
 
-def _read(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
+def _correctness_scores(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
     if encoder is None or not pairs:
         return []
     cosines = best_cosines(encoder, [sample for sample, _ in pairs], lambda sample: sample.references, "no reference")
@@ -102,7 +104,7 @@ answer_correctness = JudgedRecipe(
     range=(0, 1),
     description="0.75 times the F1 over claims plus 0.25 times the cosine to the best reference, negative ones as 0.",
     decide=empty_scores(0.0),
-    read=_read,
+    read=_correctness_scores,
     needs=frozenset({"references", "encoder"}),
     options=lambda panel: {"weights": f"{WEIGHT:g}/{1 - WEIGHT:g}"},
 ).registered()

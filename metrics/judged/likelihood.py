@@ -29,7 +29,7 @@ def judged_texts(sample: Sample) -> tuple[JudgedText, ...]:
     return (JudgedText((question_message(sample),), sample.prediction, sample.item_id),)
 
 
-def _score_batch(
+def _score_answers(
     panel: JudgePanel, judges: Sequence[LikelihoodJudge], samples: Sequence[Sample]
 ) -> Sequence[ItemScore]:
     answered = [index for index, sample in enumerate(samples) if judged_texts(sample)]
@@ -43,11 +43,11 @@ def _score_batch(
         found.append(log_likelihoods(panel, judge, requests))
     for place, index in enumerate(answered):
         keys = tuple(column[place] for column in asked)
-        scores[index] = _score(keys, [values[key] for key, values in zip(keys, found, strict=True)])
+        scores[index] = _mean_likelihood(keys, [values[key] for key, values in zip(keys, found, strict=True)])
     return scores
 
 
-def _score(keys: tuple[str, ...], found: Sequence[tuple[float, int] | None]) -> ItemScore:
+def _mean_likelihood(keys: tuple[str, ...], found: Sequence[tuple[float, int] | None]) -> ItemScore:
     """The mean over all judges; none where one of them has no value, as judges differ in their level."""
     values = [each[0] / each[1] for each in found if each is not None]
     if len(values) < len(found):
@@ -55,7 +55,7 @@ def _score(keys: tuple[str, ...], found: Sequence[tuple[float, int] | None]) -> 
     return ItemScore(sum(values) / len(values), judgements=keys)
 
 
-def _build(resources: Resources) -> Metric:
+def _build_judge_likelihood(resources: Resources) -> Metric:
     panel = resources.judge
     judges = () if panel is None else likelihood_judges(panel)
 
@@ -64,7 +64,7 @@ def _build(resources: Resources) -> Metric:
             return [missing(resources.no_judge) for _ in samples]
         if not judges:
             return [missing(NO_LIKELIHOODS) for _ in samples]
-        return _score_batch(panel, judges, samples)
+        return _score_answers(panel, judges, samples)
 
     return Metric(
         name=NAME,
@@ -85,4 +85,4 @@ def _build(resources: Resources) -> Metric:
     )
 
 
-judge_likelihood = MetricRecipe(NAME, "likelihood", RANGE, NEEDS, _build)
+judge_likelihood = MetricRecipe(NAME, "likelihood", RANGE, NEEDS, _build_judge_likelihood)

@@ -1,4 +1,4 @@
-"""Question relevance: how near the questions that an answer would answer are to the one that was asked."""
+"""Metrics of the whole: a score by a rubric, the use of a context's passages, nearness to the question."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from .recipe import JudgedRecipe, each, empty_scores, verdicts
 
 WEIGHTED = "weighted by probability"
 WHOLE = "whole number"
+EVASIVE = "evasive answer"
+_empty = empty_scores(0.0)
 
 
-def _score(verdict: RubricScore) -> ItemScore:
+def _rubric_value(verdict: RubricScore) -> ItemScore:
     return ItemScore(float(verdict.score), WHOLE) if verdict.weighted is None else ItemScore(verdict.weighted, WEIGHTED)
 
 
@@ -31,7 +33,7 @@ rubric_score = JudgedRecipe(
     range=(1, 5),
     description="A judge's score from 1 to 5 by the rubric, weighted by its probabilities where it tells them.",
     decide=empty_scores(1.0),
-    read=each(RubricScore, _score),
+    read=each(RubricScore, _rubric_value),
     needs=frozenset({"references"}),
     options=_weighting,
 ).registered()
@@ -49,15 +51,11 @@ context_precision = JudgedRecipe(
 ).registered()
 
 
-EVASIVE = "evasive answer"
-_empty = empty_scores(0.0)
-
-
-def _decide(sample: Sample) -> ItemScore | None:
+def _needs_no_judge(sample: Sample) -> ItemScore | None:
     return _empty(sample) if sample.question.strip() else missing("no question")
 
 
-def _read(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
+def _relevance_scores(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
     if encoder is None:
         return []
     generated = verdicts(GeneratedQuestions, pairs)
@@ -83,8 +81,8 @@ question_relevance = JudgedRecipe(
     description=(
         "Mean cosine of the question to three questions that a judge writes to fit the answer; 0 if it is evasive."
     ),
-    decide=_decide,
-    read=_read,
+    decide=_needs_no_judge,
+    read=_relevance_scores,
     needs=frozenset({"encoder"}),
     options=lambda panel: {"n": str(QUESTIONS)},
 ).registered()

@@ -1,4 +1,4 @@
-"""What every judged metric shares: the rubric, what the judge is shown, and the panel's mean."""
+"""What every judged metric shares: the rubric, passages and texts that the judge is shown, and the panel's mean."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ from ..embedding.encoder import TextEncoder, open_encoder
 SHORTEST = 160
 _PARAGRAPH = re.compile(r"\s*\n\s*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|(?<=[。！？])\s*")
+V = TypeVar("V", bound=Verdict)
+EMPTY = "empty answer"
+# Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
+VERSION = 2
+# What a sample has to have for a field of the rubric; a question may be blank.
+_SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 
 
 def passages_of(context: str, most: int = MOST_PASSAGES) -> tuple[str, ...]:
@@ -55,15 +61,6 @@ def _units(paragraphs: list[str], longest: int) -> Iterator[tuple[str, str]]:
         sentences = [paragraph] if len(paragraph) <= longest else [s for s in _SENTENCE.split(paragraph) if s]
         yield from ((sentence, " ") for sentence in sentences[:-1])
         yield sentences[-1], "\n"
-
-
-V = TypeVar("V", bound=Verdict)
-
-EMPTY = "empty answer"
-# Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
-VERSION = 2
-# What a sample has to have for a field of the rubric; a question may be blank.
-_SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class JudgedRecipe:
             lacking = resources.absent
 
         def decided(sample: Sample) -> ItemScore | None:
-            return _lack(rubric, sample) or self.decide(sample)
+            return _absent_input(rubric, sample) or self.decide(sample)
 
         def judge_tasks(sample: Sample) -> tuple[JudgeTask, ...]:
             return () if lacking or decided(sample) else (task(rubric, sample),)
@@ -220,7 +217,7 @@ def empty_scores(value: float) -> Callable[[Sample], ItemScore | None]:
     return lambda sample: None if sample.prediction.strip() else ItemScore(value, EMPTY)
 
 
-def _lack(rubric: Rubric, sample: Sample) -> ItemScore | None:
+def _absent_input(rubric: Rubric, sample: Sample) -> ItemScore | None:
     if "reference" in rubric.fields and not alternatives(sample.references):
         return missing("no reference")
     if {"context", "passages"} & set(rubric.fields) and not (sample.context or "").strip():

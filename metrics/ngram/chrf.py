@@ -42,7 +42,7 @@ def chrf_scores(stats: NDArray[np.float64]) -> NDArray[np.float64]:
     return 100 * (1 + weight) * precision * recall / np.where(below > 0, below, 1.0)
 
 
-def _statistics(pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+def _chrf_statistics(pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
     """Statistics (P, 18) of pairs of prediction and reference, both without spaces."""
     import numpy as np
 
@@ -63,7 +63,7 @@ def _score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
     for sample in samples:
         prediction = _without_spaces(sample.prediction)
         pairs.extend((prediction, _without_spaces(reference)) for reference in sample.references)
-    stats = _statistics(pairs)
+    stats = _chrf_statistics(pairs)
     values, rows = chrf_scores(stats).tolist(), stats.tolist()
     scores, start = [], 0
     for sample in samples:

@@ -61,7 +61,7 @@ def band(hypothesis_length: int, reference_length: int) -> tuple[BandRow, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Alignment:
+class WordAlignment:
     """The preferred cheapest alignment.
 
     ``target[j]`` is the 0-based hypothesis position that reference position j is aligned with or, where it has none,
@@ -82,10 +82,12 @@ def match_bits(reference: str) -> dict[str, int]:
     return bits
 
 
-def align(hypothesis: str, reference_length: int, bits: Mapping[str, int], rows: tuple[BandRow, ...]) -> Alignment:
+def align_in_band(
+    hypothesis: str, reference_length: int, bits: Mapping[str, int], rows: tuple[BandRow, ...]
+) -> WordAlignment:
     """Align a hypothesis (a symbol a word) with the reference whose ``match_bits`` are given.
 
-    >>> align("bxa", 2, match_bits("ab"), band(3, 2)).distance
+    >>> align_in_band("bxa", 2, match_bits("ab"), band(3, 2)).distance
     3
     """
     full = (1 << reference_length) - 1
@@ -112,7 +114,7 @@ def _trace(
     rows: tuple[BandRow, ...],
     stays: list[int],
     grows: list[int],
-) -> Alignment:
+) -> WordAlignment:
     """Walk back from the last cell; of equals prefer match or substitution, then a surplus word, then a missing one."""
     row, column = len(hypothesis), reference_length
     target = [-1] * reference_length
@@ -143,4 +145,4 @@ def _trace(
             distance += 1
             column -= 1
             target[column] = row - 1
-    return Alignment(distance + row + column, target, hypothesis_error, reference_error)
+    return WordAlignment(distance + row + column, target, hypothesis_error, reference_error)

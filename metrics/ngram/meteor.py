@@ -58,7 +58,7 @@ def installed_wordnet() -> Any:
     return wordnet
 
 
-def _build(resources: Resources) -> Metric:
+def _build_meteor(resources: Resources) -> Metric:
     wordnet = installed_wordnet()
 
     def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
@@ -88,4 +88,4 @@ def _build(resources: Resources) -> Metric:
     )
 
 
-meteor = MetricRecipe(NAME, "ngram", RANGE, NEEDS, _build)
+meteor = MetricRecipe(NAME, "ngram", RANGE, NEEDS, _build_meteor)

@@ -48,7 +48,7 @@ _unigrams = TextCache(lambda text: Counter(_tokens(text)))
 _bigrams = TextCache(lambda text: Counter(pairwise(_tokens(text))))
 
 
-def _positions(text: str) -> dict[str, int]:
+def _token_positions(text: str) -> dict[str, int]:
     """For every token the set of its positions, as the bits of an integer."""
     found: dict[str, int] = {}
     for index, token in enumerate(_tokens(text)):
@@ -56,7 +56,7 @@ def _positions(text: str) -> dict[str, int]:
     return found
 
 
-_reference_positions = TextCache(_positions)
+_reference_positions = TextCache(_token_positions)
 
 
 def common_subsequence(tokens: tuple[str, ...], positions: dict[str, int], length: int) -> int:
@@ -80,7 +80,7 @@ def _f_measure(common: int, predicted: int, wanted: int) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def _overlap(predicted: Counter[Gram], wanted: Counter[Gram]) -> float:
+def _overlap_f1(predicted: Counter[Gram], wanted: Counter[Gram]) -> float:
     common = sum(min(count, wanted[gram]) for gram, count in predicted.items() if gram in wanted)
     return _f_measure(common, predicted.total(), wanted.total())
 
@@ -89,14 +89,14 @@ def _overlap(predicted: Counter[Gram], wanted: Counter[Gram]) -> float:
 def rouge1(sample: Sample) -> float:
     """F-measure of the stemmed words shared with the best reference."""
     predicted = Counter(_tokens(sample.prediction))
-    return max(_overlap(predicted, _unigrams(reference)) for reference in sample.references)
+    return max(_overlap_f1(predicted, _unigrams(reference)) for reference in sample.references)
 
 
 @metric(name="rouge2", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
 def rouge2(sample: Sample) -> float:
     """F-measure of the stemmed word pairs shared with the best reference; 0 for texts under two words."""
     predicted = Counter(pairwise(_tokens(sample.prediction)))
-    return max(_overlap(predicted, _bigrams(reference)) for reference in sample.references)
+    return max(_overlap_f1(predicted, _bigrams(reference)) for reference in sample.references)
 
 
 @metric(name="rougeL", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)

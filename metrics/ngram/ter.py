@@ -1,4 +1,7 @@
-"""Translation edit rate (Snover et al., 2006), equal to sacrebleu's TER with its defaults."""
+"""Translation edit rate (Snover et al., 2006), equal to sacrebleu's TER with its defaults: shifts, then edits.
+
+Edits are counted along the beam-limited alignments of `edit_distance`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..contract import ItemScore, Metric, Sample
-from .edit_distance import Alignment, BandRow, align, band, match_bits
+from .edit_distance import BandRow, WordAlignment, align_in_band, band, match_bits
 from .text_cache import TextCache
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ def edits(hypothesis: Sequence[str], reference: Sequence[str]) -> int:
     for column, symbol in enumerate(wanted):
         places.setdefault(symbol, []).append(column)
     rows = band(len(current), len(wanted))
-    alignment = align(current, len(wanted), bits, rows)
+    alignment = align_in_band(current, len(wanted), bits, rows)
     shifts, left = 0, MAX_SHIFT_CANDIDATES
     while True:
         candidates, tried = _candidates(current, wanted, places, alignment, left)
@@ -58,7 +61,7 @@ def edits(hypothesis: Sequence[str], reference: Sequence[str]) -> int:
 
 
 def _candidates(
-    current: str, wanted: str, places: Mapping[str, Sequence[int]], alignment: Alignment, limit: int
+    current: str, wanted: str, places: Mapping[str, Sequence[int]], alignment: WordAlignment, limit: int
 ) -> tuple[list[str], int]:
     """Hypotheses after each possible shift, the preferred first, and how many shifts were tried to get them.
 
@@ -124,27 +127,27 @@ def _shifted(current: str, ranks: Sequence[int], base: int) -> Iterator[str]:
 
 def _best(
     candidates: Sequence[str], wanted: str, bits: Mapping[str, int], rows: tuple[BandRow, ...], distance: int
-) -> tuple[str, Alignment] | None:
+) -> tuple[str, WordAlignment] | None:
     """The first candidate with the smallest beam-limited distance, if that is under ``distance``."""
     from rapidfuzz.distance import Levenshtein
     from rapidfuzz.process import extract
 
     promising = extract(wanted, candidates, scorer=Levenshtein.distance, score_cutoff=distance - 1, limit=None)
-    best: tuple[int, int, str, Alignment] | None = None
+    best: tuple[int, int, str, WordAlignment] | None = None
     for bound, index, candidate in sorted((int(bound), index, candidate) for candidate, bound, index in promising):
         if best is not None and (bound, index) > best[:2]:
             break
-        alignment = align(candidate, len(wanted), bits, rows)
+        alignment = align_in_band(candidate, len(wanted), bits, rows)
         if alignment.distance < distance and (best is None or (alignment.distance, index) < best[:2]):
             best = (alignment.distance, index, candidate, alignment)
     return None if best is None else best[2:]
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _ter_words(text: str) -> tuple[str, ...]:
     return tuple(text.rstrip().lower().split())
 
 
-_reference = TextCache(_words)
+_reference = TextCache(_ter_words)
 
 
 def ter_scores(stats: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,9 +158,9 @@ def ter_scores(stats: NDArray[np.float64]) -> NDArray[np.float64]:
     return 100 * np.where(words > 0, made / np.where(words > 0, words, 1.0), made > 0)
 
 
-def _statistics(sample: Sample) -> tuple[float, float]:
+def _ter_statistics(sample: Sample) -> tuple[float, float]:
     """Edits to the nearest reference, and the mean length of the references."""
-    prediction = _words(sample.prediction)
+    prediction = _ter_words(sample.prediction)
     references = [_reference(text) for text in sample.references]
     mean_length = sum(map(len, references)) / len(references)
     return float(min(edits(prediction, reference) for reference in references)), mean_length
@@ -168,7 +171,7 @@ def _score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
 
     if not samples:
         return []
-    stats = [_statistics(sample) for sample in samples]
+    stats = [_ter_statistics(sample) for sample in samples]
     values = ter_scores(np.array(stats)).tolist()
     return [ItemScore(value, None, row) for value, row in zip(values, stats, strict=True)]
 

@@ -53,7 +53,9 @@ def test_a_judge_with_nothing_to_answer_is_never_opened():
 
 
 def test_no_reply_is_missing_and_asked_again_by_the_next_process_only():
-    replies = iter([ChatReply("", error="no answer within 9 s"), ChatReply("", '{"reasons": ["so"], "score": 3}')])
+    replies = iter(
+        [ChatReply("", error="no answer within 9 s", timed_out=True), ChatReply("", '{"reasons": ["so"], "score": 3}')]
+    )
     judge = ScriptedJudge("judge", lambda _prompt: next(replies))
     ledger = MemoryLedger()
     panel = JudgePanel([judge], ledger)
@@ -63,6 +65,11 @@ def test_no_reply_is_missing_and_asked_again_by_the_next_process_only():
         assert verdict.reason == "timeout"
     assert len(judge.requests) == 1
     assert panel.tallies["judge"].missing == {"timeout": 1}
+    # The record says it by the reason: its reply is kept without the field.
+    (record,) = (ledger.get(request.key) for request in judge.requests)
+    assert record is not None
+    assert "timed_out" not in record["reply"]
+    assert record["missing"] == {"reason": "timeout", "detail": "no answer within 9 s"}
     assert JudgePanel([judge], ledger).judgements(task("N2"))[0].verdict == RubricScore(3, ("so",))
 
 

@@ -26,10 +26,10 @@ def test_a_judge_is_kind_model_and_place(text: str, spec: JudgeSpec):
     ("text", "said"),
     [
         ("", "names no kind of judge"),
-        ("gpt-4", "names no kind of judge: write openai:MODEL@URL or local:CHECKPOINT"),
+        ("gpt-4", "names no kind of judge: write local:CHECKPOINT or openai:MODEL@URL"),
         ("opnai:m@http://host/v1", "no kind of judge 'opnai': did you mean 'openai:'?"),
         ("Local:m", "did you mean 'local:'?"),
-        ("http://host/v1", "no kind of judge 'http': write openai:MODEL@URL"),
+        ("http://host/v1", "no kind of judge 'http': write local:CHECKPOINT or openai:MODEL@URL"),
         ("local:", "names no model"),
         ("openai:gpt", "names no server: write openai:MODEL@URL"),
         ("openai:gpt@", "names no server"),

@@ -263,7 +263,8 @@ def test_a_refusal_is_told_from_malformed_text(text):
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (ChatReply("k", error="no answer within 30 s (after 2 attempts)"), "timeout"),
+        (ChatReply("k", error="no answer within 30 s (after 2 attempts)", timed_out=True), "timeout"),
+        (ChatReply("k", error="no answer within the rules of this server"), "error"),
         (ChatReply("k", error="status 500"), "error"),
         (ChatReply("k", error="status 400: content_filter"), "content_filter"),
         (ChatReply("k", GOOD, finish_reason="content_filter"), "content_filter"),

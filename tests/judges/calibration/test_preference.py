@@ -37,7 +37,7 @@ def judge(choose: Callable[[str, str], str], name: str = "judge") -> ScriptedJud
         said = choose(shown["first"], shown["second"])
         if said in {"first", "second", "tie"}:
             return saying({"reasons": ["so"], "winner": said})
-        return ChatReply("", error=said)
+        return ChatReply("", error=said, timed_out=said.startswith("no answer within"))
 
     return ScriptedJudge(name, answer)
 

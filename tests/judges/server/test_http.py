@@ -13,7 +13,7 @@ import pytest
 
 from telbench.judges.chat import ChatReply, ChatRequest
 from telbench.judges.server.client import ChatClient
-from telbench.judges.server.http import Answer, Wire, WireError
+from telbench.judges.server.http import HttpAnswer, Wire, WireError
 from telbench.judges.server.settings import ServerSettings
 
 from ...scripted_server import ScriptedServer, Step, completion_body
@@ -44,8 +44,8 @@ def raw_server(answer: Callable[[socket, int], None]) -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def post(port: int, times: int = 1) -> list[Answer]:
-    async def ask() -> list[Answer]:
+def post(port: int, times: int = 1) -> list[HttpAnswer]:
+    async def ask() -> list[HttpAnswer]:
         wire = Wire("127.0.0.1", port, "/v1/x", {"host": "here"}, 5.0)
         try:
             return [await asyncio.wait_for(wire.post(b"{}"), 5) for _ in range(times)]

@@ -8,7 +8,7 @@ import pytest
 
 from telbench.errors import InputError
 from telbench.judges.panel import Tally
-from telbench.judges.server.prices import Cost, Price, PriceTable, cost, read_prices
+from telbench.judges.server.prices import JudgingCost, Price, PriceTable, cost, read_prices
 
 TABLE = PriceTable({"big": Price(2.0, 10.0), "small": Price(0.15, 0.6)}, "USD")
 
@@ -36,9 +36,9 @@ def test_a_table_is_read_with_its_currency(tmp_path: Path):
         ('{"m": {"prompt": "1", "completion": 1}}', "'prompt' must be a number"),
         ('{"m": {"prompt": 1, "completion": -1}}', "'completion' must be a number"),
         ('{"m": {"prompt": true, "completion": 1}}', "'prompt' must be a number"),
-        ('{"m": {"prompt": NaN, "completion": 1}}', "NaN is no price"),
+        ('{"m": {"prompt": NaN, "completion": 1}}', "NaN is not JSON"),
         ('{"m": {"prompt": 1e400, "completion": 1}}', "'prompt' must be a number"),
-        ('{"m": {"prompt": 1, "prompt": 2, "completion": 1}}', "a name occurs twice"),
+        ('{"m": {"prompt": 1, "prompt": 2, "completion": 1}}', "a key occurs twice"),
         ('{"currency": 1}', "'currency' must be a text"),
         ("[" * 100_000, "is not JSON"),
     ],
@@ -66,12 +66,12 @@ def test_a_panel_costs_the_sum_over_its_judges():
 
 
 def test_nothing_asked_costs_nothing():
-    assert cost({}, TABLE) == Cost(0.0, "USD")
+    assert cost({}, TABLE) == JudgingCost(0.0, "USD")
 
 
 def test_a_judge_without_a_price_leaves_the_cost_unknown():
-    assert cost(counters(big=(10, 10), other=(1, 1)), TABLE) == Cost(None, "USD", "no price for other")
+    assert cost(counters(big=(10, 10), other=(1, 1)), TABLE) == JudgingCost(None, "USD", "no price for other")
 
 
 def test_a_server_that_counts_no_tokens_leaves_the_cost_unknown():
-    assert cost(counters(big=(0, 0)), TABLE) == Cost(None, "USD", "the server of big counts no tokens")
+    assert cost(counters(big=(0, 0)), TABLE) == JudgingCost(None, "USD", "the server of big counts no tokens")

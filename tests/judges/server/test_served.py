@@ -11,8 +11,8 @@ import pytest
 from telbench.errors import InputError
 from telbench.judges.panel import JudgePanel, MemoryLedger
 from telbench.judges.server.capabilities import Capabilities, plainer, read_capabilities
-from telbench.judges.server.served import open_judge, served_judge
-from telbench.judges.spec import parse_judge
+from telbench.judges.server.served import served_judge
+from telbench.judges.spec import JudgeOptions, open_judge, parse_judge
 from telbench.judges.verdicts import RubricScore
 
 from ...scripted_server import ScriptedServer, Step, completion_body
@@ -47,7 +47,7 @@ def test_a_server_that_can_do_everything_is_asked_for_everything(scripted_server
 def test_a_specification_opens_its_judge(scripted_server: ScriptedServer):
     scripted_server.script = capable(scores)
     spec = parse_judge(f"openai:scripted@{scripted_server.base_url}/")
-    assert open_judge(spec).identity == judge_for(scripted_server).identity
+    assert open_judge(spec, JudgeOptions()).identity == judge_for(scripted_server).identity
 
 
 def refuses(*words: str) -> Callable[[dict[str, Any]], str | None]:

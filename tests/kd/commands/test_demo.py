@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from telbench.errors import install_command
 from telbench.harness.cli import main as cli
 from telbench.harness.datasets.items import DataSet
 from telbench.kd.commands import demo
@@ -131,4 +132,4 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
     assert cli.main(["demo", "--out", str(tmp_path)]) == 2
-    assert "pip install 'telbench[hf]'" in capfd.readouterr().err
+    assert install_command("hf") in capfd.readouterr().err

@@ -47,7 +47,7 @@ def sorting(tp: int, fp: int, fn: int, name: str = "judge") -> ScriptedJudge:
 
 
 def failing(name: str, error: str = "no answer within 9 s") -> ScriptedJudge:
-    return ScriptedJudge(name, lambda _prompt: ChatReply("", error=error))
+    return ScriptedJudge(name, lambda _prompt: ChatReply("", error=error, timed_out=error.startswith("no answer")))
 
 
 def only(found: list[ItemScore]) -> ItemScore:

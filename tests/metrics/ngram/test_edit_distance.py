@@ -8,7 +8,7 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.lib_ter import BeamEditDistance, trace_to_alignment
 
-from telbench.metrics.ngram.edit_distance import align, band, match_bits
+from telbench.metrics.ngram.edit_distance import align_in_band, band, match_bits
 
 FLIPPED = str.maketrans("id", "di")
 
@@ -17,7 +17,7 @@ def both(hypothesis: str, reference: str) -> tuple[int, int]:
     """Assert that distance, targets and errors agree; give the distance and the Levenshtein distance."""
     distance, trace = BeamEditDistance(list(reference))(list(hypothesis))
     target, reference_error, hypothesis_error = trace_to_alignment(trace.translate(FLIPPED))
-    found = align(hypothesis, len(reference), match_bits(reference), band(len(hypothesis), len(reference)))
+    found = align_in_band(hypothesis, len(reference), match_bits(reference), band(len(hypothesis), len(reference)))
     assert found.distance == distance
     assert found.target == [target[index] for index in range(len(reference))]
     assert [int(flag) for flag in found.reference_error] == reference_error
