@@ -1,14 +1,11 @@
-"""Names to plugins: entry points are listed without loading anything, and loaded on use."""
+"""Metrics by name, family or suite: entry points of `telbench.metrics`, loaded on use."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
-from telbench.errors import InputError, TelbenchError
+from telbench.errors import InputError
+from telbench.registry import load
 
 from .contract import Metric, MetricRecipe, Resources
 
@@ -29,46 +26,6 @@ SUITES = {
         *FAMILIES["judged"],
     ),
 }
-
-
-@cache
-def listed(group: str) -> dict[str, EntryPoint]:
-    """Entry points of a group by name, none loaded; a name that two packages claim is refused.
-
-    Raises:
-        InputError: if two distributions register the same name.
-    """
-    found: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=group), key=lambda point: point.name):
-        other = found.get(point.name)
-        if other is not None and other.value != point.value:
-            raise InputError(
-                f"two plugins register '{point.name}' in {group}: {other.value} and {point.value}; uninstall one"
-            )
-        found[point.name] = point
-    return found
-
-
-def load(group: str, name: str) -> Any:
-    """The plugin of that name, imported now.
-
-    Raises:
-        InputError: if the name is unknown (near names are suggested) or its import fails.
-    """
-    points = listed(group)
-    if name not in points:
-        kind = group.rpartition(".")[2].rstrip("s")
-        near = difflib.get_close_matches(name, points, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(points)}"
-        raise InputError(f"unknown {kind} '{name}': {hint}")
-    try:
-        return points[name].load()
-    except TelbenchError:
-        raise
-    except Exception as error:
-        # Importing runs whatever the plugin's author wrote.
-        problem = f"{type(error).__name__}: {error}"
-        raise InputError(f"plugin '{name}' ({points[name].value}) cannot be loaded: {problem}") from error
 
 
 def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:

@@ -24,7 +24,7 @@ BELOW = {
 }
 # What is imported as `telbench` itself. Its modules named in BASE belong to no room: every room may import them.
 DOOR = Path("harness") / "package"
-BASE = {"telbench.errors", "telbench.config", "telbench.flags"}
+BASE = {"telbench.errors", "telbench.config", "telbench.flags", "telbench.registry"}
 LONGEST = 400
 FULL = 13
 

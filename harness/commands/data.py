@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from telbench.config import REQUIRED, same_as, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, settings_of
+from telbench.registry import listed
 
-from ...metrics.registry import listed
 from ..cli.terminal import visible
 from ..datasets.canonical import record_of
 from ..datasets.items import Item

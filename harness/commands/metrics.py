@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ...metrics.registry import FAMILIES, GROUP, listed, metrics_named
+from telbench.registry import listed
+
+from ...metrics.registry import FAMILIES, GROUP, metrics_named
 from ..cli.tables import print_json
 from ..cli.terminal import visible
 from .options import add_json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import random
@@ -11,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from telbench.errors import InputError
+from telbench.registry import hint, listed, load_as
 
-from ...metrics.registry import listed
-from ...metrics.registry import load as load_plugin
 from .canonical import READERS, load_file
 from .contract import DatasetSpec, LoadedItems
 from .items import DataSet, Item
@@ -89,9 +87,8 @@ def load_whole(
         return load_registered(spec_named(name_or_path), data_dir, options or {})
     path = Path(name_or_path)
     if path.suffix.lower() not in READERS and not _exists(path):
-        near = difflib.get_close_matches(name_or_path, listed(GROUP), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(listed(GROUP))}"
-        raise InputError(f"unknown data set '{name_or_path}': {hint} (a file ends in {', '.join(READERS)})")
+        meant = hint(name_or_path, listed(GROUP))
+        raise InputError(f"unknown data set '{name_or_path}': {meant} (a file ends in {', '.join(READERS)})")
     if options:
         raise InputError(f"{path}: a file takes no option '{next(iter(options))}': options belong to registered sets")
     if not mapping:
@@ -107,10 +104,7 @@ def spec_named(name: str) -> DatasetSpec:
     Raises:
         InputError: if the name is unknown or is no data set.
     """
-    spec = load_plugin(GROUP, name)
-    if not isinstance(spec, DatasetSpec):
-        raise InputError(f"plugin '{name}' in {GROUP} is no DatasetSpec but a {type(spec).__name__}")
-    return spec
+    return load_as(GROUP, name, DatasetSpec)
 
 
 def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[str, str]) -> WholeSet:

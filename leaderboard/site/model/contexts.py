@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
+from telbench.registry import listed
 
 from ....harness.datasets.canonical import READERS, parse_pairs
 from ....harness.datasets.loading import GROUP, data_folder, load_dataset, sources
 from ....harness.runs.folder import read_run, read_samples
 from ....metrics.fingerprints import fingerprint, text_sha256
-from ....metrics.registry import listed
 
 
 @dataclass(frozen=True)
