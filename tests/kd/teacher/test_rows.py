@@ -17,10 +17,11 @@ from telbench.harness.identity import identify_checkpoint
 from telbench.harness.prompts.build import PromptSettings, encoder_for
 from telbench.kd.batches import Example, make_examples
 from telbench.kd.losses.chunked_head import Projected
-from telbench.kd.losses.divergences import DIVERGENCES, divergence_named
+from telbench.kd.losses.divergences import GROUP, divergence_named
 from telbench.kd.losses.dual_space import CrossModelAttention, LinearProjectors, Stream, dskd, dskd_cma, embedded
 from telbench.kd.losses.dual_space_v2 import Aligned, LogitIdentity, dskd_v2, token_map
-from telbench.kd.losses.objectives import Loss, Mixture, Pairs, SharedIds, simple_ctkd, uld_kd, vanilla_kd
+from telbench.kd.losses.mixture import Loss, Mixture, Pairs, SharedIds
+from telbench.kd.losses.token_kd import simple_ctkd, uld_kd, vanilla_kd
 from telbench.kd.losses.uld import rows_by_index
 from telbench.kd.teacher import tables as teacher_head
 from telbench.kd.teacher.cache import CacheKey, examples_sha256, open_cached_teacher
@@ -31,6 +32,7 @@ from telbench.kd.tiny.base_model import TinyShape, build_tiny
 from telbench.kd.tiny.tokenizer import tokenizer_texts, train_tokenizer
 from telbench.kd.vocabulary.alignment import align, tokens_of, with_end
 from telbench.kd.vocabulary.compare import shared_tokens
+from telbench.registry import listed
 
 from ..made_models import model_of
 
@@ -129,7 +131,7 @@ class Pair:
             ),
         }  # fmt: skip
         if student.head.size == taught.head.size:
-            for name in DIVERGENCES:
+            for name in listed(GROUP):
                 found[name] = vanilla_kd(student, taught, labels, per, Mixture(divergence=divergence_named(name)))
             found["dskd"] = dskd(student, taught, labels, LinearProjectors(WIDTH, 48), per)
         return found

@@ -14,12 +14,14 @@ from telbench.harness.datasets.items import DataSet
 from telbench.harness.prompts.build import PromptSettings, encoder_for
 from telbench.kd.batches import IGNORED, Batch, Example, collate, make_examples
 from telbench.kd.losses.chunked_head import Projected
-from telbench.kd.losses.divergences import DIVERGENCES, divergence_named, divergence_rows
+from telbench.kd.losses.divergences import GROUP, divergence_named, divergence_rows
 from telbench.kd.losses.heads import head_of
-from telbench.kd.losses.objectives import Mixture, vanilla_kd
+from telbench.kd.losses.mixture import Mixture
+from telbench.kd.losses.token_kd import vanilla_kd
 from telbench.kd.tiny.base_model import TinyShape, build_tiny
 from telbench.kd.tiny.sft import answer_rows
 from telbench.kd.tiny.tokenizer import PAD, tokenizer_texts, train_tokenizer
+from telbench.registry import listed
 
 CLOSED = PromptSettings("closed")
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=96)
@@ -56,7 +58,7 @@ def weights(model: LlamaForCausalLM, loss: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("name", [name for name in DIVERGENCES if name != "uld"])
+@pytest.mark.parametrize("name", [name for name in listed(GROUP) if name != "uld"])
 def test_every_weights_gradient_is_that_of_the_models_own_logits(facts: DataSet, name: str, tied: bool) -> None:
     case = Case(facts, tied)
     batch = case.batch()
@@ -75,7 +77,7 @@ def test_every_weights_gradient_is_that_of_the_models_own_logits(facts: DataSet,
 def test_a_model_taught_by_itself_does_not_move(facts: DataSet) -> None:
     case = Case(facts)
     case.teacher = case.student
-    for name in DIVERGENCES:
+    for name in listed(GROUP):
         loss = distilled(case, case.batch(), 100, Mixture(1.0, divergence_named(name)))
         assert loss.item() == pytest.approx(0, abs=1e-6)
         assert max(gradient.abs().max().item() for gradient in weights(case.student, loss)) < 1e-6
