@@ -15,7 +15,7 @@ from telbench.harness.checkpoint import Checkpoint, open_checkpoint
 from telbench.harness.datasets.items import DataSet
 from telbench.harness.identity import identify_checkpoint
 from telbench.harness.prompts.build import PromptSettings, encoder_for
-from telbench.kd.batches import Example, make_examples
+from telbench.kd.batches import Example
 from telbench.kd.losses.chunked_head import Projected
 from telbench.kd.losses.divergences import GROUP, divergence_named
 from telbench.kd.losses.dual_space import CrossModelAttention, LinearProjectors, Stream, dskd, dskd_cma, embedded
@@ -34,7 +34,7 @@ from telbench.kd.vocabulary.alignment import align, tokens_of, with_end
 from telbench.kd.vocabulary.compare import shared_tokens
 from telbench.registry import listed
 
-from ..made_models import model_of
+from ..made_models import examples_of, model_of
 
 CLOSED = PromptSettings("closed")
 WINDOW = 96
@@ -65,7 +65,7 @@ class Side:
 
     def __init__(self, facts: DataSet, vocabulary: int) -> None:
         self.tokenizer = train_tokenizer(tokenizer_texts(facts, CLOSED), vocabulary, WINDOW)
-        made = make_examples(facts.items, CLOSED, encoder_for(self.tokenizer, CLOSED), WINDOW)
+        made = examples_of(facts.items, CLOSED, encoder_for(self.tokenizer, CLOSED), WINDOW)
         self.examples = [TeacherExample(item.id, each) for item, each in zip(facts.items, made, strict=True)]
 
     def tokens(self, examples: list[TeacherExample]) -> tuple[torch.Tensor, torch.Tensor]:

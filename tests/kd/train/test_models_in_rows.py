@@ -12,16 +12,17 @@ from transformers import LlamaForCausalLM
 
 from telbench.harness.datasets.items import DataSet
 from telbench.harness.prompts.build import PromptSettings, encoder_for
-from telbench.kd.batches import IGNORED, Batch, Example, collate, make_examples
+from telbench.kd.batches import IGNORED, Batch, Example, collate
 from telbench.kd.losses.chunked_head import Projected
 from telbench.kd.losses.divergences import GROUP, divergence_named, divergence_rows
-from telbench.kd.losses.heads import head_of
+from telbench.kd.losses.heads import decoder_of, head_of, rows_of
 from telbench.kd.losses.mixture import Mixture
 from telbench.kd.losses.token_kd import vanilla_kd
 from telbench.kd.tiny.base_model import TinyShape, build_tiny
-from telbench.kd.tiny.sft import answer_rows
 from telbench.kd.tiny.tokenizer import PAD, tokenizer_texts, train_tokenizer
 from telbench.registry import listed
+
+from ..made_models import examples_of
 
 CLOSED = PromptSettings("closed")
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=96)
@@ -33,7 +34,7 @@ class Case:
     def __init__(self, dataset: DataSet, tied: bool = True) -> None:
         tokenizer = train_tokenizer(tokenizer_texts(dataset, CLOSED), 400, SHAPE.window)
         self.pad = tokenizer.get_vocab()[PAD]
-        self.examples = make_examples(dataset.items[:6], CLOSED, encoder_for(tokenizer, CLOSED), SHAPE.window)
+        self.examples = examples_of(dataset.items[:6], CLOSED, encoder_for(tokenizer, CLOSED), SHAPE.window)
         self.student = build_tiny(replace(SHAPE, tied=tied), tokenizer, 1)
         self.teacher = build_tiny(replace(SHAPE, hidden=48), tokenizer, 2)
 
@@ -42,7 +43,7 @@ class Case:
 
 
 def rows(model: LlamaForCausalLM, batch: Batch) -> tuple[Projected, Tensor]:
-    hidden, labels = answer_rows(model, batch)
+    hidden, labels, _ = rows_of(decoder_of(model), batch)
     return Projected(hidden, head_of(model)), labels
 
 
