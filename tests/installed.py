@@ -8,7 +8,8 @@ from pathlib import Path
 
 def install(site: Path, name: str, groups: Mapping[str, Mapping[str, str]]) -> None:
     """A distribution that registers these entry points (group to name to target) in a folder of installed packages."""
-    info = site / f"{name}-1.0.dist-info"
+    # As pip names it: what stands before the first hyphen is taken for the name, and each name counts once.
+    info = site / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines: list[str] = []

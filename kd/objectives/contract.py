@@ -57,7 +57,7 @@ class Permission:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ModelRows:
     """One model's answer rows of a micro-batch, item after item.
 
     ``rows``: hidden states (n, d) and head, cut to the ids that count. ``counts``: rows of each item. ``tokens`` gives
@@ -76,8 +76,8 @@ class Rows:
     """All that a loss is computed from: a micro-batch's answer rows, and what they weigh.
 
     Args:
-        student: its rows; gradients flow to its hidden states and head.
-        teacher: its rows, for algorithms that need them (`taught` gives its hidden states and head).
+        ours: the student's rows; gradients flow to its hidden states and head.
+        taught: the teacher's, for algorithms that need them; a loss reads `theirs`.
         labels: the student's gold ids (n,).
         pairs: student and teacher rows that belong together, as the algorithm pairs them.
         one_vocabulary: do both models give the same ids to the same text?
@@ -91,8 +91,8 @@ class Rows:
         options: an instance of `Objective.options`.
     """
 
-    student: Side
-    teacher: Side | None
+    ours: ModelRows
+    taught: ModelRows | None
     labels: Tensor
     pairs: Pairs
     one_vocabulary: bool
@@ -106,16 +106,21 @@ class Rows:
     options: Any = None
 
     @property
-    def taught(self) -> Projected:
-        """The teacher's hidden states and head."""
-        return self.teacher_side.rows
+    def theirs(self) -> ModelRows:
+        """The teacher's rows, for losses that cannot do without."""
+        if self.taught is None:
+            raise ValueError("the micro-batch has no teacher rows")
+        return self.taught
 
     @property
-    def teacher_side(self) -> Side:
-        """The teacher, for losses that cannot do without."""
-        if self.teacher is None:
-            raise ValueError("the micro-batch has no teacher rows")
-        return self.teacher
+    def student(self) -> Projected:
+        """The student's hidden states (n, d_s) and head."""
+        return self.ours.rows
+
+    @property
+    def teacher(self) -> Projected:
+        """The teacher's hidden states (m, d_t) and head, without gradient."""
+        return self.theirs.rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ def loss(rows: Rows) -> Loss:
     """(1 - rate) · CE + rate · (t2s_kd + t2s_ce + s2t)."""
     from ..losses.dual_space import dskd
 
-    return dskd(rows.student.rows, rows.taught, rows.labels, rows.projectors, rows.per_label, rows.mixture)
+    return dskd(rows.student, rows.teacher, rows.labels, rows.projectors, rows.per_label, rows.mixture)
 
 
 def projectors(spaces: Spaces) -> LinearProjectors:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .contract import MIXED, Objective, Rows, Side, Spaces, always
+from .contract import MIXED, ModelRows, Objective, Rows, Spaces, always
 from .dskd import advice
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def loss(rows: Rows) -> Loss:
     """As version 1, t2s_kd counting only the rows where the projected teacher predicts the label."""
     from ..losses.dual_space import dskd_cma
 
-    student, teacher = _stream(rows.student), _stream(rows.teacher_side)
+    student, teacher = _stream(rows.ours), _stream(rows.theirs)
     return dskd_cma(student, teacher, rows.projectors, rows.per_label, rows.mixture)
 
 
-def _stream(side: Side) -> Stream:
+def _stream(side: ModelRows) -> Stream:
     import torch
 
     from ..losses.dual_space import Stream, embedded

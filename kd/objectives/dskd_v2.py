@@ -29,8 +29,8 @@ def loss(rows: Rows) -> Loss:
     from ..losses.dual_space_v2 import dskd_v2
 
     return dskd_v2(
-        rows.student.rows,
-        rows.taught,
+        rows.student,
+        rows.teacher,
         rows.labels,
         rows.projectors,
         _aligned(rows),
@@ -46,7 +46,7 @@ def share(rows: Rows) -> tuple[int, int]:
     """(rows where the projected teacher still says what it said, rows that have a likeliest token)."""
     from ..losses.dual_space_v2 import agreement
 
-    return agreement(rows.student.rows.head.detached(), rows.taught, rows.projectors, _aligned(rows))
+    return agreement(rows.student.head.detached(), rows.teacher, rows.projectors, _aligned(rows))
 
 
 def _aligned(rows: Rows) -> Aligned:

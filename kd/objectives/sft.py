@@ -14,7 +14,7 @@ def loss(rows: Rows) -> Loss:
     """(1/D) Σ -log q(y) at temperature 1."""
     from ..losses.token_kd import supervised
 
-    return supervised(rows.student.rows, rows.labels, rows.per_label)
+    return supervised(rows.student, rows.labels, rows.per_label)
 
 
 SFT = Objective(

@@ -21,10 +21,10 @@ def loss(rows: Rows) -> Loss:
     from ..losses.mixture import SharedIds
     from ..losses.token_kd import simple_ctkd
 
-    student = rows.student.rows
+    student = rows.student
     shared = rows.shared or SharedIds.all(student.columns, student.hidden.device)
     return simple_ctkd(
-        student, rows.taught, rows.labels, rows.pairs, shared, rows.per_label, rows.per_pair, rows.mixture
+        student, rows.teacher, rows.labels, rows.pairs, shared, rows.per_label, rows.per_pair, rows.mixture
     )
 
 

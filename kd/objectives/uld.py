@@ -17,7 +17,7 @@ def loss(rows: Rows) -> Loss:
     """(1 - rate) · CE + rate · ULD over rows paired by index."""
     from ..losses.token_kd import uld_kd
 
-    return uld_kd(rows.student.rows, rows.taught, rows.labels, rows.pairs, rows.per_label, rows.mixture)
+    return uld_kd(rows.student, rows.teacher, rows.labels, rows.pairs, rows.per_label, rows.mixture)
 
 
 ULD = Objective(

@@ -111,7 +111,7 @@ def write_pooling(folder: Path, shape: EncoderShape) -> None:
 
 
 # The pairs of each fact.
-Pairs = Sequence[Sequence[tuple[str, str]]]
+FactPairs = Sequence[Sequence[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def fact_pairs(dataset: DataSet) -> list[list[tuple[str, str]]]:
     return list(facts.values())
 
 
-def contrast_batches(facts: Pairs, size: int, rng: random.Random) -> Iterator[list[tuple[str, str]]]:
+def contrast_batches(facts: FactPairs, size: int, rng: random.Random) -> Iterator[list[tuple[str, str]]]:
     """One epoch of batches of up to ``size`` pairs, none with two pairs of one fact: those would be no negatives.
 
     A batch of a single pair teaches nothing and is left out.
@@ -202,7 +202,7 @@ def sentence_vectors(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast,
 def train_contrast(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    facts: Pairs,
+    facts: FactPairs,
     settings: ContrastSettings,
     *,
     log: Path | None = None,
@@ -237,7 +237,7 @@ def train_contrast(
     return ContrastTraining(done.steps, done.counted, loss, done.seconds, done.cpu_seconds)
 
 
-def contrast_steps(facts: Pairs, settings: ContrastSettings) -> int:
+def contrast_steps(facts: FactPairs, settings: ContrastSettings) -> int:
     """Optimiser steps of a whole training; every epoch has as many."""
     return settings.epochs * sum(1 for _ in contrast_batches(facts, settings.batch_size, random.Random(0)))
 

@@ -20,7 +20,7 @@ from ..losses.heads import Head, decoder_of, head_of, rows_of
 from ..losses.mixture import Mixture, Pairs, SharedIds
 from ..losses.token_kd import supervised
 from ..losses.uld import rows_by_index
-from ..objectives.contract import Objective, Rows, Side, Spaces
+from ..objectives.contract import ModelRows, Objective, Rows, Spaces
 from ..settings import MethodSettings
 from ..teacher.rows import TeacherRows
 from ..vocabulary.link import VocabularyLink
@@ -188,8 +188,8 @@ class Distiller(nn.Module):
     def _rows(self, micro: MicroBatch, student: Projected, labels: Tensor, inputs: Tensor) -> Rows:
         counts = [example.rows for example in micro.examples]
         return Rows(
-            student=Side(student, counts, lambda: (inputs, labels), self.student.get_input_embeddings),
-            teacher=self._teacher_side(micro),
+            ours=ModelRows(student, counts, lambda: (inputs, labels), self.student.get_input_embeddings),
+            taught=self._taught(micro),
             labels=labels,
             pairs=micro.pairs,
             one_vocabulary=self._link is None or self._link.one,
@@ -200,7 +200,7 @@ class Distiller(nn.Module):
             options=self.method.options,
         )
 
-    def _teacher_side(self, micro: MicroBatch) -> Side | None:
+    def _taught(self, micro: MicroBatch) -> ModelRows | None:
         if micro.teacher_rows is None:
             return None
         teacher, texts = self.teacher, taught(micro.examples)
@@ -214,7 +214,7 @@ class Distiller(nn.Module):
                 said += text.example.ids[text.example.start :]
             return torch.tensor(read, device=rows.hidden.device), torch.tensor(said, device=rows.hidden.device)
 
-        return Side(rows, [text.rows for text in texts], tokens, lambda: teacher.embedding)
+        return ModelRows(rows, [text.rows for text in texts], tokens, lambda: teacher.embedding)
 
 
 def _whole(weight: Any) -> Any:

@@ -65,7 +65,7 @@ class OwnAnswers(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """Where a training ended; ``kept`` is the step whose weights become the checkpoint."""
 
     progress: Progress
@@ -116,7 +116,7 @@ class Trainer:
         """The step that training goes on from; 0 for a new one."""
         return self.progress.step
 
-    def train(self, meter: Meter) -> Outcome:
+    def train(self, meter: Meter) -> Trained:
         """All steps that are left; the last and the best step's weights are then in the working folder.
 
         Raises:
@@ -140,9 +140,9 @@ class Trainer:
                 raise TelbenchError("the plan ended before its last step")
         return self._finish(last)
 
-    def _finish(self, last: float) -> Outcome:
+    def _finish(self, last: float) -> Trained:
         best, step = self.progress.best, self.progress.step
-        return Outcome(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
+        return Trained(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
 
     def _step(self, planned: PlannedStep, log: IO[bytes], meter: Meter) -> float:
         micros, weights, own = self._micro_batches(planned)
