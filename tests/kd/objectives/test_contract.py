@@ -87,7 +87,7 @@ def test_an_option_named_like_a_setting_gets_its_value(chosen: dict[str, Any]) -
 )
 def test_a_record_that_contradicts_itself_is_refused(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=f"algorithm mine: .*{told}"):
-        Objective(name="mine", card="nothing", loss=lambda rows: Any, **wrong)
+        Objective(name="mine", card="nothing", loss=objective_named("sft").loss, **wrong)
 
 
 def test_help_offers_the_names_and_loads_none() -> None:
