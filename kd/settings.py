@@ -73,7 +73,10 @@ class MethodSettings:
         if self.divergence_options and "divergence" not in reads:
             raise InputError(f"divergence_options are given, but {self.algorithm} has no divergence")
         divergence_named(self.divergence, **self.divergence_options)
-        _ = self.options
+        options = self.options
+        # Typed, so that a flag's text and a file's number are one and the same training.
+        typed = {name: getattr(options, name) for name in self.objective_options}
+        object.__setattr__(self, "objective_options", typed)
 
     @property
     def objective(self) -> Objective:

@@ -100,14 +100,16 @@ def test_the_divergence_is_that_of_the_textbook(site: Path) -> None:
 
 def test_two_steps_with_both_by_the_command_line(site: Path, models: Path, tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
-    config.write_text("method: {objective_options: {right_weight: 0.25}, divergence_options: {alpha: 0.3}}\n")
+    config.write_text("method: {divergence: alpha, divergence_options: {alpha: 0.3}}\n")
     out = tmp_path / "made"
-    chosen = ["--algorithm", "selective_kd", "--divergence", "alpha", "--config", str(config), "--out", str(out)]
-    assert main([*words(models), *chosen]) == 0
+    chosen = ["--algorithm", "selective_kd", "--objective-options", "right_weight=0.25", "--config", str(config)]
+    assert main([*words(models), *chosen, "--out", str(out)]) == 0
     assert len(losses(out)) == 2
     note = json.loads((out / "telbench.json").read_text())
     assert note["factors"]["algorithm"] == "selective_kd"
-    assert note["settings"]["method"]["objective_options"] == {"right_weight": 0.25}
+    method = note["settings"]["method"]
+    assert (method["divergence"], method["divergence_options"]) == ("alpha", {"alpha": 0.3})
+    assert method["objective_options"] == {"right_weight": 0.25}
     # The note is the settings of the same training.
     kept = {name: value for name, value in note["settings"].items() if name != "models"}
     assert read_settings(TrainingSettings, kept, "note").to_dict() == kept
