@@ -30,7 +30,7 @@ def step(way: str, tensors: Any) -> Any:
 
     from telbench.kd.losses.chunked_head import Projected
     from telbench.kd.losses.heads import Head
-    from telbench.kd.losses.objectives import vanilla_kd
+    from telbench.kd.losses.token_kd import vanilla_kd
 
     hidden, head, teacher_hidden, teacher_head, labels = tensors
     if way == "chunked":

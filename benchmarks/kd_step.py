@@ -76,12 +76,12 @@ def telbench_step(student: Any, teacher: Any, items: list[Any], rate: float) -> 
     from telbench.kd.vocabulary.link import VocabularyLink
 
     method = MethodSettings(algorithm="vanilla_kd", kd_rate=1.0, temperature=1.0)
-    link = VocabularyLink("identical", student.config.vocab_size)
+    link = VocabularyLink(student.config.vocab_size)
     distiller = Distiller(student, method, teacher, link).train()
     optimizer = adamw_over(student, None, OptimiserSettings(learning_rate=rate, weight_decay=0.0), None)
 
     def step() -> float:
-        micro = make_micro_batch(items, 0, method, link, "cpu")
+        micro = make_micro_batch(items, 0, method.objective, link, "cpu")
         micro = replace(micro, teacher_rows=teacher.rows(taught(items)))
         loss, _ = distiller(micro, Denominators(micro.labels, len(micro.pairs)))
         optimizer.zero_grad(set_to_none=True)

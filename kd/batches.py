@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from telbench.errors import InputError
 
 from ..harness.datasets.items import Item
-from ..harness.prompts.build import PromptSettings, build_prompt, message, shown_context
+from ..harness.prompts.build import PromptSettings, build_prompt
 from ..harness.prompts.encoder import Encoder
 
 if TYPE_CHECKING:
@@ -48,23 +48,6 @@ class Batch:
     labels: Tensor
     n_labels: int
     n_tokens: int
-
-
-def make_examples(items: Iterable[Item], settings: PromptSettings, encoder: Encoder, window: int) -> list[Example]:
-    """One example an item: its evaluation prompt, its first reference, end-of-sequence.
-
-    Items without a reference, or longer than ``window`` tokens, are left out: compare the lengths to count them.
-    """
-    end = encoder.tokenizer.eos_token_id
-    examples = []
-    for item in items:
-        if not item.gold_references:
-            continue
-        content = message(item, settings, shown_context(item, settings))
-        ids, start = encoder.continuation(content, item.gold_references[0])
-        if len(ids) < window:
-            examples.append(Example((*ids, end), start))
-    return examples
 
 
 def collate(examples: Sequence[Example], pad: int) -> Batch:

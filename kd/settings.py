@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import check_bounds, require_positive, same_as, setting
+from telbench.config import check_bounds, pairs, read_settings, same_as, setting
 from telbench.errors import InputError
 
 from ..harness.datasets.settings import DataSettings as AskedData
+from .losses.divergences import GROUP as DIVERGENCES
+from .losses.divergences import Divergence, divergence_named
+from .objectives.contract import GROUP as OBJECTIVES
+from .objectives.contract import Objective, objective_named
 
 # Stands for "no dev split".
 NONE = "none"
 Schedule = Literal["cosine", "linear", "constant"]
-Algorithm = Literal["sft", "seq_kd", "vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"]
-DivergenceName = Literal[
-    "forward_kl",
-    "reverse_kl",
-    "skewed_forward_kl",
-    "skewed_reverse_kl",
-    "generalised_jsd",
-    "adaptive_kl",
-    "total_variation",
-]
-# These train on what the teacher says about each token; the others on text alone.
-NEEDS_TEACHER_ROWS = frozenset({"vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"})
-# Teacher answers that exist before training starts can be cached; gkd's depend on the student.
-CACHEABLE = NEEDS_TEACHER_ROWS - {"gkd"}
-# Version 1 trains its projectors at this rate, version 2 at the lower one.
-PROJECTOR_RATES = {"dskd": 1e-3, "dskd_cma": 1e-3, "dskd_v2": 5e-4}
 
 
 @dataclass(frozen=True)
@@ -53,47 +41,83 @@ class DataSettings(AskedData):
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """Which algorithm, and its numbers."""
+    """Which algorithm, and its numbers. Those that the algorithm does not read change nothing."""
 
-    algorithm: Algorithm = setting("sft", "how the student learns")
-    divergence: DivergenceName = setting("forward_kl", "distance between the two distributions")
-    divergence_options: Mapping[str, float] = field(default_factory=dict)
-    kd_rate: float = setting(0.5, "share of the teacher's term; the rest is the labels'", metavar="R")
+    algorithm: str = setting("sft", "how the student learns", plugins=OBJECTIVES)
+    objective_options: Mapping[str, Any] = pairs("numbers of an algorithm of your own", metavar="NAME=X,...")
+    divergence: str = setting("forward_kl", "distance between the two distributions", plugins=DIVERGENCES)
+    divergence_options: Mapping[str, float] = pairs("numbers of the divergence", metavar="NAME=X,...")
+    kd_rate: float = setting(0.5, "share of the teacher's term; the rest is the labels'", metavar="R", low=0, high=1)
     temperature: float | None = setting(
-        None, "divides both logits in the teacher's term (default: 2, for uld 1)", metavar="T"
+        None, "divides both logits in the teacher's term (default: 2, for uld 1)", metavar="T", above=0
     )
     t2_scale: bool = setting(False, "multiply the teacher's term by T²")
     naive_id_kd: bool = setting(False, "compare different vocabularies by id, to replicate the literature")
-    projector_learning_rate: float | None = setting(None, "learning rate of the projectors (default: the algorithm's)")
-    highest_share: float = setting(1.0, "dskd_v2: agreement up to which only agreeing rows count", metavar="R")
+    projector_learning_rate: float | None = setting(
+        None, "learning rate of the projectors (default: the algorithm's)", metavar="R", above=0
+    )
+    highest_share: float = setting(
+        1.0, "dskd_v2: agreement up to which only agreeing rows count", metavar="R", low=0, high=1
+    )
     attention_scale: Literal["item", "batch"] = setting("item", "dskd_cma: what one standard deviation is taken over")
-    student_share: float = setting(0.5, "gkd: share of steps on the student's own answers", metavar="R")
-    sampling_temperature: float = setting(1.0, "gkd: temperature of the student's answers", metavar="T")
-    max_new_tokens: int = setting(128, "gkd: longest own answer", metavar="N")
+    student_share: float = setting(0.5, "gkd: share of steps on the student's own answers", metavar="R", low=0, high=1)
+    sampling_temperature: float = setting(1.0, "gkd: temperature of the student's answers", metavar="T", above=0)
+    max_new_tokens: int = setting(128, "gkd: longest own answer", metavar="N", low=1)
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of range."""
-        for name in ("kd_rate", "highest_share", "student_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}: it lies between 0 and 1")
-        require_positive(self, "sampling_temperature", "max_new_tokens")
-        for name in ("temperature", "projector_learning_rate"):
-            if getattr(self, name) is not None:
-                require_positive(self, name)
-        if self.naive_id_kd and self.algorithm not in {"vanilla_kd", "gkd"}:
+        """Refuse unknown names, numbers out of range, and options that nothing reads."""
+        check_bounds(self)
+        reads = self.objective.reads
+        if self.naive_id_kd and "naive_id_kd" not in reads:
             raise InputError(f"naive_id_kd is for vanilla_kd and gkd: {self.algorithm} compares no ids by number")
-        if self.divergence_options and self.algorithm not in NEEDS_TEACHER_ROWS - {"uld"}:
+        if self.divergence_options and "divergence" not in reads:
             raise InputError(f"divergence_options are given, but {self.algorithm} has no divergence")
+        divergence_named(self.divergence, **self.divergence_options)
+        options = self.options
+        # Typed, so that a flag's text and a file's number are one and the same training.
+        typed = {name: getattr(options, name) for name in self.objective_options}
+        object.__setattr__(self, "objective_options", typed)
+
+    @property
+    def objective(self) -> Objective:
+        """The algorithm's record."""
+        return objective_named(self.algorithm)
+
+    @property
+    def options(self) -> Any:
+        """The algorithm's own numbers: its options' dataclass, from settings of the same name and objective_options.
+
+        Raises:
+            InputError: for an option that it has not, or a value that it refuses.
+        """
+        kind, given = self.objective.options, dict(self.objective_options)
+        settings = {known.name for known in fields(self)}
+        for name in given:
+            if name in settings:
+                raise InputError(f"objective_options: {name} is a setting of its own: set method: {name}")
+        own = {known.name: getattr(self, known.name) for known in fields(kind) if known.name in settings}
+        if given and not fields(kind):
+            raise InputError(f"objective_options are given, but {self.algorithm} has none")
+        return read_settings(kind, {**own, **given}, f"objective_options of {self.algorithm}")
+
+    @property
+    def chosen_divergence(self) -> Divergence | None:
+        """The distance of the teacher's term; none for algorithms without one."""
+        if self.objective.divergence:
+            return divergence_named(self.objective.divergence)
+        if "divergence" not in self.objective.reads:
+            return None
+        return divergence_named(self.divergence, **self.divergence_options)
 
     @property
     def softness(self) -> float:
-        """The temperature of the teacher's term: ULD compares at 1, the DSKD scripts at 2."""
-        return self.temperature or (1.0 if self.algorithm == "uld" else 2.0)
+        """The temperature of the teacher's term."""
+        return self.temperature or self.objective.temperature
 
     @property
     def projector_rate(self) -> float | None:
         """The projectors' learning rate; none for algorithms without projectors."""
-        own = PROJECTOR_RATES.get(self.algorithm)
+        own = self.objective.projector_rate
         return own if own is None or self.projector_learning_rate is None else self.projector_learning_rate
 
 
@@ -179,21 +203,25 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Refuse keys that contradict each other."""
-        algorithm = self.method.algorithm
+        algorithm, objective = self.method.algorithm, self.method.objective
         if not self.student:
             raise InputError("no student: name the checkpoint folder of the model that learns")
-        if algorithm in NEEDS_TEACHER_ROWS and self.teacher is None:
+        if objective.needs == "rows" and self.teacher is None:
             raise InputError(f"{algorithm} needs a teacher: name its checkpoint folder")
-        if algorithm == "sft" and (self.teacher is not None or self.teacher_cache is not None):
-            raise InputError("sft has no teacher: leave it out, or choose an algorithm that distils")
-        if self.teacher_run is not None and algorithm != "seq_kd":
+        if objective.needs == "labels" and (self.teacher is not None or self.teacher_cache is not None):
+            raise InputError(f"{algorithm} has no teacher: leave it out, or choose an algorithm that distils")
+        if self.teacher_run is not None and objective.needs != "answers":
             raise InputError(f"{algorithm} trains on no answers of the teacher: leave teacher_run out")
-        if self.teacher_cache is not None and algorithm not in CACHEABLE:
+        if self.teacher_cache is not None and not objective.cacheable:
             raise InputError(f"{algorithm} cannot use a teacher cache: leave teacher_cache out")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: what the checkpoint's note keeps."""
-        return _plain(asdict(self))
+        told = _plain(asdict(self))
+        # Algorithms without numbers of their own keep the note, and the key made of it, that they always had.
+        if not self.method.objective_options:
+            del told["method"]["objective_options"]
+        return told
 
 
 def _plain(value: Any) -> Any:

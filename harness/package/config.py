@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from telbench.errors import InputError
+from telbench.registry import listed
 
 Settings = TypeVar("Settings")
 Field = dataclasses.Field[Any]
@@ -30,7 +31,8 @@ def setting(default: Any, told: str, **more: Any) -> Any:
     ``more`` may hold ``low``, ``high`` (bounds that are included), ``above``, ``below`` (that are not), ``metavar``,
     ``key`` (its name in files and keywords, where that is not the field's), ``flag`` (its name on the command line;
     False: none; one that begins with ``--no-`` switches it off), ``short`` (that of a word without a dash:
-    ``positional=True``) and, for a tuple, ``many``: "comma" (one text with commas) or "repeat" (given several times).
+    ``positional=True``), ``plugins`` (an entry-point group: its names are the values) and, for a tuple, ``many``:
+    "comma" (one text with commas) or "repeat" (given several times).
     """
     return dataclasses.field(default=default, metadata={"help": told, **more})
 
@@ -257,6 +259,8 @@ def _value(inner: Any, optional: bool, value: object, where: str, told: Mapping[
             raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(value)}")
         return {str(name): _of(parts[1], one, f"{where}: {name}") for name, one in value.items()}
     found = _simple(inner, value, where)
+    if "plugins" in told and found not in listed(told["plugins"]):
+        raise InputError(f"{where} is {_shown(found)}: {near_name(found, listed(told['plugins']))}")
     if isinstance(found, int | float) and not isinstance(found, bool):
         wanted = out_of_bounds(found, told)
         if wanted is not None:

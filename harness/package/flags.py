@@ -23,6 +23,7 @@ from telbench.config import (
     words,
 )
 from telbench.errors import InputError
+from telbench.registry import listed
 
 Settings = TypeVar("Settings")
 
@@ -143,6 +144,8 @@ def _add(parser: argparse.ArgumentParser, field: Field, inner: Any, prefix: str)
         extra = {"choices": typing.get_args(inner)}
         if "metavar" in told:
             extra["metavar"] = told["metavar"]
+    elif "plugins" in told:
+        extra = {"choices": tuple(listed(told["plugins"]))}
     elif inner is int or inner is float:
         extra["type"] = number(inner, told)
     elif inner is Path:

@@ -9,21 +9,26 @@ float32 runs out, and 0 · log 0 is NaN.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from telbench.errors import InputError
-
-from .uld import UniversalLogit
+from telbench.registry import hint, load
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+GROUP = "telbench.divergences"
+
+
 class Divergence(Protocol):
-    """Options in, values out; an instance is one divergence with its options set."""
+    """Options in, values out; an instance is one divergence with its options set.
+
+    A class of this shape, a frozen dataclass whose fields are its options, is what an entry point of
+    ``telbench.divergences`` names.
+    """
 
     name: ClassVar[str]
     # Can the two distributions range over different vocabularies?
@@ -176,36 +181,25 @@ class TotalVariation:
         return (teacher.exp() - student.exp()).abs().sum(-1) / 2
 
 
-DIVERGENCES: dict[str, type[Any]] = {
-    kind.name: kind
-    for kind in (
-        ForwardKL,
-        ReverseKL,
-        SkewedForwardKL,
-        SkewedReverseKL,
-        GeneralisedJSD,
-        AdaptiveKL,
-        TotalVariation,
-        UniversalLogit,
-    )
-}
-
-
 def divergence_named(name: str, **options: float) -> Divergence:
     """The divergence of that name with these options, the rest at their defaults.
 
     Raises:
-        InputError: for an unknown name or option (the near one is named), or an option out of its range.
+        InputError: for an unknown name or option (the near one is named), an option out of its range, or a plugin that
+            is no divergence.
     """
-    kind = DIVERGENCES.get(name)
-    if kind is None:
-        raise InputError(f"unknown divergence '{name}': {_near(name, DIVERGENCES)}")
+    kind = load(GROUP, name)
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and callable(getattr(kind, "rows", None))):
+        raise InputError(f"plugin '{name}' is no divergence: register a frozen dataclass with name, crosses and rows")
+    if getattr(kind, "name", None) != name or not isinstance(getattr(kind, "crosses", None), bool):
+        raise InputError(f"plugin '{name}' must have name = '{name}' and crosses = True or False")
     known = [field.name for field in dataclasses.fields(kind)]
     for option in options:
         if option not in known:
-            hint = _near(option, known) if known else "it takes none"
-            raise InputError(f"divergence {name} has no option '{option}': {hint}")
-    return kind(**options)
+            told = hint(option, known) if known else "it takes none"
+            raise InputError(f"divergence {name} has no option '{option}': {told}")
+    made: Any = kind(**options)
+    return made
 
 
 def divergence_rows(
@@ -276,8 +270,3 @@ def _mixture(first: Tensor, second: Tensor, share: float) -> Tensor:
 def _check_share(divergence: str, option: str, value: float, remark: str = "") -> None:
     if not 0 < value < 1:
         raise InputError(f"{divergence}: {option} is {value}: it lies between 0 and 1, both excluded{remark}")
-
-
-def _near(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"

@@ -25,7 +25,7 @@ from telbench.errors import InputError
 
 from .chunked_head import HeadLoss, Labels, Projected, Target, chunked_loss
 from .divergences import ForwardKL
-from .objectives import Loss, Mixture
+from .mixture import Loss, Mixture
 
 Scale = Literal["item", "batch"]
 

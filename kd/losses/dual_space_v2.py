@@ -23,7 +23,7 @@ from ..batches import IGNORED
 from .chunked_head import HeadLoss, Labels, Projected, chunked_loss, likeliest
 from .divergences import widened
 from .heads import Head
-from .objectives import Loss, Mixture, Pairs, SharedIds
+from .mixture import Loss, Mixture, Pairs, SharedIds
 
 
 class LogitIdentity(nn.Module):
@@ -37,6 +37,7 @@ class LogitIdentity(nn.Module):
     def __init__(self, student: Head, teacher: Head, shared: SharedIds | None = None) -> None:
         super().__init__()
         self.shared = shared
+        self.token_map = None if shared is None else token_map(shared, teacher.size)
         ours, theirs = self._weights(student, teacher, torch.float64)
         self.t2s = nn.Parameter((theirs.T @ ours @ _gram_inverse(ours)).to(widened(student.weight).dtype))
         # The teacher's head never changes; of its pseudo-inverse the small factor is kept.

@@ -15,15 +15,17 @@ from telbench.config import written
 from telbench.errors import InputError
 
 from ...metrics.fingerprints import fingerprint
-from ..settings import CACHEABLE
+from ..objectives.contract import DIFFERENT, objective_named
 from .settings import (
-    NEED_ONE_VOCABULARY,
+    NAIVE,
     SCRATCH,
+    SKIP,
     StudySettings,
     epochs_of,
     precision_of,
     shared_data,
     training_settings,
+    variant_of,
 )
 
 Kind = Literal["model", "base", "sft", "cache", "answers", "student", "run"]
@@ -132,26 +134,23 @@ def cells_of(settings: StudySettings) -> tuple[list[Cell], list[str]]:
         for vocabulary in levels.vocabulary:
             for algorithm in levels.algorithm:
                 level = algorithm
-                if vocabulary == "different" and algorithm in NEED_ONE_VOCABULARY:
-                    if settings.illegal == "skip" or (settings.illegal == "naive_id_kd" and algorithm != "vanilla_kd"):
-                        omitted[f"{algorithm} between different vocabularies: ids would be compared by number"] = None
+                if vocabulary == "different" and not _crosses(variant_of(algorithm, vocabulary, settings.dskd)):
+                    if settings.illegal == SKIP or (settings.illegal == NAIVE and algorithm != "vanilla_kd"):
+                        why = objective_named(variant_of(algorithm, vocabulary, settings.dskd)).permits(DIFFERENT).why
+                        omitted[f"{algorithm} between different vocabularies: {why}"] = None
                         continue
                     level = settings.illegal
                 for teacher_sft in levels.teacher_sft:
                     for student_sft in levels.student_sft:
-                        cell = Cell(
-                            teacher_sft, student_sft, vocabulary, level, variant_of(level, vocabulary, settings), seed
-                        )
+                        variant = variant_of(level, vocabulary, settings.dskd)
+                        cell = Cell(teacher_sft, student_sft, vocabulary, level, variant, seed)
                         cells[cell] = None
     return list(cells), list(omitted)
 
 
-def variant_of(level: str, vocabulary: str, settings: StudySettings) -> str:
-    """The algorithm that a level of the factor means in one half of the study."""
-    if level == "dskd":
-        across = "dskd_cma" if vocabulary == "different" else "dskd"
-        return "dskd_v2" if settings.dskd == "v2" else across
-    return "vanilla_kd" if level == "naive_id_kd" else level
+def _crosses(algorithm: str) -> bool:
+    """Is it permitted between vocabularies that differ?"""
+    return objective_named(algorithm).permits(DIFFERENT).allowed
 
 
 def build_graph(settings: StudySettings, sources: Sources) -> Graph:
@@ -248,7 +247,7 @@ class _Builder:
             "teacher": teacher,
         }
         method: dict[str, Any] = {"algorithm": cell.variant}
-        if cell.level == "naive_id_kd":
+        if cell.level == NAIVE:
             method["naive_id_kd"] = True
         fixed: dict[str, Any] = {
             "student": INPUT + "student",
@@ -260,7 +259,7 @@ class _Builder:
         if study.budget.tokens is not None:
             fixed["optimiser"]["epochs"] = WITHOUT_END
             fixed["optimiser"]["max_tokens"] = study.budget.distillation_tokens(cell.student_sft)
-        if study.cache and cell.variant in CACHEABLE:
+        if study.cache and objective_named(cell.variant).cacheable:
             fixed["teacher_cache"] = INPUT + "cache"
             inputs["cache"] = self._cache(cell, teacher)
         own = study.algorithms.get(cell.level, {})

@@ -8,19 +8,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from telbench.config import merged, read_settings, read_yaml, require_positive, setting, written
+from telbench.config import merged, near_name, read_settings, read_yaml, require_positive, setting, written
 from telbench.errors import InputError
+from telbench.registry import listed
 
 from ...harness.runs.settings import EvalSettings, eval_settings
+from ..objectives.contract import DIFFERENT, objective_named
+from ..objectives.contract import GROUP as OBJECTIVES
 from ..settings import DataSettings, OptimiserSettings, TrainingSettings
 from ..tiny.settings import ScratchSettings
 
 Vocabulary = Literal["same", "different"]
-CellAlgorithm = Literal["vanilla_kd", "dskd", "uld", "simple_ctkd", "gkd"]
-Illegal = Literal["skip", "uld", "simple_ctkd", "dskd_cma", "naive_id_kd"]
 Anchor = Literal["base_teacher", "sft_teacher", "base_student", "sft_student", "student_alone", "seq_kd"]
-# These compare distributions id by id: between different vocabularies that means nothing.
-NEED_ONE_VOCABULARY = frozenset({"vanilla_kd", "gkd"})
+# The level dskd stands for one of these, by the setting of that name and by the half of the study.
+DSKD_VARIANTS = ("dskd", "dskd_cma", "dskd_v2")
+# What may stand in place of a cell that is not permitted, besides another algorithm.
+SKIP, NAIVE = "skip", "naive_id_kd"
 # A model that the study makes from nothing is named so; anything else is a checkpoint folder.
 SCRATCH = "scratch:"
 PRESETS = ("nano", "nano-long", "demo")
@@ -61,7 +64,7 @@ class FactorSettings:
     teacher_sft: tuple[bool, ...] = (False, True)
     student_sft: tuple[bool, ...] = (False, True)
     vocabulary: tuple[Vocabulary, ...] = ("same", "different")
-    algorithm: tuple[CellAlgorithm, ...] = ("vanilla_kd", "dskd")
+    algorithm: tuple[str, ...] = ("vanilla_kd", "dskd")
     seed: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
@@ -70,6 +73,10 @@ class FactorSettings:
             levels = getattr(self, name)
             if not levels or len(set(levels)) < len(levels):
                 raise InputError(f"factors: {name} is {list(levels)}: one level or more, each once")
+        for level in self.algorithm:
+            _refuse_no_level(level, "factors: algorithm")
+            if level in DSKD_VARIANTS[1:]:
+                raise InputError(f"factors: algorithm: {level} is the level dskd: 'dskd: v1' or 'dskd: v2' chooses it")
 
 
 @dataclass(frozen=True)
@@ -115,8 +122,9 @@ class StudySettings:
 
     ``dskd``: version 1 is that of the paper, with cross-model attention between different vocabularies; version 2
     trains on exactly aligned tokens there. Either way the level is called dskd, and ``variant`` tells which it was.
-    ``illegal`` decides about cells that compare ids of different vocabularies: left out, filled by another algorithm
-    (which keeps its own name), or made all the same as ``naive_id_kd`` to replicate the literature.
+    ``illegal`` decides about cells whose algorithm is not permitted between different vocabularies: left out
+    (``skip``), filled by another algorithm (which keeps its own name), or, where ids are compared, made all the same
+    as ``naive_id_kd`` to replicate the literature.
     ``anchors`` are what cells are held against; ``student_alone`` is a student fine-tuned for the whole budget.
     """
 
@@ -124,7 +132,7 @@ class StudySettings:
     models: ModelSettings
     factors: FactorSettings = field(default_factory=FactorSettings)
     dskd: Literal["v1", "v2"] = "v1"
-    illegal: Illegal = "skip"
+    illegal: str = SKIP
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     anchors: tuple[Anchor, ...] = ANCHORS
     cache: bool = setting(True, "store what the teachers say once; false: teachers run beside their students")
@@ -145,8 +153,15 @@ class StudySettings:
                     raise InputError(f"models: no {role} for vocabulary '{vocabulary}': name one as 'both' or by half")
                 if model.startswith(SCRATCH) and model.removeprefix(SCRATCH) not in self.scratch:
                     raise InputError(f"models: {model}, but there is no '{model.removeprefix(SCRATCH)}' in scratch")
-        if self.illegal == "dskd_cma" and self.dskd == "v1" and "dskd" in self.factors.algorithm:
-            raise InputError("illegal: dskd_cma would make the cells of dskd twice: choose another, or 'dskd: v2'")
+        if self.illegal not in {SKIP, NAIVE}:
+            _refuse_no_level(self.illegal, "illegal", SKIP, NAIVE)
+            if not objective_named(self.illegal).permits(DIFFERENT).allowed:
+                raise InputError(f"illegal: {self.illegal} is itself not permitted between different vocabularies")
+        if "dskd" in self.factors.algorithm and self.illegal == variant_of("dskd", "different", self.dskd):
+            other = "v1" if self.dskd == "v2" else "v2"
+            raise InputError(
+                f"illegal: {self.illegal} would make the cells of dskd twice: choose another, or 'dskd: {other}'"
+            )
         for name in self.algorithms:
             if name not in {*self.factors.algorithm, self.illegal}:
                 raise InputError(f"algorithms: {name} is no level of the factor algorithm")
@@ -167,6 +182,22 @@ def refuse_foreign(evaluation: EvalSettings) -> None:
         raise InputError(f"evaluation: {name} is decided by the study: leave it out")
     if evaluation.engine.engine in {"openai", "replay"}:
         raise InputError(f"evaluation: engine {evaluation.engine.engine} makes no answers with a student: leave it out")
+
+
+def _refuse_no_level(name: str, where: str, *more: str) -> None:
+    """Raise `InputError` for what is no algorithm that learns from a teacher's rows; ``more``: what else it may be."""
+    if name not in listed(OBJECTIVES):
+        raise InputError(f"{where} is '{name}': {near_name(name, {**dict.fromkeys(more), **listed(OBJECTIVES)})}")
+    if objective_named(name).needs != "rows":
+        raise InputError(f"{where} is '{name}', which learns nothing token by token from a teacher: it is no level")
+
+
+def variant_of(level: str, vocabulary: str, dskd: str) -> str:
+    """The algorithm that a level of the factor means in one half of the study; ``dskd``: v1 or v2."""
+    if level == "dskd":
+        across = "dskd_cma" if vocabulary == "different" else "dskd"
+        return "dskd_v2" if dskd == "v2" else across
+    return "vanilla_kd" if level == NAIVE else level
 
 
 def refuse_own_keys(group: Mapping[str, Any], label: str, budget: BudgetSettings, *, learns_by_seed: bool) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from telbench.errors import InputError
 
 from ...harness.datasets.items import DataSet
 from ...harness.prompts.build import PromptSettings
 from ...metrics.fingerprints import fingerprint, text_sha256
-from ..batches import Example
+from ..batches import Batch, Example, bucketed, collate
 from ..checkpoints import NOTE, Origin, data_facts, whole_folder, write_checkpoint
+from ..losses.heads import decoder_of, rows_of
 from ..train.optimisation import LOG
+from .loop import LoopSettings, descend
 from .settings import ScratchSettings
-from .sft import TrainSettings, train
 from .tokenizer import BOS, EOS, PAD, tokenizer_texts, train_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from torch import Tensor
+    from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,61 @@ def prose_examples(tokenizer: PreTrainedTokenizerFast, paragraphs: Sequence[str]
     return examples
 
 
+@dataclass(frozen=True)
+class CausalTraining:
+    """What a training came to; ``loss`` is the mean over the last epoch's learnt tokens, in nats."""
+
+    steps: int
+    tokens: int
+    loss: float
+    seconds: float
+    cpu_seconds: float
+
+
+def answer_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Cross-entropy of the tokens that count in nats, summed over the batch: whoever steps divides by their number."""
+    from torch.nn.functional import cross_entropy
+
+    hidden, labels, _ = rows_of(decoder_of(model), batch)
+    head: Any = model.get_output_embeddings()
+    return cross_entropy(head(hidden).float(), labels, reduction="sum")
+
+
+def train_causal(
+    model: PreTrainedModel, examples: Sequence[Example], settings: LoopSettings, *, pad: int, log: Path | None = None
+) -> CausalTraining:
+    """Train ``model`` in place to say what each example says next; a line a step goes to ``log``.
+
+    Raises:
+        InputError: without examples. TelbenchError: when the loss is no longer a finite number.
+    """
+    if not examples:
+        raise InputError("nothing to train on: no item has a reference and fits the model's window")
+    labels: list[int] = []
+
+    def batches(rng: random.Random) -> Iterator[Batch]:
+        labels.clear()
+        for chosen in bucketed(examples, settings.batch_size, rng):
+            batch = collate(chosen, pad)
+            labels.append(batch.n_labels)
+            yield batch
+
+    steps = settings.epochs * -(-len(examples) // settings.batch_size)
+    done = descend(
+        model,
+        batches,
+        lambda batch: answer_loss(model, batch) / batch.n_labels,
+        settings,
+        steps,
+        counted=("tokens", lambda batch: batch.n_tokens),
+        log=log,
+    )
+    loss = 0.0
+    for value, count in zip(done.last_losses, labels, strict=True):
+        loss += value * count
+    return CausalTraining(done.steps, done.counted, loss / sum(labels), done.seconds, done.cpu_seconds)
+
+
 def base_tokenizer(settings: ScratchSettings, dataset: DataSet) -> PreTrainedTokenizerFast:
     """The tokenizer of a base model. Texts of two kinds make two vocabularies with hardly an id in common."""
     if settings.corpus == "questions":
@@ -104,7 +164,7 @@ def make_base(final: Path, name: str, settings: ScratchSettings, dataset: DataSe
         InputError: when the place cannot be used. TelbenchError: when training diverges.
     """
     shape = TinyShape(settings.hidden, settings.layers, settings.heads, settings.inner, settings.window)
-    recipe = TrainSettings(settings.epochs, settings.batch_size, settings.learning_rate, seed=settings.seed)
+    recipe = LoopSettings(settings.epochs, settings.batch_size, settings.learning_rate, seed=settings.seed)
     paragraphs = networking_prose()
     origin = base_origin(name, settings, dataset)
     with whole_folder(final, NOTE) as folder:
@@ -112,7 +172,7 @@ def make_base(final: Path, name: str, settings: ScratchSettings, dataset: DataSe
         model = build_tiny(shape, tokenizer, settings.seed)
         examples = prose_examples(tokenizer, paragraphs, settings.window)
         pad = tokenizer.get_vocab()[PAD]
-        done = train(model, examples, recipe, pad=pad, log=folder / LOG)
+        done = train_causal(model, examples, recipe, pad=pad, log=folder / LOG)
         parameters = sum(weight.numel() for weight in model.parameters())
         origin = replace(origin, training={**asdict(done), "examples": len(examples), "parameters": parameters})
         write_checkpoint(folder, model, tokenizer, origin, _card(final.name, origin, parameters))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telbench.config import require_positive
-from telbench.errors import InputError, TelbenchError
+from telbench.errors import InputError
 
 from ...harness.cli.terminal import Meter
 from ...harness.datasets.items import DataSet
 from ...metrics.fingerprints import fingerprint
 from ..checkpoints import NOTE, Origin, data_facts, whole_folder, write_checkpoint
-from ..settings import Schedule
-from ..train.optimisation import LOG, Pace, adamw, learning_rate_at, one_way, step_log
+from ..train.optimisation import LOG
+from .loop import LoopSettings, descend
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,27 +111,23 @@ def write_pooling(folder: Path, shape: EncoderShape) -> None:
 
 
 # The pairs of each fact.
-Pairs = Sequence[Sequence[tuple[str, str]]]
+FactPairs = Sequence[Sequence[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
-class ContrastSettings:
-    """How to train. ``temperature`` divides the cosines; ``seed`` orders the pairs; one thread repeats to the bit."""
+class ContrastSettings(LoopSettings):
+    """How to train. ``temperature`` divides the cosines."""
 
     epochs: int = 8
     batch_size: int = 64
-    temperature: float = 0.1
     learning_rate: float = 2e-3
     warmup_share: float = 0.1
-    schedule: Schedule = "cosine"
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    seed: int = 0
-    threads: int = 1
+    temperature: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        require_positive(self, "epochs", "batch_size", "temperature", "threads", "learning_rate", "clip_norm")
+        super().__post_init__()
+        require_positive(self, "temperature")
 
 
 @dataclass(frozen=True)
@@ -162,7 +157,7 @@ def fact_pairs(dataset: DataSet) -> list[list[tuple[str, str]]]:
     return list(facts.values())
 
 
-def contrast_batches(facts: Pairs, size: int, rng: random.Random) -> Iterator[list[tuple[str, str]]]:
+def contrast_batches(facts: FactPairs, size: int, rng: random.Random) -> Iterator[list[tuple[str, str]]]:
     """One epoch of batches of up to ``size`` pairs, none with two pairs of one fact: those would be no negatives.
 
     A batch of a single pair teaches nothing and is left out.
@@ -207,7 +202,7 @@ def sentence_vectors(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast,
 def train_contrast(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    facts: Pairs,
+    facts: FactPairs,
     settings: ContrastSettings,
     *,
     log: Path | None = None,
@@ -218,49 +213,31 @@ def train_contrast(
     Raises:
         InputError: with fewer than two facts. TelbenchError: when the loss is no longer a finite number.
     """
-    from torch.nn.utils import clip_grad_norm_
-
     steps = contrast_steps(facts, settings)
     if not steps:
         raise InputError("nothing to contrast: two source documents or more must have questions with references")
-    meter = meter or Meter()
-    optimizer = adamw(model, settings.learning_rate, settings.weight_decay)
-    pace = Pace()
-    step = seen = 0
-    epoch_loss = 0.0
-    with one_way(settings.seed, settings.threads), step_log(log) as write:
-        model.train()
-        for epoch in range(settings.epochs):
-            losses = []
-            for pairs in contrast_batches(facts, settings.batch_size, random.Random(f"{settings.seed}:{epoch}")):
-                rate = learning_rate_at(step, steps, settings.learning_rate, settings.warmup_share, settings.schedule)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                # Sides apart: their lengths differ, and padding to the longer would be computed for nothing.
-                left, right = (sentence_vectors(model, tokenizer, side) for side in zip(*pairs, strict=True))
-                loss = info_nce(left, right, settings.temperature)
-                value = loss.item()
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                norm = float(clip_grad_norm_(model.parameters(), settings.clip_norm))
-                if not math.isfinite(value + norm):
-                    raise TelbenchError(
-                        f"training stopped at step {step + 1}: loss {value}, gradient norm {norm}; nothing was saved; "
-                        f"lower the learning rate (now {settings.learning_rate:g})"
-                    )
-                optimizer.step()
-                step += 1
-                seen += len(pairs)
-                losses.append(value)
-                write({"step": step, "epoch": epoch, "loss": value, "learning_rate": rate, "gradient_norm": norm,
-                       "pairs": seen, "seconds": round(pace.seconds, 3)})  # fmt: skip
-                meter.advance(1, f"loss {value:.3f}")
-            epoch_loss = sum(losses) / len(losses)
-        model.eval()
-    return ContrastTraining(step, seen, epoch_loss, pace.seconds, pace.cpu_seconds)
+    told = meter or Meter()
+
+    def loss_of(pairs: Sequence[tuple[str, str]]) -> Tensor:
+        # Sides apart: their lengths differ, and padding to the longer would be computed for nothing.
+        left, right = (sentence_vectors(model, tokenizer, side) for side in zip(*pairs, strict=True))
+        return info_nce(left, right, settings.temperature)
+
+    done = descend(
+        model,
+        lambda rng: contrast_batches(facts, settings.batch_size, rng),
+        loss_of,
+        settings,
+        steps,
+        counted=("pairs", len),
+        log=log,
+        tell=lambda loss: told.advance(1, f"loss {loss:.3f}"),
+    )
+    loss = sum(done.last_losses) / len(done.last_losses)
+    return ContrastTraining(done.steps, done.counted, loss, done.seconds, done.cpu_seconds)
 
 
-def contrast_steps(facts: Pairs, settings: ContrastSettings) -> int:
+def contrast_steps(facts: FactPairs, settings: ContrastSettings) -> int:
     """Optimiser steps of a whole training; every epoch has as many."""
     return settings.epochs * sum(1 for _ in contrast_batches(facts, settings.batch_size, random.Random(0)))
 

@@ -16,11 +16,11 @@ from ...harness.engines.transformers import load_model
 from ...harness.storage import FolderLock
 from ..checkpoints import NOTE, Origin, data_facts, made_with, read_origin, whole_folder, without_bars, write_checkpoint
 from ..models import Model
-from ..settings import NEEDS_TEACHER_ROWS, LoraSettings, TrainingSettings
+from ..settings import LoraSettings, TrainingSettings
 from .examples import taught
 from .optimisation import LOG, one_way
 from .prepare import Identified, Prepared, identify, place_beside, prepare
-from .report import candidate_card, draw_losses, misled
+from .report import advice, candidate_card, draw_losses
 from .state import MODEL, best_file, load_weights
 
 LAST = "last"
@@ -74,7 +74,7 @@ class Silent(Reporter):
 
 def _prepared(identified: Identified, work: Path, accelerator: Any, reporter: Reporter) -> Prepared:
     answers: Mapping[str, str] | None = None
-    if identified.settings.method.algorithm == "seq_kd":
+    if identified.settings.method.objective.needs == "answers":
         from ..teacher.answers import teacher_answers
 
         # One process asks the teacher, the others read what it was answered.
@@ -167,7 +167,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             },
         )
         if accelerator.is_main_process:
-            warnings = misled(work / LOG, settings)
+            warnings = advice(work / LOG, settings)
             for warning in warnings:
                 reporter.note(warning)
             origin = replace(origin, training={**origin.training, "warnings": warnings})
@@ -210,7 +210,7 @@ def _adapted(model: Any, lora: LoraSettings) -> Any:
 
 def _teacher(prepared: Prepared, device: Any) -> Any:
     settings, teacher = prepared.settings, prepared.teacher
-    if teacher is None or settings.method.algorithm not in NEEDS_TEACHER_ROWS:
+    if teacher is None or settings.method.objective.needs != "rows":
         return None
     if settings.teacher_cache is not None:
         from ..teacher.cache import open_cached_teacher
@@ -225,7 +225,7 @@ def _teacher(prepared: Prepared, device: Any) -> Any:
 
 
 def _own(prepared: Prepared, student: Any) -> Any:
-    if prepared.settings.method.algorithm != "gkd":
+    if not prepared.settings.method.objective.on_policy:
         return None
     from .on_policy import StudentAnswers
 
@@ -238,7 +238,7 @@ def origin_of(prepared: Prepared) -> Origin:
     teacher = prepared.teacher
     factors: dict[str, Any] = {
         "algorithm": settings.method.algorithm,
-        "student_sft": settings.method.algorithm == "sft" or was_fine_tuned(prepared.student),
+        "student_sft": settings.method.objective.needs == "labels" or was_fine_tuned(prepared.student),
         "seed": settings.optimiser.seed,
     }
     if teacher is not None:

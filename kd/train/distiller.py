@@ -16,18 +16,17 @@ from torch import Tensor, nn
 
 from ..batches import Batch, collate
 from ..losses.chunked_head import Projected
-from ..losses.divergences import divergence_named
-from ..losses.dual_space import CrossModelAttention, LinearProjectors, Stream, dskd, dskd_cma, embedded
-from ..losses.dual_space_v2 import Aligned, LogitIdentity, agreement, dskd_v2, token_map
 from ..losses.heads import Head, decoder_of, head_of, rows_of
-from ..losses.objectives import Loss, Mixture, Pairs, SharedIds, simple_ctkd, supervised, uld_kd, vanilla_kd
-from ..losses.uld import UniversalLogit, rows_by_index
+from ..losses.mixture import Mixture, Pairs, SharedIds
+from ..losses.token_kd import supervised
+from ..losses.uld import rows_by_index
+from ..objectives.contract import ModelRows, Objective, Rows, Spaces
 from ..settings import MethodSettings
 from ..teacher.rows import TeacherRows
 from ..vocabulary.link import VocabularyLink
 from .examples import PairedExample, taught
 
-Asked = Literal["loss", "cross_entropy", "agreement"]
+Asked = Literal["loss", "cross_entropy", "share"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class MicroBatch:
 class Denominators:
     """Of the whole optimizer step, over all its micro-batches and processes.
 
-    ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: dskd_v2's agreement.
+    ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: what `Objective.share` came to.
     """
 
     labels: int
@@ -74,18 +73,18 @@ class Denominators:
 
 
 def make_micro_batch(
-    examples: Sequence[PairedExample], pad: int, method: MethodSettings, link: VocabularyLink | None, device: Any
+    examples: Sequence[PairedExample], pad: int, objective: Objective, link: VocabularyLink | None, device: Any
 ) -> MicroBatch:
     """Collate the items and number the rows that belong together within the micro-batch."""
     batch = collate([example.student for example in examples], pad)
     batch = replace(batch, inputs=batch.inputs.to(device), labels=batch.labels.to(device))
     ours, theirs = [example.rows for example in examples], [example.rows for example in taught(examples)]
-    if link is not None and (method.algorithm == "uld" or not link.one) and method.algorithm not in {"sft", "seq_kd"}:
-        by_place = method.algorithm in {"uld", "vanilla_kd", "gkd"}
-        rows = rows_by_index(ours, theirs) if by_place else _aligned(examples, ours, theirs)
-        pairs = Pairs.of(rows[0], rows[1], sum(ours), torch.device(device))
-    else:
+    if link is None or objective.needs != "rows" or (link.one and objective.pairing != "by index"):
         pairs = Pairs.all(sum(ours), torch.device(device))
+    else:
+        aligned = objective.pairing == "aligned"
+        rows = _aligned(examples, ours, theirs) if aligned else rows_by_index(ours, theirs)
+        pairs = Pairs.of(rows[0], rows[1], sum(ours), torch.device(device))
     return MicroBatch(examples, batch, pairs)
 
 
@@ -114,15 +113,15 @@ class Distiller(nn.Module):
         super().__init__()
         self.student = student
         self.method = method
+        self.objective = method.objective
         # In a tuple, where neither state_dict nor parameters look.
         self._teacher = (teacher,)
         self._link = link
         self._plain_head = replace(head_of(student), weight=torch.empty(0), bias=None)
-        options = {"divergence": UniversalLogit()} if method.algorithm == "uld" else {}
-        if method.algorithm not in {"sft", "seq_kd", "uld"}:
-            options = {"divergence": divergence_named(method.divergence, **method.divergence_options)}
-        self._mixture = Mixture(method.kd_rate, temperature=method.softness, t2_scale=method.t2_scale, **options)
-        self._shared, self._token_map = self._shared_ids(student, teacher, link)
+        divergence = method.chosen_divergence
+        mixed = {} if divergence is None else {"divergence": divergence}
+        self._mixture = Mixture(method.kd_rate, temperature=method.softness, t2_scale=method.t2_scale, **mixed)
+        self._shared = self._shared_ids(student, teacher, link)
         self.projectors = self._made_projectors(teacher)
 
     @property
@@ -133,28 +132,17 @@ class Distiller(nn.Module):
             raise ValueError("this algorithm has no teacher")
         return found
 
-    def _shared_ids(
-        self, student: Any, teacher: TeacherRows | None, link: VocabularyLink | None
-    ) -> tuple[SharedIds | None, Tensor | None]:
+    def _shared_ids(self, student: Any, teacher: TeacherRows | None, link: VocabularyLink | None) -> SharedIds | None:
         if teacher is None or link is None or not link.shared[0]:
-            return None, None
+            return None
         device = student.get_output_embeddings().weight.device
-        shared = SharedIds(*(torch.tensor(list(ids), dtype=torch.long, device=device) for ids in link.shared))
-        return shared, token_map(shared, teacher.head.size)
+        return SharedIds(*(torch.tensor(list(ids), dtype=torch.long, device=device) for ids in link.shared))
 
     def _made_projectors(self, teacher: TeacherRows | None) -> nn.Module | None:
-        if teacher is None:
+        if teacher is None or self.objective.projectors is None:
             return None
-        width = self.head().weight.shape[1]
-        kind = self.method.algorithm
-        if kind == "dskd":
-            made: nn.Module = LinearProjectors(width, teacher.head.weight.shape[1])
-        elif kind == "dskd_cma":
-            made = CrossModelAttention(width, teacher.head.weight.shape[1], self.method.attention_scale)
-        elif kind == "dskd_v2":
-            made = LogitIdentity(self._cut(self.head()), self._cut(teacher.head), self._shared)
-        else:
-            return None
+        heads = self._cut(self.head()), self._cut(teacher.head)
+        made = self.objective.projectors(Spaces(*heads, self._shared, self.method.options))
         return made.to(teacher.head.weight.device)
 
     def head(self) -> Head:
@@ -178,81 +166,55 @@ class Distiller(nn.Module):
         """What is asked of a micro-batch; all of it goes this way, since FSDP puts weights together for it alone.
 
         ``loss``: its share of the step's loss with gradient, and sums for the record. ``cross_entropy``: of all answer
-        tokens, summed, by the student's whole head. ``agreement``: dskd_v2's two counts, which `Denominators` need.
+        tokens, summed, by the student's whole head. ``share``: the two counts that `Denominators` need.
         """
-        if asked == "agreement":
-            return torch.tensor(self._agreement(micro)), {}
+        if asked == "share":
+            return torch.tensor(self._share(micro)), {}
         hidden, labels, inputs = rows_of(decoder_of(self.student), micro.batch)
         if asked == "cross_entropy" or over is None:
             return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
-        loss = self._loss(micro, over, Projected(hidden, self._cut(self.head())), labels, inputs)
+        rows = self._rows(micro, Projected(hidden, self._cut(self.head())), labels, inputs)
+        loss = self.objective.loss(replace(rows, per_label=over.per_label, per_pair=over.per_pair, share=over.share))
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
 
-    def _loss(self, micro: MicroBatch, over: Denominators, student: Projected, labels: Tensor, inputs: Tensor) -> Loss:
-        kind, mixture = self.method.algorithm, self._mixture
-        if kind in {"sft", "seq_kd"}:
-            return supervised(student, labels, over.per_label)
-        teacher = self._taught(micro)
-        projectors: Any = self.projectors
-        if kind == "dskd":
-            return dskd(student, teacher, labels, projectors, over.per_label, mixture)
-        if kind == "dskd_cma":
-            counts = [example.rows for example in micro.examples]
-            ours = _stream(student, counts, self.student.get_input_embeddings(), inputs, labels)
-            return dskd_cma(ours, self._teacher_stream(teacher, micro), projectors, over.per_label, mixture)
-        if kind == "dskd_v2":
-            aligned = Aligned(micro.pairs, self._token_map)
-            return dskd_v2(
-                student,
-                teacher,
-                labels,
-                projectors,
-                aligned,
-                over.per_label,
-                over.per_pair,
-                mixture,
-                share=over.share,
-                highest_share=self.method.highest_share,
-            )
-        if kind == "simple_ctkd":
-            shared = self._shared or self._all_ids(student)
-            return simple_ctkd(student, teacher, labels, micro.pairs, shared, over.per_label, over.per_pair, mixture)
-        if kind == "uld" or not (self._link is None or self._link.one):
-            return uld_kd(student, teacher, labels, micro.pairs, over.per_label, mixture)
-        # An answer of the student's own has nothing to say about what is right.
-        mixture = replace(mixture, rate=1.0) if micro.own else mixture
-        return vanilla_kd(student, teacher, labels, over.per_label, mixture)
+    def _share(self, micro: MicroBatch) -> tuple[int, int]:
+        if self.objective.share is None:
+            raise ValueError(f"{self.objective.name} asks for no share")
+        head = self._cut(self.head())
+        none = head.weight.new_empty(0, head.weight.shape[1]).detach()
+        ids = micro.batch.labels.new_empty(0)
+        return self.objective.share(self._rows(micro, Projected(none, head), ids, ids))
 
-    def _taught(self, micro: MicroBatch) -> Projected:
+    def _rows(self, micro: MicroBatch, student: Projected, labels: Tensor, inputs: Tensor) -> Rows:
+        counts = [example.rows for example in micro.examples]
+        return Rows(
+            ours=ModelRows(student, counts, lambda: (inputs, labels), self.student.get_input_embeddings),
+            taught=self._taught(micro),
+            labels=labels,
+            pairs=micro.pairs,
+            one_vocabulary=self._link is None or self._link.one,
+            shared=self._shared,
+            own=micro.own,
+            projectors=self.projectors,
+            mixture=self._mixture,
+            options=self.method.options,
+        )
+
+    def _taught(self, micro: MicroBatch) -> ModelRows | None:
         if micro.teacher_rows is None:
-            raise ValueError("the micro-batch has no teacher rows")
-        return Projected(micro.teacher_rows, self._cut(self.teacher.head))
+            return None
+        teacher, texts = self.teacher, taught(micro.examples)
+        rows = Projected(micro.teacher_rows, self._cut(teacher.head))
 
-    def _all_ids(self, student: Projected) -> SharedIds:
-        every = torch.arange(student.columns, device=student.hidden.device)
-        return SharedIds(every, every)
+        def tokens() -> tuple[Tensor, Tensor]:
+            read: list[int] = []
+            said: list[int] = []
+            for text in texts:
+                read += text.example.ids[text.example.start - 1 : -1]
+                said += text.example.ids[text.example.start :]
+            return torch.tensor(read, device=rows.hidden.device), torch.tensor(said, device=rows.hidden.device)
 
-    def _agreement(self, micro: MicroBatch) -> tuple[int, int]:
-        projector: Any = self.projectors
-        aligned = Aligned(micro.pairs, self._token_map)
-        return agreement(self._cut(self.head()).detached(), self._taught(micro), projector, aligned)
-
-    def _teacher_stream(self, teacher: Projected, micro: MicroBatch) -> Stream:
-        read: list[int] = []
-        said: list[int] = []
-        for example in taught(micro.examples):
-            read += example.example.ids[example.example.start - 1 : -1]
-            said += example.example.ids[example.example.start :]
-        device = teacher.hidden.device
-        counts = [example.rows for example in taught(micro.examples)]
-        ids = torch.tensor(read, device=device), torch.tensor(said, device=device)
-        return _stream(teacher, counts, self.teacher.embedding, *ids)
-
-
-def _stream(rows: Projected, counts: Sequence[int], embedding: nn.Module, inputs: Tensor, labels: Tensor) -> Stream:
-    """One model's side of the attention, from the rows of each item and the tokens read and to say at them."""
-    items = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(rows.hidden.device)
-    return Stream(rows, labels, embedded(embedding, inputs, labels), items)
+        return ModelRows(rows, [text.rows for text in texts], tokens, lambda: teacher.embedding)
 
 
 def _whole(weight: Any) -> Any:

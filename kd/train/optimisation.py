@@ -1,18 +1,14 @@
-"""What every training loop shares: checked settings, fixed threads and random numbers, a log of steps, the time."""
+"""What every training loop shares: fixed threads and random numbers, the optimizer and its rates, the time."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from telbench.errors import TelbenchError
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,16 +73,6 @@ def asked_to_stop(*, twice_ends: bool) -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextlib.contextmanager
-def step_log(log: Path | None) -> Iterator[Callable[[Mapping[str, Any]], object]]:
-    """A function that writes a record as a line of JSON to ``log``; without one it does nothing."""
-    if log is None:
-        yield lambda record: None
-        return
-    with log.open("w", encoding="utf-8") as stream:
-        yield lambda record: stream.write(json.dumps(dict(record), allow_nan=False) + "\n")
-
-
 # A run ends at this share of its peak learning rate: the last batches still count.
 FLOOR = 0.05
 
@@ -105,18 +91,6 @@ def learning_rate_at(step: int, steps: int, peak: float, warmup_share: float, sc
     done = (step - warmup) / max(1, steps - 1 - warmup)
     share = 1 - done if schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
     return peak * (FLOOR + (1 - FLOOR) * share)
-
-
-def adamw(model: nn.Module, peak: float, weight_decay: float) -> AdamW:
-    """AdamW over all trainable weights; matrices decay, gains and biases do not."""
-    from torch.optim import AdamW
-
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": weight_decay},
-        {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return AdamW([group for group in groups if group["params"]], lr=peak, betas=(0.9, 0.99), fused=True)
 
 
 def adamw_over(
@@ -138,11 +112,3 @@ def adamw_over(
             if chosen:
                 groups.append({"params": chosen, "weight_decay": decay, "lr": rate, "peak": rate})
     return AdamW(groups, betas=(0.9, settings.beta2), fused=True)
-
-
-def diverged(step: int, value: float, learning_rate: float, what: str = "loss") -> TelbenchError:
-    """The one line for a training that has lost its numbers."""
-    return TelbenchError(
-        f"training stopped at step {step + 1}: the {what} is {value}; nothing was saved; lower the learning rate "
-        f"(now {learning_rate:g}) or look for odd items in the data"
-    )

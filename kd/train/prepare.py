@@ -16,8 +16,8 @@ from ...metrics.fingerprints import fingerprint
 from ..batches import Reader, reader
 from ..checkpoints import data_facts
 from ..models import Model, load_split, open_model, window_of
-from ..settings import NEEDS_TEACHER_ROWS, NONE, DataSettings, TrainingSettings
-from ..vocabulary.link import ALIGNED, VocabularyLink, link_vocabularies
+from ..settings import NONE, DataSettings, TrainingSettings
+from ..vocabulary.link import VocabularyLink, link_vocabularies
 from .examples import BatchPlan, PairedExample, pair_examples
 
 
@@ -88,7 +88,7 @@ def prepare(identified: Identified, answers: Mapping[str, str] | None = None) ->
     settings, student, teacher, train = identified.settings, identified.student, identified.teacher, identified.train
     method = settings.method
     link = None
-    if teacher is not None and method.algorithm in NEEDS_TEACHER_ROWS:
+    if teacher is not None and method.objective.needs == "rows":
         texts = [item.gold_references[0] for item in train.items if item.gold_references]
         names = teacher.checkpoint.name, student.checkpoint.name
         link = link_vocabularies(teacher.tokenizer, student.tokenizer, method, texts, names)
@@ -106,7 +106,7 @@ def _texts(
     link: VocabularyLink | None,
     answers: Mapping[str, str] | None,
 ) -> TrainingTexts:
-    data = settings.data
+    data, align = settings.data, settings.method.objective.pairing == "aligned"
     prompts = PromptSettings(data.context)
     ours = reader(student.encoder, window_of(student, data.max_length), "student")
     theirs = None if teacher is None else reader(teacher.encoder, window_of(teacher, data.max_length), "teacher")
@@ -116,7 +116,7 @@ def _texts(
         ours,
         theirs,
         one_vocabulary=link is not None and link.one,
-        aligned=settings.method.algorithm in ALIGNED,
+        aligned=align,
         answers=answers,
     )
     if not examples:
@@ -124,7 +124,7 @@ def _texts(
             f"nothing to train on in {train.name}, split {train.split}: "
             + (", ".join(f"{count} items {reason}" for reason, count in dropped.items()) or "it is empty")
         )
-    if settings.method.algorithm in ALIGNED and not any(example.aligned for example in examples):
+    if align and not any(example.aligned for example in examples):
         raise InputError("no answer token is aligned between the two vocabularies: use dskd_cma or uld")
     dev, looked_at = _dev(data, train.items, prompts, ours)
     return TrainingTexts(train, examples, dropped, dev, looked_at)

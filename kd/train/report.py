@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints import Origin
+from ..objectives.contract import Rates
 from ..settings import TrainingSettings
 
 
@@ -70,28 +72,18 @@ def write_events(writer: Any, record: Mapping[str, Any]) -> None:
     writer.flush()
 
 
-def misled(log: Path, settings: TrainingSettings) -> list[str]:
-    """What to do when version 1's projected teacher ended worse at the labels than its student; empty where it did not.
-
-    Compares ``t2s_ce`` with ``ce``, both the mean of the last epoch's steps, in nats an answer token. (Version 2's
-    projector learns what the teacher says, not the labels.)
-    """
-    if settings.method.algorithm not in {"dskd", "dskd_cma"}:
+def advice(log: Path, settings: TrainingSettings) -> list[str]:
+    """What the algorithm tells its user to do about the means of the last epoch's steps; mostly nothing."""
+    asked = settings.method.objective.advice
+    if asked is None:
         return []
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    steps = [record for record in records if "t2s_ce" in record and "ce" in record]
+    steps = [record for record in records if "loss" in record]
     last = [record for record in steps if record["epoch"] == steps[-1]["epoch"]]
-    if not last:
-        return []
-    own, seen = (sum(record[name] for record in last) / len(last) for name in ("ce", "t2s_ce"))
-    if seen <= own:
-        return []
-    return [
-        f"seen through the student's head the teacher says the labels worse ({seen:.3f} nats) than the student itself "
-        f"({own:.3f}), so it held the student back: raise --projector-learning-rate (now "
-        f"{settings.method.projector_rate:g}; the student's is {settings.optimiser.learning_rate:g}), train longer, or "
-        "use vanilla_kd or simple_ctkd if the student is much narrower than its teacher"
-    ]
+    columns = {name: [record[name] for record in last if name in record] for name in dict.fromkeys(chain(*last))}
+    means = {name: sum(values) / len(values) for name, values in columns.items()}
+    told = asked(means, Rates(settings.optimiser.learning_rate, settings.method.projector_rate))
+    return [] if told is None else [told]
 
 
 def draw_losses(log: Path, picture: Path) -> None:

@@ -65,7 +65,7 @@ class OwnAnswers(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """Where a training ended; ``kept`` is the step whose weights become the checkpoint."""
 
     progress: Progress
@@ -116,7 +116,7 @@ class Trainer:
         """The step that training goes on from; 0 for a new one."""
         return self.progress.step
 
-    def train(self, meter: Meter) -> Outcome:
+    def train(self, meter: Meter) -> Trained:
         """All steps that are left; the last and the best step's weights are then in the working folder.
 
         Raises:
@@ -140,9 +140,9 @@ class Trainer:
                 raise TelbenchError("the plan ended before its last step")
         return self._finish(last)
 
-    def _finish(self, last: float) -> Outcome:
+    def _finish(self, last: float) -> Trained:
         best, step = self.progress.best, self.progress.step
-        return Outcome(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
+        return Trained(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
 
     def _step(self, planned: PlannedStep, log: IO[bytes], meter: Meter) -> float:
         micros, weights, own = self._micro_batches(planned)
@@ -201,7 +201,7 @@ class Trainer:
     def _micro_batch(self, examples: Sequence[PairedExample], own: bool) -> MicroBatch:
         prepared = self._prepared
         micro = make_micro_batch(
-            examples, prepared.pad, prepared.settings.method, prepared.link, self._accelerator.device
+            examples, prepared.pad, self._distiller.objective, prepared.link, self._accelerator.device
         )
         rows = None if self._teacher is None else self._teacher.rows(taught(examples)).to(self._accelerator.device)
         return replace(micro, teacher_rows=rows, own=own)
@@ -209,14 +209,14 @@ class Trainer:
     def _denominators(self, micros: Sequence[MicroBatch], weights: Sequence[float]) -> Denominators:
         counted = [micro for micro, weight in zip(micros, weights, strict=True) if weight]
         counts = [sum(micro.labels for micro in counted), sum(len(micro.pairs) for micro in counted), 0, 0]
-        if self._prepared.settings.method.algorithm == "dskd_v2":
+        if self._distiller.objective.share is not None:
             # Of parts without weight too: where the head is spread over processes, all of them ask together.
             for micro, weight in zip(micros, weights, strict=True):
                 with torch.no_grad():
-                    agreeing, known = self._module(micro, None, "agreement")[0].tolist()
-                counts[2], counts[3] = counts[2] + agreeing * int(weight), counts[3] + known * int(weight)
-        labels, pairs, agreeing, known = self._summed(torch.tensor(counts, dtype=torch.float64)).long().tolist()
-        return Denominators(labels, pairs, agreeing / known if known else None)
+                    part, every = self._module(micro, None, "share")[0].tolist()
+                counts[2], counts[3] = counts[2] + part * int(weight), counts[3] + every * int(weight)
+        labels, pairs, part, every = self._summed(torch.tensor(counts, dtype=torch.float64)).long().tolist()
+        return Denominators(labels, pairs, part / every if every else None)
 
     def _summed(self, values: Tensor) -> Tensor:
         """Over all processes."""
@@ -276,7 +276,7 @@ class Trainer:
                 # All processes go through the module equally often; one without a batch counts nothing.
                 mine = turn * world + rank
                 chosen = [examples[index] for index in batches[mine if mine < len(batches) else 0]]
-                micro = make_micro_batch(chosen, prepared.pad, prepared.settings.method, None, device)
+                micro = make_micro_batch(chosen, prepared.pad, self._distiller.objective, None, device)
                 loss, _ = self._module(micro, None, "cross_entropy")
                 if mine < len(batches):
                     summed += torch.tensor([float(loss), micro.labels], dtype=torch.float64)

@@ -1,4 +1,4 @@
 """Two tokenizers: what they share, how their tokens align, which algorithms that permits.
 
-Imports losses only.
+Imports losses and objectives.
 """

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from telbench.errors import InputError, missing_extra
 
 from ...harness.tokenizing import load_tokenizer
+from ..objectives.contract import Permission, VocabularyFacts, permissions
 from .alignment import align, tokens_of
 
 
@@ -64,8 +65,6 @@ def _is_hex(text: str) -> bool:
 
 
 Relation = Literal["identical", "identical, padded", "different"]
-# From here down DSKD v2 and simple_ctkd would train on so few rows that cross-model attention is the better choice.
-FEW_ALIGNED = 0.5
 
 
 @dataclass(frozen=True)
@@ -123,14 +122,6 @@ class CorpusAlignment:
 
 
 @dataclass(frozen=True)
-class Permission:
-    """Is an algorithm allowed between these two, and why or why not, in words."""
-
-    allowed: bool
-    why: str
-
-
-@dataclass(frozen=True)
 class VocabularyReport:
     """All of it; ``columns`` is the number of shared leading ids that both heads are cut to, if the maps agree."""
 
@@ -156,9 +147,8 @@ def compare_vocabularies(
     padded = any(side.head_rows not in {None, columns} or side.tokens != columns for side in (teacher, student))
     relation: Relation = "different" if columns is None else "identical, padded" if padded else "identical"
     overlap = _overlap(*maps)
-    return VocabularyReport(
-        teacher, student, relation, columns, overlap, corpus, _permits(columns, corpus, overlap, naive_id_kd)
-    )
+    facts = VocabularyFacts(columns, overlap.shared_text, None if corpus is None else corpus.aligned_ratio, naive_id_kd)
+    return VocabularyReport(teacher, student, relation, columns, overlap, corpus, permissions(facts))
 
 
 def shared_columns(teacher: Mapping[str, int], student: Mapping[str, int]) -> int | None:
@@ -174,6 +164,11 @@ def shared_columns(teacher: Mapping[str, int], student: Mapping[str, int]) -> in
     if not student or any(teacher.get(token) != index for token, index in student.items()):
         return None
     return max(student.values()) + 1
+
+
+def shared_text(teacher: Mapping[str, int], student: Mapping[str, int]) -> int:
+    """How many texts have a token in both maps, however it is spelt."""
+    return len(ids_by_text(teacher).keys() & ids_by_text(student).keys())
 
 
 def shared_tokens(teacher: Any, student: Any) -> tuple[list[int], list[int]]:
@@ -239,41 +234,11 @@ def open_tokenizer(folder: Any) -> Any:
         raise InputError(f"{folder}: no tokenizer can be loaded from it: {reason}") from error
 
 
-def _permits(
-    columns: int | None, corpus: CorpusAlignment | None, overlap: Overlap, naive: bool
-) -> dict[str, Permission]:
-    same = columns is not None
-    cut = f"both heads are cut to their {columns} shared ids" if same else "the token-to-id maps differ"
-    always = Permission(True, "needs the teacher's text only")
-    aligned = None if corpus is None else corpus.aligned_ratio
-    few = (
-        ""
-        if aligned is None or aligned >= FEW_ALIGNED
-        else f", but only {aligned:.0%} of the answer tokens are aligned"
-    )
-    across = Permission(bool(overlap.shared_text), "trains on exactly aligned tokens" + few)
-    if same:
-        across = Permission(True, "every answer token is aligned")
-    naive_kd = Permission(True, f"{cut}: ids are compared as they are, to replicate the literature (--naive-id-kd)")
-    vanilla = naive_kd if naive and not same else Permission(same, cut)
-    return {
-        "sft": always,
-        "seq_kd": always,
-        "vanilla_kd": vanilla,
-        "gkd": vanilla,
-        "dskd": Permission(same, cut),
-        "dskd_cma": Permission(True, "attention pairs the tokens of both models"),
-        "dskd_v2": across,
-        "simple_ctkd": across,
-        "uld": Permission(True, "compares sorted probabilities"),
-    }
-
-
 def _overlap(teacher: Mapping[str, int], student: Mapping[str, int]) -> Overlap:
     both = teacher.keys() & student.keys()
     same = sum(teacher[token] == student[token] for token in both)
-    shared = len(ids_by_text(teacher).keys() & ids_by_text(student).keys())
-    return Overlap(same, len(both) - same, len(teacher) - len(both), len(student) - len(both), shared)
+    only = len(teacher) - len(both), len(student) - len(both)
+    return Overlap(same, len(both) - same, *only, shared_text(teacher, student))
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -8,11 +8,9 @@ from typing import Any
 
 from telbench.errors import InputError
 
+from ..objectives.contract import VocabularyFacts, objective_named, permissions
 from ..settings import MethodSettings
-from .compare import Relation, compare_vocabularies, measure_corpus, read_side, shared_columns, shared_tokens
-
-# These train on tokens that cover the same text in both vocabularies.
-ALIGNED = frozenset({"dskd_v2", "simple_ctkd"})
+from .compare import measure_corpus, shared_columns, shared_text, shared_tokens
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,6 @@ class VocabularyLink:
     ``aligned_ratio``: share of the student's answer tokens that exact alignment trains on, where it was measured.
     """
 
-    relation: Relation
     columns: int | None
     shared: tuple[Sequence[int], Sequence[int]] = ((), ())
     aligned_ratio: float | None = None
@@ -48,21 +45,19 @@ def link_vocabularies(
     Raises:
         InputError: when the algorithm is not permitted between them, with those that are.
     """
-    columns = shared_columns(teacher.get_vocab(), student.get_vocab())
-    corpus = None
-    if method.algorithm in ALIGNED and columns is None:
-        corpus = measure_corpus(teacher, student, answers)
-    sides = [read_side(name, tokenizer, {}, {}) for name, tokenizer in zip(names, (teacher, student), strict=True)]
-    report = compare_vocabularies(
-        sides[0], sides[1], (teacher.get_vocab(), student.get_vocab()), corpus, naive_id_kd=method.naive_id_kd
-    )
-    permission = report.permits[method.algorithm]
+    maps = teacher.get_vocab(), student.get_vocab()
+    columns, objective = shared_columns(*maps), method.objective
+    align = objective.pairing == "aligned" and columns is None
+    corpus = measure_corpus(teacher, student, answers) if align else None
+    aligned_ratio = None if corpus is None else corpus.aligned_ratio
+    facts = VocabularyFacts(columns, shared_text(*maps), aligned_ratio, method.naive_id_kd)
+    permission = objective.permits(facts)
     if not permission.allowed:
-        others = [name for name, permit in report.permits.items() if permit.allowed and name not in {"sft", "seq_kd"}]
+        allowed = [name for name, other in permissions(facts).items() if other.allowed]
+        others = [name for name in allowed if objective_named(name).needs == "rows"]
         raise InputError(
-            f"{method.algorithm} is refused between {names[0]} and {names[1]}: {permission.why}, so that the same id "
-            f"means another token; use {', '.join(others)}"
-            + (", or --naive-id-kd to replicate the literature" if method.algorithm in {"vanilla_kd", "gkd"} else "")
+            f"{method.algorithm} is refused between {names[0]} and {names[1]}: {permission.why}; "
+            f"use {', '.join(others)}"
+            + (", or --naive-id-kd to replicate the literature" if "naive_id_kd" in objective.reads else "")
         )
-    shared = shared_tokens(teacher, student) if method.algorithm in ALIGNED and columns is None else ((), ())
-    return VocabularyLink(report.relation, columns, shared, None if corpus is None else corpus.aligned_ratio)
+    return VocabularyLink(columns, shared_tokens(teacher, student) if align else ((), ()), aligned_ratio)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from telbench.harness.datasets.items import DataSet
+from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.prompts.build import PromptSettings
+from telbench.harness.prompts.encoder import Encoder
+from telbench.kd.batches import Example, reader
 from telbench.kd.tiny.base_model import TinyShape, build_tiny
 from telbench.kd.tiny.tokenizer import tokenizer_texts, train_tokenizer
+from telbench.kd.train.examples import pair_examples
 
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=128)
 SIZES: dict[str, Any] = {
@@ -34,6 +38,12 @@ def model_of(family: str, **changes: Any) -> Any:
     config = f"{family}TextConfig" if family == "Gemma3" else f"{family}Config"
     kind = f"{family}LMHeadModel" if family == "GPT2" else f"{family}ForCausalLM"
     return getattr(transformers, kind)(getattr(transformers, config)(**{**SIZES, **changes}))
+
+
+def examples_of(items: Iterable[Item], settings: PromptSettings, encoder: Encoder, window: int) -> list[Example]:
+    """The items as a student reads them in training; those that do not fit are left out."""
+    pairs, _ = pair_examples(items, settings, reader(encoder, window, "student"))
+    return [pair.student for pair in pairs]
 
 
 def save_models(folder: Path, facts: DataSet) -> Path:

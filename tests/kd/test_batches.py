@@ -9,8 +9,10 @@ import pytest
 
 from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.prompts.build import PromptSettings, build_prompt, encoder_for
-from telbench.kd.batches import IGNORED, Example, bucketed, collate, make_examples
+from telbench.kd.batches import IGNORED, Example, bucketed, collate
 from telbench.kd.tiny.tokenizer import EOS, tokenizer_texts, train_tokenizer
+
+from .made_models import examples_of
 
 CLOSED = PromptSettings("closed")
 
@@ -21,7 +23,7 @@ def encoder(facts: DataSet):
 
 
 def test_the_prompt_part_is_the_evaluations_own_prompt(facts: DataSet, encoder) -> None:
-    for item, example in zip(facts.items, make_examples(facts.items, CLOSED, encoder, 128), strict=True):
+    for item, example in zip(facts.items, examples_of(facts.items, CLOSED, encoder, 128), strict=True):
         asked = build_prompt(item, CLOSED, encoder, None).request.token_ids
         assert list(example.ids[: example.start]) == list(asked)
 
@@ -29,12 +31,12 @@ def test_the_prompt_part_is_the_evaluations_own_prompt(facts: DataSet, encoder) 
 def test_an_open_book_prompt_carries_the_context(encoder) -> None:
     item = Item("x", "What is PFCP?", ("A protocol.",), context="PFCP is a protocol.")
     settings = PromptSettings("open")
-    (example,) = make_examples([item], settings, encoder, 128)
+    (example,) = examples_of([item], settings, encoder, 128)
     assert list(example.ids[: example.start]) == list(build_prompt(item, settings, encoder, None).request.token_ids)
 
 
 def test_labels_are_exactly_answer_and_end(facts: DataSet, encoder) -> None:
-    for item, example in zip(facts.items, make_examples(facts.items, CLOSED, encoder, 128), strict=True):
+    for item, example in zip(facts.items, examples_of(facts.items, CLOSED, encoder, 128), strict=True):
         counted = [label for label in example.labels if label != IGNORED]
         assert encoder.tokenizer.decode(counted) == item.references[0] + EOS
         assert len(example.labels) == len(example.inputs)
@@ -53,13 +55,13 @@ def test_an_answer_of_one_token_gives_that_token_and_the_end() -> None:
 def test_items_without_reference_or_too_long_are_left_out(facts: DataSet, encoder) -> None:
     bare = replace(facts.items[0], references=())
     long = replace(facts.items[0], question="What is " + "very " * 200 + "long?")
-    assert len(make_examples([bare, long, facts.items[1]], CLOSED, encoder, 128)) == 1
+    assert len(examples_of([bare, long, facts.items[1]], CLOSED, encoder, 128)) == 1
 
 
 def test_an_example_that_just_fills_the_window_is_kept(facts: DataSet, encoder) -> None:
-    (example,) = make_examples(facts.items[:1], CLOSED, encoder, 128)
-    assert make_examples(facts.items[:1], CLOSED, encoder, len(example.ids)) == [example]
-    assert make_examples(facts.items[:1], CLOSED, encoder, len(example.ids) - 1) == []
+    (example,) = examples_of(facts.items[:1], CLOSED, encoder, 128)
+    assert examples_of(facts.items[:1], CLOSED, encoder, len(example.ids)) == [example]
+    assert examples_of(facts.items[:1], CLOSED, encoder, len(example.ids) - 1) == []
 
 
 def test_padding_is_masked_by_length_even_where_pad_is_a_real_token() -> None:

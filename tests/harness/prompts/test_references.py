@@ -18,9 +18,9 @@ from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_samples
 from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.harness.tokenizing import load_tokenizer
-from telbench.kd.batches import make_examples
 
 from ...checkpoints import save_tokenizer
+from ...kd.made_models import examples_of
 from ...scripted_engine import NotedReporter, Script, die, folder_of, killed, run, use, write_items
 
 LIKELIHOODS = ("reference_likelihood", "reference_perplexity", "reference_bits_per_byte")
@@ -43,7 +43,7 @@ def test_the_ids_are_those_that_training_uses(tiny_checkpoint: Path, tmp_path: P
         save_tokenizer(tmp_path, chat=False)
     settings, encoder = PromptSettings(book), encoder_of(tiny_checkpoint if chat else tmp_path)
     assert encoder.chat is chat
-    for example, item in zip(make_examples(ITEMS, settings, encoder, 512), ITEMS, strict=True):
+    for example, item in zip(examples_of(ITEMS, settings, encoder, 512), ITEMS, strict=True):
         prompt = build_prompt(item, settings, encoder, 512)
         found = reference_continuations(item, prompt, encoder, 512)
         assert not isinstance(found, str)
@@ -206,4 +206,4 @@ def test_an_unanswerable_question_has_no_reference_for_any_metric(tmp_path: Path
 
 def test_nothing_is_trained_on_the_answer_of_an_unanswerable_question(tiny_checkpoint: Path):
     encoder = encoder_of(tiny_checkpoint)
-    assert make_examples([replace(ITEMS[0], meta={"unanswerable": True})], PromptSettings("open"), encoder, 512) == []
+    assert examples_of([replace(ITEMS[0], meta={"unanswerable": True})], PromptSettings("open"), encoder, 512) == []

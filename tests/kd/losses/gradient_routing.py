@@ -10,7 +10,7 @@ import pytest
 from torch import Tensor, autograd
 
 from telbench.kd.losses.chunked_head import chunked_loss
-from telbench.kd.losses.objectives import Loss
+from telbench.kd.losses.mixture import Loss
 
 
 def passes(module: ModuleType, run: Callable[[], Loss], monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:

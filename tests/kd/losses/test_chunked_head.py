@@ -14,11 +14,12 @@ from torch.utils._pytree import tree_leaves
 from telbench.errors import InputError
 from telbench.kd.batches import IGNORED
 from telbench.kd.losses.chunked_head import Given, Labels, Projected, Target, chunked_loss, likeliest
-from telbench.kd.losses.divergences import DIVERGENCES, Divergence, divergence_named, divergence_rows
+from telbench.kd.losses.divergences import GROUP, Divergence, divergence_named, divergence_rows
 from telbench.kd.losses.heads import Head
+from telbench.registry import listed
 
 ROWS, WIDTH, TEACHER_WIDTH, TOKENS = 13, 6, 9, 31
-EVERY = [kind() for kind in DIVERGENCES.values()]
+EVERY = [divergence_named(name) for name in listed(GROUP)]
 
 
 def randoms(*sizes: int, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from telbench.errors import InputError
-from telbench.kd.losses.divergences import DIVERGENCES, Divergence, GeneralisedJSD, divergence_named, divergence_rows
+from telbench.kd.losses.divergences import GROUP, Divergence, GeneralisedJSD, divergence_named, divergence_rows
 from telbench.kd.losses.uld import UniversalLogit
+from telbench.registry import listed
 
-EVERY: list[Divergence] = [*(kind() for kind in DIVERGENCES.values()), GeneralisedJSD(0.1)]
+EVERY: list[Divergence] = [*(divergence_named(name) for name in listed(GROUP)), GeneralisedJSD(0.1)]
 SAME = [divergence for divergence in EVERY if not divergence.crosses]
 
 
@@ -59,7 +60,7 @@ def softmax(logits: list[float], temperature: float) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("name", listed(GROUP))
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 0.7])
 def test_every_row_equals_the_formula_summed_by_hand(name: str, temperature: float) -> None:
     draw = torch.Generator().manual_seed(3)

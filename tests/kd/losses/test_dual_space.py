@@ -14,7 +14,7 @@ from telbench.kd.losses import dual_space
 from telbench.kd.losses.chunked_head import Projected
 from telbench.kd.losses.dual_space import CrossModelAttention, LinearProjectors, Scale, Stream, dskd, dskd_cma, embedded
 from telbench.kd.losses.heads import Head
-from telbench.kd.losses.objectives import Loss, Mixture
+from telbench.kd.losses.mixture import Loss, Mixture
 
 from .gradient_routing import passes, reached
 

@@ -13,7 +13,7 @@ from telbench.kd.losses import dual_space_v2
 from telbench.kd.losses.chunked_head import Projected
 from telbench.kd.losses.dual_space_v2 import Aligned, LogitIdentity, agreement, dskd_v2, token_map
 from telbench.kd.losses.heads import Head
-from telbench.kd.losses.objectives import Loss, Mixture, Pairs, SharedIds
+from telbench.kd.losses.mixture import Loss, Mixture, Pairs, SharedIds
 
 from .gradient_routing import passes, reached
 

@@ -15,12 +15,13 @@ from telbench.harness.checkpoint import Checkpoint, open_checkpoint
 from telbench.harness.datasets.items import DataSet
 from telbench.harness.identity import identify_checkpoint
 from telbench.harness.prompts.build import PromptSettings, encoder_for
-from telbench.kd.batches import Example, make_examples
+from telbench.kd.batches import Example
 from telbench.kd.losses.chunked_head import Projected
-from telbench.kd.losses.divergences import DIVERGENCES, divergence_named
+from telbench.kd.losses.divergences import GROUP, divergence_named
 from telbench.kd.losses.dual_space import CrossModelAttention, LinearProjectors, Stream, dskd, dskd_cma, embedded
 from telbench.kd.losses.dual_space_v2 import Aligned, LogitIdentity, dskd_v2, token_map
-from telbench.kd.losses.objectives import Loss, Mixture, Pairs, SharedIds, simple_ctkd, uld_kd, vanilla_kd
+from telbench.kd.losses.mixture import Loss, Mixture, Pairs, SharedIds
+from telbench.kd.losses.token_kd import simple_ctkd, uld_kd, vanilla_kd
 from telbench.kd.losses.uld import rows_by_index
 from telbench.kd.teacher import tables as teacher_head
 from telbench.kd.teacher.cache import CacheKey, examples_sha256, open_cached_teacher
@@ -31,8 +32,9 @@ from telbench.kd.tiny.base_model import TinyShape, build_tiny
 from telbench.kd.tiny.tokenizer import tokenizer_texts, train_tokenizer
 from telbench.kd.vocabulary.alignment import align, tokens_of, with_end
 from telbench.kd.vocabulary.compare import shared_tokens
+from telbench.registry import listed
 
-from ..made_models import model_of
+from ..made_models import examples_of, model_of
 
 CLOSED = PromptSettings("closed")
 WINDOW = 96
@@ -63,7 +65,7 @@ class Side:
 
     def __init__(self, facts: DataSet, vocabulary: int) -> None:
         self.tokenizer = train_tokenizer(tokenizer_texts(facts, CLOSED), vocabulary, WINDOW)
-        made = make_examples(facts.items, CLOSED, encoder_for(self.tokenizer, CLOSED), WINDOW)
+        made = examples_of(facts.items, CLOSED, encoder_for(self.tokenizer, CLOSED), WINDOW)
         self.examples = [TeacherExample(item.id, each) for item, each in zip(facts.items, made, strict=True)]
 
     def tokens(self, examples: list[TeacherExample]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,7 +131,7 @@ class Pair:
             ),
         }  # fmt: skip
         if student.head.size == taught.head.size:
-            for name in DIVERGENCES:
+            for name in listed(GROUP):
                 found[name] = vanilla_kd(student, taught, labels, per, Mixture(divergence=divergence_named(name)))
             found["dskd"] = dskd(student, taught, labels, LinearProjectors(WIDTH, 48), per)
         return found

@@ -21,7 +21,7 @@ from telbench.harness.tokenizing import load_tokenizer
 from telbench.kd.batches import IGNORED, Batch, collate
 from telbench.kd.checkpoints import made_with
 from telbench.kd.study.settings import read_study
-from telbench.kd.tiny import sft
+from telbench.kd.tiny import base_model
 from telbench.kd.tiny.base_model import base_origin, base_tokenizer, make_base, networking_prose, prose_examples
 from telbench.kd.tiny.settings import ScratchSettings
 from telbench.kd.tiny.tokenizer import train_tokenizer
@@ -138,7 +138,7 @@ def enough(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return collate(*given)
 
-    monkeypatch.setattr(sft, "collate", collated)
+    monkeypatch.setattr(base_model, "collate", collated)
 
 
 def test_an_interruption_leaves_nothing_behind(tmp_path: Path, facts: DataSet, enough: None) -> None:

@@ -145,7 +145,7 @@ def test_a_loss_that_is_no_number_stops_with_one_line(facts: DataSet) -> None:
     model = build_encoder(SHAPE, tokenizer, 0)
     with torch.no_grad():
         model.embeddings.word_embeddings.weight.fill_(float("nan"))
-    with pytest.raises(TelbenchError, match=r"training stopped at step 1: loss nan.*lower the learning rate"):
+    with pytest.raises(TelbenchError, match=r"training stopped at step 1: the loss is nan.*lower the learning rate"):
         train_contrast(model, tokenizer, fact_pairs(facts), ContrastSettings(epochs=1))
 
 

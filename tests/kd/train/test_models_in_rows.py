@@ -12,14 +12,17 @@ from transformers import LlamaForCausalLM
 
 from telbench.harness.datasets.items import DataSet
 from telbench.harness.prompts.build import PromptSettings, encoder_for
-from telbench.kd.batches import IGNORED, Batch, Example, collate, make_examples
+from telbench.kd.batches import IGNORED, Batch, Example, collate
 from telbench.kd.losses.chunked_head import Projected
-from telbench.kd.losses.divergences import DIVERGENCES, divergence_named, divergence_rows
-from telbench.kd.losses.heads import head_of
-from telbench.kd.losses.objectives import Mixture, vanilla_kd
+from telbench.kd.losses.divergences import GROUP, divergence_named, divergence_rows
+from telbench.kd.losses.heads import decoder_of, head_of, rows_of
+from telbench.kd.losses.mixture import Mixture
+from telbench.kd.losses.token_kd import vanilla_kd
 from telbench.kd.tiny.base_model import TinyShape, build_tiny
-from telbench.kd.tiny.sft import answer_rows
 from telbench.kd.tiny.tokenizer import PAD, tokenizer_texts, train_tokenizer
+from telbench.registry import listed
+
+from ..made_models import examples_of
 
 CLOSED = PromptSettings("closed")
 SHAPE = TinyShape(hidden=32, layers=1, heads=2, inner=48, window=96)
@@ -31,7 +34,7 @@ class Case:
     def __init__(self, dataset: DataSet, tied: bool = True) -> None:
         tokenizer = train_tokenizer(tokenizer_texts(dataset, CLOSED), 400, SHAPE.window)
         self.pad = tokenizer.get_vocab()[PAD]
-        self.examples = make_examples(dataset.items[:6], CLOSED, encoder_for(tokenizer, CLOSED), SHAPE.window)
+        self.examples = examples_of(dataset.items[:6], CLOSED, encoder_for(tokenizer, CLOSED), SHAPE.window)
         self.student = build_tiny(replace(SHAPE, tied=tied), tokenizer, 1)
         self.teacher = build_tiny(replace(SHAPE, hidden=48), tokenizer, 2)
 
@@ -40,7 +43,7 @@ class Case:
 
 
 def rows(model: LlamaForCausalLM, batch: Batch) -> tuple[Projected, Tensor]:
-    hidden, labels = answer_rows(model, batch)
+    hidden, labels, _ = rows_of(decoder_of(model), batch)
     return Projected(hidden, head_of(model)), labels
 
 
@@ -56,7 +59,7 @@ def weights(model: LlamaForCausalLM, loss: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("name", [name for name in DIVERGENCES if name != "uld"])
+@pytest.mark.parametrize("name", [name for name in listed(GROUP) if name != "uld"])
 def test_every_weights_gradient_is_that_of_the_models_own_logits(facts: DataSet, name: str, tied: bool) -> None:
     case = Case(facts, tied)
     batch = case.batch()
@@ -75,7 +78,7 @@ def test_every_weights_gradient_is_that_of_the_models_own_logits(facts: DataSet,
 def test_a_model_taught_by_itself_does_not_move(facts: DataSet) -> None:
     case = Case(facts)
     case.teacher = case.student
-    for name in DIVERGENCES:
+    for name in listed(GROUP):
         loss = distilled(case, case.batch(), 100, Mixture(1.0, divergence_named(name)))
         assert loss.item() == pytest.approx(0, abs=1e-6)
         assert max(gradient.abs().max().item() for gradient in weights(case.student, loss)) < 1e-6

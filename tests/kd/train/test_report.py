@@ -14,7 +14,7 @@ from telbench.harness.datasets.items import DataSet
 from telbench.kd.checkpoints import read_origin
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.candidate import train_candidate
-from telbench.kd.train.report import misled
+from telbench.kd.train.report import advice
 
 from ..made_models import save_facts, save_models
 
@@ -37,20 +37,20 @@ def log_of(folder: Path, *means: tuple[int, float, float]) -> Path:
 
 def test_a_projected_teacher_behind_its_student_in_the_last_epoch_is_told_with_both_losses(tmp_path: Path) -> None:
     log = log_of(tmp_path, (0, 3.0, 1.0), (1, 0.5, 0.7), (1, 0.3, 0.9))
-    (warning,) = misled(log, settings())
+    (warning,) = advice(log, settings())
     assert "0.800 nats" in warning
     assert "itself (0.400)" in warning
     assert "now 1e-06; the student's is 0.0005" in warning
 
 
 def test_a_projected_teacher_ahead_of_its_student_at_last_is_no_news(tmp_path: Path) -> None:
-    assert misled(log_of(tmp_path, (0, 3.0, 5.0), (1, 0.5, 0.5), (1, 0.5, 0.4)), settings()) == []
+    assert advice(log_of(tmp_path, (0, 3.0, 5.0), (1, 0.5, 0.5), (1, 0.5, 0.4)), settings()) == []
 
 
 def test_version_two_and_logs_without_projection_are_not_judged(tmp_path: Path) -> None:
-    assert misled(log_of(tmp_path, (0, 0.5, 0.9)), settings("dskd_v2")) == []
+    assert advice(log_of(tmp_path, (0, 0.5, 0.9)), settings("dskd_v2")) == []
     (tmp_path / "training.jsonl").write_text('{"step": 1, "epoch": 0, "loss": 1.0, "ce": 1.0}\n')
-    assert misled(tmp_path / "training.jsonl", settings()) == []
+    assert advice(tmp_path / "training.jsonl", settings()) == []
 
 
 def test_a_training_whose_projectors_stand_still_says_so(

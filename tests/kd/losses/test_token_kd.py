@@ -13,7 +13,8 @@ from telbench.errors import InputError
 from telbench.kd.losses.chunked_head import Projected
 from telbench.kd.losses.divergences import ReverseKL
 from telbench.kd.losses.heads import Head
-from telbench.kd.losses.objectives import Mixture, Pairs, SharedIds, simple_ctkd, supervised, uld_kd, vanilla_kd
+from telbench.kd.losses.mixture import Mixture, Pairs, SharedIds
+from telbench.kd.losses.token_kd import simple_ctkd, supervised, uld_kd, vanilla_kd
 from telbench.kd.losses.uld import rows_by_index
 
 ROWS, WIDTH, TOKENS, CPU = 7, 5, 19, torch.device("cpu")

@@ -14,11 +14,13 @@ import torch
 from telbench.errors import InputError, TelbenchError
 from telbench.harness.datasets.items import DataSet
 from telbench.harness.prompts.build import PromptSettings, encoder_for, message
-from telbench.kd.batches import IGNORED, collate, make_examples
-from telbench.kd.tiny.base_model import TinyShape, build_tiny
-from telbench.kd.tiny.sft import TrainSettings, answer_loss, train
+from telbench.kd.batches import IGNORED, collate
+from telbench.kd.tiny.base_model import TinyShape, answer_loss, build_tiny, train_causal
+from telbench.kd.tiny.loop import LoopSettings, adamw
 from telbench.kd.tiny.tokenizer import tokenizer_texts, train_tokenizer
-from telbench.kd.train.optimisation import adamw, learning_rate_at
+from telbench.kd.train.optimisation import learning_rate_at
+
+from ..made_models import examples_of
 
 CLOSED = PromptSettings("closed")
 SHAPE = TinyShape(hidden=64, layers=1, heads=2, inner=96, window=128)
@@ -31,7 +33,7 @@ def tokenizer(facts: DataSet):
 
 @pytest.fixture(scope="module")
 def examples(facts: DataSet, tokenizer):
-    return make_examples(facts.items, CLOSED, encoder_for(tokenizer, CLOSED), 128)
+    return examples_of(facts.items, CLOSED, encoder_for(tokenizer, CLOSED), 128)
 
 
 def test_the_loss_is_the_one_that_transformers_computes(tokenizer, examples) -> None:
@@ -64,7 +66,7 @@ def test_padding_changes_neither_loss_nor_gradients(tokenizer, examples) -> None
 
 def weights_after(tokenizer, examples, seed: int) -> bytes:
     model = build_tiny(SHAPE, tokenizer, seed)
-    train(model, examples, TrainSettings(epochs=2, batch_size=8, seed=seed), pad=2)
+    train_causal(model, examples, LoopSettings(epochs=2, batch_size=8, seed=seed), pad=2)
     return b"".join(weight.detach().numpy().tobytes() for weight in model.parameters())
 
 
@@ -84,7 +86,7 @@ def test_training_leaves_threads_and_random_numbers_of_its_caller_alone(tokenize
 
 def test_training_lowers_the_loss_and_logs_every_step(tokenizer, examples, tmp_path: Path) -> None:
     model = build_tiny(SHAPE, tokenizer, 0)
-    done = train(model, examples, TrainSettings(epochs=6, batch_size=8), pad=2, log=tmp_path / "training.jsonl")
+    done = train_causal(model, examples, LoopSettings(epochs=6, batch_size=8), pad=2, log=tmp_path / "training.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 6 * 3 + 1))
     assert lines[0]["loss"] == pytest.approx(math.log(len(tokenizer)), abs=0.5)
@@ -95,7 +97,7 @@ def test_training_lowers_the_loss_and_logs_every_step(tokenizer, examples, tmp_p
 @pytest.mark.slow
 def test_a_few_hundred_steps_learn_eight_facts_by_heart(facts: DataSet, tokenizer, examples) -> None:
     model: Any = build_tiny(replace(SHAPE, layers=2), tokenizer, 0)
-    train(model, examples, TrainSettings(epochs=100, batch_size=8), pad=2)
+    train_causal(model, examples, LoopSettings(epochs=100, batch_size=8), pad=2)
     encoder = encoder_for(tokenizer, CLOSED)
     for item in facts.items:
         ids = torch.tensor([encoder.ids(message(item, CLOSED, None))])
@@ -108,18 +110,18 @@ def test_a_loss_that_is_no_number_stops_with_one_line(tokenizer, examples) -> No
     with torch.no_grad():
         model.lm_head.weight[5, 0] = float("nan")
     with pytest.raises(TelbenchError, match="step 1: the loss is nan; nothing was saved; lower the learning rate"):
-        train(model, examples, TrainSettings(epochs=1), pad=2)
+        train_causal(model, examples, LoopSettings(epochs=1), pad=2)
 
 
 def test_nothing_to_train_on_is_said(tokenizer) -> None:
     with pytest.raises(InputError, match="nothing to train on"):
-        train(build_tiny(SHAPE, tokenizer, 0), [], TrainSettings(), pad=2)
+        train_causal(build_tiny(SHAPE, tokenizer, 0), [], LoopSettings(), pad=2)
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"learning_rate": float("nan")}, {"batch_size": -1}])
 def test_settings_that_cannot_be_trained_with_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="must be positive"):
-        TrainSettings(**wrong)  # pyright: ignore[reportArgumentType]
+        LoopSettings(**wrong)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])

@@ -1,0 +1,239 @@
+"""What an algorithm is: one `Objective`, found by name through the entry points of ``telbench.objectives``.
+
+Its loss gets the `Rows` of a micro-batch and gives a `Loss`. Everything else that telbench must know of an algorithm
+(settings, vocabularies, teacher cache, projectors, log) stands in its record and nowhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from telbench.errors import InputError
+from telbench.registry import listed, load_as
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..losses.chunked_head import Projected
+    from ..losses.heads import Head
+    from ..losses.mixture import Loss, Mixture, Pairs, SharedIds
+
+GROUP = "telbench.objectives"
+# Settings that mix the labels' and the teacher's term.
+MIXED = frozenset({"kd_rate", "divergence", "temperature", "t2_scale"})
+
+Needs = Literal["labels", "answers", "rows"]
+Pairing = Literal["same rows", "by index", "aligned"]
+
+
+@dataclass(frozen=True)
+class VocabularyFacts:
+    """What two vocabularies have in common, as far as it decides which algorithms are permitted.
+
+    ``columns``: leading ids that mean the same in both, None where the token-to-id maps differ. ``shared_text``: tokens
+    that stand for the same text in both. ``aligned_ratio``: share of the student's answer tokens that are aligned
+    exactly, where it was measured. ``naive_id_kd``: the user wants ids compared as they are.
+    """
+
+    columns: int | None
+    shared_text: int
+    aligned_ratio: float | None = None
+    naive_id_kd: bool = False
+
+
+# Two vocabularies of which nothing is known but that they differ.
+DIFFERENT = VocabularyFacts(columns=None, shared_text=1)
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Is an algorithm allowed between these two, and why or why not, in words."""
+
+    allowed: bool
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRows:
+    """One model's answer rows of a micro-batch, item after item.
+
+    ``rows``: hidden states (n, d) and head, cut to the ids that count. ``counts``: rows of each item. ``tokens`` gives
+    two (n,) tensors: the token read at each row, and the one to say. ``embedding`` gives the model's own, and raises
+    `InputError` where a cached teacher has none.
+    """
+
+    rows: Projected
+    counts: Sequence[int]
+    tokens: Callable[[], tuple[Tensor, Tensor]]
+    embedding: Callable[[], nn.Module]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """All that a loss is computed from: a micro-batch's answer rows, and what they weigh.
+
+    Args:
+        ours: the student's rows; gradients flow to its hidden states and head.
+        taught: the teacher's, for algorithms that need them; a loss reads `theirs`.
+        labels: the student's gold ids (n,).
+        pairs: student and teacher rows that belong together, as the algorithm pairs them.
+        one_vocabulary: do both models give the same ids to the same text?
+        shared: ids of the same text in two different vocabularies, for algorithms that align.
+        own: the student made up these answers itself: they are no labels.
+        projectors: what `Objective.projectors` made.
+        mixture: rate, divergence, temperature as set.
+        per_label: 1 over the student's answer tokens of the whole optimizer step.
+        per_pair: 1 over the paired rows of the whole optimizer step.
+        share: what `Objective.share` came to over the whole optimizer step.
+        options: an instance of `Objective.options`.
+    """
+
+    ours: ModelRows
+    taught: ModelRows | None
+    labels: Tensor
+    pairs: Pairs
+    one_vocabulary: bool
+    shared: SharedIds | None
+    own: bool
+    projectors: Any
+    mixture: Mixture
+    per_label: float = 1.0
+    per_pair: float = 1.0
+    share: float | None = None
+    options: Any = None
+
+    @property
+    def theirs(self) -> ModelRows:
+        """The teacher's rows, for losses that cannot do without."""
+        if self.taught is None:
+            raise ValueError("the micro-batch has no teacher rows")
+        return self.taught
+
+    @property
+    def student(self) -> Projected:
+        """The student's hidden states (n, d_s) and head."""
+        return self.ours.rows
+
+    @property
+    def teacher(self) -> Projected:
+        """The teacher's hidden states (m, d_t) and head, without gradient."""
+        return self.theirs.rows
+
+
+@dataclass(frozen=True, eq=False)
+class Spaces:
+    """What projectors are made for: both heads, cut to the ids that count, and the ids of the same text, if aligned."""
+
+    student: Head
+    teacher: Head
+    shared: SharedIds | None
+    options: Any = None
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """(d_s, d_t)."""
+        return self.student.weight.shape[1], self.teacher.weight.shape[1]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Peak learning rates of a training."""
+
+    student: float
+    projectors: float | None
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """An algorithm without numbers of its own."""
+
+
+def always(why: str) -> Callable[[VocabularyFacts], Permission]:
+    """Permitted between any two vocabularies."""
+    return lambda facts: Permission(True, why)
+
+
+def one_vocabulary(facts: VocabularyFacts) -> Permission:
+    """Permitted where both give the same ids to the same text."""
+    if facts.columns is None:
+        return Permission(False, "the token-to-id maps differ")
+    return Permission(True, f"both heads are cut to their {facts.columns} shared ids")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """An algorithm.
+
+    Args:
+        name: as it is registered and chosen with ``--algorithm``.
+        card: what it does, in one line.
+        loss: the weighted sum over a micro-batch's rows, with its record; called in every step.
+        needs: ``labels`` alone; ``answers`` of the teacher in place of the labels; or the teacher's hidden ``rows``.
+        pairing: which rows belong together. ``same rows``: row k of both, between different vocabularies by index;
+            ``by index``: always so; ``aligned``: between different vocabularies, rows that cover the same text.
+        permits: may it be used between two vocabularies, and why?
+        reads: settings of ``method`` that it reads; `MIXED` is those of a mixture.
+        temperature: default of the setting of that name.
+        divergence: name of the one it always uses; empty: the setting's, if it reads that.
+        projectors: what is trained beside the student.
+        projector_rate: their default learning rate.
+        on_policy: some steps are on the student's own answers.
+        options: a frozen dataclass of further numbers, set under ``method: objective_options``. A field named like a
+            setting of ``method`` gets that setting's value.
+        share: (part, whole) of rows in a micro-batch, to be summed over the step: its ratio is known before the loss.
+            It is asked before the student has read anything: of the student it gets the head, and no hidden rows.
+        advice: what a user should do about the last epoch's means (by name in the log, nats a token), or None.
+    """
+
+    name: str
+    card: str
+    loss: Callable[[Rows], Loss]
+    needs: Needs = "rows"
+    pairing: Pairing = "same rows"
+    permits: Callable[[VocabularyFacts], Permission] = one_vocabulary
+    reads: frozenset[str] = MIXED
+    temperature: float = 2.0
+    divergence: str = ""
+    projectors: Callable[[Spaces], nn.Module] | None = None
+    projector_rate: float | None = None
+    on_policy: bool = False
+    options: type = NoOptions
+    share: Callable[[Rows], tuple[int, int]] | None = None
+    advice: Callable[[Mapping[str, float], Rates], str | None] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse records that contradict themselves: an author sees it when the plugin is loaded."""
+        if (self.projectors is None) != (self.projector_rate is None):
+            raise InputError(f"algorithm {self.name}: projectors and projector_rate go together")
+        if self.needs != "rows" and (self.projectors or self.on_policy or self.share):
+            raise InputError(f"algorithm {self.name}: projectors, on_policy and share need the teacher's rows")
+        if not dataclasses.is_dataclass(self.options):
+            raise InputError(f"algorithm {self.name}: options must be a dataclass, not {self.options!r}")
+
+    @property
+    def cacheable(self) -> bool:
+        """Can `telbench kd cache` store what it asks of a teacher? Not where answers arise in training."""
+        return self.needs == "rows" and not self.on_policy
+
+
+def objective_named(name: str) -> Objective:
+    """The algorithm of that name, loaded now.
+
+    Raises:
+        InputError: for an unknown name (near ones are suggested) or a plugin that is no `Objective`.
+    """
+    return load_as(GROUP, name, Objective)
+
+
+def permissions(facts: VocabularyFacts) -> dict[str, Permission]:
+    """Every algorithm there is, by name; one that cannot be loaded is not allowed, and the reason says why."""
+    found: dict[str, Permission] = {}
+    for name in listed(GROUP):
+        try:
+            found[name] = objective_named(name).permits(facts)
+        except InputError as error:
+            found[name] = Permission(False, str(error))
+    return found
