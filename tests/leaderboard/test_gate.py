@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from telbench.harness.cli import main
 from telbench.judges.errors import IncomparableError, InputError
 from telbench.leaderboard.gate import GatePolicy, judge_gate
 from telbench.leaderboard.gate_report import MARKDOWN_LIMIT, junit_xml, markdown, workflow_commands
 from telbench.leaderboard.testing import assert_no_regression
+from telbench.metrics.base import ItemScore
 
 from ..made_runs import made_run, metric
 
@@ -58,6 +61,24 @@ def test_an_inconclusive_gate_tells_how_many_items_it_takes():
     # So many items of the same kind do settle it.
     assert gate_of(-0.005, n=1000).metrics[0].verdict.startswith("PASS")
     assert found.n_needed < 1000
+
+
+def test_the_drop_that_a_gate_claims_to_find_is_found_in_four_of_five_draws():
+    draw, n = np.random.default_rng(8), 80
+    errors = draw.normal(0, 0.1, (200, n))
+    (found,) = gate_of(0.0, n=n).metrics
+    assert found.detectable is not None
+    base, run = (made_run(name, {"token_f1": BASE[:n].tolist()}) for name in ("base", "run"))
+    spread = float((np.random.default_rng(5).normal(0, 0.1, n)).std(ddof=1)) / np.sqrt(n)
+    assert found.detectable == pytest.approx((norm.ppf(0.95) + norm.ppf(0.8)) * spread, rel=1e-6)
+    shown = 0
+    for noise in errors:
+        values = dict(zip(base.clusters, (BASE[:n] - 0.1 / np.sqrt(n) * 2.4865 + noise).tolist(), strict=True))
+        scores = {"token_f1": {item: ItemScore(value) for item, value in values.items()}}
+        gate = judge_gate(replace(run, scores=scores), base, [metric("token_f1")], GatePolicy({"token_f1": 0.02}))
+        shown += gate.metrics[0].p_drop <= 0.05
+    # Four standard errors of a share of 0.8 among 200.
+    assert shown / 200 == pytest.approx(0.8, abs=0.11)
 
 
 def test_a_drop_hidden_by_many_small_gains_fails_and_is_told():
