@@ -14,7 +14,7 @@ import pytest
 from telbench.harness import evaluate as evaluate_module
 from telbench.harness import plan as plan_module
 from telbench.harness import scoring
-from telbench.harness.engines.base import Request
+from telbench.harness.engines.base import Request, Sampling
 from telbench.harness.evaluate import evaluate
 from telbench.harness.items import Item
 from telbench.harness.plan import EvalSettings
@@ -198,6 +198,19 @@ def test_items_with_the_same_prompt_are_asked_once_and_all_scored(
     assert sum(script.asked.values()) == 1
     assert [sample["prediction"] for sample in read_samples(run.path)] == ["one answer"] * 8
     assert run.header["generation"]["generated"] == 1
+
+
+def test_equal_prompts_are_asked_each_for_itself_where_answers_are_drawn_at_random(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    write_items(tmp_path / "data.jsonl", 8, question="What is it?", context=None)
+    script = Script(answer=lambda request: f"drawn for {request.item_id}")
+    use(monkeypatch, script)
+    run = evaluate(replace(wanted, sampling=Sampling(temperature=0.01)), NotedReporter())
+    assert script.asked == dict.fromkeys([f"q{k}" for k in range(8)], 1)
+    samples = list(read_samples(run.path))
+    assert [sample["prediction"] for sample in samples] == [f"drawn for {sample['item_id']}" for sample in samples]
+    assert run.header["generation"]["generated"] == 8
 
 
 def test_hostile_text_is_written_as_json_lines(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):

@@ -195,14 +195,11 @@ def test_one_document_gives_a_corpus_gate_no_bound_and_no_verdict() -> None:
 
 def test_items_on_which_a_judge_gave_no_verdict_are_lost_even_where_both_runs_lack_them() -> None:
     scores = {"token_f1": [None] * 5 + [0.8] * 95}
-    lost, apart = (
-        [made_run(name, scores, reason=reason) for name in ("run", "base")]
-        for reason in ("judge: timeout", "not applicable")
-    )
+    lost, apart = (made_run("run", scores, reason=reason) for reason in ("judge: timeout", "not applicable"))
     with pytest.raises(IncomparableError, match=r"5 of 100 items lack a score in one of the runs, 95 have one in both"):
-        gated("token_f1", *lost, 0.02)
-    assert gated("token_f1", *lost, 0.02, max_missing=0.05)[1].n_missing == 5
-    assert gated("token_f1", *apart, 0.02)[1].n_missing == 0
+        gated("token_f1", lost, lost, 0.02)
+    assert gated("token_f1", lost, lost, 0.02, max_missing=0.05)[1].n_missing == 5
+    assert gated("token_f1", apart, apart, 0.02)[1].n_missing == 0
 
 
 def trained(title: str, name: str, seed: int, texts: list[str]) -> LoadedRun:
@@ -295,9 +292,8 @@ def by_kind(kind: str) -> tuple[Metric, LoadedRun, LoadedRun, LoadedRun]:
     if kind == "over_refusal":
         first, second, third = (refusing(name, shift) for name, shift in (("good", 0.0), ("fair", 0.1), ("poor", 0.3)))
     else:
-        first, second, third = (
-            run_of(kind, *each) for each in (("good", GOOD), ("fair", noisy(0.3, 1)), ("poor", POOR))
-        )
+        texts = {"good": GOOD, "fair": noisy(0.3, 1), "poor": POOR}
+        first, second, third = (run_of(kind, name, given) for name, given in texts.items())
     return metric(kind), first, second, third
 
 

@@ -124,6 +124,13 @@ def test_likelihood_is_taken_a_byte_not_a_character() -> None:
     assert likelihood((-0.9, -1.0)).value == 0.0
 
 
+def test_a_longer_choice_is_not_less_likely_for_its_length() -> None:
+    # -4 over 16 bytes is likelier a byte than -2 over 4; summed, the shorter one would win.
+    choices = ("slow", "much slower NR!!")
+    assert likelihood((-2.0, -4.0), answer=(1,), choices=choices).value == 1.0
+    assert likelihood((-0.9, -4.0), answer=(0,), choices=choices).value == 1.0
+
+
 def test_likelihood_of_equal_choices_is_the_first() -> None:
     assert likelihood((-1.0, -1.0), answer=(0,)).value == 1.0
 
