@@ -180,10 +180,12 @@ def test_what_is_not_known_of_answers_from_a_file_is_not_held_against_them(fact:
         require_alike([given, measured("one"), measured("two", {fact: "another"})])
 
 
-def test_long_hashes_are_cut_where_they_are_told() -> None:
-    long = measured("long", {("data", "items_sha256"): "0123456789abcdef" * 4})
-    with pytest.raises(IncomparableError, match=r"other items \(0123456789ab… and same\)"):
+@pytest.mark.parametrize(("length", "told"), [(40, "0123456789" * 4), (41, "012345678901…"), (64, "012345678901…")])
+def test_hashes_longer_than_forty_characters_are_cut_where_they_are_told(length: int, told: str) -> None:
+    long = measured("long", {("data", "items_sha256"): ("0123456789" * 7)[:length]})
+    with pytest.raises(IncomparableError) as caught:
         require_alike([long, measured("one")])
+    assert str(caught.value) == f"long and one cannot be compared: other items ({told} and same)"
 
 
 def test_a_metric_of_another_signature_is_no_shared_metric() -> None:

@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import norm
 from telbench.harness.cli import main
 from telbench.judges.errors import IncomparableError, InputError
+from telbench.leaderboard.comparison import LoadedRun
 from telbench.leaderboard.gate import GatePolicy, judge_gate
 from telbench.leaderboard.gate_report import MARKDOWN_LIMIT, junit_xml, markdown, workflow_commands
 from telbench.leaderboard.testing import assert_no_regression
@@ -51,6 +52,18 @@ def test_the_verdict_follows_from_bounds_and_margin(shift, options, verdict, cod
     assert (found.verdict, gate.exit_code) == (verdict, code)
     if found.lower is not None and found.upper is not None:
         assert found.lower < found.delta < found.upper
+
+
+@pytest.mark.parametrize(("shift", "margin"), [(0.0, 0.02), (-0.012, 0.02), (-0.012, 0.013), (-0.05, 0.02)])
+def test_the_test_of_the_margin_asks_whether_the_drop_is_smaller_and_agrees_with_the_bound(shift, margin):
+    (found,) = gate_of(shift, margin=margin, per_document=2).metrics
+    draw = np.random.default_rng(5).normal(0, 0.1, 1000)
+    error = float((draw - draw.mean()).reshape(500, 2).sum(1).std(ddof=1)) * np.sqrt(500) / 1000
+    assert found.p_margin == pytest.approx(norm.sf((shift + margin) / error), abs=0.01)
+    assert found.lower is not None
+    assert found.p_margin is not None
+    assert (found.p_margin <= 0.05) == (found.lower >= -margin)
+    assert found.p_drop == pytest.approx(norm.cdf(shift / error), abs=0.01)
 
 
 def test_an_inconclusive_gate_tells_how_many_items_it_takes():
@@ -144,11 +157,46 @@ def test_items_to_which_a_metric_does_not_apply_are_not_lost():
         ({"margins": {"token_f1": -0.1}}, "give a positive number"),
         ({"margins": {"token_f1": float("nan")}}, "give a positive number"),
         ({"margins": {"token_f1": 0.1}, "guardrails": ("token_f1",)}, "choose one"),
+        *(({"margins": {"token_f1": 0.1}, "alpha": alpha}, "between 0 and 0.5") for alpha in (-0.1, 0.0, 0.5, 0.9)),
     ],
 )
 def test_a_policy_that_is_none_is_refused(policy, message):
     with pytest.raises(InputError, match=message):
         GatePolicy(**policy)
+
+
+def test_a_drop_of_all_items_fails_though_its_p_value_is_too_small_for_a_number():
+    base, run = (made_run(name, {"exact_match": [value] * 1200}) for name, value in (("base", 1.0), ("run", 0.0)))
+    (found,) = judge_gate(run, base, [metric("exact_match")], GatePolicy({"exact_match": 0.02})).metrics
+    assert (found.p_drop, found.p_drop_adjusted, found.verdict) == (0.0, 0.0, "FAIL_HARD")
+
+
+def test_a_steep_drop_is_one_of_more_than_half_of_the_metrics_range():
+    scale = replace(metric("token_f1"), range=(1.0, 5.0))
+    base = made_run("base", {"token_f1": [4.5] * 60})
+    run = made_run("run", {"token_f1": [4.5] * 57 + [2.5, 2.4, 1.5]})
+    (found,) = judge_gate(run, base, [scale], GatePolicy({"token_f1": 0.5})).metrics
+    assert found.steep_drops == 2
+
+
+def with_counts(name: str, **counts: int) -> LoadedRun:
+    run = made_run(name, {"token_f1": [0.5] * 200})
+    return replace(run, header={**run.header, "counts": counts})
+
+
+def test_more_unanswered_empty_or_cut_answers_than_the_baseline_has_are_told():
+    def warnings(run: LoadedRun, base: LoadedRun) -> tuple[str, ...]:
+        return judge_gate(run, base, [metric("token_f1")], GatePolicy({"token_f1": 0.02})).warnings
+
+    few, more = with_counts("few", error=2, empty=2, cut_off=2), with_counts("more", error=3, empty=4, cut_off=5)
+    assert warnings(more, few) == (
+        "the candidate has 3 items without an answer, the baseline 2",
+        "the candidate has 4 empty answers, the baseline 2",
+        "the candidate has 5 cut answers, the baseline 2",
+    )
+    assert warnings(more, more) == warnings(few, more) == ()
+    # Two of two hundred are one in a hundred and not more.
+    assert warnings(few, with_counts("none")) == ()
 
 
 def test_a_metric_that_the_runs_do_not_share_is_named():
