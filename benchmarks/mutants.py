@@ -144,6 +144,9 @@ def unseen(tree: ast.Module) -> list[tuple[Position, Position]]:
             found.append(node)
         if isinstance(node, ast.Raise):
             found += [each for each in ast.walk(node) if isinstance(each, ast.JoinedStr)]
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            # A guard against a programming error, which no input reaches.
+            found.append(node)
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".note", ".advance", ".progress")):
             found.append(node)
     # Aliases of types: A = B | C.
@@ -272,9 +275,9 @@ def run_tests(tree: Path, tests: Sequence[str], limit: float, output: Path) -> i
         status = 70
         try:
             os.setsid()
-            with output.open("w") as stream:
-                os.dup2(stream.fileno(), 1)
-                os.dup2(stream.fileno(), 2)
+            sys.stdout = sys.stderr = output.open("w")
+            os.dup2(sys.stdout.fileno(), 1)
+            os.dup2(sys.stdout.fileno(), 2)
             os.chdir(tree)
             status = _pytest([*tests, "--basetemp", str(tree.parent / "tmp")])
         finally:

@@ -118,8 +118,10 @@ def test_a_fault_that_a_test_notices_is_told_from_one_that_none_does(tmp_path: P
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "pyproject.toml").write_text("[tool.pytest.ini_options]\nmarkers = ['slow']\n")
-    for name, body in (("good", "assert True"), ("bad", "assert False"), ("long", "__import__('time').sleep(60)")):
+    bodies = {"good": "assert True", "bad": "assert False", "long": "__import__('time').sleep(600)"}
+    for name, body in bodies.items():
         (tree / f"test_{name}.py").write_text(f"def test_{name}():\n    {body}\n")
-    outcomes = [mutants.run_tests(tree, [f"test_{name}.py"], 3.0, tmp_path / "out") for name in ("good", "bad", "long")]
-    assert outcomes == [0, 1, None]
-    assert "1 failed" not in (tmp_path / "out").read_text()
+    limits = {"good": 60.0, "bad": 60.0, "long": 2.0}
+    outcomes = {name: mutants.run_tests(tree, [f"test_{name}.py"], limits[name], tmp_path / name) for name in bodies}
+    assert outcomes == {"good": 0, "bad": 1, "long": None}
+    assert "1 failed" in (tmp_path / "bad").read_text()

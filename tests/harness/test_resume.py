@@ -282,6 +282,7 @@ def test_an_interruption_prints_the_line_and_exits_130(
     assert f"resume with: telbench eval --model m --out {wanted.out}" in told.err
 
 
+@pytest.mark.slow
 def test_ctrl_c_of_a_real_run_prints_a_line_that_finishes_it(tiny_checkpoint: Path, tmp_path: Path):
     console = Path(sys.executable).with_name("telbench")
     if not console.exists():

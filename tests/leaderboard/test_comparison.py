@@ -180,6 +180,15 @@ def test_what_is_not_known_of_answers_from_a_file_is_not_held_against_them(fact:
         require_alike([given, measured("one"), measured("two", {fact: "another"})])
 
 
+def test_runs_that_were_all_made_elsewhere_are_held_against_the_first() -> None:
+    one, two = (measured(name, {("generation", "engine"): "replay"}) for name in ("one", "two"))
+    require_alike([one])
+    require_alike([one, two])
+    other = measured("other", {("generation", "engine"): "replay", ("data", "items_sha256"): "other"})
+    with pytest.raises(IncomparableError, match="one and other cannot be compared"):
+        require_alike([one, two, other])
+
+
 @pytest.mark.parametrize(("length", "told"), [(40, "0123456789" * 4), (41, "012345678901…"), (64, "012345678901…")])
 def test_hashes_longer_than_forty_characters_are_cut_where_they_are_told(length: int, told: str) -> None:
     long = measured("long", {("data", "items_sha256"): ("0123456789" * 7)[:length]})
