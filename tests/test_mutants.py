@@ -34,6 +34,9 @@ def test_modules_and_tests_of_a_subject_are_there(name: str) -> None:
     assert subject.tests
     for path in (*map(mutants.file_of, subject.modules), *(test.partition("::")[0] for test in subject.tests)):
         assert (ROOT / path).is_file(), path
+    for test in subject.tests:
+        path, _, name = test.partition("::")
+        assert f"def {name.partition('[')[0]}" in (ROOT / path).read_text("utf-8"), test
 
 
 def test_an_accepted_fault_is_in_a_line_that_is_there_and_has_a_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from telbench.leaderboard.pairwise import compare_runs
 from telbench.leaderboard.ranking import rank_runs
 from telbench.leaderboard.seeds import average_seeds, seed_effects
 from telbench.leaderboard.site.columns import RunColumns, read_columns
-from telbench.leaderboard.site.composite import composite_parts, with_composite
+from telbench.leaderboard.site.composite import composite_metric, composite_parts, with_composite
 from telbench.leaderboard.statistics.corpus import bootstrap_differences
 from telbench.leaderboard.studying import study_of
-from telbench.metrics.base import Metric
+from telbench.metrics.base import Metric, Sample
 from telbench.metrics.intervals import statistics_matrix
 
 from ..made_runs import answered_run, made_run, metric
@@ -272,6 +273,36 @@ def test_a_composite_counts_from_the_worst_value_to_the_best_whichever_way_the_m
         assert entry["value"] == pytest.approx(float(np.mean(run.values["overall"][:2])))
         assert (entry["higher_is_better"], entry["range"], entry["level"]) == (True, [0.0, 1.0], "item")
     assert one.header["metrics"].keys() == {"token_f1", "bleu", "over_refusal"}
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (1.0, 5.0), (-4.0, 0.0), (-1.0, 1.0)])
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_value_counts_by_its_place_between_the_bounds(bounds: tuple[float, float], higher: bool) -> None:
+    low, high = bounds
+    one = replace(metric("token_f1"), range=bounds, higher_is_better=higher)
+    (made,) = with_composite([columns_of("one", {"token_f1": [low, low + 0.25 * (high - low), high]})], [one])
+    places = [0.0, 0.25, 1.0]
+    expected = places if higher else [1 - place for place in places]
+    assert made.values["overall"].tolist() == pytest.approx(expected)
+
+
+def test_the_composite_is_a_share_of_which_more_is_better_and_its_interval_is_that_of_a_mean_over_documents() -> None:
+    found = composite_metric(["bleu", "token_f1"])
+    assert (found.range, found.higher_is_better, found.level) == ((0.0, 1.0), True, "item")
+    assert found.signature == "overall|of:bleu+token_f1|v1"
+    with pytest.raises(TypeError, match="made of other metrics' scores"):
+        found.score([Sample("i0", "", ("r",))])
+    values = DRAW.uniform(0, 1, 80)
+    values[7] = math.nan
+    (made,) = with_composite([columns_of("one", {"token_f1": values.tolist()})], [metric("token_f1")])
+    entry = made.header["metrics"]["overall"]
+    known = values[np.isfinite(values)]
+    assert entry["value"] == pytest.approx(known.mean())
+    error = known.std() / np.sqrt(79)
+    bounds = known.mean() + error * norm.ppf([0.025, 0.975])
+    assert [entry["ci_low"], entry["ci_high"]] == pytest.approx(bounds.tolist(), abs=error / 4)
+    assert entry["ci_method"].startswith("cluster bootstrap percentile|clusters:80")
+    assert (entry["n"], entry["n_missing"]) == (79, 1)
 
 
 def test_a_metric_that_ranks_just_half_of_the_runs_is_no_part_of_the_composite() -> None:
