@@ -161,6 +161,13 @@ def test_json_that_breaks_the_schema_is_missing_and_jsonschema_agrees(text):
         jsonschema.validate(json.loads(text), SCHEMAS["claims"])
 
 
+@pytest.mark.parametrize(("kind", "last"), [("claims", {"verdict": "TP"}), ("faithfulness", {"supported": True})])
+def test_a_list_that_is_too_long_is_told_with_its_limits(kind, last):
+    text = json.dumps({"claims": [{"claim": "c", "reason": "r", **last}] * (MOST_CLAIMS + 1)})
+    found = parse_verdict(kind, text)
+    assert found == Missing("schema", f"claims has {MOST_CLAIMS + 1} entries, not 0 to {MOST_CLAIMS}")
+
+
 LONG, TOO_LONG = "x" * LONGEST_TEXT, "x" * (LONGEST_TEXT + 1)
 LEAVES = st.sampled_from(["TP", "FP", "x", "", LONG, TOO_LONG, "first", "tie", True, False, None, 0, 1, 5, 6, [], {}])
 KEYS = st.sampled_from(["claim", "reason", "verdict", "supported", "useful"])
