@@ -61,6 +61,21 @@ def test_a_finished_run_has_its_header_and_no_partial_one(tmp_path: Path):
     assert [sample["item_id"] for sample in read_samples(tmp_path / "run")] == ["a"]
 
 
+def test_a_header_keeps_whatever_text_a_command_line_or_a_file_name_holds(tmp_path: Path):
+    told = {**HEADER, "command": ["telbench", "caf\ud800é 📡\n"], "seconds": {"total": 0.1}}
+    folder = RunFolder(tmp_path)
+    folder.write_partial(told)
+    (tmp_path / "samples.jsonl.tmp").write_text("")
+    folder.finish(told)
+    folder.release()
+    assert (tmp_path / "run.json").read_bytes().isascii()
+    assert read_run(tmp_path)["command"] == told["command"]
+    again = RunFolder(tmp_path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        again.write_partial({**told, "seconds": {"total": float("nan")}})
+    again.release()
+
+
 def test_an_unfinished_run_has_a_partial_header_only_and_says_so_when_read(tmp_path: Path):
     folder = RunFolder(tmp_path)
     folder.write_partial(HEADER)

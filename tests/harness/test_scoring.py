@@ -14,13 +14,13 @@ import pytest
 from telbench.harness import evaluate as evaluate_module
 from telbench.harness import plan as plan_module
 from telbench.harness import scoring
-from telbench.harness.engines.base import Request, Sampling
+from telbench.harness.engines.base import Completion, Request, Sampling
 from telbench.harness.evaluate import evaluate
 from telbench.harness.items import Item
 from telbench.harness.plan import EvalSettings
 from telbench.harness.prompts import Prompt
 from telbench.harness.runs import read_samples
-from telbench.harness.scoring import Answered, score_answered
+from telbench.harness.scoring import Answered, sample, score_answered
 from telbench.judges.errors import TelbenchError
 from telbench.metrics.base import ItemScore, Metric, Sample, metric, missing
 
@@ -67,6 +67,101 @@ def test_a_failed_generation_is_missing_and_the_metric_never_sees_it():
     assert [score.value for score in scores] == [1.0, None, 1.0]
     assert scores[1].reason == "generation failed"
     assert seen == ["a", "c"]
+
+
+def test_a_metric_sees_the_item_the_answer_and_what_the_prompt_showed():
+    item = Item("a", "q?", ("r", "s"), context="c", choices=("x", "y"), answer=(1,), source_document="d", category="k")
+    prompt = Prompt(Request("a", "a", ()), shown_choices=(1, 0))
+    given = Answered(item, prompt, {"text": " y \n"}, (-1.0, -2.0), ((-3.0, 4), (-5.0, 6)), "no window")
+    assert sample(given) == Sample(
+        item_id="a",
+        prediction="y",
+        references=("r", "s"),
+        question="q?",
+        context="c",
+        choices=("x", "y"),
+        answer=(1,),
+        shown_choices=(1, 0),
+        option_scores=(-1.0, -2.0),
+        reference_scores=((-3.0, 4), (-5.0, 6)),
+        no_reference_scores="no window",
+        answerable=True,
+        cluster_id="d",
+        category="k",
+    )
+    unanswerable = sample(replace(given, item=replace(item, meta={"unanswerable": True})))
+    assert (unanswerable.answerable, unanswerable.answer, unanswerable.references) == (False, (), ())
+
+
+@pytest.mark.parametrize(
+    ("record", "problem", "error"),
+    [
+        ({"text": "a"}, None, None),
+        ({"text": ""}, None, None),
+        ({"text": "", "error": "out of memory"}, None, "out of memory"),
+        ({}, None, "no answer in the journal"),
+        ({"text": "a"}, "the prompt does not fit", "the prompt does not fit"),
+    ],
+)
+def test_why_there_is_no_answer(record: dict[str, Any], problem: str | None, error: str | None):
+    given = Answered(Item("a", "q?", ("r",)), Prompt(Request("a", "a", ()), problem=problem), record, None)
+    assert given.error == error
+
+
+def test_counts_tokens_and_lines_are_those_of_the_answers(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
+    from ..scripted_engine import ScriptedEngine
+
+    made = {
+        "q1": Completion("", "", "error", (), 5, 0, "out of memory"),
+        "q2": Completion("", " ", "stop", (), 11, 1),
+        "q3": Completion("", "It answers to", "length", (), 13, 17),
+    }
+
+    def generate(engine: ScriptedEngine, requests: Sequence[Request], sampling: Any) -> Any:
+        for request in requests:
+            usual = Completion("", f"answer to {request.item_id}", "stop", (), 7, 3)
+            yield replace(made.get(request.item_id, usual), key=request.key)
+
+    monkeypatch.setattr(ScriptedEngine, "generate", generate)
+    use(monkeypatch, Script())
+    run = evaluate(wanted, NotedReporter())
+    assert run.header["counts"] == {"ok": 7, "error": 1, "truncated": 0, "empty": 1, "cut_off": 1}
+    assert run.header["tokens"] == {"prompt": 5 * 7 + 5 + 11 + 13, "completion": 5 * 3 + 0 + 1 + 17}
+    lines = list(read_samples(run.path))
+    assert [line["finish_reason"] for line in lines] == ["stop", "error", "stop", "length", *["stop"] * 4]
+    assert [line["status"] for line in lines] == ["ok", "error", *["ok"] * 6]
+    assert [line.get("error") for line in lines] == [None, "out of memory", *[None] * 6]
+    assert [line["cluster_id"] for line in lines] == [f"TS 38.{k // 2}" for k in range(8)]
+    first, failed = lines[0], lines[1]
+    assert first["scores"].keys() == {"token_f1", "bleu"}
+    assert first["scores"]["token_f1"] == 1.0
+    assert first["stats"].keys() == {"bleu"}
+    assert failed["scores"] == {"token_f1": None, "bleu": None}
+    assert failed["missing"] == dict.fromkeys(["token_f1", "bleu"], "generation failed")
+    absent = ("missing", "notes", "error", "answerable", "choices", "option_scores", "reference_scores", "judgements")
+    assert not any(name in first for name in absent)
+
+
+def test_questions_of_choices_are_written_with_what_was_shown_and_how_likely_each_choice_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [
+        {"id": "q0", "question": "Which?", "choices": ["AMF", "SMF", "UPF"], "answer": 1},
+        {"id": "q1", "question": "Which one?", "choices": ["NRF", "PCF"], "answer": 0, "category": "core"},
+    ]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = EvalSettings(
+        model="m", data=str(tmp_path / "data.jsonl"), metrics=("choice_accuracy",), out=tmp_path / "run"
+    )
+    use(monkeypatch, Script(answer=lambda request: "A"))
+    run = evaluate(settings, NotedReporter())
+    for row, line in zip(rows, read_samples(run.path), strict=True):
+        assert (line["choices"], line["answer"]) == (row["choices"], [row["answer"]])
+        assert sorted(line["shown_choices"]) == list(range(len(row["choices"])))
+        assert line["scores"]["choice_accuracy"] == float(line["shown_choices"][0] == row["answer"])
+        # This engine scored none.
+        assert line["option_scores"] is None
+        assert (line["category"], line["cluster_id"]) == (row.get("category"), row["id"])
 
 
 def test_a_chunk_of_failures_does_not_call_the_metric():
