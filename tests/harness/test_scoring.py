@@ -14,9 +14,10 @@ import pytest
 from telbench.harness import evaluate as evaluate_module
 from telbench.harness import plan as plan_module
 from telbench.harness import scoring
-from telbench.harness.engines.base import Completion, Request, Sampling
+from telbench.harness.engines.base import Completion, Continuation, Request, Sampling
 from telbench.harness.evaluate import evaluate
 from telbench.harness.items import Item
+from telbench.harness.journal import RecordStore
 from telbench.harness.plan import EvalSettings
 from telbench.harness.prompts import Prompt
 from telbench.harness.runs import read_samples
@@ -162,6 +163,35 @@ def test_questions_of_choices_are_written_with_what_was_shown_and_how_likely_eac
         # This engine scored none.
         assert line["option_scores"] is None
         assert (line["category"], line["cluster_id"]) == (row.get("category"), row["id"])
+
+
+def test_likelihoods_of_choices_are_known_where_every_choice_of_an_item_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [{"id": f"q{k}", "question": f"Which {k}?", "choices": ["AMF", "SMF"], "answer": 1} for k in range(4)]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    use(monkeypatch, Script())
+    plan = plan_module.make_plan(
+        EvalSettings(model="m", data=str(tmp_path / "data.jsonl"), metrics=("choice_likelihood",)), NotedReporter()
+    )
+    options = {f"q{k}": tuple(Continuation(f"q{k}-{n}", (1, 2), 1) for n in range(2)) for k in range(3)}
+    plan = replace(plan, continuations=options)
+    with RecordStore(tmp_path / "journal") as store:
+        for prompt in plan.prompts:
+            store.put(prompt.request.key, {"text": "A", "finish_reason": "stop"})
+        for key, value in {"q0-0": -4.0, "q0-1": -2.0, "q1-0": -1.0, "q2-0": None, "q2-1": -3.0}.items():
+            store.put(key, {"log_likelihood": value})
+        (chunk,) = scoring.answered_chunks(plan, store)
+        scoring.score_journal(plan, store, tmp_path, NotedReporter())
+    # The second item lacks a choice's likelihood, the third has one that was no finite number, the last was not asked.
+    assert [given.option_scores for given in chunk][:2] == [(-4.0, -2.0), None]
+    assert chunk[2].option_scores is not None
+    assert math.isnan(chunk[2].option_scores[0])
+    assert chunk[3].option_scores is None
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl.tmp").read_text().splitlines()]
+    assert [line["option_scores"] for line in lines] == [[-4.0, -2.0], None, [None, -3.0], None]
+    assert [line["scores"]["choice_likelihood"] for line in lines] == [1.0, None, None, None]
+    assert lines[2]["missing"] == {"choice_likelihood": "a likelihood is not a number"}
 
 
 def test_a_chunk_of_failures_does_not_call_the_metric():
