@@ -194,6 +194,30 @@ def test_likelihoods_of_choices_are_known_where_every_choice_of_an_item_has_one(
     assert lines[2]["missing"] == {"choice_likelihood": "a likelihood is not a number"}
 
 
+def test_a_question_without_an_answer_is_marked_has_no_references_and_is_scored_by_refusal(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    use(monkeypatch, Script())
+    plan = plan_module.make_plan(
+        replace(wanted, metrics=("token_f1", "refusal_accuracy", "over_refusal")), NotedReporter()
+    )
+    first, *others = plan.dataset.items
+    items = (replace(first, meta={"unanswerable": True}), *others)
+    plan = replace(plan, dataset=replace(plan.dataset, items=items))
+    with RecordStore(tmp_path / "journal") as store:
+        for prompt in plan.prompts:
+            store.put(prompt.request.key, {"text": "I do not know.", "finish_reason": "stop"})
+        scored = scoring.score_journal(plan, store, tmp_path, NotedReporter())
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl.tmp").read_text().splitlines()]
+    assert [line.get("answerable") for line in lines] == [False, *[None] * 7]
+    assert lines[0]["references"] == []
+    assert lines[0]["missing"]["token_f1"] == "no reference"
+    # To refuse is right where there is no answer, and wrong where there is one.
+    assert [line["scores"]["refusal_accuracy"] for line in lines] == [1.0, *[None] * 7]
+    assert [line["scores"]["over_refusal"] for line in lines] == [None, *[1.0] * 7]
+    assert scored.metrics["token_f1"]["missing"] == {"no reference": 1}
+
+
 def test_a_chunk_of_failures_does_not_call_the_metric():
     def score(samples: Sequence[Sample]) -> list[ItemScore]:
         raise AssertionError
