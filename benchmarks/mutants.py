@@ -275,6 +275,7 @@ def run_tests(tree: Path, tests: Sequence[str], limit: float, output: Path) -> i
         status = 70
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             sys.stdout = sys.stderr = output.open("w")
             os.dup2(sys.stdout.fileno(), 1)
             os.dup2(sys.stdout.fileno(), 2)
@@ -283,16 +284,20 @@ def run_tests(tree: Path, tests: Sequence[str], limit: float, output: Path) -> i
         finally:
             sys.stdout.flush()
             os._exit(status)
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            _end_all(child)
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    _end_all(child)
-    os.waitpid(child, 0)
-    return None
+    deadline, status = time.monotonic() + limit, None
+    try:
+        while status is None and time.monotonic() < deadline:
+            ended, code = os.waitpid(child, os.WNOHANG)
+            status = os.waitstatus_to_exitcode(code) if ended else None
+            if not ended:
+                time.sleep(0.02)
+    finally:
+        # Whatever a test left behind, and on Ctrl-C the tests themselves, which have a session of their own.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child, signal.SIGKILL)
+        if status is None:
+            os.waitpid(child, 0)
+    return status
 
 
 def _pytest(arguments: Sequence[str]) -> int:
@@ -300,12 +305,6 @@ def _pytest(arguments: Sequence[str]) -> int:
 
     quiet = ["-q", "-x", "--no-header", "-m", "not slow", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     return int(pytest.main([*quiet, *arguments]))
-
-
-def _end_all(group: int) -> None:
-    """End what a test may have left behind."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
 
 
 def ordered(tests: Sequence[str], path: str) -> list[str]:
@@ -427,6 +426,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="append the report to this file")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # So that the copy is removed when a workflow's time is over.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted, results = chosen(options.room), list[Result]()
     deadline = time.monotonic() + 60 * options.minutes
     with copied() as tree:
