@@ -50,6 +50,7 @@ def test_the_verdict_follows_from_bounds_and_margin(shift, options, verdict, cod
     gate = gate_of(shift, **options)
     (found,) = gate.metrics
     assert (found.verdict, gate.exit_code) == (verdict, code)
+    assert gate.verdict == {"PASS": "pass", "FAIL": "fail", "INCO": "inconclusive"}[verdict[:4]]
     if found.lower is not None and found.upper is not None:
         assert found.lower < found.delta < found.upper
 
@@ -155,7 +156,7 @@ def test_items_to_which_a_metric_does_not_apply_are_not_lost():
     [
         ({"margins": {}}, "no primary metric"),
         ({"margins": {"token_f1": -0.1}}, "give a positive number"),
-        ({"margins": {"token_f1": float("nan")}}, "give a positive number"),
+        *(({"margins": {"token_f1": x}}, "give a positive number") for x in (0.0, float("nan"), float("inf"))),
         ({"margins": {"token_f1": 0.1}, "guardrails": ("token_f1",)}, "choose one"),
         *(({"margins": {"token_f1": 0.1}, "alpha": alpha}, "between 0 and 0.5") for alpha in (-0.1, 0.0, 0.5, 0.9)),
     ],
@@ -169,6 +170,27 @@ def test_a_drop_of_all_items_fails_though_its_p_value_is_too_small_for_a_number(
     base, run = (made_run(name, {"exact_match": [value] * 1200}) for name, value in (("base", 1.0), ("run", 0.0)))
     (found,) = judge_gate(run, base, [metric("exact_match")], GatePolicy({"exact_match": 0.02})).metrics
     assert (found.p_drop, found.p_drop_adjusted, found.verdict) == (0.0, 0.0, "FAIL_HARD")
+
+
+def test_six_documents_are_enough_to_tell_and_five_are_not():
+    (enough,), (few,) = (gate_of(-0.2, n=60, per_document=size, noise=0.01).metrics for size in (10, 12))
+    assert (enough.effective_clusters, enough.verdict) == (6.0, "FAIL_HARD")
+    assert (few.effective_clusters, few.verdict) == (5.0, "INCONCLUSIVE")
+    assert few.reason == "5.0 effective source documents, 6 are needed to tell anything"
+
+
+def test_runs_without_a_single_score_in_both_cannot_be_held_against_each_other():
+    run = made_run("run", {"token_f1": [None] * 40})
+    with pytest.raises(IncomparableError, match="0 of 40 items lack a score in one of the runs, 0 have one in both"):
+        judge_gate(run, run, [metric("token_f1")], GatePolicy({"token_f1": 0.02}))
+
+
+def test_the_twenty_worst_items_are_listed_worst_first():
+    (found,) = gate_of(-0.05).metrics
+    values = [item["difference"] for item in found.worst]
+    assert len(values) == 20
+    assert values == sorted(values)
+    assert values[-1] < found.delta
 
 
 def test_a_steep_drop_is_one_of_more_than_half_of_the_metrics_range():
