@@ -191,6 +191,13 @@ def test_batches_of_rows_have_the_values_of_their_rows(divergence: Divergence) -
     assert torch.allclose(divergence_rows(divergence, student, teacher), torch.stack(rows))
 
 
+@pytest.mark.parametrize("sizes", [(5, 9), (9, 5)])
+def test_batches_of_two_vocabularies_have_the_values_of_their_rows(sizes: tuple[int, int]) -> None:
+    student, teacher = (torch.randn(3, 4, size, dtype=torch.float64) for size in sizes)
+    rows = [divergence_rows(UniversalLogit(), one, other) for one, other in zip(student, teacher, strict=True)]
+    assert torch.allclose(divergence_rows(UniversalLogit(), student, teacher), torch.stack(rows))
+
+
 def test_the_tail_of_adaptive_kl_ends_with_the_token_that_fills_half_of_the_mass() -> None:
     # Four equal tokens: two of them are the tail, whichever, since all gaps are equal; so both directions weigh half.
     p, q = [0.25] * 4, [0.35, 0.15, 0.35, 0.15]

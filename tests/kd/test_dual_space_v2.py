@@ -214,6 +214,11 @@ def test_the_students_first_token_is_a_token_like_any_other() -> None:
     assert known.tolist() == (said == said[0]).tolist()
 
 
+def test_a_token_that_the_student_lacks_is_mapped_to_minus_one() -> None:
+    shared = SharedIds(teacher=torch.tensor([3, 0]), student=torch.tensor([7, 2]))
+    assert token_map(shared, 5).tolist() == [2, -1, -1, 7, -1]
+
+
 def test_the_record_counts_the_rows_of_each_term() -> None:
     case = Crossed()
     terms, known, agree = case.parts()
