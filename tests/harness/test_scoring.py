@@ -23,7 +23,7 @@ from telbench.harness.prompts import Prompt
 from telbench.harness.runs import read_samples
 from telbench.harness.scoring import Answered, sample, score_answered
 from telbench.judges.errors import TelbenchError
-from telbench.metrics.base import ItemScore, Metric, Sample, metric, missing
+from telbench.metrics.base import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, missing
 
 from ..scripted_engine import NotedReporter, Script, use, write_items
 
@@ -216,6 +216,19 @@ def test_a_question_without_an_answer_is_marked_has_no_references_and_is_scored_
     assert [line["scores"]["refusal_accuracy"] for line in lines] == [1.0, *[None] * 7]
     assert [line["scores"]["over_refusal"] for line in lines] == [None, *[1.0] * 7]
     assert scored.metrics["token_f1"]["missing"] == {"no reference": 1}
+    # These records do not tell their tokens.
+    assert scored.tokens == {"prompt": 0, "completion": 0}
+
+
+def test_why_a_reference_has_no_likelihood_is_what_the_plan_says(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    use(monkeypatch, Script())
+    plan = replace(plan_module.make_plan(wanted, NotedReporter()), references={"q1": "the window is too short"})
+    with RecordStore(tmp_path / "journal") as store:
+        (chunk,) = scoring.answered_chunks(plan, store)
+    assert [given.no_reference_scores for given in chunk[:2]] == [NO_REFERENCE_SCORES, "the window is too short"]
+    assert [given.reference_scores for given in chunk] == [None] * 8
 
 
 def test_a_chunk_of_failures_does_not_call_the_metric():
