@@ -93,7 +93,7 @@ def test_the_letters_end_with_the_last_choice() -> None:
     assert named_choices("The answer is B, D being the name of a bearer.", CHOICES) == {1, 3}
     for count in (26, 27):
         many = tuple(f"cause {k}" for k in range(100, 100 + count))
-        assert named_choices("The answer is Z.", many) == {25}
+        assert named_choices("The answer is Z because it fits.", many) == {25}
         assert named_choices("The answer is option 26.", many) == {25}
 
 
