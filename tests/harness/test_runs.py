@@ -76,6 +76,20 @@ def test_a_header_keeps_whatever_text_a_command_line_or_a_file_name_holds(tmp_pa
     again.release()
 
 
+@pytest.mark.parametrize("name", ["run.json.tmp", "run.partial.json", "run.json", "samples.jsonl"])
+def test_a_file_that_cannot_be_put_in_place_is_one_line_that_names_it(tmp_path: Path, name: str):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "samples.jsonl.tmp").write_text("")
+    # A folder that is in the way, with something in it, can neither be written nor renamed over nor removed.
+    (tmp_path / name / "mine").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"^cannot write \(.*json.*: free some space and run") as caught:
+        folder.write_partial(HEADER)
+        folder.finish(HEADER)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / name / "mine").is_dir()
+    folder.release()
+
+
 def test_an_unfinished_run_has_a_partial_header_only_and_says_so_when_read(tmp_path: Path):
     folder = RunFolder(tmp_path)
     folder.write_partial(HEADER)
