@@ -206,6 +206,17 @@ def test_a_metric_of_another_signature_is_no_shared_metric() -> None:
     assert [metric.name for metric in shared_metrics([one, measured("two")])] == ["token_f1"]
 
 
+def test_shared_metrics_come_in_the_order_of_the_first_run() -> None:
+    one, two = (
+        made_run(name, {title: [0.5] for title in titles})
+        for name, titles in (("one", ("rougeL", "token_f1", "bleu")), ("two", ("token_f1", "exact_match", "rougeL")))
+    )
+    assert [metric.name for metric in shared_metrics([one, two])] == ["rougeL", "token_f1"]
+    assert [metric.name for metric in shared_metrics([two, one])] == ["token_f1", "rougeL"]
+    with pytest.raises(IncomparableError, match="the runs share no metric"):
+        shared_metrics([one, made_run("three", {"ter": [0.5]})])
+
+
 def test_samples_that_are_fewer_than_the_header_says_are_refused_and_failed_items_are_known(tmp_path: Path) -> None:
     run = score(tmp_path, "holed", [None, *GOOD[1:]], write_data(tmp_path))
     loaded = load_run(run)
