@@ -6,11 +6,12 @@ ROOMS := judges metrics harness kd leaderboard
 # Compile once at installation, whatever the shell says: otherwise every start compiles vLLM again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types clean
+.PHONY: help setup demo test lint types mutants clean
 
 help:
 	@echo "make demo   set up .venv, distil a few tiny candidates, evaluate and compare them, build a board"
 	@echo "make test   set up .venv, then ruff, pyright and pytest"
+	@echo "make mutants ROOM=leaderboard/gate   plant faults in a copy and see which no test notices (MINUTES, SEED)"
 	@echo "make clean  remove .venv and build leftovers"
 
 setup:
@@ -27,6 +28,10 @@ types: setup
 
 test: lint types
 	@echo "== pytest" && $(BIN)/python -m pytest -q --timeout 900 $(PYTEST_OPTIONS)
+
+# Not part of `make test`: a nightly workflow runs all subjects of benchmarks/mutants.toml. No ROOM: all of them.
+mutants: setup
+	@$(BIN)/python benchmarks/mutants.py --room "$(ROOM)" --minutes $(or $(MINUTES),5) --seed $(or $(SEED),0) $(MUTANTS_OPTIONS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

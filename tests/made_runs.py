@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from telbench.leaderboard.runs.loaded import LoadedRun
-from telbench.metrics.contract import ItemScore, Metric, missing
+from telbench.metrics.contract import ItemScore, Metric, Sample, missing
 from telbench.metrics.registry import metrics_named
 
 
@@ -64,3 +65,18 @@ def made_run(
     clusters = {f"i{i}": f"d{i // per_document}" for i in range(count)}
     categories = {f"i{i}": "even" if i % 2 == 0 else "odd" for i in range(count)}
     return LoadedRun(Path(name), header, clusters, columns, frozenset(f"i{i}" for i in failed), categories)
+
+
+def answered_run(
+    name: str, title: str, answers: Sequence[str], references: Sequence[str], **more: Any
+) -> tuple[LoadedRun, Metric]:
+    """A run of these answers with their scores and statistics in one metric, and the metric."""
+    one = metric(title)
+    samples = [
+        Sample(f"i{i}", *pair) for i, pair in enumerate(zip(answers, ((text,) for text in references), strict=True))
+    ]
+    scores = one.score(samples)
+    made = made_run(name, {title: [score.value for score in scores]}, **more)
+    return replace(
+        made, scores={title: {sample.item_id: score for sample, score in zip(samples, scores, strict=True)}}
+    ), one

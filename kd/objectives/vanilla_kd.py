@@ -18,10 +18,10 @@ def loss(rows: Rows) -> Loss:
     """(1 - rate) · CE + rate · divergence; different vocabularies are compared id by id, rows paired by index."""
     from ..losses import token_kd
 
-    if not rows.one_vocabulary:
-        return token_kd.uld_kd(rows.student, rows.teacher, rows.labels, rows.pairs, rows.per_label, rows.mixture)
     # An answer of the student's own has nothing to say about what is right.
     mixture = replace(rows.mixture, rate=1.0) if rows.own else rows.mixture
+    if not rows.one_vocabulary:
+        return token_kd.uld_kd(rows.student, rows.teacher, rows.labels, rows.pairs, rows.per_label, mixture)
     return token_kd.vanilla_kd(rows.student, rows.teacher, rows.labels, rows.per_label, mixture)
 
 

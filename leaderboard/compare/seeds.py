@@ -142,7 +142,8 @@ def _entry(name: str, runs: Sequence[LoadedRun]) -> dict[str, Any]:
     """The header's entry of a metric: nothing that was true of the first run alone stays in it."""
     entries = [run.header["metrics"][name] for run in runs]
     entry = {**entries[0], "value": None, "ci_low": None, "ci_high": None, "ci_method": None, "missing": {}}
-    entry.pop("calibration", None)
+    for known_of_one in ("calibration", "notes", "judge_missing"):
+        entry.pop(known_of_one, None)
     found = [(each.get("calibration") or {}).get("value") for each in entries]
     calibrated = [value for value in found if value is not None]
     if len(calibrated) == len(entries):
@@ -160,9 +161,11 @@ def _shared_name(names: Sequence[str], seeds: int) -> str:
 
     >>> _shared_name(["same-dskd-seed0", "same-dskd-seed1"], 2), _shared_name(["a", "b"], 2)
     ('same-dskd (2 seeds)', 'a (2 seeds)')
+    >>> _shared_name(["dskd-seed1", "dskd-seed10", "dskd-seed12"], 3)
+    'dskd (3 seeds)'
     """
     alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-    shared = re.sub(r"[-_. ]*(seed)?[-_. ]*$", "", "".join(letters[0] for letters in alike))
+    shared = re.sub(r"[-_. ]*(seed\d*)?[-_. ]*$", "", "".join(letters[0] for letters in alike))
     return f"{shared or names[0]} ({seeds} seeds)"
 
 

@@ -234,7 +234,8 @@ def _measured(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy:
         clusters,
         missing,
         spread,
-        record.power.margin,
+        # Two-sided at 2 alpha is one-sided at alpha, which is how a drop is tested.
+        record.power.detectable,
         record.effective_clusters,
         record.flags,
     )

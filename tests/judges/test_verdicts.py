@@ -68,6 +68,13 @@ def test_claims_are_read_and_counted():
     assert verdict.f1 == pytest.approx(2 / 3)
 
 
+def test_precision_and_recall_are_shares_of_what_was_said_and_of_what_was_wanted():
+    verdict = parse_verdict("claims", _claims(*["TP"] * 3, "FP", *["FN"] * 2))
+    assert isinstance(verdict, ClaimVerdicts)
+    assert (verdict.precision, verdict.recall) == (3 / 4, 3 / 5)
+    assert verdict.f1 == pytest.approx(2 * (3 / 4) * (3 / 5) / (3 / 4 + 3 / 5))
+
+
 def test_supported_claims_are_read():
     text = (
         '{"claims": [{"claim": "a", "reason": "r", "supported": true}, {"claim":"b","reason":"r","supported":false}]}'
@@ -163,6 +170,13 @@ def test_json_that_breaks_the_schema_is_missing_and_jsonschema_agrees(text):
         jsonschema.validate(json.loads(text), SCHEMAS["claims"])
 
 
+@pytest.mark.parametrize(("kind", "last"), [("claims", {"verdict": "TP"}), ("faithfulness", {"supported": True})])
+def test_a_list_that_is_too_long_is_told_with_its_limits(kind, last):
+    text = json.dumps({"claims": [{"claim": "c", "reason": "r", **last}] * (MOST_CLAIMS + 1)})
+    found = parse_verdict(kind, text)
+    assert found == Missing("schema", f"claims has {MOST_CLAIMS + 1} entries, not 0 to {MOST_CLAIMS}")
+
+
 LONG, TOO_LONG = "x" * LONGEST_TEXT, "x" * (LONGEST_TEXT + 1)
 LEAVES = st.sampled_from(["TP", "FP", "x", "", LONG, TOO_LONG, "first", "tie", True, False, None, 0, 1, 5, 6, [], {}])
 KEYS = st.sampled_from(["claim", "reason", "verdict", "supported", "useful"])
@@ -188,6 +202,14 @@ def test_the_parser_takes_exactly_what_the_schema_takes(kind, document, count):
     jsonschema = pytest.importorskip("jsonschema")
     valid = jsonschema.Draft202012Validator(schema_of(kind, count)).is_valid(document)
     assert isinstance(parse_verdict(kind, json.dumps(document), count), Missing) == (not valid)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("rubric_score", '{"reasons": [], "score": 4}'), ("preference", '{"reasons": [], "winner": "tie"}')],
+)
+def test_a_verdict_without_a_reason_is_none(kind, text):
+    assert parse_verdict(kind, text) == Missing("schema", f"reasons has 0 entries, not 1 to {MOST_REASONS}")
 
 
 @pytest.mark.parametrize(
@@ -289,6 +311,21 @@ def test_the_weighted_score_is_the_mean_by_probability():
     assert read_verdict("rubric_score", ChatReply("k", text, logprobs=logprobs)) == RubricScore(
         5, ("ok",), weighted, mass
     )
+
+
+def test_a_verdict_that_is_no_score_is_not_weighted_and_one_that_is_none_stays_missing():
+    logprobs = _tokens('{"score": ', "5", "}", top={"5": -0.1})
+    reply = ChatReply("k", '{"reasons": ["r"], "winner": "tie"}', logprobs=logprobs)
+    assert read_verdict("preference", reply) == Preference(("r",), "tie")
+    assert isinstance(read_verdict("rubric_score", ChatReply("k", "{", logprobs=logprobs)), Missing)
+    assert read_verdict("rubric_score", ChatReply("k", GOOD)) == RubricScore(4, ("names the AMF",))
+
+
+def test_a_detail_is_one_line_of_two_hundred_characters_that_says_what_is_wrong():
+    verdict = parse_verdict("claims", '{"claims": 1, "claims": 2}')
+    assert verdict == Missing("malformed", "not one JSON object: a key occurs twice")
+    refusal = parse_verdict("claims", "I cannot judge\n\n this: " + "x" * 300)
+    assert refusal == Missing("refusal", ("I cannot judge this: " + "x" * 300)[:200])
 
 
 def test_a_score_quoted_in_a_reason_is_not_taken_for_the_score():

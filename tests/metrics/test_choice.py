@@ -7,7 +7,7 @@ import math
 import pytest
 
 from telbench.metrics.choice import MULTI_SELECT, NO_CHOICE, choice_accuracy, choice_likelihood, named_choices
-from telbench.metrics.contract import Sample
+from telbench.metrics.contract import Metric, Sample
 
 CHOICES = ("Handover failure", "Random access", "Random access response", "Beam recovery")
 
@@ -80,6 +80,24 @@ def test_an_answer_that_names_no_single_choice_is_not_guessed(prediction: str) -
     assert named_choices(prediction, CHOICES) is None
 
 
+@pytest.mark.parametrize("prediction", ["0", "option 0", "The answer is 0.", "é", "The answer is (é)."])
+def test_what_is_no_label_at_all_is_not_the_last_choice(prediction: str) -> None:
+    assert named_choices(prediction, CHOICES) is None
+
+
+def test_the_letters_end_with_the_last_choice() -> None:
+    three = CHOICES[:3]
+    assert named_choices("The answer is C.", three) == {2}
+    assert named_choices("The answer is D.", three) is None
+    # A letter beyond the choices is no second answer.
+    assert named_choices("The answer is B, D being the name of a bearer.", three) == {1}
+    assert named_choices("The answer is B, D being the name of a bearer.", CHOICES) == {1, 3}
+    for count in (26, 27):
+        many = tuple(f"cause {k}" for k in range(100, 100 + count))
+        assert named_choices("The answer is Z because it fits.", many) == {25}
+        assert named_choices("The answer is option 26.", many) == {25}
+
+
 def test_letters_stand_for_the_order_that_the_prompt_showed() -> None:
     assert named_choices("A", CHOICES, (3, 1, 0, 2)) == {3}
     assert named_choices("Beam recovery", CHOICES, (3, 1, 0, 2)) == {3}
@@ -123,6 +141,22 @@ def test_likelihood_is_taken_a_byte_not_a_character() -> None:
     # Both texts have two bytes in UTF-8; a character, the second would be less likely.
     assert likelihood((-1.0, -0.9)).value == 1.0
     assert likelihood((-0.9, -1.0)).value == 0.0
+
+
+def test_a_longer_choice_is_not_less_likely_for_its_length() -> None:
+    # -4 over 16 bytes is likelier a byte than -2 over 4; summed, the shorter one would win.
+    choices = ("slow", "much slower NR!!")
+    assert likelihood((-2.0, -4.0), answer=(1,), choices=choices).value == 1.0
+    assert likelihood((-0.9, -4.0), answer=(0,), choices=choices).value == 1.0
+
+
+def test_a_choice_of_one_byte_is_divided_by_one() -> None:
+    assert likelihood((-1.0, -1.5), answer=(1,), choices=("a", "bc")).value == 1.0
+
+
+@pytest.mark.parametrize("metric", [choice_accuracy, choice_likelihood])
+def test_both_are_shares_of_right_answers(metric: Metric) -> None:
+    assert (metric.range, metric.higher_is_better, metric.level) == ((0, 1), True, "item")
 
 
 def test_likelihood_of_equal_choices_is_the_first() -> None:

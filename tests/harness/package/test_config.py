@@ -26,7 +26,9 @@ from telbench.errors import InputError
 from telbench.flags import add_config, add_flags, flags_given, settings_of
 from telbench.harness.cli.main import Options
 from telbench.harness.datasets.settings import DataSettings
-from telbench.kd.settings import OptimiserSettings, TrainingSettings
+from telbench.kd.losses.mixture import Mixture
+from telbench.kd.losses.token_kd import ULD_MIXTURE
+from telbench.kd.settings import MethodSettings, OptimiserSettings, TrainingSettings
 
 
 def settings(given: object) -> TrainingSettings:
@@ -200,3 +202,21 @@ def test_a_bound_holds_for_settings_that_code_makes() -> None:
         DataSettings(limit=0)
     with pytest.raises(InputError, match=r"beta2 is 1\.0: it must be above 0 and below 1"):
         OptimiserSettings(beta2=1.0)
+
+
+def test_defaults_are_those_of_the_dskd_scripts_and_of_the_papers() -> None:
+    """github.com/songmzhang/DSKD: kd_rate 0.5, kd_temp 2.0, projector 1e-3, student 5e-4 with cosine decay."""
+    found = settings({"student": "base"})
+    assert (found.optimiser.learning_rate, found.optimiser.schedule, found.optimiser.batch_size) == (5e-4, "cosine", 32)
+    assert (found.optimiser.epochs, found.optimiser.clip_norm, found.optimiser.warmup_share) == (10, 1.0, 0.03)
+    assert (found.optimiser.weight_decay, found.optimiser.beta2) == (0.01, 0.999)
+    method = MethodSettings(algorithm="vanilla_kd")
+    assert (method.kd_rate, method.softness, method.t2_scale, method.divergence) == (0.5, 2.0, False, "forward_kl")
+    assert (method.student_share, method.sampling_temperature, method.highest_share) == (0.5, 1.0, 1.0)
+    # Boizard et al. compare at temperature 1; version 2 of DSKD trains its projectors at half of version 1's rate.
+    assert MethodSettings(algorithm="uld").softness == 1.0
+    rates = {name: MethodSettings(algorithm=name).projector_rate for name in ("dskd", "dskd_cma", "dskd_v2", "sft")}
+    assert rates == {"dskd": 1e-3, "dskd_cma": 1e-3, "dskd_v2": 5e-4, "sft": None}
+    assert MethodSettings(algorithm="dskd", projector_learning_rate=2e-3).projector_rate == 2e-3
+    assert (Mixture().rate, Mixture().temperature, Mixture().t2_scale) == (0.5, 2.0, False)
+    assert (ULD_MIXTURE.rate, ULD_MIXTURE.temperature) == (0.5, 1.0)

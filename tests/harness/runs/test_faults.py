@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 
 from telbench.errors import EngineError, InputError, TelbenchError
 from telbench.harness.engines.contract import Request
+from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs.evaluate import evaluate
+from telbench.harness.runs.generate import done
 from telbench.harness.runs.settings import EvalSettings
 from telbench.metrics.ngram.squad import token_f1
 
@@ -45,8 +48,6 @@ def test_an_engine_that_dies_keeps_what_it_finished_and_says_how_much(
 def test_an_engine_that_cannot_open_or_close_is_one_line_and_loses_nothing(
     wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
 ):
-    from telbench.harness.runs import plan as plan_module
-
     script = Script()
     use(monkeypatch, script)
     spec, note = plan_module.engine_named("scripted")
@@ -72,6 +73,54 @@ def test_an_engine_that_cannot_open_or_close_is_one_line_and_loses_nothing(
     evaluate(wanted, reporter)
     assert_whole(wanted)
     assert any("did not close well: RuntimeError: worker gone" in note for note in reporter.notes)
+
+
+@pytest.mark.parametrize(
+    ("record", "whole"),
+    [
+        ({"text": "a", "finish_reason": "stop", "prompt_tokens": 7, "completion_tokens": 3}, True),
+        ({"text": "", "finish_reason": "length", "prompt_tokens": 7, "completion_tokens": 0}, True),
+        ({"text": "a", "finish_reason": "error", "prompt_tokens": 7, "completion_tokens": 0, "error": "x"}, False),
+        ({"text": "a", "finish_reason": None, "prompt_tokens": 7, "completion_tokens": 3}, False),
+        ({"text": None, "finish_reason": "stop", "prompt_tokens": 7, "completion_tokens": 3}, False),
+        ({"text": "a", "finish_reason": "stop", "prompt_tokens": 7}, False),
+        ({"text": "a", "finish_reason": "stop", "prompt_tokens": "7", "completion_tokens": 3}, False),
+        ({"log_likelihood": -3.5}, True),
+        ({"log_likelihood": 0}, True),
+        # What is no finite number stays so when it is asked again.
+        ({"log_likelihood": None}, True),
+        ({"log_likelihood": float("nan")}, False),
+        ({"log_likelihood": float("-inf")}, False),
+        ({"log_likelihood": "-3.5"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_only_a_whole_answer_or_likelihood_is_done(record: dict[str, Any] | None, whole: bool):
+    assert done(record) is whole
+
+
+def test_a_failed_answer_gets_neither_into_the_cache_nor_out_of_it(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
+    # A checkpoint's answers are cached; here the identity alone stands for one.
+    monkeypatch.setattr(plan_module.Plan, "generation_id", property(lambda plan: "weights"))
+    use(monkeypatch, Script(errors=frozenset({"q1"})))
+    assert run(wanted).header["counts"]["error"] == 1
+    (cache,) = (tmp_path / "cache" / "generations").glob("*.jsonl")
+    kept = [json.loads(line) for line in cache.read_text().splitlines()]
+    assert sorted(record["text"] for record in kept if "text" in record) == [
+        f"answer to q{k}" for k in range(8) if k != 1
+    ]
+    # Nor is one taken from a cache in which an earlier version put it.
+    failed = next(json.loads(line) for line in (folder_of(wanted) / "completions.jsonl").open() if "scripted f" in line)
+    cache.write_text(cache.read_text() + json.dumps(failed) + "\n")
+    script = Script()
+    use(monkeypatch, script)
+    header = run(replace(wanted, out=tmp_path / "another")).header
+    assert list(script.asked) == ["q1"]
+    assert (header["generation"]["cached"], header["generation"]["generated"], header["counts"]["ok"]) == (7, 1, 8)
 
 
 def test_failed_items_are_asked_again_and_good_ones_not(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
@@ -124,8 +173,6 @@ def test_an_engine_that_passes_over_an_item_leaves_an_error_that_is_retried(
 
 
 def test_a_metric_that_fails_is_named_and_costs_no_answer(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
-    from telbench.harness.runs import plan as plan_module
-
     def broken(samples: object) -> list[Any]:
         raise ZeroDivisionError("division by zero")
 

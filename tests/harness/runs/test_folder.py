@@ -62,6 +62,39 @@ def test_a_finished_run_has_its_header_and_no_partial_one(tmp_path: Path):
     assert [sample["item_id"] for sample in read_samples(tmp_path / "run")] == ["a"]
 
 
+def test_a_header_keeps_whatever_text_a_command_line_or_a_file_name_holds(tmp_path: Path):
+    told = {**HEADER, "command": ["telbench", "caf\ud800é 📡\n"], "seconds": {"total": 0.1}}
+    folder = RunFolder(tmp_path)
+    folder.write_partial(told)
+    (tmp_path / "samples.jsonl.tmp").write_text("")
+    folder.finish(told)
+    folder.release()
+    assert (tmp_path / "run.json").read_bytes().isascii()
+    assert read_run(tmp_path)["command"] == told["command"]
+    again = RunFolder(tmp_path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        again.write_partial({**told, "seconds": {"total": float("nan")}})
+    again.release()
+
+
+@pytest.mark.parametrize("name", ["run.json.tmp", "run.partial.json", "run.json", "samples.jsonl"])
+def test_a_file_that_cannot_be_put_in_place_is_one_line_that_names_it(tmp_path: Path, name: str):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "samples.jsonl.tmp").write_text("")
+    # A folder that is in the way, with something in it, can neither be written nor renamed over nor removed.
+    (tmp_path / name / "mine").mkdir(parents=True)
+
+    def publish() -> None:
+        folder.write_partial(HEADER)
+        folder.finish(HEADER)
+
+    with pytest.raises(InputError, match=r"^cannot write \(.*json.*: free some space and run") as caught:
+        publish()
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / name / "mine").is_dir()
+    folder.release()
+
+
 def test_an_unfinished_run_has_a_partial_header_only_and_says_so_when_read(tmp_path: Path):
     folder = RunFolder(tmp_path)
     folder.write_partial(HEADER)
@@ -106,6 +139,16 @@ def test_a_folder_with_a_users_files_is_refused_and_left_as_it_was(tmp_path: Pat
         RunFolder(tmp_path).claim("r1", DEPENDS, fresh=fresh)
     assert files(tmp_path) == set(names)
     assert all((tmp_path / name).read_text() == '{"mine": true}\n' for name in names)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"schema_version": 1}', '{"run_id": "r1"}', '["run_id", "schema_version"]', "5", "null"]
+)
+def test_json_that_is_no_header_of_a_run_makes_no_run_folder(tmp_path: Path, text: str):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(InputError, match="no readable run header"):
+        RunFolder(tmp_path)
+    assert (tmp_path / "run.json").read_text() == text
 
 
 def test_a_garbled_header_is_refused_rather_than_its_answers_given_to_another_model(tmp_path: Path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +24,11 @@ from telbench.config import changed
 from telbench.errors import InputError
 from telbench.harness.commands.eval import make_run, resume_line
 from telbench.harness.runs import evaluate as evaluate_module
+from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
 from telbench.harness.runs.folder import RunFolder, read_run, read_samples
 from telbench.harness.runs.settings import EvalSettings
+from telbench.metrics.contract import ItemScore
 
 from ...scripted_engine import (
     COUNT,
@@ -178,6 +183,61 @@ def test_other_metrics_are_scored_from_the_same_answers(wanted: EvalSettings, mo
     assert_whole(wanted)
 
 
+def test_a_finished_run_whose_metric_was_another_version_is_scored_again(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
+):
+    use(monkeypatch, Script())
+    wanted = replace(wanted, metrics=("token_f1",))
+    first = run(wanted).header["metrics"]
+    (f1,) = plan_module.metrics_named(["token_f1"])
+    later = replace(f1, version=f1.version + 1, score_batch=lambda samples: [ItemScore(0.25) for _ in samples])
+    monkeypatch.setattr(plan_module, "metrics_named", lambda names, resources=None: [later])
+    script = Script()
+    use(monkeypatch, script)
+    again = run(wanted)
+    assert not again.reused
+    assert script.opened == 0
+    assert again.header["metrics"]["token_f1"]["signature"] == later.signature != first["token_f1"]["signature"]
+    assert again.header["metrics"]["token_f1"]["value"] == 0.25
+    assert run(wanted).reused
+
+
+def test_a_finished_header_never_stands_beside_samples_that_are_not_its_own(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
+):
+    """A run is scored again by other metrics, and killed before each of its renamings and removals."""
+    use(monkeypatch, Script())
+    run(wanted)
+    folder, seen = folder_of(wanted), set[str]()
+    for moment in range(20):
+        shutil.rmtree(folder)
+        run(wanted)
+        with monkeypatch.context() as patch:
+            count = itertools.count()
+
+            def guarded(real: Callable[..., Any], moment: int = moment, count: Any = count) -> Callable[..., Any]:
+                def change(path: Path, *rest: Any, **more: Any) -> Any:
+                    if path.parent == folder and next(count) == moment:
+                        die()
+                    return real(path, *rest, **more)
+
+                return change
+
+            patch.setattr(Path, "replace", guarded(Path.replace))
+            patch.setattr(Path, "unlink", guarded(Path.unlink))
+            if not killed(lambda: run(replace(wanted, metrics=("exact_match",)))):
+                break
+        if (folder / "run.json").exists():
+            header, samples = read_run(folder), list(read_samples(folder))
+            assert {tuple(sample["scores"]) for sample in samples} == {tuple(header["metrics"])}
+            seen.add("+".join(header["metrics"]))
+        else:
+            assert (folder / "run.partial.json").exists()
+            seen.add("unfinished")
+        assert run(replace(wanted, metrics=("exact_match",))).header["metrics"].keys() == {"exact_match"}
+    assert seen == {"token_f1+bleu", "unfinished", "exact_match"}
+
+
 def test_a_rescoring_that_is_killed_leaves_the_finished_run_as_it_was(
     wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
 ):
@@ -224,6 +284,7 @@ def test_an_interruption_prints_the_line_and_exits_130(
     assert f"resume with: telbench eval --model m --out {wanted.out}" in told.err
 
 
+@pytest.mark.slow
 def test_ctrl_c_of_a_real_run_prints_a_line_that_finishes_it(tiny_checkpoint: Path, tmp_path: Path):
     console = Path(sys.executable).with_name("telbench")
     if not console.exists():

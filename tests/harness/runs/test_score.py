@@ -14,16 +14,17 @@ import pytest
 
 from telbench.errors import TelbenchError
 from telbench.harness.datasets.items import Item
-from telbench.harness.engines.contract import Request
+from telbench.harness.engines.contract import Completion, Continuation, Request, Sampling
 from telbench.harness.prompts.build import Prompt
 from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs import score as scoring
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_samples
-from telbench.harness.runs.score import Answered, score_answered
+from telbench.harness.runs.score import Answered, sample, score_answered
 from telbench.harness.runs.settings import EvalSettings, eval_settings
-from telbench.metrics.contract import ItemScore, Metric, Sample, metric, missing
+from telbench.harness.storage import RecordStore
+from telbench.metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, missing
 
 from ...scripted_engine import NotedReporter, Script, use, write_items
 
@@ -68,6 +69,167 @@ def test_a_failed_generation_is_missing_and_the_metric_never_sees_it():
     assert [score.value for score in scores] == [1.0, None, 1.0]
     assert scores[1].reason == "generation failed"
     assert seen == ["a", "c"]
+
+
+def test_a_metric_sees_the_item_the_answer_and_what_the_prompt_showed():
+    item = Item("a", "q?", ("r", "s"), context="c", choices=("x", "y"), answer=(1,), source_document="d", category="k")
+    prompt = Prompt(Request("a", "a", ()), shown_choices=(1, 0))
+    given = Answered(item, prompt, {"text": " y \n"}, (-1.0, -2.0), ((-3.0, 4), (-5.0, 6)), "no window")
+    assert sample(given) == Sample(
+        item_id="a",
+        prediction="y",
+        references=("r", "s"),
+        question="q?",
+        context="c",
+        choices=("x", "y"),
+        answer=(1,),
+        shown_choices=(1, 0),
+        option_scores=(-1.0, -2.0),
+        reference_scores=((-3.0, 4), (-5.0, 6)),
+        no_reference_scores="no window",
+        answerable=True,
+        cluster_id="d",
+        category="k",
+    )
+    unanswerable = sample(replace(given, item=replace(item, meta={"unanswerable": True})))
+    assert (unanswerable.answerable, unanswerable.answer, unanswerable.references) == (False, (), ())
+
+
+@pytest.mark.parametrize(
+    ("record", "problem", "error"),
+    [
+        ({"text": "a"}, None, None),
+        ({"text": ""}, None, None),
+        ({"text": "", "error": "out of memory"}, None, "out of memory"),
+        ({}, None, "no answer in the journal"),
+        ({"text": "a"}, "the prompt does not fit", "the prompt does not fit"),
+    ],
+)
+def test_why_there_is_no_answer(record: dict[str, Any], problem: str | None, error: str | None):
+    given = Answered(Item("a", "q?", ("r",)), Prompt(Request("a", "a", ()), problem=problem), record, None)
+    assert given.error == error
+
+
+def test_counts_tokens_and_lines_are_those_of_the_answers(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):
+    from ...scripted_engine import ScriptedEngine
+
+    made = {
+        "q1": Completion("", "", "error", (), 5, 0, "out of memory"),
+        "q2": Completion("", " ", "stop", (), 11, 1),
+        "q3": Completion("", "It answers to", "length", (), 13, 17),
+    }
+
+    def generate(engine: ScriptedEngine, requests: Sequence[Request], sampling: Any) -> Any:
+        for request in requests:
+            usual = Completion("", f"answer to {request.item_id}", "stop", (), 7, 3)
+            yield replace(made.get(request.item_id, usual), key=request.key)
+
+    monkeypatch.setattr(ScriptedEngine, "generate", generate)
+    use(monkeypatch, Script())
+    run = evaluate(wanted, NotedReporter())
+    assert run.header["counts"] == {"ok": 7, "error": 1, "truncated": 0, "empty": 1, "cut_off": 1}
+    assert run.header["tokens"] == {"prompt": 5 * 7 + 5 + 11 + 13, "completion": 5 * 3 + 0 + 1 + 17}
+    lines = list(read_samples(run.path))
+    assert [line["finish_reason"] for line in lines] == ["stop", "error", "stop", "length", *["stop"] * 4]
+    assert [line["status"] for line in lines] == ["ok", "error", *["ok"] * 6]
+    assert [line.get("error") for line in lines] == [None, "out of memory", *[None] * 6]
+    assert [line["cluster_id"] for line in lines] == [f"TS 38.{k // 2}" for k in range(8)]
+    first, failed = lines[0], lines[1]
+    assert first["scores"].keys() == {"token_f1", "bleu"}
+    assert first["scores"]["token_f1"] == 1.0
+    assert first["stats"].keys() == {"bleu"}
+    assert failed["scores"] == {"token_f1": None, "bleu": None}
+    assert failed["missing"] == dict.fromkeys(["token_f1", "bleu"], "generation failed")
+    absent = ("missing", "notes", "error", "answerable", "choices", "option_scores", "reference_scores", "judgements")
+    assert not any(name in first for name in absent)
+
+
+def test_questions_of_choices_are_written_with_what_was_shown_and_how_likely_each_choice_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [
+        {"id": "q0", "question": "Which?", "choices": ["AMF", "SMF", "UPF"], "answer": 1},
+        {"id": "q1", "question": "Which one?", "choices": ["NRF", "PCF"], "answer": 0, "category": "core"},
+    ]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = eval_settings(
+        model="m", data=str(tmp_path / "data.jsonl"), metrics=("choice_accuracy",), out=tmp_path / "run"
+    )
+    use(monkeypatch, Script(answer=lambda request: "A"))
+    run = evaluate(settings, NotedReporter())
+    for row, line in zip(rows, read_samples(run.path), strict=True):
+        assert (line["choices"], line["answer"]) == (row["choices"], [row["answer"]])
+        assert sorted(line["shown_choices"]) == list(range(len(row["choices"])))
+        assert line["scores"]["choice_accuracy"] == float(line["shown_choices"][0] == row["answer"])
+        # This engine scored none.
+        assert line["option_scores"] is None
+        assert (line["category"], line["cluster_id"]) == (row.get("category"), row["id"])
+
+
+def test_likelihoods_of_choices_are_known_where_every_choice_of_an_item_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [{"id": f"q{k}", "question": f"Which {k}?", "choices": ["AMF", "SMF"], "answer": 1} for k in range(4)]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    use(monkeypatch, Script())
+    plan = plan_module.make_plan(
+        eval_settings(model="m", data=str(tmp_path / "data.jsonl"), metrics=("choice_likelihood",)), NotedReporter()
+    )
+    options = {f"q{k}": tuple(Continuation(f"q{k}-{n}", (1, 2), 1) for n in range(2)) for k in range(3)}
+    plan = replace(plan, continuations=options)
+    with RecordStore(tmp_path / "journal") as store:
+        for prompt in plan.prompts:
+            store.put(prompt.request.key, {"text": "A", "finish_reason": "stop"})
+        for key, value in {"q0-0": -4.0, "q0-1": -2.0, "q1-0": -1.0, "q2-0": None, "q2-1": -3.0}.items():
+            store.put(key, {"log_likelihood": value})
+        (chunk,) = scoring.answered_chunks(plan, store)
+        scoring.score_journal(plan, store, tmp_path, NotedReporter())
+    # The second item lacks a choice's likelihood, the third has one that was no finite number, the last was not asked.
+    assert [given.option_scores for given in chunk][:2] == [(-4.0, -2.0), None]
+    assert chunk[2].option_scores is not None
+    assert math.isnan(chunk[2].option_scores[0])
+    assert chunk[3].option_scores is None
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl.tmp").read_text().splitlines()]
+    assert [line["option_scores"] for line in lines] == [[-4.0, -2.0], None, [None, -3.0], None]
+    assert [line["scores"]["choice_likelihood"] for line in lines] == [1.0, None, None, None]
+    assert lines[2]["missing"] == {"choice_likelihood": "a likelihood is not a number"}
+
+
+def test_a_question_without_an_answer_is_marked_has_no_references_and_is_scored_by_refusal(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    use(monkeypatch, Script())
+    plan = plan_module.make_plan(
+        replace(wanted, metrics=("token_f1", "refusal_accuracy", "over_refusal")), NotedReporter()
+    )
+    first, *others = plan.dataset.items
+    items = (replace(first, meta={"unanswerable": True}), *others)
+    plan = replace(plan, dataset=replace(plan.dataset, items=items))
+    with RecordStore(tmp_path / "journal") as store:
+        for prompt in plan.prompts:
+            store.put(prompt.request.key, {"text": "I do not know.", "finish_reason": "stop"})
+        scored = scoring.score_journal(plan, store, tmp_path, NotedReporter())
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl.tmp").read_text().splitlines()]
+    assert [line.get("answerable") for line in lines] == [False, *[None] * 7]
+    assert lines[0]["references"] == []
+    assert lines[0]["missing"]["token_f1"] == "no reference"
+    # To refuse is right where there is no answer, and wrong where there is one.
+    assert [line["scores"]["refusal_accuracy"] for line in lines] == [1.0, *[None] * 7]
+    assert [line["scores"]["over_refusal"] for line in lines] == [None, *[1.0] * 7]
+    assert scored.metrics["token_f1"]["missing"] == {"no reference": 1}
+    # These records do not tell their tokens.
+    assert scored.tokens == {"prompt": 0, "completion": 0}
+
+
+def test_why_a_reference_has_no_likelihood_is_what_the_plan_says(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    use(monkeypatch, Script())
+    plan = replace(plan_module.make_plan(wanted, NotedReporter()), references={"q1": "the window is too short"})
+    with RecordStore(tmp_path / "journal") as store:
+        (chunk,) = scoring.answered_chunks(plan, store)
+    assert [given.no_reference_scores for given in chunk[:2]] == [NO_REFERENCE_SCORES, "the window is too short"]
+    assert [given.reference_scores for given in chunk] == [None] * 8
 
 
 def test_a_chunk_of_failures_does_not_call_the_metric():
@@ -199,6 +361,19 @@ def test_items_with_the_same_prompt_are_asked_once_and_all_scored(
     assert sum(script.asked.values()) == 1
     assert [sample["prediction"] for sample in read_samples(run.path)] == ["one answer"] * 8
     assert run.header["generation"]["generated"] == 1
+
+
+def test_equal_prompts_are_asked_each_for_itself_where_answers_are_drawn_at_random(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    write_items(tmp_path / "data.jsonl", 8, question="What is it?", context=None)
+    script = Script(answer=lambda request: f"drawn for {request.item_id}")
+    use(monkeypatch, script)
+    run = evaluate(replace(wanted, sampling=Sampling(temperature=0.01)), NotedReporter())
+    assert script.asked == dict.fromkeys([f"q{k}" for k in range(8)], 1)
+    samples = list(read_samples(run.path))
+    assert [sample["prediction"] for sample in samples] == [f"drawn for {sample['item_id']}" for sample in samples]
+    assert run.header["generation"]["generated"] == 8
 
 
 def test_hostile_text_is_written_as_json_lines(wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch):

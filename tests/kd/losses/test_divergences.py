@@ -170,6 +170,44 @@ def test_different_numbers_of_tokens_are_refused_where_tokens_are_compared() -> 
         divergence_rows(divergence_named("forward_kl"), torch.randn(2, 5), torch.randn(2, 6))
 
 
+@pytest.mark.parametrize("name", sorted(listed(GROUP)))
+def test_only_uld_compares_vocabularies_of_two_sizes(name: str) -> None:
+    if name == "uld":
+        assert divergence_rows(divergence_named(name), torch.randn(2, 5), torch.randn(2, 6)).shape == (2,)
+    else:
+        with pytest.raises(
+            InputError, match=f"{name} compares the same tokens, but the student has 5 and the teacher 6"
+        ):
+            divergence_rows(divergence_named(name), torch.randn(2, 5), torch.randn(2, 6))
+
+
+def test_other_numbers_of_rows_are_refused_with_both() -> None:
+    with pytest.raises(InputError, match=r"differ in their answer rows: \(2, 4\) and \(3, 4\)"):
+        divergence_rows(divergence_named("forward_kl"), torch.randn(2, 4, 5), torch.randn(3, 4, 5))
+
+
+@pytest.mark.parametrize("divergence", [*EVERY, UniversalLogit()], ids=name_of)
+def test_batches_of_rows_have_the_values_of_their_rows(divergence: Divergence) -> None:
+    student, teacher = torch.randn(2, 3, 4, 9, dtype=torch.float64)
+    rows = [divergence_rows(divergence, one, other) for one, other in zip(student, teacher, strict=True)]
+    assert torch.allclose(divergence_rows(divergence, student, teacher), torch.stack(rows))
+
+
+@pytest.mark.parametrize("sizes", [(5, 9), (9, 5)])
+def test_batches_of_two_vocabularies_have_the_values_of_their_rows(sizes: tuple[int, int]) -> None:
+    student, teacher = (torch.randn(3, 4, size, dtype=torch.float64) for size in sizes)
+    rows = [divergence_rows(UniversalLogit(), one, other) for one, other in zip(student, teacher, strict=True)]
+    assert torch.allclose(divergence_rows(UniversalLogit(), student, teacher), torch.stack(rows))
+
+
+def test_the_tail_of_adaptive_kl_ends_with_the_token_that_fills_half_of_the_mass() -> None:
+    # Four equal tokens: two of them are the tail, whichever, since all gaps are equal; so both directions weigh half.
+    p, q = [0.25] * 4, [0.35, 0.15, 0.35, 0.15]
+    teacher, student = (torch.tensor([part], dtype=torch.float64).log() for part in (p, q))
+    found = divergence_rows(divergence_named("adaptive_kl"), student, torch.zeros_like(teacher), temperature=1.0)
+    assert found.item() == pytest.approx(0.5 * kl(p, q) + 0.5 * kl(q, p))
+
+
 def test_uld_pads_the_smaller_vocabulary_with_zeros_and_ignores_the_order_of_tokens() -> None:
     student, teacher = torch.randn(3, 5), torch.randn(3, 8)
     values = divergence_rows(UniversalLogit(), student, teacher, temperature=1.0)

@@ -204,6 +204,8 @@ def test_the_loss_counts_t2s_kd_where_the_projected_teacher_is_right_and_divides
     found = case.loss()
     assert found.total.item() == pytest.approx(expected.item() / 5)
     assert found.sums["t2s_right"].item() == 4
+    assert found.sums["t2s_kd"].item() == pytest.approx((kl(z_ts, z_s) * right).sum().item())
+    assert found.sums["ce"].item() == pytest.approx(5 * cross_entropy(z_s, case.student.labels).item())
 
 
 def part(stream: Stream, item: int) -> Stream:

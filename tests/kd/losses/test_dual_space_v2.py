@@ -202,6 +202,35 @@ def test_the_whole_steps_share_makes_the_split_into_micro_batches_irrelevant() -
     assert torch.allclose(total, whole)
 
 
+def test_the_students_first_token_is_a_token_like_any_other() -> None:
+    teacher = model(3, TEACHER, 6)
+    with torch.no_grad():
+        teacher.hidden.copy_(
+            9 * torch.linalg.lstsq(teacher.head.weight, torch.eye(6, dtype=WIDE)[:, [4, 1, 2]]).solution.T
+        )
+        said = (teacher.hidden @ teacher.head.weight.T).argmax(-1)
+    shared = SharedIds(teacher=said[:1], student=torch.tensor([0]))
+    mapped, known = Aligned(Pairs.all(3, CPU), token_map(shared, 6)).likeliest(teacher)
+    assert mapped[0] == 0
+    assert known.tolist() == (said == said[0]).tolist()
+
+
+def test_a_token_that_the_student_lacks_is_mapped_to_minus_one() -> None:
+    shared = SharedIds(teacher=torch.tensor([3, 0]), student=torch.tensor([7, 2]))
+    assert token_map(shared, 5).tolist() == [2, -1, -1, 7, -1]
+
+
+def test_the_record_counts_the_rows_of_each_term() -> None:
+    case = Crossed()
+    terms, known, agree = case.parts()
+    sums = case.loss().sums
+    assert sums["t2s_kd"].item() == pytest.approx(terms["t2s_kd"][agree].sum().item())
+    assert (sums["known"].item(), sums["t2s_agreeing"].item()) == (int(known.sum()), int(agree.sum()))
+    assert sums["t2s_ce"].item() == pytest.approx(4 * terms["t2s_ce"].item())
+    assert sums["s2t"].item() == pytest.approx(4 * terms["s2t"].item())
+    assert sums["ce"].item() == pytest.approx(6 * terms["ce"].item())
+
+
 def test_without_an_agreeing_row_the_loss_is_finite() -> None:
     student, teacher = model(1, STUDENT, 17), model(1, TEACHER, 17)
     projector = LogitIdentity(student.head, teacher.head)

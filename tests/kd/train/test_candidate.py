@@ -293,6 +293,21 @@ def test_own_answers_have_no_labels_and_come_at_steps_the_seed_alone_decides(tra
     assert losses(never) == losses(train("vanilla", method={"algorithm": "vanilla_kd"}))
 
 
+def test_the_labels_of_the_data_say_nothing_about_an_answer_of_the_students_own(train: Train) -> None:
+    method = {"algorithm": "gkd", "max_new_tokens": 3, "student_share": 0.5, "kd_rate": 0.25}
+    steps = [record for record in records(train(method=method)) if "loss" in record]
+    own = [record for record in steps if record["own_answers"]]
+    given = [record for record in steps if not record["own_answers"]]
+    assert own
+    assert given
+    # The record has both terms unweighted, a token.
+    for record in own:
+        assert record["loss"] == pytest.approx(record["kd"], rel=1e-5)
+        assert record["ce"] > 1
+    for record in given:
+        assert record["loss"] == pytest.approx(0.75 * record["ce"] + 0.25 * record["kd"], rel=1e-5)
+
+
 def test_tensorboard_reads_every_step_where_it_is_installed(train: Train) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     made = train()

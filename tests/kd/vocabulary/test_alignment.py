@@ -147,6 +147,36 @@ def test_alignment_is_symmetric_ascending_and_over_equal_characters(text: str, p
     assert single.same_end == len({end for start, end in one.spans if end > start})
 
 
+class Scripted:
+    """A tokenizer that tells these offsets, whatever it is asked."""
+
+    is_fast = True
+
+    def __init__(self, *offsets: tuple[int, int]) -> None:
+        self.offsets = offsets
+
+    def __call__(self, text: str, **options: Any) -> dict[str, Any]:
+        return {"input_ids": list(range(len(self.offsets))), "offset_mapping": list(self.offsets)}
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [f"t{number}" for number in ids]
+
+
+def test_a_token_without_characters_has_an_empty_span_and_costs_no_other_token_its_partner() -> None:
+    plain, found = (tokens_of(Scripted(*offsets, (0, 3), (3, 5)), "abcde") for offsets in ((), ((0, 0),)))
+    assert (found.spans, found.groups) == (((0, 0), (0, 3), (3, 5)), (0, 1, 2))
+    assert align(plain, found).pairs == ((0, 1), (1, 2))
+    # One that claims to begin before its neighbour ended is of one run with it, and stays where it stands.
+    back = tokens_of(Scripted((0, 3), (0, 0), (3, 5)), "abcde")
+    assert (back.spans, back.groups) == (((0, 3), (3, 3), (3, 5)), (0, 0, 1))
+    assert align(plain, back).pairs == ((1, 2),)
+
+
+def test_what_does_not_say_that_it_is_fast_is_taken_for_slow() -> None:
+    with pytest.raises(InputError, match="object is a slow tokenizer"):
+        tokens_of(object(), "a")
+
+
 def test_a_slow_tokenizer_is_refused_in_one_line() -> None:
     class Slow:
         is_fast = False

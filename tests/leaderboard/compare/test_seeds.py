@@ -18,7 +18,7 @@ from telbench.leaderboard.compare.seeds import average_seeds, seed_effects
 from telbench.leaderboard.compare.table import seed_lines
 from telbench.leaderboard.runs.loaded import LoadedRun
 from telbench.leaderboard.statistics.paired import paired_difference
-from telbench.metrics.contract import Sample
+from telbench.metrics.contract import Sample, missing
 
 from ...made_runs import made_run, metric
 
@@ -104,6 +104,75 @@ def test_corpus_scores_pool_the_answers_of_all_seeds():
     every = [text for given in answers.values() for text in given]
     expected = sacrebleu.corpus_bleu(every, [[*references, *references]]).score
     assert found.values[0] == pytest.approx(expected, abs=1e-9)
+
+
+def with_entry(made: LoadedRun, judge: Any = None, **entry: Any) -> LoadedRun:
+    """The run with more in its header's entry of the metric."""
+    metrics = {"token_f1": {**made.header["metrics"]["token_f1"], **entry}}
+    return replace(made, header={**made.header, "metrics": metrics, "judge": judge})
+
+
+def test_the_header_of_a_recipe_has_means_of_its_runs_and_nothing_that_was_true_of_one_alone():
+    alone = six()[:3]
+    runs = [
+        with_entry(each, calibration={"value": value}, notes={"a": seed}, judge_missing=seed, missing={"b": seed})
+        for seed, (each, value) in enumerate(zip(alone, (0.2, 0.3, 0.7), strict=True))
+    ]
+    header = average_seeds(runs)[0].run.header
+    entry = header["metrics"]["token_f1"]
+    assert entry["calibration"] == {"value": pytest.approx(0.4)}
+    assert (entry["n"], entry["n_missing"], entry["missing"]) == (N, 0, {})
+    assert [entry[name] for name in ("value", "ci_low", "ci_high", "ci_method")] == [None] * 4
+    assert not {"notes", "judge_missing"} & entry.keys()
+    assert average_seeds(runs)[0].run.path == runs[0].path
+    assert (header["factors"], header["judge"]) == ({"algorithm": "sft"}, None)
+    assert header["run_id"] not in {each.header["run_id"] for each in alone}
+    assert header["run_id"] == average_seeds(runs[::-1])[0].run.header["run_id"]
+    # A calibration that one run lacks is none of the recipe's.
+    without = average_seeds([*runs[:2], with_entry(alone[2], calibration=None)])[0].run.header["metrics"]["token_f1"]
+    assert "calibration" not in without
+
+
+def test_a_metric_that_one_seed_lacks_is_none_of_the_recipes_and_judges_over_their_cap_are_those_of_all_seeds():
+    first, second, third = six()[:3]
+    more = made_run("more", {"token_f1": [0.5] * N, "rougeL": [0.5] * N}, factors={"algorithm": "sft", "seed": 7})
+    (recipe,) = average_seeds([first, second, more])
+    assert list(recipe.run.header["metrics"]) == list(recipe.run.scores) == ["token_f1"]
+    judges = [{"over_cap": ["b"], "name": "judge"}, None, {"over_cap": ["a", "b"], "name": "another"}]
+    runs = [with_entry(each, judge) for each, judge in zip((first, second, third), judges, strict=True)]
+    assert average_seeds(runs)[0].run.header["judge"] == {"over_cap": ["a", "b"], "name": "judge"}
+
+
+def test_an_item_that_any_seed_failed_is_failed_and_says_which_seed_lacks_a_score():
+    runs = six()[:3]
+    column = dict(runs[1].scores["token_f1"])
+    column["i4"] = missing("generation failed")
+    runs[1] = replace(runs[1], scores={"token_f1": column}, failed=frozenset({"i4"}))
+    recipe = average_seeds(runs)[0].run
+    assert recipe.failed == {"i4"}
+    assert (recipe.scores["token_f1"]["i4"].value, recipe.scores["token_f1"]["i4"].reason) == (
+        None,
+        "seed 1: generation failed",
+    )
+
+
+def test_a_seed_on_which_no_item_has_a_score_in_both_is_left_out():
+    runs = six()
+    empty = {"token_f1": {item: missing("not applicable") for item in runs[0].clusters}}
+    runs[4] = replace(runs[4], scores=empty)
+    (effect,) = seed_effects(average_seeds(runs), ["alone", "dskd"], [metric("token_f1")])
+    assert list(effect.by_seed) == ["0", "2"]
+    assert effect.effect.seeds == 2
+
+
+def test_p_values_of_several_recipes_against_the_first_are_corrected_together():
+    runs = six()
+    runs += [run(f"uld-seed{seed}", values + 0.02, seed, algorithm="uld") for seed, values in enumerate(ALONE[::-1])]
+    effects = seed_effects(average_seeds(runs), ["alone", "dskd", "uld"], [metric("token_f1")])
+    raw = sorted((each.effect.p for each in effects), key=lambda p: p or 0.0)
+    assert [each.recipe for each in effects] == ["dskd", "uld"]
+    assert raw[0] is not None
+    assert min(each.p_adjusted or 0.0 for each in effects) == pytest.approx(2 * raw[0])
 
 
 def test_only_seeds_that_both_recipes_have_are_matched_and_too_few_say_nothing():

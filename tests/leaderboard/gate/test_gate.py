@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from telbench.errors import IncomparableError, InputError
 from telbench.harness.cli.main import main
 from telbench.leaderboard.gate.gate import GatePolicy, judge_gate
 from telbench.leaderboard.gate.report import MARKDOWN_LIMIT, junit_xml, markdown, workflow_commands
+from telbench.leaderboard.runs.loaded import LoadedRun
 from telbench.leaderboard.testing import assert_no_regression
+from telbench.metrics.contract import ItemScore
 
 from ...made_runs import made_run, metric
 
@@ -47,8 +51,21 @@ def test_the_verdict_follows_from_bounds_and_margin(shift, options, verdict, cod
     gate = gate_of(shift, **options)
     (found,) = gate.metrics
     assert (found.verdict, gate.exit_code) == (verdict, code)
+    assert gate.verdict == {"PASS": "pass", "FAIL": "fail", "INCO": "inconclusive"}[verdict[:4]]
     if found.lower is not None and found.upper is not None:
         assert found.lower < found.delta < found.upper
+
+
+@pytest.mark.parametrize(("shift", "margin"), [(0.0, 0.02), (-0.012, 0.02), (-0.012, 0.013), (-0.05, 0.02)])
+def test_the_test_of_the_margin_asks_whether_the_drop_is_smaller_and_agrees_with_the_bound(shift, margin):
+    (found,) = gate_of(shift, margin=margin, per_document=2).metrics
+    draw = np.random.default_rng(5).normal(0, 0.1, 1000)
+    error = float((draw - draw.mean()).reshape(500, 2).sum(1).std(ddof=1)) * np.sqrt(500) / 1000
+    assert found.p_margin == pytest.approx(norm.sf((shift + margin) / error), abs=0.01)
+    assert found.lower is not None
+    assert found.p_margin is not None
+    assert (found.p_margin <= 0.05) == (found.lower >= -margin)
+    assert found.p_drop == pytest.approx(norm.cdf(shift / error), abs=0.01)
 
 
 def test_an_inconclusive_gate_tells_how_many_items_it_takes():
@@ -59,6 +76,24 @@ def test_an_inconclusive_gate_tells_how_many_items_it_takes():
     # So many items of the same kind do settle it.
     assert gate_of(-0.005, n=1000).metrics[0].verdict.startswith("PASS")
     assert found.n_needed < 1000
+
+
+def test_the_drop_that_a_gate_claims_to_find_is_found_in_four_of_five_draws():
+    draw, n = np.random.default_rng(8), 80
+    errors = draw.normal(0, 0.1, (200, n))
+    (found,) = gate_of(0.0, n=n).metrics
+    assert found.detectable is not None
+    base, run = (made_run(name, {"token_f1": BASE[:n].tolist()}) for name in ("base", "run"))
+    spread = float((np.random.default_rng(5).normal(0, 0.1, n)).std(ddof=1)) / np.sqrt(n)
+    assert found.detectable == pytest.approx((norm.ppf(0.95) + norm.ppf(0.8)) * spread, rel=1e-6)
+    shown = 0
+    for noise in errors:
+        values = dict(zip(base.clusters, (BASE[:n] - 0.1 / np.sqrt(n) * 2.4865 + noise).tolist(), strict=True))
+        scores = {"token_f1": {item: ItemScore(value) for item, value in values.items()}}
+        gate = judge_gate(replace(run, scores=scores), base, [metric("token_f1")], GatePolicy({"token_f1": 0.02}))
+        shown += gate.metrics[0].p_drop <= 0.05
+    # Four standard errors of a share of 0.8 among 200.
+    assert shown / 200 == pytest.approx(0.8, abs=0.11)
 
 
 def test_a_drop_hidden_by_many_small_gains_fails_and_is_told():
@@ -122,13 +157,69 @@ def test_items_to_which_a_metric_does_not_apply_are_not_lost():
     [
         ({"margins": {}}, "no primary metric"),
         ({"margins": {"token_f1": -0.1}}, "give a positive number"),
-        ({"margins": {"token_f1": float("nan")}}, "give a positive number"),
+        *(({"margins": {"token_f1": x}}, "give a positive number") for x in (0.0, float("nan"), float("inf"))),
         ({"margins": {"token_f1": 0.1}, "guardrails": ("token_f1",)}, "choose one"),
+        *(({"margins": {"token_f1": 0.1}, "alpha": alpha}, "between 0 and 0.5") for alpha in (-0.1, 0.0, 0.5, 0.9)),
     ],
 )
 def test_a_policy_that_is_none_is_refused(policy, message):
     with pytest.raises(InputError, match=message):
         GatePolicy(**policy)
+
+
+def test_a_drop_of_all_items_fails_though_its_p_value_is_too_small_for_a_number():
+    base, run = (made_run(name, {"exact_match": [value] * 1200}) for name, value in (("base", 1.0), ("run", 0.0)))
+    (found,) = judge_gate(run, base, [metric("exact_match")], GatePolicy({"exact_match": 0.02})).metrics
+    assert (found.p_drop, found.p_drop_adjusted, found.verdict) == (0.0, 0.0, "FAIL_HARD")
+
+
+def test_six_documents_are_enough_to_tell_and_five_are_not():
+    (enough,), (few,) = (gate_of(-0.2, n=60, per_document=size, noise=0.01).metrics for size in (10, 12))
+    assert (enough.effective_clusters, enough.verdict) == (6.0, "FAIL_HARD")
+    assert (few.effective_clusters, few.verdict) == (5.0, "INCONCLUSIVE")
+    assert few.reason == "5.0 effective source documents, 6 are needed to tell anything"
+
+
+def test_runs_without_a_single_score_in_both_cannot_be_held_against_each_other():
+    run = made_run("run", {"token_f1": [None] * 40})
+    with pytest.raises(IncomparableError, match="0 of 40 items lack a score in one of the runs, 0 have one in both"):
+        judge_gate(run, run, [metric("token_f1")], GatePolicy({"token_f1": 0.02}))
+
+
+def test_the_twenty_worst_items_are_listed_worst_first():
+    (found,) = gate_of(-0.05).metrics
+    values = [item["difference"] for item in found.worst]
+    assert len(values) == 20
+    assert values == sorted(values)
+    assert values[-1] < found.delta
+
+
+def test_a_steep_drop_is_one_of_more_than_half_of_the_metrics_range():
+    scale = replace(metric("token_f1"), range=(1.0, 5.0))
+    base = made_run("base", {"token_f1": [4.5] * 60})
+    run = made_run("run", {"token_f1": [4.5] * 57 + [2.5, 2.4, 1.5]})
+    (found,) = judge_gate(run, base, [scale], GatePolicy({"token_f1": 0.5})).metrics
+    assert found.steep_drops == 2
+
+
+def with_counts(name: str, **counts: int) -> LoadedRun:
+    run = made_run(name, {"token_f1": [0.5] * 200})
+    return replace(run, header={**run.header, "counts": counts})
+
+
+def test_more_unanswered_empty_or_cut_answers_than_the_baseline_has_are_told():
+    def warnings(run: LoadedRun, base: LoadedRun) -> tuple[str, ...]:
+        return judge_gate(run, base, [metric("token_f1")], GatePolicy({"token_f1": 0.02})).warnings
+
+    few, more = with_counts("few", error=2, empty=2, cut_off=2), with_counts("more", error=3, empty=4, cut_off=5)
+    assert warnings(more, few) == (
+        "the candidate has 3 items without an answer, the baseline 2",
+        "the candidate has 4 empty answers, the baseline 2",
+        "the candidate has 5 cut answers, the baseline 2",
+    )
+    assert warnings(more, more) == warnings(few, more) == ()
+    # Two of two hundred are one in a hundred and not more.
+    assert warnings(few, with_counts("none")) == ()
 
 
 def test_a_metric_that_the_runs_do_not_share_is_named():

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sacrebleu
 
+from telbench.errors import IncomparableError, InputError
 from telbench.harness.cli.main import main
 from telbench.harness.runs.folder import read_run
 from telbench.leaderboard.compare.pairwise import compare_runs
-from telbench.leaderboard.runs.loaded import load_run, shared_metrics
+from telbench.leaderboard.runs.loaded import load_run, require_alike, shared_metrics
+
+from ...made_runs import made_run
 
 REFERENCES = [
     "The AMF handles registration and mobility of the UE.",
@@ -132,3 +137,94 @@ def test_runs_without_a_shared_metric_are_refused(runs: tuple[Path, Path], tmp_p
 def test_one_run_alone_or_no_run_folder_is_bad_usage(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert main(["compare", str(runs[0])]) == 2
     assert main(["compare", str(runs[0]), str(tmp_path)]) == 2
+
+
+def measured(name: str, changes: dict[tuple[str, str], Any] | None = None) -> Any:
+    """A made run whose header says these things instead."""
+    run = made_run(name, {"token_f1": [0.5]})
+    header = dict(run.header)
+    for (section, key), value in (changes or {}).items():
+        header[section] = {**header[section], key: value}
+    return replace(run, header=header)
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "told"),
+    [
+        (("data", "items_sha256"), "other", "other items (same and other)"),
+        (("prompt", "choice_seed"), 1, "other option order (0 and 1)"),
+        (("prompt", "book"), "open", "other open or closed book (closed and open)"),
+        (("prompt", "version"), 2, "other prompt version (1 and 2)"),
+        (("generation", "temperature"), 0.7, "other temperature (0 and 0.7)"),
+        (("generation", "max_tokens"), 65, "other longest answer (64 and 65)"),
+    ],
+)
+def test_runs_that_differ_in_one_thing_beside_the_model_are_refused_by_its_name(
+    fact: tuple[str, str], value: Any, told: str
+) -> None:
+    one, other = measured("one"), measured("other", {fact: value})
+    require_alike([one, measured("two")])
+    with pytest.raises(IncomparableError) as caught:
+        require_alike([one, measured("two"), other])
+    assert str(caught.value) == f"one and other cannot be compared: {told}"
+
+
+@pytest.mark.parametrize("fact", [("prompt", "book"), ("prompt", "version"), ("generation", "temperature")])
+def test_what_is_not_known_of_answers_from_a_file_is_not_held_against_them(fact: tuple[str, str]) -> None:
+    given = measured("given", {("generation", "engine"): "replay", fact: "unknown"})
+    foreign = replace(measured("foreign", {fact: "unknown"}), own_metrics={"acc": None})
+    require_alike([given, measured("one"), foreign])
+    with pytest.raises(IncomparableError, match="one and given cannot be compared: other items"):
+        require_alike([measured("one"), replace(given, header={**given.header, "data": {"items_sha256": "x"}})])
+    # The run that is known is what the others are held against, wherever it stands.
+    with pytest.raises(IncomparableError, match="one and two cannot be compared"):
+        require_alike([given, measured("one"), measured("two", {fact: "another"})])
+
+
+def test_runs_that_were_all_made_elsewhere_are_held_against_the_first() -> None:
+    one, two = (measured(name, {("generation", "engine"): "replay"}) for name in ("one", "two"))
+    require_alike([one])
+    require_alike([one, two])
+    other = measured("other", {("generation", "engine"): "replay", ("data", "items_sha256"): "other"})
+    with pytest.raises(IncomparableError, match="one and other cannot be compared"):
+        require_alike([one, two, other])
+
+
+@pytest.mark.parametrize(("length", "told"), [(40, "0123456789" * 4), (41, "012345678901…"), (64, "012345678901…")])
+def test_hashes_longer_than_forty_characters_are_cut_where_they_are_told(length: int, told: str) -> None:
+    long = measured("long", {("data", "items_sha256"): ("0123456789" * 7)[:length]})
+    with pytest.raises(IncomparableError) as caught:
+        require_alike([long, measured("one")])
+    assert str(caught.value) == f"long and one cannot be compared: other items ({told} and same)"
+
+
+def test_a_metric_of_another_signature_is_no_shared_metric() -> None:
+    one, other = measured("one"), measured("other")
+    entry = {**other.header["metrics"]["token_f1"], "signature": "token_f1|v9"}
+    other = replace(other, header={**other.header, "metrics": {"token_f1": entry}})
+    with pytest.raises(IncomparableError, match=r"metric token_f1 was computed in different ways .*token_f1\|v9"):
+        shared_metrics([one, other])
+    assert [metric.name for metric in shared_metrics([one, measured("two")])] == ["token_f1"]
+
+
+def test_shared_metrics_come_in_the_order_of_the_first_run() -> None:
+    one, two = (
+        made_run(name, {title: [0.5] for title in titles})
+        for name, titles in (("one", ("rougeL", "token_f1", "bleu")), ("two", ("token_f1", "exact_match", "rougeL")))
+    )
+    assert [metric.name for metric in shared_metrics([one, two])] == ["rougeL", "token_f1"]
+    assert [metric.name for metric in shared_metrics([two, one])] == ["token_f1", "rougeL"]
+    with pytest.raises(IncomparableError, match="the runs share no metric"):
+        shared_metrics([one, made_run("three", {"ter": [0.5]})])
+
+
+def test_samples_that_are_fewer_than_the_header_says_are_refused_and_failed_items_are_known(tmp_path: Path) -> None:
+    run = score(tmp_path, "holed", [None, *GOOD[1:]], write_data(tmp_path))
+    loaded = load_run(run)
+    assert loaded.failed == {"i0"}
+    assert loaded.scores["token_f1"]["i0"].reason == "generation failed"
+    assert loaded.scores["bleu"]["i1"].stats is not None
+    lines = (run / "samples.jsonl").read_text().splitlines(keepends=True)
+    (run / "samples.jsonl").write_text("".join(lines[:-1]))
+    with pytest.raises(InputError, match="5 samples where the header says 6: copy it again"):
+        load_run(run)

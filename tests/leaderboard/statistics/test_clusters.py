@@ -49,3 +49,8 @@ def test_unequal_clusters_count_for_fewer():
 def test_one_cluster_has_no_error():
     data = clustered(np.array([0.0, 1.0, 2.0]), np.zeros(3, int))
     assert (data.standard_error, data.design_effect, data.intracluster_correlation) == (None, None, None)
+
+
+def test_one_item_has_no_spread():
+    data = clustered(np.array([0.3]), None)
+    assert (data.mean, data.deviation, data.standard_error, data.design_effect) == (0.3, None, None, None)

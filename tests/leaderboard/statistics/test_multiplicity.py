@@ -78,3 +78,9 @@ def test_max_t_is_the_maximum_over_all_sign_patterns():
     )
     expected = [(highest >= observed - 1e-12).mean() for observed in np.abs(scaled.sum(axis=0))]
     assert max_t(sums, resamples=50_000) == pytest.approx(expected, abs=0.01)
+
+
+def test_max_t_counts_each_resample_once_however_many_are_drawn_at_a_time():
+    # So many clusters that the 50,000 patterns are drawn in two parts.
+    sums = np.random.default_rng(3).normal(0.05, 1, (100, 1))
+    assert max_t(sums, resamples=50_000) == pytest.approx([sign_flip.two_sided(sums[:, 0])], abs=0.01)

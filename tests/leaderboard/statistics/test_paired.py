@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
+from telbench.leaderboard.statistics.clusters import clustered
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference
 from telbench.leaderboard.statistics.power import items_for_difference, items_for_margin, power_of
 
@@ -86,8 +88,6 @@ def test_millers_sample_size():
 
 @pytest.mark.parametrize(("n", "deviation", "percent"), [(100, 0.15, 4.20), (1000, 0.30, 2.66), (10_000, 0.50, 1.40)])
 def test_the_smallest_difference_that_n_items_can_show(n, deviation, percent):
-    from telbench.leaderboard.statistics.clusters import clustered
-
     values = np.tile([deviation, -deviation], n // 2) * np.sqrt((n - 1) / n)
     found = power_of(clustered(values, None))
     assert found.detectable == pytest.approx(percent / 100, abs=6e-5)
@@ -96,3 +96,39 @@ def test_the_smallest_difference_that_n_items_can_show(n, deviation, percent):
 def test_a_margin_that_the_truth_exceeds_can_never_be_shown():
     assert items_for_margin(0.3, 0.02, true_difference=-0.02) is None
     assert items_for_margin(0.3, 0.02) == pytest.approx(1391, abs=1)
+
+
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.01, 0.9), (0.2, 0.5)])
+def test_power_is_that_of_the_normal_distribution(alpha, power):
+    draw = np.random.default_rng(6)
+    data = clustered(np.repeat(draw.normal(0, 1, 40), 5) + draw.normal(0, 0.3, 200), [f"d{i // 5}" for i in range(200)])
+    found = power_of(data, alpha, power)
+    assert data.standard_error is not None
+    assert found.detectable is not None
+    assert found.margin is not None
+    assert (found.alpha, found.power, found.n, found.design_effect) == (alpha, power, 200, data.design_effect)
+    # The chance that z exceeds its bound when the truth is what is said to be detectable.
+    shift = found.detectable / data.standard_error
+    assert norm.sf(norm.ppf(1 - alpha / 2) - shift) == pytest.approx(power)
+    shift = found.margin / data.standard_error
+    assert norm.sf(norm.ppf(1 - alpha) - shift) == pytest.approx(power)
+
+
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.1, 0.9)])
+def test_so_many_items_have_the_power_asked_for_and_one_fewer_has_not(alpha, power):
+    def two_sided(n):
+        return norm.sf(norm.ppf(1 - alpha / 2) - 0.03 * np.sqrt(n) / 0.4)
+
+    def one_sided(n):
+        return norm.sf(norm.ppf(1 - alpha) - (0.02 + 0.005) * np.sqrt(n) / 0.4)
+
+    n = items_for_difference(0.4, 0.03, alpha, power)
+    assert two_sided(n) >= power > two_sided(n - 1)
+    n = items_for_margin(0.4, 0.02, 0.005, alpha, power)
+    assert n is not None
+    assert one_sided(n) >= power > one_sided(n - 1)
+
+
+def test_one_document_has_no_power_to_tell_of():
+    found = power_of(clustered(np.array([0.1, 0.2]), ["d", "d"]))
+    assert (found.detectable, found.margin) == (None, None)
