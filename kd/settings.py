@@ -228,3 +228,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+
+
+def require_verb(settings: TrainingSettings, verb: str) -> None:
+    """Raise `InputError` where fine-tuning was asked to distil, or the other way round."""
+    algorithm = settings.method.algorithm
+    if verb == "sft" and algorithm != "sft":
+        raise InputError(f"kd sft has no algorithm to choose (now {algorithm}): use telbench kd distill")
+    if verb == "distill" and algorithm == "sft":
+        raise InputError("kd distill needs an algorithm: pass --algorithm, such as vanilla_kd or dskd_v2")

@@ -249,8 +249,8 @@ def _value(inner: Any, optional: bool, value: object, where: str, told: Mapping[
             raise InputError(f"{where} is {_shown(value)}: {near_name(str(value), [str(part) for part in parts])}")
         return value
     if origin is tuple:
-        if isinstance(value, str) and told.get("many") == "comma":
-            value = words(value)
+        if isinstance(value, str) and told.get("many"):
+            value = words(value) if told["many"] == "comma" else [value]
         if isinstance(value, str) or not isinstance(value, list | tuple):
             raise InputError(f"{where} must be a list, not {_shown(value)}")
         return tuple(_of(parts[0], one, f"{where}, entry {k + 1}") for k, one in enumerate(value))

@@ -14,6 +14,7 @@ from telbench.config import (
     key_of,
     keys,
     merged,
+    near_name,
     out_of_bounds,
     read_pairs,
     read_settings,
@@ -61,6 +62,32 @@ def flags_given(args: argparse.Namespace, kind: type[Any], prefix: str = "") -> 
         elif hasattr(args, name):
             found[key_of(field)] = getattr(args, name)
     return found
+
+
+def nested(kind: type[Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Keywords that are called as flags, in the shape of `read_settings`.
+
+    Raises:
+        InputError: for one that no flag is called; the near name is suggested.
+    """
+    left = dict(given)
+    found = flags_given(argparse.Namespace(**given), kind)
+    for name in _names(kind):
+        left.pop(name, None)
+    for name in left:
+        raise InputError(f"{where}: unknown setting '{name}': {near_name(name, _names(kind))}")
+    return found
+
+
+def _names(kind: type[Any], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for field, inner, optional in settable(kind):
+        if dataclasses.is_dataclass(inner):
+            apart = optional and not field.metadata.get("inline")
+            names += _names(typing.cast("Any", inner), f"{field.name}_" if apart else "")
+        else:
+            names.append(prefix + key_of(field))
+    return names
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

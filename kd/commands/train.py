@@ -9,12 +9,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from telbench.errors import InputError
 from telbench.flags import add_config, add_flags, settings_of
 
 from ...harness.cli.terminal import Reporter
 from ...harness.commands.options import add_json
-from ..settings import TrainingSettings
+from ..settings import TrainingSettings, require_verb
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; exit code 0."""
     settings = settings_of(args, TrainingSettings)
-    if args.action == "sft" and settings.method.algorithm != "sft":
-        raise InputError(
-            f"kd sft has no algorithm to choose (now {settings.method.algorithm}): use telbench kd distill"
-        )
-    if args.action == "distill" and settings.method.algorithm == "sft":
-        raise InputError("kd distill needs an algorithm: pass --algorithm, such as vanilla_kd or dskd_v2")
+    require_verb(settings, args.action)
     from ..train.candidate import train_candidate
 
     candidate = train_candidate(settings, args.out, Reporter(), fresh=args.fresh)

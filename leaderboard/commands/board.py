@@ -59,10 +59,12 @@ def run(args: argparse.Namespace) -> int:
         served = settings_of(args, ServeOptions)
         serve(served.site, served.port)
         return 0
-    return _build(settings_of(args, BuildOptions))
+    sys.stdout.write(visible(build(settings_of(args, BuildOptions))) + "\n")
+    return 0
 
 
-def _build(asked: BuildOptions) -> int:
+def build(asked: BuildOptions) -> str:
+    """Build the board, unless it is there already; what to tell of it."""
     from ...harness.cli.terminal import Reporter
     from ..site.build import build_site, inputs_digest, is_current, require_own
     from ..site.model.board import Options, make_board
@@ -76,16 +78,13 @@ def _build(asked: BuildOptions) -> int:
     contexts = find_contexts(run_folders(paths)[0], asked.data_dir)
     inputs = inputs_digest(paths, options, contexts)
     if is_current(asked.out, inputs):
-        sys.stdout.write(visible(f"nothing changed since the last build: open {asked.out / 'index.html'}") + "\n")
-        return 0
+        return f"nothing changed since the last build: open {asked.out / 'index.html'}"
     for note in contexts.notes:
         reporter.note(note)
     board = make_board(paths, options, reporter, min(os.cpu_count() or 1, 8), contexts)
     count = build_site(board, asked.out, reporter, inputs)
     apart = f", {len(board.apart)} apart" if board.apart else ""
-    told = f"{len(board.runs)} runs ranked{apart}; {count} files: open {asked.out / 'index.html'}"
-    sys.stdout.write(visible(told) + "\n")
-    return 0
+    return f"{len(board.runs)} runs ranked{apart}; {count} files: open {asked.out / 'index.html'}"
 
 
 def _unnamed(baseline: Path, runs: Sequence[Path]) -> list[Path]:

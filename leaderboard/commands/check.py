@@ -71,15 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
-    gate, candidate = judged(
-        options.candidate,
-        options.baseline,
-        margins=dict(options.margins),
-        guardrails=(options.guardrail or None) if options.guardrails else (),
-        alpha=options.alpha,
-        on_inconclusive=options.on_inconclusive,
-        max_missing=options.max_missing,
-    )
+    gate, candidate = gate_of(options)
     document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
     summary = markdown(gate, _questions(candidate, gate))
     for path, text in ((options.out, document), (options.junit, junit_xml(gate)), (options.summary, summary)):
@@ -91,6 +83,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(gate)
     return gate.exit_code
+
+
+def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
+    """The gate that the options ask for, and the candidate."""
+    return judged(
+        options.candidate,
+        options.baseline,
+        margins=dict(options.margins),
+        guardrails=(options.guardrail or None) if options.guardrails else (),
+        alpha=options.alpha,
+        on_inconclusive=options.on_inconclusive,
+        max_missing=options.max_missing,
+    )
 
 
 def judged(

@@ -16,7 +16,7 @@ from telbench.flags import add_flags, settings_of
 from ...harness.cli.tables import print_json, shown
 from ...harness.commands.options import add_json
 from ...metrics.contract import Metric
-from ..compare.pairwise import ClusterBy, compare_runs
+from ..compare.pairwise import ClusterBy, Comparison, compare_runs
 from ..compare.ranking import Posthoc, Ranking, rank_runs
 from ..compare.seeds import Recipe, average_seeds, seed_effects, study_of
 from ..compare.table import distinct_names, ranking_lines, seed_lines, study_lines, table_lines, warning_lines
@@ -56,9 +56,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "as JSON")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the tables; exit code 4 when the runs were not measured alike."""
-    options = settings_of(args, CompareOptions)
+@dataclass(frozen=True)
+class Compared:
+    """Runs that were measured alike (averaged over seeds where that was asked), and each against the first."""
+
+    runs: list[LoadedRun]
+    names: list[str]
+    metrics: list[Metric]
+    recipes: list[Recipe]
+    pairs: list[Comparison]
+
+
+def compared(options: CompareOptions) -> Compared:
+    """Open the runs and compare each with the first.
+
+    Raises:
+        InputError: for what is no run. IncomparableError: for runs that were not measured alike.
+    """
     if len(options.runs) < 2:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
     runs = open_runs(options.runs)
@@ -67,8 +81,16 @@ def run(args: argparse.Namespace) -> int:
     recipes = _recipes(options, runs)
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
-    compared = compare_runs(runs, metrics, by=options.cluster, strata=options.by is not None, names=names)
-    measured = {each.metric for each in compared}
+    pairs = compare_runs(runs, metrics, by=options.cluster, strata=options.by is not None, names=names)
+    return Compared(runs, names, metrics, recipes, pairs)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tables; exit code 4 when the runs were not measured alike."""
+    options = settings_of(args, CompareOptions)
+    found = compared(options)
+    runs, names, metrics, recipes, pairs = found.runs, found.names, found.metrics, found.recipes, found.pairs
+    measured = {each.metric for each in pairs}
     rankings: list[Ranking] = []
     if len(runs) > 2:
         rankings = [
@@ -86,14 +108,14 @@ def run(args: argparse.Namespace) -> int:
         }
     seeds = seed_effects(recipes, names, metrics) if recipes else []
     if args.json:
-        document = _document(options, runs, names, metrics, compared, rankings, studies)
+        document = _document(options, runs, names, metrics, pairs, rankings, studies)
         for entry, recipe in zip(document["runs"], recipes, strict=False):
             entry["seeds"] = {seed: str(run.path) for seed, run in recipe.seeds.items()}
         print_json({**document, "over_seeds": [each.to_dict() for each in seeds]})
         return 0
     lines = [
-        *warning_lines(runs, names, compared),
-        *table_lines(runs, names, metrics, compared, options.cluster),
+        *warning_lines(runs, names, pairs),
+        *table_lines(runs, names, metrics, pairs, options.cluster),
         *seed_lines(seeds),
         *ranking_lines(rankings),
         *study_lines(studies),
@@ -133,7 +155,7 @@ def _document(
     runs: Sequence[LoadedRun],
     names: Sequence[str],
     metrics: Sequence[Metric],
-    compared: Sequence[Any],
+    pairs: Sequence[Comparison],
     rankings: Sequence[Ranking],
     studies: dict[str, Study],
 ) -> dict[str, Any]:
@@ -141,7 +163,7 @@ def _document(
         "schema_version": 1,
         "baseline": str(runs[0].path),
         "cluster": options.cluster,
-        "warnings": warning_lines(runs, names, compared),
+        "warnings": warning_lines(runs, names, pairs),
         "runs": [
             {
                 "path": str(run.path),
@@ -150,14 +172,14 @@ def _document(
                 "factors": run.header.get("factors", {}),
                 "metrics": {metric.name: run.header["metrics"][metric.name] for metric in metrics},
                 "difference": {
-                    each.metric: each.to_dict() for each in compared if each.run == name and each.stratum is None
+                    each.metric: each.to_dict() for each in pairs if each.run == name and each.stratum is None
                 }
                 if index
                 else None,
             }
             for index, (run, name) in enumerate(zip(runs, names, strict=True))
         ],
-        "categories": [each.to_dict() for each in compared if each.stratum is not None],
+        "categories": [each.to_dict() for each in pairs if each.stratum is not None],
         "rankings": [ranking.to_dict() for ranking in rankings],
         "study": {name: study.to_dict() for name, study in studies.items()},
     }

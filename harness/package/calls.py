@@ -1,0 +1,182 @@
+"""telbench from Python: what the commands do, with their settings as keywords.
+
+A keyword is called as the flag is, with ``_`` for ``-``. What the flag would refuse is refused: an unknown name, a value
+of another type or out of bounds. Progress goes to stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telbench.config import read_settings
+from telbench.errors import InputError
+
+if TYPE_CHECKING:
+    from telbench.harness.runs.evaluate import Run
+    from telbench.kd.train.candidate import Candidate
+    from telbench.leaderboard.compare.pairwise import Comparison
+    from telbench.leaderboard.gate.gate import Gate
+
+Place = str | PathLike[str]
+
+
+def evaluate(
+    model: Place,
+    data: Place = "telecom-nano",
+    *,
+    metrics: str | Sequence[str] = (),
+    engine: str = "auto",
+    judge: str | Sequence[str] = (),
+    encoder: Place = "",
+    out: Place | None = None,
+    **options: Any,
+) -> Run:
+    """Generate answers with a checkpoint and score them, or finish or find that run: ``telbench eval``.
+
+    ``options``: its other settings, such as ``limit=50, context="open", max_tokens=64``.
+
+    Raises:
+        InputError: for wrong input, before time is spent. EngineError: when the engine died; what it finished is kept.
+    """
+    from dataclasses import replace
+
+    from telbench.harness.cli.terminal import Reporter
+    from telbench.harness.commands.options import online_allowed, stay_offline
+    from telbench.harness.runs import evaluate as runs
+    from telbench.harness.runs.settings import eval_settings
+
+    asked = {"metrics": metrics, "judge": judge, "encoder": _text(encoder), "engine": engine}
+    settings = eval_settings(model=_text(model), data=_text(data), out=out, **asked, **options)
+    online = online_allowed(settings.engine.online)
+    if not online:
+        stay_offline()
+    settings = replace(settings, engine=replace(settings.engine, online=online))
+    return runs.evaluate(settings, Reporter(), ["telbench.evaluate"])
+
+
+def score(
+    predictions: Place,
+    data: Place = "telecom-nano",
+    *,
+    metrics: str | Sequence[str] = (),
+    judge: str | Sequence[str] = (),
+    encoder: Place = "",
+    out: Place | None = None,
+    **options: Any,
+) -> Run:
+    """Score answers made elsewhere: ``telbench score``. Raises as `evaluate`."""
+    from telbench.harness.cli.terminal import Reporter
+    from telbench.harness.commands.options import stay_offline
+    from telbench.harness.commands.score import NOT_OURS, ScoreSettings
+    from telbench.harness.runs import evaluate as runs
+
+    for name in NOT_OURS:
+        if name in options:
+            raise InputError(f"score: {name} is for answers that telbench generates: leave it out")
+    asked = {"metrics": metrics, "judge": judge, "encoder": _text(encoder), "out": out}
+    given = {"predictions": _text(predictions), "data": _text(data), **asked, **options}
+    settings = read_settings(ScoreSettings, given, "score")
+    stay_offline()
+    return runs.evaluate(settings.as_run, Reporter(), ["telbench.score"])
+
+
+def compare(baseline: Run | Place, *runs: Run | Place, **options: Any) -> list[Comparison]:
+    """Paired differences of finished runs against the first, metric by metric: ``telbench compare``.
+
+    ``options``: ``metrics``, ``cluster``, ``average_seeds``.
+
+    Raises:
+        InputError: for what is no run. IncomparableError: for runs that were not measured alike.
+    """
+    from telbench.leaderboard.commands.compare import CompareOptions, compared
+
+    places = [_place(run) for run in (baseline, *runs)]
+    return compared(read_settings(CompareOptions, {"runs": places, **options}, "compare")).pairs
+
+
+def check(candidate: Run | Place, baseline: Run | Place, margins: Mapping[str, float], **options: Any) -> Gate:
+    """Is the candidate worse than the baseline by more than the margins: ``telbench check``.
+
+    The gate's ``exit_code`` and ``verdict`` say so; nothing is raised for a regression. ``options``: ``guardrail``,
+    ``guardrails``, ``on_inconclusive``, ``alpha``, ``max_missing``.
+
+    Raises:
+        InputError: for what is no run, or a policy that is none. IncomparableError: for runs that were not measured
+            alike.
+    """
+    from telbench.leaderboard.commands.check import CheckOptions, gate_of
+
+    given = {"candidate": _place(candidate), "baseline": _place(baseline), "margins": margins, **options}
+    return gate_of(read_settings(CheckOptions, given, "check"))[0]
+
+
+def sft(model: Place, out: Place, data: Place = "telecom-nano", *, fresh: bool = False, **options: Any) -> Candidate:
+    """Fine-tune a checkpoint on answers: ``telbench kd sft``. ``options``: its settings, such as ``epochs=3``.
+
+    Raises:
+        InputError: for wrong input, before anything is trained.
+    """
+    return _trained("sft", {"student": _text(model), "data": _text(data), **options}, out, fresh)
+
+
+def distill(
+    teacher: Place,
+    student: Place,
+    algorithm: str,
+    out: Place,
+    data: Place = "telecom-nano",
+    *,
+    fresh: bool = False,
+    **options: Any,
+) -> Candidate:
+    """Train a student from a teacher: ``telbench kd distill``. Raises as `sft`."""
+    asked = {"teacher": _text(teacher), "student": _text(student), "algorithm": algorithm, "data": _text(data)}
+    return _trained("distill", {**asked, **options}, out, fresh)
+
+
+def board(runs: Sequence[Run | Place], out: Place, **options: Any) -> Path:
+    """Publish finished runs as a folder of pages and return its first page: ``telbench leaderboard build``.
+
+    ``options``: ``baseline``, ``title``, ``cluster``, ``pairs``, ``allow_incomplete``, ``data_dir``.
+
+    Raises:
+        InputError: for what is no run, or a folder that holds something else.
+    """
+    from telbench.leaderboard.commands.board import BuildOptions, build
+
+    if "baseline" in options:
+        options["baseline"] = _place(options["baseline"])
+    given = {"runs": [_place(run) for run in runs], "out": out, **options}
+    asked = read_settings(BuildOptions, given, "board")
+    build(asked)
+    return asked.out / "index.html"
+
+
+def _trained(verb: str, given: Mapping[str, Any], out: Place, fresh: bool) -> Candidate:
+    from telbench.flags import nested
+    from telbench.harness.cli.terminal import Reporter
+    from telbench.harness.commands.options import stay_offline
+    from telbench.kd.settings import TrainingSettings, require_verb
+
+    settings = read_settings(TrainingSettings, nested(TrainingSettings, given, verb), verb)
+    require_verb(settings, verb)
+    stay_offline()
+    from telbench.kd.train.candidate import train_candidate
+
+    return train_candidate(settings, Path(out), Reporter(), fresh=fresh)
+
+
+def _text(place: Place) -> Any:
+    """A path or a name as text; what is neither is left for the settings to refuse."""
+    return str(place) if isinstance(place, PathLike) else place
+
+
+def _place(run: Run | Place) -> str:
+    """The folder of a run, or a path."""
+    found = run if isinstance(run, str | PathLike) else getattr(run, "path", None)
+    if found is None:
+        raise InputError(f"{run!r} is no run: give a Run, or the path of a run folder")
+    return str(found)
