@@ -1,7 +1,7 @@
 """telbench from Python: what the commands do, with their settings as keywords.
 
-A keyword is called as the flag is, with ``_`` for ``-``. What the flag would refuse is refused: an unknown name, a value
-of another type or out of bounds. Progress goes to stderr.
+A keyword is called as the flag is, with ``_`` for ``-``. What the flag would refuse is refused: an unknown name, a
+value of another type or out of bounds. Progress goes to stderr.
 """
 
 from __future__ import annotations
