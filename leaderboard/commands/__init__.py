@@ -1,4 +1,4 @@
 """compare, check, baseline and leaderboard, one module a command.
 
-Imports every sub-room of leaderboard but the charts and pages of site; of all others only `leaderboard.testing` imports a command, `check`.
+Imports every sub-room of leaderboard but the charts and pages of site. Only `leaderboard.testing` imports a command.
 """
