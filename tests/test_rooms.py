@@ -149,6 +149,22 @@ def is_named(parts: Sequence[str]) -> bool:
     )
 
 
+@pytest.mark.parametrize("page", PAGES, ids=relative_to)
+def test_every_link_on_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8").replace("\n", " "))
+    for link in (each for each in links if not each.startswith("https:")):
+        name, _, heading = link.partition("#")
+        target = page.parent.joinpath(name).resolve() if name else page
+        assert target.exists(), link
+        assert not heading or heading in headings(target), link
+
+
+def headings(page: Path) -> set[str]:
+    """As GitHub names them in addresses."""
+    lines = [line.lstrip("#").strip().lower() for line in page.read_text("utf-8").splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", line).replace(" ", "-") for line in lines}
+
+
 def test_a_name_that_is_not_there_is_seen() -> None:
     assert is_named(["metrics", "contract", "metric"])
     assert not is_named(["metrics", "base", "metric"])
