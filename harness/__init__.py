@@ -1,1 +1,4 @@
-"""Make one run: data, prompts, engines, the journal, and the command line."""
+"""Make one run: data sets, prompts, engines, the journal, scores, and the command line.
+
+Imports judges and metrics; kd and leaderboard stand above. Modules that lie here serve several sub-rooms.
+"""

@@ -1,1 +1,5 @@
-"""Compare finished runs: everything here reads run folders and nothing else."""
+"""Compare finished runs, publish them, and gate on them.
+
+Imports harness and the rooms below it, and never kd. It reads run folders; only the board also reads data sets, for
+contexts that runs keep as hashes.
+"""

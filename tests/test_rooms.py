@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from telbench.harness.cli.main import COMMANDS
+from telbench.registry import GROUPS
 
 ROOT = Path(__file__).resolve().parents[1]
 # A room may import from itself and from the rooms named here; kd and leaderboard stand side by side.
@@ -25,6 +27,16 @@ BELOW = {
 # What is imported as `telbench` itself. Its modules named in BASE belong to no room: every room may import them.
 DOOR = Path("harness") / "package"
 BASE = {"telbench.errors", "telbench.config", "telbench.flags", "telbench.registry"}
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+# What CONTRIBUTING.md tells a reader to make.
+EXAMPLES = {
+    "metrics/ngram/numbers.py",
+    "harness/engines/first_words.py",
+    "harness/datasets/sets/ports.py",
+    "leaderboard/site/pages/kinds.py",
+    "leaderboard/statistics/trimmed.py",
+}
 LONGEST = 400
 FULL = 13
 
@@ -97,6 +109,66 @@ def test_own_code_is_imported_relatively(path: Path) -> None:
     assert [
         name for name in absolute if name.partition(".")[0] in {"telbench", "tests", *BELOW} and name not in BASE
     ] == []
+
+
+def test_the_architecture_page_names_every_room_and_sub_room() -> None:
+    page = ARCHITECTURE.read_text("utf-8")
+    folders = {f"{relative(path.parent).as_posix()}/" for path in (*modules(), ROOT / DOOR / "__init__.py")}
+    assert {folder for folder in folders if f"| `{folder}` |" not in page} == set()
+    rows = re.findall(r"^\| `([\w/]+/)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(folders)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative_to)
+def test_every_path_and_name_on_a_page_is_there(page: Path) -> None:
+    text = page.read_text("utf-8")
+    folders = "|".join((*BELOW, "tests", "benchmarks", "docs", ".ci", ".github"))
+    named = re.findall(rf"(?<![\w/.-])(?:{folders})/[\w/.-]*\w/?", text)
+    assert [name for name in named if not (ROOT / name).exists() and name not in EXAMPLES] == []
+    # One or more folders short of the root: below a room that the same line or sentence names.
+    short = set(re.findall(r"(?<![\w/.-])\w+(?:/\w+)*\.py\b", text)) - set(named)
+    known = [path.as_posix() for folder in (*BELOW, "tests") for path in map(relative, (ROOT / folder).rglob("*.py"))]
+    own = set(re.findall(r"^# (\w+\.py)$|Save it as `(\w+\.py)`", text, re.MULTILINE))
+    short -= {name for names in own for name in names}
+    assert [name for name in sorted(short) if not any(path.endswith(f"/{name}") for path in known)] == []
+    dotted = re.findall(r"(?<![\w.\"])telbench((?:\.\w+)+)", text)
+    assert [name for name in dotted if not is_named(name[1:].split("."))] == []
+
+
+def is_named(parts: Sequence[str]) -> bool:
+    """A room, a folder, a module or something that it holds; an entry-point group; a file called telbench.json."""
+    if len(parts) == 1 and (f"telbench.{parts[0]}" in {*GROUPS, *BASE} or parts[0] == "json"):
+        return True
+    *outer, last = parts
+    return ROOT.joinpath(*parts).is_dir() or any(
+        path.is_file() and (len(rest) < 1 or rest[0] in defined(path))
+        for path, rest in (
+            (ROOT.joinpath(*parts).with_suffix(".py"), []),
+            (ROOT.joinpath(*outer).with_suffix(".py"), [last]),
+        )
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative_to)
+def test_every_link_on_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8").replace("\n", " "))
+    for link in (each for each in links if not each.startswith("https:")):
+        name, _, heading = link.partition("#")
+        target = page.parent.joinpath(name).resolve() if name else page
+        assert target.exists(), link
+        assert not heading or heading in headings(target), link
+
+
+def headings(page: Path) -> set[str]:
+    """As GitHub names them in addresses."""
+    lines = [line.lstrip("#").strip().lower() for line in page.read_text("utf-8").splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", line).replace(" ", "-") for line in lines}
+
+
+def test_a_name_that_is_not_there_is_seen() -> None:
+    assert is_named(["metrics", "contract", "metric"])
+    assert not is_named(["metrics", "base", "metric"])
+    assert not is_named(["metrics", "contract", "nothing"])
 
 
 def test_no_module_imports_another_in_a_circle() -> None:

@@ -1,4 +1,5 @@
-"""The command line itself: the entry point, options that several commands share, what a person sees in a terminal.
+"""The command line itself: the entry point, and what a person sees in a terminal.
 
-`main` stands above all commands and imports none of them; `terminal` and `tables` stand below every room of harness.
+`main` names all commands as strings and imports one when it is called. `terminal` and `tables` import no sub-room;
+every room above metrics uses them.
 """

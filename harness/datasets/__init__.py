@@ -1,1 +1,4 @@
-"""Data sets: a loader for each public set, the canonical files that users bring, splits and lint."""
+"""Items: reading, loading, splits, wording, and the canonical files that users bring.
+
+Imports no other sub-room of harness; the public sets are in ``sets`` and are found by name.
+"""

@@ -1,4 +1,4 @@
 """One run: settings, plan, generate, judge, score, header, and the folder that keeps it.
 
-Imports all of harness but cli and commands.
+Imports every sub-room of harness but ``commands`` and ``datasets.sets``; of ``cli`` only `terminal` and `tables`.
 """

@@ -1,4 +1,4 @@
 """`telbench kd` and `telbench demo`, one module a command.
 
-Imports every sub-room of kd; nothing imports a command.
+Imports the sub-rooms of kd that do the work; no sub-room imports a command.
 """

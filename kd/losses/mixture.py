@@ -87,7 +87,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class SharedIds:
-    """Ids of the same tokens in both vocabularies: two (n,) tensors (`vocabulary.shared_tokens`)."""
+    """Ids of the same tokens in both vocabularies: two (n,) tensors (`vocabulary.compare.shared_tokens`)."""
 
     teacher: Tensor
     student: Tensor

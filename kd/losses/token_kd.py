@@ -28,8 +28,8 @@ def vanilla_kd(
 ) -> Loss:
     """(1 - rate) · CE + rate · divergence(z_s / T, z_t / T), row by row over one vocabulary.
 
-    Both heads must be cut to the ids that the two models share (`vocabulary.shared_columns`), and row k of both must
-    predict the same answer token. Source: Hinton et al. 2015; mixture as in the DSKD scripts.
+    Both heads must be cut to the ids that the two models share (`vocabulary.compare.shared_columns`), and row k of both
+    must predict the same answer token. Source: Hinton et al. 2015; mixture as in the DSKD scripts.
 
     Raises:
         InputError: when rows or columns do not match.

@@ -1,4 +1,4 @@
-"""A grid of trainings and runs whose shared parts are made once.
+"""A grid of trainings and runs whose shared parts are made once, each by a telbench command of its own.
 
-Imports train, teacher and tiny; only commands stand above.
+Imports objectives, vocabulary, train and tiny; only commands stand above.
 """

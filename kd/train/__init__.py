@@ -1,4 +1,4 @@
-"""One training: settings, examples, steps, state that resumes, the checkpoint and its report.
+"""One training: examples, steps, state that resumes, the checkpoint and its report.
 
-Imports losses, objectives, vocabulary and teacher; study and commands stand above.
+Imports losses, objectives, vocabulary and teacher; tiny, study and commands stand above.
 """

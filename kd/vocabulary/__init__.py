@@ -1,4 +1,4 @@
 """Two tokenizers: what they share, how their tokens align, which algorithms that permits.
 
-Imports losses and objectives.
+Imports objectives; train, study and commands stand above.
 """

@@ -1,4 +1,4 @@
-"""Pairs of runs, rankings of many, and their tables.
+"""Pairs of runs, rankings of many, seeds and factors, and their tables.
 
-Imports runs and statistics; gate and site stand above.
+Imports runs and statistics; site and commands stand above.
 """

@@ -121,7 +121,7 @@ class Gate:
 
 
 def judge_gate(candidate: LoadedRun, baseline: LoadedRun, metrics: Sequence[Metric], policy: GatePolicy) -> Gate:
-    """Hold a candidate against a baseline; both were measured alike (`comparison.require_alike`).
+    """Hold a candidate against a baseline; both were measured alike (`runs.loaded.require_alike`).
 
     Raises:
         InputError: for a metric that the runs do not share. IncomparableError: when too many items lack a score.

@@ -1,4 +1,4 @@
-"""Reading what is compared: run folders, anchors, foreign logs, seeds.
+"""Reading what is compared: run folders, anchors, logs of other harnesses, answers without a run.
 
-Imports statistics only; compare, gate and site stand above.
+Imports no other sub-room of leaderboard; compare, gate, site and commands stand above.
 """

@@ -1,7 +1,7 @@
 """The static leaderboard: a folder of pages that opens from a file:// address.
 
-`make_board` reads the runs and measures them (`board.py`); `SECTIONS` (`pages/__init__.py`) have functions from a
-`Board` to pages; `build_site` (`building.py`) renders them and puts the folder in place.
+`make_board` reads the runs and measures them (`model/board.py`); `SECTIONS` (`pages/__init__.py`) have functions from a
+`Board` to pages; `build_site` (`build.py`) renders them and puts the folder in place.
 
 A page is added in three steps:
 

@@ -1,4 +1,4 @@
 """What the pages show, as records: columns, standings, eligibility, answers, terms.
 
-Imports compare, runs and statistics; pages and charts stand above.
+Imports compare, runs and statistics, and of site `parallel` and `templates_env`; pages and `build` stand above.
 """

@@ -1,4 +1,7 @@
-"""The pages of a board, section by section."""
+"""The pages of a board, section by section.
+
+Imports the charts, the model and `page`; of site only `build` imports it.
+"""
 
 from __future__ import annotations
 
