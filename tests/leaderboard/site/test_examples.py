@@ -11,9 +11,9 @@ MODULES = (
     "charts.drawing",
     "model.word_diff",
     "model.taxonomy",
-    "model.answers",
+    "model.items",
     "model.board",
-    "templates_env",
+    "formats",
     "pages.significance",
 )
 
