@@ -237,3 +237,25 @@ def test_a_projected_teacher_worse_than_its_student_is_told_of(name: str) -> Non
 def test_a_micro_batch_without_teacher_rows_says_so() -> None:
     with pytest.raises(ValueError, match="no teacher rows"):
         _ = micro_batch(taught=None).teacher
+
+
+MIX = {"kd_rate", "divergence", "temperature", "t2_scale"}
+READS = {
+    "dskd": {*MIX, "projector_learning_rate"},
+    "dskd_cma": {*MIX, "projector_learning_rate", "attention_scale"},
+    "dskd_v2": {*MIX, "projector_learning_rate", "highest_share"},
+    "gkd": {*MIX, "naive_id_kd", "student_share", "sampling_temperature", "max_new_tokens"},
+    "seq_kd": {"max_new_tokens"},
+    "sft": set(),
+    "simple_ctkd": MIX,
+    "uld": MIX - {"divergence"},
+    "vanilla_kd": {*MIX, "naive_id_kd"},
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_an_algorithm_reads_these_settings_and_only_gkd_makes_up_answers(name: str) -> None:
+    objective = objective_named(name)
+    assert objective.reads == READS[name]
+    assert objective.on_policy == (name == "gkd")
+    assert objective.temperature == (1.0 if name == "uld" else 2.0)
