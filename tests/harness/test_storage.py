@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telbench.errors import InputError
-from telbench.harness.storage import RecordStore
+from telbench.harness import storage
+from telbench.harness.storage import FolderLock, RecordStore, shared_store
 
 TEXTS = ["the AMF", "", 'quotes " and \\ and \n', "Δf ≥ 15 kHz 📡", "lone \ud800 surrogate", "x" * 300]
 
@@ -117,3 +119,56 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot open"):
         RecordStore(tmp_path / "file" / "j")
+
+
+def test_a_shared_store_is_found_again_and_is_one_for_each_kind_and_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
+    for turn in range(2):
+        with shared_store("answers", "one") as store:
+            assert store is not None
+            assert list(store.keys()) == ["k"] * turn
+            store.put("k", {"text": f"turn {turn}"})
+    for kind, identity, keys in (("answers", "one", ["k"]), ("answers", "two", []), ("scores", "one", [])):
+        with shared_store(kind, identity) as store:
+            assert store is not None
+            assert list(store.keys()) == keys
+
+
+def test_a_shared_store_that_another_holds_is_waited_for_and_then_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(storage, "_PATIENCE", 0.3)
+    with shared_store("answers", "one") as held:
+        assert held is not None
+        began = time.monotonic()
+        with shared_store("answers", "one") as store:
+            assert store is None
+        assert time.monotonic() - began >= 0.3
+        with shared_store("answers", "two") as other:
+            assert other is not None
+    with shared_store("answers", "one") as store:
+        assert store is not None
+
+
+def test_a_cache_folder_that_cannot_be_made_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "cache").write_text("")
+    monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
+    with shared_store("answers", "one") as store:
+        assert store is None
+
+
+def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path: Path):
+    with pytest.raises(InputError, match=r"cannot write .*gone: No such file or directory: choose a writable --out"):
+        FolderLock(tmp_path / "gone")
+
+
+def test_closing_twice_is_closing_once(tmp_path: Path):
+    store = RecordStore(tmp_path / "j")
+    store.put("k", {"text": "t"})
+    store.close()
+    store.close()
+    with RecordStore(tmp_path / "j") as again:
+        assert (again.torn, again.garbled, again.get("k")) == (0, 0, {"key": "k", "text": "t"})

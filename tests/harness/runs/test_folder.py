@@ -264,3 +264,26 @@ def test_a_samples_line_that_is_not_json_is_named(tmp_path: Path):
     (tmp_path / "samples.jsonl").write_text(json.dumps({"item_id": "a"}) + "\n{\n")
     with pytest.raises(InputError, match="line 2 is not JSON"):
         list(read_samples(tmp_path))
+
+
+def test_samples_that_are_missing_or_no_text_are_named(tmp_path: Path):
+    finished_run(tmp_path)
+    (tmp_path / "samples.jsonl").write_bytes(b'{"item_id": "\xff"}\n')
+    with pytest.raises(InputError, match=r"samples\.jsonl is not UTF-8 text"):
+        list(read_samples(tmp_path))
+    (tmp_path / "samples.jsonl").unlink()
+    with pytest.raises(InputError, match=r"cannot read .*samples\.jsonl: No such file or directory"):
+        list(read_samples(tmp_path))
+
+
+def test_settings_are_kept_as_they_were_asked_or_one_line_says_why_not(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    folder.write_settings("data: Δf.jsonl\n")
+    assert (tmp_path / "run.yaml").read_text(encoding="utf-8") == "data: Δf.jsonl\n"
+    (tmp_path / "run.yaml").unlink()
+    (tmp_path / "run.yaml").mkdir()
+    with pytest.raises(
+        InputError, match=r"^cannot write \(.*run.yaml: free some space and run the same command again$"
+    ):
+        folder.write_settings("data: d\n")
+    folder.release()

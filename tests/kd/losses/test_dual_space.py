@@ -232,3 +232,19 @@ def test_what_attention_cannot_pair_is_refused() -> None:
     narrow = Stream(case.teacher.rows, case.teacher.labels, case.teacher.embeddings[:, :6], case.teacher.items)
     with pytest.raises(InputError, match="3 wide"):
         dskd_cma(case.student, narrow, case.attention, 1.0)
+
+
+def test_attention_keeps_its_precision_under_autocast() -> None:
+    case = TwoVocabularies()
+
+    def single(stream: Stream) -> Stream:
+        rows = Projected(stream.rows.hidden.float(), Head(stream.rows.head.weight.float()))
+        return Stream(rows, stream.labels, stream.embeddings.float(), stream.items)
+
+    expected = case.attention(case.student, case.teacher)
+    narrow = case.attention.float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = narrow(single(case.student), single(case.teacher))
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == torch.float32
+        assert torch.allclose(one.double(), other, atol=1e-5)

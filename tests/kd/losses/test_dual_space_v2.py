@@ -257,3 +257,28 @@ def test_a_model_that_teaches_itself_loses_nothing_by_it() -> None:
     assert loss.sums["t2s_agreeing"].item() == 5
     assert loss.sums["t2s_kd"].item() == pytest.approx(0, abs=1e-12)
     assert loss.sums["s2t"].item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("agreeing", [1, 2])
+def test_the_share_of_one_call_is_that_of_its_agreeing_among_its_known_rows(agreeing: int) -> None:
+    # Of two rows the first alone has its likeliest token in the student's vocabulary, or both have.
+    student = model(2, STUDENT, 17)
+    projector = LogitIdentity(student.head, student.head)
+    said = (student.hidden @ student.head.weight.T).argmax(-1)
+    assert said[0] != said[1]
+    known = torch.arange(17)
+    if agreeing == 1:
+        known[said[1]] = -1
+    aligned = Aligned(Pairs.all(2, CPU), known)
+    assert agreement(student.head, student, projector, aligned) == (agreeing, agreeing)
+    left, one, half = (
+        dskd_v2(model_of_zeros(student), student, said, projector, aligned, 0.5, 0.5, share=share).total.item()
+        for share in (None, 1.0, 0.5)
+    )
+    assert left == pytest.approx(one)
+    assert left != pytest.approx(half)
+
+
+def model_of_zeros(like: Projected) -> Projected:
+    """A student that holds all tokens equally likely, so that it has something to learn."""
+    return Projected(torch.zeros_like(like.hidden), like.head)

@@ -124,3 +124,41 @@ def test_too_few_clusters_give_no_interval():
 
 def test_equal_differences_give_an_interval_of_one_point():
     assert sign_flip.interval(clustered(np.full(50, 0.25), None)) == pytest.approx((0.25, 0.25))
+
+
+def test_as_many_clusters_as_it_takes_give_a_bound_and_one_fewer_give_none():
+    # Of 2^5 patterns the one with all signs alike has p = 1/32: it is rejected until a sign changes.
+    data = clustered(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), None)
+    assert sign_flip.bound(data, 1 / 31, lower=True) == pytest.approx(1.0, abs=1e-3)
+    assert sign_flip.bound(data, 1 / 31, lower=False) == pytest.approx(5.0, abs=1e-3)
+    assert sign_flip.bound(data, 1 / 32, lower=True) is not None
+    assert sign_flip.bound(data, 1 / 33, lower=True) is None
+
+
+def test_near_the_centre_the_tail_is_that_of_the_normal_distribution():
+    sizes = np.random.default_rng(1).uniform(0.5, 1, (1, 60))
+    for share in (8e-4, 1.2e-3, -8e-4):
+        threshold = share * math.sqrt(float((sizes**2).sum()))
+        assert sign_tails(sizes, np.array([threshold]))[0] == pytest.approx(
+            0.5 * math.erfc(share / math.sqrt(2)), abs=2e-5
+        )
+
+
+def test_twenty_four_clusters_are_counted_out_and_one_more_is_approximated():
+    draw = np.random.default_rng(2)
+    for count, exact in ((24, True), (25, False)):
+        halves = [int(number) for number in draw.choice([1, 3, 5, 7, 9], size=count)]
+        patterns = {0: 1}
+        for half in halves:
+            moved: dict[int, int] = {}
+            for total, ways in patterns.items():
+                for reached in (total - half, total + half):
+                    moved[reached] = moved.get(reached, 0) + ways
+            patterns = moved
+        threshold = sum(halves) // 4
+        expected = sum(ways for total, ways in patterns.items() if total >= threshold) / 2**count
+        # Clusters of nothing are none.
+        sums = np.array([*halves, 0, 0, 0]) / 2
+        found = sign_flip.tail(sums, threshold / 2)
+        assert found == pytest.approx(expected, rel=0.2)
+        assert (abs(found - expected) < 1e-12) == exact
