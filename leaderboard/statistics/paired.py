@@ -1,4 +1,8 @@
-"""Two runs, one metric, item paired with item: everything that is said about the difference, in one record."""
+"""Two runs, one metric, item paired with item: everything that is said about the difference, in one record.
+
+`paired_difference` makes that record. Two parts of it are for metrics that are right or wrong alone: McNemar's exact
+test (`mcnemar`), and the interval of a difference of paired proportions (`paired_difference_interval`).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from . import sign_flip
 from .clusters import Clustered, clustered
 from .power import Power, power_of
-from .signed_rank import Zeros, hodges_lehmann, signed_rank, superiority
+from .signed_rank import hodges_lehmann, signed_rank, superiority
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# Scores are rounded to so many decimals after subtracting: rounding errors must not break ties.
+TIE_DECIMALS = 9
+# Fewer differences other than 0, or fewer effective clusters, cannot carry a claim.
+FEW_ITEMS, FEW_CLUSTERS = 6, 6.0
+MANY_TIES = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,55 +36,6 @@ class McNemar:
     lost: int
     p_exact: float
     p_mid: float
-
-
-def mcnemar(gained: int, lost: int) -> McNemar:
-    """The exact test of equal error rates: a sign test of the items on which the two differ.
-
-    Two-sided p = 2 P(X <= min), X binomial with probability 1/2; mid-p takes half of the probability of the observed
-    count off. Sources: McNemar 1947; Fagerland, Lydersen and Laake 2013 (mid-p).
-    """
-    total = gained + lost
-    if not total:
-        return McNemar(gained, lost, 1.0, 1.0)
-    fewer = min(gained, lost)
-    below = sum(math.comb(total, count) for count in range(fewer + 1))
-    here = math.comb(total, fewer)
-    exact = min(Fraction(1), Fraction(2 * below, 2**total))
-    mid = Fraction(1) if gained == lost else Fraction(2 * below - here, 2**total)
-    return McNemar(gained, lost, float(exact), float(mid))
-
-
-def paired_difference_interval(gained: int, lost: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval of the difference of two paired proportions, from -1 to 1.
-
-    Bonett and Price's adjusted Wald: with p = (gained + 1) / (n + 2) and q = (lost + 1) / (n + 2), p - q plus and minus
-    z sqrt((p + q - (p - q)^2) / (n + 2)). Source: Bonett and Price 2012.
-    """
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    p, q = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    half = z * math.sqrt(max(0.0, p + q - (p - q) ** 2) / (n + 2))
-    return max(-1.0, p - q - half), min(1.0, p - q + half)
-
-
-def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of one proportion. Source: Wilson 1927.
-
-    >>> [round(end, 6) for end in wilson(10, 100)]
-    [0.055229, 0.174366]
-    """
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, shrink = successes / n, 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / shrink
-    half = z / shrink * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-# Scores are rounded to so many decimals after subtracting: rounding errors must not break ties.
-TIE_DECIMALS = 9
-# Fewer differences other than 0, or fewer effective clusters, cannot carry a claim.
-FEW_ITEMS, FEW_CLUSTERS = 6, 6.0
-MANY_TIES = 0.5
 
 
 @dataclass(frozen=True)
@@ -133,7 +93,6 @@ def paired_difference(
     clusters: Sequence[str] | None = None,
     *,
     level: float = 0.95,
-    zeros: Zeros = "wilcox",
     adjusted_wald: bool = True,
 ) -> PairedDifference:
     """All of `PairedDifference` from differences that `differences_of` gives, with the cluster of each item.
@@ -152,8 +111,8 @@ def paired_difference(
         interval = paired_difference_interval(wins, losses, data.n, level)
     else:
         interval = sign_flip.interval(data, level)
-    ranked = signed_rank(values if separate else np.round(data.sums / data.sizes, TIE_DECIMALS), zeros=zeros)
-    by_item = ranked if separate else signed_rank(values, zeros=zeros)
+    ranked = signed_rank(values if separate else np.round(data.sums / data.sizes, TIE_DECIMALS))
+    by_item = ranked if separate else signed_rank(values)
     p_mean = sign_flip.two_sided(data.sums)
     p_wilcoxon = exact.p_exact if exact is not None and separate else ranked.p
     return PairedDifference(
@@ -168,7 +127,7 @@ def paired_difference(
         ci_high=None if interval is None else interval[1],
         p_mean=p_mean,
         p_wilcoxon=p_wilcoxon,
-        wilcoxon="mcnemar exact" if exact is not None and separate else f"signed rank, {zeros}, {ranked.method}",
+        wilcoxon="mcnemar exact" if exact is not None and separate else f"signed rank, wilcox, {ranked.method}",
         hodges_lehmann=hodges_lehmann(values),
         rank_biserial=by_item.rank_biserial,
         superiority=superiority(values),
@@ -181,6 +140,35 @@ def paired_difference(
         level=level,
         flags=_flags(data, wins, losses, by_item.rank_biserial, p_mean, p_wilcoxon, 1 - level),
     )
+
+
+def mcnemar(gained: int, lost: int) -> McNemar:
+    """The exact test of equal error rates: a sign test of the items on which the two differ.
+
+    Two-sided p = 2 P(X <= min), X binomial with probability 1/2; mid-p takes half of the probability of the observed
+    count off. Sources: McNemar 1947; Fagerland, Lydersen and Laake 2013 (mid-p).
+    """
+    total = gained + lost
+    if not total:
+        return McNemar(gained, lost, 1.0, 1.0)
+    fewer = min(gained, lost)
+    below = sum(math.comb(total, count) for count in range(fewer + 1))
+    here = math.comb(total, fewer)
+    exact = min(Fraction(1), Fraction(2 * below, 2**total))
+    mid = Fraction(1) if gained == lost else Fraction(2 * below - here, 2**total)
+    return McNemar(gained, lost, float(exact), float(mid))
+
+
+def paired_difference_interval(gained: int, lost: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the difference of two paired proportions, from -1 to 1.
+
+    Bonett and Price's adjusted Wald: with p = (gained + 1) / (n + 2) and q = (lost + 1) / (n + 2), p - q plus and minus
+    z sqrt((p + q - (p - q)^2) / (n + 2)). Source: Bonett and Price 2012.
+    """
+    z = sign_flip.normal_quantile((1 + level) / 2)
+    p, q = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    half = z * math.sqrt(max(0.0, p + q - (p - q) ** 2) / (n + 2))
+    return max(-1.0, p - q - half), min(1.0, p - q + half)
 
 
 def _flags(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 from .clusters import Clustered
+from .sign_flip import normal_quantile
 
 ALPHA, POWER = 0.05, 0.8
 
@@ -38,8 +38,8 @@ def power_of(data: Clustered, alpha: float = ALPHA, power: float = POWER) -> Pow
     Source: Miller 2024 (Adding Error Bars to Evals), section 5, with the clusters' design effect.
     """
     error = data.standard_error
-    two_sided = _quantile(1 - alpha / 2) + _quantile(power)
-    one_sided = _quantile(1 - alpha) + _quantile(power)
+    two_sided = normal_quantile(1 - alpha / 2) + normal_quantile(power)
+    one_sided = normal_quantile(1 - alpha) + normal_quantile(power)
     return Power(
         alpha,
         power,
@@ -56,7 +56,7 @@ def items_for_difference(deviation: float, difference: float, alpha: float = ALP
     >>> items_for_difference((1 / 9) ** 0.5, 0.03)
     969
     """
-    return math.ceil(((_quantile(1 - alpha / 2) + _quantile(power)) * deviation / difference) ** 2)
+    return math.ceil(((normal_quantile(1 - alpha / 2) + normal_quantile(power)) * deviation / difference) ** 2)
 
 
 def items_for_margin(
@@ -66,8 +66,4 @@ def items_for_margin(
     room = margin + true_difference
     if room <= 0:
         return None
-    return math.ceil(((_quantile(1 - alpha) + _quantile(power)) * deviation / room) ** 2)
-
-
-def _quantile(probability: float) -> float:
-    return NormalDist().inv_cdf(probability)
+    return math.ceil(((normal_quantile(1 - alpha) + normal_quantile(power)) * deviation / room) ** 2)

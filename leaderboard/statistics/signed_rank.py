@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Zeros = Literal["wilcox", "pratt", "zsplit"]
-Alternative = Literal["two-sided", "greater", "less"]
 # Differences other than 0 up to which the null distribution is counted out.
 EXACT = 200
 # A p-value is never 0, only too small for a number.
@@ -42,45 +40,33 @@ class SignedRank:
         return (self.positive - self.negative) / total if total else None
 
 
-def signed_rank(
-    differences: NDArray[np.float64], *, zeros: Zeros = "wilcox", alternative: Alternative = "two-sided"
-) -> SignedRank:
-    """The test of symmetry about 0.
+def signed_rank(differences: NDArray[np.float64]) -> SignedRank:
+    """The two-sided test of symmetry about 0; differences of 0 are dropped. Source: Wilcoxon 1945.
 
-    ``zeros``: ``wilcox`` drops them (Wilcoxon 1945), ``pratt`` ranks them and drops their ranks (Pratt 1959),
-    ``zsplit`` gives half of their ranks to each side (Demsar 2006). Exact for up to `EXACT` differences other than 0,
-    by counting sign patterns of the mid-ranks; beyond that the normal approximation with the variance corrected for
-    ties, without continuity correction. All differences 0: p = 1. Equal values have to be equal to the last bit: round
-    first.
+    Exact for up to `EXACT` differences other than 0, by counting sign patterns of the mid-ranks. Beyond that the normal
+    approximation with the variance corrected for ties, without continuity correction. All differences 0: p = 1. Equal
+    values have to be equal to the last bit: round first.
     """
     import numpy as np
 
     values = np.asarray(differences, np.float64)
-    used = values[values != 0] if zeros == "wilcox" else values
-    nonzero = int(np.count_nonzero(values))
-    if not nonzero:
+    used = values[values != 0]
+    if not len(used):
         return SignedRank(0.0, 0.0, 0, 1.0, "exact")
-    magnitudes, positive_counts, counts = _grouped(used)
-    ends = np.cumsum(counts)
-    ranks = ends - (counts - 1) / 2.0
-    is_zero = magnitudes == 0
-    positive = float((ranks * positive_counts)[~is_zero].sum())
-    negative = float((ranks * (counts - positive_counts))[~is_zero].sum())
-    half = float((ranks * counts)[is_zero].sum()) / 2 if zeros == "zsplit" else 0.0
-    kept = ~is_zero
-    if nonzero <= EXACT:
-        p = _exact(ranks[kept], counts[kept].astype(np.int64), positive, negative, alternative)
-        method = "exact"
-    else:
-        # Under the null each rank joins W+ with probability 1/2: variance is the sum of squared ranks over 4.
-        variance = float((ranks[kept] ** 2 * counts[kept]).sum()) / 4
-        p = _normal(positive - (positive + negative) / 2, math.sqrt(variance), alternative)
-        method = "normal"
-    return SignedRank(positive + half, negative + half, nonzero, p, method)
+    positive_counts, counts = _grouped(used)
+    ranks = np.cumsum(counts) - (counts - 1) / 2.0
+    positive = float((ranks * positive_counts).sum())
+    negative = float((ranks * (counts - positive_counts)).sum())
+    if len(used) <= EXACT:
+        return SignedRank(positive, negative, len(used), _exact(ranks, counts, positive), "exact")
+    # Under the null each rank joins W+ with probability 1/2: variance is the sum of squared ranks over 4.
+    variance = float((ranks**2 * counts).sum()) / 4
+    p = _normal(positive - (positive + negative) / 2, math.sqrt(variance))
+    return SignedRank(positive, negative, len(used), p, "normal")
 
 
 def signed_ranks(differences: NDArray[np.float64], decimals: int = 9) -> NDArray[np.float64]:
-    """Two-sided p-values of `signed_rank` (zeros dropped), row by row, shape (P, n) to (P,).
+    """P-values of `signed_rank`, row by row, shape (P, n) to (P,).
 
     Differences are rounded to so many ``decimals`` first, and sorted as whole numbers whose last bit is the sign; ranks
     and ties are then sums over the places where the magnitude changes.
@@ -112,7 +98,7 @@ def signed_ranks(differences: NDArray[np.float64], decimals: int = 9) -> NDArray
         deviation = positive - nonzero * (nonzero + 1) / 4
         for row in range(size):
             if nonzero[row] > EXACT:
-                p[start + row] = _normal(float(deviation[row]), math.sqrt(variance[row]), "two-sided")
+                p[start + row] = _normal(float(deviation[row]), math.sqrt(variance[row]))
             else:
                 p[start + row] = signed_rank(rounded[row]).p
     return p
@@ -157,8 +143,8 @@ def _rank_sums(
     return nonzero, positive, ties - (zeros**3 - zeros)
 
 
-def _grouped(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct absolute values in order, how many of each are positive, and how many there are."""
+def _grouped(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each distinct absolute value, in order: how many are positive, and how many there are."""
     import numpy as np
 
     order = np.argsort(np.abs(values))
@@ -166,22 +152,16 @@ def _grouped(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     starts = np.flatnonzero(np.concatenate([[True], sizes[1:] != sizes[:-1]]))
     counts = np.diff(np.append(starts, len(sizes)))
     positive = np.add.reduceat((values[order] > 0).astype(np.int64), starts)
-    return sizes[starts], positive, counts
+    return positive, counts
 
 
-def _exact(
-    ranks: NDArray[np.float64], counts: NDArray[np.int64], positive: float, negative: float, alternative: Alternative
-) -> float:
+def _exact(ranks: NDArray[np.float64], counts: NDArray[np.int64], positive: float) -> float:
     """P-value over all 2^n signs of the mid-ranks: doubled, they are whole numbers, and their sums can be counted."""
     import numpy as np
 
     chances = _chances(tuple(np.repeat(np.rint(2 * ranks).astype(np.int64), counts).tolist()))
     upper = float(chances[round(2 * positive) :][::-1].sum())
     lower = float(chances[: round(2 * positive) + 1].sum())
-    if alternative == "greater":
-        return min(1.0, upper)
-    if alternative == "less":
-        return min(1.0, lower)
     return min(1.0, 2 * min(upper, lower))
 
 
@@ -199,11 +179,9 @@ def _chances(doubled: tuple[int, ...]) -> NDArray[np.float64]:
     return patterns * 0.5 ** len(doubled)
 
 
-def _normal(deviation: float, spread: float, alternative: Alternative) -> float:
-    score = deviation / spread
-    if alternative == "two-sided":
-        return max(SMALLEST, math.erfc(abs(score) / math.sqrt(2)))
-    return max(SMALLEST, 0.5 * math.erfc((score if alternative == "greater" else -score) / math.sqrt(2)))
+def _normal(deviation: float, spread: float) -> float:
+    """Two-sided p of a normal deviate."""
+    return max(SMALLEST, math.erfc(abs(deviation / spread) / math.sqrt(2)))
 
 
 def hodges_lehmann(differences: NDArray[np.float64]) -> float:

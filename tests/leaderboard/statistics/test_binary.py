@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from telbench.leaderboard.statistics.paired import mcnemar, paired_difference_interval, wilson
+from telbench.leaderboard.statistics.paired import mcnemar, paired_difference_interval
 from telbench.leaderboard.statistics.signed_rank import signed_rank
 
 
@@ -52,9 +52,3 @@ def test_the_interval_covers_the_true_difference():
         covered += low <= 0.1 <= high
     # 95 % of 1,000, give or take four standard errors.
     assert abs(covered - 950) < 4 * math.sqrt(1000 * 0.95 * 0.05)
-
-
-def test_wilsons_interval():
-    assert wilson(10, 100) == pytest.approx((0.055229, 0.174366), abs=1e-6)
-    expected = stats.binomtest(3, 40).proportion_ci(method="wilson")
-    assert wilson(3, 40) == pytest.approx((expected.low, expected.high))

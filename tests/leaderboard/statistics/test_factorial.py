@@ -10,7 +10,7 @@ import pytest
 
 from telbench.errors import InputError
 from telbench.leaderboard.statistics.factorial import Cell, analyse
-from telbench.leaderboard.statistics.recipes import matched_seeds, separate_seeds
+from telbench.leaderboard.statistics.recipes import matched_seeds
 
 LEVELS = {
     "teacher_sft": ("false", "true"),
@@ -135,17 +135,6 @@ def test_what_is_no_study_is_refused(cells, message):
 def test_an_unknown_factor_is_refused():
     with pytest.raises(InputError, match="no run has the factor 'size'"):
         analyse(planted(n=20), None, factors=["size"])
-
-
-def test_seeds_of_their_own_are_compared_by_welchs_test():
-    from scipy import stats
-
-    one, other = [0.61, 0.64, 0.60, 0.66], [0.55, 0.58, 0.57]
-    expected: Any = stats.ttest_ind(one, other, equal_var=False)
-    found = separate_seeds(one, other)
-    interval = expected.confidence_interval(0.95)
-    assert found.p == pytest.approx(expected.pvalue)
-    assert (found.ci_low, found.ci_high) == pytest.approx((interval.low, interval.high))
 
 
 def test_matched_seeds_are_compared_by_a_paired_t_test():
