@@ -1,1 +1,5 @@
-"""Compare finished runs: everything here reads run folders and nothing else."""
+"""Compare finished runs: paired statistics, comparison, gate, board. Finished runs are read; nothing is run.
+
+Inside, each imports from those left of it: ``statistics`` < ``runs`` < ``compare`` < ``gate``, ``site`` <
+``commands`` < ``testing``, the function for a pytest suite.
+"""

@@ -1,4 +1,4 @@
-"""compare, check, baseline and leaderboard, one module a command.
+"""compare, check, baseline and leaderboard, one module a command: its options, and `run`, which gives the exit code.
 
-Imports every sub-room of leaderboard; nothing imports a command.
+May import every sub-room of `leaderboard`; only `testing.py` imports from here.
 """

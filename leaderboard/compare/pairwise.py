@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from telbench.errors import InputError
 
@@ -14,10 +14,6 @@ from ..runs.loaded import LoadedRun
 from ..statistics.corpus import CorpusDifference, corpus_difference
 from ..statistics.multiplicity import family
 from ..statistics.paired import PairedDifference, differences_of, paired_difference
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 ClusterBy = Literal["source_document", "category", "item"]
 ALPHA = 0.05
@@ -80,12 +76,28 @@ def compare_runs(
     for stratum in (None, *(_categories(base) if strata else ())):
         for metric in metrics:
             for title, run in zip(titles[1:], runs[1:], strict=True):
-                found = _measured(run, base, metric, by, stratum, title)
+                found = _compared(run, base, metric, by, stratum, title)
                 if found is not None:
                     measured.append(found)
     if not measured:
         raise InputError("no item has a score in both runs: there is nothing to compare")
     return _corrected(measured)
+
+
+def compare_corpora(
+    run: LoadedRun,
+    base: LoadedRun,
+    metric: Metric,
+    items: Sequence[str],
+    clusters: Sequence[str],
+    level: float = 0.95,
+) -> tuple[CorpusDifference, tuple[float, float]]:
+    """The difference of two corpus scores over these items, positive where the run is better, and both scores."""
+    matrices = [statistics_matrix(metric, [side.scores[metric.name][item] for item in items]) for side in (run, base)]
+    _, summed = cluster_sums(matrices, clusters)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    found = corpus_difference(summed[0], summed[1], lambda rows: sign * aggregate(metric, rows), level=level)
+    return found, (score_of(metric, matrices[0]), score_of(metric, matrices[1]))
 
 
 def cluster_names(run: LoadedRun, items: Sequence[str], by: ClusterBy) -> list[str]:
@@ -113,7 +125,7 @@ def _categories(run: LoadedRun) -> list[str]:
     return sorted({category for category in run.categories.values() if category is not None})
 
 
-def _measured(
+def _compared(
     run: LoadedRun, base: LoadedRun, metric: Metric, by: ClusterBy, stratum: str | None, title: str
 ) -> Comparison | None:
     import numpy as np
@@ -129,8 +141,7 @@ def _measured(
     corpus = None
     scores = float(values[0].mean()), float(values[1].mean())
     if metric.level == "corpus":
-        matrices = [statistics_matrix(metric, [side[item] for item in paired]) for side in (ours, theirs)]
-        corpus, scores = _corpus(metric, matrices, clusters)
+        corpus, scores = compare_corpora(run, base, metric, paired, clusters)
     return Comparison(
         metric=metric.name,
         run=title,
@@ -145,16 +156,6 @@ def _measured(
         q=1.0,
         verdict="",
     )
-
-
-def _corpus(
-    metric: Metric, matrices: Sequence[NDArray[np.float64]], clusters: Sequence[str]
-) -> tuple[CorpusDifference, tuple[float, float]]:
-    _, summed = cluster_sums(matrices, clusters)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    scores = [score_of(metric, matrix) for matrix in matrices]
-    found = corpus_difference(summed[0], summed[1], lambda rows: sign * aggregate(metric, rows))
-    return found, (scores[0], scores[1])
 
 
 def _corrected(measured: Sequence[Comparison]) -> list[Comparison]:

@@ -1,7 +1,9 @@
-"""Recipes in place of runs: what differs in its training seed alone is averaged, item by item.
+"""What runs were trained with: recipes in place of runs, and a study of their factors.
 
-One training may be lucky. Averaged over seeds, an item's score says what the recipe does with it; the pairs of items
-then compare recipes on questions like these, and the seeds, each a training of its own, the recipes as such.
+One training may be lucky. `average_seeds` makes one run of those that differ in their training seed alone: an item's
+score then says what the recipe does with it. The pairs of items compare recipes on questions like these, and the seeds,
+each a training of its own, the recipes as such (`seed_effects`). `study_of` asks what each factor does. What in a
+header is a factor, a seed or neither is said here too.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ from ...metrics.contract import ItemScore, Metric, missing
 from ...metrics.fingerprints import fingerprint
 from ...metrics.intervals import score_of, statistics_matrix
 from ..runs.loaded import LoadedRun
-from ..statistics.factorial import Cell, Study, analyse
+from ..statistics.factorial import ScoredCell, Study, analyse
 from ..statistics.multiplicity import family
 from ..statistics.recipes import RecipeEffect, matched_seeds
 from .pairwise import ClusterBy, cluster_names
+
+# What tells runs of one recipe apart, and what says how a cell was made rather than what it is.
+SEED = "seed"
+NOT_FACTORS = frozenset({SEED, "epochs", "role", "base", "cell", "steps", "tokens", "variant"})
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def seed_effects(recipes: Sequence[Recipe], names: Sequence[str], metrics: Seque
         told = []
         for name, recipe in zip(names[1:], recipes[1:], strict=True):
             pairs = {seed: (run, base.seeds[seed]) for seed, run in recipe.seeds.items() if seed and seed in base.seeds}
-            by_seed = {seed: _difference(*pair, metric) for seed, pair in sorted(pairs.items())}
+            by_seed = {seed: _score_difference(*pair, metric) for seed, pair in sorted(pairs.items())}
             known = {seed: value for seed, value in by_seed.items() if value is not None}
             told.append(SeedEffect(metric.name, name, known, matched_seeds(list(known.values())), None))
         adjusted = family(f"recipes against the first in {metric.name}", [each.effect.p for each in told]).adjusted
@@ -99,6 +105,58 @@ def seed_effects(recipes: Sequence[Recipe], names: Sequence[str], metrics: Seque
             for each, p in zip(told, adjusted, strict=True)
         ]
     return found
+
+
+def is_anchor(factors: Mapping[str, Any]) -> bool:
+    """Is a run with these factors one that a study is held against (a base model, a teacher …), no cell of it?"""
+    return "role" in factors
+
+
+def without_seed(factors: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a recipe: all that was set but for the training seed."""
+    return {name: value for name, value in factors.items() if name != SEED}
+
+
+def varying(factors: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Of runs' factors those with more than one level, by name, with their levels in order."""
+    names = sorted({name for each in factors for name in each if name not in NOT_FACTORS})
+    levels = {name: tuple(sorted({each[name] for each in factors if name in each})) for name in names}
+    return {name: found for name, found in levels.items() if len(found) > 1}
+
+
+def study_of(
+    runs: Sequence[LoadedRun],
+    metric: Metric,
+    *,
+    by: ClusterBy = "source_document",
+    factors: Sequence[str] | None = None,
+) -> Study:
+    """Effects of the factors in the runs' headers on one metric's item values; anchors are no cells.
+
+    Raises:
+        InputError: when no factor varies, a run lacks one, or two runs are the same cell.
+    """
+    import numpy as np
+
+    items = list(runs[0].clusters)
+    cells = []
+    for run in runs:
+        if is_anchor(run.header.get("factors", {})):
+            continue
+        levels = {name: word(value) for name, value in run.header.get("factors", {}).items()}
+        seed = levels.get(SEED, "0")
+        kept = {name: level for name, level in levels.items() if name not in NOT_FACTORS or name in (factors or ())}
+        column = run.scores[metric.name]
+        values = [column[item].value if item in column else None for item in items]
+        cells.append(
+            ScoredCell(kept, seed, np.array([np.nan if value is None else value for value in values], np.float64))
+        )
+    return analyse(cells, cluster_names(runs[0], items, by), factors=factors, higher_is_better=metric.higher_is_better)
+
+
+def word(value: Any) -> str:
+    """A factor's level as a word: true and false as JSON has them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
@@ -113,11 +171,15 @@ def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
         "factors": without_seed(first.header.get("factors", {})),
         "judge": _judge(runs),
         "metrics": {
-            name: _entry(name, runs) for name in first.header["metrics"] if all(name in run.scores for run in runs)
+            name: _pooled_entry(name, runs)
+            for name in first.header["metrics"]
+            if all(name in run.scores for run in runs)
         },
     }
     scores = {
-        name: {item: _mean({seed: run.scores[name][item] for seed, run in group.items()}) for item in first.clusters}
+        name: {
+            item: _averaged({seed: run.scores[name][item] for seed, run in group.items()}) for item in first.clusters
+        }
         for name in header["metrics"]
     }
     for name, column in scores.items():
@@ -127,7 +189,7 @@ def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
     return Recipe(LoadedRun(first.path, header, first.clusters, scores, failed, first.categories), group)
 
 
-def _mean(scores: Mapping[str, ItemScore]) -> ItemScore:
+def _averaged(scores: Mapping[str, ItemScore]) -> ItemScore:
     """Mean over seeds of an item's score; statistics are added up, so that corpus scores pool the seeds' answers."""
     for seed, score in scores.items():
         if score.value is None:
@@ -138,7 +200,7 @@ def _mean(scores: Mapping[str, ItemScore]) -> ItemScore:
     return ItemScore(math.fsum(values) / len(values), stats=pooled)
 
 
-def _entry(name: str, runs: Sequence[LoadedRun]) -> dict[str, Any]:
+def _pooled_entry(name: str, runs: Sequence[LoadedRun]) -> dict[str, Any]:
     """The header's entry of a metric: nothing that was true of the first run alone stays in it."""
     entries = [run.header["metrics"][name] for run in runs]
     entry = {**entries[0], "value": None, "ci_low": None, "ci_high": None, "ci_method": None, "missing": {}}
@@ -169,7 +231,7 @@ def _shared_name(names: Sequence[str], seeds: int) -> str:
     return f"{shared or names[0]} ({seeds} seeds)"
 
 
-def _difference(run: LoadedRun, base: LoadedRun, metric: Metric) -> float | None:
+def _score_difference(run: LoadedRun, base: LoadedRun, metric: Metric) -> float | None:
     """The run's score minus the base's on the items that have one in both, positive where the run is better."""
     columns = run.scores[metric.name], base.scores[metric.name]
     items = [item for item in base.clusters if all(column[item].value is not None for column in columns)]
@@ -177,51 +239,3 @@ def _difference(run: LoadedRun, base: LoadedRun, metric: Metric) -> float | None
         return None
     ours, theirs = (score_of(metric, statistics_matrix(metric, [column[item] for item in items])) for column in columns)
     return (ours - theirs) * (1.0 if metric.higher_is_better else -1.0)
-
-
-# What tells runs of one recipe apart, and what says how a cell was made rather than what it is.
-SEED = "seed"
-NOT_FACTORS = frozenset({SEED, "epochs", "role", "base", "cell", "steps", "tokens", "variant"})
-
-
-def is_anchor(factors: Mapping[str, Any]) -> bool:
-    """Is a run with these factors one that a study is held against (a base model, a teacher …), no cell of it?"""
-    return "role" in factors
-
-
-def without_seed(factors: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a recipe: all that was set but for the training seed."""
-    return {name: value for name, value in factors.items() if name != SEED}
-
-
-def study_of(
-    runs: Sequence[LoadedRun],
-    metric: Metric,
-    *,
-    by: ClusterBy = "source_document",
-    factors: Sequence[str] | None = None,
-) -> Study:
-    """Effects of the factors in the runs' headers on one metric's item values; anchors are no cells.
-
-    Raises:
-        InputError: when no factor varies, a run lacks one, or two runs are the same cell.
-    """
-    import numpy as np
-
-    items = list(runs[0].clusters)
-    cells = []
-    for run in runs:
-        if is_anchor(run.header.get("factors", {})):
-            continue
-        levels = {name: word(value) for name, value in run.header.get("factors", {}).items()}
-        seed = levels.get(SEED, "0")
-        kept = {name: level for name, level in levels.items() if name not in NOT_FACTORS or name in (factors or ())}
-        column = run.scores[metric.name]
-        values = [column[item].value if item in column else None for item in items]
-        cells.append(Cell(kept, seed, np.array([np.nan if value is None else value for value in values], np.float64)))
-    return analyse(cells, cluster_names(runs[0], items, by), factors=factors, higher_is_better=metric.higher_is_better)
-
-
-def word(value: Any) -> str:
-    """A factor's level as a word: true and false as JSON has them."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

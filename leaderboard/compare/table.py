@@ -114,8 +114,8 @@ def _table(
         rows.append(
             (
                 title,
-                _value(each.values[1], entries[0], width),
-                _value(each.values[0], entries[1], width),
+                _value_text(each.values[1], entries[0], width),
+                _value_text(each.values[0], entries[1], width),
                 f"{_signed(each.delta, width)}{bounds}",
                 p_value(each.p_adjusted),
                 number(record.rank_biserial, 1) if record.rank_biserial is not None else "",
@@ -127,7 +127,7 @@ def _table(
     return columns(rows, "<>>>>>>><")
 
 
-def _value(value: float, entry: Mapping[str, Any], width: float) -> str:
+def _value_text(value: float, entry: Mapping[str, Any], width: float) -> str:
     """A value, with the calibrated position beside it where the metric's scale says little by itself."""
     calibrated = (entry.get("calibration") or {}).get("value")
     return number(value, width) + ("" if calibrated is None else f" (cal. {number(calibrated, 1)})")

@@ -1,4 +1,4 @@
-"""Is the candidate worse than the margin allows? The decision and its reports.
+"""Is the candidate worse than the margin allows? The decision, and its reports for machines and people.
 
-Imports runs, compare and statistics.
+Imports `compare`, `runs` and `statistics`; `site` stands beside it and neither imports the other.
 """

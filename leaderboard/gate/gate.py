@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from telbench.errors import IncomparableError, InputError
 
 from ...metrics.contract import Metric
-from ...metrics.intervals import aggregate, cluster_sums, score_of, statistics_matrix
+from ..compare.pairwise import compare_corpora
 from ..runs.loaded import LoadedRun
 from ..statistics import sign_flip
 from ..statistics.clusters import clustered
-from ..statistics.corpus import corpus_difference
 from ..statistics.multiplicity import family
 from ..statistics.paired import FEW_CLUSTERS, differences_of, paired_difference
 from ..statistics.power import items_for_margin
@@ -169,7 +168,7 @@ def _warnings(candidate: LoadedRun, baseline: LoadedRun, gates: Sequence[MetricG
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _Evidence:
     """What is known of one metric before Holm's correction."""
 
     metric: Metric
@@ -192,12 +191,12 @@ class _Measured:
 def _judged(
     metrics: Sequence[Metric], candidate: LoadedRun, baseline: LoadedRun, policy: GatePolicy
 ) -> list[MetricGate]:
-    measured = [_measured(metric, candidate, baseline, policy) for metric in metrics]
+    measured = [_evidence(metric, candidate, baseline, policy) for metric in metrics]
     adjusted = family("drops", [each.p_drop for each in measured]).adjusted
     return [_verdict(each, p or 0.0, policy) for each, p in zip(measured, adjusted, strict=True)]
 
 
-def _measured(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy: GatePolicy) -> _Measured:
+def _evidence(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy: GatePolicy) -> _Evidence:
     import numpy as np
 
     ours, theirs = (_scored(run, metric) for run in (candidate, baseline))
@@ -214,14 +213,14 @@ def _measured(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy:
     differences = differences_of(*values, higher_is_better=metric.higher_is_better)
     data = clustered(differences, clusters)
     if metric.level == "corpus":
-        return _corpus(
+        return _corpus_evidence(
             metric, candidate, baseline, items, clusters, missing, policy, differences, data.effective_groups
         )
     # Bounds that invert the tests which decide, so that bounds and p-values never disagree.
     record = paired_difference(differences, clusters, level=1 - 2 * policy.alpha, adjusted_wald=False)
     margin = policy.margins.get(metric.name)
     spread = None if data.standard_error is None else data.standard_error * math.sqrt(data.n)
-    return _Measured(
+    return _Evidence(
         metric,
         (float(values[0].mean()), float(values[1].mean())),
         record.delta,
@@ -256,7 +255,7 @@ def _lost(
     return here is None and any(reason.startswith("judge:") for reason in reasons)
 
 
-def _corpus(
+def _corpus_evidence(
     metric: Metric,
     candidate: LoadedRun,
     baseline: LoadedRun,
@@ -266,23 +265,15 @@ def _corpus(
     policy: GatePolicy,
     differences: NDArray[np.float64],
     effective: float,
-) -> _Measured:
+) -> _Evidence:
     """A corpus score: bounds from the paired bootstrap over documents, p-values from swapping them."""
-    matrices = [
-        statistics_matrix(metric, [run.scores[metric.name][item] for item in items]) for run in (candidate, baseline)
-    ]
-    _, summed = cluster_sums(matrices, clusters)
-    values = [score_of(metric, matrix) for matrix in matrices]
-    sign = 1.0 if metric.higher_is_better else -1.0
-    found = corpus_difference(
-        summed[0], summed[1], lambda rows: sign * aggregate(metric, rows), level=1 - 2 * policy.alpha
-    )
+    found, values = compare_corpora(candidate, baseline, metric, items, clusters, level=1 - 2 * policy.alpha)
     half = None if found.ci_low is None or found.ci_high is None else (found.ci_high - found.ci_low) / 2
     # The interval is 2 z wide on either side of the estimate; what 80 % power takes is one deviation of 0.84 more.
     error = None if half is None else half / sign_flip.normal_quantile(1 - policy.alpha)
-    return _Measured(
+    return _Evidence(
         metric,
-        (values[0], values[1]),
+        values,
         found.delta,
         found.ci_low,
         found.ci_high,
@@ -309,7 +300,7 @@ def _scored(run: LoadedRun, metric: Metric) -> dict[str, float | None]:
     return found
 
 
-def _verdict(each: _Measured, adjusted: float, policy: GatePolicy) -> MetricGate:
+def _verdict(each: _Evidence, adjusted: float, policy: GatePolicy) -> MetricGate:
     margin = policy.margins.get(each.metric.name)
     role: Role = "guardrail" if margin is None else "primary"
     verdict, reason, needed = _decision(each, adjusted, margin, policy)
@@ -349,7 +340,7 @@ def _verdict(each: _Measured, adjusted: float, policy: GatePolicy) -> MetricGate
 
 
 def _decision(
-    each: _Measured, adjusted: float, margin: float | None, policy: GatePolicy
+    each: _Evidence, adjusted: float, margin: float | None, policy: GatePolicy
 ) -> tuple[Verdict, str, int | None]:
     dropped = adjusted <= policy.alpha and each.delta < 0
     if each.effective < FEW_CLUSTERS:

@@ -32,11 +32,11 @@ def junit_xml(gate: Gate) -> str:
         line = _xml(f"{each.verdict}: {each.reason}")
         if each.verdict.startswith("FAIL"):
             failure = ElementTree.SubElement(case, "failure", {"message": line, "type": each.verdict})
-            failure.text = _xml("\n".join(_told(each)))
+            failure.text = _xml("\n".join(_case_lines(each)))
         elif each.verdict == "INCONCLUSIVE":
             ElementTree.SubElement(case, "skipped", {"message": line})
         output = ElementTree.SubElement(case, "system-out")
-        output.text = _xml("\n".join(_told(each)))
+        output.text = _xml("\n".join(_case_lines(each)))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -46,10 +46,10 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
     lines = [
         f"## telbench check: {gate.verdict}",
         "",
-        f"{_cell(_name(gate.candidate))} against {_cell(_name(gate.baseline))}",
+        f"{_markdown_cell(_name(gate.candidate))} against {_markdown_cell(_name(gate.baseline))}",
         "",
     ]
-    lines += [f"> ⚠️ {_cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
+    lines += [f"> ⚠️ {_markdown_cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
     lines += [
         "| | metric | role | baseline | candidate | difference | bounds | margin | n | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -59,8 +59,8 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
         arrow = "" if each.higher_is_better else " (lower is better)"
         lines.append(
             f"| {MARKS[each.verdict]} | `{each.metric}`{arrow} | {each.role} | {_figure(each.baseline)} | "
-            f"{_figure(each.candidate)} | {_signed(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
-            f"{each.verdict}: {_cell(each.reason)} |"
+            f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
+            f"{each.verdict}: {_markdown_cell(each.reason)} |"
         )
     lines += ["", _method(gate), ""]
     for each in gate.metrics:
@@ -91,14 +91,14 @@ def terminal_rows(gate: Gate) -> list[Sequence[str]]:
     ]
     for each in gate.metrics:
         margin = "" if each.margin is None else f"{each.margin:g}"
-        cells = (_figure(each.baseline), _figure(each.candidate), _signed(each.delta), _bounds(each), margin)
+        cells = (_figure(each.baseline), _figure(each.candidate), _plus_minus(each.delta), _bounds(each), margin)
         rows.append((each.metric, each.role, *cells, str(each.n), f"{each.verdict}: {each.reason}"))
     return rows
 
 
-def _told(each: MetricGate) -> list[str]:
+def _case_lines(each: MetricGate) -> list[str]:
     lines = [
-        f"baseline {_figure(each.baseline)}, candidate {_figure(each.candidate)}, difference {_signed(each.delta)} "
+        f"baseline {_figure(each.baseline)}, candidate {_figure(each.candidate)}, difference {_plus_minus(each.delta)} "
         f"(positive is better), one-sided bounds {_bounds(each)}",
         f"{each.n} items, {each.clusters} source documents ({each.effective_clusters:.1f} effective), "
         f"{each.n_missing} without a score",
@@ -109,7 +109,7 @@ def _told(each: MetricGate) -> list[str]:
         lines.append(f"these items find a drop of {each.detectable:.3g} with 80 % power")
     if each.flags:
         lines.append("flags: " + ", ".join(each.flags))
-    lines += [f"{item['item_id']}: {_signed(item['difference'])}" for item in each.worst[:WORST_SHOWN]]
+    lines += [f"{item['item_id']}: {_plus_minus(item['difference'])}" for item in each.worst[:WORST_SHOWN]]
     return lines
 
 
@@ -121,7 +121,8 @@ def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     for item in each.worst:
         question = questions.get(str(item["item_id"]), "")
         question = question if len(question) <= 200 else question[:199] + "…"
-        lines.append(f"| {_cell(str(item['item_id']))} | {_signed(item['difference'])} | {_cell(question)} |")
+        name, loss = _markdown_cell(str(item["item_id"])), _plus_minus(item["difference"])
+        lines.append(f"| {name} | {loss} | {_markdown_cell(question)} |")
     return [*lines, "", "</details>", ""]
 
 
@@ -141,21 +142,21 @@ def _figure(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "N/A"
 
 
-def _signed(value: float) -> str:
+def _plus_minus(value: float) -> str:
     return f"{value + 0.0:+.4g}"
 
 
 def _bounds(each: MetricGate) -> str:
     if each.lower is None or each.upper is None:
         return "none"
-    return f"[{_signed(each.lower)}, {_signed(each.upper)}]"
+    return f"[{_plus_minus(each.lower)}, {_plus_minus(each.upper)}]"
 
 
 def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-def _cell(text: str) -> str:
+def _markdown_cell(text: str) -> str:
     """Text of unknown origin inside a Markdown table: no markup, no cell border, one line."""
     line = " ".join(_NOT_XML.sub("\ufffd", text).split())
     return re.sub(r"([\\`*_{}\[\]()#+!|~@])", r"\\\1", html.escape(line, quote=False))

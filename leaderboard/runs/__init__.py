@@ -1,4 +1,4 @@
-"""Reading what is compared: run folders, anchors, foreign logs, seeds.
+"""Runs as they are compared, from wherever they are kept: run folders, anchors, files of answers, foreign logs.
 
-Imports statistics only; compare, gate and site stand above.
+`LoadedRun` (`loaded.py`) is what all of them become. Imports nothing else of `leaderboard`.
 """

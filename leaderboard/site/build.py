@@ -1,4 +1,8 @@
-"""From a board to a folder: pages rendered, written beside the site, and put in its place as a whole."""
+"""From a board to a folder: pages rendered, written beside the site, and put in its place as a whole.
+
+`build_site` does that. `inputs_digest` and `is_current` tell before whether there is anything to do, `require_own`
+whether the folder is one that may be replaced.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,62 +23,20 @@ from ...harness.runs.folder import HEADER, JUDGEMENTS, PARTIAL, SAMPLES
 from ...harness.storage import LOCK, FolderLock, disk_message
 from .model.board import Board, Options
 from .model.contexts import NO_CONTEXTS, Contexts
+from .model.data_files import data_files
 from .model.eligibility import run_folders
-from .model.tables import data_files, data_path
-from .model.terms import TERMS
-from .page import File, Page
+from .page import File
 from .pages import SECTIONS
-from .templates_env import FOLDER, POLICY, environment
-
-# The code and templates that pages are made with.
-_MADE_WITH = (".py", ".html", ".css", ".js")
-_BLOCK = 1 << 20
-
-
-def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS) -> str:
-    """SHA-256 of the runs' files, contexts, options and this package's own files, whatever the folders' places are.
-
-    Raises:
-        InputError: for what is no run folder or cannot be read.
-    """
-    finished, unfinished = run_folders(paths)
-    runs = [[folder.name, *_files(folder)] for folder in (*finished, *(each.path for each in unfinished))]
-    baseline = None if options.baseline is None else _files(options.baseline)
-    chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
-    return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
-
-
-def _files(folder: Path) -> list[str | None]:
-    return [_sha256(folder / name) for name in (HEADER, PARTIAL, SAMPLES, JUDGEMENTS)]
-
-
-def _sha256(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
-
-
-def _made_with() -> list[tuple[str, str | None]]:
-    return [(str(path.relative_to(_ROOM)), _sha256(path)) for path in _sources()]
-
-
-_ROOM = Path(__file__).resolve().parents[1]
-
-
-def _sources() -> Iterator[Path]:
-    yield from (path for path in sorted(_ROOM.rglob("*")) if path.suffix in _MADE_WITH)
-
+from .render import render
 
 # What says that a folder was built here, and from what.
 MANIFEST = "data/build.json"
 KIND = "telbench leaderboard"
+ASSETS = Path(__file__).parent / "assets"
+# The code and templates that pages are made with.
+_ROOM = Path(__file__).resolve().parents[1]
+_MADE_WITH = (".py", ".html", ".css", ".js")
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -94,6 +56,19 @@ class Drafts:
         if not path.exists():
             path.write_bytes(content)
         return hashlib.sha256(content).hexdigest()
+
+
+def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS) -> str:
+    """SHA-256 of the runs' files, contexts, options and this package's own files, whatever the folders' places are.
+
+    Raises:
+        InputError: for what is no run folder or cannot be read.
+    """
+    finished, unfinished = run_folders(paths)
+    runs = [[folder.name, *_files(folder)] for folder in (*finished, *(each.path for each in unfinished))]
+    baseline = None if options.baseline is None else _files(options.baseline)
+    chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
+    return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
 def build_site(board: Board, out: Path, reporter: Reporter, inputs: str = "") -> int:
@@ -169,6 +144,29 @@ def manifest_of(out: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) and found.get("kind") == KIND else {}
 
 
+def _files(folder: Path) -> list[str | None]:
+    return [_sha256(folder / name) for name in (HEADER, PARTIAL, SAMPLES, JUDGEMENTS)]
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def _made_with() -> list[tuple[str, str | None]]:
+    """The files of `leaderboard` that say what a board shows, and their hashes."""
+    files = (path for path in sorted(_ROOM.rglob("*")) if path.suffix in _MADE_WITH)
+    return [(str(path.relative_to(_ROOM)), _sha256(path)) for path in files]
+
+
 def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, str]:
     """Write every file, one at a time in memory; SHA-256 by path."""
     sections = [section for section in SECTIONS if section.when(board)]
@@ -185,23 +183,8 @@ def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, st
     return dict(sorted(files.items()))
 
 
-def render(page: Page, board: Board, menu: Sequence[tuple[str, str]]) -> str:
-    """The page's HTML."""
-    context: Mapping[str, Any] = {
-        "board": board,
-        "page": page,
-        "root": page.root,
-        "menu": menu,
-        "policy": POLICY,
-        "terms": TERMS,
-        "data_paths": {table.name: data_path(table) for table in board.tables},
-        **page.context,
-    }
-    return environment().get_template(page.template).render(context)
-
-
 def _assets() -> Iterator[tuple[str, bytes]]:
-    for path in sorted((FOLDER / "assets").iterdir()):
+    for path in sorted(ASSETS.iterdir()):
         yield f"assets/{path.name}", path.read_bytes()
 
 

@@ -12,7 +12,7 @@ from telbench.errors import InputError
 
 from ...harness.cli.terminal import visible
 from .build import manifest_of
-from .templates_env import POLICY
+from .render import POLICY
 
 HOST = "127.0.0.1"
 

@@ -88,14 +88,14 @@ def bootstrap_differences(
 
     both, sums = np.hstack([run, other]), np.empty((resamples, 2 * run.shape[1]))
     done = 0
-    for counts in _drawn(len(run), resamples, seed):
+    for counts in _counts(len(run), resamples, seed):
         np.matmul(counts, both, out=sums[done : done + len(counts)])
         done += len(counts)
     here, there = np.split(sums, 2, axis=1)
     return score(here) - score(there)
 
 
-def _drawn(groups: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def _counts(groups: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """How often each cluster is drawn, some of the resamples at a time; what is given is written over by the next."""
     import numpy as np
 

@@ -28,7 +28,7 @@ SEEDS = "this recipe (training seeds vary)"
 
 
 @dataclass(frozen=True)
-class Cell:
+class ScoredCell:
     """One run of a study: levels of its factors, its training seed, and a score an item (NaN where there is none)."""
 
     levels: Mapping[str, str]
@@ -87,7 +87,7 @@ class _Contrast:
 
 
 def analyse(
-    cells: Sequence[Cell],
+    cells: Sequence[ScoredCell],
     clusters: Sequence[str] | None,
     *,
     factors: Sequence[str] | None = None,
@@ -102,7 +102,7 @@ def analyse(
     Raises:
         InputError: when no factor varies.
     """
-    order = _levels(cells, factors)
+    order = _ordered_levels(cells, factors)
     if not order:
         raise InputError("no factor varies between these runs: a study needs two levels of at least one")
     table = _Table(cells, tuple(order), clusters, higher_is_better, level)
@@ -135,7 +135,7 @@ class _Table:
 
     def __init__(
         self,
-        cells: Sequence[Cell],
+        cells: Sequence[ScoredCell],
         names: tuple[str, ...],
         clusters: Sequence[str] | None,
         higher_is_better: bool,
@@ -159,7 +159,7 @@ class _Table:
 
     def effects(self, contrasts: Sequence[_Contrast], name: str) -> tuple[Effect, ...]:
         """The contrasts tested, corrected together."""
-        found = [self._difference(each.weights) for each in contrasts]
+        found = [self._tested(each.weights) for each in contrasts]
         adjusted = family(name, [each.p_mean for each in found]).adjusted
         ranked = family(name, [each.p_wilcoxon for each in found]).adjusted
         return tuple(
@@ -172,12 +172,12 @@ class _Table:
                 difference,
                 1.0 if p is None else p,
                 1.0 if p_ranks is None else p_ranks,
-                self._recipe(contrast.weights),
+                self._over_seeds(contrast.weights),
             )
             for contrast, difference, p, p_ranks in zip(contrasts, found, adjusted, ranked, strict=True)
         )
 
-    def _difference(self, weights: Mapping[tuple[str, ...], float]) -> PairedDifference:
+    def _tested(self, weights: Mapping[tuple[str, ...], float]) -> PairedDifference:
         import numpy as np
 
         values = self._sign * np.sum([weight * self.means[key] for key, weight in weights.items()], axis=0)
@@ -187,7 +187,7 @@ class _Table:
         clusters = None if self._clusters is None else self._clusters[present].tolist()
         return paired_difference(np.round(values[present], TIE_DECIMALS) + 0.0, clusters, level=self.level)
 
-    def _recipe(self, weights: Mapping[tuple[str, ...], float]) -> RecipeEffect:
+    def _over_seeds(self, weights: Mapping[tuple[str, ...], float]) -> RecipeEffect:
         """The contrast once a seed that all its cells have, of the cells' means over items."""
         import numpy as np
 
@@ -199,7 +199,7 @@ class _Table:
         return matched_seeds(effects, self.level)
 
 
-def _levels(cells: Sequence[Cell], factors: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+def _ordered_levels(cells: Sequence[ScoredCell], factors: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
     """Factors that vary with their levels in order: false before true, base before the rest, same before different."""
     names = list(dict.fromkeys(itertools.chain.from_iterable(cell.levels for cell in cells)))
     if factors is not None:

@@ -1,4 +1,8 @@
-"""Pieces that all charts are made of: escaped text, numbers, lines and dots, and the frame around them."""
+"""Pieces that all charts are made of.
+
+Escaped text and numbers, lines, dots and boxes, and the frame around them; and `Axis`, which says where a value lies,
+with round ticks, linear (`axis_of`) or in decades (`log_axis`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ from html import escape
 
 # Room between baselines of rows of text, in CSS pixels.
 LINE = 18
+# Height of a row of charts that have a line of text with the mark under it.
+ROW = 34
 LONGEST_LABEL = 40
+# The share of an axis kept free at both edges, so that dots and the first and last number are whole.
+MARGIN = 0.06
 
 
 def printable(text: str) -> str:
@@ -140,10 +148,6 @@ def _frame(title: str, description: str, size: str, parts: Iterable[str], style:
 
 def _classes(*names: str) -> str:
     return " ".join(name for name in names if name)
-
-
-# Kept free at both edges, so that dots and the first and last number are whole.
-MARGIN = 0.06
 
 
 @dataclass(frozen=True)

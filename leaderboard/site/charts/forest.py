@@ -1,16 +1,46 @@
-"""A forest plot: the differences of all metrics with their intervals, the line of no difference in the middle."""
+"""Values with their intervals, one under another on a common axis.
+
+A forest plot has the differences of all metrics, with the line of no difference. An interval cell is one row of a
+table's column, whose cells share the axis.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .drawing import LINE, axis_lines, axis_of, fluid, group, interval_text, line, plain, signed, text
-from .intervals import ROW, IntervalRow, mark
+from .drawing import (
+    LINE,
+    ROW,
+    Axis,
+    axis_lines,
+    axis_of,
+    dot,
+    fluid,
+    group,
+    interval_text,
+    line,
+    number,
+    plain,
+    signed,
+    text,
+)
 
+# Height of a cell.
+CELL = 20
 _HEAD, _FOOT = 26, 30
 # Longer labels have a line of text to themselves: on a phone there is no room for the numbers beside them.
 _BESIDE, _LONGEST = 26, 72
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """A value with its interval, or None where there is none."""
+
+    label: str
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +80,19 @@ def forest(title: str, panels: Sequence[Panel]) -> str:
     return fluid(title, ". ".join(told), top, parts)
 
 
+def interval_cell(axis: Axis, row: IntervalRow, *, baseline: float | None = None) -> str:
+    """A row for a table's cell: all cells of a column share the axis; a dashed line marks the ``baseline``."""
+    reference = [] if baseline is None else [line(axis.at(baseline), 0, axis.at(baseline), CELL, "dashed")]
+    middle = CELL / 2
+    drawn = [line("0", middle, "100%", middle, "grid"), *reference, *_mark(axis, row, middle)]
+    return fluid(_told_interval(row), "", CELL, drawn, "cell")
+
+
+def interval_axis(rows: Sequence[IntervalRow]) -> Axis:
+    """The axis that holds all values and intervals."""
+    return axis_of(bound for row in rows for bound in (row.value, row.low, row.high))
+
+
 def _panel(panel: Panel, top: float) -> list[str]:
     axis = axis_of((bound for row in panel.rows for bound in (row.delta, row.low, row.high)), zero=True)
     start, end = top + _HEAD, top + _HEAD + sum(map(_height, panel.rows))
@@ -61,7 +104,7 @@ def _panel(panel: Panel, top: float) -> list[str]:
         foot = y + _height(row) - ROW
         strong = row.significant and foot == y
         kept = IntervalRow(row.label, row.delta, row.low, row.high)
-        marks = mark(axis, kept, foot + LINE + 6, _style(row), hollow=not row.significant)
+        marks = _mark(axis, kept, foot + LINE + 6, _style(row), hollow=not row.significant)
         warned = "⚠ " if row.conflict else ""
         shown = f"{_arrow(row)} {signed(row.delta)} {interval_text(row.low, row.high)}"
         label = text("0", y + LINE - 4, f"{warned}{plain(row.label, _LONGEST)}", "halo strong" if strong else "halo")
@@ -89,3 +132,20 @@ def _described(row: Difference) -> str:
     note = f", {row.note}" if row.note else ""
     interval = interval_text(row.low, row.high)
     return f"{plain(row.label, 80)}: {signed(row.delta)} {interval}, {found}{conflict}{note}"
+
+
+def _mark(axis: Axis, row: IntervalRow, y: float, style: str = "", *, hollow: bool = False) -> list[str]:
+    """The dot and its interval with end strokes, at height ``y``."""
+    if row.value is None:
+        return []
+    parts = []
+    if row.low is not None and row.high is not None:
+        low, high = axis.at(row.low), axis.at(row.high)
+        name = f"whisker {style}".strip()
+        parts = [line(low, y, high, y, name), line(low, y - 3, low, y + 3, name), line(high, y - 3, high, y + 3, name)]
+    return [*parts, dot(axis.at(row.value), y, style, hollow=hollow)]
+
+
+def _told_interval(row: IntervalRow) -> str:
+    label = f"{plain(row.label, 80)}: " if row.label else ""
+    return f"{label}{number(row.value)} {interval_text(row.low, row.high)}"

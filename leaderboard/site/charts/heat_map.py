@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT, _HEAD, _CHARACTER, _LONGEST = 84, 38, 30, 7.0, 28
 
 
 @dataclass(frozen=True)
-class Cell:
+class HeatCell:
     """A mean over ``n`` items; None where there is none."""
 
     value: float | None
@@ -25,7 +25,7 @@ class Column:
     """A metric with a cell for each row, and which end of it is the better one."""
 
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[HeatCell, ...]
     higher_is_better: bool = True
 
 
@@ -67,7 +67,7 @@ def _shades(column: Column) -> list[int | None]:
     return steps
 
 
-def _described(column: Column, row: str, cell: Cell) -> str:
+def _described(column: Column, row: str, cell: HeatCell) -> str:
     return escape(f"{plain(row, 80)}, {plain(column.label)}: {number(cell.value)} over {cell.n} items")
 
 

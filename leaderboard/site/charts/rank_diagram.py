@@ -39,7 +39,7 @@ def rank_diagram(
     k = len(systems)
     axis = Axis(1.0, float(max(k, 2)), _ticks(max(k, 2)))
     head = _TOP + (24 if critical_difference is not None else 0)
-    levels = _levels([sorted(systems[place].rank for place in bar) for bar in bars])
+    levels = _bar_levels([sorted(systems[place].rank for place in bar) for bar in bars])
     first = head + 10 + _BAR * (max(levels, default=-1) + 1) + 4
     parts = [line(axis.at(axis.low), head, axis.at(axis.high), head, "axis")]
     for tick in axis.ticks:
@@ -79,7 +79,7 @@ def _inner_first(systems: Sequence[RankedSystem], axis: Axis) -> list[int]:
     return sorted(range(len(systems)), key=lambda place: (abs(axis.share(systems[place].rank) - 0.5), place))
 
 
-def _levels(spans: Sequence[Sequence[float]]) -> list[int]:
+def _bar_levels(spans: Sequence[Sequence[float]]) -> list[int]:
     """The lowest level for each span at which it touches no earlier one."""
     levels: list[int] = []
     for place, span in enumerate(spans):

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .drawing import LINE, axis_lines, axis_of, dot, fluid, group, line, number, plain, text
-from .intervals import ROW
+from .drawing import LINE, ROW, axis_lines, axis_of, dot, fluid, group, line, number, plain, text
 
 _FOOT = 22
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RecipeSeeds:
     """A recipe with a value for each of its seeds, named."""
 
     label: str
     seeds: tuple[tuple[str, float], ...]
 
 
-def seed_spread(title: str, recipes: Sequence[Recipe]) -> str:
+def seed_spread(title: str, recipes: Sequence[RecipeSeeds]) -> str:
     """A row a recipe: dots for seeds, a stroke at their mean, the range in words."""
     axis = axis_of(value for recipe in recipes for _, value in recipe.seeds)
     bottom = ROW * len(recipes)
@@ -31,18 +30,18 @@ def seed_spread(title: str, recipes: Sequence[Recipe]) -> str:
             text("100%", y - 10, _range(recipe), "halo value", anchor="end"),
         ]
         if recipe.seeds:
-            mean = _mean(recipe)
+            mean = _seed_mean(recipe)
             drawn.append(line(axis.at(mean), y - 7, axis.at(mean), y + 7, "whisker"))
         drawn += [dot(axis.at(value), y, "faint") for _, value in recipe.seeds]
         parts.append(group(_described(recipe), drawn))
     return fluid(title, "; ".join(map(_described, recipes)), bottom + _FOOT, parts)
 
 
-def _mean(recipe: Recipe) -> float:
+def _seed_mean(recipe: RecipeSeeds) -> float:
     return sum(value for _, value in recipe.seeds) / len(recipe.seeds)
 
 
-def _range(recipe: Recipe) -> str:
+def _range(recipe: RecipeSeeds) -> str:
     values = [value for _, value in recipe.seeds]
     if not values:
         return "no seed"
@@ -54,8 +53,8 @@ def _range(recipe: Recipe) -> str:
     )
 
 
-def _described(recipe: Recipe) -> str:
+def _described(recipe: RecipeSeeds) -> str:
     if not recipe.seeds:
         return f"{plain(recipe.label, 80)}: no seed"
     each = ", ".join(f"seed {plain(name)} {number(value)}" for name, value in recipe.seeds)
-    return f"{plain(recipe.label, 80)}: mean {number(_mean(recipe))} ({each})"
+    return f"{plain(recipe.label, 80)}: mean {number(_seed_mean(recipe))} ({each})"

@@ -18,7 +18,7 @@ from ....metrics.contract import Metric
 from ....metrics.registry import metrics_named
 from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
-from ...compare.seeds import NOT_FACTORS, SEED, word
+from ...compare.seeds import SEED, varying, word
 from ...compare.table import distinct_names
 from ..parallel import Job, Result, all_of, each_of
 from .columns import RunColumns, read_columns
@@ -139,8 +139,8 @@ def make_board(
     workers = processes if large else 1
     runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
     _refuse_copies(runs)
-    kept, different = measured_alike(runs, _chosen(options.baseline, runs))
-    baseline = _chosen(options.baseline, kept) or kept[0]
+    kept, different = measured_alike(runs, _run_at(options.baseline, runs))
+    baseline = _run_at(options.baseline, kept) or kept[0]
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
     metrics = _metrics_of(kept)
     ranked = {metric.name: rankable(metric.name, kept, allow_incomplete=options.allow_incomplete) for metric in metrics}
@@ -157,8 +157,8 @@ def make_board(
     jobs = []
     for metric in metrics:
         places = [kept.index(run) for run in ranked[metric.name][0]]
-        jobs.append(_Job(metric, ranked[metric.name][0], places, [names[place] for place in places], options))
-    found = explored_together(all_of(_measured, jobs, workers, reporter, "comparing"))
+        jobs.append(_Comparing(metric, ranked[metric.name][0], places, [names[place] for place in places], options))
+    found = explored_together(all_of(_compared, jobs, workers, reporter, "comparing"))
     tables = [
         metric_table(
             job.metric, job.runs, job.places, job.names, one, ranked[job.metric.name][1], baseline=job.places[0] == 0
@@ -175,7 +175,7 @@ def make_board(
         apart=tuple(apart + different),
         tables=tuple(tables),
         left_out=tuple(left_out),
-        factors=_varying(factors),
+        factors=varying(factors),
         digest=_digest(runs, apart, kept[0], options, contexts),
         processes=workers,
         contexts=contexts,
@@ -205,7 +205,7 @@ def _refuse_copies(runs: Sequence[RunColumns]) -> None:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Comparing:
     metric: Metric
     runs: Sequence[RunColumns]
     places: Sequence[int]
@@ -213,7 +213,7 @@ class _Job:
     options: Options
 
 
-def _measured(job: _Job) -> Measured:
+def _compared(job: _Comparing) -> Measured:
     return measured(job.metric, job.runs, job.names, by=job.options.by, posthoc=job.options.pairs)
 
 
@@ -233,7 +233,7 @@ def _with_overall(
     return [by_digest.get(run.digest, run) for run in kept], (made, apart)
 
 
-def _chosen(path: Path | None, runs: Sequence[RunColumns]) -> RunColumns | None:
+def _run_at(path: Path | None, runs: Sequence[RunColumns]) -> RunColumns | None:
     if path is None:
         return None
     found = next((run for run in runs if run.path.resolve() == path.resolve()), None)
@@ -254,12 +254,6 @@ def _scores_of(folder: Path) -> int:
 
 def _factors(run: RunColumns) -> dict[str, str]:
     return {str(name): word(value) for name, value in sorted(run.header.get("factors", {}).items())}
-
-
-def _varying(factors: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
-    names = sorted({name for each in factors for name in each if name not in NOT_FACTORS})
-    levels = {name: tuple(sorted({each[name] for each in factors if name in each})) for name in names}
-    return {name: found for name, found in levels.items() if len(found) > 1}
 
 
 def _digest(

@@ -86,7 +86,7 @@ class RunColumns:
         values = [None if math.isnan(value) else value for value in self.values[name].tolist()]
         reasons = self.reasons[name]
         rows = self.stats.get(name)
-        stats = [None] * len(values) if rows is None else [_row(row) for row in rows.tolist()]
+        stats = [None] * len(values) if rows is None else [_statistics_row(row) for row in rows.tolist()]
         return {
             item: ItemScore(value, reasons.get(place), None if value is None else row)
             for place, (item, value, row) in enumerate(zip(self.items, values, stats, strict=True))
@@ -110,7 +110,7 @@ class RunColumns:
             raise InputError(f"{self.path / SAMPLES} changed while it was read: build again") from error
 
 
-def _row(numbers: list[float]) -> tuple[float, ...] | None:
+def _statistics_row(numbers: list[float]) -> tuple[float, ...] | None:
     """The statistics of one item; None where it had none."""
     return None if not numbers or math.isnan(numbers[0]) else tuple(numbers)
 

@@ -1,4 +1,8 @@
-"""One score an item from several metrics: what the overall table ranks, never a mean of ranks."""
+"""One score an item from several metrics: what the overall table ranks, never a mean of ranks.
+
+`composite_parts` says which metrics count, `composite_metric` describes the result as a metric, `with_composite` adds
+it to the runs.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from ....metrics.contract import ItemScore, Metric, Sample
 from ....metrics.intervals import bootstrap
-from ...statistics.paired import FEW_CLUSTERS
 from .columns import RunColumns
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-def beaten_by(
-    scores: NDArray[np.float64], clusters: Sequence[str], costs: Sequence[float], level: float = 0.95
-) -> list[int | None]:
-    """For each run the best of those that cost no more and are better by an interval that excludes 0, or None.
-
-    The interval of a mean paired difference is that of t with effective clusters - 1 degrees of freedom on the
-    cluster-robust error sqrt(G / (G - 1) sum_g (sum_i (d_i - mean d))^2) / n. With
-    few clusters nothing is beaten.
-
-    Args:
-        scores: shape (runs, items), higher is better, NaN where there is none; items that not all runs have are out.
-        clusters: of each item.
-        costs: of each run, lower is better.
-        level: of the interval.
-    """
-    import numpy as np
-    from scipy import stats
-
-    complete = np.isfinite(scores).all(axis=0)
-    kept = scores[:, complete]
-    _, membership = np.unique(np.array(clusters, dtype=object)[complete].astype(str), return_inverse=True)
-    sizes = np.bincount(membership) if kept.size else np.zeros(0)
-    effective = float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.size else 0.0
-    if effective < FEW_CLUSTERS:
-        return [None] * len(costs)
-    means = kept.mean(axis=1)
-    residuals = np.array([np.bincount(membership, weights=row - mean) for row, mean in zip(kept, means, strict=True)])
-    products = residuals @ residuals.T
-    own = np.diag(products)
-    spread = np.maximum(own[:, None] + own[None, :] - 2 * products, 0.0)
-    errors = np.sqrt(len(sizes) / (len(sizes) - 1) * spread) / kept.shape[1]
-    reach = float(stats.t.ppf((1 + level) / 2, effective - 1)) * errors
-    found: list[int | None] = []
-    for place, cost in enumerate(costs):
-        ahead = [
-            other
-            for other, price in enumerate(costs)
-            if other != place and price <= cost and means[other] - means[place] > reach[other, place]
-        ]
-        found.append(max(ahead, key=lambda other: (float(means[other]), -other)) if ahead else None)
-    return found
-
 
 OVERALL = "overall"
 
@@ -120,7 +79,10 @@ def with_composite(runs: Sequence[RunColumns], parts: Sequence[Metric]) -> list[
         made.append(
             replace(
                 run,
-                header={**run.header, "metrics": {**run.header["metrics"], OVERALL: _entry(metric, run, values)}},
+                header={
+                    **run.header,
+                    "metrics": {**run.header["metrics"], OVERALL: _composite_entry(metric, run, values)},
+                },
                 values={**run.values, OVERALL: values},
                 reasons={**run.reasons, OVERALL: dict.fromkeys(absent, "no metric that all runs have")},
             )
@@ -141,8 +103,8 @@ def _composite(
         places = np.array(
             [np.where(counted[each.name], _place(each, run.values[each.name]), np.nan) for each in members]
         )
-        by_family.append(_mean(places))
-    return _mean(np.array(by_family))
+        by_family.append(_column_means(places))
+    return _column_means(np.array(by_family))
 
 
 def _place(metric: Metric, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,7 +114,7 @@ def _place(metric: Metric, values: NDArray[np.float64]) -> NDArray[np.float64]:
     return share if metric.higher_is_better else 1.0 - share
 
 
-def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _column_means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of each column's finite values; NaN where there is none."""
     import numpy as np
 
@@ -162,7 +124,7 @@ def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def _entry(metric: Metric, run: RunColumns, values: NDArray[np.float64]) -> dict[str, Any]:
+def _composite_entry(metric: Metric, run: RunColumns, values: NDArray[np.float64]) -> dict[str, Any]:
     """The composite's value and interval, got as those of any metric of a run."""
     import numpy as np
 

@@ -15,6 +15,9 @@ the first kind that applies is told:
 
 To a question without an answer a refusal is right and anything else is **not refused**. The rules look at words only:
 they sort answers for a reader, they do not judge.
+
+`error_kind` tells the kind. `quantities` and `names` are what it reads in a text: numbers in the basic unit of their
+dimension, and the names of interfaces, functions and specifications.
 """
 
 from __future__ import annotations
@@ -28,6 +31,24 @@ from typing import Literal, NamedTuple, get_args
 from ....metrics.ngram.squad import normalised
 from ....metrics.refusal import is_refusal
 
+Kind = Literal[
+    "empty",
+    "truncated",
+    "refused",
+    "copied context",
+    "wrong number or unit",
+    "wrong entity",
+    "not refused",
+    "other",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# From which score on an answer counts as right, the first that is there decides.
+RIGHT_FROM = {"choice_accuracy": 1.0, "answer_correctness": 0.5, "factual_correctness": 0.5, "token_f1": 0.5}
+# Characters of an answer and of a context that the rules read.
+_ANSWER, _CONTEXT = 20_000, 400_000
+_RUN, _COPIED = 8, 0.6
+_WORD = re.compile(r"\w+")
+_SAYS_SOMETHING = re.compile(r"[^\W_]")
 # What a unit measures, how much it is of the dimension's basic unit (1 GHz and 1000 MHz are the same), its spellings.
 _SPELLINGS = (
     ("frequency", 1.0, "hz"),
@@ -80,58 +101,6 @@ class Quantity(NamedTuple):
     dimension: str
 
 
-def quantities(text: str) -> frozenset[Quantity]:
-    """The numbers that stand by themselves, with their units.
-
-    >>> sorted(quantities("1 GHz, TS 38.331 and two slots of 5G"))
-    [Quantity(value=2.0, dimension=''), Quantity(value=1000000000.0, dimension='frequency')]
-    """
-    found = set()
-    for match in _QUANTITY.finditer(unicodedata.normalize("NFKC", text)):
-        spelt, unit = match[1].lower(), (match[2] or "").lower()
-        value = _SPELT.get(spelt)
-        if value is None:
-            value = float(spelt.replace(",", "").replace("−", "-"))
-        dimension, factor = UNITS.get(unit, ("", 1.0))
-        found.add(Quantity(float(f"{value * factor:.9g}"), dimension))
-    return frozenset(found)
-
-
-def names(text: str) -> frozenset[str]:
-    """Acronyms, interfaces, specifications: words with two capitals, or with capitals or letters beside digits.
-
-    >>> sorted(names("The AMF talks to the gNB over N2, see TS 38.413"))
-    ['AMF', 'GNB', 'N2', 'TS38.413']
-    """
-    normal = unicodedata.normalize("NFKC", text)
-    found = {re.sub(r"[ -]", "", match[0]).upper() for match in _NAME.finditer(normal) if match[0].lower() not in UNITS}
-    return frozenset(_singular(name) for name in found)
-
-
-def _singular(name: str) -> str:
-    return name[:-1] if len(name) > 3 and name.endswith("S") else name
-
-
-Kind = Literal[
-    "empty",
-    "truncated",
-    "refused",
-    "copied context",
-    "wrong number or unit",
-    "wrong entity",
-    "not refused",
-    "other",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-# From which score on an answer counts as right, the first that is there decides.
-RIGHT_FROM = {"choice_accuracy": 1.0, "answer_correctness": 0.5, "factual_correctness": 0.5, "token_f1": 0.5}
-# Characters of an answer and of a context that the rules read.
-_ANSWER, _CONTEXT = 20_000, 400_000
-_RUN, _COPIED = 8, 0.6
-_WORD = re.compile(r"\w+")
-_SAYS_SOMETHING = re.compile(r"[^\W_]")
-
-
 def error_kind(
     answer: str,
     references: Sequence[str],
@@ -167,6 +136,34 @@ def error_kind(
     return "other"
 
 
+def quantities(text: str) -> frozenset[Quantity]:
+    """The numbers that stand by themselves, with their units.
+
+    >>> sorted(quantities("1 GHz, TS 38.331 and two slots of 5G"))
+    [Quantity(value=2.0, dimension=''), Quantity(value=1000000000.0, dimension='frequency')]
+    """
+    found = set()
+    for match in _QUANTITY.finditer(unicodedata.normalize("NFKC", text)):
+        spelt, unit = match[1].lower(), (match[2] or "").lower()
+        value = _SPELT.get(spelt)
+        if value is None:
+            value = float(spelt.replace(",", "").replace("−", "-"))
+        dimension, factor = UNITS.get(unit, ("", 1.0))
+        found.add(Quantity(float(f"{value * factor:.9g}"), dimension))
+    return frozenset(found)
+
+
+def names(text: str) -> frozenset[str]:
+    """Acronyms, interfaces, specifications: words with two capitals, or with capitals or letters beside digits.
+
+    >>> sorted(names("The AMF talks to the gNB over N2, see TS 38.413"))
+    ['AMF', 'GNB', 'N2', 'TS38.413']
+    """
+    normal = unicodedata.normalize("NFKC", text)
+    found = {re.sub(r"[ -]", "", match[0]).upper() for match in _NAME.finditer(normal) if match[0].lower() not in UNITS}
+    return frozenset(_singular(name) for name in found)
+
+
 def _right(answer: str, references: Sequence[str], scores: Mapping[str, float | None]) -> bool:
     for name, least in RIGHT_FROM.items():
         value = scores.get(name)
@@ -181,10 +178,10 @@ def _right(answer: str, references: Sequence[str], scores: Mapping[str, float | 
 
 
 def _copied(answer: str, context: str) -> bool:
-    words = _words(answer)
+    words = _lower_words(answer)
     if len(words) < _RUN:
         return False
-    known = _runs(context)
+    known = _word_runs(context)
     covered: set[int] = set()
     for start in range(len(words) - _RUN + 1):
         if hash(words[start : start + _RUN]) in known:
@@ -193,13 +190,13 @@ def _copied(answer: str, context: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _runs(context: str) -> frozenset[int]:
+def _word_runs(context: str) -> frozenset[int]:
     """All runs of words of the context, by their hashes; answers to one item follow one another."""
-    words = _words(context)
+    words = _lower_words(context)
     return frozenset(hash(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1))
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _lower_words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower()))
 
 
@@ -216,3 +213,7 @@ def _wrong_entity(answer: str, references: Sequence[str], question: str) -> bool
     wanted = [names(reference) - asked for reference in references]
     known = frozenset().union(*wanted)
     return bool(wanted and stated - known) and all(each - stated for each in wanted)
+
+
+def _singular(name: str) -> str:
+    return name[:-1] if len(name) > 3 and name.endswith("S") else name

@@ -34,8 +34,8 @@ def word_diff(old: str, new: str, most: int = MOST_WORDS) -> list[Piece]:
     >>> [(piece.kind, piece.text) for piece in word_diff("in RRC idle mode", "in RRC connected mode")]
     [('same', 'in RRC '), ('removed', 'idle '), ('added', 'connected '), ('same', 'mode')]
     """
-    ours, theirs = _words(old, most), _words(new, most)
-    pieces = list(_told(_changes(ours, theirs)))
+    ours, theirs = _spaced_words(old, most), _spaced_words(new, most)
+    pieces = list(_pieces(_changes(ours, theirs)))
     for words, text, is_new in ((ours, old, False), (theirs, new, True)):
         rest = text[sum(map(len, words)) :]
         if rest:
@@ -43,7 +43,7 @@ def word_diff(old: str, new: str, most: int = MOST_WORDS) -> list[Piece]:
     return pieces
 
 
-def _words(text: str, most: int) -> list[str]:
+def _spaced_words(text: str, most: int) -> list[str]:
     return [found[0] for found in itertools.islice(_WORD.finditer(text), most)]
 
 
@@ -58,7 +58,7 @@ def _changes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[bool, str
         yield step.tag == "equal" and not between, before, after
 
 
-def _told(changes: Iterator[tuple[bool, str, str]]) -> Iterator[Piece]:
+def _pieces(changes: Iterator[tuple[bool, str, str]]) -> Iterator[Piece]:
     """Between two common pieces one removed and one added piece, in this order."""
     for kept, group in itertools.groupby(changes, key=lambda change: change[0]):
         texts = list(group)

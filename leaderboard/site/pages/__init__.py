@@ -1,4 +1,7 @@
-"""The pages of a board, section by section."""
+"""The pages of a board: a module a section with a function from the board to its pages, and the menu (`SECTIONS`).
+
+Imports charts, model and what is below them, never `build` or `render`, which turn a page into a file.
+"""
 
 from __future__ import annotations
 

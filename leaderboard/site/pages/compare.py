@@ -10,12 +10,12 @@ from ....metrics.contract import Metric
 from ...compare.pairwise import Comparison
 from ...statistics.paired import TIE_DECIMALS
 from ..charts.forest import Difference, Panel, forest
-from ..model.answers import item_path
+from ..formats import LONGEST_TEXT
 from ..model.board import Board, BoardRun
+from ..model.items import item_path
 from ..model.standings import MetricTable, claimed
 from ..model.word_diff import Piece, word_diff
 from ..page import Page
-from ..templates_env import LONGEST_TEXT
 
 # So many items are shown from each end of the order.
 MOST_ITEMS = 40
@@ -72,7 +72,12 @@ def compare_pages(board: Board) -> Iterator[Page]:
             f"compare/{each.run.slug}.html",
             "compare.html",
             f"{each.run.name} against {board.baseline.name}",
-            {"compared": each, "ordering": each.metrics[0][0], "drawn": _forest(board, each), "differences": found},
+            {
+                "compared": each,
+                "ordering": each.metrics[0][0],
+                "drawn": _metrics_forest(board, each),
+                "differences": found,
+            },
             menu="compare.html",
         )
 
@@ -91,12 +96,12 @@ def _compared(board: Board, run: BoardRun) -> Compared:
     return Compared(run, tuple(found))
 
 
-def _forest(board: Board, compared: Compared) -> str:
+def _metrics_forest(board: Board, compared: Compared) -> str:
     """Bounded metrics on one axis in per cent of their range, each of the others on one of its own."""
     bounded = [(each, width) for table, each in compared.metrics if (width := _width(table.metric)) is not None]
-    panels = [Panel(_PERCENT, tuple(_difference(each, 100 / width) for each, width in bounded))]
+    panels = [Panel(_PERCENT, tuple(_plotted(each, 100 / width) for each, width in bounded))]
     panels += [
-        Panel(f"{table.name}, in its own unit; positive is better", (_difference(each, 1.0),))
+        Panel(f"{table.name}, in its own unit; positive is better", (_plotted(each, 1.0),))
         for table, each in compared.metrics
         if _width(table.metric) is None
     ]
@@ -108,7 +113,7 @@ def _width(metric: Metric) -> float | None:
     return None if low is None or high is None else high - low
 
 
-def _difference(each: Comparison, unit: float) -> Difference:
+def _plotted(each: Comparison, unit: float) -> Difference:
     interval = each.interval
     return Difference(
         each.metric,

@@ -11,11 +11,11 @@ from typing import Any
 from telbench.errors import InputError
 
 from ...compare.pairwise import ALPHA
-from ...compare.seeds import NOT_FACTORS, SEED, is_anchor, study_of, without_seed
+from ...compare.seeds import SEED, is_anchor, study_of, varying, without_seed
 from ...statistics.factorial import Effect, Study
 from ..charts.forest import Difference, Panel, forest
 from ..charts.interaction import Series, interaction_plot
-from ..charts.seeds import Recipe, seed_spread
+from ..charts.seeds import RecipeSeeds, seed_spread
 from ..model.board import Board, BoardRun
 from ..model.standings import MetricTable
 from ..page import Page
@@ -38,26 +38,21 @@ def factor_pages(board: Board) -> Iterator[Page]:
 
 def _context(board: Board, table: MetricTable) -> dict[str, Any]:
     """What the template is given beside the table: the study or why there is none, and the drawings."""
-    cells = [run for run in _runs(board, table) if not is_anchor(run.factors)]
-    runs = [run for run in cells if set(_varying(cells)) <= set(run.factors)]
+    cells = [run for run in _ranked_runs(board, table) if not is_anchor(run.factors)]
+    names = set(varying([run.factors for run in cells]))
+    runs = [run for run in cells if names <= set(run.factors)]
     study, reason = _study(board, table, runs)
     return {
         "study": study,
         "reason": reason,
         "left": len(table.rows) - len(runs),
-        "effects_drawn": "" if study is None else _forest(study, table),
+        "effects_drawn": "" if study is None else _effects_forest(study, table),
         "plots": [] if study is None else _plots(table, runs, study),
-        "seeds": _seeds(table, runs),
+        "seeds": _recipes_drawn(table, runs),
     }
 
 
-def _varying(runs: Sequence[BoardRun]) -> list[str]:
-    """Factors with more than one level among these runs."""
-    names = sorted({name for run in runs for name in run.factors if name not in NOT_FACTORS})
-    return [name for name in names if len({run.factors[name] for run in runs if name in run.factors}) > 1]
-
-
-def _runs(board: Board, table: MetricTable) -> list[BoardRun]:
+def _ranked_runs(board: Board, table: MetricTable) -> list[BoardRun]:
     return [board.runs[row.run] for row in sorted(table.rows, key=lambda row: row.run)]
 
 
@@ -65,20 +60,21 @@ def _study(board: Board, table: MetricTable, runs: Sequence[BoardRun]) -> tuple[
     if len(runs) < 2:
         return None, "fewer than two runs have all factors"
     loaded = [run.columns.loaded([table.name]) for run in runs]
+    names = list(varying([run.factors for run in runs]))
     try:
-        return study_of(loaded, table.metric, by=board.options.by, factors=_varying(runs)), ""
+        return study_of(loaded, table.metric, by=board.options.by, factors=names), ""
     except InputError as error:
         return None, str(error)
 
 
-def _forest(study: Study, table: MetricTable) -> str:
+def _effects_forest(study: Study, table: MetricTable) -> str:
     """Main effects, interactions and simple effects; one panel each, the same unit."""
     named = (("Main effects", study.main), ("Interactions", study.interactions), ("Simple effects", study.simple))
-    panels = [Panel(title, tuple(map(_difference, effects))) for title, effects in named if effects]
+    panels = [Panel(title, tuple(map(_plotted, effects))) for title, effects in named if effects]
     return forest(f"Effects on {table.name}", panels)
 
 
-def _difference(effect: Effect) -> Difference:
+def _plotted(effect: Effect) -> Difference:
     return Difference(
         effect.contrast,
         effect.items.delta,
@@ -113,14 +109,14 @@ def _means(
     cells: dict[tuple[str, str], dict[tuple[str, ...], list[float]]] = {}
     for run in runs:
         key = tuple(run.factors[name] for name in rest)
-        cells.setdefault((run.factors[one], run.factors[other]), {}).setdefault(key, []).append(_mean(table, run))
+        cells.setdefault((run.factors[one], run.factors[other]), {}).setdefault(key, []).append(_item_mean(table, run))
     wanted = itertools.product({first for first, _ in cells}, {second for _, second in cells})
     if len({frozenset(cells.get(pair, {})) for pair in wanted}) > 1:
         return None
     return {pair: _average([_average(values) for values in held.values()]) for pair, held in cells.items()}
 
 
-def _mean(table: MetricTable, run: BoardRun) -> float:
+def _item_mean(table: MetricTable, run: BoardRun) -> float:
     """Mean of item values: what the study's effects are differences of."""
     return _average([value for value in run.columns.values[table.name].tolist() if math.isfinite(value)])
 
@@ -129,12 +125,12 @@ def _average(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _seeds(table: MetricTable, runs: Sequence[BoardRun]) -> str:
+def _recipes_drawn(table: MetricTable, runs: Sequence[BoardRun]) -> str:
     """The spread of recipes that have several seeds; empty where none has."""
     recipes: dict[str, list[tuple[str, float]]] = {}
     for run in runs:
         label = ", ".join(f"{name} {level}" for name, level in without_seed(run.factors).items())
         value = run.header["metrics"][table.name]["value"]
         recipes.setdefault(label, []).append((run.factors.get(SEED, "0"), value))
-    repeated = [Recipe(label, tuple(sorted(seeds))) for label, seeds in recipes.items() if len(seeds) > 1]
+    repeated = [RecipeSeeds(label, tuple(sorted(seeds))) for label, seeds in recipes.items() if len(seeds) > 1]
     return seed_spread(f"Seeds, {table.name}", repeated) if repeated else ""

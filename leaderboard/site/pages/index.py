@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..charts.intervals import IntervalRow, interval_axis, interval_cell
+from ..charts.forest import IntervalRow, interval_axis, interval_cell
 from ..model.board import Board, slug
 from ..model.composite import OVERALL
 from ..model.standings import MetricTable

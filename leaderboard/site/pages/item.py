@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..model.answers import Item, Judgements, group_name, grouped, item_groups, item_path, items_at, shard
 from ..model.board import Board
 from ..model.columns import RIGHT
+from ..model.items import BoardItem, Judgements, group_name, grouped, item_groups, item_path, items_at, shard
 from ..page import File, Page
 
 # Characters of an answer that are shown at once; the rest unfolds.
@@ -68,7 +68,7 @@ def item_pages(board: Board) -> Iterator[Page | File]:
 
 @dataclass(frozen=True)
 class _Group:
-    items: list[Item]
+    items: list[BoardItem]
     shard: bytes
 
 
@@ -80,7 +80,7 @@ def _items_of(board: Board, judgements: dict[int, Judgements], places: Sequence[
     return _Group([_shortened(item, best) for item in items], shard(board, items))
 
 
-def _shortened(item: Item, runs: set[int]) -> Item:
+def _shortened(item: BoardItem, runs: set[int]) -> BoardItem:
     return replace(item, answers=tuple(each for each in item.answers if each.run in runs)[:WITHOUT_SCRIPT])
 
 
@@ -117,7 +117,7 @@ def _values(board: Board) -> list[list[float | None]]:
     return [[None if np.isnan(value) else float(value) for value in row] for row in columns]
 
 
-def _listed(board: Board, item: Item, values: Sequence[Sequence[float | None]]) -> Listed:
+def _listed(board: Board, item: BoardItem, values: Sequence[Sequence[float | None]]) -> Listed:
     known = [value for value in values[item.place] if value is not None]
     ranked = any(row.run == 0 for row in board.tables[0].rows)
     return Listed(

@@ -21,8 +21,10 @@ def rank_pages(board: Board) -> Iterator[Page]:
         mean_ranks = ranking.friedman.mean_ranks
         order = sorted(range(len(mean_ranks)), key=lambda place: (mean_ranks[place], place))
         distance = critical_difference(len(mean_ranks), ranking.blocks, ALPHA)
-        diagram, exceptions = _drawn(f"Mean ranks, {table.name}", ranking, order, ranking.p)
-        classic, _ = _drawn(f"Mean ranks by Nemenyi, {table.name}", ranking, order, nemenyi(ranking.friedman), distance)
+        diagram, exceptions = _diagram(f"Mean ranks, {table.name}", ranking, order, ranking.p)
+        classic, _ = _diagram(
+            f"Mean ranks by Nemenyi, {table.name}", ranking, order, nemenyi(ranking.friedman), distance
+        )
         places = ranked_places(table)
         yield Page(
             paths[table.name],
@@ -43,7 +45,7 @@ def rank_pages(board: Board) -> Iterator[Page]:
         )
 
 
-def _drawn(
+def _diagram(
     title: str,
     ranking: Ranking,
     order: Sequence[int],

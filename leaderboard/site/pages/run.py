@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...compare.seeds import SEED, without_seed
-from ..charts.heat_map import Cell, Column, heat_map
-from ..charts.seeds import Recipe, seed_spread
+from ..charts.heat_map import Column, HeatCell, heat_map
+from ..charts.seeds import RecipeSeeds, seed_spread
 from ..model.board import Board, BoardRun
 from ..model.columns import ANSWERS, RIGHT
 from ..model.composite import OVERALL
@@ -59,7 +59,7 @@ def run_pages(board: Board) -> Iterator[Page]:
             "metrics": [_in_metric(board, table, run, cells[table.name]) for table in board.tables],
             "calibrations": _calibrations(board, run),
             "heat": _heat_map(board, run),
-            "seeds": _seeds(board, run),
+            "seeds": _own_seeds_drawn(board, run),
             "kinds": [
                 KindCount(name, run.columns.error_kinds.get(name, 0), board.baseline.columns.error_kinds.get(name, 0))
                 for name in kinds
@@ -95,7 +95,7 @@ def _heat_map(board: Board, run: BoardRun) -> str | None:
     columns = [
         Column(
             table.name,
-            tuple(_mean(run.columns.values[table.name][places]) for places in members),
+            tuple(_mean_cell(run.columns.values[table.name][places]) for places in members),
             table.metric.higher_is_better,
         )
         for table in tables
@@ -103,27 +103,27 @@ def _heat_map(board: Board, run: BoardRun) -> str | None:
     return heat_map(f"{run.name}: mean score by category", shown, columns) if columns else None
 
 
-def _mean(values: NDArray[np.float64]) -> Cell:
+def _mean_cell(values: NDArray[np.float64]) -> HeatCell:
     import numpy as np
 
     known = values[np.isfinite(values)]
-    return Cell(float(known.mean()) if len(known) else None, len(known))
+    return HeatCell(float(known.mean()) if len(known) else None, len(known))
 
 
-def _seeds(board: Board, run: BoardRun) -> str | None:
+def _own_seeds_drawn(board: Board, run: BoardRun) -> str | None:
     """The values of this recipe's seeds in the first table, and of the other recipes; None with one seed each."""
     table = board.tables[0]
     recipes: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
     for row in table.rows:
         seed = board.runs[row.run].factors.get(SEED)
         if seed is not None:
-            recipes.setdefault(_recipe(board.runs[row.run]), {})[seed] = row.entry["value"]
-    own = _recipe(run)
+            recipes.setdefault(_recipe_key(board.runs[row.run]), {})[seed] = row.entry["value"]
+    own = _recipe_key(run)
     if len(recipes.get(own, {})) < 2:
         return None
     order = sorted(recipes, key=lambda key: (key != own, key))[:MOST_RECIPES]
     drawn = [
-        Recipe(
+        RecipeSeeds(
             ", ".join(f"{name} {level}" for name, level in key if name in board.factors) or "this recipe",
             tuple(sorted(recipes[key].items())),
         )
@@ -132,6 +132,6 @@ def _seeds(board: Board, run: BoardRun) -> str | None:
     return seed_spread(f"{table.name}: the same recipe trained with other seeds", drawn)
 
 
-def _recipe(run: BoardRun) -> tuple[tuple[str, str], ...]:
+def _recipe_key(run: BoardRun) -> tuple[tuple[str, str], ...]:
     """All that was set but for the seed."""
     return tuple(without_seed(run.factors).items())

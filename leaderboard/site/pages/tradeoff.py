@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...compare.pairwise import cluster_names
+from ...statistics.all_pairs import beaten_by
 from ..charts.scatter import Point, scatter
 from ..model.board import Board, BoardRun
-from ..model.composite import beaten_by
 from ..model.standings import MetricTable, Standing
 from ..page import Page
 from .significance import paths_in

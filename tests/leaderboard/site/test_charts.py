@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telbench.leaderboard.site.charts.drawing import MARGIN, axis_of, log_axis, number, plain, signed, tick_text
-from telbench.leaderboard.site.charts.forest import Difference, Panel, forest
-from telbench.leaderboard.site.charts.heat_map import Cell, Column, heat_map
+from telbench.leaderboard.site.charts.forest import Difference, IntervalRow, Panel, forest, interval_axis, interval_cell
+from telbench.leaderboard.site.charts.heat_map import Column, HeatCell, heat_map
 from telbench.leaderboard.site.charts.interaction import Series, interaction_plot
-from telbench.leaderboard.site.charts.intervals import IntervalRow, interval_axis, interval_cell
 from telbench.leaderboard.site.charts.matrix import Pair, significance_matrix
 from telbench.leaderboard.site.charts.rank_diagram import RankedSystem, rank_diagram
 from telbench.leaderboard.site.charts.scatter import Point, scatter
-from telbench.leaderboard.site.charts.seeds import Recipe, seed_spread
+from telbench.leaderboard.site.charts.seeds import RecipeSeeds, seed_spread
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</title><script>alert(1)</script>&\"'\x00\x1b[31m\u202e\u2028" + "x" * 200
@@ -54,8 +53,8 @@ EVERY: dict[str, Callable[[str], str]] = {
     "ranks": lambda name: rank_diagram(name, [RankedSystem(name, 1.2), RankedSystem(name, 1.8)], [(0, 1)], [(0, 1)]),
     "matrix": lambda name: significance_matrix(name, [name] * 2, [[None, Pair("better")], [Pair("worse"), None]]),
     "scatter": lambda name: scatter(name, [Point(name, 1e6, 0.4, 0.3, 0.5, name)], cost=name, quality=name),
-    "heat map": lambda name: heat_map(name, [name], [Column(name, (Cell(0.5, 3),))]),
-    "seeds": lambda name: seed_spread(name, [Recipe(name, ((name, 0.4), ("1", 0.5)))]),
+    "heat map": lambda name: heat_map(name, [name], [Column(name, (HeatCell(0.5, 3),))]),
+    "seeds": lambda name: seed_spread(name, [RecipeSeeds(name, ((name, 0.4), ("1", 0.5)))]),
     "interaction": lambda name: interaction_plot(name, [name, "b"], [Series(name, (0.1, 0.2))], unit=name),
 }
 
@@ -199,7 +198,7 @@ def test_labels_of_a_scatter_never_overlap() -> None:
 
 @pytest.mark.parametrize(("higher", "best"), [(True, "heat-4"), (False, "heat-0")])
 def test_shades_follow_the_better_end(higher: bool, best: str) -> None:
-    column = Column("m", (Cell(0.1, 5), Cell(0.9, 7), Cell(None, 0)), higher)
+    column = Column("m", (HeatCell(0.1, 5), HeatCell(0.9, 7), HeatCell(None, 0)), higher)
     root = drawn(heat_map("Heat", ["a", "b", "c"], [column]))
     classes = [each.get("class") for each in root.iter(f"{SVG}rect")]
     assert classes[1] == best
@@ -208,7 +207,7 @@ def test_shades_follow_the_better_end(higher: bool, best: str) -> None:
 
 
 def test_seeds_are_told_one_by_one() -> None:
-    root = drawn(seed_spread("Seeds", [Recipe("kd", (("0", 0.4), ("1", 0.5))), Recipe("sft", ())]))
+    root = drawn(seed_spread("Seeds", [RecipeSeeds("kd", (("0", 0.4), ("1", 0.5))), RecipeSeeds("sft", ())]))
     assert described(root) == "kd: mean 0.450 (seed 0 0.400, seed 1 0.500); sft: no seed"
     assert "0.400 to 0.500, 2 seeds" in words(root)
 

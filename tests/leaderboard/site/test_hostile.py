@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from telbench.harness.cli.main import main
-from telbench.leaderboard.site.model import answers as addresses
+from telbench.leaderboard.site.formats import text
+from telbench.leaderboard.site.model import items
 from telbench.leaderboard.site.model.board import slug
-from telbench.leaderboard.site.model.tables import _cell
-from telbench.leaderboard.site.templates_env import text
+from telbench.leaderboard.site.model.data_files import _csv_cell
 
 from .boards import Markup
 
@@ -133,7 +133,7 @@ def test_no_text_becomes_markup_on_any_page(
     large: bool, runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if large:
-        monkeypatch.setattr(addresses, "WHOLE_UP_TO", 0)
+        monkeypatch.setattr(items, "WHOLE_UP_TO", 0)
     site = tmp_path / "deep" / "site"
     title = "</title><script>alert(8)</script>"
     assert main(["leaderboard", "build", *map(str, runs), "--out", str(site), "--title", title]) == 0
@@ -160,7 +160,7 @@ def test_no_text_becomes_markup_on_any_page(
 def test_answers_of_a_large_board_travel_as_characters_that_mean_nothing(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addresses, "WHOLE_UP_TO", 0)
+    monkeypatch.setattr(items, "WHOLE_UP_TO", 0)
     assert main(["leaderboard", "build", *map(str, runs), "--out", str(tmp_path / "site")]) == 0
     (shard,) = (tmp_path / "site" / "data" / "answers").iterdir()
     found = re.fullmatch(r'telbenchAnswers\("([A-Za-z0-9+/=]+)"\);\n', shard.read_text("ascii"))
@@ -187,6 +187,6 @@ def test_hidden_characters_are_shown_and_endless_text_is_cut() -> None:
 @pytest.mark.parametrize("words", ["=1+1", "+cmd", "-2", "@sum", "\t=1"])
 def test_a_csv_cell_is_no_formula(words: str) -> None:
     stream = io.StringIO()
-    csv.writer(stream).writerow([_cell(words)])
+    csv.writer(stream).writerow([_csv_cell(words)])
     assert not stream.getvalue().startswith(("=", "+", "-", "@", "\t"))
-    assert _cell(-0.5) == -0.5
+    assert _csv_cell(-0.5) == -0.5

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from telbench.harness.cli.main import main
-from telbench.leaderboard.site import templates_env as words
+from telbench.leaderboard.site import formats
 
 from ..browser.hostile_runs import make_runs
 
@@ -69,17 +69,17 @@ def slug_of(site: Path, name: str) -> str:
 
 def test_a_comparison_shows_the_numbers_of_compare(site: Path, compared: Mapping[str, Any]) -> None:
     for run in compared["runs"][1:]:
-        shown = {row[0]: row for row in rows(page(site, slug_of(site, words.text(run["name"]))))}
+        shown = {row[0]: row for row in rows(page(site, slug_of(site, formats.text(run["name"]))))}
         assert {"overall", *run["difference"]} == set(shown)
         for name, each in run["difference"].items():
             entry = run["metrics"][name]
             row = shown[name]
-            assert row[1] == words.score(each["values"][1], entry)
-            assert row[2] == words.score(each["values"][0], entry)
-            assert row[3] == words.signed(each["delta"], entry)
-            interval = [words.signed(bound, entry) for bound in each["ci"]]
+            assert row[1] == formats.score(each["values"][1], entry)
+            assert row[2] == formats.score(each["values"][0], entry)
+            assert row[3] == formats.signed(each["delta"], entry)
+            interval = [formats.signed(bound, entry) for bound in each["ci"]]
             assert row[4] == f"[{interval[0]}, {interval[1]}]"
-            assert row[5] == words.p_text(each["p_adjusted"])
+            assert row[5] == formats.p_text(each["p_adjusted"])
             assert row[7] == f"{each['items']['wins']} / {each['items']['ties']} / {each['items']['losses']}"
             assert row[10] == each["verdict"]
 
@@ -92,14 +92,15 @@ def test_the_matrix_and_the_mean_ranks_are_those_of_the_ranking(site: Path, comp
         shown = rows(page(site, f"ranks/{slug}-*.html"))
         assert sorted(row[1] for row in shown) == sorted(f"{rank:.2f}" for rank in ranks)
         assert {row[0]: row[2] for row in shown} == {
-            words.text(name): words.rank_range(tuple(span)) for name, span in zip(names, ranking["ranges"], strict=True)
+            formats.text(name): formats.rank_range(tuple(span))
+            for name, span in zip(names, ranking["ranges"], strict=True)
         }
         matrix = {row[1]: row for row in rows(page(site, f"significance/{slug}-*.html"))}
         for place in order:
             p = ranking["p"][place]
             better = sum(p[other] <= 0.05 and ranks[place] < ranks[other] for other in order if other != place)
             worse = sum(p[other] <= 0.05 and ranks[place] > ranks[other] for other in order if other != place)
-            row = matrix[words.text(names[place])]
+            row = matrix[formats.text(names[place])]
             counted = [0 if cell == "none" else sum(map(length, cell.split(", "))) for cell in row[2:]]
             assert counted == [better, worse, len(order) - 1 - better - worse]
 
@@ -116,8 +117,8 @@ def test_factors_show_the_effects_of_the_study(site: Path, compared: Mapping[str
         effects = [*study["main"], *study["interactions"], *study["simple"], *study["within"]]
         assert [row[0] for row in shown] == [effect["contrast"] for effect in effects]
         for row, effect in zip(shown, effects, strict=True):
-            assert row[2].split(" ")[1] == words.signed(effect["items"]["delta"], entry)
-            assert row[4] == words.p_text(effect["p_adjusted"])
+            assert row[2].split(" ")[1] == formats.signed(effect["items"]["delta"], entry)
+            assert row[4] == formats.p_text(effect["p_adjusted"])
 
 
 def test_a_comparison_lists_items_by_difference_with_both_answers(site: Path, runs: list[Path]) -> None:
@@ -130,14 +131,14 @@ def test_a_comparison_lists_items_by_difference_with_both_answers(site: Path, ru
     assert deltas == sorted(losses) + sorted(gains, reverse=True)
     samples = [[json.loads(line) for line in (run / "samples.jsonl").open()] for run in (runs[0], runs[3])]
     by_item = {
-        words.text(one["item_id"]): (one["prediction"], other["prediction"])
+        formats.text(one["item_id"]): (one["prediction"], other["prediction"])
         for one, other in zip(*samples, strict=True)
     }
     for details in root.iter("details"):
         answers = details.findall(".//dd")[0]
         item = said(details.findall(".//code")[-1])
         new = "".join(piece for piece in _texts(answers, but="del"))
-        assert " ".join(new.split()) == " ".join(words.text(by_item[item][1]).split())
+        assert " ".join(new.split()) == " ".join(formats.text(by_item[item][1]).split())
 
 
 def _texts(element: Element, but: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from telbench.errors import InputError
-from telbench.leaderboard.statistics.factorial import Cell, analyse
+from telbench.leaderboard.statistics.factorial import ScoredCell, analyse
 from telbench.leaderboard.statistics.recipes import matched_seeds
 
 LEVELS = {
@@ -20,7 +20,7 @@ LEVELS = {
 }
 
 
-def planted(seeds: int = 1, n: int = 1500, noise: float = 0.1) -> list[Cell]:
+def planted(seeds: int = 1, n: int = 1500, noise: float = 0.1) -> list[ScoredCell]:
     """Sixteen cells: student tuning +.03, teacher tuning +.04 and +.06 more with the same vocabulary."""
     draw = np.random.default_rng(0)
     base = draw.normal(0.5, 0.3, n)
@@ -31,7 +31,7 @@ def planted(seeds: int = 1, n: int = 1500, noise: float = 0.1) -> list[Cell]:
             effect = 0.03 * (cell["student_sft"] == "true")
             if cell["teacher_sft"] == "true":
                 effect += 0.10 if cell["vocabulary"] == "same" else 0.04
-            cells.append(Cell(cell, str(seed), base + effect + draw.normal(0, noise, n)))
+            cells.append(ScoredCell(cell, str(seed), base + effect + draw.normal(0, noise, n)))
     return cells
 
 
@@ -119,17 +119,16 @@ def test_lower_is_better_turns_the_effects():
 
 
 @pytest.mark.parametrize(
-    ("cells", "message"),
+    ("levels", "message"),
     [
-        ([Cell({"a": "1"}, "0", np.zeros(3))] * 2, "no factor varies"),
-        ([Cell({"a": "1"}, "0", np.zeros(3)), Cell({"a": "2"}, "0", np.zeros(3)), Cell({"a": "2"}, "0", np.ones(3))],
-         "two runs have the same factors and seed"),
-        ([Cell({"a": "1"}, "0", np.zeros(3)), Cell({"b": "2"}, "0", np.zeros(3))], "a run has no factor"),
+        ([{"a": "1"}, {"a": "1"}], "no factor varies"),
+        ([{"a": "1"}, {"a": "2"}, {"a": "2"}], "two runs have the same factors and seed"),
+        ([{"a": "1"}, {"b": "2"}], "a run has no factor"),
     ],
 )  # fmt: skip
-def test_what_is_no_study_is_refused(cells, message):
+def test_what_is_no_study_is_refused(levels, message):
     with pytest.raises(InputError, match=message):
-        analyse(cells, None)
+        analyse([ScoredCell(each, "0", np.zeros(3)) for each in levels], None)
 
 
 def test_an_unknown_factor_is_refused():

@@ -13,10 +13,10 @@ from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.runs.folder import HEADER, SAMPLES, read_samples
 from telbench.leaderboard.site.build import inputs_digest
-from telbench.leaderboard.site.model import answers as addresses
-from telbench.leaderboard.site.model.answers import item_key, items_at
+from telbench.leaderboard.site.model import items
 from telbench.leaderboard.site.model.board import Board, Options, make_board
 from telbench.leaderboard.site.model.contexts import find_contexts
+from telbench.leaderboard.site.model.items import item_key, items_at
 
 from ..boards import Markup
 
@@ -115,7 +115,7 @@ def test_closed_book_runs_show_none(tmp_path: Path) -> None:
 
 
 def test_large_boards_show_none(reading: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "WHOLE_UP_TO", 0)
+    monkeypatch.setattr(items, "WHOLE_UP_TO", 0)
     assert {item.context for item in items_at(board_of(reading), [0, 1], {})} == {None}
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from telbench.harness.runs.folder import JUDGEMENTS, read_samples
-from telbench.leaderboard.site.model import answers as addresses
-from telbench.leaderboard.site.model.answers import Judgements, item_path, items_at
+from telbench.leaderboard.site.model import items
+from telbench.leaderboard.site.model.items import Judgements, item_path, items_at
 from telbench.leaderboard.site.page import File
 from telbench.leaderboard.site.pages import item as item_module
 from telbench.leaderboard.site.pages.item import item_count, item_pages
@@ -49,8 +49,8 @@ def test_a_small_board_has_a_page_an_item_and_lists_them_all(runs: list[Path]) -
 def test_a_large_board_has_a_page_a_group_with_every_answer_beside_it(
     runs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addresses, "WHOLE_UP_TO", 0)
-    monkeypatch.setattr(addresses, "GROUP", 10)
+    monkeypatch.setattr(items, "WHOLE_UP_TO", 0)
+    monkeypatch.setattr(items, "GROUP", 10)
     monkeypatch.setattr(item_module, "LISTED", 15)
     board = board_of(runs)
     pages = list(item_pages(board))
@@ -62,8 +62,7 @@ def test_a_large_board_has_a_page_a_group_with_every_answer_beside_it(
             found.update(json.loads(gzip.decompress(base64.b64decode(packed)))["items"])
     assert len(found) == COUNT
     wanted = {
-        addresses.item_key(sample["item_id"]): sample["prediction"]
-        for sample in read_samples(board.runs[2].columns.path)
+        items.item_key(sample["item_id"]): sample["prediction"] for sample in read_samples(board.runs[2].columns.path)
     }
     assert {key: next(each[1] for each in rows if each[0] == 2) for key, rows in found.items()} == wanted
     path, _, anchor = item_path(board, 12).partition("#")

@@ -43,13 +43,13 @@ def data_path(table: MetricTable) -> str:
 def data_files(board: Board) -> Iterator[tuple[str, bytes]]:
     """Path and content of each file: a table a metric, twice, and ``data/board.json`` about all of them."""
     for table in board.tables:
-        rows = [_row(board, row) for row in table.rows]
+        rows = [_table_row(board, row) for row in table.rows]
         yield f"{data_path(table)}.csv", _csv(rows)
-        yield f"{data_path(table)}.json", _json(_document(board, table, rows))
+        yield f"{data_path(table)}.json", _json(_table_document(board, table, rows))
     yield "data/board.json", _json(_overview(board))
 
 
-def _row(board: Board, row: Standing) -> dict[str, Any]:
+def _table_row(board: Board, row: Standing) -> dict[str, Any]:
     run, entry, each = board.runs[row.run], row.entry, row.comparison
     interval = each.interval if each is not None else None
     return {
@@ -75,7 +75,7 @@ def _row(board: Board, row: Standing) -> dict[str, Any]:
     }
 
 
-def _document(board: Board, table: MetricTable, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _table_document(board: Board, table: MetricTable, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "metric": table.name,
@@ -126,13 +126,13 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     stream = io.StringIO()
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_cell(name) for name in names])
+    writer.writerow([_csv_cell(name) for name in names])
     for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in names])
+        writer.writerow([_csv_cell(row.get(name)) for name in names])
     return stream.getvalue().encode("utf-8")
 
 
-def _cell(value: Any) -> Any:
+def _csv_cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is marked as text."""
     if not isinstance(value, str):
         return value

@@ -1,4 +1,8 @@
-"""All systems' answers to an item, and the files that hold those of a large board."""
+"""The items of a board: where the page of each is, and all systems' answers with the judges' words on them.
+
+A small board has a page an item. On a large one (`grouped`) fifty items share a page, and a file beside it (`shard`)
+holds their answers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from typing import Any
 
 from ....harness.runs.folder import JUDGEMENTS
 from ....harness.runs.judgements import judgement_lines
-from ..templates_env import score, text
+from ..formats import score, text
 from .board import Board
 from .standings import MetricTable
 
@@ -22,37 +26,8 @@ from .standings import MetricTable
 WHOLE_UP_TO = 50_000
 # Items on one page of a larger board, their answers in one compressed file beside it.
 GROUP = 50
-
-
-def grouped(board: Board) -> bool:
-    """Are there too many answers for a page an item?"""
-    return len(board.runs) * len(board.items) > WHOLE_UP_TO
-
-
-def item_key(item: str) -> str:
-    """What names an item in addresses; ids are text of unknown origin and may be long.
-
-    >>> item_key("../../etc/passwd")
-    'i-3754d6cb3a38'
-    """
-    return "i-" + hashlib.sha256(item.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def item_groups(board: Board) -> list[range]:
-    """The places of the items on each page."""
-    step = GROUP if grouped(board) else 1
-    return [range(start, min(start + step, len(board.items))) for start in range(0, len(board.items), step)]
-
-
-def group_name(board: Board, place: int) -> str:
-    """The file name, without ending, of the page that the item is on."""
-    return f"g{place // GROUP + 1:04d}" if grouped(board) else item_key(board.items[place])
-
-
-def item_path(board: Board, place: int) -> str:
-    """The page of the item at this place among the board's items, with an anchor where it shares the page."""
-    anchor = f"#{item_key(board.items[place])}" if grouped(board) else ""
-    return f"items/{group_name(board, place)}.html{anchor}"
+# Characters of an answer on a page; the run folder has it whole.
+LONGEST_ANSWER = 4_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +37,36 @@ class Verdict:
     judge: str
     metrics: tuple[str, ...]
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BoardAnswer:
+    """One run's answer to an item: its words made safe to show, what it is, its scores in the order of the tables."""
+
+    run: int
+    words: str
+    kind: str
+    scores: tuple[str, ...]
+    first: float | None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True)
+class BoardItem:
+    """A question with everything that belongs to it, and the answers, best first."""
+
+    place: int
+    key: str
+    item_id: str
+    question: str
+    references: tuple[str, ...]
+    choices: tuple[str, ...]
+    right: frozenset[int]
+    category: str | None
+    cluster: str
+    context_sha256: str | None
+    context: str | None
+    answers: tuple[BoardAnswer, ...]
 
 
 class Judgements:
@@ -97,49 +102,38 @@ class Judgements:
         return tuple(found)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("key"), str) else None
+def grouped(board: Board) -> bool:
+    """Are there too many answers for a page an item?"""
+    return len(board.runs) * len(board.items) > WHOLE_UP_TO
 
 
-# Characters of an answer on a page; the run folder has it whole.
-LONGEST_ANSWER = 4_000
+def item_key(item: str) -> str:
+    """What names an item in addresses; ids are text of unknown origin and may be long.
+
+    >>> item_key("../../etc/passwd")
+    'i-3754d6cb3a38'
+    """
+    return "i-" + hashlib.sha256(item.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One run's answer to an item: its words made safe to show, what it is, its scores in the order of the tables."""
-
-    run: int
-    words: str
-    kind: str
-    scores: tuple[str, ...]
-    first: float | None
-    verdicts: tuple[Verdict, ...] = ()
+def item_groups(board: Board) -> list[range]:
+    """The places of the items on each page."""
+    step = GROUP if grouped(board) else 1
+    return [range(start, min(start + step, len(board.items))) for start in range(0, len(board.items), step)]
 
 
-@dataclass(frozen=True)
-class Item:
-    """A question with everything that belongs to it, and the answers, best first."""
-
-    place: int
-    key: str
-    item_id: str
-    question: str
-    references: tuple[str, ...]
-    choices: tuple[str, ...]
-    right: frozenset[int]
-    category: str | None
-    cluster: str
-    context_sha256: str | None
-    context: str | None
-    answers: tuple[Answer, ...]
+def group_name(board: Board, place: int) -> str:
+    """The file name, without ending, of the page that the item is on."""
+    return f"g{place // GROUP + 1:04d}" if grouped(board) else item_key(board.items[place])
 
 
-def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judgements]) -> list[Item]:
+def item_path(board: Board, place: int) -> str:
+    """The page of the item at this place among the board's items, with an anchor where it shares the page."""
+    anchor = f"#{item_key(board.items[place])}" if grouped(board) else ""
+    return f"items/{group_name(board, place)}.html{anchor}"
+
+
+def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judgements]) -> list[BoardItem]:
     """The items at these places with all answers; ``judgements`` by place of the run, for runs whose verdicts count."""
     entries = {table.name: table.rows[0].entry for table in board.tables}
     streams = [run.columns.samples(places) for run in board.runs]
@@ -151,7 +145,7 @@ def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judge
         answers.sort(key=lambda each: (each.first is None, -(each.first or 0.0), each.run))
         first = samples[0]
         items.append(
-            Item(
+            BoardItem(
                 place=place,
                 key=item_key(first["item_id"]),
                 item_id=first["item_id"],
@@ -169,35 +163,7 @@ def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judge
     return items
 
 
-def _answer(
-    board: Board,
-    run: int,
-    place: int,
-    sample: Mapping[str, Any],
-    entries: Mapping[str, Mapping[str, Any]],
-    judgements: Judgements | None,
-) -> Answer:
-    columns = board.runs[run].columns
-    values = [_value(board, run, table, place) for table in board.tables]
-    sign = 1.0 if board.tables[0].metric.higher_is_better else -1.0
-    words = f"no answer: {sample['error']}" if sample["status"] == "error" else sample["prediction"]
-    return Answer(
-        run=run,
-        words=text(words, LONGEST_ANSWER),
-        kind=columns.kind(place),
-        scores=tuple(score(value, entries[table.name]) for value, table in zip(values, board.tables, strict=True)),
-        first=None if values[0] is None else sign * values[0],
-        verdicts=judgements.verdicts(sample) if judgements is not None else (),
-    )
-
-
-def _value(board: Board, run: int, table: MetricTable, place: int) -> float | None:
-    column = board.runs[run].columns.values.get(table.name)
-    value = math.nan if column is None else float(column[place])
-    return None if math.isnan(value) else value
-
-
-def shard(board: Board, items: Sequence[Item]) -> bytes:
+def shard(board: Board, items: Sequence[BoardItem]) -> bytes:
     """The answers to these items as a script that hands them over: JSON, compressed, in characters that mean nothing.
 
     A page from a file:// address may load a script beside it, and nothing else.
@@ -210,3 +176,39 @@ def shard(board: Board, items: Sequence[Item]) -> bytes:
     }
     packed = gzip.compress(json.dumps(document, separators=(",", ":")).encode("ascii"), 6, mtime=0)
     return b'telbenchAnswers("' + base64.b64encode(packed) + b'");\n'
+
+
+def _answer(
+    board: Board,
+    run: int,
+    place: int,
+    sample: Mapping[str, Any],
+    entries: Mapping[str, Mapping[str, Any]],
+    judgements: Judgements | None,
+) -> BoardAnswer:
+    columns = board.runs[run].columns
+    values = [_score_at(board, run, table, place) for table in board.tables]
+    sign = 1.0 if board.tables[0].metric.higher_is_better else -1.0
+    words = f"no answer: {sample['error']}" if sample["status"] == "error" else sample["prediction"]
+    return BoardAnswer(
+        run=run,
+        words=text(words, LONGEST_ANSWER),
+        kind=columns.kind(place),
+        scores=tuple(score(value, entries[table.name]) for value, table in zip(values, board.tables, strict=True)),
+        first=None if values[0] is None else sign * values[0],
+        verdicts=judgements.verdicts(sample) if judgements is not None else (),
+    )
+
+
+def _score_at(board: Board, run: int, table: MetricTable, place: int) -> float | None:
+    column = board.runs[run].columns.values.get(table.name)
+    value = math.nan if column is None else float(column[place])
+    return None if math.isnan(value) else value
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("key"), str) else None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from telbench.leaderboard.site.model.composite import beaten_by
+from telbench.leaderboard.statistics.all_pairs import beaten_by
 from telbench.leaderboard.statistics.clusters import clustered
 
 

@@ -1,20 +1,13 @@
-"""How numbers and texts of unknown origin are written on a page."""
+"""How numbers and texts of unknown origin are written on a page; templates have each function as a filter."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from telbench.errors import InputError
+from typing import Any
 
 from ...harness.cli.tables import number, span
 from ...harness.cli.terminal import escaped
 from ..compare.table import p_value
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 # Longer answers are cut on pages; the run folder has them whole.
 LONGEST_TEXT = 20_000
@@ -87,47 +80,3 @@ def rank_range(ranks: tuple[int, int]) -> str:
     """``2`` or ``2–5``."""
     low, high = ranks
     return str(low) if low == high else f"{low}–{high}"
-
-
-FOLDER = Path(__file__).parent
-# What a page may load: its own style sheet and script, and nothing from anywhere else.
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
-
-
-@cache
-def environment() -> Environment:
-    """The templates.
-
-    Raises:
-        InputError: when jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise InputError("the leaderboard needs jinja2: pip install jinja2") from error
-
-    def drawing(svg: str) -> Markup:
-        """A drawing of the project's own, which escaped its texts when it was made."""
-        return Markup(svg)  # noqa: S704 - never given text of unknown origin
-
-    made = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {
-        "drawing": drawing,
-        "text": text,
-        "score": score,
-        "signed": signed,
-        "decimal": decimal,
-        "share": share,
-        "p_text": p_text,
-        "size": size,
-        "rank_range": rank_range,
-    }
-    made.filters.update(filters)
-    return made

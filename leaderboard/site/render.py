@@ -1,0 +1,77 @@
+"""A page as HTML: the templates with their filters, what each of them is given, and what a page may load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telbench.errors import InputError
+
+from . import formats
+from .model.board import Board
+from .model.data_files import data_path
+from .model.terms import TERMS
+from .page import Page
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+# What a page may load: its own style sheet and script, and nothing from anywhere else.
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+
+
+def render(page: Page, board: Board, menu: Sequence[tuple[str, str]]) -> str:
+    """The page's HTML."""
+    context: Mapping[str, Any] = {
+        "board": board,
+        "page": page,
+        "root": page.root,
+        "menu": menu,
+        "policy": POLICY,
+        "terms": TERMS,
+        "data_paths": {table.name: data_path(table) for table in board.tables},
+        **page.context,
+    }
+    return environment().get_template(page.template).render(context)
+
+
+@cache
+def environment() -> Environment:
+    """The templates.
+
+    Raises:
+        InputError: when jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise InputError("the leaderboard needs jinja2: pip install jinja2") from error
+
+    def drawing(svg: str) -> Markup:
+        """A drawing of the project's own, which escaped its texts when it was made."""
+        return Markup(svg)  # noqa: S704 - never given text of unknown origin
+
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = (
+        formats.text,
+        formats.score,
+        formats.signed,
+        formats.decimal,
+        formats.share,
+        formats.p_text,
+        formats.size,
+        formats.rank_range,
+    )
+    filters: dict[str, Any] = {each.__name__: each for each in (drawing, *shown)}
+    made.filters.update(filters)
+    return made
