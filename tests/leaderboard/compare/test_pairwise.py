@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from telbench.errors import InputError
-from telbench.leaderboard.compare.pairwise import compare_runs
+from telbench.leaderboard.compare.pairwise import compare_runs, verdict
 from telbench.leaderboard.compare.table import table_lines, warning_lines
 
 from ...made_runs import made_run, metric
@@ -84,3 +85,71 @@ def test_the_record_is_json_and_the_table_names_its_method():
     lines = table_lines([base, run], ["base", "up"], [metric("token_f1")], compared, "source_document")
     assert "sign-flip test over 300 source documents" in lines[-2]
     assert lines[2].endswith("better")
+
+
+def test_a_family_is_a_metric_within_a_stratum_and_q_is_over_all_that_was_compared():
+    draw = np.random.default_rng(7)
+    titles = ("token_f1", "over_refusal")
+    runs = [
+        made_run(name, {title: (BASE + shift + draw.normal(0, 0.1, 300)).tolist() for title in titles})
+        for name, shift in (("base", 0.0), ("one", 0.012), ("two", 0.015), ("three", 0.02))
+    ]
+    compared = compare_runs(runs, [metric(title) for title in titles], strata=True)
+    assert len(compared) == 3 * 2 * 3
+    for title in titles:
+        for stratum in (None, "even", "odd"):
+            mine = sorted(
+                (each.p, each.p_adjusted) for each in compared if (each.metric, each.stratum) == (title, stratum)
+            )
+            (p1, q1), (p2, q2), (p3, q3) = mine
+            first = min(1.0, 3 * p1)
+            second = max(first, min(1.0, 2 * p2))
+            assert (q1, q2, q3) == pytest.approx((first, second, max(second, p3)))
+    assert [each.q for each in compared] == pytest.approx(
+        stats.false_discovery_control([each.p for each in compared]).tolist()
+    )
+
+
+def test_what_is_flipped_as_a_whole_is_what_was_named():
+    base = made_run("base", {"token_f1": BASE.tolist()}, per_document=5)
+    found = {
+        by: only(base, shifted("up", 0.1, per_document=5), by=by)[0] for by in ("source_document", "category", "item")
+    }
+    assert {by: each.items.clusters for by, each in found.items()} == {
+        "source_document": 60,
+        "category": 2,
+        "item": 300,
+    }
+    assert found["category"].verdict == "too few source documents to tell"
+
+
+def test_reasons_say_on_which_side_a_score_is_lacking():
+    ours, theirs = [0.5] * 20, [0.5] * 20
+    ours[0] = ours[1] = theirs[1] = theirs[2] = theirs[3] = None
+    base = made_run("base", {"token_f1": theirs}, reason="judge: timeout")
+    (found,) = only(base, made_run("run", {"token_f1": ours}))
+    assert found.unpaired == {
+        "not applicable in both runs": 1,
+        "not applicable in run": 1,
+        "judge: timeout in base": 2,
+    }
+    assert (found.n, found.values) == (16, (0.5, 0.5))
+
+
+def test_five_items_that_differ_are_too_few_and_six_are_not():
+    base = made_run("base", {"token_f1": [0.5] * 200})
+    few, enough = ([0.9] * count + [0.5] * (200 - count) for count in (5, 6))
+    assert only(base, made_run("few", {"token_f1": few}))[0].verdict == "too few items differ to tell"
+    assert only(base, made_run("six", {"token_f1": enough}))[0].verdict == "better"
+
+
+def test_the_p_value_is_that_of_the_mean_and_a_claim_reaches_to_alpha():
+    base = made_run("base", {"token_f1": [0.5] * 1000})
+    (found,) = only(base, made_run("other", {"token_f1": [0.51] * 900 + [0.15] * 100}))
+    # The sum of signs: nine hundred of 0.01 and a hundred of 0.35, nearly normal.
+    z = (900 * 0.01 - 100 * 0.35) / np.sqrt(900 * 0.01**2 + 100 * 0.35**2)
+    assert found.p == pytest.approx(2 * stats.norm.sf(abs(z)), rel=0.05)
+    assert (found.p, found.items.p_wilcoxon) == (found.items.p_mean, pytest.approx(0, abs=1e-6))
+    plain = only(base, made_run("up", {"token_f1": [0.6] * 1000}))[0]
+    told = [verdict(plain, p, alpha) for p, alpha in ((0.05, 0.05), (0.0501, 0.05), (0.0501, 0.1))]
+    assert told == ["better", "no difference shown", "better"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from telbench.leaderboard.compare.ranking import rank_runs
 from telbench.leaderboard.compare.table import ranking_lines
+from telbench.leaderboard.statistics.multiplicity import holm
+from telbench.leaderboard.statistics.paired import differences_of, paired_difference
 
 from ...made_runs import made_run, metric
 
@@ -58,3 +63,67 @@ def test_the_table_prints_ranges_not_bare_ranks():
     lines = ranking_lines([rank_runs(runs(), metric("token_f1"))])
     assert any(line.startswith("2-3") for line in lines)
     assert "Holm-corrected over all pairs" in lines[-1]
+
+
+def test_a_ranking_takes_documents_for_its_tests_and_says_values_as_they_are():
+    found = rank_runs([*runs(10), made_run("more", {"token_f1": (BASE + 0.02).tolist()}, per_document=10)],
+                      metric("token_f1"), posthoc="nemenyi")  # fmt: skip
+    # Demsar 2006, table 5(a): q = 2.569 for four; twenty documents.
+    assert found.critical_difference == pytest.approx(2.569 * math.sqrt(4 * 5 / (6 * 20)), abs=1e-3)
+    assert found.friedman.n == 20
+    rates = [made_run(name, {"over_refusal": (BASE + shift).tolist()}) for name, shift in SHIFTS.items()]
+    lower = rank_runs(rates, metric("over_refusal"))
+    assert lower.means == pytest.approx([BASE.mean() + shift for shift in SHIFTS.values()])
+    # Equal runs stand in the order in which they were named.
+    assert lower.order == (1, 2, 0)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.01])
+def test_intervals_of_pairs_have_the_level_that_was_asked_for(alpha):
+    one, other, _ = given = runs()
+    found = rank_runs(given, metric("token_f1"), alpha=alpha)
+    columns = [[score.value for score in run.scores["token_f1"].values()] for run in (one, other)]
+    alone = paired_difference(differences_of(*np.array(columns)), level=1 - alpha)
+    pair = found.pairs[0]
+    assert alone.standard_error is not None
+    assert (pair.ci_low, pair.ci_high) == pytest.approx((alone.ci_low, alone.ci_high), abs=1e-4 * alone.standard_error)
+
+
+def few_disasters():
+    """A run that is a little better on nine items of ten and much worse on the tenth, and two plain ones."""
+    spiky = BASE + np.where(np.arange(200) % 10 == 0, -0.4, 0.02)
+    return [made_run(name, {"token_f1": values.tolist()}) for name, values in
+            (("plain", BASE), ("spiky", spiky), ("low", BASE - 0.2))]  # fmt: skip
+
+
+def test_each_test_of_pairs_ranks_by_what_it_tests():
+    by_mean, by_rank = (rank_runs(few_disasters(), metric("token_f1"), posthoc=each) for each in ("mean", "wilcoxon"))
+    assert by_mean.ranges == ((1, 1), (2, 2), (3, 3))
+    assert by_rank.ranges == ((2, 2), (1, 1), (3, 3))
+    assert by_mean.order == by_rank.order == (0, 1, 2)
+
+
+@pytest.mark.parametrize("posthoc", ["wilcoxon", "mean", "nemenyi", "conover"])
+def test_the_p_values_are_those_of_the_test_that_was_named(posthoc):
+    noise = np.random.default_rng(8)
+    given = [(BASE + shift + noise.normal(0, 0.1, 200))[:60] for shift in (0.0, 0.02, 0.05)]
+    found = rank_runs([made_run(str(i), {"token_f1": each.tolist()}) for i, each in enumerate(given)],
+                      metric("token_f1"), posthoc=posthoc)  # fmt: skip
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    ranks = stats.rankdata(-np.array(given), axis=0)
+    if posthoc == "nemenyi":
+        unit = math.sqrt(3 * 4 / (6 * 60))
+        distances = [abs(ranks[i].mean() - ranks[j].mean()) / unit for i, j in pairs]
+        expected = [stats.studentized_range.sf(each * math.sqrt(2), 3, math.inf) for each in distances]
+    elif posthoc == "conover":
+        spread = math.sqrt(2 * (60 * (ranks**2).sum() - (ranks.sum(axis=1) ** 2).sum()) / (59 * 2))
+        sums = ranks.sum(axis=1)
+        expected = holm([2 * stats.t.sf(abs(sums[i] - sums[j]) / spread, 59 * 2) for i, j in pairs])
+    elif posthoc == "wilcoxon":
+        expected = holm([stats.wilcoxon(given[i], given[j], method="exact").pvalue for i, j in pairs])
+    else:
+        # Of sixty normal differences the t test says nearly the same.
+        expected = holm([stats.ttest_rel(given[i], given[j]).pvalue for i, j in pairs])
+    shown = [found.p[i][j] for i, j in pairs]
+    assert shown == pytest.approx(expected, abs=0.01 if posthoc == "mean" else 1e-6)
+    assert [found.p[j][i] for i, j in pairs] == shown

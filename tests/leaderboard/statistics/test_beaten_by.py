@@ -49,3 +49,17 @@ def test_few_documents_beat_nobody() -> None:
     scores = np.array([np.zeros(50), np.ones(50)])
     assert beaten_by(scores, [str(i % 5) for i in range(50)], [1.0, 1.0]) == [None, None]
     assert beaten_by(np.full((2, 50), np.nan), [str(i) for i in range(50)], [1.0, 1.0]) == [None, None]
+
+
+def test_the_reach_is_that_of_t_with_one_degree_less_than_there_are_documents() -> None:
+    # Eight documents with differences that a t of 7 degrees (2.365) just finds, or a t of 8 (2.306) alone.
+    shape = np.array([1, -1, 1, -1, 1, -1, 1, -1], float)
+    error = np.std(shape, ddof=1) / np.sqrt(8)
+    for factor, expected in ((2.37, 1), (2.34, None)):
+        scores = np.array([np.zeros(8), shape + factor * error])
+        assert beaten_by(scores, [str(i) for i in range(8)], [1.0, 1.0])[0] == expected
+
+
+def test_six_documents_are_enough_and_of_equal_runs_the_first_named_is_told() -> None:
+    scores = np.array([np.zeros(6), np.ones(6), np.ones(6)])
+    assert beaten_by(scores, [str(i) for i in range(6)], [1.0, 1.0, 1.0]) == [1, None, None]

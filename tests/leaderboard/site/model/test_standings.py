@@ -1,0 +1,89 @@
+"""A metric's table: order, ranks, what the items could show, and families of tests, whichever way the metric runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from telbench.leaderboard.compare.pairwise import compare_runs
+from telbench.leaderboard.site.model.columns import RunColumns
+from telbench.leaderboard.site.model.standings import Measured, MetricTable, explored_together, measured, metric_table
+
+from ....made_runs import metric
+from .made_columns import made_columns
+
+N = 120
+DRAW = np.random.default_rng(5)
+BASE = DRAW.uniform(0.3, 0.6, N)
+NOISE = {name: DRAW.normal(0, 0.05, N) for name in ("base", "up", "down", "same")}
+
+
+def run_of(title: str, name: str, shift: float, holes: int = 0, per_document: int = 1, spread: float = 1) -> RunColumns:
+    values = (BASE + shift + spread * NOISE[name]).tolist()
+    return made_columns(name, {title: [None] * holes + values[holes:]}, per_document=per_document)
+
+
+def found_of(title: str, runs: list[RunColumns]) -> Measured:
+    return measured(metric(title), runs, [run.name for run in runs], by="source_document", posthoc="wilcoxon")
+
+
+def table_of(title: str, runs: list[RunColumns], baseline: bool = True) -> MetricTable:
+    names = [run.name for run in runs]
+    return metric_table(metric(title), runs, range(len(runs)), names, found_of(title, runs), [], baseline=baseline)
+
+
+@pytest.mark.parametrize(("title", "best"), [("token_f1", "up"), ("over_refusal", "down")])
+def test_the_best_run_is_first_and_ranks_are_by_run(title: str, best: str) -> None:
+    runs = [run_of(title, name, shift) for name, shift in (("base", 0.0), ("up", 0.1), ("down", -0.1))]
+    rows = table_of(title, runs).rows
+    order = [runs[row.run].name for row in rows]
+    assert order == (["up", "base", "down"] if best == "up" else ["down", "base", "up"])
+    assert [(row.ranks, row.letters) for row in rows] == [((1, 1), "a"), ((2, 2), "b"), ((3, 3), "c")]
+    deltas = {runs[row.run].name: row.comparison.delta for row in rows if row.comparison is not None}
+    assert deltas.keys() == {"up", "down"}
+    assert deltas[best] == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("title", ["token_f1", "over_refusal"])
+@pytest.mark.parametrize(("shift", "first"), [(0.1, True), (-0.1, False)])
+def test_two_runs_are_ranked_by_their_one_comparison(title: str, shift: float, first: bool) -> None:
+    better = shift if title == "token_f1" else -shift
+    runs = [run_of(title, "base", 0.0), run_of(title, "up", better)]
+    found = {row.run: (row.ranks, row.letters) for row in table_of(title, runs).rows}
+    ahead, behind = ((1, 1), "a"), ((2, 2), "b")
+    assert found == ({1: ahead, 0: behind} if first else {0: ahead, 1: behind})
+    alike = table_of(title, [run_of(title, "base", 0.0), run_of(title, "base", 0.0)])
+    assert {(row.ranks, row.letters) for row in alike.rows} == {((1, 2), "a")}
+
+
+def test_equal_values_stand_in_the_order_of_the_board() -> None:
+    runs = [made_columns(name, {"token_f1": [0.5] * N}) for name in ("c", "a", "b")]
+    assert [row.run for row in table_of("token_f1", runs).rows] == [0, 1, 2]
+
+
+def test_what_the_items_could_show_is_the_median_over_the_runs() -> None:
+    runs = [
+        run_of("token_f1", "base", 0.0, spread=0),
+        run_of("token_f1", "up", 0.0, spread=1),
+        run_of("token_f1", "down", 0.0, spread=4),
+        run_of("token_f1", "same", 0.0, holes=1, spread=9),
+    ]
+    table = table_of("token_f1", runs)
+    # Miller 2024: (z_0.975 + z_0.8) standard errors of the paired difference.
+    errors = [np.std(spread * NOISE[name], ddof=1) / np.sqrt(N) for name, spread in (("up", 1), ("down", 4))]
+    assert table.detectable == pytest.approx((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * max(errors), rel=1e-6)
+    assert (table.n, table.clusters, table.effective_clusters) == (N, N, N - 1)
+    assert table_of("token_f1", runs, baseline=False).detectable is None
+    assert {row.comparison for row in table_of("token_f1", runs, baseline=False).rows} == {None}
+
+
+def test_q_is_corrected_over_all_metrics_and_runs_together() -> None:
+    titles, shifts = ("token_f1", "over_refusal"), (("base", 0.0), ("up", 0.006), ("down", 0.008), ("same", 0.0))
+    found = [found_of(title, [run_of(title, name, shift) for name, shift in shifts]) for title in titles]
+    told = [each for one in explored_together(found) for each in one.comparisons]
+    raw = [each.p for one in found for each in one.comparisons]
+    assert [each.q for each in told] == pytest.approx(stats.false_discovery_control(raw).tolist())
+    assert [(each.metric, each.run) for each in told] == [(t, name) for t in titles for name, _ in shifts[1:]]
+    alone = compare_runs([run_of("token_f1", *pair).loaded(["token_f1"]) for pair in shifts], [metric("token_f1")])
+    assert [each.p_adjusted for each in told[:3]] == [each.p_adjusted for each in alone]
