@@ -98,9 +98,8 @@ def test_a_family_is_a_metric_within_a_stratum_and_q_is_over_all_that_was_compar
     assert len(compared) == 3 * 2 * 3
     for title in titles:
         for stratum in (None, "even", "odd"):
-            mine = sorted(
-                (each.p, each.p_adjusted) for each in compared if (each.metric, each.stratum) == (title, stratum)
-            )
+            members = [each for each in compared if (each.metric, each.stratum) == (title, stratum)]
+            mine = sorted((each.p, each.p_adjusted) for each in members)
             (p1, q1), (p2, q2), (p3, q3) = mine
             first = min(1.0, 3 * p1)
             second = max(first, min(1.0, 2 * p2))
@@ -112,20 +111,15 @@ def test_a_family_is_a_metric_within_a_stratum_and_q_is_over_all_that_was_compar
 
 def test_what_is_flipped_as_a_whole_is_what_was_named():
     base = made_run("base", {"token_f1": BASE.tolist()}, per_document=5)
-    found = {
-        by: only(base, shifted("up", 0.1, per_document=5), by=by)[0] for by in ("source_document", "category", "item")
-    }
-    assert {by: each.items.clusters for by, each in found.items()} == {
-        "source_document": 60,
-        "category": 2,
-        "item": 300,
-    }
+    up = shifted("up", 0.1, per_document=5)
+    found = {by: only(base, up, by=by)[0] for by in ("source_document", "category", "item")}
+    assert [each.items.clusters for each in found.values()] == [60, 2, 300]
     assert found["category"].verdict == "too few source documents to tell"
 
 
 def test_reasons_say_on_which_side_a_score_is_lacking():
-    ours, theirs = [0.5] * 20, [0.5] * 20
-    ours[0] = ours[1] = theirs[1] = theirs[2] = theirs[3] = None
+    ours = [None, None, *[0.5] * 18]
+    theirs = [0.5, None, None, None, *[0.5] * 16]
     base = made_run("base", {"token_f1": theirs}, reason="judge: timeout")
     (found,) = only(base, made_run("run", {"token_f1": ours}))
     assert found.unpaired == {
