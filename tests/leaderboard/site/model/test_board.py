@@ -15,10 +15,11 @@ from telbench.harness.cli.terminal import Reporter
 from telbench.harness.runs.folder import read_run
 from telbench.leaderboard.runs.loaded import load_run
 from telbench.leaderboard.site.model import board as board_module
-from telbench.leaderboard.site.model.board import Options, make_board
+from telbench.leaderboard.site.model.board import BoardRun, Options, make_board
 from telbench.leaderboard.site.model.columns import read_columns
 
 from ..boards import answers, board_of, write_items, write_run
+from .made_columns import made_columns
 
 RIGHT = {"good": 22, "fair": 20, "poor": 3, "middle": 12}
 
@@ -196,3 +197,17 @@ def test_bad_input_is_told(runs: list[Path], tmp_path: Path) -> None:
         board_of([*runs, tmp_path / "copy"])
     with pytest.raises(InputError, match="none of the finished runs"):
         board_of(runs, baseline=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("generated", "seconds", "tokens", "speed"),
+    [(120, 40.0, 2000, 50.0), (119, 40.0, 2000, None), (None, 40.0, 2000, None), (120, 0.0, 2000, None)],
+)
+def test_speed_is_told_of_runs_that_generated_every_answer(
+    generated: int | None, seconds: float, tokens: int, speed: float | None
+) -> None:
+    header = {("generation", "generated"): generated, ("model", "parameters"): 7}
+    columns = made_columns("run", {"token_f1": [0.5] * 120}, header=header)
+    columns.header.update(seconds={"generate": seconds}, tokens={"completion": tokens})
+    run = BoardRun("run", "run", {}, columns)
+    assert (run.speed, run.parameters) == (speed, 7)
