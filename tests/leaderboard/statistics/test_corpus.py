@@ -55,6 +55,30 @@ def test_identical_runs_have_p_one_and_no_difference():
     assert (found.delta, found.p, found.ci_low, found.ci_high) == (0.0, 1.0, 0.0, 0.0)
 
 
+def test_a_p_value_counts_the_observed_order_as_one_of_the_draws():
+    # No swap of forty documents reaches such a difference: one of 100, and never 0 (Noreen 1989).
+    low, high = rows(np.arange(40.0)), rows(np.arange(40.0) + 9)
+    found = corpus_difference(low, high, mean, resamples=99)
+    assert (found.p, found.p_below, found.p_above, found.resamples) == (0.01, 0.01, 1.0, 99)
+    found = corpus_difference(high, low, mean, resamples=99)
+    assert (found.p, found.p_below, found.p_above) == (0.01, 1.0, 0.01)
+    # What is as large as the difference counts, on both sides.
+    found = corpus_difference(low, low, mean, resamples=99)
+    assert (found.p, found.p_below, found.p_above) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("documents", [2, 30])
+def test_by_default_ten_thousand_draws_give_the_middle_95_percent(documents):
+    draw = np.random.default_rng(6)
+    one, other = rows(draw.normal(1, 1, documents)), rows(draw.normal(0, 1, documents))
+    found = corpus_difference(one, other, mean)
+    drawn = bootstrap_differences(one, other, mean)
+    assert (found.resamples, len(drawn)) == (10_000, 10_000)
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    wider = corpus_difference(one, other, mean, level=0.99)
+    assert (wider.ci_low, wider.ci_high) == pytest.approx(tuple(np.quantile(drawn, [0.005, 0.995])))
+
+
 def test_one_document_gives_no_interval():
     found = corpus_difference(rows(np.ones(1)), rows(np.zeros(1)), mean, resamples=100)
     assert (found.ci_low, found.p) == (None, 1.0)
