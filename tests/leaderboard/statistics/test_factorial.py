@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from telbench.errors import InputError
 from telbench.leaderboard.statistics.factorial import ScoredCell, analyse
@@ -137,9 +138,91 @@ def test_an_unknown_factor_is_refused():
 
 
 def test_matched_seeds_are_compared_by_a_paired_t_test():
-    from scipy import stats
-
     effects = [0.02, 0.05, 0.03, 0.01]
     expected: Any = stats.ttest_1samp(effects, 0)
     assert matched_seeds(effects).p == pytest.approx(expected.pvalue)
     assert matched_seeds(effects[:2]).p is None
+
+
+def two_by_two(interaction: float, seeds: int = 1, n: int = 400) -> list[ScoredCell]:
+    """Cells of two factors whose effects depend on one another by so much."""
+    draw = np.random.default_rng(3)
+    base = draw.normal(0.5, 0.2, n)
+    return [
+        ScoredCell({"a": a, "b": b}, str(seed), base + interaction * (a == b == "1") + draw.normal(0, 0.1, n))
+        for seed in range(seeds)
+        for a, b in itertools.product("01", "01")
+    ]
+
+
+def test_simple_effects_follow_an_interaction_at_the_level_that_was_asked_for():
+    # An interaction whose corrected p lies between 0.01 and 0.05.
+    cells = two_by_two(0.034)
+    for level, count in ((0.95, 4), (0.99, 0)):
+        study = analyse(cells, None, level=level)
+        assert 0.01 < study.interactions[0].p_adjusted <= 0.05
+        assert len(study.simple) == count
+    study = analyse(two_by_two(0.03), None)
+    assert 0.05 < study.interactions[0].p_adjusted < 0.1
+    assert study.simple == ()
+
+
+@pytest.mark.parametrize(("level", "sign"), [(0.95, 1), (0.8, -1)])
+def test_a_main_effect_is_the_mean_of_its_differences_over_items_and_over_seeds(level, sign):
+    cells = two_by_two(0.1, seeds=4)
+    documents = [f"d{item // 4}" for item in range(400)]
+    effect = analyse(cells, documents, level=level, higher_is_better=sign > 0).main[0]
+    by_seed = []
+    for seed in range(4):
+        side = {
+            a: np.mean([c.scores for c in cells if c.seed == str(seed) and c.levels["a"] == a], axis=0) for a in "01"
+        }
+        by_seed.append(sign * (side["1"] - side["0"]))
+    expected: Any = stats.ttest_1samp([float(each.mean()) for each in by_seed], 0)
+    interval = expected.confidence_interval(level)
+    assert (effect.recipe.effect, effect.recipe.p) == pytest.approx((np.mean(by_seed), expected.pvalue))
+    assert (effect.recipe.ci_low, effect.recipe.ci_high) == pytest.approx((interval.low, interval.high))
+    # The mean of 100 documents is nearly normal: its interval is close to that of t.
+    alone: Any = stats.ttest_1samp(np.mean(by_seed, axis=0).reshape(100, 4).mean(axis=1), 0)
+    interval = alone.confidence_interval(level)
+    assert (effect.items.ci_low, effect.items.ci_high) == pytest.approx((interval.low, interval.high), abs=5e-4)
+    assert (effect.items.level, effect.items.clusters, effect.cells) == (level, 100, 4)
+
+
+def test_both_tests_of_a_family_are_corrected_each_by_itself():
+    effects = analyse(planted(n=60), None)
+    family = [*effects.main, *effects.interactions]
+    for raw, adjusted in (("p_mean", "p_adjusted"), ("p_wilcoxon", "p_wilcoxon_adjusted")):
+        values = sorted((getattr(each.items, raw), getattr(each, adjusted)) for each in family)
+        highest = 0.0
+        for place, (p, found) in enumerate(values):
+            highest = max(highest, min(1.0, (10 - place) * p))
+            assert found == pytest.approx(highest)
+
+
+def test_only_seeds_that_all_cells_have_speak_for_a_recipe():
+    cells = [cell for cell in two_by_two(0.1, seeds=4) if cell.seed != "3" or cell.levels["a"] == "0"]
+    assert [effect.recipe.seeds for effect in analyse(cells, None).main] == [3, 3]
+
+
+def test_levels_stand_in_an_order_that_a_reader_expects():
+    levels = {"teacher": ["true", "false"], "method": ["dskd", "kd"], "start": ["sft", "base"], "size": ["b", "a"]}
+    given = [{name: pair[place] for name, pair in levels.items()} for place in (0, 1)]
+    cells = [ScoredCell(each, "0", np.arange(8.0) + place) for place, each in enumerate(given)]
+    cells += [ScoredCell({**given[0], "size": "a"}, "0", np.arange(8.0))]
+    assert analyse(cells, None).factors == {
+        "teacher": ("false", "true"),
+        "method": ("kd", "dskd"),
+        "start": ("base", "sft"),
+        "size": ("a", "b"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("effects", "effect", "p"), [([], None, None), ([0.2], 0.2, None), ([0.1, 0.3], 0.2, None), ([0.5] * 3, 0.5, 0.0)]
+)
+def test_three_seeds_are_the_fewest_that_speak(effects, effect, p):
+    found = matched_seeds(effects)
+    assert (found.effect, found.p, found.seeds) == (effect and pytest.approx(effect), p, len(effects))
+    assert matched_seeds([0.0] * 3).p == 1.0
+    assert matched_seeds([0.1, 0.3, 0.2]).p == pytest.approx(stats.ttest_1samp([0.1, 0.3, 0.2], 0).pvalue)
