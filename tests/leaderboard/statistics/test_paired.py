@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import norm
 
 from telbench.leaderboard.statistics.clusters import clustered
@@ -132,3 +134,65 @@ def test_so_many_items_have_the_power_asked_for_and_one_fewer_has_not(alpha, pow
 def test_one_document_has_no_power_to_tell_of():
     found = power_of(clustered(np.array([0.1, 0.2]), ["d", "d"]))
     assert (found.detectable, found.margin) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "few"), [([4] * 6, False), ([4] * 5, True), ([40, *[1] * 30], True), ([6, *[4] * 6], False)]
+)
+def test_few_documents_are_those_that_say_as_much_as_fewer_than_six_equal_ones(sizes, few):
+    differences = np.linspace(0.1, 0.2, sum(sizes))
+    clusters = [f"d{place}" for place, size in enumerate(sizes) for _ in range(size)]
+    found = paired_difference(differences, clusters)
+    assert found.effective_clusters == pytest.approx(sum(sizes) ** 2 / sum(size**2 for size in sizes))
+    assert ("few_clusters" in found.flags) == few
+
+
+@pytest.mark.parametrize(("ties", "differing", "flags"), [(50, 50, ()), (51, 49, ("many_ties",)), (0, 6, ())])
+def test_more_than_half_of_the_items_tied_are_many(ties, differing, flags):
+    assert paired_difference(np.array([0.0] * ties + [0.3] * differing)).flags == flags
+
+
+@pytest.mark.parametrize("disasters", [-0.0905, -0.3])
+def test_mean_and_ranks_are_in_conflict_where_either_is_shown(disasters):
+    # Ranks are shown to be better in both; the mean is shown to be worse in the second alone.
+    differences = np.array([0.01] * 900 + [disasters] * 100)
+    found = paired_difference(differences)
+    assert found.delta < 0
+    assert (found.p_mean <= 0.05, found.p_wilcoxon <= 0.05) == (disasters == -0.3, True)
+    assert "sign_conflict" in found.flags
+    assert "sign_conflict" not in paired_difference(np.array([0.01] * 4 + [-0.03, -0.04])).flags
+
+
+def test_effect_sizes_are_of_items_and_tests_of_documents():
+    draw = np.random.default_rng(9)
+    differences = np.repeat(draw.normal(0.1, 0.3, 20), 5) + draw.normal(0, 0.2, 100)
+    documents = [f"d{item // 5}" for item in range(100)]
+    found = paired_difference(differences, documents, level=0.9)
+    ranks = stats.rankdata(np.abs(differences))
+    assert found.rank_biserial == pytest.approx((ranks * np.sign(differences)).sum() / ranks.sum())
+    assert found.superiority == pytest.approx((differences > 0).mean())
+    means = differences.reshape(20, 5).mean(axis=1)
+    expected: Any = stats.wilcoxon(means, method="exact")
+    assert found.p_wilcoxon == pytest.approx(expected.pvalue)
+    assert found.power.alpha == pytest.approx(0.1)
+    assert (found.clusters, found.level, found.wilcoxon) == (20, 0.9, "signed rank, wilcox, exact")
+
+
+@pytest.mark.parametrize(("gained", "lost", "n", "level"), [(20, 8, 60, 0.95), (8, 20, 60, 0.9), (0, 30, 30, 0.999)])
+def test_the_interval_of_right_or_wrong_is_bonett_and_prices(gained, lost, n, level):
+    # Their formula on the table with half a count more in either cell of change, kept between -1 and 1.
+    values = np.array([1.0] * gained + [-1.0] * lost + [0.0] * (n - gained - lost))
+    more = np.array([*values, 1.0, -1.0])
+    half = stats.norm.ppf((1 + level) / 2) * more.std() / np.sqrt(n + 2)
+    found = paired_difference(values, level=level)
+    assert found.ci_low == pytest.approx(max(-1.0, more.mean() - half))
+    assert found.ci_high == pytest.approx(min(1.0, more.mean() + half))
+    assert found.delta == pytest.approx((gained - lost) / n)
+    inverted = paired_difference(values, level=level, adjusted_wald=False)
+    assert (inverted.ci_low == found.ci_low) == (gained == 0)
+
+
+def test_only_a_metric_that_is_right_or_wrong_throughout_has_mcnemars_test():
+    assert paired_difference(np.array([1.0, -1.0, 0.0, 1.0])).mcnemar is not None
+    found = paired_difference(np.array([1.0, -1.0, 0.5, 1.0]))
+    assert (found.mcnemar, found.wilcoxon) == (None, "signed rank, wilcox, exact")
