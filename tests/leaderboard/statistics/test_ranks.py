@@ -176,3 +176,14 @@ def test_the_bars_of_table_6():
     differs = (np.array(nemenyi(friedman(TABLE_6))) <= 0.10).tolist()
     # Best to worst: +m+cf, +m, +cf, C4.5.
     assert cliques([3, 1, 2, 0], differs) == ([(3, 1, 2), (2, 0)], [])
+
+
+def test_runs_that_stand_alike_in_every_block_are_surely_apart():
+    found = conover(np.tile([0.3, 0.2, 0.1], (5, 1)))
+    assert found == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    assert conover(np.ones((5, 3))) == [[1.0] * 3] * 3
+
+
+def test_letters_go_on_after_z():
+    found = letter_groups(range(53), [[one != other for other in range(53)] for one in range(53)])
+    assert [found[place] for place in (0, 25, 26, 51, 52)] == ["a", "z", "a1", "z1", "a2"]

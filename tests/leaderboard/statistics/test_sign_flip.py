@@ -124,3 +124,12 @@ def test_too_few_clusters_give_no_interval():
 
 def test_equal_differences_give_an_interval_of_one_point():
     assert sign_flip.interval(clustered(np.full(50, 0.25), None)) == pytest.approx((0.25, 0.25))
+
+
+def test_as_many_clusters_as_it_takes_give_a_bound_and_one_fewer_give_none():
+    # Of 2^5 patterns the one with all signs alike has p = 1/32: it is rejected until a sign changes.
+    data = clustered(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), None)
+    assert sign_flip.bound(data, 1 / 31, lower=True) == pytest.approx(1.0, abs=1e-3)
+    assert sign_flip.bound(data, 1 / 31, lower=False) == pytest.approx(5.0, abs=1e-3)
+    assert sign_flip.bound(data, 1 / 32, lower=True) is not None
+    assert sign_flip.bound(data, 1 / 33, lower=True) is None

@@ -104,3 +104,12 @@ def test_hodges_lehmann_of_many_values_is_exact():
 
 def test_ties_count_half_for_superiority():
     assert superiority(np.array([1.0, 0.0, -1.0, 2.0])) == 0.625
+
+
+@pytest.mark.parametrize(("n", "method"), [(150, "exact"), (200, "exact"), (201, "normal")])
+def test_up_to_two_hundred_differences_are_counted_out(n, method):
+    values = np.random.default_rng(n).normal(0.12, 1, n)
+    expected: Any = stats.wilcoxon(values, method="exact" if method == "exact" else "asymptotic")
+    found = signed_rank(np.concatenate([values, np.zeros(50)]))
+    assert (found.method, found.n_nonzero) == (method, n)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
