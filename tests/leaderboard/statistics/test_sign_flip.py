@@ -133,3 +133,12 @@ def test_as_many_clusters_as_it_takes_give_a_bound_and_one_fewer_give_none():
     assert sign_flip.bound(data, 1 / 31, lower=False) == pytest.approx(5.0, abs=1e-3)
     assert sign_flip.bound(data, 1 / 32, lower=True) is not None
     assert sign_flip.bound(data, 1 / 33, lower=True) is None
+
+
+def test_near_the_centre_the_tail_is_that_of_the_normal_distribution():
+    sizes = np.random.default_rng(1).uniform(0.5, 1, (1, 60))
+    for share in (8e-4, 1.2e-3, -8e-4):
+        threshold = share * math.sqrt(float((sizes**2).sum()))
+        assert sign_tails(sizes, np.array([threshold]))[0] == pytest.approx(
+            0.5 * math.erfc(share / math.sqrt(2)), abs=2e-5
+        )
