@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import stats
 from telbench.errors import InputError
 from telbench.leaderboard.compare.pairwise import compare_runs, verdict
 from telbench.leaderboard.compare.table import table_lines, warning_lines
+from telbench.metrics.contract import Sample
 
 from ...made_runs import made_run, metric
 
@@ -147,3 +149,16 @@ def test_the_p_value_is_that_of_the_mean_and_a_claim_reaches_to_alpha():
     plain = only(base, made_run("up", {"token_f1": [0.6] * 1000}))[0]
     told = [verdict(plain, p, alpha) for p, alpha in ((0.05, 0.05), (0.0501, 0.05), (0.0501, 0.1))]
     assert told == ["better", "no difference shown", "better"]
+
+
+def test_runs_whose_corpus_scores_differ_are_not_identical_whatever_their_items_say():
+    chrf = metric("chrf")
+    given = {"base": "the AMF handles the registration", "other": "the AMF drops a request"}
+    runs = []
+    for name, text in given.items():
+        column = chrf.score([Sample(f"i{i}", text, (given["base"],)) for i in range(20)])
+        scores = {f"i{i}": replace(score, value=50.0) for i, score in enumerate(column)}
+        runs.append(replace(made_run(name, {"chrf": [50.0] * 20}), scores={"chrf": scores}))
+    (found,) = compare_runs(runs, [chrf])
+    assert (found.items.flags, found.verdict) == (("identical",), "worse")
+    assert found.delta < -10

@@ -132,3 +132,12 @@ def test_the_p_values_are_those_of_the_test_that_was_named(posthoc):
     shown = [found.p[i][j] for i, j in pairs]
     assert shown == pytest.approx(expected, abs=0.01 if posthoc == "mean" else 1e-6)
     assert [found.p[j][i] for i, j in pairs] == shown
+
+
+def test_a_p_value_that_is_alpha_separates():
+    given = [made_run(name, {"token_f1": (BASE + shift).tolist()}) for name, shift in (("a", 0.0), ("b", 0.0))]
+    noisy = made_run("c", {"token_f1": (BASE + np.random.default_rng(3).normal(0.01, 0.1, 200)).tolist()})
+    p = rank_runs([*given, noisy], metric("token_f1")).p[0][2]
+    assert 0.01 < p < 0.9
+    assert rank_runs([*given, noisy], metric("token_f1"), alpha=p).ranges == ((2, 3), (2, 3), (1, 1))
+    assert rank_runs([*given, noisy], metric("token_f1"), alpha=p * 0.999).ranges == ((1, 3),) * 3

@@ -208,8 +208,8 @@ def test_only_seeds_that_all_cells_have_speak_for_a_recipe():
 def test_levels_stand_in_an_order_that_a_reader_expects():
     levels = {"teacher": ["true", "false"], "method": ["dskd", "kd"], "start": ["sft", "base"], "size": ["b", "a"]}
     given = [{name: pair[place] for name, pair in levels.items()} for place in (0, 1)]
-    cells = [ScoredCell(each, "0", np.arange(8.0) + place) for place, each in enumerate(given)]
-    cells += [ScoredCell({**given[0], "size": "a"}, "0", np.arange(8.0))]
+    cells = [ScoredCell(each, "0", np.arange(8, dtype=np.float64) + place) for place, each in enumerate(given)]
+    cells += [ScoredCell({**given[0], "size": "a"}, "0", np.arange(8, dtype=np.float64))]
     assert analyse(cells, None).factors == {
         "teacher": ("false", "true"),
         "method": ("kd", "dskd"),
@@ -225,4 +225,5 @@ def test_three_seeds_are_the_fewest_that_speak(effects, effect, p):
     found = matched_seeds(effects)
     assert (found.effect, found.p, found.seeds) == (effect and pytest.approx(effect), p, len(effects))
     assert matched_seeds([0.0] * 3).p == 1.0
-    assert matched_seeds([0.1, 0.3, 0.2]).p == pytest.approx(stats.ttest_1samp([0.1, 0.3, 0.2], 0).pvalue)
+    expected: Any = stats.ttest_1samp([0.1, 0.3, 0.2], 0)
+    assert matched_seeds([0.1, 0.3, 0.2]).p == pytest.approx(expected.pvalue)

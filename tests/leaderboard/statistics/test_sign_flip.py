@@ -162,3 +162,10 @@ def test_twenty_four_clusters_are_counted_out_and_one_more_is_approximated():
         found = sign_flip.tail(sums, threshold / 2)
         assert found == pytest.approx(expected, rel=0.2)
         assert (abs(found - expected) < 1e-12) == exact
+
+
+def test_a_total_beyond_all_signs_has_no_chance_and_the_largest_that_of_one_pattern():
+    sizes = np.random.default_rng(1).uniform(0.5, 1, (1, 30))
+    reach = float(sizes.sum())
+    found = [sign_tails(sizes, np.array([threshold]))[0] for threshold in (1.01 * reach, reach, -1.01 * reach)]
+    assert found == [0.0, pytest.approx(0.5**30), 1.0]

@@ -12,7 +12,7 @@ import pytest
 from telbench.harness.runs.folder import JUDGEMENTS, read_samples
 from telbench.leaderboard.site.model import items
 from telbench.leaderboard.site.model.items import Judgements, item_path, items_at
-from telbench.leaderboard.site.page import File
+from telbench.leaderboard.site.page import File, Page
 from telbench.leaderboard.site.pages import item as item_module
 from telbench.leaderboard.site.pages.item import item_count, item_pages
 
@@ -44,6 +44,7 @@ def test_a_small_board_has_a_page_an_item_and_lists_them_all(runs: list[Path]) -
     pages = list(item_pages(board))
     assert len(pages) == item_count(board) == COUNT + 1
     assert {page.path for page in pages} == {item_path(board, place) for place in range(COUNT)} | {"items.html"}
+    assert {page.title for page in pages if isinstance(page, Page)} == {"Item", "Items"}
 
 
 def test_a_large_board_has_a_page_a_group_with_every_answer_beside_it(
@@ -70,6 +71,7 @@ def test_a_large_board_has_a_page_a_group_with_every_answer_beside_it(
     assert not isinstance(page, File)
     assert anchor in {item.key for item in page.context["items"]}
     assert {len(item.answers) for item in page.context["items"]} <= {1, 2}
+    assert page.title == "Items 11 to 20"
 
 
 def test_verdicts_are_those_that_the_scores_rest_on(tmp_path: Path) -> None:
