@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.config import REQUIRED, same_as, setting
 from telbench.errors import InputError
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 from telbench.registry import listed
 
 from ..cli.terminal import visible
@@ -22,7 +22,6 @@ from ..datasets.items import Item
 from ..datasets.loading import FOLDER_VARIABLE, GROUP, WholeSet, find_files, load_registered, load_whole, spec_named
 from ..datasets.settings import DataSettings
 from ..datasets.splits import ALL, FRACTIONS, SEED, split_sizes
-from .options import add_json
 
 if TYPE_CHECKING:
     from ..lint import LintReport

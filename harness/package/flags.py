@@ -70,6 +70,11 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser, told: str = "print one JSON document") -> None:
+    """``--json``, which every command that prints a table has."""
+    parser.add_argument("--json", action="store_true", help=told)
+
+
 def settings_of(args: argparse.Namespace, kind: type[Settings], base: Mapping[str, Any] | None = None) -> Settings:
     """The settings of the flags that were given, before those of ``--config``, before ``base``.
 

@@ -10,10 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from telbench.errors import InputError
-from telbench.flags import add_config, add_flags, settings_of
+from telbench.flags import add_config, add_flags, add_json, settings_of
 
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import add_json
 from ..settings import TrainingSettings
 
 
