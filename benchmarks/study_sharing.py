@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from telbench.harness.cli.terminal import Reporter
-from telbench.harness.commands.options import stay_offline
+from telbench.harness.commands.network import stay_offline
 from telbench.harness.storage import RecordStore
 from telbench.kd.study.folder import JOURNAL, StudyFolder
 from telbench.kd.study.graph import Artefact, Graph, build_graph

@@ -22,7 +22,7 @@ from telbench.errors import InputError
 from .identity import cache_folder
 
 
-class RecordStore:
+class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
     """Records by key in one JSONL file; the last record of a key counts.
 
     ``torn`` counts the bytes cut from a half-written last line, ``garbled`` the unreadable lines inside.
@@ -40,9 +40,6 @@ class RecordStore:
             self._reader = path.open("rb")
         except OSError as error:
             raise InputError(f"cannot open {path}: {error.strerror}: choose a writable folder") from error
-
-    def __enter__(self) -> RecordStore:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

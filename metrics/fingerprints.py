@@ -54,10 +54,13 @@ def file_sha256(path: Path) -> str:
     """
     try:
         stamp = _stamp(path)
-        remembered = cache_folder() / "file-hashes" / f"{fingerprint(stamp)}.json"
-        known = _known_digest(remembered, stamp)
-        if known is not None:
-            return known
+        remembered = None
+        if stamp.size >= _BLOCK:
+            # A smaller file is hashed as quickly as its hash is looked up.
+            remembered = cache_folder() / "file-hashes" / f"{fingerprint(stamp)}.json"
+            known = _known_digest(remembered, stamp)
+            if known is not None:
+                return known
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK):
@@ -65,7 +68,7 @@ def file_sha256(path: Path) -> str:
         settled = time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) > _FRESH_NS and _stamp(path) == stamp
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    if stamp.size >= _BLOCK and settled:
+    if remembered is not None and settled:
         _remember_digest(remembered, {"stamp": list(stamp), "sha256": digest.hexdigest()})
     return digest.hexdigest()
 

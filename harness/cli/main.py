@@ -55,15 +55,6 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; errors of the user's making become one line on stderr."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments:
-        sys.stderr.write(overview() + "\n")
-        return 2
-    return run_command(arguments[0], arguments[1:])
-
-
 def entry() -> None:
     """Console script: what no terminal or pipe can show becomes an escape, and a stream that is closed a sink."""
     for name in ("stdout", "stderr"):
@@ -84,14 +75,8 @@ _LONGEST_LINE = 2000
 class Options(argparse.ArgumentParser):
     """A parser whose complaints are one line, as those of the commands are; subparsers are made alike."""
 
-    _words: Sequence[str] = ()
-
-    def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, args: Any = None, namespace: Any = None
-    ) -> Any:
-        """As argparse does; the words are kept for what `error` says of them."""
-        self._words = [] if args is None else list(args)
-        return super().parse_args(args, namespace)
+    # What is to be parsed: `error` tells by it whom the user meant.
+    words: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
         """Raise `InputError` instead of printing the usage of every option."""
@@ -101,10 +86,10 @@ class Options(argparse.ArgumentParser):
     def _called(self) -> Options:
         """The parser of the sub-command that the words call, or this one."""
         choices = self._sub_commands()
-        called = next((word for word in self._words if word in choices), None)
+        called = next((word for word in self.words if word in choices), None)
         if called is None:
             return self
-        choices[called]._words = self._words[self._words.index(called) + 1 :]
+        choices[called].words = self.words[self.words.index(called) + 1 :]
         return choices[called]._called()
 
     def _with_hint(self, message: str, speaker: Options) -> str:
@@ -131,11 +116,16 @@ def say(line: str) -> None:
     sys.stderr.write(visible(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def run_command(name: str, arguments: Sequence[str]) -> int:
-    """Exit code of the command: its own, or 2, 4 or 5 by the kind of error, or 130 when interrupted.
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code of one command: its own, or 2, 4 or 5 by the kind of error, or 130 when interrupted.
 
-    ``TELBENCH_DEBUG=1`` shows the traceback of an error above its line.
+    An error of the user's making becomes one line on stderr; ``TELBENCH_DEBUG=1`` shows the traceback above it.
     """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        sys.stderr.write(overview() + "\n")
+        return 2
+    name, arguments = words[0], words[1:]
     speaker = f"telbench {name}" if name in COMMANDS else "telbench"
     try:
         code = _run(name, arguments)
@@ -190,6 +180,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     module: Any = importlib.import_module(module_name)
     parser = Options(prog=f"telbench {name}", description=summary, allow_abbrev=False)
     module.configure(parser)
+    parser.words = arguments
     args = parser.parse_args(arguments)
     args.command_line = ["telbench", name, *arguments]
     return module.run(args)

@@ -55,7 +55,7 @@ def print_run(header: Mapping[str, Any]) -> None:
         f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
         *_warnings(header),
         *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
-        *_scales({name: header["metrics"][name]["calibration"] for name in scale}),
+        *(_scales({name: header["metrics"][name]["calibration"] for name in scale}) if scale else ()),
         *([" · ".join(told)] if (told := _remarks(header)) else []),
     ]
     sys.stdout.write("".join(shown(line) + "\n" for line in lines))
@@ -74,7 +74,7 @@ def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What 0 and 1 of the calibrated values are, and how far apart the encoder holds them."""
     uppers = list(dict.fromkeys(str(found["upper_from"]) for found in calibrations.values()))
     areas = [f"{name} {found['auc']:.3f}" for name, found in calibrations.items() if found["auc"] is not None]
-    lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"] if uppers else []
+    lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"]
     return lines + ([f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else [])
 
 

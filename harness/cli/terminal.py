@@ -8,6 +8,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,14 +144,16 @@ class _BarMeter(Meter):
         self._bar.update(self._task, advance=count, detail=detail)
 
 
+@dataclass
 class _LineMeter(Meter):
-    def __init__(self, reporter: Reporter, label: str, total: int) -> None:
-        self._reporter, self._label, self._total = reporter, label, total
-        self._done = 0
-        self._last = time.monotonic()
+    reporter: Reporter
+    label: str
+    total: int
+    done: int = 0
+    last: float = field(default_factory=time.monotonic)
 
     def advance(self, count: int = 1, detail: str = "") -> None:
-        self._done += count
-        if time.monotonic() - self._last >= _EVERY_SECONDS:
-            self._last = time.monotonic()
-            self._reporter.note(f"{self._label} {self._done}/{self._total} {detail}".rstrip())
+        self.done += count
+        if time.monotonic() - self.last >= _EVERY_SECONDS:
+            self.last = time.monotonic()
+            self.reporter.note(f"{self.label} {self.done}/{self.total} {detail}".rstrip())

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.config import REQUIRED, same_as, setting
 from telbench.errors import InputError
-from telbench.flags import add_flags, settings_of
-from telbench.registry import listed
+from telbench.flags import add_flags, add_json, settings_of
+from telbench.registry import listed, load_as
 
 from ..cli.terminal import visible
 from ..datasets.canonical import record_of
+from ..datasets.contract import DatasetSpec
 from ..datasets.items import Item
-from ..datasets.loading import FOLDER_VARIABLE, GROUP, WholeSet, find_files, load_registered, load_whole, spec_named
+from ..datasets.loading import FOLDER_VARIABLE, GROUP, WholeSet, find_files, load_registered, load_whole
 from ..datasets.settings import DataSettings
 from ..datasets.splits import ALL, FRACTIONS, SEED, split_sizes
-from .options import add_json
 
 if TYPE_CHECKING:
     from ..lint import LintReport
@@ -138,7 +138,7 @@ def _listed_set(name: str, data_dir: Path | None) -> dict[str, Any]:
     """What ``data list`` says of one set; a plugin or a file that fails costs its own row only."""
     entry: dict[str, Any] = {"name": name}
     try:
-        spec = spec_named(name)
+        spec = load_as(GROUP, name, DatasetSpec)
         entry |= {"task": spec.task, "summary": spec.summary, "licence": spec.licence, "origin": spec.origin}
         entry |= {"files": list(spec.files), "options": {key: list(values) for key, values in spec.options.items()}}
     except InputError as error:

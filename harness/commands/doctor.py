@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from telbench.errors import install_command
+from telbench.flags import add_json
 
 from ..cli.tables import print_json
 from ..cli.terminal import visible
 from ..datasets.loading import FOLDER_VARIABLE
 from ..identity import cache_folder
-from .options import add_json
 
 # capability -> (module to find, distributions by preference, extra that brings it)
 PARTS: dict[str, tuple[str, tuple[str, ...], str]] = {

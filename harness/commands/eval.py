@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from telbench.flags import add_config, add_flags, settings_of
+from telbench.flags import add_config, add_flags, add_json, settings_of
 
 from ..cli.terminal import Reporter
 from ..runs.evaluate import InterruptedRunError, Run, evaluate
 from ..runs.settings import EvalSettings
-from .options import add_json, online_allowed, stay_offline
+from .network import online_allowed, stay_offline
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from telbench.config import REQUIRED, group, same_as, setting
 from telbench.errors import IncomparableError, InputError
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...judges.calibration.agreement import CoefficientEstimate
 from ...judges.calibration.injection import InjectionEffect
@@ -27,7 +27,7 @@ from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
 from ..storage import RecordStore, disk_message
 from .eval import results_only
-from .options import add_json, stay_offline
+from .network import stay_offline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+from telbench.flags import add_json
 from telbench.registry import listed
 
 from ...metrics.registry import FAMILIES, GROUP, metrics_named
 from ..cli.tables import print_json
 from ..cli.terminal import visible
-from .options import add_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+from telbench.flags import add_json
 from telbench.registry import GROUPS, origin
 
 from ..cli.tables import columns, print_json
 from ..cli.terminal import visible
-from .options import add_json
 
 OWN = "telbench"
 

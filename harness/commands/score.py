@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telbench.config import REQUIRED, group, setting
-from telbench.flags import add_config, add_flags, settings_of
+from telbench.flags import add_config, add_flags, add_json, settings_of
 
 from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
 from ..judging.settings import JudgeSettings
 from ..runs.settings import EngineOptions, EvalSettings, MetricSettings, PromptOptions
 from .eval import make_run
-from .options import add_json
 
 # How answers came about is not known here.
 NOT_OURS = ("chat_template", "max_tokens", "temperature", "top_p")

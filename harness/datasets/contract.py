@@ -44,13 +44,13 @@ class DatasetSpec:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass
 class Collector:
     """Items as they are read, with drops and mendings counted by reason."""
 
-    def __init__(self) -> None:
-        self.items: list[Item] = []
-        self.dropped: Counter[str] = Counter()
-        self.repaired: Counter[str] = Counter()
+    items: list[Item] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
 
     def drop(self, reason: str) -> None:
         """Count one record that is left out."""

@@ -84,7 +84,7 @@ def load_whole(
             raise InputError(
                 f"--map renames columns of a file; '{name_or_path}' is a registered set with its own loader"
             )
-        return load_registered(spec_named(name_or_path), data_dir, options or {})
+        return load_registered(load_as(GROUP, name_or_path, DatasetSpec), data_dir, options or {})
     path = Path(name_or_path)
     if path.suffix.lower() not in READERS and not _exists(path):
         meant = hint(name_or_path, listed(GROUP))
@@ -96,15 +96,6 @@ def load_whole(
     loaded = load_file(path, mapping or {})
     rule = "the file's own field 'split'; a file without one is all 'test'"
     return WholeSet(path.stem, loaded.items, loaded.dropped, loaded.repaired, rule, sources([path]))
-
-
-def spec_named(name: str) -> DatasetSpec:
-    """The registered set of that name, imported now.
-
-    Raises:
-        InputError: if the name is unknown or is no data set.
-    """
-    return load_as(GROUP, name, DatasetSpec)
 
 
 def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[str, str]) -> WholeSet:
@@ -125,7 +116,7 @@ def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[s
     if not loaded.items:
         raise InputError(f"data set '{spec.name}': its files hold no usable item: are they the published ones?")
     items = with_splits(loaded.items, spec.split_rule)
-    source = sources(list(files.values())) or spec.origin
+    source = sources(list(files.values())) if files else spec.origin
     return WholeSet(
         spec.name, items, loaded.dropped, loaded.repaired, spec.split_rule.words, source, spec, dict(options)
     )
@@ -139,13 +130,8 @@ def data_folder(data_dir: Path | None) -> Path | None:
 
 def load_asked(asked: DataSettings, split: str | None = None) -> DataSet:
     """The items that the settings name, all of their split (or of another one). Raises as `load_dataset`."""
-    return load_dataset(
-        asked.data,
-        split=split or asked.split,
-        data_dir=asked.data_dir,
-        mapping=asked.mapping,
-        options=asked.options,
-    )
+    whole = load_whole(asked.data, data_dir=asked.data_dir, mapping=asked.mapping, options=asked.options)
+    return whole.split(split or asked.split)
 
 
 def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
@@ -213,7 +199,7 @@ def _refuse_published(path: Path) -> None:
         return
     for name in listed(GROUP):
         try:
-            spec = spec_named(name)
+            spec = load_as(GROUP, name, DatasetSpec)
         except InputError:
             continue
         if path.name in spec.files:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from telbench.config import check_bounds, pairs, setting
+from telbench.config import Bounded, pairs, setting
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Bounded):
     """A data set or a file, its split, and how many of its items."""
 
     data: str = setting(
@@ -29,7 +29,3 @@ class DataSettings:
         "option of a data set (telbench data list)", flag="--option", metavar="KEY=VALUE"
     )
     limit: int | None = setting(None, "only N items, drawn with the seed", metavar="N", low=1)
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_bounds(self)

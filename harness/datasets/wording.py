@@ -31,12 +31,12 @@ def clean(text: str) -> str:
 
 def whole(text: str) -> str:
     """Text that can be stored as UTF-8, its inner line breaks kept (tables in a context need them)."""
-    text = text.replace("\0", "").strip()
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    return whole_characters(text.replace("\0", "").strip())
+
+
+def whole_characters(text: str) -> str:
+    """The text with halves of a surrogate pair, which no tokenizer reads, as U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def distinct(texts: Iterable[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,19 @@ TEXT = ".txt"
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
 
 
+@dataclass
 class ReplayEngine:
     """Looks each item's answer up by its id."""
 
-    def __init__(self, answers: Mapping[str, str | None], info: EngineInfo) -> None:
-        self._answers = answers
-        self.info = info
+    answers: Mapping[str, str | None]
+    info: EngineInfo
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield the answers in order; an item without one is an error of that item."""
         for request in requests:
-            text = self._answers.get(request.item_id)
+            text = self.answers.get(request.item_id)
             if text is None:
-                reason = "the file's answer is null" if request.item_id in self._answers else "the file has no answer"
+                reason = "the file's answer is null" if request.item_id in self.answers else "the file has no answer"
                 yield Completion(request.key, "", "error", error=reason)
             else:
                 yield Completion(request.key, text)

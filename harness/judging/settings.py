@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from telbench.config import check_bounds, pairs, setting
+from telbench.config import Bounded, pairs, setting
 
 
 @dataclass(frozen=True)
-class JudgeSettings:
+class JudgeSettings(Bounded):
     """Judges and what is said to them. No ``specs``, no judge. The key of a server: OPENAI_API_KEY."""
 
     specs: tuple[str, ...] = setting(
@@ -49,7 +49,3 @@ class JudgeSettings:
         high=86400,
     )
     engine: Literal["auto", "vllm", "transformers"] = setting("auto", "what runs local judges", key="judge_engine")
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_bounds(self)

@@ -44,7 +44,7 @@ def evaluate(
     from dataclasses import replace
 
     from telbench.harness.cli.terminal import Reporter
-    from telbench.harness.commands.options import online_allowed, stay_offline
+    from telbench.harness.commands.network import online_allowed, stay_offline
     from telbench.harness.runs import evaluate as runs
     from telbench.harness.runs.settings import eval_settings
 
@@ -69,7 +69,7 @@ def score(
 ) -> Run:
     """Score answers made elsewhere: ``telbench score``. Raises as `evaluate`."""
     from telbench.harness.cli.terminal import Reporter
-    from telbench.harness.commands.options import stay_offline
+    from telbench.harness.commands.network import stay_offline
     from telbench.harness.commands.score import NOT_OURS, ScoreSettings
     from telbench.harness.runs import evaluate as runs
 
@@ -158,7 +158,7 @@ def board(runs: Sequence[Run | Place], out: Place, **options: Any) -> Path:
 def _trained(verb: str, given: Mapping[str, Any], out: Place, fresh: bool) -> Candidate:
     from telbench.flags import nested
     from telbench.harness.cli.terminal import Reporter
-    from telbench.harness.commands.options import stay_offline
+    from telbench.harness.commands.network import stay_offline
     from telbench.kd.settings import TrainingSettings, require_verb
 
     settings = read_settings(TrainingSettings, nested(TrainingSettings, given, verb), verb)

@@ -229,6 +229,14 @@ def check_bounds(settings: object) -> None:
                 raise InputError(f"{key_of(field)} is {value}: it must be {wanted}")
 
 
+class Bounded:
+    """A dataclass of settings that refuses numbers out of bounds, also where code makes it itself."""
+
+    def __post_init__(self) -> None:
+        """Refuse them."""
+        check_bounds(self)
+
+
 def require_positive(settings: object, *names: str) -> None:
     """Raise `InputError` for the first of these settings that is not above 0 (NaN is not)."""
     for name in names:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -97,6 +98,11 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser, told: str = "print one JSON document") -> None:
+    """``--json``, which every command that prints a table has."""
+    parser.add_argument("--json", action="store_true", help=told)
+
+
 def settings_of(args: argparse.Namespace, kind: type[Settings], base: Mapping[str, Any] | None = None) -> Settings:
     """The settings of the flags that were given, before those of ``--config``, before ``base``.
 
@@ -124,20 +130,16 @@ def flag_of(field: Field, prefix: str = "") -> str:
     return field.metadata.get("flag") or "--" + (prefix + key_of(field)).replace("_", "-")
 
 
-def number(kind: type[int] | type[float], bounds: Mapping[str, Any]) -> Callable[[str], float]:
-    """An argparse type: a finite number within the bounds of its field."""
-
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"'{text}' is no {'whole ' if kind is int else ''}number") from error
-        wanted = out_of_bounds(value, bounds)
-        if wanted is not None:
-            raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
-        return value
-
-    return parse
+def number(kind: type[int] | type[float], bounds: Mapping[str, Any], text: str) -> float:
+    """The finite number in a text, within the bounds of its field. Raises ArgumentTypeError for another."""
+    try:
+        value = kind(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no {'whole ' if kind is int else ''}number") from error
+    wanted = out_of_bounds(value, bounds)
+    if wanted is not None:
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+    return value
 
 
 class _Pairs(argparse.Action):
@@ -174,13 +176,13 @@ def _add(parser: argparse.ArgumentParser, field: Field, inner: Any, prefix: str)
     elif "plugins" in told:
         extra = {"choices": tuple(listed(told["plugins"]))}
     elif inner is int or inner is float:
-        extra["type"] = number(inner, told)
+        extra["type"] = partial(number, inner, told)
     elif inner is Path:
         extra["type"] = Path
     elif origin is tuple and told.get("positional"):
         extra |= {"nargs": told.get("nargs", "+"), "type": typing.get_args(inner)[0]}
     elif origin is tuple:
-        extra |= {"action": "extend", "type": _listed(typing.get_args(inner)[0], told)}
+        extra |= {"action": "extend", "type": partial(_values, typing.get_args(inner)[0], told)}
     elif origin is not None:
         extra["action"] = _Pairs
     if told.get("positional"):
@@ -194,14 +196,10 @@ def _add(parser: argparse.ArgumentParser, field: Field, inner: Any, prefix: str)
         parser.add_argument(flag, dest=key, default=argparse.SUPPRESS, help=help_text, **extra)
 
 
-def _listed(kind: Any, told: Mapping[str, Any]) -> Callable[[str], list[Any]]:
-    """An argparse type: one value, or several with commas, where the field takes them so."""
-    one = number(kind, told) if kind is int or kind is float else kind
-
-    def parse(text: str) -> list[Any]:
-        return [one(word) for word in (words(text) if told.get("many") == "comma" else [text])]
-
-    return parse
+def _values(kind: Any, told: Mapping[str, Any], text: str) -> list[Any]:
+    """The value in a text, or several with commas, where the field takes them so."""
+    parts = words(text) if told.get("many") == "comma" else [text]
+    return [number(kind, told, part) if kind is int or kind is float else kind(part) for part in parts]
 
 
 def _default(field: Field) -> str:

@@ -49,25 +49,16 @@ def origin(point: EntryPoint) -> str:
     return "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
-def require_listed(group: str, name: str) -> EntryPoint:
-    """The entry point of that name, not loaded.
-
-    Raises:
-        InputError: if there is none; near names are suggested.
-    """
-    points = listed(group)
-    if name not in points:
-        raise InputError(f"unknown {GROUPS.get(group, 'plugin')} '{name}': {hint(name, points)}")
-    return points[name]
-
-
 def load(group: str, name: str) -> Any:
     """The plugin of that name, imported now.
 
     Raises:
         InputError: if the name is unknown (near names are suggested) or its import fails.
     """
-    point = require_listed(group, name)
+    points = listed(group)
+    if name not in points:
+        raise InputError(f"unknown {GROUPS.get(group, 'plugin')} '{name}': {hint(name, points)}")
+    point = points[name]
     try:
         return point.load()
     except TelbenchError:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from ...metrics.fingerprints import list_fingerprint
 from ..datasets.items import Item
+from ..datasets.wording import whole_characters
 from ..engines.contract import Continuation, Request
-from .encoder import Encoder, whole_characters
+from .encoder import Encoder
 from .passages import best_passage
 
 Book = Literal["open", "closed"]

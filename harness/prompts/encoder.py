@@ -11,17 +11,13 @@ from typing import Any
 from telbench.errors import InputError
 
 from ..checkpoint import Checkpoint
+from ..datasets.wording import whole_characters
 from ..tokenizing import first_line, require_own_tokens
 from .passages import Passages, take_apart
 
 RECENT_CONTEXTS = 16
 # Some templates write today's date into the prompt, and the answers would change overnight: they are told this one.
 TEMPLATE_DATE = date(2024, 7, 26)
-
-
-def whole_characters(text: str) -> str:
-    """The text with halves of a surrogate pair, which no tokenizer reads, as U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from ..datasets.items import Item
 from ..engines.contract import Continuation
@@ -54,24 +52,3 @@ def all_references(
 def continuations_of(references: Mapping[str, References]) -> list[Continuation]:
     """All continuations of all items that can be scored."""
     return [each for group in references.values() if not isinstance(group, str) for each in group]
-
-
-def recorded_scores(
-    references: References | None, record_of: Callable[[str], Mapping[str, Any] | None]
-) -> tuple[tuple[float, int], ...] | None:
-    """(log-likelihood, tokens) of each reference from its journal's record; None where one was not scored.
-
-    What was no finite number is null in the journal and NaN here.
-    """
-    if not references or isinstance(references, str):
-        return None
-    scores = []
-    for each in references:
-        record = record_of(each.key)
-        if record is None:
-            return None
-        value = record.get("log_likelihood")
-        # The first token of all has no probability: nothing stands before it.
-        tokens = len(each.token_ids) - max(1, each.start)
-        scores.append((math.nan if value is None else float(value), tokens))
-    return tuple(scores)

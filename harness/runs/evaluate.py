@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from ..storage import RecordStore
 from .folder import JOURNAL, JUDGEMENTS, LOG, SETTINGS, RunFolder
 from .generate import fill_journal
 from .header import finished_header, first_header
-from .judge import judged, judges_to_retry
 from .plan import Plan, make_plan
 from .score import score_journal
 from .settings import EvalSettings
@@ -63,7 +63,11 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
             with reporter.quiet(folder.path / LOG):
                 generated = fill_journal(plan, store, reporter)
                 judging = time.perf_counter()
-                with judged(plan, store, folder.path / JUDGEMENTS, reporter):
+                with contextlib.ExitStack() as verdicts:
+                    if plan.panel is not None:
+                        from .judge import judged
+
+                        verdicts.enter_context(judged(plan, plan.panel, store, folder.path / JUDGEMENTS, reporter))
                     scoring = time.perf_counter()
                     scored = score_journal(plan, store, folder.path, reporter)
         seconds = {
@@ -107,8 +111,11 @@ def _complete(header: dict[str, Any], plan: Plan) -> bool:
 
 def _retryable(header: dict[str, Any], plan: Plan) -> bool:
     hopeless = sum(prompt.problem is not None for prompt in plan.prompts)
-    if plan.panel is not None and judges_to_retry(header):
-        return True
+    if plan.panel is not None:
+        from .judge import judges_to_retry
+
+        if judges_to_retry(header):
+            return True
     return plan.engine.name != "replay" and header.get("counts", {}).get("error", 0) > hopeless
 
 

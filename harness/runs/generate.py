@@ -13,7 +13,6 @@ from telbench.errors import EngineError, InputError, TelbenchError
 
 from ..cli.terminal import Reporter
 from ..engines.contract import Completion, Continuation, Engine, EngineInfo, Request
-from ..prompts.references import continuations_of
 from ..storage import RecordStore, shared_store
 from .plan import Plan
 
@@ -40,26 +39,30 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         EngineError: when the engine dies; InputError: when it cannot start or the disk is full.
     """
     wanted = {prompt.request.key: prompt.request for prompt in plan.prompts if prompt.problem is None}
-    scored = {each.key: each for group in plan.continuations.values() for each in group}
-    scored |= {each.key: each for each in continuations_of(plan.references)}
+    texts = [*plan.continuations.values(), *plan.references.values()]
+    scored = {each.key: each for group in texts if not isinstance(group, str) for each in group}
     keys = [*wanted, *scored]
     missing = [key for key in keys if not done(store.get(key))]
     resumed = len(keys) - len(missing)
     if resumed:
         reporter.note(f"{resumed} of {len(keys)} prompts are done already")
-    cached = _copy_from_cache(plan, store, missing, reporter)
+    cache = plan.generation_id if plan.settings.cache else None
+    cached = 0
+    if cache is not None and missing and not plan.settings.fresh:
+        cached = _copy_from_cache(cache, store, missing, reporter)
     if cached:
         reporter.note(f"{cached} answers come from the generation cache (same weights, prompts and sampling)")
         missing = [key for key in missing if not done(store.get(key))]
     if not missing:
-        # A run that was killed after its last answer has not told the cache yet.
-        _copy_to_cache(plan, store, keys if resumed else (), reporter)
+        if cache is not None and resumed:
+            # A run that was killed after its last answer has not told the cache yet.
+            _copy_to_cache(cache, store, keys, reporter)
         return Generated(resumed, cached, 0, 0.0, 0.0, _recorded_info(store) or plan.engine_info)
     requests = [wanted[key] for key in missing if key in wanted]
     continuations = [scored[key] for key in missing if key in scored]
     asked = len(wanted)
     # These tables would lie idle beside all that an engine holds.
-    del wanted, scored, missing
+    del wanted, texts, scored, missing
     if plan.engine.local:
         reporter.note(f"loading {plan.engine.name} (imports and weights: usually 10 to 60 seconds)")
     started = time.perf_counter()
@@ -67,14 +70,16 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         loaded = time.perf_counter()
         store.put(ENGINE_KEY, {"info": asdict(engine.info)})
         try:
-            count = _generate(plan, engine, requests, store, reporter)
-            count += _score_continuations(engine, continuations, store, reporter)
+            count = _generate(plan, engine, requests, store, reporter) if requests else 0
+            if continuations:
+                count += _score_continuations(engine, continuations, store, reporter)
         except EngineError as error:
             kept = sum(done(store.get(key)) for key in keys)
             line = f"{error}; {kept} of {len(keys)} answers are kept: run the same command again to go on"
             raise EngineError(line) from error
         finally:
-            _copy_to_cache(plan, store, keys, reporter)
+            if cache is not None:
+                _copy_to_cache(cache, store, keys, reporter)
     if asked and not any(done(store.get(key)) for key in keys[:asked]):
         raise EngineError(f"none of {asked} prompts was answered: {_first_error(store, keys[:asked])}")
     finished = time.perf_counter()
@@ -117,8 +122,6 @@ def _opened(plan: Plan, reporter: Reporter) -> Iterator[Engine]:
 
 def _generate(plan: Plan, engine: Engine, requests: list[Request], store: RecordStore, reporter: Reporter) -> int:
     """Number of completions, failed ones included."""
-    if not requests:
-        return 0
     count, failed, tokens, started = 0, 0, 0, time.perf_counter()
     first_error = ""
     with reporter.progress(f"generating with {engine.info.name}", len(requests)) as meter:
@@ -140,8 +143,6 @@ def _score_continuations(
     engine: Engine, continuations: list[Continuation], store: RecordStore, reporter: Reporter
 ) -> int:
     """Number of likelihoods asked for."""
-    if not continuations:
-        return 0
     with reporter.progress("likelihoods", len(continuations)) as meter:
         try:
             for key, value in _guarded(engine.log_likelihoods(continuations), engine.info.name):
@@ -197,32 +198,20 @@ def _recorded_info(store: RecordStore) -> EngineInfo | None:
         return None
 
 
-@contextlib.contextmanager
-def _cache(plan: Plan) -> Iterator[RecordStore | None]:
-    """The shared store of this generation identity, held alone; None where caching is off or impossible."""
-    if not plan.settings.cache or plan.generation_id is None:
-        yield None
-        return
-    with shared_store("generations", plan.generation_id) as store:
-        yield store
-
-
-def _copy_from_cache(plan: Plan, store: RecordStore, keys: Sequence[str], reporter: Reporter) -> int:
-    """Number of answers found; ``--fresh`` looks for none."""
-    if plan.settings.fresh or not keys:
-        return 0
+def _copy_from_cache(identity: str, store: RecordStore, keys: Sequence[str], reporter: Reporter) -> int:
+    """Number of answers that the shared store of this generation identity holds."""
     copied = 0
-    for record in _cached(plan, (ENGINE_KEY, *keys), reporter):
+    for record in _cached(identity, (ENGINE_KEY, *keys), reporter):
         if record["key"] == ENGINE_KEY or done(record):
             _copy(record, store)
             copied += record["key"] != ENGINE_KEY
     return copied
 
 
-def _cached(plan: Plan, keys: Sequence[str], reporter: Reporter) -> Iterator[dict[str, Any]]:
+def _cached(identity: str, keys: Sequence[str], reporter: Reporter) -> Iterator[dict[str, Any]]:
     """Records of the cache; where it cannot be read there are none."""
     try:
-        with _cache(plan) as cache:
+        with shared_store("generations", identity) as cache:
             for key in keys if cache is not None else ():
                 record = cache.get(key) if cache is not None else None
                 if record is not None:
@@ -231,11 +220,9 @@ def _cached(plan: Plan, keys: Sequence[str], reporter: Reporter) -> Iterator[dic
         reporter.note(f"the generation cache was not read: {error}")
 
 
-def _copy_to_cache(plan: Plan, store: RecordStore, keys: Sequence[str], reporter: Reporter) -> None:
-    if not keys:
-        return
+def _copy_to_cache(identity: str, store: RecordStore, keys: Sequence[str], reporter: Reporter) -> None:
     try:
-        with _cache(plan) as cache:
+        with shared_store("generations", identity) as cache:
             if cache is None:
                 return
             for key in (ENGINE_KEY, *keys):

@@ -17,7 +17,6 @@ from telbench.errors import InputError
 
 from .folder import LOG, SCHEMA_VERSION
 from .generate import Generated
-from .judge import judge_facts
 from .plan import Plan
 from .score import Scored
 
@@ -87,6 +86,11 @@ def finished_header(
         raise InputError(
             f"no item of {plan.dataset.name} {plan.dataset.split} could be answered: see {LOG} and the journal"
         )
+    judge = None
+    if plan.panel is not None:
+        from .judge import judge_facts
+
+        judge = judge_facts(plan, plan.panel, scored.metrics)
     return {
         **header,
         "status": "complete",
@@ -101,7 +105,7 @@ def finished_header(
             "cached": generated.cached,
             "generated": generated.generated,
         },
-        "judge": judge_facts(plan, scored.metrics),
+        "judge": judge,
         "metrics": scored.metrics,
         "counts": scored.counts,
         "tokens": scored.tokens,

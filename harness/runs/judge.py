@@ -76,7 +76,7 @@ def _answered(plan: Plan, store: RecordStore) -> Iterator[Sample]:
 
 
 @contextlib.contextmanager
-def judged(plan: Plan, store: RecordStore, path: Path, reporter: Reporter) -> Iterator[None]:
+def judged(plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, reporter: Reporter) -> Iterator[None]:
     """Have every question judged and keep the verdicts at hand for scoring; ``path`` is the run's ``judgements.jsonl``.
 
     What judges said before, in this run or in another one with the same judges, is not asked again. Whatever ends it,
@@ -85,8 +85,7 @@ def judged(plan: Plan, store: RecordStore, path: Path, reporter: Reporter) -> It
     Raises:
         InputError: when a judge cannot be asked or the disk is full. EngineError: when a judge stopped working.
     """
-    panel = plan.panel
-    if panel is None or not any(metric.judged for metric in plan.metrics):
+    if not any(metric.judged for metric in plan.metrics):
         yield
         return
     with RecordStore(path) as own, contextlib.ExitStack() as stack:
@@ -108,11 +107,8 @@ def judged(plan: Plan, store: RecordStore, path: Path, reporter: Reporter) -> It
             _share(plan, panel, own, reporter)
 
 
-def judge_facts(plan: Plan, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The header's ``judge``: who judged, by which rubrics, what is missing, what it cost; None without judges."""
-    panel = plan.panel
-    if panel is None:
-        return None
+def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The header's ``judge``: who judged, by which rubrics, what is missing, what it cost."""
     prices = price_table(plan.settings.judging)
     judges = []
     for identity in panel.identities:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
 
-from ...judges.panel import JudgePanel
 from ...metrics.contract import Metric, Resources
+from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint
 from ...metrics.registry import metrics_named
 from ..checkpoint import Checkpoint, open_checkpoint
@@ -20,7 +20,6 @@ from ..datasets.items import DataSet
 from ..datasets.loading import limited, load_asked
 from ..engines.contract import Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling, engine_named
 from ..identity import ModelIdentity, identify_checkpoint
-from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
 from ..prompts.build import (
     PLAIN_STOPS,
     Book,
@@ -34,8 +33,10 @@ from ..prompts.build import (
 from ..prompts.encoder import try_template
 from ..prompts.references import References, all_references, continuations_of
 from ..tokenizing import read_tokenizer, require_own_tokens
-from .defaults import asked_metrics, default_book, encoder_resources_of
 from .settings import EvalSettings
+
+if TYPE_CHECKING:
+    from ...judges.panel import JudgePanel
 
 # Tokens; not even a bare question takes fewer.
 _SHORTEST_PROMPT = 16
@@ -120,8 +121,13 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     if checkpoint is not None:
         _window(checkpoint, settings)
     dataset = limited(load_asked(settings.data), settings.data.limit, settings.sampling.seed)
-    panel = open_panel(settings.judging, settings.sampling.seed)
-    refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
+    panel = None
+    if settings.judging.specs or settings.judging.rubrics:
+        # All of judges: a run without them starts without it.
+        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
+
+        panel = open_panel(settings.judging, settings.sampling.seed)
+        refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
     resources = encoder_resources_of(settings, dataset) if settings.metrics.encoder else Resources()
     metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))
@@ -170,6 +176,36 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         depends_on=depends_on,
         panel=panel,
     )
+
+
+def default_metrics(dataset: DataSet) -> tuple[str, ...]:
+    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be."""
+    choices = [bool(item.choices) for item in dataset.items]
+    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
+    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",)) + refusal
+
+
+def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
+    """The data's default metrics, and those that an encoder or a judge was given for."""
+    extra = (("embedding",) if settings.metrics.encoder else ()) + (("judged",) if settings.judging.specs else ())
+    return default_metrics(dataset) + extra
+
+
+def default_book(dataset: DataSet) -> Book:
+    """What the data set means (``meta.book``), else open where any item has a context."""
+    meant = {str(item.meta.get("book")) for item in dataset.items if item.meta.get("book")}
+    if meant == {"closed"}:
+        return "closed"
+    return "open" if any(item.context for item in dataset.items) else "closed"
+
+
+def encoder_resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
+    """The encoder that the settings name, with the texts that idf weights come from where they are wanted."""
+    resources = encoder_resources(settings.metrics.encoder, settings.metrics.encoder_layer)
+    if not settings.metrics.encoder_idf:
+        return resources
+    # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
+    return replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
 
 
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:

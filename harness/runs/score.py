@@ -20,9 +20,9 @@ from ...metrics.embedding.calibration import calibrated
 from ...metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from ..cli.terminal import Reporter
 from ..datasets.items import Item
+from ..engines.contract import Continuation
 from ..identity import text_sha256
 from ..prompts.build import Prompt
-from ..prompts.references import recorded_scores
 from ..storage import RecordStore, disk_message
 from .folder import HEADER, SAMPLES_DRAFT, read_run, read_samples
 from .plan import Plan
@@ -261,17 +261,14 @@ def answered_chunks(plan: Plan, store: RecordStore) -> Iterator[list[Answered]]:
     chunk: list[Answered] = []
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
         record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
-        references = plan.references.get(item.id)
-        chunk.append(
-            Answered(
-                item,
-                prompt,
-                record,
-                _option_scores(plan, store, item),
-                recorded_scores(references, store.get),
-                references if isinstance(references, str) else NO_REFERENCE_SCORES,
-            )
-        )
+        options = _likelihoods(store, plan.continuations.get(item.id, ()))
+        answered = Answered(item, prompt, record, None if options is None else tuple(value for value, _ in options))
+        references = plan.references.get(item.id, ())
+        if isinstance(references, str):
+            answered = replace(answered, no_reference_scores=references)
+        else:
+            answered = replace(answered, reference_scores=_likelihoods(store, references))
+        chunk.append(answered)
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []
@@ -279,13 +276,18 @@ def answered_chunks(plan: Plan, store: RecordStore) -> Iterator[list[Answered]]:
         yield chunk
 
 
-def _option_scores(plan: Plan, store: RecordStore, item: Item) -> tuple[float, ...] | None:
-    records = [store.get(option.key) for option in plan.continuations.get(item.id, ())]
-    if not records or any(record is None for record in records):
-        return None
-    values = [record.get("log_likelihood") for record in records if record is not None]
-    # What was no finite number is null in the journal and NaN to a metric.
-    return tuple(math.nan if value is None else float(value) for value in values)
+def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:
+    """(log-likelihood, tokens) of each text; None where there are none or one was not scored."""
+    scores = []
+    for text in texts:
+        record = store.get(text.key)
+        if record is None:
+            return None
+        value = record.get("log_likelihood")
+        # What was no finite number is null in the journal and NaN to a metric. The first token of all has no
+        # probability: nothing stands before it.
+        scores.append((math.nan if value is None else float(value), len(text.token_ids) - max(1, text.start)))
+    return tuple(scores) or None
 
 
 def _count(answered: Answered, counts: Counter[str], tokens: Counter[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import check_bounds, group, read_settings, setting
+from telbench.config import Bounded, group, read_settings, setting
 
 from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
@@ -24,7 +24,7 @@ class PromptOptions:
 
 
 @dataclass(frozen=True)
-class MetricSettings:
+class MetricSettings(Bounded):
     """What is measured, and the encoder behind the embedding metrics."""
 
     metrics: tuple[str, ...] = setting(
@@ -45,13 +45,9 @@ class MetricSettings:
         False, "weight BERTScore's tokens by how rare they are in the references of these items (idf)"
     )
 
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_bounds(self)
-
 
 @dataclass(frozen=True)
-class EngineOptions:
+class EngineOptions(Bounded):
     """What generates, and in which number format. The key of a server: OPENAI_API_KEY."""
 
     engine: str = setting(
@@ -73,10 +69,6 @@ class EngineOptions:
         120.0, "openai: seconds for one answer, retries included", metavar="S", low=0.1, high=86400
     )
     answers: Path | None = setting(None, "replay: answers to score, as telbench score takes them", metavar="FILE")
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_bounds(self)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from telbench.config import REQUIRED, group, setting
-from telbench.flags import add_config, add_flags, settings_of
+from telbench.flags import add_config, add_flags, add_json, settings_of
 
 from ...harness.cli.tables import print_json, shown
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import add_json
 from ..settings import NONE, DataSettings
 
 

@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 from telbench.config import changed, setting
 from telbench.errors import InputError, TelbenchError, missing_extra
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.main import main
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import add_json, stay_offline
+from ...harness.commands.network import stay_offline
 from ..checkpoints import made_with
 from ..study.folder import JOURNAL
 from ..study.run import StudyRun, opened_study

@@ -9,7 +9,7 @@ from typing import Any
 from telbench.errors import InputError
 
 from ...harness.cli.terminal import visible
-from ...harness.commands.options import stay_offline
+from ...harness.commands.network import stay_offline
 
 # name -> (module, what it does). A module has configure(parser) and run(args).
 ACTIONS: dict[str, tuple[str, str]] = {

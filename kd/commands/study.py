@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 from telbench.config import REQUIRED, changed, setting
 from telbench.errors import InputError, TelbenchError
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import add_json
 from ...harness.storage import RecordStore
 from ..study.estimate import Cost, costs, total_seconds
 from ..study.folder import ANCHORS, JOURNAL, RUNS, StudyFolder

@@ -9,10 +9,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from telbench.flags import add_config, add_flags, settings_of
+from telbench.flags import add_config, add_flags, add_json, settings_of
 
 from ...harness.cli.terminal import Reporter
-from ...harness.commands.options import add_json
 from ..settings import TrainingSettings, require_verb
 
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from telbench.config import REQUIRED, same_as, setting
 from telbench.errors import InputError
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.checkpoint import read_json
 from ...harness.cli.tables import columns, print_json, shown
-from ...harness.commands.options import add_json
 from ...harness.datasets.loading import limited, load_asked
 from ...harness.datasets.settings import DataSettings as AskedData
 

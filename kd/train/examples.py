@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from telbench.errors import InputError
 
 from ...harness.datasets.items import Item
+from ...harness.datasets.wording import whole_characters
 from ...harness.prompts.build import PromptSettings
-from ...harness.prompts.encoder import Encoder, whole_characters
+from ...harness.prompts.encoder import Encoder
 from ..batches import Example, Reader, bucketed_indices
 from ..settings import OptimiserSettings
 from ..teacher.rows import TeacherExample

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telbench.config import REQUIRED, setting
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import print_json
 from ...harness.cli.terminal import visible
-from ...harness.commands.options import add_json
 from ..runs.anchor import write_anchor
 from ..runs.loaded import load_run
 

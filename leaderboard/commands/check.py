@@ -13,11 +13,10 @@ from typing import Literal
 
 from telbench.config import REQUIRED, pairs, setting
 from telbench.errors import InputError
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import visible
-from ...harness.commands.options import add_json
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
 from ..gate.gate import ALPHA, MAX_MISSING, Gate, GatePolicy, judge_gate

@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 from telbench.config import REQUIRED, setting
 from telbench.errors import InputError
-from telbench.flags import add_flags, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import print_json, shown
-from ...harness.commands.options import add_json
 from ...metrics.contract import Metric
 from ..compare.pairwise import ClusterBy, Comparison, compare_runs
 from ..compare.ranking import Posthoc, Ranking, rank_runs

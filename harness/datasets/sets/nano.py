@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
@@ -44,18 +43,16 @@ class Fact:
     questions: tuple[str, ...]
 
 
-def nano_folder() -> Traversable:
-    """The folder of the embedded files."""
-    return resources.files(__package__ or __name__).joinpath("nano")
+EMBEDDED = resources.files(__package__ or __name__).joinpath("nano")
 
 
-def raw_lines(folder: Traversable | None = None) -> Iterator[tuple[str, str, Any]]:
+def raw_lines(folder: Traversable) -> Iterator[tuple[str, str, Any]]:
     """(file name, place, value) of every line of every file, files by name.
 
     Raises:
         InputError: if a line is no JSON or a file no UTF-8.
     """
-    for file in sorted((folder or nano_folder()).iterdir(), key=lambda file: file.name):
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".jsonl"):
             for number, line in enumerate(decode(file.read_bytes(), file.name).split("\n"), start=1):
                 if line.strip():
@@ -102,11 +99,6 @@ def items_of(fact: Fact) -> Iterator[Item]:
             )
 
 
-def load(files: Mapping[str, Path], options: Mapping[str, str]) -> LoadedItems:
-    """The items of all embedded files."""
-    return load_folder(nano_folder())
-
-
 def load_folder(folder: Traversable) -> LoadedItems:
     """The items of the files of a folder.
 
@@ -127,7 +119,7 @@ TELECOM_NANO = DatasetSpec(
     files=(),
     licence="Apache-2.0",
     origin="part of telbench",
-    load=load,
+    load=lambda _files, _options: load_folder(EMBEDDED),
     split_rule=SplitRule(
         "by wording: of a recall fact's six questions 1-4 are train, 5 dev, 6 test (closed book: the facts are "
         "trained, the wording is new); reading = first question of facts that are never trained (open book)",
@@ -146,8 +138,8 @@ LARGEST_OVERLAP = 2 / 3
 _BODY = re.compile(r"\b(3GPP|O-RAN|IETF|ITU-T|ITU-R|IEEE|ETSI)\b")
 
 
-def check_nano(folder: Traversable | None = None) -> list[str]:
-    """Problems of the embedded files (or of a folder of such files), a line each; empty when all is well."""
+def check_nano(folder: Traversable = EMBEDDED) -> list[str]:
+    """Problems of the embedded files (or of another folder of such files), a line each; empty when all is well."""
     problems: list[str] = []
     facts: list[Fact] = []
     try:

@@ -15,7 +15,7 @@ from telbench.config import changed
 from telbench.errors import EngineError
 from telbench.harness.cli.main import main
 from telbench.harness.engines.contract import Request
-from telbench.harness.runs import plan as plan_module
+from telbench.harness.judging import open as judging
 from telbench.harness.runs.evaluate import Run
 from telbench.harness.runs.folder import read_samples
 from telbench.harness.runs.settings import EvalSettings, eval_settings
@@ -37,12 +37,14 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvalSettings:
     monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
     use(monkeypatch, Script())
     data = str(write_items(tmp_path / "data.jsonl"))
-    return eval_settings(engine="replay", data=data, split="all", metrics=METRICS, out=tmp_path / "run")
+    return eval_settings(
+        engine="replay", data=data, split="all", metrics=METRICS, judge=("scripted",), out=tmp_path / "run"
+    )
 
 
 def seat(monkeypatch: pytest.MonkeyPatch, *judges: ScriptedJudge) -> None:
     """Every plan gets a new panel of these judges."""
-    monkeypatch.setattr(plan_module, "open_panel", lambda _settings, seed=0: JudgePanel(judges, seed=seed))
+    monkeypatch.setattr(judging, "open_panel", lambda _settings, seed=0: JudgePanel(judges, seed=seed))
 
 
 def judged_run(
@@ -233,7 +235,7 @@ def test_a_verdict_that_timed_out_is_asked_for_again_by_the_next_run(settings, m
 
 
 def test_without_a_judge_judged_metrics_are_missing_with_the_way_out(settings):
-    made = run(settings)
+    made = run(changed(settings, judge=()))
     assert made.header["judge"] is None
     missing = made.header["metrics"]["rubric_score"]["missing"]
     assert missing == {"no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL": COUNT}
@@ -262,7 +264,7 @@ def test_show_tells_claims_verdicts_and_reasons(settings, monkeypatch, capsys):
 
 @pytest.mark.parametrize("words", [["q99"], ["q1", "--raw"]])
 def test_show_of_what_is_not_there_is_one_line(settings, capsys, words):
-    made = run(plan_with(settings, metrics=("token_f1",)))
+    made = run(plan_with(settings, metrics=("token_f1",), judge=()))
     assert main(["judge", "show", str(made.path), *words]) == 2
     error = capsys.readouterr().err.strip()
     assert "\n" not in error

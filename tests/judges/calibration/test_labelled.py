@@ -8,13 +8,13 @@ from collections import Counter
 import pytest
 
 from telbench.errors import InputError
-from telbench.harness.datasets.sets.nano import load
+from telbench.harness.datasets.sets.nano import EMBEDDED, load_folder
 from telbench.judges.calibration.agreement import spearman
 from telbench.judges.calibration.labelled import INJECTION_SETS, KINDS, injection_set, labelled_set, read_labels
 
 LABELS = labelled_set()
 INJECTIONS = [injection for name in INJECTION_SETS for injection in injection_set(name)]
-ITEMS = {item.id: item for item in load({}, {}).items}
+ITEMS = {item.id: item for item in load_folder(EMBEDDED).items}
 GOOD = {"question": "What ends N2?", "answer": "The AMF.", "reference": "The AMF ends N2.", "score": 5}
 
 

@@ -1,14 +1,8 @@
-"""What several commands share: JSON in place of a table, and whether the network may be used."""
+"""Whether the network may be used, told to every library before it is imported."""
 
 from __future__ import annotations
 
-import argparse
 import os
-
-
-def add_json(parser: argparse.ArgumentParser, told: str = "print one JSON document") -> None:
-    """``--json``, which every command that prints a table has."""
-    parser.add_argument("--json", action="store_true", help=told)
 
 
 def online_allowed(flag: bool) -> bool:
