@@ -245,13 +245,18 @@ def copied() -> Iterator[Path]:
     """A copy of the tree in which faults are planted, first on the path of all that this process starts."""
     with tempfile.TemporaryDirectory(prefix="telbench-mutants-") as folder:
         tree = Path(folder) / "tree"
-        without = shutil.ignore_patterns(".*", "__pycache__", "runs", "demo", "docs", "build", "*.egg-info")
-        shutil.copytree(ROOT, tree, ignore=without, symlinks=True)
+        shutil.copytree(ROOT, tree, ignore=left_out, symlinks=True)
         linked(tree, Path(folder) / "path")
         os.environ["PYTHONPATH"] = os.pathsep.join([f"{folder}/path", *filter(None, [os.environ.get("PYTHONPATH")])])
         os.environ["TELBENCH_CACHE"] = f"{folder}/cache"
         sys.path.insert(0, f"{folder}/path")
         yield tree
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What is not copied: what is hidden or compiled, and at the root, not below it, what commands write there."""
+    outputs = ("runs", "demo", "build", "*.egg-info") if Path(folder) == ROOT else ()
+    return shutil.ignore_patterns(".*", "__pycache__", *outputs)(folder, names)
 
 
 def linked(tree: Path, path: Path) -> None:

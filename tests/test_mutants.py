@@ -117,6 +117,16 @@ def test_packages_are_found_in_the_copy_under_their_names(tmp_path: Path, monkey
     assert (made / "judges" / "__init__.py").read_text() == "PLACE = 'judges'\n"
 
 
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_what_a_subject_needs_is_in_the_copy(name: str) -> None:
+    files = (*map(mutants.file_of, SUBJECTS[name].modules), *(test.partition("::")[0] for test in SUBJECTS[name].tests))
+    for path in map(ROOT.joinpath, files):
+        for part in (path, *path.parents[: path.parents.index(ROOT)]):
+            assert not mutants.left_out(str(part.parent), [part.name]), path
+    assert mutants.left_out(str(ROOT), [".git", "runs", "demo", "kd"]) == {".git", "runs", "demo"}
+    assert mutants.left_out(str(ROOT / "kd"), ["__pycache__", ".x", "runs"]) == {"__pycache__", ".x"}
+
+
 def test_a_fault_that_a_test_notices_is_told_from_one_that_none_does(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()

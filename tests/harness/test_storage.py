@@ -165,10 +165,15 @@ def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path: Path):
         FolderLock(tmp_path / "gone")
 
 
-def test_closing_twice_is_closing_once(tmp_path: Path):
+def test_closing_pushes_to_the_disk_once_however_often_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pushed: list[int] = []
+    monkeypatch.setattr(storage.os, "fsync", pushed.append)
     store = RecordStore(tmp_path / "j")
     store.put("k", {"text": "t"})
     store.close()
     store.close()
+    assert len(pushed) == 1
+    with pytest.raises(ValueError, match="closed file"):
+        store.get("k")
     with RecordStore(tmp_path / "j") as again:
         assert (again.torn, again.garbled, again.get("k")) == (0, 0, {"key": "k", "text": "t"})

@@ -187,7 +187,7 @@ def test_a_finished_run_whose_metric_was_another_version_is_scored_again(
     wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
 ):
     use(monkeypatch, Script())
-    wanted = replace(wanted, metrics=("token_f1",))
+    wanted = changed(wanted, metrics=("token_f1",))
     first = run(wanted).header["metrics"]
     (f1,) = plan_module.metrics_named(["token_f1"])
     later = replace(f1, version=f1.version + 1, score_batch=lambda samples: [ItemScore(0.25) for _ in samples])
@@ -225,7 +225,7 @@ def test_a_finished_header_never_stands_beside_samples_that_are_not_its_own(
 
             patch.setattr(Path, "replace", guarded(Path.replace))
             patch.setattr(Path, "unlink", guarded(Path.unlink))
-            if not killed(lambda: run(replace(wanted, metrics=("exact_match",)))):
+            if not killed(lambda: run(changed(wanted, metrics=("exact_match",)))):
                 break
         if (folder / "run.json").exists():
             header, samples = read_run(folder), list(read_samples(folder))
@@ -234,7 +234,7 @@ def test_a_finished_header_never_stands_beside_samples_that_are_not_its_own(
         else:
             assert (folder / "run.partial.json").exists()
             seen.add("unfinished")
-        assert run(replace(wanted, metrics=("exact_match",))).header["metrics"].keys() == {"exact_match"}
+        assert run(changed(wanted, metrics=("exact_match",))).header["metrics"].keys() == {"exact_match"}
     assert seen == {"token_f1+bleu", "unfinished", "exact_match"}
 
 

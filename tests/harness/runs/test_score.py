@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from telbench.config import changed
 from telbench.errors import TelbenchError
 from telbench.harness.datasets.items import Item
 from telbench.harness.engines.contract import Completion, Continuation, Request, Sampling
@@ -200,7 +201,7 @@ def test_a_question_without_an_answer_is_marked_has_no_references_and_is_scored_
 ):
     use(monkeypatch, Script())
     plan = plan_module.make_plan(
-        replace(wanted, metrics=("token_f1", "refusal_accuracy", "over_refusal")), NotedReporter()
+        changed(wanted, metrics=("token_f1", "refusal_accuracy", "over_refusal")), NotedReporter()
     )
     first, *others = plan.dataset.items
     items = (replace(first, meta={"unanswerable": True}), *others)

@@ -49,11 +49,12 @@ def test_too_few_documents_give_no_interval_and_equal_runs_no_difference():
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 @pytest.mark.parametrize("decimals", [0, 1, 3, 9])
 @pytest.mark.parametrize("n", [40, 500])
-def test_rows_of_differences_have_the_p_values_of_each_row(scale, decimals, n):
+@pytest.mark.parametrize("zeros", [0.2, 0.0])
+def test_rows_of_differences_have_the_p_values_of_each_row(scale, decimals, n, zeros):
     # Small numbers are sorted as 32-bit, larger ones as 64-bit; up to 200 differences are counted, more approximated.
     draw = np.random.default_rng([n, decimals])
     rows = np.round(np.clip(draw.normal(0.05, 0.4, (300, n)), -1, 1), decimals) * scale
-    rows[draw.random(rows.shape) < 0.2] = 0
+    rows[draw.random(rows.shape) < zeros] = 0
     rows[0], rows[1] = 0.0, np.abs(rows[1])
     assert signed_ranks(rows) == pytest.approx([signed_rank(np.round(row, 9)).p for row in rows], rel=1e-9)
 
