@@ -199,7 +199,9 @@ class TrainingSettings:
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     lora: LoraSettings | None = None
     keeping: KeepingSettings = field(default_factory=KeepingSettings)
-    factors: Mapping[str, Any] = field(default_factory=dict)
+    factors: Mapping[str, Any] = pairs(
+        "what varies between trainings, for studies and boards", metavar="NAME=VALUE,...", flag=False
+    )
 
     def __post_init__(self) -> None:
         """Refuse keys that contradict each other."""

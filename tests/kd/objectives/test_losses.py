@@ -141,11 +141,12 @@ def test_attention_gets_what_each_model_reads_and_says_item_by_item(scale: Any) 
     options = objective_named("dskd_cma").options(attention_scale=scale)
     objective, rows = with_projectors("dskd_cma", options, taught=side([1, 5], 6, TOKENS))
     assert rows.projectors.scale == scale
-    streams = []
+    streams: list[Any] = []
     for each, items in ((rows.ours, [0, 0, 0, 1, 1]), (rows.theirs, [0, 1, 1, 1, 1, 1])):
         read, said = each.tokens()
         streams.append(Stream(each.rows, said, embedded(each.embedding(), read, said), torch.tensor(items)))
-    expected = dskd_cma(*streams, rows.projectors, 0.1, rows.mixture).total.item()
+    ours, theirs = streams
+    expected = dskd_cma(ours, theirs, rows.projectors, 0.1, rows.mixture).total.item()
     assert objective.loss(rows).total.item() == pytest.approx(expected)
 
 
