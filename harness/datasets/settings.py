@@ -28,6 +28,4 @@ class DataSettings(Bounded):
     options: Mapping[str, str] = pairs(
         "option of a data set (telbench data list)", flag="--option", metavar="KEY=VALUE"
     )
-    limit: int | None = setting(
-        None, "only N items, drawn with the seed (in training with seed 0, the same for all)", metavar="N", low=1
-    )
+    limit: int | None = setting(None, "only N items, drawn with the seed (trainings: with seed 0)", metavar="N", low=1)
