@@ -22,10 +22,11 @@ from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs import score as scoring
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_samples
-from telbench.harness.runs.score import Answered, sample, score_answered
+from telbench.harness.runs.score import Answered, kept_scores, sample, score_answered
 from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.harness.storage import RecordStore
 from telbench.metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, missing
+from telbench.metrics.registry import metrics_named
 
 from ...scripted_engine import NotedReporter, Script, use, write_items
 
@@ -403,3 +404,75 @@ def test_scoring_reads_the_plan_and_the_journal_only(wanted: EvalSettings, monke
     use(monkeypatch, Script())
     evaluate(wanted, NotedReporter())
     assert order == ["closed", "scored"]
+
+
+SIMILAR = replace(metrics_named(["token_f1"])[0], name="similar", needs=frozenset({"references", "encoder"}))
+
+
+def finished(folder: Path, metrics: dict[str, str], samples: list[dict[str, Any]]) -> Path:
+    """A finished run as `kept_scores` reads it: signatures by metric, and its samples."""
+    folder.mkdir()
+    header = {
+        "schema_version": 1,
+        "run_id": "r",
+        "metrics": {name: {"signature": sig} for name, sig in metrics.items()},
+    }
+    (folder / "run.json").write_text(json.dumps(header))
+    (folder / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in samples))
+    return folder
+
+
+def line(item: str, prediction: str, value: float | None, status: str = "ok", **more: Any) -> dict[str, Any]:
+    scores = {"similar": value, "token_f1": value}
+    return {"item_id": item, "prediction": prediction, "status": status, "scores": scores, **more}
+
+
+def test_scores_that_cost_an_encoder_are_kept_for_the_same_answer_alone(tmp_path: Path):
+    samples = [
+        line("a", "right", 0.75, notes={"similar": "cut"}),
+        line("b", "", None),
+        line("c", "died", 0.5, "error"),
+        line("d", "late", 0.25),
+    ]
+    other = "token_f1"
+    run = finished(
+        tmp_path / "run", {"similar": SIMILAR.signature, other: metrics_named([other])[0].signature}, samples
+    )
+    kept = kept_scores(run, [SIMILAR, *metrics_named([other])])
+    assert kept.get("similar", "a", "right") == ItemScore(0.75, "cut")
+    assert kept.get("similar", "d", "late") == ItemScore(0.25)
+    # Another answer, a missing value, an item that failed, one that is unknown, a metric that is quick to compute.
+    for name, item, answer in (
+        ("similar", "a", "wrong"),
+        ("similar", "b", ""),
+        ("similar", "c", "died"),
+        ("similar", "e", "right"),
+        (other, "a", "right"),
+    ):
+        assert kept.get(name, item, answer) is None
+
+
+@pytest.mark.parametrize("unlike", ["signature", "level", "judged", "absent"])
+def test_scores_of_another_kind_of_metric_are_not_kept(unlike: str, tmp_path: Path):
+    asked = {"level": replace(SIMILAR, level="corpus"), "judged": replace(SIMILAR, judge_tasks=lambda _: ())}
+    metric_now = asked.get(unlike, SIMILAR)
+    signature = {"signature": "another"}.get(unlike, metric_now.signature)
+    run = finished(tmp_path / "run", {} if unlike == "absent" else {"similar": signature}, [line("a", "right", 0.75)])
+    assert kept_scores(run, [metric_now]).get("similar", "a", "right") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"scores": {}}, {"scores": None}, {"scores": {"similar": 0.5}, "notes": []}],
+    ids=["gone", "null", "list"],
+)
+def test_a_run_that_was_tampered_with_keeps_nothing(damage: dict[str, Any], tmp_path: Path):
+    samples = [line("a", "right", 0.75), {**line("b", "right", 0.5), **damage}]
+    run = finished(tmp_path / "run", {"similar": SIMILAR.signature}, samples)
+    assert kept_scores(run, [SIMILAR]).get("similar", "a", "right") is None
+    (run / "samples.jsonl").write_text("no JSON\n")
+    assert kept_scores(run, [SIMILAR]).answers == {}
+
+
+def test_nothing_is_kept_where_no_run_is_finished(tmp_path: Path):
+    assert kept_scores(tmp_path / "nowhere", [SIMILAR]).answers == {}
