@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import math
 import os
 import shlex
 import shutil
@@ -24,6 +25,7 @@ from telbench.flags import add_flags, add_json, settings_of
 from ...harness.cli.main import main
 from ...harness.cli.terminal import Reporter
 from ...harness.commands.network import stay_offline
+from ...harness.runs.folder import read_run
 from ..checkpoints import made_with
 from ..study.folder import JOURNAL
 from ..study.run import StudyRun, opened_study
@@ -90,6 +92,8 @@ DATA = "telecom-nano"
 ENCODER = "demo-encoder"
 METRICS = "ngram,embedding"
 BOARD = "board"
+# The model that is best by it is the one to go on with.
+CLOSING_METRIC = "token_f1"
 STUDY = "study"
 # What distilled students are held against: one that had the same tokens and no teacher.
 BASELINE = "alone-student"
@@ -235,9 +239,15 @@ def print_document(
     return 0
 
 
+def _value(one: SliceRun, metric: str) -> float:
+    """A run's value in a metric of which more is better; a missing one is below all."""
+    value = read_run(Path(one.run))["metrics"].get(metric, {}).get("value")
+    return -math.inf if value is None else value
+
+
 def closing(out: Path, made: Sequence[SliceRun], encoder: MadeEncoder, seconds: float) -> str:
     """What was made, where it lies, and what to try next."""
-    best = made[-1]
+    best = max(made, key=lambda one: _value(one, CLOSING_METRIC))
     took = f"took {seconds:.0f} s" if encoder.trained_now or any(one.made_now for one in made) else "was there already"
     width = max(len(one.name) for one in made)
     lines = [

@@ -2,7 +2,7 @@
 
 A shard is a safetensors file with ``rows`` (n, d), ``ids`` (tokens of all its examples, one after the other),
 ``lengths`` and ``starts`` (an entry an example); its header lists the item ids. The index tells the SHA-256 of each.
-`teacher_shards` makes them. Rows are memory-mapped when read.
+`shards` makes them. Rows are memory-mapped when read.
 """
 
 from __future__ import annotations

@@ -36,6 +36,12 @@ def commands(monkeypatch: pytest.MonkeyPatch, facts: DataSet) -> list[list[str]]
         fresh = not (out / JOURNAL).exists()
         out.mkdir(parents=True, exist_ok=True)
         (out / JOURNAL).touch()
+        # The one before the last is the best, and the first has no value.
+        for place, name in enumerate(NAMES):
+            (out / "runs" / name).mkdir(parents=True, exist_ok=True)
+            value = None if not place else 0.9 if place == len(NAMES) - 2 else 0.5
+            header = {"schema_version": 1, "metrics": {"token_f1": {"value": value}}}
+            (out / "runs" / name / "run.json").write_text(json.dumps(header))
         return [SliceRun(name, f"{out}/store/{name}", f"{out}/runs/{name}", fresh) for name in NAMES]
 
     def encoder_recipe(training: ContrastSettings) -> EncoderRecipe:
@@ -67,6 +73,7 @@ def test_it_makes_candidates_a_board_and_a_comparison_with_the_student_that_had_
     assert "table of compare" in printed.out
     assert f"{out / 'board' / 'index.html'}  the board" in printed.out
     assert "table of leaderboard" in printed.err
+    assert f"telbench eval --model {out}/study/store/{NAMES[-2]} --data telecom-nano" in printed.out
     for name in NAMES:
         assert name in printed.out
     assert "a demonstration encoder" in printed.out

@@ -184,8 +184,8 @@ def test_without_out_caches_lie_apart_by_what_they_depend_on(
 KILLED = """
 import os, signal, sys
 from telbench.harness.cli.main import main
-from telbench.kd import teacher_shards
-teacher_shards.SHARD_ROWS = 200
+from telbench.kd.teacher import shards
+shards.SHARD_ROWS = 200
 plain, left = os.fsync, int(sys.argv[1])
 def fsync(descriptor):
     global left
