@@ -109,7 +109,8 @@ def labelled_set() -> tuple[Label, ...]:
 def injection_set(name: str = INJECTION_SETS[0]) -> tuple[Injection, ...]:
     """The attempts to steer a judge that come with telbench, by the name of their set.
 
-    The screen of answers (`judges/material.py`) was made with the first set in view, the second set without sight of the screen.
+    The screen of answers (`judges/material.py`) was made with the first set in view, the second set without sight of
+    the screen.
     Raises `InputError` for a name that is not in ``INJECTION_SETS``.
     """
     if name not in INJECTION_SETS:
