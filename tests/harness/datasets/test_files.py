@@ -295,7 +295,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
 
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(InputError, match=r"pip install 'telbench\[parquet\]'"):
+    with pytest.raises(InputError, match=r"needs the package 'pyarrow': pip install .*\[parquet\]"):
         load_dataset(str(tmp_path / "a.parquet"))
 
 
