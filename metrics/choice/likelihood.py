@@ -1,0 +1,38 @@
+"""Accuracy of the choice that the checkpoint itself finds most likely."""
+
+from __future__ import annotations
+
+import math
+
+from ..contract import ItemScore, Metric, Sample, missing
+from .copies import first_equals
+
+MULTI_SELECT = "multi-select"
+
+
+def _likelihood(sample: Sample) -> ItemScore:
+    scores: tuple[float, ...] = sample.option_scores or ()
+    if len(sample.answer) > 1:
+        return missing(MULTI_SELECT)
+    if len(scores) != len(sample.choices):
+        return missing("not one likelihood for each choice")
+    if any(math.isnan(score) for score in scores):
+        return missing("a likelihood is not a number")
+    sizes = [max(1, len(choice.encode("utf-8", "surrogatepass"))) for choice in sample.choices]
+    likeliest = max(range(len(scores)), key=lambda index: scores[index] / sizes[index])
+    equals = first_equals(tuple(sample.choices))
+    return ItemScore(float(equals[likeliest] in {equals[index] for index in sample.answer}))
+
+
+choice_likelihood = Metric(
+    name="choice_likelihood",
+    family="choice",
+    range=(0, 1),
+    higher_is_better=True,
+    needs=frozenset({"choices", "option_scores"}),
+    level="item",
+    description="1 when the choice of highest log-likelihood a UTF-8 byte is the right one, else 0; ties: first.",
+    score_batch=lambda samples: [_likelihood(sample) for sample in samples],
+    options={"norm": "utf8-bytes", "ties": "first"},
+    version=2,
+)

@@ -1,0 +1,140 @@
+"""The option that a free answer names: by a copy of its text, by its label, or by its text alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .copies import FORMS, copied, first_equals, longest_copy, occurring
+from .labels import (
+    Conclusion,
+    before_new_question,
+    conclusions,
+    labelled,
+    leading,
+    mentioned,
+    nothing_but_labels,
+    plain,
+)
+
+_SET_APART = re.compile(r"\s?[).:\]]*\s?(?:[-–—]\s)?\s?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer says of the options, as sets of original indices; None where it names none or is ambiguous.
+
+    Options with equal texts are one: the first of them stands for all. ``named`` is the answer's last conclusion;
+    ``first`` its first, which differs where the answer concludes several times; ``by_text`` is the option whose text
+    stands beside the label, which differs where the two contradict each other.
+    """
+
+    named: frozenset[int] | None = None
+    first: frozenset[int] | None = None
+    by_text: frozenset[int] | None = None
+
+    @property
+    def several(self) -> bool:
+        """Does the answer conclude more than once, and differently?"""
+        return self.first != self.named
+
+    @property
+    def contradicted(self) -> bool:
+        """Does the label name one option and the text beside it another?"""
+        return self.by_text != self.named
+
+
+def read_answer(prediction: str, choices: Sequence[str], shown: Sequence[int] = ()) -> Reading:
+    """What a free answer says of the choices.
+
+    Labels are the letters and the 1-based numbers of the order shown. The first of these that applies decides:
+
+    1. the answer, or its first line after a label, is a copy of one option (as written first, then with less and less
+       left out);
+    2. the answer holds labels and nothing of substance besides: ``B``, ``(b)``, ``Answer: B and D``, ``option 2``;
+    3. what follows "the answer is", "answer:", "I choose" or stands in a LaTeX box; several make a first and a last;
+    4. a label with punctuation, or alone on the first line: ``B) foo``, ``option 2: foo``;
+    5. every "option B" or "choice B" in the text names the same;
+    6. the text of exactly one option occurs (an option that is part of another one found does not count).
+
+    A label that the text calls wrong names nothing. Where an answer is followed by another question, only what comes
+    before is read.
+
+    Args:
+        prediction: the answer as generated.
+        choices: texts of the options in their original order.
+        shown: ``shown[k]`` is the original index of the option behind letter k; empty for the original order.
+    """
+    whole = copied(prediction, choices)
+    if whole is not None:
+        return _same(whole)
+    text = plain(prediction)
+    cut = before_new_question(text)
+    if cut != text and (reading := _read(cut, choices, shown)).named is not None:
+        return reading
+    return _read(text, choices, shown)
+
+
+def named_choices(prediction: str, choices: Sequence[str], shown: Sequence[int] = ()) -> frozenset[int] | None:
+    """Original indices of the choices that a free answer names, or None when it names none or is ambiguous.
+
+    >>> sorted(named_choices("The answer is option B.", ("LTE", "NR", "UMTS"), (2, 0, 1)))
+    [0]
+    """
+    return read_answer(prediction, choices, shown).named
+
+
+def _same(index: int) -> Reading:
+    named = frozenset([index])
+    return Reading(named, named, named)
+
+
+def _read(text: str, choices: Sequence[str], shown: Sequence[int]) -> Reading:
+    order = tuple(shown) or tuple(range(len(choices)))
+    equals = first_equals(tuple(choices))
+
+    def options(positions: frozenset[int]) -> frozenset[int]:
+        return frozenset(equals[order[position]] for position in positions)
+
+    def said(conclusion: Conclusion) -> tuple[frozenset[int], frozenset[int]] | None:
+        """(options named, option whose text stands there) of a conclusion."""
+        # Where a label is read too, brackets and a letter alone are the label's, though an option read so.
+        copy = _copy_at(text, conclusion.start, choices, 3 if conclusion.positions else len(FORMS))
+        if copy is not None and not (conclusion.positions and len(choices[copy]) == 1 and choices[copy].isalpha()):
+            return frozenset([copy]), frozenset([copy])
+        if not conclusion.positions:
+            return None
+        named = options(conclusion.positions)
+        apart = _SET_APART.match(text, conclusion.end)
+        beside = _copy_at(text, apart.end() if apart else conclusion.end, choices)
+        return named, named if beside is None or len(named) > 1 else frozenset([beside])
+
+    if (start := labelled(text, len(order))) and copied(start[1], choices) == equals[order[start[0]]]:
+        return _same(equals[order[start[0]]])
+    found = list(conclusions(text, len(order)))
+    concluded = [each for each in map(said, found) if each is not None]
+    positions = nothing_but_labels(text, len(order)) if len(found) < 2 else None
+    # "Answer: 4" where an option reads 4 is read as a conclusion.
+    if positions and not (concluded and len(positions) == 1):
+        named = options(positions)
+        return Reading(named, named, named)
+    if concluded:
+        return Reading(concluded[-1][0], concluded[0][0], concluded[-1][1])
+    if (first := leading(text, len(order))) and (spoken := said(first)):
+        return Reading(spoken[0], spoken[0], spoken[1])
+    if positions := mentioned(text, len(order)):
+        named = options(positions)
+        return Reading(named, named, named)
+    index = occurring(text, choices)
+    return Reading() if index is None else _same(index)
+
+
+def _copy_at(text: str, start: int, choices: Sequence[str], forms: int = len(FORMS)) -> int | None:
+    """The option that the rest of the line, or its first sentence, copies."""
+    # No copy is longer: a text of a thousand conclusions on one line is not copied a thousand times.
+    line = text[start : start + longest_copy(choices) + 1].partition("\n")[0]
+    for part in (line, line.partition(". ")[0]):
+        if (index := copied(part, choices, forms)) is not None:
+            return index
+    return None
