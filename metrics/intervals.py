@@ -162,15 +162,23 @@ def bootstrap_sums(
     metrics: Sequence[Metric], sums: Sequence[ClusterSums], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Estimate]:
     """What `bootstrap` gives, from rows that were summed as they came."""
-    values = [aggregate(metric, each.total) for metric, each in zip(metrics, sums, strict=True)]
+    import numpy as np
+
     summed = [each.by_cluster for each in sums]
-    drawn = replicates(metrics, summed, resamples, seed)
     groups = len(summed[0]) if summed else 0
     method = f"cluster bootstrap percentile|clusters:{groups}|resamples:{resamples}|seed:{seed}|level:{LEVEL}"
-    return [
-        _estimate(float(value[0]), each, sample, method)
-        for value, each, sample in zip(values, sums, drawn, strict=True)
-    ]
+    estimates = []
+    for metric, each, drawn in zip(metrics, sums, replicates(metrics, summed, resamples, seed), strict=True):
+        value = float(aggregate(metric, each.total)[0])
+        scored = int(each.total[0, -1])
+        absent = each.items - scored
+        # A resample may hold no scored item at all when most are missing: then there is no honest interval.
+        if np.isfinite(value) and len(drawn) and np.isfinite(drawn).all():
+            low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            estimates.append(Estimate(value, float(low), float(high), method, scored, absent))
+        else:
+            estimates.append(Estimate(value if np.isfinite(value) else None, None, None, None, scored, absent))
+    return estimates
 
 
 def cluster_sums(
@@ -221,17 +229,3 @@ def resample_counts(groups: int, size: int, seed: int, first: int) -> NDArray[np
         draws = np.random.default_rng([seed, first + row]).integers(0, groups, size=groups)
         counts[row] = np.bincount(draws, minlength=groups)
     return counts
-
-
-def _estimate(value: float, sums: ClusterSums, drawn: NDArray[np.float64], method: str) -> Estimate:
-    import numpy as np
-
-    scored = int(sums.total[0, -1])
-    missing = sums.items - scored
-    if not np.isfinite(value):
-        return Estimate(None, None, None, None, scored, missing)
-    # A resample may hold no scored item at all when most are missing: then there is no honest interval.
-    if not len(drawn) or not np.isfinite(drawn).all():
-        return Estimate(value, None, None, None, scored, missing)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, float(low), float(high), method, scored, missing)

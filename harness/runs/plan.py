@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
 
-from ...metrics.contract import Metric, Resources
+from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint
-from ...metrics.registry import metrics_named
 from ..checkpoint import Checkpoint, open_checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
