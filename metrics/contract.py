@@ -194,25 +194,20 @@ def metric(
     >>> brevity.signature, brevity.score([Sample("a", "one two")])[0].value
     ('brevity|v1', 0.5)
     """
-
-    def wrap(function: Callable[[Sample], float | None]) -> Metric:
-        return Metric(
-            name=name,
-            family=family,
-            range=range,
-            higher_is_better=higher_is_better,
-            needs=frozenset(needs),
-            level="item",
-            description=(function.__doc__ or "").strip(),
-            score_batch=lambda samples: [
-                missing("not applicable") if value is None else ItemScore(float(value))
-                for value in map(function, samples)
-            ],
-            options=dict(options or {}),
-            version=version,
-        )
-
-    return wrap
+    return lambda function: Metric(
+        name=name,
+        family=family,
+        range=range,
+        higher_is_better=higher_is_better,
+        needs=frozenset(needs),
+        level="item",
+        description=(function.__doc__ or "").strip(),
+        score_batch=lambda samples: [
+            missing("not applicable") if value is None else ItemScore(float(value)) for value in map(function, samples)
+        ],
+        options=dict(options or {}),
+        version=version,
+    )
 
 
 GROUP = "telbench.metrics"
