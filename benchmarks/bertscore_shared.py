@@ -32,9 +32,8 @@ import torch
 
 from telbench.harness.datasets.loading import load_dataset
 from telbench.kd.tiny.encoder import EncoderShape, build_encoder, train_lowercase_bpe
-from telbench.metrics.contract import Resources, Sample
+from telbench.metrics.contract import Resources, Sample, metrics_named
 from telbench.metrics.embedding.encoder import open_encoder
-from telbench.metrics.registry import metrics_named
 
 SHAPE = EncoderShape(hidden=384, layers=6, heads=12, inner=1536, window=256)
 NAMES = ("bertscore_precision", "bertscore_recall", "bertscore")

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from telbench.harness.runs.folder import SAMPLES_DRAFT, RunFolder
-from telbench.metrics.contract import Metric, Sample
-from telbench.metrics.registry import metrics_named
+from telbench.metrics.contract import Metric, Sample, metrics_named
 
 SCORED = ("exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "ter", "over_refusal")
 DRAWN = ("answer_similarity", "bertscore", "factual_correctness", "faithfulness", "answer_correctness")

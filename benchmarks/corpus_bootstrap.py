@@ -31,9 +31,8 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from telbench.leaderboard.statistics import corpus
-from telbench.metrics.contract import Metric, Sample
+from telbench.metrics.contract import Metric, Sample, metrics_named
 from telbench.metrics.intervals import statistics_matrix
-from telbench.metrics.registry import metrics_named
 
 RATIO, TOLERANCE, ROUNDS, SEED = 10.0, 1e-3, 5, 0
 PEERS: dict[str, Callable[[], Any]] = {"bleu": BLEU, "chrf": CHRF, "ter": TER}

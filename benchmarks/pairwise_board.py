@@ -26,7 +26,7 @@ from scipy import stats
 
 from telbench.leaderboard.compare.ranking import Ranking, rank_values
 from telbench.leaderboard.statistics.signed_rank import signed_ranks
-from telbench.metrics.registry import metrics_named
+from telbench.metrics.contract import metrics_named
 
 SECONDS, MEMORY_GB, RATIO, TOLERANCE = 60.0, 2.0, 20.0, 1e-9
 SAMPLE, ROUNDS = 200, 5

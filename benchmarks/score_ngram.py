@@ -22,8 +22,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from telbench.metrics.contract import Metric, Sample
-from telbench.metrics.registry import metrics_named
+from telbench.metrics.contract import Metric, Sample, metrics_named
 
 FILE = Path("mm-telcobench") / "LONG_TelcoBench.csv"
 CANDIDATES = [f"Candidate Answer {number}" for number in (1, 2, 3)]

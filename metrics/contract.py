@@ -1,4 +1,4 @@
-"""The metric contract: a sample goes in, a value or a reasoned absence comes out.
+"""The metric contract: a sample goes in, a value or a reasoned absence comes out; and metrics by name.
 
 A metric is a record (`Metric`) around one scoring function. Item metrics are averaged over items; corpus metrics
 (BLEU, chrF, TER) also give *additive sufficient statistics* per item, so that any resample of items has its corpus
@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from telbench.errors import InputError
+from telbench.registry import load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +30,6 @@ Level = Literal["item", "corpus"]
 NO_REFERENCE_SCORES = "no likelihoods of references from this engine"
 # Lowest and highest value, None where there is no bound.
 Range = tuple[float | None, float | None]
-NEEDS = frozenset({"references", "context", "choices", "option_scores", "reference_scores", "encoder", "judge"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,17 @@ class ItemScore:
     stats: tuple[float, ...] | None = None
     judgements: tuple[str, ...] = ()
     judge_failed: bool = False
+
+
+# Why a sample has no score, by what the metric needs of it; None where it has what is needed.
+_LACKING: Mapping[str, Callable[[Sample], str | None]] = {
+    "references": lambda sample: None if sample.references else "no reference",
+    "context": lambda sample: None if sample.context else "no context",
+    "choices": lambda sample: None if sample.choices and sample.answer else "no choices",
+    "option_scores": lambda sample: "no option likelihoods from this engine" if sample.option_scores is None else None,
+    "reference_scores": lambda sample: sample.no_reference_scores if sample.reference_scores is None else None,
+}
+NEEDS = frozenset({*_LACKING, "encoder", "judge"})
 
 
 def missing(reason: str) -> ItemScore:
@@ -119,27 +132,15 @@ class Metric:
 
     def score(self, samples: Sequence[Sample]) -> list[ItemScore]:
         """Score samples; what a sample lacks gives a reasoned absence, and NaN or infinity never leaves here."""
-        scores: list[ItemScore | None] = [self._lack(sample) for sample in samples]
-        present = [index for index, score in enumerate(scores) if score is None]
-        if not present:
-            return [score for score in scores if score is not None]
-        for index, score in zip(present, self.score_batch([samples[i] for i in present]), strict=True):
-            finite = score.value is None or math.isfinite(score.value)
-            scores[index] = score if finite else missing("not a finite number")
-        return [score for score in scores if score is not None]
-
-    def _lack(self, sample: Sample) -> ItemScore | None:
-        if "references" in self.needs and not sample.references:
-            return missing("no reference")
-        if "context" in self.needs and not sample.context:
-            return missing("no context")
-        if "choices" in self.needs and not (sample.choices and sample.answer):
-            return missing("no choices")
-        if "option_scores" in self.needs and sample.option_scores is None:
-            return missing("no option likelihoods from this engine")
-        if "reference_scores" in self.needs and sample.reference_scores is None:
-            return missing(sample.no_reference_scores)
-        return None
+        asked = [lacking for need, lacking in _LACKING.items() if need in self.needs]
+        lacks = [[reason for lacking in asked if (reason := lacking(sample)) is not None] for sample in samples]
+        present = [sample for sample, reasons in zip(samples, lacks, strict=True) if not reasons]
+        scores = [
+            score if score.value is None or math.isfinite(score.value) else missing("not a finite number")
+            for score, _ in zip(self.score_batch(present) if present else (), present, strict=True)
+        ]
+        given = iter(scores)
+        return [missing(reasons[0]) if reasons else next(given) for reasons in lacks]
 
 
 @dataclass(frozen=True)
@@ -193,23 +194,59 @@ def metric(
     >>> brevity.signature, brevity.score([Sample("a", "one two")])[0].value
     ('brevity|v1', 0.5)
     """
+    return lambda function: Metric(
+        name=name,
+        family=family,
+        range=range,
+        higher_is_better=higher_is_better,
+        needs=frozenset(needs),
+        level="item",
+        description=(function.__doc__ or "").strip(),
+        score_batch=lambda samples: [
+            missing("not applicable") if value is None else ItemScore(float(value)) for value in map(function, samples)
+        ],
+        options=dict(options or {}),
+        version=version,
+    )
 
-    def wrap(function: Callable[[Sample], float | None]) -> Metric:
-        def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
-            values = [function(sample) for sample in samples]
-            return [missing("not applicable") if value is None else ItemScore(float(value)) for value in values]
 
-        return Metric(
-            name=name,
-            family=family,
-            range=range,
-            higher_is_better=higher_is_better,
-            needs=frozenset(needs),
-            level="item",
-            description=(function.__doc__ or "").strip(),
-            score_batch=score_batch,
-            options=dict(options or {}),
-            version=version,
-        )
+GROUP = "telbench.metrics"
+FAMILIES = {
+    "ngram": ("exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "ter"),
+    "choice": ("choice_accuracy", "choice_likelihood"),
+    "embedding": ("bertscore", "answer_similarity", "answer_relevance"),
+    "judged": ("factual_correctness", "faithfulness", "answer_correctness", "rubric_score"),
+    "likelihood": ("reference_likelihood", "reference_perplexity", "reference_bits_per_byte", "judge_likelihood"),
+    "refusal": ("refusal_accuracy", "over_refusal"),
+}
+# Metrics of several families under one name.
+SUITES = {
+    "telbench14": (
+        *("exact_match", "token_f1", "bleu", "chrf", "rouge1", "rouge2", "rougeL"),
+        *FAMILIES["embedding"],
+        *FAMILIES["judged"],
+    ),
+}
 
-    return wrap
+
+def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:
+    """Metrics by name, family or suite, in the order asked for, each once; recipes are built with the resources.
+
+    Raises:
+        InputError: for an unknown name, a plugin that is no `Metric` or one of another name, or an unusable resource.
+    """
+    groups = {**FAMILIES, **SUITES}
+    wanted = list(dict.fromkeys(single for name in names for single in groups.get(name, (name,))))
+    loaded = []
+    for name in wanted:
+        plugin = load(GROUP, name)
+        if isinstance(plugin, MetricRecipe):
+            plugin = plugin.build(resources or Resources())
+        if not isinstance(plugin, Metric):
+            raise InputError(
+                f"plugin '{name}' is not a telbench Metric but a {type(plugin).__name__}: make it with @metric"
+            )
+        if plugin.name != name:
+            raise InputError(f"plugin '{name}' holds the metric '{plugin.name}': register it under its own name")
+        loaded.append(plugin)
+    return loaded

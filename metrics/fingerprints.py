@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 
 from telbench.errors import InputError
 
-_BLOCK = 1 << 22
+# A smaller file is hashed as quickly as its hash is looked up.
+_LARGE = 1 << 22
 # A file written this short a time ago may be written again without its time stamps showing it.
 _FRESH_NS = 2_000_000_000
+# Sorted keys and no spaces: equal values have equal texts.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form (sorted keys, no spaces, UTF-8)."""
-    return hashlib.sha256(_canonical(value)).hexdigest()
+    return text_sha256(_CANONICAL.encode(value))
 
 
 def list_fingerprint(values: Iterable[Any]) -> str:
@@ -31,14 +34,9 @@ def list_fingerprint(values: Iterable[Any]) -> str:
     """
     digest = hashlib.sha256(b"[")
     for index, value in enumerate(values):
-        digest.update((b"," if index else b"") + _canonical(value))
+        digest.update((("," if index else "") + _CANONICAL.encode(value)).encode("utf-8", "surrogatepass"))
     digest.update(b"]")
     return digest.hexdigest()
-
-
-def _canonical(value: Any) -> bytes:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "surrogatepass")
 
 
 def text_sha256(text: str) -> str:
@@ -47,30 +45,32 @@ def text_sha256(text: str) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, remembered in the cache folder as long as the file's stat says it is untouched.
+    """SHA-256 of a file's content; that of a large one is remembered as long as its stat says it is untouched.
 
     Raises:
         InputError: when the file cannot be read.
     """
     try:
-        stamp = _stamp(path)
-        remembered = None
-        if stamp.size >= _BLOCK:
-            # A smaller file is hashed as quickly as its hash is looked up.
-            remembered = cache_folder() / "file-hashes" / f"{fingerprint(stamp)}.json"
-            known = _known_digest(remembered, stamp)
-            if known is not None:
-                return known
-        digest = hashlib.sha256()
+        if path.stat().st_size >= _LARGE:
+            return _remembered_sha256(path)
         with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-        settled = time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) > _FRESH_NS and _stamp(path) == stamp
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    if remembered is not None and settled:
-        _remember_digest(remembered, {"stamp": list(stamp), "sha256": digest.hexdigest()})
-    return digest.hexdigest()
+
+
+def _remembered_sha256(path: Path) -> str:
+    """The hash from the cache folder, else from the file and then kept there."""
+    stamp = _stamp(path)
+    place = cache_folder() / "file-hashes" / f"{fingerprint(stamp)}.json"
+    known = _known_digest(place, stamp)
+    if known is not None:
+        return known
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) > _FRESH_NS and _stamp(path) == stamp:
+        _remember_digest(place, {"stamp": list(stamp), "sha256": digest})
+    return digest
 
 
 class _Stamp(NamedTuple):

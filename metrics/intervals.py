@@ -8,7 +8,7 @@ of every matrix counts the scored items. All metrics of a run share the resample
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,8 +50,10 @@ def statistics_matrix(metric: Metric, scores: Sequence[ItemScore]) -> NDArray[np
         None if score.value is None else ((score.value,) if metric.level == "item" else (score.stats or ()))
         for score in scores
     ]
-    width = _one_width({len(row) for row in rows if row is not None}, f"metric '{metric.name}'")
-    matrix = np.zeros((len(rows), width + 1), dtype=np.float64)
+    widths = {len(row) for row in rows if row is not None}
+    if len(widths) > 1:
+        raise _uneven(f"metric '{metric.name}'", widths)
+    matrix = np.zeros((len(rows), max(widths, default=0) + 1), dtype=np.float64)
     for index, row in enumerate(rows):
         if row is not None:
             matrix[index, :-1] = row
@@ -85,14 +87,15 @@ class ClusterSums:
 
         membership = self._membership[self.items : self.items + len(matrix)]
         self.items += len(matrix)
+        width, before = matrix.shape[1], self.total.shape[1]
         # Where every score is missing, no width is known and nothing is to be added.
-        if matrix.shape[1] == 1:
-            return
-        width = self.total.shape[1]
-        _one_width({matrix.shape[1] - 1, width - 1} - {0}, "a corpus metric")
         if width == 1:
-            self.total = np.zeros((1, matrix.shape[1]))
-            self.by_cluster = np.zeros((len(self.by_cluster), matrix.shape[1]))
+            return
+        if before == 1:
+            self.total = np.zeros((1, width))
+            self.by_cluster = np.zeros((len(self.by_cluster), width))
+        elif before != width:
+            raise _uneven("a corpus metric", (before - 1, width - 1))
         self.total = np.concatenate([self.total, matrix]).sum(axis=0, keepdims=True)
         np.add.at(self.by_cluster, membership, matrix)
 
@@ -105,12 +108,9 @@ def cluster_numbers(clusters: Sequence[str]) -> tuple[int, NDArray[np.intp]]:
     return len(names), membership
 
 
-def _one_width(widths: set[int], whose: str) -> int:
-    if len(widths) > 1:
-        raise TelbenchError(
-            f"{whose} gives statistics of {' and '.join(map(str, sorted(widths)))} numbers, not of one length"
-        )
-    return max(widths, default=0)
+def _uneven(whose: str, widths: Iterable[int]) -> TelbenchError:
+    numbers = " and ".join(map(str, sorted(widths)))
+    return TelbenchError(f"{whose} gives statistics of {numbers} numbers, not of one length")
 
 
 def score_of(metric: Metric, matrix: NDArray[np.float64]) -> float:
@@ -162,15 +162,23 @@ def bootstrap_sums(
     metrics: Sequence[Metric], sums: Sequence[ClusterSums], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Estimate]:
     """What `bootstrap` gives, from rows that were summed as they came."""
-    values = [aggregate(metric, each.total) for metric, each in zip(metrics, sums, strict=True)]
+    import numpy as np
+
     summed = [each.by_cluster for each in sums]
-    drawn = replicates(metrics, summed, resamples, seed)
     groups = len(summed[0]) if summed else 0
     method = f"cluster bootstrap percentile|clusters:{groups}|resamples:{resamples}|seed:{seed}|level:{LEVEL}"
-    return [
-        _estimate(float(value[0]), each, sample, method)
-        for value, each, sample in zip(values, sums, drawn, strict=True)
-    ]
+    estimates = []
+    for metric, each, drawn in zip(metrics, sums, replicates(metrics, summed, resamples, seed), strict=True):
+        value = float(aggregate(metric, each.total)[0])
+        scored = int(each.total[0, -1])
+        absent = each.items - scored
+        # A resample may hold no scored item at all when most are missing: then there is no honest interval.
+        if np.isfinite(value) and len(drawn) and np.isfinite(drawn).all():
+            low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            estimates.append(Estimate(value, float(low), float(high), method, scored, absent))
+        else:
+            estimates.append(Estimate(value if np.isfinite(value) else None, None, None, None, scored, absent))
+    return estimates
 
 
 def cluster_sums(
@@ -221,17 +229,3 @@ def resample_counts(groups: int, size: int, seed: int, first: int) -> NDArray[np
         draws = np.random.default_rng([seed, first + row]).integers(0, groups, size=groups)
         counts[row] = np.bincount(draws, minlength=groups)
     return counts
-
-
-def _estimate(value: float, sums: ClusterSums, drawn: NDArray[np.float64], method: str) -> Estimate:
-    import numpy as np
-
-    scored = int(sums.total[0, -1])
-    missing = sums.items - scored
-    if not np.isfinite(value):
-        return Estimate(None, None, None, None, scored, missing)
-    # A resample may hold no scored item at all when most are missing: then there is no honest interval.
-    if not len(drawn) or not np.isfinite(drawn).all():
-        return Estimate(value, None, None, None, scored, missing)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, float(low), float(high), method, scored, missing)

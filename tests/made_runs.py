@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from telbench.leaderboard.runs.loaded import LoadedRun
-from telbench.metrics.contract import ItemScore, Metric, Sample, missing
-from telbench.metrics.registry import metrics_named
+from telbench.metrics.contract import ItemScore, Metric, Sample, metrics_named, missing
 
 
 def metric(name: str) -> Metric:

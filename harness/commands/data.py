@@ -144,7 +144,8 @@ def _listed_set(name: str, data_dir: Path | None) -> dict[str, Any]:
     except InputError as error:
         return entry | {"here": False, "items": None, "splits": None, "problem": str(error)}
     try:
-        find_files(spec, data_dir)
+        if spec.files:
+            find_files(spec, data_dir)
     except InputError as error:
         return entry | {"here": False, "items": None, "splits": None, "problem": str(error)}
     try:
@@ -278,13 +279,14 @@ def _print_report(report: LintReport) -> None:
 
 def _split(options: SplitOptions, _as_json: bool) -> None:
     from ..datasets.division import write_division
-    from ..datasets.splits import by_hash, with_splits
+    from ..datasets.splits import by_hash
 
     whole = options.load()
     chosen = options.by or options.fractions or options.seed
     if chosen or whole.spec is None or not whole.spec.split_rule.published:
         rule = by_hash(options.by or "source_document", options.fractions or FRACTIONS, options.seed or SEED)
-        whole = replace(whole, items=with_splits(whole.items, rule), split_rule=rule.words)
+        items = tuple(replace(item, split=rule.assign(item)) for item in whole.items)
+        whole = replace(whole, items=items, split_rule=rule.words)
     record = write_division(whole, options.out, force=options.force)
     _line(f"split rule: {whole.split_rule}")
     for name, part in record["splits"].items():

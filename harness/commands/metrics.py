@@ -8,7 +8,7 @@ import sys
 from telbench.flags import add_json
 from telbench.registry import listed
 
-from ...metrics.registry import FAMILIES, GROUP, metrics_named
+from ...metrics.contract import FAMILIES, GROUP, metrics_named
 from ..cli.tables import print_json
 from ..cli.terminal import visible
 

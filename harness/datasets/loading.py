@@ -16,7 +16,7 @@ from .canonical import READERS, load_file
 from .contract import DatasetSpec, LoadedItems
 from .items import DataSet, Item
 from .settings import DataSettings
-from .splits import ALL, split_sizes, with_splits
+from .splits import ALL, split_sizes
 
 GROUP = "telbench.datasets"
 FOLDER_VARIABLE = "TELBENCH_DATA"
@@ -111,11 +111,11 @@ def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[s
         if value not in spec.options[option]:
             values = " or ".join(spec.options[option])
             raise InputError(f"data set '{spec.name}', option '{option}': '{value}' is unknown: use {values}")
-    files = find_files(spec, data_dir)
+    files = find_files(spec, data_dir) if spec.files else {}
     loaded: LoadedItems = spec.load(files, options)
     if not loaded.items:
         raise InputError(f"data set '{spec.name}': its files hold no usable item: are they the published ones?")
-    items = with_splits(loaded.items, spec.split_rule)
+    items = tuple(replace(item, split=spec.split_rule.assign(item)) for item in loaded.items)
     source = sources(list(files.values())) if files else spec.origin
     return WholeSet(
         spec.name, items, loaded.dropped, loaded.repaired, spec.split_rule.words, source, spec, dict(options)
@@ -146,13 +146,11 @@ def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:
 
 
 def find_files(spec: DatasetSpec, data_dir: Path | None) -> dict[str, Path]:
-    """The set's files by name, found in the data folder or in the set's folder there.
+    """The files of a set that has some, by name, found in the data folder or in the set's folder there.
 
     Raises:
         InputError: naming the file, where it was looked for, and how to say where it is.
     """
-    if not spec.files:
-        return {}
     folder = data_folder(data_dir)
     if folder is None:
         raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from telbench.errors import InputError
@@ -69,11 +69,6 @@ def _place(seed: str, key: str) -> float:
     """A number in [0, 1) that seed and key decide."""
     digest = hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
-
-
-def with_splits(items: Sequence[Item], rule: SplitRule) -> tuple[Item, ...]:
-    """The items, each with the split that the rule gives it, in the same order."""
-    return tuple(replace(item, split=rule.assign(item)) for item in items)
 
 
 def split_sizes(items: Sequence[Item]) -> dict[str, int]:

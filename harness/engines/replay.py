@@ -52,8 +52,20 @@ def read_answers(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
         InputError: for a file that is absent, empty, garbled, without the two fields, or with an id twice, without a
             single answer to one of the items, or for a text of more or fewer lines than items.
     """
-    if path.suffix.lower() == TEXT:
-        return _by_position(path, item_ids)
+    if path.suffix.lower() != TEXT:
+        return _by_id(path, item_ids)
+    lines = read_text(path).split("\n")
+    if not lines[-1].strip():
+        lines.pop()
+    if len(lines) != len(item_ids):
+        raise InputError(
+            f"{path}: lines: {len(lines)}, items of the data: {len(item_ids)}: give one line an item, in the order of "
+            "the data, or JSONL with 'id' and 'prediction'"
+        )
+    return dict(zip(item_ids, map(whole, lines), strict=True))
+
+
+def _by_id(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
     answers: dict[str, str | None] = {}
     fields: tuple[str, str] | None = None
     for number, row in _rows(path):
@@ -72,18 +84,6 @@ def read_answers(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
         raise InputError(f"{path} holds no answers: expected records with 'id' and 'prediction'")
     _require_match(answers, item_ids, path)
     return answers
-
-
-def _by_position(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
-    lines = read_text(path).split("\n")
-    if not lines[-1].strip():
-        lines.pop()
-    if len(lines) != len(item_ids):
-        raise InputError(
-            f"{path}: lines: {len(lines)}, items of the data: {len(item_ids)}: give one line an item, in the order of "
-            "the data, or JSONL with 'id' and 'prediction'"
-        )
-    return dict(zip(item_ids, map(whole, lines), strict=True))
 
 
 def _require_match(answers: Mapping[str, str | None], item_ids: Sequence[str], path: Path) -> None:

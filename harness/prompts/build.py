@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...metrics.fingerprints import list_fingerprint
 from ..datasets.items import Item
 from ..datasets.wording import whole_characters
 from ..engines.contract import Continuation, Request
@@ -98,20 +97,25 @@ def build_prompt(item: Item, settings: PromptSettings, encoder: Encoder | None, 
     by itself gives a prompt with a ``problem``.
     """
     context = shown_context(item, settings)
-    order = shown_order(item, settings.choice_seed) if item.choices else ()
     content = message(item, settings, context)
-    if encoder is None:
-        return Prompt(_request(item, content, ()), order)
-    if budget is None or context is None or not _far_too_long(encoder, context, budget):
-        ids = encoder.ids(content)
-        if budget is None or len(ids) <= budget:
-            return Prompt(_request(item, content, ids), order)
-    bare = len(encoder.ids(message(item, settings, GAP if context else None)))
-    if context is None or bare > budget:
-        problem = f"the question alone takes {bare} tokens, the model's window leaves {budget}"
-        return Prompt(_request(item, content, ()), order, False, problem)
-    content, ids = _cut(item, settings, encoder, context, budget)
-    return Prompt(_request(item, content, ids), order, truncated=True)
+    ids: Sequence[int] = ()
+    truncated, problem = False, None
+    if encoder is not None:
+        too_long = budget is not None and context is not None and _far_too_long(encoder, context, budget)
+        ids = () if too_long else encoder.ids(content)
+        if budget is not None and (too_long or len(ids) > budget):
+            bare = len(encoder.ids(message(item, settings, GAP if context else None)))
+            if context is None or bare > budget:
+                ids, problem = (), f"the question alone takes {bare} tokens, the model's window leaves {budget}"
+            else:
+                content, ids = _cut(item, settings, encoder, context, budget)
+                truncated = True
+    packed = array("I", ids)
+    key = hashlib.sha256(content.encode("utf-8") + packed.tobytes()).hexdigest()
+    # All prompts without ids share one empty tuple.
+    request = Request(key, item.id, ({"role": "user", "content": content},), packed if packed else ())
+    order = shown_order(item, settings.choice_seed) if item.choices else ()
+    return Prompt(request, order, truncated, problem)
 
 
 def _far_too_long(encoder: Encoder, context: str, budget: int) -> bool:
@@ -123,14 +127,6 @@ def _far_too_long(encoder: Encoder, context: str, budget: int) -> bool:
 def shown_context(item: Item, settings: PromptSettings) -> str | None:
     """The item's context in an open book, if there is more to it than white space."""
     return item.context if settings.book == "open" and item.context and item.context.strip() else None
-
-
-def _request(item: Item, content: str, ids: Sequence[int]) -> Request:
-    key = hashlib.sha256(content.encode("utf-8"))
-    packed = array("I", ids)
-    key.update(packed.tobytes())
-    # All prompts without ids share one empty tuple.
-    return Request(key.hexdigest(), item.id, ({"role": "user", "content": content},), packed if packed else ())
 
 
 def _cut(item: Item, settings: PromptSettings, encoder: Encoder, context: str, budget: int) -> tuple[str, list[int]]:
@@ -168,8 +164,3 @@ def option_continuations(item: Item, settings: PromptSettings, encoder: Encoder)
         digest = hashlib.sha256(array("I", [start, *ids]).tobytes()).hexdigest()
         continuations.append(Continuation(f"option:{digest}", array("I", ids), start))
     return tuple(continuations)
-
-
-def prompts_sha256(prompts: Iterable[Prompt]) -> str:
-    """Fingerprint of all prompts in order: message text and token ids, and what could not be asked."""
-    return list_fingerprint([prompt.request.key, prompt.problem] for prompt in prompts)

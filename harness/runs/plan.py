@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
 
-from ...metrics.contract import Metric, Resources
+from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
-from ...metrics.fingerprints import fingerprint
-from ...metrics.registry import metrics_named
+from ...metrics.fingerprints import fingerprint, list_fingerprint
 from ..checkpoint import Checkpoint, open_checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
@@ -28,7 +27,6 @@ from ..prompts.build import (
     build_prompt,
     encoder_for,
     option_continuations,
-    prompts_sha256,
 )
 from ..prompts.encoder import try_template
 from ..prompts.references import References, all_references, continuations_of
@@ -156,7 +154,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         "engine": asdict(info),
         "sampling": asdict(sampling),
         "data": dataset.items_sha256,
-        "prompts": prompts_sha256(prompts),
+        "prompts": list_fingerprint([prompt.request.key, prompt.problem] for prompt in prompts),
         "prompt_settings": asdict(prompt_settings),
     }
     return Plan(

@@ -16,9 +16,9 @@ from ...harness.engines.contract import engine_named
 from ...harness.identity import file_sha256, identify_checkpoint
 from ...harness.runs.settings import EvalSettings
 from ...judges.spec import parse_judges
+from ...metrics.contract import metrics_named
 from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint
-from ...metrics.registry import metrics_named
 from ..settings import NONE
 from .graph import Sources
 from .settings import SCRATCH, StudySettings, shared_data

@@ -10,8 +10,7 @@ from typing import Any
 from telbench.errors import IncomparableError, InputError
 
 from ...harness.runs.folder import read_run, read_samples
-from ...metrics.contract import ItemScore, Metric
-from ...metrics.registry import metrics_named
+from ...metrics.contract import ItemScore, Metric, metrics_named
 
 # What must be equal for a difference to mean the models: header path and what it is called.
 ALIKE = (

@@ -10,9 +10,8 @@ from telbench.errors import InputError
 
 from ...harness.engines.replay import READERS, TEXT, read_answers
 from ...harness.runs.folder import HEADER, read_samples
-from ...metrics.contract import ItemScore, Sample, missing
+from ...metrics.contract import ItemScore, Sample, metrics_named, missing
 from ...metrics.fingerprints import fingerprint
-from ...metrics.registry import metrics_named
 from .anchor import read_anchor
 from .foreign import read_inspect, read_lm_eval
 from .loaded import LoadedRun, load_run

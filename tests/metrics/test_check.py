@@ -7,8 +7,7 @@ import itertools
 import pytest
 
 from telbench.metrics.check import check_metric
-from telbench.metrics.contract import ItemScore, Metric, Sample, metric
-from telbench.metrics.registry import GROUP, metrics_named
+from telbench.metrics.contract import GROUP, ItemScore, Metric, Sample, metric, metrics_named
 from telbench.registry import listed
 
 

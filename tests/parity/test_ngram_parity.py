@@ -16,8 +16,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from telbench.metrics.contract import Metric, Sample
-from telbench.metrics.registry import metrics_named
+from telbench.metrics.contract import Metric, Sample, metrics_named
 
 TOLERANCE = 1e-9
 ROUGE = ("rouge1", "rouge2", "rougeL")

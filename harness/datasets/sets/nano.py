@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import combinations
@@ -13,11 +13,11 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ..contract import Collector, DatasetSpec, LoadedItems
+from ..contract import DatasetSpec, LoadedItems
 from ..items import Item
 from ..rows import decode, kind_of, parse_json
 from ..splits import SplitRule
-from ..wording import clean, covered_share, distinct, normalised, numbers, whole, words
+from ..wording import clean, covered_share, normalised, numbers, words
 
 TEXT_KEYS = ("id", "category", "pool", "specification", "term", "answer", "alternative", "context")
 KEYS = (*TEXT_KEYS, "questions")
@@ -46,25 +46,20 @@ class Fact:
 EMBEDDED = resources.files(__package__ or __name__).joinpath("nano")
 
 
-def raw_lines(folder: Traversable) -> Iterator[tuple[str, str, Any]]:
-    """(file name, place, value) of every line of every file, files by name.
+def read_facts(folder: Traversable) -> Iterator[Fact]:
+    """The facts of every file, a line each, files by name.
 
     Raises:
-        InputError: if a line is no JSON or a file no UTF-8.
+        InputError: at the first line that is no JSON, or no object with exactly the keys of a fact.
     """
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".jsonl"):
-            for number, line in enumerate(decode(file.read_bytes(), file.name).split("\n"), start=1):
-                if line.strip():
-                    yield file.name, f"{file.name}, line {number}", parse_json(line, file.name, number)
+    files = [file for file in folder.iterdir() if file.name.endswith(".jsonl")]
+    for file in sorted(files, key=lambda file: file.name):
+        for number, line in enumerate(decode(file.read_bytes(), file.name).split("\n"), start=1):
+            if line.strip():
+                yield _fact(parse_json(line, file.name, number), file.name, f"{file.name}, line {number}")
 
 
-def fact_of(file: str, where: str, value: Any) -> Fact:
-    """A fact from its JSON object.
-
-    Raises:
-        InputError: if keys are missing or of another type.
-    """
+def _fact(value: Any, file: str, where: str) -> Fact:
     if not isinstance(value, dict):
         raise InputError(f"{where}: an object is expected, this is a {kind_of(value)}")
     wrong = [key for key in TEXT_KEYS if not isinstance(value.get(key), str) or not value[key].strip()]
@@ -73,42 +68,39 @@ def fact_of(file: str, where: str, value: Any) -> Fact:
     questions = value.get("questions")
     if not isinstance(questions, list) or not all(isinstance(text, str) and text.strip() for text in questions):
         raise InputError(f"{where}: 'questions' is no list of texts")
+    if len(value) != len(KEYS):
+        raise InputError(f"{where}: keys are {', '.join(sorted(value))}, expected {', '.join(sorted(KEYS))}")
     return Fact(where=where, file=file, questions=tuple(questions), **{key: value[key] for key in TEXT_KEYS})
 
 
-def items_of(fact: Fact) -> Iterator[Item]:
-    """The items of a fact: all wordings of a recall fact (closed book), the first of a reading fact (open book)."""
-    first = Item(
-        id="",
-        question="",
-        references=distinct([fact.answer, fact.alternative]),
-        context=whole(fact.context),
-        source_document=fact.id,
-        category=fact.category,
-    )
-    meta = {"specification": fact.specification, "term": fact.term}
-    wanted = SPLIT_OF_QUESTION if fact.pool == RECALL else {0: READING}
-    for index, split in wanted.items():
-        if index < len(fact.questions):
-            yield replace(
-                first,
-                id=f"nano-{fact.id}-q{index + 1}",
-                question=clean(fact.questions[index]),
-                split=split,
-                meta={**meta, "book": "open" if split == READING else "closed"},
-            )
-
-
 def load_folder(folder: Traversable) -> LoadedItems:
-    """The items of the files of a folder.
+    """All wordings of a recall fact (closed book) and the first of a reading fact (open book), for the whole folder.
+
+    Texts are taken as they stand: `check_nano` refuses what is not clean, and ids that repeat.
 
     Raises:
         InputError: if a line is no fact.
     """
-    collector = Collector()
-    for file, where, value in raw_lines(folder):
-        collector.items.extend(items_of(fact_of(file, where, value)))
-    return collector.loaded()
+    items: list[Item] = []
+    for fact in read_facts(folder):
+        book = "closed" if fact.pool == RECALL else "open"
+        meta = {"specification": fact.specification, "term": fact.term, "book": book}
+        splits = SPLIT_OF_QUESTION if fact.pool == RECALL else {0: READING}
+        items += (
+            Item(
+                id=f"nano-{fact.id}-q{index + 1}",
+                question=fact.questions[index],
+                references=(fact.answer, fact.alternative),
+                context=fact.context,
+                source_document=fact.id,
+                category=fact.category,
+                split=split,
+                meta=meta,
+            )
+            for index, split in splits.items()
+            if index < len(fact.questions)
+        )
+    return LoadedItems(tuple(items))
 
 
 TELECOM_NANO = DatasetSpec(
@@ -143,14 +135,8 @@ def check_nano(folder: Traversable = EMBEDDED) -> list[str]:
     problems: list[str] = []
     facts: list[Fact] = []
     try:
-        for file, where, value in raw_lines(folder):
-            try:
-                facts.append(fact_of(file, where, value))
-            except InputError as error:
-                problems.append(str(error))
-                continue
-            if set(value) != set(KEYS):
-                problems.append(f"{where}: keys are {', '.join(sorted(value))}, expected {', '.join(sorted(KEYS))}")
+        for fact in read_facts(folder):
+            facts.append(fact)
     except InputError as error:
         problems.append(str(error))
     problems += _counts(facts)
@@ -181,6 +167,10 @@ def _of_fact(fact: Fact) -> Iterator[str]:
     wanted = len(SPLIT_OF_QUESTION) if fact.pool == RECALL else FEWEST_QUESTIONS
     if len(fact.questions) < wanted:
         yield f"{len(fact.questions)} questions, {wanted} are needed"
+    if any(clean(text) != text for text in (fact.answer, fact.alternative, fact.context, *fact.questions)):
+        yield "a text has outer or doubled white space, or a character that is none"
+    if fact.answer.casefold() == fact.alternative.casefold():
+        yield "the alternative is the answer"
     yield from _support(fact)
     for (i, first), (j, second) in combinations(enumerate(fact.questions, start=1), 2):
         share = overlap(first, second)

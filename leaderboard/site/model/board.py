@@ -14,8 +14,7 @@ from typing import Any
 from telbench.errors import InputError
 
 from ....harness.cli.terminal import Reporter
-from ....metrics.contract import Metric
-from ....metrics.registry import metrics_named
+from ....metrics.contract import Metric, metrics_named
 from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
 from ...compare.seeds import SEED, varying, word

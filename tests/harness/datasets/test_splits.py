@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,15 @@ from hypothesis import strategies as st
 from telbench.errors import InputError
 from telbench.harness.datasets.items import Item
 from telbench.harness.datasets.loading import WholeSet, load_dataset, load_whole
-from telbench.harness.datasets.splits import by_hash, with_splits
+from telbench.harness.datasets.splits import SplitRule, by_hash
 
 ITEMS = tuple(
     Item(f"i{n}", f"Question number {n}?", ("x",), source_document=f"d{n % 97}" if n % 3 else None) for n in range(1500)
 )
+
+
+def with_splits(items: Sequence[Item], rule: SplitRule) -> tuple[Item, ...]:
+    return tuple(replace(item, split=rule.assign(item)) for item in items)
 
 
 @settings(max_examples=20, deadline=None)

@@ -25,8 +25,7 @@ from telbench.harness.runs.folder import read_samples
 from telbench.harness.runs.score import Answered, kept_scores, sample, score_answered
 from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.harness.storage import RecordStore
-from telbench.metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, missing
-from telbench.metrics.registry import metrics_named
+from telbench.metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, metrics_named, missing
 
 from ...scripted_engine import NotedReporter, Script, use, write_items
 

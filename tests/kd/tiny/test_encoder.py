@@ -28,9 +28,8 @@ from telbench.kd.tiny.encoder import (
     train_contrast,
     train_lowercase_bpe,
 )
-from telbench.metrics.contract import Resources, Sample
+from telbench.metrics.contract import Resources, Sample, metrics_named
 from telbench.metrics.ngram.squad import token_f1
-from telbench.metrics.registry import metrics_named
 
 SHAPE = EncoderShape(hidden=32, layers=1, heads=2, inner=48, window=64)
 

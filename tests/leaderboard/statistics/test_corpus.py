@@ -12,9 +12,8 @@ import pytest
 
 from telbench.leaderboard.statistics import corpus, sign_flip
 from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference
-from telbench.metrics.contract import Sample
+from telbench.metrics.contract import Sample, metrics_named
 from telbench.metrics.intervals import statistics_matrix
-from telbench.metrics.registry import metrics_named
 
 
 def mean(rows: np.ndarray) -> np.ndarray:

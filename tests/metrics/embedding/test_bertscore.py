@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from telbench.metrics.check import check_metric
-from telbench.metrics.contract import Resources, Sample
+from telbench.metrics.contract import Resources, Sample, metrics_named
 from telbench.metrics.embedding.bertscore import best_match, idf_weights
 from telbench.metrics.embedding.encoder import open_encoder
-from telbench.metrics.registry import metrics_named
 
 from .conftest import PREDICTIONS, REFERENCES
 

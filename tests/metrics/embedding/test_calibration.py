@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from telbench.metrics.anchors import Anchors, Distribution
-from telbench.metrics.contract import Resources, Sample
+from telbench.metrics.contract import Resources, Sample, metrics_named
 from telbench.metrics.embedding import calibration
 from telbench.metrics.embedding.calibration import (
     Kind,
@@ -26,7 +26,6 @@ from telbench.metrics.embedding.calibration import (
 )
 from telbench.metrics.embedding.encoder import open_encoder
 from telbench.metrics.intervals import Estimate
-from telbench.metrics.registry import metrics_named
 
 from .conftest import REFERENCES
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from telbench.metrics.contract import Resources, Sample
-from telbench.metrics.registry import metrics_named
+from telbench.metrics.contract import Resources, Sample, metrics_named
 
 from .conftest import PREDICTIONS, REFERENCES
 

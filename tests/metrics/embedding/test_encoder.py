@@ -14,10 +14,9 @@ from jsonschema import Draft202012Validator
 from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.harness.commands.score import configure, run
-from telbench.metrics.contract import Resources, Sample
+from telbench.metrics.contract import Resources, Sample, metrics_named
 from telbench.metrics.embedding.encoder import TextEncoder, encoder_resources, open_encoder
 from telbench.metrics.embedding.store import Embedded, EmbeddingStore
-from telbench.metrics.registry import metrics_named
 
 from .conftest import PREDICTIONS, REFERENCES
 

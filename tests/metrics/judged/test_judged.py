@@ -16,8 +16,7 @@ from telbench.judges.chat import ChatReply
 from telbench.judges.contract import JudgeIdentity
 from telbench.judges.panel import JudgePanel
 from telbench.metrics.check import check_metric
-from telbench.metrics.contract import ItemScore, Metric, Resources, Sample
-from telbench.metrics.registry import SUITES, metrics_named
+from telbench.metrics.contract import SUITES, ItemScore, Metric, Resources, Sample, metrics_named
 
 from ...scripted_judge import ScriptedJudge, fair, saying
 

@@ -86,6 +86,10 @@ def test_sound_fact_has_no_problem(tmp_path: Path) -> None:
         ({"pool": "other"}, "pool 'other'"),
         ({"category": "radio"}, "category 'radio' in file core.jsonl"),
         ({"term": 5}, "'term' is missing or no text"),
+        ({"alternative": FACT["answer"].upper()}, "the alternative is the answer"),
+        ({"context": f"{FACT['context']} "}, "white space"),
+        ({"context": f"{FACT['context']}\0"}, "a character that is none"),
+        ({"questions": [*QUESTIONS[:5], QUESTIONS[5].replace(" ", "  ")]}, "white space"),
     ],
 )
 def test_checker_finds(change: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from telbench.errors import InputError
-from telbench.metrics.registry import FAMILIES, GROUP, metrics_named
+from telbench.metrics.contract import FAMILIES, GROUP, metrics_named
 from telbench.registry import listed
 
 from ..installed import install
