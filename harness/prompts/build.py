@@ -7,7 +7,6 @@ here, so that every local engine reads the same ids and nothing adds a second be
 from __future__ import annotations
 
 import hashlib
-import random
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +16,17 @@ from ..datasets.items import Item
 from ..datasets.wording import whole_characters
 from ..engines.contract import Continuation, Request
 from .encoder import Encoder
+from .options import option_labels, shown_order
 from .passages import best_passage
 
 Book = Literal["open", "closed"]
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 INSTRUCTIONS = {
     "closed": "Answer the telecom question in one or two sentences.",
     "open": "Answer the telecom question from the context, as briefly as possible.",
     "choices": "Answer the telecom question with the letter of the right option.",
     "several": "Answer the telecom question with the letters of all right options.",
+    "choices by number": "Answer the telecom question with the number of the right option.",
+    "several by number": "Answer the telecom question with the numbers of all right options.",
 }
 # A base model without a chat template goes on inventing questions; these end its answer.
 PLAIN_STOPS = ("\nQuestion:", "\nContext:", "\n\n")
@@ -53,36 +54,25 @@ class Prompt:
     problem: str | None = None
 
 
-def shown_order(item: Item, seed: int) -> tuple[int, ...]:
-    """The permutation in which the options are listed: by item and seed, the same for every checkpoint."""
-    order = list(range(len(item.choices)))
-    random.Random(f"{seed}:{item.id}").shuffle(order)
-    return tuple(order)
-
-
 def message(item: Item, settings: PromptSettings, context: str | None) -> str:
     """The user's message for one item: instruction, context, question, options.
 
     Halves of a surrogate pair, which JSON can hold but no tokenizer reads, become U+FFFD.
     """
     parts = []
+    labels = option_labels(item)
     if item.choices:
-        parts.append(INSTRUCTIONS["several" if item.meta.get("multi_select") or len(item.answer) > 1 else "choices"])
+        asked = "several" if item.meta.get("multi_select") or len(item.answer) > 1 else "choices"
+        parts.append(INSTRUCTIONS[asked if labels[0] == "A" else f"{asked} by number"])
     else:
         parts.append(INSTRUCTIONS["open" if context else "closed"])
     if context:
         parts.append(f"Context: {context}")
     parts.append(f"Question: {item.question}")
     if item.choices:
-        order = shown_order(item, settings.choice_seed)
-        parts.append("\n".join(f"{option_letter(k)}. {item.choices[index]}" for k, index in enumerate(order)))
+        listed = zip(labels, shown_order(item, settings.choice_seed), strict=True)
+        parts.append("\n".join(f"{label}. {item.choices[index]}" for label, index in listed))
     return whole_characters("\n".join(parts))
-
-
-def option_letter(position: int) -> str:
-    """A, B … Z, then AA, AB …"""
-    quotient, rest = divmod(position, len(LETTERS))
-    return (option_letter(quotient - 1) if quotient else "") + LETTERS[rest]
 
 
 def encoder_for(tokenizer: Any, settings: PromptSettings) -> Encoder:
