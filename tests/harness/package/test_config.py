@@ -15,7 +15,6 @@ from telbench.config import (
     changed,
     group,
     merged,
-    pairs,
     read_settings,
     read_yaml,
     setting,
@@ -23,7 +22,7 @@ from telbench.config import (
     yaml_text,
 )
 from telbench.errors import InputError
-from telbench.flags import add_config, add_flags, flags_given, settings_of
+from telbench.flags import add_flags, flags_given, settings_of
 from telbench.harness.cli.main import Options
 from telbench.harness.datasets.settings import DataSettings
 from telbench.kd.losses.mixture import Mixture
@@ -128,14 +127,13 @@ class Room:
 
     name: str = setting(REQUIRED, "what it is called", metavar="NAME", positional=True)
     seats: int | None = setting(None, "how many", low=1)
-    doors: Mapping[str, str] = pairs("where they lead", flag="--door")
+    doors: Mapping[str, str] = setting({}, "where they lead", flag="--door")
     lamp: Lamp = group(lambda: Lamp(watts=7.0), "light")
 
 
 def parsed(*words: str) -> Room:
     parser = Options(prog="telbench room", allow_abbrev=False)
-    add_config(parser)
-    add_flags(parser, Room)
+    add_flags(parser, Room, config=True)
     return settings_of(parser.parse_args(list(words)), Room)
 
 
