@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import check_bounds, pairs, read_settings, same_as, setting
+from telbench.config import Bounded, read_settings, same_as, setting
 from telbench.errors import InputError
 
 from ..harness.datasets.settings import DataSettings as AskedData
@@ -34,19 +34,19 @@ class DataSettings(AskedData):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained on."""
-        check_bounds(self)
+        super().__post_init__()
         if self.dev_split == self.split:
             raise InputError(f"dev_split is the training split '{self.split}': the best step would be the last")
 
 
 @dataclass(frozen=True)
-class MethodSettings:
+class MethodSettings(Bounded):
     """Which algorithm, and its numbers. Those that the algorithm does not read change nothing."""
 
     algorithm: str = setting("sft", "how the student learns", plugins=OBJECTIVES)
-    objective_options: Mapping[str, Any] = pairs("numbers of an algorithm of your own", metavar="NAME=X,...")
+    objective_options: Mapping[str, Any] = setting({}, "numbers of an algorithm of your own", metavar="NAME=X,...")
     divergence: str = setting("forward_kl", "distance between the two distributions", plugins=DIVERGENCES)
-    divergence_options: Mapping[str, float] = pairs("numbers of the divergence", metavar="NAME=X,...")
+    divergence_options: Mapping[str, float] = setting({}, "numbers of the divergence", metavar="NAME=X,...")
     kd_rate: float = setting(0.5, "share of the teacher's term; the rest is the labels'", metavar="R", low=0, high=1)
     temperature: float | None = setting(
         None, "divides both logits in the teacher's term (default: 2, for uld 1)", metavar="T", above=0
@@ -66,7 +66,7 @@ class MethodSettings:
 
     def __post_init__(self) -> None:
         """Refuse unknown names, numbers out of range, and options that nothing reads."""
-        check_bounds(self)
+        super().__post_init__()
         reads = self.objective.reads
         if self.naive_id_kd and "naive_id_kd" not in reads:
             raise InputError(f"naive_id_kd is for vanilla_kd and gkd: {self.algorithm} compares no ids by number")
@@ -122,7 +122,7 @@ class MethodSettings:
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
+class OptimiserSettings(Bounded):
     """Steps, batches and rates. ``max_tokens`` ends training early: equal-token budgets use it."""
 
     epochs: int = setting(10, "passes over the data", metavar="N", low=1)
@@ -144,13 +144,9 @@ class OptimiserSettings:
         1, "processor threads; more are faster, another number gives other last digits", metavar="N", low=1
     )
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained with."""
-        check_bounds(self)
-
 
 @dataclass(frozen=True)
-class LoraSettings:
+class LoraSettings(Bounded):
     """Low-rank adapters in place of full fine-tuning; they are merged into the saved checkpoint."""
 
     rank: int = setting(16, "rank of the adapters (none given: full fine-tuning)", metavar="N", low=1)
@@ -160,13 +156,9 @@ class LoraSettings:
         (), "modules that get adapters (default: all linear ones)", many="comma", metavar="NAME,..."
     )
 
-    def __post_init__(self) -> None:
-        """Refuse what is no adapter."""
-        check_bounds(self)
-
 
 @dataclass(frozen=True)
-class KeepingSettings:
+class KeepingSettings(Bounded):
     """What is saved when; nothing here changes the weights, except which step is kept."""
 
     save_every: int | None = setting(
@@ -176,10 +168,6 @@ class KeepingSettings:
         None, "steps between looks at the dev split (default: an epoch)", metavar="N", low=1
     )
     keep: Literal["best", "last"] = setting("best", "which step becomes the checkpoint: best by dev loss, or last")
-
-    def __post_init__(self) -> None:
-        """Refuse intervals below one step."""
-        check_bounds(self)
 
 
 @dataclass(frozen=True)
@@ -199,8 +187,8 @@ class TrainingSettings:
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     lora: LoraSettings | None = None
     keeping: KeepingSettings = field(default_factory=KeepingSettings)
-    factors: Mapping[str, Any] = pairs(
-        "what varies between trainings, for studies and boards", metavar="NAME=VALUE,...", flag=False
+    factors: Mapping[str, Any] = setting(
+        {}, "what varies between trainings, for studies and boards", metavar="NAME=VALUE,...", flag=False
     )
 
     def __post_init__(self) -> None:

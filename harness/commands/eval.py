@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from telbench.flags import add_config, add_flags, add_json, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ..cli.terminal import Reporter
 from ..runs.evaluate import InterruptedRunError, Run, evaluate
@@ -26,8 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Interrupted runs are resumed by the same command. Exit codes: 0 fine, 2 bad usage or input, 5 the engine or "
         "telbench failed, 130 interrupted."
     )
-    add_config(parser)
-    add_flags(parser, EvalSettings)
+    add_flags(parser, EvalSettings, config=True)
     add_json(parser, "print the run's header as JSON")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telbench.config import REQUIRED, group, setting
-from telbench.flags import add_config, add_flags, add_json, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
@@ -57,8 +57,7 @@ class ScoreSettings:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.usage = "telbench score PREDICTIONS [--data NAME|PATH] [OPTIONS]"
-    add_config(parser)
-    add_flags(parser, ScoreSettings, without=NOT_OURS)
+    add_flags(parser, ScoreSettings, without=NOT_OURS, config=True)
     add_json(parser, "print the run's header as JSON")
 
 

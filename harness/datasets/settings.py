@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from telbench.config import Bounded, pairs, setting
+from telbench.config import Bounded, setting
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class DataSettings(Bounded):
     data_dir: Path | None = setting(
         None, "folder with the public data sets (default: environment variable TELBENCH_DATA)"
     )
-    mapping: Mapping[str, str] = pairs(
-        "what a file calls our fields: question=Question,references=Answer", flag="--map", metavar="OURS=THEIRS,..."
+    mapping: Mapping[str, str] = setting(
+        {}, "what a file calls our fields: question=Question,references=Answer", flag="--map", metavar="OURS=THEIRS,..."
     )
-    options: Mapping[str, str] = pairs(
-        "option of a data set (telbench data list)", flag="--option", metavar="KEY=VALUE"
+    options: Mapping[str, str] = setting(
+        {}, "option of a data set (telbench data list)", flag="--option", metavar="KEY=VALUE"
     )
     limit: int | None = setting(None, "only N items, drawn with the seed (trainings: with seed 0)", metavar="N", low=1)

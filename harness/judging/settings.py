@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from telbench.config import Bounded, pairs, setting
+from telbench.config import Bounded, setting
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class JudgeSettings(Bounded):
         many="repeat",
         metavar="SPEC",
     )
-    rubrics: Mapping[str, Path] = pairs(
+    rubrics: Mapping[str, Path] = setting(
+        {},
         "a rubric file of your own (NAME-VERSION.txt) in place of the one called NAME",
         key="rubric",
         metavar="NAME=FILE",

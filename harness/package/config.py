@@ -2,31 +2,35 @@
 
 A field made by `setting` carries its help, its unit and its bounds. A field made by `group` holds the settings of one
 subject; their keys stand beside those of the dataclass around it, as flags do. A nested dataclass that is an ordinary
-field has a mapping of its own in a file. `telbench.flags` makes the command line's options of the same dataclasses.
+field has a mapping of its own in a file. `settings_in` makes one table of all that: here files and keywords are read
+and written by it, and `telbench.flags` makes the command line's options of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
 import math
+import operator
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar
 
 from telbench.errors import InputError
 from telbench.registry import listed
 
 Settings = TypeVar("Settings")
-Field = dataclasses.Field[Any]
 REQUIRED: Any = dataclasses.MISSING
 
 
 def setting(default: Any, told: str, **more: Any) -> Any:
     """A field with a default (`REQUIRED`: it has none) and the help that flags and messages show.
+
+    One that maps names to values has the default ``{}``, and is ``NAME=VALUE,NAME=VALUE`` as a flag.
 
     ``more`` may hold ``low``, ``high`` (bounds that are included), ``above``, ``below`` (that are not), ``metavar``,
     ``key`` (its name in files and keywords, where that is not the field's), ``flag`` (its name on the command line;
@@ -34,47 +38,73 @@ def setting(default: Any, told: str, **more: Any) -> Any:
     ``positional=True``), ``plugins`` (an entry-point group: its names are the values) and, for a tuple, ``many``:
     "comma" (one text with commas) or "repeat" (given several times).
     """
+    if default == {}:
+        return dataclasses.field(default_factory=dict, metadata={"help": told, **more})
     return dataclasses.field(default=default, metadata={"help": told, **more})
 
 
-def pairs(told: str, **more: Any) -> Any:
-    """A field that maps names to values, empty unless given; as a flag ``NAME=VALUE,NAME=VALUE``."""
-    return dataclasses.field(default_factory=dict, metadata={"help": told, **more})
-
-
 def group(kind: Callable[[], Any], title: str = "") -> Any:
-    """A field that holds the settings of one subject, under keys that stand beside those of the others."""
+    """A field that holds the settings of one subject, under keys that stand beside those of the others.
+
+    ``title`` is what the help of a command writes above them. Groups hold no groups.
+    """
     return dataclasses.field(default_factory=kind, metadata={"inline": True, "title": title})
 
 
 def same_as(kind: type[Any], name: str, **other: Any) -> Any:
     """A field like the one that another dataclass has, so that nothing is told twice; ``other`` replaces its parts."""
     field = next(each for each in dataclasses.fields(kind) if each.name == name)
-    default = other.pop("default", field.default)
-    told = {**field.metadata, **other}
-    if field.default_factory is not dataclasses.MISSING:
-        return dataclasses.field(default_factory=field.default_factory, metadata=told)
-    return dataclasses.field(default=default, metadata=told)
+    default = other.pop("default", {} if field.default_factory is dict else field.default)
+    return setting(default, field.metadata["help"], **{**field.metadata, **other})
 
 
-def key_of(field: Field) -> str:
-    """What the setting is called in files, keywords and, with dashes, on the command line."""
-    return field.metadata.get("key", field.name)
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One setting, as its field declares it."""
+
+    key: str  # what it is called in files and keywords
+    flag: str  # what it is called on the command line
+    path: str  # its field, after that of its group: "limit", "data.limit"
+    kind: Any  # its type, None taken out
+    optional: bool  # was None in it?
+    nested: bool  # is the type a dataclass, with a mapping of its own in a file?
+    required: bool  # has it no default?
+    default: Callable[[], Any]  # makes the default, as that of nested settings may load plugins
+    told: Mapping[str, Any]  # its help, bounds and so on: see `setting`
+    section: str  # what the help of a command writes above it, if anything
 
 
-def settable(kind: type[Any]) -> Iterator[tuple[Field, Any, bool]]:
-    """Each field of a dataclass that can be given, with its type (None taken out) and whether None was in it."""
+@functools.cache
+def settings_in(kind: type[Any]) -> dict[str, Setting]:
+    """The settings of a dataclass by key, those of its groups included."""
+    found: dict[str, Setting] = {}
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
-        if field.init:
-            yield field, *_without_none(hints[field.name])
-
-
-def keys(kind: type[Any]) -> dict[str, Field]:
-    """The fields by key, those of groups included."""
-    found: dict[str, Field] = {}
-    for field, inner, _ in settable(kind):
-        found |= keys(inner) if field.metadata.get("inline") else {key_of(field): field}
+        hint, told = hints[field.name], field.metadata
+        if told.get("inline"):
+            for key, inner in settings_in(hint).items():
+                path, section = f"{field.name}.{inner.path}", told["title"] or field.name
+                found[key] = dataclasses.replace(inner, path=path, section=section)
+        elif field.init:
+            parts = typing.get_args(hint)
+            optional = types.NoneType in parts
+            if optional:
+                hint = functools.reduce(operator.or_, (part for part in parts if part is not types.NoneType))
+            key, made = told.get("key", field.name), field.default_factory is not dataclasses.MISSING
+            default: Any = field.default_factory if made else functools.partial(getattr, field, "default")
+            nested = dataclasses.is_dataclass(hint)
+            found[key] = Setting(
+                key=key,
+                flag=told.get("flag") or f"--{key.replace('_', '-')}",
+                path=field.name,
+                kind=hint,
+                optional=optional,
+                nested=nested,
+                required=not made and field.default is REQUIRED,
+                default=default,
+                told=told,
+                section=field.name if nested else "",
+            )
     return found
 
 
@@ -124,37 +154,48 @@ def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
     """
     if not isinstance(given, Mapping):
         raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(given)}")
-    known = keys(kind)
+    known = settings_in(kind)
     for name in given:
         if name not in known:
             raise InputError(f"{where}: unknown key '{name}': {near_name(str(name), known)}")
-    values: dict[str, Any] = {}
-    for field, inner, optional in settable(kind):
-        key = key_of(field)
-        if field.metadata.get("inline"):
-            own = {name: given[name] for name in keys(inner) if name in given}
-            values[field.name] = read_settings(inner, _over_default(field, own), where)
-        elif key in given:
-            value = _over_default(field, given[key])
-            values[field.name] = _value(inner, optional, value, f"{where}: {key}", field.metadata)
-        elif required(field):
-            raise InputError(f"{where}: the key '{key}' is missing{_told(field)}")
-    return kind(**values)
+    values: dict[str, dict[str, Any]] = {"": {}}  # by group; those without one under ""
+    for key, one in known.items():
+        if key in given:
+            value = given[key]
+            if one.nested and not one.required and isinstance(value, Mapping):
+                value = merged(written(one.default()) or {}, value)
+            if value is not None or not one.optional:
+                value = _value(one.kind, value, f"{where}: {key}", one.told)
+            group, _, name = one.path.rpartition(".")
+            values.setdefault(group, {})[name] = value
+        elif one.required:
+            told = one.told.get("help")
+            raise InputError(f"{where}: the key '{key}' is missing{f' ({told})' if told else ''}")
+    own = values.pop("")
+    for group, changes in values.items():
+        # What is not given is as the field of the group says: it may have other defaults than its dataclass.
+        usual = typing.cast("Any", kind).__dataclass_fields__[group].default_factory()
+        own[group] = dataclasses.replace(usual, **changes)
+    return kind(**own)
 
 
-def written(settings: Any, *, whole: bool = False) -> dict[str, Any]:
-    """The mapping that `read_settings` makes these settings of, as JSON and YAML hold it.
+def written(value: Any, *, whole: bool = False) -> Any:
+    """What JSON and YAML hold of a value; of settings, the mapping that `read_settings` makes them of.
 
-    Without ``whole``, what has its default is left out.
+    Without ``whole``, settings that have their default are left out.
     """
-    found: dict[str, Any] = {}
-    for field, _, _ in settable(type(settings)):
-        value = getattr(settings, field.name)
-        if field.metadata.get("inline"):
-            found |= written(value, whole=whole)
-        elif whole or required(field) or value != _default_of(field):
-            found[key_of(field)] = _plain(value, whole)
-    return found
+    if dataclasses.is_dataclass(value):
+        found: dict[str, Any] = {}
+        for key, one in settings_in(type(value)).items():
+            own = operator.attrgetter(one.path)(value)
+            if whole or own != one.default():
+                found[key] = written(own, whole=whole)
+        return found
+    if isinstance(value, Mapping):
+        return {str(name): written(one, whole=whole) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [written(one, whole=whole) for one in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def changed(settings: Settings, **given: Any) -> Settings:
@@ -219,22 +260,17 @@ def out_of_bounds(value: float, bounds: Mapping[str, Any]) -> str | None:
     return " and ".join(parts) or "a finite number"
 
 
-def check_bounds(settings: object) -> None:
-    """Raise `InputError` for the first number out of its field's bounds: for dataclasses that code makes itself."""
-    for field in dataclasses.fields(typing.cast("Any", settings)):
-        value = getattr(settings, field.name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            wanted = out_of_bounds(value, field.metadata)
-            if wanted is not None:
-                raise InputError(f"{key_of(field)} is {value}: it must be {wanted}")
-
-
 class Bounded:
     """A dataclass of settings that refuses numbers out of bounds, also where code makes it itself."""
 
     def __post_init__(self) -> None:
-        """Refuse them."""
-        check_bounds(self)
+        """Raise `InputError` for the first number out of its setting's bounds."""
+        for field in dataclasses.fields(typing.cast("Any", self)):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                wanted = out_of_bounds(value, field.metadata)
+                if wanted is not None:
+                    raise InputError(f"{field.metadata.get('key', field.name)} is {value}: it must be {wanted}")
 
 
 def require_positive(settings: object, *names: str) -> None:
@@ -244,111 +280,57 @@ def require_positive(settings: object, *names: str) -> None:
             raise InputError(f"{name} is {getattr(settings, name)}: it must be positive")
 
 
-def _value(inner: Any, optional: bool, value: object, where: str, told: Mapping[str, Any]) -> Any:
-    if value is None:
-        if optional:
-            return None
-        raise InputError(f"{where} is empty: give it a value, or leave the key out")
-    if dataclasses.is_dataclass(inner):
-        return read_settings(typing.cast("Any", inner), value, where)
-    origin, parts = typing.get_origin(inner), typing.get_args(inner)
-    if origin is Literal:
-        if value not in parts or isinstance(value, bool):
-            raise InputError(f"{where} is {_shown(value)}: {near_name(str(value), [str(part) for part in parts])}")
-        return value
-    if origin is tuple:
-        if isinstance(value, str) and told.get("many"):
-            value = words(value) if told["many"] == "comma" else [value]
-        if isinstance(value, str) or not isinstance(value, list | tuple):
-            raise InputError(f"{where} must be a list, not {_shown(value)}")
-        return tuple(_of(parts[0], one, f"{where}, entry {k + 1}") for k, one in enumerate(value))
-    if origin is not None and inner is not Any:
-        if not isinstance(value, Mapping):
-            raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(value)}")
-        return {str(name): _of(parts[1], one, f"{where}: {name}") for name, one in value.items()}
-    found = _simple(inner, value, where)
-    if "plugins" in told and found not in listed(told["plugins"]):
-        raise InputError(f"{where} is {_shown(found)}: {near_name(found, listed(told['plugins']))}")
-    if isinstance(found, int | float) and not isinstance(found, bool):
-        wanted = out_of_bounds(found, told)
-        if wanted is not None:
-            raise InputError(f"{where} is {found}: it must be {wanted}")
-    return found
-
-
-def _of(kind: Any, value: object, where: str) -> Any:
-    return _value(*_without_none(kind), value, where, {})
-
-
 def words(text: str) -> list[str]:
     """The parts of a text with commas, without white space and empty ones."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _simple(kind: Any, value: object, where: str) -> Any:
-    """A value of a plain type; numbers may be given as text, as YAML reads ``1e-4``."""
+def _value(kind: Any, value: object, where: str, told: Mapping[str, Any]) -> Any:
+    """What is given, as the setting's type; dataclasses, lists and mappings part by part."""
+    if value is None:
+        raise InputError(f"{where} is empty: give it a value, or leave the key out")
+    if dataclasses.is_dataclass(kind):
+        return read_settings(typing.cast("type[Any]", kind), value, where)
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        if isinstance(value, str) and told.get("many"):
+            value = words(value) if told["many"] == "comma" else [value]
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where} must be a list, not {_shown(value)}")
+        return tuple(_value(parts[0], one, f"{where}, entry {k + 1}", {}) for k, one in enumerate(value))
+    if origin is not None and origin is not Literal:
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(value)}")
+        return {str(name): _value(parts[1], one, f"{where}: {name}", {}) for name, one in value.items()}
+    return _single(kind, value, where, told)
+
+
+def _single(kind: Any, value: object, where: str, told: Mapping[str, Any]) -> Any:
+    """One word, number or switch; numbers may be given as text, as YAML reads ``1e-4``."""
     if kind is bool:
         if not isinstance(value, bool):
             raise InputError(f"{where} must be true or false, not {_shown(value)}")
-        return value
-    if kind in {int, float}:
+    elif kind is int or kind is float:
         try:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise ValueError
-            number = float(value)
-            if kind is int and not number.is_integer():
+            if kind is int and not float(value).is_integer():
                 raise ValueError
-            return int(value) if kind is int and not isinstance(value, float) else kind(number)
+            value = kind(value)
+            wanted = out_of_bounds(value, told)
         except (ValueError, OverflowError):
             wanted = "a whole number" if kind is int else "a number"
             raise InputError(f"{where} must be {wanted}, not {_shown(value)}") from None
-    if kind in {str, Path}:
+        if wanted is not None:
+            raise InputError(f"{where} is {value}: it must be {wanted}")
+    elif kind is str or kind is Path:
         if not isinstance(value, str | int | float | Path) or isinstance(value, bool):
             raise InputError(f"{where} must be text, not {_shown(value)}")
-        return kind(str(value))
+        value = kind(str(value))
+    choices = typing.get_args(kind) or (listed(told["plugins"]) if "plugins" in told else None)
+    if choices is not None and (value not in choices or isinstance(value, bool)):
+        raise InputError(f"{where} is {_shown(value)}: {near_name(str(value), map(str, choices))}")
     return value
-
-
-def _plain(value: Any, whole: bool) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return written(value, whole=whole)
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one, whole) for name, one in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(one, whole) for one in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _without_none(kind: Any) -> tuple[Any, bool]:
-    if typing.get_origin(kind) in {Union, types.UnionType}:
-        rest = [part for part in typing.get_args(kind) if part is not type(None)]
-        if len(rest) < len(typing.get_args(kind)):
-            return rest[0] if len(rest) == 1 else Union[tuple(rest)], True  # noqa: UP007 - built at run time
-    return kind, False
-
-
-def _over_default(field: Field, given: Any) -> Any:
-    """What is given of nested settings, before what the field's default says of them."""
-    default = _default_of(field)
-    if not isinstance(given, Mapping) or not dataclasses.is_dataclass(default) or isinstance(default, type):
-        return given
-    return merged(written(default), given)
-
-
-def required(field: Field) -> bool:
-    """Has the setting no default?"""
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _default_of(field: Field) -> Any:
-    if field.default_factory is dataclasses.MISSING:
-        return field.default
-    return field.default_factory()
-
-
-def _told(field: Field) -> str:
-    told = field.metadata.get("help", "")
-    return f" ({told})" if told else ""
 
 
 def _shown(value: object) -> str:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from telbench.config import (
-    Field,
-    key_of,
-    keys,
+    Setting,
     merged,
     near_name,
     out_of_bounds,
     read_pairs,
     read_settings,
     read_yaml,
-    required,
-    settable,
+    settings_in,
     words,
 )
 from telbench.errors import InputError
@@ -31,37 +27,44 @@ Settings = TypeVar("Settings")
 
 
 def add_flags(
-    parser: argparse.ArgumentParser, kind: type[Any], *, without: Collection[str] = (), prefix: str = ""
+    parser: argparse.ArgumentParser,
+    kind: type[Any],
+    *,
+    without: Collection[str] = (),
+    config: bool = False,
+    prefix: str = "",
 ) -> None:
     """A flag for each setting of the dataclass and of those in it; absent flags leave no trace.
 
     Settings of a nested dataclass keep their own names (``optimiser.learning_rate`` is ``--learning-rate``); one that
     can be left out as a whole (``lora``) puts its name before them (``--lora-rank``). ``without``: keys left out.
+    ``config``: with ``--config FILE``, a file of settings which flags come before.
     """
-    for field, inner, optional in settable(kind):
-        if field.metadata.get("flag") is False or key_of(field) in without:
+    if config:
+        told = "settings as YAML or JSON; flags come before them"
+        parser.add_argument("--config", type=Path, default=None, metavar="FILE", help=told)
+    sections: dict[str, Any] = {"": parser}
+    for one in settings_in(kind).values():
+        if one.told.get("flag") is False or one.key in without:
             continue
-        if dataclasses.is_dataclass(inner):
-            titled = parser.add_argument_group(field.metadata.get("title") or field.name)
-            nested = f"{field.name}-" if optional else ""
-            add_flags(typing.cast("Any", titled), typing.cast("Any", inner), without=without, prefix=nested)
+        if one.section not in sections:
+            sections[one.section] = parser.add_argument_group(one.section)
+        if one.nested:
+            add_flags(sections[one.section], one.kind, without=without, prefix=_prefix(one))
         else:
-            _add(parser, field, inner, prefix)
+            _add(sections[one.section], one, prefix, config)
 
 
 def flags_given(args: argparse.Namespace, kind: type[Any], prefix: str = "") -> dict[str, Any]:
     """The mapping of the flags that were given, in the shape of `read_settings`."""
     found: dict[str, Any] = {}
-    for field, inner, optional in settable(kind):
-        name = prefix + key_of(field)
-        if field.metadata.get("inline"):
-            found |= flags_given(args, inner)
-        elif dataclasses.is_dataclass(inner):
-            nested = flags_given(args, typing.cast("Any", inner), f"{field.name}_" if optional else "")
-            if nested:
-                found[key_of(field)] = nested
-        elif hasattr(args, name):
-            found[key_of(field)] = getattr(args, name)
+    for key, one in settings_in(kind).items():
+        if one.nested:
+            inner = flags_given(args, one.kind, _prefix(one))
+            if inner:
+                found[key] = inner
+        elif hasattr(args, prefix + key):
+            found[key] = getattr(args, prefix + key)
     return found
 
 
@@ -71,31 +74,25 @@ def nested(kind: type[Any], given: Mapping[str, Any], where: str) -> dict[str, A
     Raises:
         InputError: for one that no flag is called; the near name is suggested.
     """
-    left = dict(given)
-    found = flags_given(argparse.Namespace(**given), kind)
-    for name in _names(kind):
-        left.pop(name, None)
-    for name in left:
-        raise InputError(f"{where}: unknown setting '{name}': {near_name(name, _names(kind))}")
-    return found
+    names = list(_names(kind))
+    for name in given:
+        if name not in names:
+            raise InputError(f"{where}: unknown setting '{name}': {near_name(name, names)}")
+    return flags_given(argparse.Namespace(**given), kind)
 
 
-def _names(kind: type[Any], prefix: str = "") -> list[str]:
-    names: list[str] = []
-    for field, inner, optional in settable(kind):
-        if dataclasses.is_dataclass(inner):
-            apart = optional and not field.metadata.get("inline")
-            names += _names(typing.cast("Any", inner), f"{field.name}_" if apart else "")
+def _names(kind: type[Any], prefix: str = "") -> Iterator[str]:
+    """What flags are called as keywords."""
+    for key, one in settings_in(kind).items():
+        if one.nested:
+            yield from _names(one.kind, _prefix(one))
         else:
-            names.append(prefix + key_of(field))
-    return names
+            yield prefix + key
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """``--config FILE``: settings as YAML, which flags come before."""
-    parser.add_argument(
-        "--config", type=Path, default=None, metavar="FILE", help="settings as YAML or JSON; flags come before them"
-    )
+def _prefix(one: Setting) -> str:
+    """What stands before the names of nested settings: that of their dataclass, where it can be left out."""
+    return f"{one.key}_" if one.optional else ""
 
 
 def add_json(parser: argparse.ArgumentParser, told: str = "print one JSON document") -> None:
@@ -109,13 +106,15 @@ def settings_of(args: argparse.Namespace, kind: type[Settings], base: Mapping[st
     Raises:
         InputError: naming the key that does not fit.
     """
+    given = flags_given(args, kind)
     file: Path | None = getattr(args, "config", None)
-    given = merged(base or {}, {} if file is None else read_yaml(file))
-    given = merged(given, flags_given(args, kind))
-    for key, field in keys(kind).items():
-        if required(field) and key not in given:
-            name = field.metadata["metavar"] if field.metadata.get("positional") else flag_of(field)
-            raise InputError(f"{name} is missing ({field.metadata['help']}): see {speaker(args)} --help")
+    for below in ({} if file is None else read_yaml(file), base):
+        if below:
+            given = merged(below, given)
+    for key, one in settings_in(kind).items():
+        if one.required and key not in given:
+            name = one.told["metavar"] if one.told.get("positional") else one.flag
+            raise InputError(f"{name} is missing ({one.told['help']}): see {speaker(args)} --help")
     return read_settings(kind, given, "the command line" if file is None else str(file))
 
 
@@ -125,18 +124,22 @@ def speaker(args: argparse.Namespace) -> str:
     return " ".join([*called, *([args.action] if hasattr(args, "action") else [])])
 
 
-def flag_of(field: Field, prefix: str = "") -> str:
-    """What the setting is called on the command line."""
-    return field.metadata.get("flag") or "--" + (prefix + key_of(field)).replace("_", "-")
+def _parsed(kind: Any, told: Mapping[str, Any], text: str) -> Any:
+    """What the text of a flag says; a list where it may be given several times, or with commas.
 
-
-def number(kind: type[int] | type[float], bounds: Mapping[str, Any], text: str) -> float:
-    """The finite number in a text, within the bounds of its field. Raises ArgumentTypeError for another."""
+    Raises:
+        ArgumentTypeError: for what is no number, or is out of the setting's bounds.
+    """
+    if typing.get_origin(kind) is tuple:
+        parts = words(text) if told.get("many") == "comma" else [text]
+        return [_parsed(typing.get_args(kind)[0], told, part) for part in parts]
+    if kind is not int and kind is not float:
+        return Path(text) if kind is Path else text
     try:
         value = kind(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"'{text}' is no {'whole ' if kind is int else ''}number") from error
-    wanted = out_of_bounds(value, bounds)
+    wanted = out_of_bounds(value, told)
     if wanted is not None:
         raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
     return value
@@ -157,56 +160,36 @@ class _Pairs(argparse.Action):
         setattr(namespace, self.dest, found | more)
 
 
-def _add(parser: argparse.ArgumentParser, field: Field, inner: Any, prefix: str) -> None:
-    told, key, flag = field.metadata, prefix.replace("-", "_") + key_of(field), flag_of(field, prefix)
-    origin = typing.get_origin(inner)
-    help_text = (told.get("help", "") + _default(field)).strip().replace("%", "%%")
-    if inner is bool:
-        if flag.startswith("--no-"):
-            parser.add_argument(flag, dest=key, action="store_false", default=argparse.SUPPRESS, help=help_text)
-        else:
-            action = argparse.BooleanOptionalAction
-            parser.add_argument(flag, dest=key, action=action, default=argparse.SUPPRESS, help=help_text)
-        return
-    extra: dict[str, Any] = {"metavar": told.get("metavar", "PATH" if inner is Path else "X")}
-    if origin is Literal:
-        extra = {"choices": typing.get_args(inner)}
-        if "metavar" in told:
-            extra["metavar"] = told["metavar"]
-    elif "plugins" in told:
-        extra = {"choices": tuple(listed(told["plugins"]))}
-    elif inner is int or inner is float:
-        extra["type"] = partial(number, inner, told)
-    elif inner is Path:
-        extra["type"] = Path
-    elif origin is tuple and told.get("positional"):
-        extra |= {"nargs": told.get("nargs", "+"), "type": typing.get_args(inner)[0]}
-    elif origin is tuple:
-        extra |= {"action": "extend", "type": partial(_values, typing.get_args(inner)[0], told)}
-    elif origin is not None:
-        extra["action"] = _Pairs
-    if told.get("positional"):
-        # A word that a file of settings may give, or that has a default, leaves no trace where it is absent.
-        if "nargs" not in extra and (not required(field) or "--config" in parser._option_string_actions):
-            # No type: argparse would make one of the mark that says so.
-            extra = {"nargs": "?", "metavar": extra["metavar"]}
-        parser.add_argument(key, default=argparse.SUPPRESS, help=help_text, **extra)
+def _add(parser: argparse.ArgumentParser, one: Setting, prefix: str, config: bool) -> None:
+    """The flag of one setting, or its word without a dash."""
+    told, kind, origin, default = one.told, one.kind, typing.get_origin(one.kind), one.default()
+    positional = bool(told.get("positional"))
+    options: dict[str, Any]
+    if kind is bool:
+        options = {"action": "store_false" if one.flag.startswith("--no-") else argparse.BooleanOptionalAction}
+    elif origin is Literal or "plugins" in told:
+        choices = typing.get_args(kind) or tuple(listed(told["plugins"]))
+        options = {"choices": choices, "metavar": told.get("metavar")}
     else:
-        extra["required"] = bool(told.get("required"))
-        parser.add_argument(flag, dest=key, default=argparse.SUPPRESS, help=help_text, **extra)
-
-
-def _values(kind: Any, told: Mapping[str, Any], text: str) -> list[Any]:
-    """The value in a text, or several with commas, where the field takes them so."""
-    parts = words(text) if told.get("many") == "comma" else [text]
-    return [number(kind, told, part) if kind is int or kind is float else kind(part) for part in parts]
-
-
-def _default(field: Field) -> str:
-    if field.default_factory is not dataclasses.MISSING or isinstance(field.default, bool):
-        return ""
-    if field.default in {dataclasses.MISSING, None, "", ()}:
-        return ""
-    shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else f"{field.default}"
-    shown = f"{field.default:g}" if isinstance(field.default, float) else shown
-    return f" (default: {shown})"
+        metavar = told.get("metavar", "PATH" if kind is Path else "X")
+        options = {"metavar": metavar, "type": partial(_parsed, kind, told)}
+        if origin is tuple and positional:
+            options |= {"nargs": "+", "type": typing.get_args(kind)[0]}
+        elif origin is tuple:
+            options["action"] = "extend"
+        elif origin is not None:
+            options["action"] = _Pairs
+        elif positional and (config or not one.required):
+            # A word that a file of settings may give, or that has a default, leaves no trace where it is absent.
+            # No type: argparse would make one of the mark that says so.
+            options |= {"nargs": "?", "type": None}
+    text = told.get("help", "")
+    if isinstance(default, int | float | str | tuple | Path) and kind is not bool and default not in {"", ()}:
+        parts = default if isinstance(default, tuple) else (default,)
+        text += f" (default: {','.join(f'{part:g}' if kind is float else str(part) for part in parts)})"
+    options |= {"default": argparse.SUPPRESS, "help": text.strip().replace("%", "%%")}
+    if positional:
+        parser.add_argument(one.key, **options)
+    else:
+        flag, word = "--" + prefix.replace("_", "-") + one.flag.removeprefix("--"), prefix + one.key
+        parser.add_argument(flag, dest=word, required=bool(told.get("required")), **options)

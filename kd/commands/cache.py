@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from telbench.config import REQUIRED, group, setting
-from telbench.flags import add_config, add_flags, add_json, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import print_json, shown
 from ...harness.cli.terminal import Reporter
@@ -34,8 +34,7 @@ class CacheOptions:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command; those of the data are the training's own."""
-    add_config(parser)
-    add_flags(parser, CacheOptions, without=("dev_split",))
+    add_flags(parser, CacheOptions, without=("dev_split",), config=True)
     add_json(parser)
 
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from telbench.flags import add_config, add_flags, add_json, settings_of
+from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.terminal import Reporter
 from ..settings import TrainingSettings, require_verb
@@ -17,7 +17,6 @@ from ..settings import TrainingSettings, require_verb
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of both commands: what the settings have, and where they come from."""
-    add_config(parser)
     # The action was chosen already: its parser's name ends with it.
     if parser.prog.endswith("distill"):
         parser.add_argument("--teacher", default=argparse.SUPPRESS, metavar="CKPT", help="folder of the teacher")
@@ -27,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the finished checkpoint")
     parser.add_argument("--fresh", action="store_true", help="start over, and replace what stands at --out")
     add_json(parser, "print the checkpoint's note as one JSON document")
-    add_flags(parser, TrainingSettings)
+    add_flags(parser, TrainingSettings, config=True)
 
 
 def run(args: argparse.Namespace) -> int:

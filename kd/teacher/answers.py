@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from telbench.config import keys, written
+from telbench.config import settings_in, written
 from telbench.errors import InputError
 
 from ...harness.checkpoint import open_checkpoint
@@ -75,7 +75,7 @@ def _made_now(settings: TrainingSettings, work: Path, reporter: Reporter) -> Pat
 
 def _asked_of(data: DataSettings) -> dict[str, Any]:
     """The keys that a run shares with a training's data."""
-    shared = keys(EvalSettings)
+    shared = settings_in(EvalSettings)
     return {name: value for name, value in written(data, whole=True).items() if name in shared}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from telbench.config import REQUIRED, pairs, setting
+from telbench.config import REQUIRED, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
@@ -33,7 +33,8 @@ class CheckOptions:
         REQUIRED, "run folder, or anchor file of telbench baseline pin", metavar="RUN", required=True
     )
     candidate: Path = setting(REQUIRED, "run folder of the candidate", metavar="RUN", required=True)
-    margins: Mapping[str, float] = pairs(
+    margins: Mapping[str, float] = setting(
+        {},
         "a primary metric and the largest drop to accept, on its own scale; several times or with commas",
         flag="--margin",
         metavar="METRIC=X",

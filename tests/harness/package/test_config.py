@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,16 @@ from telbench.config import (
     changed,
     group,
     merged,
-    pairs,
     read_settings,
     read_yaml,
+    same_as,
     setting,
+    settings_in,
     written,
     yaml_text,
 )
 from telbench.errors import InputError
-from telbench.flags import add_config, add_flags, flags_given, settings_of
+from telbench.flags import add_flags, flags_given, settings_of
 from telbench.harness.cli.main import Options
 from telbench.harness.datasets.settings import DataSettings
 from telbench.kd.losses.mixture import Mixture
@@ -128,14 +129,13 @@ class Room:
 
     name: str = setting(REQUIRED, "what it is called", metavar="NAME", positional=True)
     seats: int | None = setting(None, "how many", low=1)
-    doors: Mapping[str, str] = pairs("where they lead", flag="--door")
+    doors: Mapping[str, str] = setting({}, "where they lead", flag="--door")
     lamp: Lamp = group(lambda: Lamp(watts=7.0), "light")
 
 
 def parsed(*words: str) -> Room:
     parser = Options(prog="telbench room", allow_abbrev=False)
-    add_config(parser)
-    add_flags(parser, Room)
+    add_flags(parser, Room, config=True)
     return settings_of(parser.parse_args(list(words)), Room)
 
 
@@ -143,6 +143,38 @@ def test_keys_of_a_group_stand_beside_the_others_and_its_default_is_kept() -> No
     found = read_settings(Room, {"name": "a", "colour": "red, blue"}, "room.yaml")
     assert found == Room("a", lamp=Lamp(7.0, ("red", "blue")))
     assert written(found) == {"name": "a", "watts": 7.0, "colour": ["red", "blue"]}
+
+
+@dataclass(frozen=True)
+class House:
+    """Something whose subject has a mapping of its own, and settings that another dataclass tells."""
+
+    seats: int | None = same_as(Room, "seats", default=2)
+    doors: Mapping[str, str] = same_as(Room, "doors", help="where they lead outside")
+    porch: Lamp = field(default_factory=lambda: Lamp(watts=3.0))
+    attic: Lamp | None = None
+
+
+def test_what_is_not_given_of_a_nested_mapping_is_as_its_field_says() -> None:
+    assert read_settings(House, {"porch": {"lit": False}}, "house") == House(porch=Lamp(3.0, lit=False))
+    assert read_settings(House, {"attic": {"lit": False}}, "house").attic == Lamp(5.0, lit=False)
+    assert read_settings(House, {"attic": None}, "house").attic is None
+    with pytest.raises(InputError, match=r"house: porch: watts is 0\.0: it must be between 1 and 10"):
+        read_settings(House, {"porch": {"watts": 0}}, "house")
+
+
+def test_a_setting_like_another_has_all_but_what_is_replaced() -> None:
+    mine, theirs = settings_in(House), settings_in(Room)
+    assert (mine["seats"].told, mine["seats"].default()) == (theirs["seats"].told, 2)
+    assert mine["doors"].told == {**theirs["doors"].told, "help": "where they lead outside"}
+    assert mine["doors"].default() == {}
+
+
+def test_nested_settings_that_can_be_left_out_have_flags_of_their_own_name() -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, House, without=("colour",))
+    given = flags_given(parser.parse_args(["--watts", "4", "--attic-watts", "6"]), House)
+    assert given == {"porch": {"watts": 4.0}, "attic": {"watts": 6.0}}
 
 
 def test_flags_files_and_keywords_make_the_same_settings(tmp_path: Path) -> None:
