@@ -28,18 +28,18 @@ def shown_order(item: Item, seed: int) -> tuple[int, ...]:
     """The permutation in which the options are listed: by item and seed, the same for every checkpoint.
 
     Options that name others by label keep the order of the data. So do those that sum the others up ("all of the
-    above") and are not last; a last one stays last while the others are shuffled.
+    above") and stand among them; where they are last they stay last, and the others are shuffled.
 
     >>> shown_order(Item("q", "?", choices=("LTE", "NR", "Both A and B")), 0)
     (0, 1, 2)
     """
     order = list(range(len(item.choices)))
     summing = [index for index, choice in enumerate(item.choices) if _SUMS_UP.search(choice)]
-    if _named_labels(item) or (summing and summing != order[-1:]):
+    shuffled, last = order[: len(order) - len(summing)], order[len(order) - len(summing) :]
+    if _named_labels(item) or summing != last:
         return tuple(order)
-    shuffled = order[:-1] if summing else order
     random.Random(f"{seed}:{item.id}").shuffle(shuffled)
-    return (*shuffled, *order[len(shuffled) :])
+    return (*shuffled, *last)
 
 
 def option_labels(item: Item) -> tuple[str, ...]:

@@ -24,10 +24,9 @@ from telbench.harness.prompts.build import (
     encoder_for,
     message,
     option_continuations,
-    option_letter,
-    shown_order,
 )
 from telbench.harness.prompts.encoder import Encoder, single_start
+from telbench.harness.prompts.options import shown_order
 from telbench.harness.prompts.passages import best_passage, pieces, take_apart
 
 from ...checkpoints import save_tokenizer
@@ -165,13 +164,6 @@ def test_options_are_shuffled_by_seed_and_item_alone(chat: Any, plain: Any) -> N
         assert made == orders
     # Each position is first about equally often.
     assert {order[0] for order in orders} == set(range(7))
-
-
-def test_more_options_than_letters_go_on_with_pairs() -> None:
-    item = Item("a", "Which?", choices=tuple(f"option {n}" for n in range(60)), answer=(5,))
-    lines = message(item, CLOSED, None).splitlines()[2:]
-    assert [line.partition(".")[0] for line in (lines[0], lines[25], lines[26], lines[59])] == ["A", "Z", "AA", "BH"]
-    assert len({option_letter(n) for n in range(1000)}) == 1000
 
 
 @pytest.mark.parametrize(
