@@ -26,7 +26,7 @@ BELOW = {
 }
 # What is imported as `telbench` itself. Its modules named in BASE belong to no room: every room may import them.
 DOOR = Path("harness") / "package"
-BASE = {"telbench.errors", "telbench.config", "telbench.flags", "telbench.registry"}
+BASE = {"telbench.errors", "telbench.config", "telbench.flags", "telbench.reasoning", "telbench.registry"}
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What CONTRIBUTING.md tells a reader to make.
