@@ -46,7 +46,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine answered to one request; ``error`` is one line when ``finish_reason`` is ``error``."""
+    """What an engine answered to one request; ``error`` is one line when ``finish_reason`` is ``error``.
+
+    ``reasoning`` is the trace where a server keeps it apart; where it is None, the text may hold one.
+    """
 
     key: str
     text: str
@@ -55,6 +58,7 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str | None = None
+    reasoning: str | None = None
 
 
 def failed(request: Request, reason: str) -> Completion:
@@ -119,7 +123,8 @@ class EngineSettings:
     """All that any engine may be opened with; each reads its part.
 
     ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
-    in order, for engines that answer from a file.
+    in order, for engines that answer from a file; ``answer_fields`` are that file's own names of ``id`` and
+    ``prediction``, ``missing_cap`` the share of items that it may leave out.
     """
 
     checkpoint: Checkpoint | None = None
@@ -132,6 +137,8 @@ class EngineSettings:
     deadline: float = 120.0
     answers: Path | None = None
     item_ids: tuple[str, ...] = ()
+    answer_fields: Mapping[str, str] = field(default_factory=dict)
+    missing_cap: float = 0.05
     batch_tokens: int = 16384
 
 

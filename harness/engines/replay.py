@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from telbench.errors import InputError
@@ -16,26 +17,57 @@ from .contract import Completion, Continuation, EngineInfo, EngineSettings, Engi
 
 ID_FIELDS = ("id", "item_id", "question_id", "doc_id")
 ANSWER_FIELDS = ("prediction", "completion", "response", "output", "answer", "text")
+TRACE_FIELDS = ("reasoning", "reasoning_content")
 TEXT = ".txt"
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a file holds of a data set's items, by item id.
+
+    ``texts`` are the answers (None where the file has null), ``traces`` what a model thought before them, ``shown`` the
+    order in which the options were shown, where the file tells. ``strangers`` are ids of no item.
+    """
+
+    texts: Mapping[str, str | None]
+    traces: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    strangers: tuple[str, ...] = ()
 
 
 @dataclass
 class ReplayEngine:
     """Looks each item's answer up by its id."""
 
-    answers: Mapping[str, str | None]
+    answers: Answers
     info: EngineInfo
+
+    @property
+    def shown_choices(self) -> Mapping[str, tuple[int, ...]]:
+        """The order of options behind the answers' letters, by item id, where the file tells."""
+        return self.answers.shown
+
+    @property
+    def note(self) -> str:
+        """What the user should know of the file, or nothing."""
+        strangers = self.answers.strangers
+        if not strangers:
+            return ""
+        return (
+            f"{len(strangers)} answers in the file are to no item of the data asked for (the first: '{strangers[0]}')"
+        )
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield the answers in order; an item without one is an error of that item."""
+        texts, traces = self.answers.texts, self.answers.traces
         for request in requests:
-            text = self.answers.get(request.item_id)
+            text = texts.get(request.item_id)
             if text is None:
-                reason = "the file's answer is null" if request.item_id in self.answers else "the file has no answer"
+                reason = "the file's answer is null" if request.item_id in texts else "the file has no answer"
                 yield Completion(request.key, "", "error", error=reason)
             else:
-                yield Completion(request.key, text)
+                yield Completion(request.key, text, reasoning=traces.get(request.item_id))
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """A file knows no likelihoods."""
@@ -45,15 +77,23 @@ class ReplayEngine:
         """Nothing to free."""
 
 
-def read_answers(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
+def read_answers(
+    path: Path, item_ids: Sequence[str], *, fields: Mapping[str, str] = MappingProxyType({}), missing_cap: float = 1.0
+) -> Answers:
     """Answers by item id; those of a ``.txt`` go to the items in their order.
 
+    Args:
+        path: the file.
+        item_ids: ids of the items, in the order of the data.
+        fields: the file's own names of ``id`` and ``prediction``, where they are not the usual ones.
+        missing_cap: the largest share of items that may be without an answer.
+
     Raises:
-        InputError: for a file that is absent, empty, garbled, without the two fields, or with an id twice, without a
-            single answer to one of the items, or for a text of more or fewer lines than items.
+        InputError: for a file that is absent, empty, garbled, without the two fields, or with an id twice, for too few
+            answers, or for a text of more or fewer lines than items.
     """
     if path.suffix.lower() != TEXT:
-        return _by_id(path, item_ids)
+        return _by_id(path, item_ids, fields, missing_cap)
     lines = read_text(path).split("\n")
     if not lines[-1].strip():
         lines.pop()
@@ -62,64 +102,95 @@ def read_answers(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
             f"{path}: lines: {len(lines)}, items of the data: {len(item_ids)}: give one line an item, in the order of "
             "the data, or JSONL with 'id' and 'prediction'"
         )
-    return dict(zip(item_ids, map(whole, lines), strict=True))
+    return Answers(dict(zip(item_ids, map(whole, lines), strict=True)))
 
 
-def _by_id(path: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
-    answers: dict[str, str | None] = {}
-    fields: tuple[str, str] | None = None
+def _by_id(path: Path, item_ids: Sequence[str], fields: Mapping[str, str], missing_cap: float) -> Answers:
+    texts: dict[str, str | None] = {}
+    traces: dict[str, str] = {}
+    shown: dict[str, tuple[int, ...]] = {}
+    names: tuple[str, str] | None = None
     for number, row in _rows(path):
         where = f"{path}, {PLACES[path.suffix.lower()]} {number}"
-        fields = fields or _fields(row, where)
-        for field in fields:
-            if field not in row:
-                raise InputError(f"{where}: field '{field}' is missing, which the first record has")
-        item_id, answer = _id(row[fields[0]], fields[0], where), row[fields[1]]
-        if item_id in answers:
+        names = names or _fields(row, where, fields)
+        for name in names:
+            if name not in row:
+                raise InputError(f"{where}: field '{name}' is missing, which the first record has")
+        item_id, answer = _id(row[names[0]], names[0], where), row[names[1]]
+        if item_id in texts:
             raise InputError(f"{where}: id '{item_id}' occurs twice: keep one answer an item")
         if not isinstance(answer, str | None):
-            raise InputError(f"{where}: '{fields[1]}' must be text or null, this is a {kind_of(answer)}")
-        answers[item_id] = answer if answer is None else whole(answer)
-    if not answers:
+            raise InputError(f"{where}: '{names[1]}' must be text or null, this is a {kind_of(answer)}")
+        texts[item_id] = answer if answer is None else whole(answer)
+        for name in TRACE_FIELDS:
+            if isinstance(row.get(name), str) and row[name]:
+                traces[item_id] = row[name]
+        if row.get("shown_choices"):
+            shown[item_id] = _shown(row["shown_choices"], where)
+    if not texts:
         raise InputError(f"{path} holds no answers: expected records with 'id' and 'prediction'")
-    _require_match(answers, item_ids, path)
-    return answers
+    known = set(item_ids)
+    strangers = tuple(item_id for item_id in texts if item_id not in known)
+    _require_match(texts, item_ids, path, missing_cap)
+    return Answers(texts, traces, shown, strangers)
 
 
-def _require_match(answers: Mapping[str, str | None], item_ids: Sequence[str], path: Path) -> None:
-    found = [item_id for item_id in item_ids if item_id in answers]
+def _require_match(texts: Mapping[str, str | None], item_ids: Sequence[str], path: Path, missing_cap: float) -> None:
+    found = [item_id for item_id in item_ids if item_id in texts]
     if not found:
-        first = next(iter(answers))
+        first = next(iter(texts))
         raise InputError(
             f"{path}: no answer's id is the id of an item (first answer '{first}', first item '{item_ids[0]}'): are "
             "these the answers to this data set and split?"
         )
-    if all(answers[item_id] is None for item_id in found):
+    lacking = [item_id for item_id in item_ids if texts.get(item_id) is None]
+    if len(lacking) == len(item_ids):
         raise InputError(f"{path}: every answer to an item of the data is null: there is nothing to score")
+    if len(lacking) > missing_cap * len(item_ids):
+        raise InputError(
+            f"{path}: {len(lacking)} of {len(item_ids)} items have no answer (the first: '{lacking[0]}'), more than "
+            f"{missing_cap:.0%}: complete the file, ask for the split that it answers, or allow it with --missing-cap 1"
+        )
 
 
-def _fields(row: Mapping[str, Any], where: str) -> tuple[str, str]:
+def _fields(row: Mapping[str, Any], where: str, given: Mapping[str, str]) -> tuple[str, str]:
     """Names of the id and the answer, as the first record has them."""
-    found_id = next((name for name in ID_FIELDS if name in row), None)
-    found_answer = next((name for name in ANSWER_FIELDS if name in row), None)
-    if found_id is None or found_answer is None:
-        lacking, known = ("an id", ID_FIELDS) if found_id is None else ("an answer", ANSWER_FIELDS)
-        there = ", ".join(map(str, row))[:200] or "none"
-        raise InputError(f"{where}: no field with {lacking} ({', '.join(known)}): its fields are {there}")
-    return found_id, found_answer
+    names = []
+    for field_, what, known in (("id", "an id", ID_FIELDS), ("prediction", "an answer", ANSWER_FIELDS)):
+        wanted = (given[field_],) if field_ in given else known
+        found = next((name for name in wanted if name in row), None)
+        if found is None:
+            there = ", ".join(map(str, row))[:200] or "none"
+            raise InputError(
+                f"{where}: no field with {what} ({', '.join(wanted)}): its fields are {there}; name it with --map "
+                f"{field_}=FIELD"
+            )
+        names.append(found)
+    return names[0], names[1]
 
 
-def _id(value: Any, field: str, where: str) -> str:
+def _id(value: Any, name: str, where: str) -> str:
     """An id as data sets have it: cleaned text, or a whole number as text."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InputError(f"{where}: '{field}' must be the id of an item, this is a {kind_of(value)}")
+        raise InputError(f"{where}: '{name}' must be the id of an item, this is a {kind_of(value)}")
     if not clean(value):
-        raise InputError(f"{where}: '{field}' is empty: every answer needs the id of its item")
+        raise InputError(f"{where}: '{name}' is empty: every answer needs the id of its item")
     return clean(value)
+
+
+def _shown(value: Any, where: str) -> tuple[int, ...]:
+    """The order of options: each index once."""
+    if isinstance(value, str):
+        value = parse_json(value, where)
+    if not isinstance(value, list) or sorted(map(repr, value)) != sorted(map(repr, range(len(value)))):
+        raise InputError(
+            f"{where}: 'shown_choices' must list the options' numbers from 0, each once, in the order shown"
+        )
+    return tuple(value)
 
 
 def _json_rows(path: Path) -> Rows:
@@ -166,7 +237,10 @@ def open_engine(settings: EngineSettings) -> ReplayEngine:
     """Read the whole file, so that its faults are told before anything is scored."""
     info = describe(settings)
     assert settings.answers is not None  # noqa: S101 - describe has refused None
-    return ReplayEngine(read_answers(settings.answers, settings.item_ids), info)
+    answers = read_answers(
+        settings.answers, settings.item_ids, fields=settings.answer_fields, missing_cap=settings.missing_cap
+    )
+    return ReplayEngine(answers, info)
 
 
 ENGINE = EngineSpec("replay", local=False, cacheable=False, describe=describe, open=open_engine, answers_by_item=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from telbench.errors import InputError
+from telbench.reasoning import separate
 
 from ...harness.engines.replay import READERS, TEXT, read_answers
 from ...harness.runs.folder import HEADER, read_samples
@@ -64,13 +65,16 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
         InputError: when the file does not hold answers to these items.
     """
     samples = {sample["item_id"]: sample for sample in read_samples(base.path)}
-    answers = read_answers(path, list(samples))
+    answers = {
+        item: None if text is None else separate(text).answer
+        for item, text in read_answers(path, list(samples)).texts.items()
+    }
     names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]
     metrics = [metric for metric in metrics_named(names) if metric.needs <= {"references"}]
     if not metrics:
         raise InputError(f"{base.path} has no metric that a file of answers can be scored with: see telbench score")
     given = [
-        Sample(item, (answers.get(item) or "").strip(), tuple(sample["references"]), sample["question"])
+        Sample(item, answers.get(item) or "", tuple(sample["references"]), sample["question"])
         for item, sample in samples.items()
     ]
     scores: dict[str, dict[str, ItemScore]] = {}

@@ -39,19 +39,19 @@ def records(answers: dict[str, str | None]) -> list[dict[str, str | None]]:
     ],
 )
 def test_every_form_of_file_gives_the_same_answers(tmp_path: Path, name: str, content: str) -> None:
-    assert read_answers(saved(tmp_path / name, content), ITEMS) == GIVEN
+    assert read_answers(saved(tmp_path / name, content), ITEMS).texts == GIVEN
 
 
 def test_parquet_gives_the_same_answers(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.Table.from_pylist(records({**GIVEN})), tmp_path / "a.parquet")
-    assert read_answers(tmp_path / "a.parquet", ITEMS) == GIVEN
+    assert read_answers(tmp_path / "a.parquet", ITEMS).texts == GIVEN
 
 
 def test_numbers_are_ids_too(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jsonl", '{"id": 1, "prediction": "a"}\n{"id": 2.0, "prediction": "b"}\n')
-    assert read_answers(path, ("1", "2")) == {"1": "a", "2": "b"}
+    assert read_answers(path, ("1", "2")).texts == {"1": "a", "2": "b"}
 
 
 @pytest.mark.parametrize(
@@ -103,21 +103,21 @@ def test_a_fault_is_one_line_with_file_and_place(tmp_path: Path, name: str, cont
 
 def test_a_csv_may_hold_nul(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.csv", 'id,prediction\nq0,"A\0MF"\n')
-    assert read_answers(path, ITEMS) == {"q0": "AMF"}
+    assert read_answers(path, ITEMS).texts == {"q0": "AMF"}
 
 
 def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jsonl", r'{"id": "q0", "prediction": "\ud800 x \ud83d\ude00"}')
-    assert read_answers(path, ITEMS) == {"q0": "\ufffd x \U0001f600"}
+    assert read_answers(path, ITEMS).texts == {"q0": "\ufffd x \U0001f600"}
 
 
 def test_a_line_separator_inside_a_line_of_text_does_not_end_it(tmp_path: Path) -> None:
-    assert len(read_answers(saved(tmp_path / "a.txt", "A\u2028MF\nSMF\x0cx\n\n"), ITEMS)) == 3
+    assert len(read_answers(saved(tmp_path / "a.txt", "A\u2028MF\nSMF\x0cx\n\n"), ITEMS).texts) == 3
 
 
 def test_a_null_or_absent_answer_is_an_error_of_its_item_alone(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.json", json.dumps({"q0": "AMF", "q1": None}))
-    engine = open_engine(EngineSettings(answers=path, item_ids=ITEMS))
+    engine = open_engine(EngineSettings(answers=path, item_ids=ITEMS, missing_cap=1))
     requests = [Request(f"key-{item_id}", item_id, ()) for item_id in ITEMS]
     completions = {each.key: each for each in engine.generate(requests, Sampling())}
     assert completions["key-q0"].text == "AMF"
@@ -142,3 +142,51 @@ def test_what_is_no_file_is_one_line(tmp_path: Path, name: str, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"no such file|a folder"):
         describe(EngineSettings(answers=Path(name)))
+
+
+def test_a_file_that_leaves_out_more_items_than_allowed_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.json", json.dumps({"q0": "AMF", "q2": None}))
+    with pytest.raises(InputError, match=r"2 of 3 items have no answer \(the first: 'q1'\), more than 5%"):
+        open_engine(EngineSettings(answers=path, item_ids=ITEMS))
+    assert read_answers(path, ITEMS, missing_cap=0.7).texts == {"q0": "AMF", "q2": None}
+    many = tuple(f"q{n}" for n in range(20))
+    twenty = saved(tmp_path / "b.json", json.dumps(dict.fromkeys(many[1:], "x")))
+    assert len(read_answers(twenty, many, missing_cap=0.05).texts) == 19
+    with pytest.raises(InputError, match="1 of 20"):
+        read_answers(twenty, many, missing_cap=0.04)
+
+
+def test_answers_to_no_item_are_named(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.json", json.dumps({**GIVEN, "z1": "x", "z2": "y"}))
+    engine = open_engine(EngineSettings(answers=path, item_ids=ITEMS))
+    assert engine.note == "2 answers of the file are to no item of the data (the first: 'z1')"
+    assert open_engine(EngineSettings(answers=saved(tmp_path / "b.json", json.dumps(GIVEN)), item_ids=ITEMS)).note == ""
+
+
+def test_the_files_own_names_of_id_and_answer_are_taken(tmp_path: Path) -> None:
+    rows = [{"key": 1, "id": "other", "model_outputs": "AMF", "answer": "B"}]
+    path = saved(tmp_path / "a.json", json.dumps(rows))
+    found = read_answers(path, ("1",), fields={"id": "key", "prediction": "model_outputs"})
+    assert found.texts == {"1": "AMF"}
+    with pytest.raises(InputError, match=r"no field with an answer \(outputs\).*--map prediction=FIELD"):
+        read_answers(path, ("1",), fields={"id": "key", "prediction": "outputs"})
+
+
+def test_the_order_shown_and_the_trace_come_with_the_answer(tmp_path: Path) -> None:
+    rows = [
+        {"id": "q0", "prediction": "A", "shown_choices": [2, 0, 1], "reasoning": "since"},
+        {"id": "q1", "prediction": "B"},
+    ]
+    engine = open_engine(EngineSettings(answers=saved(tmp_path / "a.json", json.dumps(rows)), item_ids=("q0", "q1")))
+    assert engine.shown_choices == {"q0": (2, 0, 1)}
+    requests = [Request(item_id, item_id, ()) for item_id in ("q0", "q1")]
+    assert [each.reasoning for each in engine.generate(requests, Sampling())] == ["since", None]
+    table = saved(tmp_path / "a.csv", 'id,prediction,shown_choices\nq0,A,"[1, 0]"\n')
+    assert read_answers(table, ("q0",)).shown == {"q0": (1, 0)}
+
+
+@pytest.mark.parametrize("shown", [[0, 0], [1, 2], "AB", [True, 0], {"A": 0}])
+def test_an_order_that_is_none_is_refused_with_its_place(tmp_path: Path, shown: object) -> None:
+    path = saved(tmp_path / "a.json", json.dumps([{"id": "q0", "prediction": "A", "shown_choices": shown}]))
+    with pytest.raises(InputError, match="element 1"):
+        read_answers(path, ("q0",))
