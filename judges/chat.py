@@ -28,6 +28,7 @@ class ChatReply:
 
     ``finish_reason``, ``logprobs`` and ``model`` are as the server gives them; token counts are None where it gives
     none. ``status`` is the HTTP status behind an error; ``timed_out`` tells that the error is a deadline that passed.
+    ``reasoning`` is the trace of a model that thinks, where the server keeps it apart from the text.
     """
 
     key: str
@@ -40,6 +41,7 @@ class ChatReply:
     error: str | None = None
     status: int | None = None
     timed_out: bool = False
+    reasoning: str | None = None
 
 
 class MalformedAnswerError(Exception):
@@ -70,6 +72,7 @@ def read_reply(key: str, body: bytes) -> ChatReply:
         completion_tokens=_token_count(usage.get("completion_tokens")),
         logprobs=logprobs if isinstance(logprobs, dict) else None,
         model=model if isinstance(model, str) else None,
+        reasoning=_reasoning(message),
     )
 
 
@@ -89,6 +92,15 @@ def _server_error(answer: Mapping[str, Any]) -> str | None:
     error = answer.get("error")
     message = error.get("message") if isinstance(error, dict) else error
     return f"the answer is an error: {message}" if isinstance(message, str) and message else None
+
+
+def _reasoning(message: Mapping[str, Any]) -> str | None:
+    """The trace: ``reasoning_content`` of DeepSeek, vLLM and SGLang, ``reasoning`` of OpenRouter and newer vLLM."""
+    for name in ("reasoning_content", "reasoning"):
+        trace = message.get(name)
+        if isinstance(trace, str) and trace:
+            return writable(trace)
+    return None
 
 
 def _content(content: object) -> str:

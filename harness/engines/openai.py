@@ -105,6 +105,7 @@ def completion_of(key: str, reply: ChatReply) -> Completion:
         prompt_tokens=reply.prompt_tokens or 0,
         completion_tokens=reply.completion_tokens or 0,
         error=error,
+        reasoning=None if error else reply.reasoning,
     )
 
 

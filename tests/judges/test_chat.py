@@ -58,3 +58,13 @@ def test_lone_surrogates_become_text_that_can_be_written():
 def test_what_is_no_completion_is_refused_with_the_reason(body: bytes, reason: str):
     with pytest.raises(MalformedAnswerError, match=reason):
         read_reply("k", body)
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_a_trace_that_the_server_keeps_apart_stays_apart(name: str) -> None:
+    message = {"content": "B", name: "A? No. \ud800"}
+    reply = read_reply("k", json.dumps({"choices": [{"message": message}]}).encode())
+    assert (reply.text, reply.reasoning) == ("B", "A? No. \ufffd")
+    for absent in (None, "", {"tokens": 3}):
+        body = {"choices": [{"message": {"content": "B", name: absent}}]}
+        assert read_reply("k", json.dumps(body).encode()).reasoning is None
