@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from telbench.errors import InputError
-
-from ..storage import disk_message
+from ..storage import writing
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -104,10 +102,8 @@ class Reporter:
         Raises:
             InputError: when the log cannot be written.
         """
-        try:
+        with writing(log):
             stream = log.open("ab", buffering=0)
-        except OSError as error:
-            raise InputError(disk_message(error, log, 0).rpartition(";")[0]) from error
         _flush_standard()
         with stream:
             saved = os.dup(1), os.dup(2)

@@ -25,7 +25,7 @@ from ..judging.open import open_panel, refuse_unused
 from ..judging.settings import JudgeSettings
 from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
-from ..storage import RecordStore, disk_message
+from ..storage import RecordStore, writing
 from .eval import results_only
 from .network import stay_offline
 
@@ -265,7 +265,5 @@ def _ledger(out: Path) -> RecordStore:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(disk_message(error, path, 0).rpartition(";")[0]) from error

@@ -91,9 +91,8 @@ def test_a_failed_generation_is_missing_and_the_metric_never_sees_it():
 def test_a_metric_sees_the_item_the_answer_and_what_the_prompt_showed():
     item = Item("a", "q?", ("r", "s"), context="c", choices=("x", "y"), answer=(1,), source_document="d", category="k")
     prompt = Prompt(Request("a", "a", ()), shown_choices=(1, 0))
-    journal = {
-        key: {"log_likelihood": value} for key, value in {"o0": -1.0, "o1": -2.0, "r0": -3.0, "r1": -5.0}.items()
-    }
+    likelihoods = {"o0": -1.0, "o1": -2.0, "r0": -3.0, "r1": -5.0}
+    journal: dict[str, Any] = {key: {"log_likelihood": value} for key, value in likelihoods.items()}
     journal["a"] = {"text": " y \n"}
     references = (Continuation("r0", (1, 2, 3, 4, 5), 1), Continuation("r1", (1, 2, 3, 4, 5, 6, 7), 1))
     wanted = Sample(
