@@ -43,7 +43,7 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
     def __exit__(self, *_: object) -> None:
         """Push everything to the disk and close."""
         try:
-            with writing(self.path, len(self)):
+            with writing(self.path, len(self._offsets)):
                 os.fsync(self._writer.fileno())
         finally:
             self._writer.close()
@@ -74,7 +74,7 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
             InputError: when the disk is full or the file cannot be written; what was written before is kept.
         """
         line = (json.dumps({"key": key, **record}, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
-        with writing(self.path, len(self)):
+        with writing(self.path, len(self._offsets)):
             offset = self._writer.seek(0, os.SEEK_END)
             try:
                 # A nearly full disk takes part of a line, and tells why only when asked to take the rest.

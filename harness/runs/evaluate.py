@@ -164,7 +164,7 @@ def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dic
         **versions(),
         "machine": machine_facts(),
         "model": {
-            "name": plan.model_name,
+            "name": plan.name,
             "path": str(checkpoint.path) if checkpoint else None,
             "weights_sha256": identity.weights_sha256 if identity else None,
             "config_sha256": identity.config_sha256 if identity else None,
@@ -235,14 +235,13 @@ def versions() -> dict[str, Any]:
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / ".git").exists():
         # Looking must not write: another git command may be at work in the checkout.
-        git = ["git", "--no-optional-locks", "-C", str(checkout)]
-        for fact, *question in (
-            ("commit", "rev-parse", "HEAD"),
-            ("dirty", "status", "--porcelain", "--untracked-files=no"),
-        ):
-            with contextlib.suppress(OSError, subprocess.SubprocessError):
-                told = subprocess.run([*git, *question], capture_output=True, text=True, timeout=10, check=True).stdout
-                telbench[fact] = bool(told.strip()) if fact == "dirty" else told.strip() or None
+        git = ["git", "--no-optional-locks", "-C", str(checkout), "status", "--porcelain=v2", "--branch"]
+        git += ["--no-ahead-behind", "--untracked-files=no"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            told = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout
+            commit = re.search(r"^# branch\.oid (\w+)$", told, re.MULTILINE)
+            dirty = any(not line.startswith("#") for line in told.splitlines())
+            telbench.update(commit=commit and commit[1], dirty=dirty)
     return {"telbench": telbench, "packages": packages}
 
 
