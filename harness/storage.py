@@ -34,7 +34,8 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
         self._offsets: dict[str, int] = {}
         try:
             self._writer = path.open("ab", buffering=0)
-            self._index()
+            if self._writer.tell():
+                self._index()
             # Opened after the repair: what a reader has buffered does not change with the file.
             self._reader = path.open("rb")
         except OSError as error:

@@ -15,23 +15,17 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
 
 
-def number(value: float | None, width: float) -> str:
-    """A value with the digits its range deserves, or N/A.
+def number(value: float | None, high: float | None) -> str:
+    """A value with the digits that a range up to ``high`` deserves (None where it is open), or N/A.
 
     >>> number(0.51234, 1), number(23.456, 100), number(-0.0001, 1), number(None, 1)
     ('0.512', '23.5', '0.000', 'N/A')
     """
     if value is None:
         return "N/A"
-    digits = 3 if width <= 1 else 1
+    digits = 3 if high is not None and high <= 1 else 1
     # Adding 0.0 takes the sign off a rounded zero.
     return f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def span(entry: Mapping[str, Any]) -> float:
-    """Upper end of a metric's range; 100 where it is open."""
-    high = entry["range"][1]
-    return 100.0 if high is None else float(high)
 
 
 def print_run(header: Mapping[str, Any]) -> None:
@@ -41,14 +35,14 @@ def print_run(header: Mapping[str, Any]) -> None:
     scales = {name: scale for name, scale in found.items() if scale["value"] is not None}
     rows = [("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")]
     for name, entry in header["metrics"].items():
-        width = span(entry)
-        low, high = number(entry["ci_low"], width), number(entry["ci_high"], width)
+        end = entry["range"][1]
+        low, high = number(entry["ci_low"], end), number(entry["ci_high"], end)
         notes = [] if entry["higher_is_better"] else ["lower is better"]
         notes += [f"{count} missing: {reason}" for reason, count in entry["missing"].items()]
         notes += [f"{count} scored: {reason}" for reason, count in entry.get("notes", {}).items()]
         interval = "" if entry["ci_low"] is None else f"{low} – {high}"
         position = [_position(scales[name]) if name in scales else ""] if scales else []
-        rows.append((name, number(entry["value"], width), interval, *position, str(entry["n"]), "; ".join(notes)))
+        rows.append((name, number(entry["value"], end), interval, *position, str(entry["n"]), "; ".join(notes)))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
     made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
     lines = [

@@ -26,7 +26,6 @@ from ..judging.settings import JudgeSettings
 from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
 from ..storage import RecordStore, writing
-from .eval import results_only
 from .network import stay_offline
 
 
@@ -123,7 +122,7 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     settings = options.judging
     labels = (read_labels(options.labels) if options.labels else labelled_set())[: options.limit]
     reporter = Reporter()
-    with results_only():
+    with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
         with _ledger(options.out) as store:
@@ -208,7 +207,7 @@ def _prefer(options: PreferOptions, as_json: bool) -> int:
         raise InputError("no item was answered in both runs")
     own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
     reporter = Reporter()
-    with results_only():
+    with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, ("preference",), "prefer")
         with _ledger(options.out) as store:

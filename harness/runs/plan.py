@@ -46,8 +46,8 @@ _SHORTEST_PROMPT = 16
 class Plan:
     """One run, ready to be made.
 
-    ``name`` is what the run is called on tables, ``out`` its folder, ``run_id`` the hash of ``depends_on``, which is all
-    that the answers depend on. ``generation_id`` keys the shared cache; None where the weights cannot be known.
+    ``name`` is what the run is called on tables, ``out`` its folder, ``run_id`` the hash of ``depends_on``: of all that
+    the answers depend on. ``generation_id`` keys the shared cache; None where the weights cannot be known.
     """
 
     settings: EvalSettings
@@ -91,20 +91,8 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     """
     engine, note = engine_named(settings.engine.engine)
     _refuse_stray_options(settings, engine)
-    checkpoint, options = None, settings.engine
-    if engine.local:
-        checkpoint = open_checkpoint(settings.model, trust_remote_code=options.trust_remote_code, online=options.online)
-    engine_settings = EngineSettings(
-        checkpoint=checkpoint,
-        dtype=options.dtype,
-        seed=settings.sampling.seed,
-        model=settings.model,
-        base_url=options.base_url,
-        max_in_flight=options.max_in_flight,
-        deadline=options.deadline,
-        answers=options.answers,
-    )
-    info = engine.describe(engine_settings)
+    engine_settings = _engine_settings(settings, engine)
+    info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
     if checkpoint is not None:
         _window(checkpoint, settings)
     dataset = limited(load_asked(settings.data), settings.data.limit, settings.sampling.seed)
@@ -140,7 +128,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         generation_id = fingerprint([identity.sha256, asdict(info), asdict(asked.sampling)])
     name = settings.name or (checkpoint.name if checkpoint else settings.model)
     name = name or (settings.engine.answers.stem if settings.engine.answers else engine.name)
-    told = "-".join((name, Path(dataset.name).stem, dataset.split, book, run_id[:8]))
+    slug = "-".join((name, Path(dataset.name).stem, dataset.split, book, run_id[:8]))
     return Plan(
         settings=settings,
         dataset=dataset,
@@ -159,7 +147,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         run_id=run_id,
         generation_id=generation_id,
         name=name,
-        out=settings.out or Path("runs") / re.sub(r"[^\w.+-]+", "_", told),
+        out=settings.out or Path("runs") / re.sub(r"[^\w.+-]+", "_", slug),
         panel=resources.judge,
     )
 
@@ -183,6 +171,23 @@ def default_book(dataset: DataSet) -> Book:
     if meant == {"closed"}:
         return "closed"
     return "open" if any(item.context for item in dataset.items) else "closed"
+
+
+def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettings:
+    """What the engine is opened with, as far as it is known before there are items and prompts."""
+    checkpoint, options = None, settings.engine
+    if engine.local:
+        checkpoint = open_checkpoint(settings.model, trust_remote_code=options.trust_remote_code, online=options.online)
+    return EngineSettings(
+        checkpoint=checkpoint,
+        dtype=options.dtype,
+        seed=settings.sampling.seed,
+        model=settings.model,
+        base_url=options.base_url,
+        max_in_flight=options.max_in_flight,
+        deadline=options.deadline,
+        answers=options.answers,
+    )
 
 
 def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
