@@ -94,7 +94,8 @@ def test_a_metric_sees_the_item_the_answer_and_what_the_prompt_showed():
     likelihoods = {"o0": -1.0, "o1": -2.0, "r0": -3.0, "r1": -5.0}
     journal: dict[str, Any] = {key: {"log_likelihood": value} for key, value in likelihoods.items()}
     journal["a"] = {"text": " y \n"}
-    references = (Continuation("r0", (1, 2, 3, 4, 5), 1), Continuation("r1", (1, 2, 3, 4, 5, 6, 7), 1))
+    # A first token has no likelihood, whether or not the text starts with it.
+    references = (Continuation("r0", (1, 2, 3, 4, 5), 0), Continuation("r1", (1, 2, 3, 4, 5, 6, 7), 1))
     wanted = Sample(
         item_id="a",
         prediction="y",
@@ -470,6 +471,25 @@ def test_scores_that_cost_an_encoder_are_kept_for_the_same_answer_alone(tmp_path
     asked = [answered("a", "right"), answered("a", "wrong"), answered("d", None), answered("e", "late")]
     scores = score_answered(metric_of(lambda samples: [ItemScore(1.0)] * len(samples)), asked, kept["similar"])
     assert [score.value for score in scores] == [0.75, 1.0, None, 1.0]
+
+
+def test_other_metrics_of_a_finished_run_leave_what_cost_an_encoder_as_it_was(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[str] = []
+
+    def score(samples: Sequence[Sample]) -> list[ItemScore]:
+        seen.extend(sample.item_id for sample in samples)
+        return [ItemScore(0.5) for _ in samples]
+
+    slow = replace(metric_of(score), needs=frozenset({"encoder"}))
+    use(monkeypatch, Script())
+    for metrics in ((slow,), (slow, *metrics_named(["token_f1"]))):
+        with_metrics(monkeypatch, *metrics)
+        made = evaluate(wanted, NotedReporter())
+        assert made.header["metrics"].keys() == {metric.name for metric in metrics}
+        assert made.header["metrics"]["mine"]["value"] == 0.5
+    assert sorted(seen) == [f"q{k}" for k in range(8)]
 
 
 @pytest.mark.parametrize("unlike", ["signature", "level", "judged", "absent"])
