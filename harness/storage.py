@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from telbench.errors import InputError
@@ -35,16 +34,21 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
         self._offsets: dict[str, int] = {}
         try:
             self._writer = path.open("ab", buffering=0)
-            self._index()
+            if self._writer.tell():
+                self._index()
             # Opened after the repair: what a reader has buffered does not change with the file.
             self._reader = path.open("rb")
         except OSError as error:
             raise InputError(f"cannot open {path}: {error.strerror}: choose a writable folder") from error
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None:
+        """Push everything to the disk and close."""
+        try:
+            with writing(self.path, len(self._offsets)):
+                os.fsync(self._writer.fileno())
+        finally:
+            self._writer.close()
+            self._reader.close()
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -71,34 +75,16 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
             InputError: when the disk is full or the file cannot be written; what was written before is kept.
         """
         line = (json.dumps({"key": key, **record}, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
-        try:
+        with writing(self.path, len(self._offsets)):
             offset = self._writer.seek(0, os.SEEK_END)
-            self._append(line, offset)
-        except OSError as error:
-            raise InputError(disk_message(error, self.path, len(self))) from error
+            try:
+                # A nearly full disk takes part of a line, and tells why only when asked to take the rest.
+                while line:
+                    line = line[self._writer.write(line) :]
+            except OSError:
+                self._writer.truncate(offset)
+                raise
         self._offsets[key] = offset
-
-    def close(self) -> None:
-        """Push everything to the disk and close."""
-        if self._writer.closed:
-            return
-        try:
-            os.fsync(self._writer.fileno())
-        except OSError as error:
-            raise InputError(disk_message(error, self.path, len(self))) from error
-        finally:
-            self._writer.close()
-            self._reader.close()
-
-    def _append(self, line: bytes, offset: int) -> None:
-        written = 0
-        try:
-            # A nearly full disk takes part of a line, and tells why only when asked to take the rest.
-            while written < len(line):
-                written += self._writer.write(line[written:])
-        except OSError:
-            self._writer.truncate(offset)
-            raise
 
     def _index(self) -> None:
         offset = 0
@@ -128,10 +114,24 @@ def _key(line: bytes) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def disk_message(error: OSError, path: Path, kept: int) -> str:
+def disk_message(error: OSError, path: Path, kept: int | None = None) -> str:
     """The one line about a disk that takes no more."""
     what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"cannot write ({error.strerror})"
-    return f"{what}: {path}: free some space and run the same command again; {kept} finished records are kept"
+    line = f"{what}: {path}: free some space and run the same command again"
+    return line if kept is None else f"{line}; {kept} finished records are kept"
+
+
+@contextlib.contextmanager
+def writing(path: Path, kept: int | None = None) -> Iterator[Path]:
+    """What the system refuses to write meanwhile is told in one line that names ``path``.
+
+    Raises:
+        InputError: that line, with how many records are ``kept``.
+    """
+    try:
+        yield path
+    except OSError as error:
+        raise InputError(disk_message(error, path, kept)) from error
 
 
 # Folders that this process holds: POSIX locks keep out other processes only.

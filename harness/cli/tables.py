@@ -15,59 +15,50 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
 
 
-def number(value: float | None, width: float) -> str:
-    """A value with the digits its range deserves, or N/A.
+def number(value: float | None, high: float | None) -> str:
+    """A value with the digits that a range up to ``high`` deserves (None where it is open), or N/A.
 
     >>> number(0.51234, 1), number(23.456, 100), number(-0.0001, 1), number(None, 1)
     ('0.512', '23.5', '0.000', 'N/A')
     """
     if value is None:
         return "N/A"
-    digits = 3 if width <= 1 else 1
+    digits = 3 if high is not None and high <= 1 else 1
     # Adding 0.0 takes the sign off a rounded zero.
     return f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def span(entry: Mapping[str, Any]) -> float:
-    """Upper end of a metric's range; 100 where it is open."""
-    high = entry["range"][1]
-    return 100.0 if high is None else float(high)
 
 
 def print_run(header: Mapping[str, Any]) -> None:
     """The table of one run on stdout; it is never wrapped or cut, however narrow the terminal is."""
     model, data, generation = header["model"], header["data"], header["generation"]
-    positions = {name: calibrated_position(entry) for name, entry in header["metrics"].items()}
-    scale = [name for name, position in positions.items() if position]
-    rows = [("metric", "value", "95 % interval", *(["calibrated"] if scale else []), "n", "")]
+    found = {name: entry["calibration"] for name, entry in header["metrics"].items() if entry.get("calibration")}
+    scales = {name: scale for name, scale in found.items() if scale["value"] is not None}
+    rows = [("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")]
     for name, entry in header["metrics"].items():
-        width = span(entry)
-        low, high = number(entry["ci_low"], width), number(entry["ci_high"], width)
+        end = entry["range"][1]
+        low, high = number(entry["ci_low"], end), number(entry["ci_high"], end)
         notes = [] if entry["higher_is_better"] else ["lower is better"]
         notes += [f"{count} missing: {reason}" for reason, count in entry["missing"].items()]
         notes += [f"{count} scored: {reason}" for reason, count in entry.get("notes", {}).items()]
         interval = "" if entry["ci_low"] is None else f"{low} – {high}"
-        position = [positions[name]] if scale else []
-        rows.append((name, number(entry["value"], width), interval, *position, str(entry["n"]), "; ".join(notes)))
+        position = [_position(scales[name]) if name in scales else ""] if scales else []
+        rows.append((name, number(entry["value"], end), interval, *position, str(entry["n"]), "; ".join(notes)))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
     made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
     lines = [
         f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
-        *_warnings(header),
+        *(_judge_warnings(header["judge"], header["metrics"]) if header.get("judge") else ()),
         *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
-        *(_scales({name: header["metrics"][name]["calibration"] for name in scale}) if scale else ()),
+        *(_scales(scales) if scales else ()),
         *([" · ".join(told)] if (told := _remarks(header)) else []),
     ]
     sys.stdout.write("".join(shown(line) + "\n" for line in lines))
 
 
-def calibrated_position(entry: Mapping[str, Any]) -> str:
-    """A metric's place between unrelated and right texts of the data, with its interval; empty where there is none."""
-    found = entry.get("calibration")
-    if not found or found["value"] is None:
-        return ""
-    value, low, high = (number(found[key], 1) for key in ("value", "ci_low", "ci_high"))
-    return value if found["ci_low"] is None else f"{value} [{low}, {high}]"
+def _position(scale: Mapping[str, Any]) -> str:
+    """A metric's place between unrelated and right texts of the data, with its interval."""
+    value, low, high = (number(scale[key], 1) for key in ("value", "ci_low", "ci_high"))
+    return value if scale["ci_low"] is None else f"{value} [{low}, {high}]"
 
 
 def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -102,15 +93,12 @@ def shown(line: str) -> str:
     return visible(line)
 
 
-def _warnings(header: Mapping[str, Any]) -> list[str]:
-    """What makes numbers below doubtful, before they are read; and what judges said that gave no verdict."""
-    judge = header.get("judge") or {}
+def _judge_warnings(judge: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What makes judged numbers below doubtful, before they are read; and what judges said that gave no verdict."""
     lines = []
     if over := judge.get("over_cap"):
-        failed = {name: header["metrics"][name]["judge_missing"] for name in over}
-        told = ", ".join(
-            f"{name} ({count} of {count + header['metrics'][name]['n']})" for name, count in failed.items()
-        )
+        failed = {name: metrics[name]["judge_missing"] for name in over}
+        told = ", ".join(f"{name} ({count} of {count + metrics[name]['n']})" for name, count in failed.items())
         lines.append(
             f"WARNING: judges gave no verdict on more than {judge['missing_cap']:.0%} of the items of {told}: these "
             "values stand for the rest only"

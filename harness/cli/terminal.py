@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from telbench.errors import InputError
-
-from ..storage import disk_message
+from ..storage import writing
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -23,33 +21,25 @@ if TYPE_CHECKING:
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def visible(text: str, *, lines: bool = False) -> str:
-    r"""The text with hidden characters as escapes, and with what stdout cannot encode as escapes.
+def visible(text: str, *, lines: bool = False, encoding: str = "") -> str:
+    r"""The text with hidden characters, and what cannot be encoded, as escapes.
 
     Args:
         text: anything, hostile text included.
         lines: keep line feeds and tabs.
+        encoding: of the file or page that the text is for; stdout's where none is given.
 
-    >>> visible("red \x1b[31m")
-    'red \\x1b[31m'
+    >>> visible("red \x1b[31m"), visible("a\u202eb\0", encoding="utf-8")
+    ('red \\x1b[31m', 'a\\u202eb\\x00')
     """
-    encoding = sys.stdout.encoding or "utf-8"
-    return escaped(text, lines=lines).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def escaped(text: str, *, lines: bool = False) -> str:
-    r"""The text with hidden characters as escapes, whatever stdout is: for files and pages.
-
-    >>> escaped("a\u202eb\0")
-    'a\\u202eb\\x00'
-    """
-    kept = "\n\t" if lines else ""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
+    kept, encoding = "\n\t" if lines else "", encoding or sys.stdout.encoding or "utf-8"
+    shown = "".join(
         character if character in kept or unicodedata.category(character) not in _HIDDEN else _escape(character)
         for character in text
     )
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _escape(character: str) -> str:
@@ -98,26 +88,28 @@ class Reporter:
             yield _BarMeter(bar, bar.add_task(label, total=total, detail=""))
 
     @contextlib.contextmanager
-    def quiet(self, log: Path) -> Iterator[None]:
-        """Send file descriptors 1 and 2, C libraries included, to ``log`` meanwhile.
+    def quiet(self, log: Path | None = None) -> Iterator[None]:
+        """Send what libraries print, C libraries included, to ``log`` meanwhile; without one, from stdout to stderr.
 
         Raises:
             InputError: when the log cannot be written.
         """
+        with contextlib.ExitStack() as stack:
+            targets = {1: 2}
+            if log is not None:
+                with writing(log):
+                    stream = stack.enter_context(log.open("ab", buffering=0))
+                targets = {1: stream.fileno(), 2: stream.fileno()}
+            _flush_standard()
+            saved = {original: os.dup(original) for original in targets}
+            for original, target in targets.items():
+                os.dup2(target, original)
         try:
-            stream = log.open("ab", buffering=0)
-        except OSError as error:
-            raise InputError(disk_message(error, log, 0).rpartition(";")[0]) from error
-        _flush_standard()
-        with stream:
-            saved = os.dup(1), os.dup(2)
-            os.dup2(stream.fileno(), 1)
-            os.dup2(stream.fileno(), 2)
-        try:
-            yield
+            with contextlib.redirect_stdout(sys.stderr if log is None else sys.stdout):
+                yield
         finally:
             _flush_standard()
-            for copy, original in zip(saved, (1, 2), strict=True):
+            for original, copy in saved.items():
                 os.dup2(copy, original)
                 os.close(copy)
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import shlex
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +43,8 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -
 
     reporter = Reporter()
     try:
-        with results_only():
+        # stdout is for the result.
+        with reporter.quiet():
             made: Run = evaluate(settings, reporter, command)
     except InterruptedRunError as interrupted:
         reporter.note(f"interrupted; finished answers are kept in {interrupted.path}")
@@ -58,21 +56,6 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -
     else:
         print_run(made.header)
     return 0
-
-
-@contextlib.contextmanager
-def results_only() -> Iterator[None]:
-    """Send what libraries print on stdout to stderr meanwhile: stdout is for the result."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(saved, 1)
-        os.close(saved)
 
 
 def resume_line(command: Sequence[str], path: Path) -> str:

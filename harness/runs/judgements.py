@@ -9,7 +9,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ..cli.tables import number, span
+from ..cli.tables import number
 from .folder import JUDGEMENTS, read_run, read_samples
 
 # The words of a claim's verdict in the records, and what a reader is told.
@@ -79,7 +79,7 @@ def view_lines(view: Mapping[str, Any], *, raw: bool = False) -> Iterator[str]:
     told: set[str] = set()
     for name, entry in view["metrics"].items():
         yield ""
-        value = number(entry["value"], span(entry))
+        value = number(entry["value"], entry["range"][1])
         why = entry["missing"] or entry["note"]
         yield f"{name} = {value}" + (f" ({why})" if why else "")
         yield f"  {entry['signature']}"

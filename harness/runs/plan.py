@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,11 @@ _SHORTEST_PROMPT = 16
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, ready to be made. ``run_id`` is the hash of ``depends_on``; ``generation_id`` keys the shared cache."""
+    """One run, ready to be made.
+
+    ``name`` is what the run is called on tables, ``out`` its folder, ``run_id`` the hash of ``depends_on``: of all that
+    the answers depend on. ``generation_id`` keys the shared cache; None where the weights cannot be known.
+    """
 
     settings: EvalSettings
     dataset: DataSet
@@ -58,38 +62,23 @@ class Plan:
     continuations: Mapping[str, tuple[Continuation, ...]]
     references: Mapping[str, References]
     depends_on: Mapping[str, Any]
+    run_id: str
+    generation_id: str | None
+    name: str
+    out: Path
     panel: JudgePanel | None = None
 
-    @property
-    def run_id(self) -> str:
-        """Hash of everything the answers depend on."""
-        return fingerprint(dict(self.depends_on))
 
-    @property
-    def generation_id(self) -> str | None:
-        """Key of the generation cache, or None where the weights behind the answers cannot be known."""
-        if not self.engine.cacheable or self.identity is None:
-            return None
-        return fingerprint([self.identity.sha256, asdict(self.engine_info), asdict(self.sampling)])
+@dataclass(frozen=True)
+class _Asked:
+    """What an engine is asked: prompts, and texts by item whose likelihood is wanted; ``longest`` in tokens."""
 
-    @property
-    def model_name(self) -> str:
-        """What the run is called on tables."""
-        if self.settings.name:
-            return self.settings.name
-        if self.checkpoint is not None:
-            return self.checkpoint.name
-        return self.settings.model or (
-            self.settings.engine.answers.stem if self.settings.engine.answers else self.engine.name
-        )
-
-    @property
-    def out(self) -> Path:
-        """The run folder: what the user named, else one that tells model, data and identity."""
-        if self.settings.out is not None:
-            return self.settings.out
-        parts = (self.model_name, Path(self.dataset.name).stem, self.dataset.split, self.book, self.run_id[:8])
-        return Path("runs") / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling
+    continuations: Mapping[str, tuple[Continuation, ...]] = field(default_factory=dict)
+    references: Mapping[str, References] = field(default_factory=dict)
+    longest: int | None = None
+    template: str | None = None
 
 
 def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
@@ -100,35 +89,16 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     """
     engine, note = engine_named(settings.engine.engine)
     _refuse_stray_options(settings, engine)
-    checkpoint = None
-    if engine.local:
-        checkpoint = open_checkpoint(
-            settings.model, trust_remote_code=settings.engine.trust_remote_code, online=settings.engine.online
-        )
-    engine_settings = EngineSettings(
-        checkpoint=checkpoint,
-        dtype=settings.engine.dtype,
-        seed=settings.sampling.seed,
-        model=settings.model,
-        base_url=settings.engine.base_url,
-        max_in_flight=settings.engine.max_in_flight,
-        deadline=settings.engine.deadline,
-        answers=settings.engine.answers,
-    )
-    info = engine.describe(engine_settings)
+    engine_settings = _engine_settings(settings, engine)
+    info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
     if checkpoint is not None:
         _window(checkpoint, settings)
     dataset = limited(load_asked(settings.data), settings.data.limit, settings.sampling.seed)
-    panel = None
-    if settings.judging.specs or settings.judging.rubrics:
-        # All of judges: a run without them starts without it.
-        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
-
-        panel = open_panel(settings.judging, settings.sampling.seed)
-        refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
-    resources = encoder_resources_of(settings, dataset) if settings.metrics.encoder else Resources()
-    metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))
+    resources = Resources()
+    if settings.metrics.encoder or settings.judging.specs or settings.judging.rubrics:
+        resources = _resources(settings, dataset)
+    metrics = tuple(metrics_named(names, resources))
     book = settings.prompt.context or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:
@@ -136,43 +106,47 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         engine.open(engine_settings).close()
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
     prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
-    tokenizer = _tokenizer(checkpoint, reporter) if checkpoint is not None else None
-    prompts, continuations, sampling, longest = _prompts(
-        dataset, prompt_settings, tokenizer, checkpoint, settings, metrics, reporter, engine
-    )
-    references: dict[str, References] = {}
-    if tokenizer is not None and checkpoint is not None and any("reference_scores" in each.needs for each in metrics):
-        encoder, window = encoder_for(tokenizer, prompt_settings), _window(checkpoint, settings)
-        references = all_references(dataset.items, prompts, encoder, window)
-        longest = max([longest or 0, *(len(each.token_ids) + 1 for each in continuations_of(references))]) or None
-    template = getattr(tokenizer, "chat_template", None) if settings.prompt.chat_template else None
-    identity = None
-    if checkpoint is not None:
-        identity = identify_checkpoint(checkpoint, template if isinstance(template, str) else None)
+    if checkpoint is None:
+        built = (build_prompt(item, prompt_settings, None, None) for item in dataset.items)
+        asked = _Asked(tuple(_kept(prompt, engine, settings.sampling) for prompt in built), settings.sampling)
+    else:
+        needs = frozenset[str]().union(*(metric.needs for metric in metrics))
+        asked = _tokenised(checkpoint, dataset, prompt_settings, needs, settings, engine, reporter)
+    identity = None if checkpoint is None else identify_checkpoint(checkpoint, asked.template)
     depends_on = {
         "model": identity.sha256 if identity else settings.model,
         "engine": asdict(info),
-        "sampling": asdict(sampling),
+        "sampling": asdict(asked.sampling),
         "data": dataset.items_sha256,
-        "prompts": list_fingerprint([prompt.request.key, prompt.problem] for prompt in prompts),
+        "prompts": list_fingerprint([prompt.request.key, prompt.problem] for prompt in asked.prompts),
         "prompt_settings": asdict(prompt_settings),
     }
+    run_id, generation_id = fingerprint(depends_on), None
+    if engine.cacheable and identity is not None:
+        generation_id = fingerprint([identity.sha256, asdict(info), asdict(asked.sampling)])
+    name = settings.name or (checkpoint.name if checkpoint else settings.model)
+    name = name or (settings.engine.answers.stem if settings.engine.answers else engine.name)
+    slug = "-".join((name, Path(dataset.name).stem, dataset.split, book, run_id[:8]))
     return Plan(
         settings=settings,
         dataset=dataset,
         book=book,
         metrics=metrics,
         engine=engine,
-        engine_settings=replace(engine_settings, max_model_len=longest),
+        engine_settings=replace(engine_settings, max_model_len=asked.longest),
         engine_info=info,
-        sampling=sampling,
+        sampling=asked.sampling,
         checkpoint=checkpoint,
         identity=identity,
-        prompts=prompts,
-        continuations=continuations,
-        references=references,
+        prompts=asked.prompts,
+        continuations=asked.continuations,
+        references=asked.references,
         depends_on=depends_on,
-        panel=panel,
+        run_id=run_id,
+        generation_id=generation_id,
+        name=name,
+        out=settings.out or Path("runs") / re.sub(r"[^\w.+-]+", "_", slug),
+        panel=resources.judge,
     )
 
 
@@ -197,13 +171,38 @@ def default_book(dataset: DataSet) -> Book:
     return "open" if any(item.context for item in dataset.items) else "closed"
 
 
-def encoder_resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
-    """The encoder that the settings name, with the texts that idf weights come from where they are wanted."""
-    resources = encoder_resources(settings.metrics.encoder, settings.metrics.encoder_layer)
-    if not settings.metrics.encoder_idf:
-        return resources
-    # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
-    return replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
+def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettings:
+    """What the engine is opened with, as far as it is known before there are items and prompts."""
+    checkpoint, options = None, settings.engine
+    if engine.local:
+        checkpoint = open_checkpoint(settings.model, trust_remote_code=options.trust_remote_code, online=options.online)
+    return EngineSettings(
+        checkpoint=checkpoint,
+        dtype=options.dtype,
+        seed=settings.sampling.seed,
+        model=settings.model,
+        base_url=options.base_url,
+        max_in_flight=options.max_in_flight,
+        deadline=options.deadline,
+        answers=options.answers,
+    )
+
+
+def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
+    """The judges and the encoder that the settings name."""
+    resources, panel = Resources(), None
+    if settings.judging.specs or settings.judging.rubrics:
+        # All of judges: a run without them starts without it.
+        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
+
+        panel = open_panel(settings.judging, settings.sampling.seed)
+        refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
+    if settings.metrics.encoder:
+        resources = encoder_resources(settings.metrics.encoder, settings.metrics.encoder_layer)
+    if settings.metrics.encoder_idf:
+        # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
+        resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
+    return replace(resources, judge=panel, rubrics=settings.judging.rubrics)
 
 
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
@@ -225,31 +224,22 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
             )
 
 
-def _tokenizer(checkpoint: Checkpoint, reporter: Reporter) -> Any:
-    reporter.note(f"reading the tokenizer of {checkpoint.path}")
-    return read_tokenizer(checkpoint)
-
-
-def _prompts(
+def _tokenised(
+    checkpoint: Checkpoint,
     dataset: DataSet,
     prompt_settings: PromptSettings,
-    tokenizer: Any,
-    checkpoint: Checkpoint | None,
+    needs: frozenset[str],
     settings: EvalSettings,
-    metrics: tuple[Metric, ...],
-    reporter: Reporter,
     engine: EngineSpec,
-) -> tuple[tuple[Prompt, ...], dict[str, tuple[Continuation, ...]], Sampling, int | None]:
-    """Prompts, option continuations by item, the sampling with the stops they need, the longest sequence in tokens."""
-    sampling = settings.sampling
-    if tokenizer is None or checkpoint is None:
-        built = (build_prompt(item, prompt_settings, None, None) for item in dataset.items)
-        return tuple(_kept(prompt, engine, sampling) for prompt in built), {}, sampling, None
+    reporter: Reporter,
+) -> _Asked:
+    """What a local engine is asked, in the checkpoint's own tokens, with all that metrics of these ``needs`` score."""
+    reporter.note(f"reading the tokenizer of {checkpoint.path}")
+    tokenizer, sampling, window = read_tokenizer(checkpoint), settings.sampling, _window(checkpoint, settings)
     encoder = encoder_for(tokenizer, prompt_settings)
     try_template(encoder, checkpoint, "mend the chat template or pass --no-chat-template")
     if not encoder.chat and not sampling.stop:
         sampling = replace(sampling, stop=PLAIN_STOPS)
-    window = _window(checkpoint, settings)
     budget = None if window is None else window - sampling.max_tokens
     prompts: list[Prompt] = []
     with reporter.progress("building prompts", len(dataset.items)) as meter:
@@ -261,16 +251,22 @@ def _prompts(
             f"no question of {dataset.name} {dataset.split} fits into {checkpoint.path}: {prompts[0].problem}: lower "
             f"--max-tokens {sampling.max_tokens} or take a model with a longer window"
         )
-    _require_own_tokenizer(checkpoint, prompts)
+    highest = max((max(prompt.request.token_ids, default=0) for prompt in prompts), default=0)
+    require_own_tokens(checkpoint, highest)
     continuations: dict[str, tuple[Continuation, ...]] = {}
-    if any("option_scores" in metric.needs for metric in metrics):
-        for item in dataset.items:
-            options = option_continuations(item, prompt_settings, encoder)
-            if options and (window is None or all(len(option.token_ids) < window for option in options)):
-                continuations[item.id] = options
+    for item in dataset.items if "option_scores" in needs else ():
+        options = option_continuations(item, prompt_settings, encoder)
+        if options and (window is None or all(len(option.token_ids) < window for option in options)):
+            continuations[item.id] = options
+    references: Mapping[str, References] = {}
+    if "reference_scores" in needs:
+        references = all_references(dataset.items, prompts, encoder, window)
     lengths = [len(prompt.request.token_ids) + sampling.max_tokens for prompt in prompts]
     lengths += [len(option.token_ids) + 1 for options in continuations.values() for option in options]
-    return tuple(prompts), continuations, sampling, max(lengths, default=None)
+    lengths += [len(each.token_ids) + 1 for each in continuations_of(references)]
+    template = getattr(tokenizer, "chat_template", None) if settings.prompt.chat_template else None
+    template = template if isinstance(template, str) else None
+    return _Asked(tuple(prompts), sampling, continuations, references, max(lengths, default=None), template)
 
 
 def _window(checkpoint: Checkpoint, settings: EvalSettings) -> int | None:
@@ -285,11 +281,6 @@ def _window(checkpoint: Checkpoint, settings: EvalSettings) -> int | None:
         cure = "lower --max-tokens" if window > _SHORTEST_PROMPT else "take a longer one"
         raise InputError(f"{whose} leaves no room for a question beside --max-tokens {longest}: {cure}")
     return window
-
-
-def _require_own_tokenizer(checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> None:
-    highest = max((max(prompt.request.token_ids, default=0) for prompt in prompts), default=0)
-    require_own_tokens(checkpoint, highest)
 
 
 def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:

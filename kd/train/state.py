@@ -223,7 +223,7 @@ def _like(value: Tensor, weight: Any) -> Tensor:
 
 def full(error: OSError, place: Path) -> InputError:
     """The line for a disk that takes no more while a state is saved."""
-    return InputError(disk_message(error, place, 0).rpartition(";")[0] + "; the state saved before is kept")
+    return InputError(disk_message(error, place) + "; the state saved before is kept")
 
 
 def _flat(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -144,7 +144,7 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise InputError(disk_message(error, path, 0).rpartition(";")[0]) from error
+        raise InputError(disk_message(error, path)) from error
 
 
 def _tell_github(gate: Gate, summary: str) -> None:

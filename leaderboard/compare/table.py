@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...harness.cli.tables import columns, number, span
+from ...harness.cli.tables import columns, number
 from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.factorial import Effect, Study
@@ -107,7 +107,7 @@ def _table(
         if each is None:
             rows.append((title, "N/A", "N/A", "N/A", "", "", "", "0", "no item has a score in both"))
             continue
-        width = span(entries[0])
+        width = entries[0]["range"][1]
         interval = each.interval
         bounds = "" if interval is None else f" [{number(interval[0], width)}, {number(interval[1], width)}]"
         record = each.items
@@ -127,13 +127,13 @@ def _table(
     return columns(rows, "<>>>>>>><")
 
 
-def _value_text(value: float, entry: Mapping[str, Any], width: float) -> str:
+def _value_text(value: float, entry: Mapping[str, Any], width: float | None) -> str:
     """A value, with the calibrated position beside it where the metric's scale says little by itself."""
     calibrated = (entry.get("calibration") or {}).get("value")
     return number(value, width) + ("" if calibrated is None else f" (cal. {number(calibrated, 1)})")
 
 
-def _signed(value: float, width: float) -> str:
+def _signed(value: float, width: float | None) -> str:
     text = number(value, width)
     return text if text.startswith("-") else f"+{text}"
 

@@ -69,7 +69,7 @@ def write_anchor(run: LoadedRun, path: Path, *, force: bool = False) -> int:
         scratch.write_text(text, encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
-        raise InputError(disk_message(error, path, 0).rpartition(";")[0]) from error
+        raise InputError(disk_message(error, path)) from error
     return len(text)
 
 

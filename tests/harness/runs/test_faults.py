@@ -16,6 +16,7 @@ import pytest
 
 from telbench.errors import EngineError, InputError, TelbenchError
 from telbench.harness.engines.contract import Request
+from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.generate import done
@@ -105,7 +106,10 @@ def test_a_failed_answer_gets_neither_into_the_cache_nor_out_of_it(
 ):
     monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
     # A checkpoint's answers are cached; here the identity alone stands for one.
-    monkeypatch.setattr(plan_module.Plan, "generation_id", property(lambda plan: "weights"))
+    make_plan = evaluate_module.make_plan
+    monkeypatch.setattr(
+        evaluate_module, "make_plan", lambda *given: replace(make_plan(*given), generation_id="weights")
+    )
     use(monkeypatch, Script(errors=frozenset({"q1"})))
     assert run(wanted).header["counts"]["error"] == 1
     (cache,) = (tmp_path / "cache" / "generations").glob("*.jsonl")

@@ -36,7 +36,7 @@ def files(folder: Path) -> set[str]:
 def finished_run(path: Path) -> None:
     folder = RunFolder(path)
     folder.claim("r1", DEPENDS, fresh=False)
-    folder.write_partial(HEADER)
+    folder.begin(HEADER, "data: d\n")
     (path / "completions.jsonl").write_text("")
     (path / "samples.jsonl.tmp").write_text('{"item_id": "a"}\n')
     folder.finish({**HEADER, "status": "complete"})
@@ -57,7 +57,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_finished_run_has_its_header_and_no_partial_one(tmp_path: Path):
     finished_run(tmp_path / "run")
-    assert files(tmp_path / "run") == {"run.json", "samples.jsonl", "completions.jsonl"}
+    assert files(tmp_path / "run") == {"run.json", "run.yaml", "samples.jsonl", "completions.jsonl"}
     assert read_run(tmp_path / "run")["status"] == "complete"
     assert [sample["item_id"] for sample in read_samples(tmp_path / "run")] == ["a"]
 
@@ -65,7 +65,7 @@ def test_a_finished_run_has_its_header_and_no_partial_one(tmp_path: Path):
 def test_a_header_keeps_whatever_text_a_command_line_or_a_file_name_holds(tmp_path: Path):
     told = {**HEADER, "command": ["telbench", "caf\ud800é 📡\n"], "seconds": {"total": 0.1}}
     folder = RunFolder(tmp_path)
-    folder.write_partial(told)
+    folder.begin(told, "")
     (tmp_path / "samples.jsonl.tmp").write_text("")
     folder.finish(told)
     folder.release()
@@ -73,7 +73,7 @@ def test_a_header_keeps_whatever_text_a_command_line_or_a_file_name_holds(tmp_pa
     assert read_run(tmp_path)["command"] == told["command"]
     again = RunFolder(tmp_path)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        again.write_partial({**told, "seconds": {"total": float("nan")}})
+        again.begin({**told, "seconds": {"total": float("nan")}}, "")
     again.release()
 
 
@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_put_in_place_is_one_line_that_names_it(tmp_path: 
     (tmp_path / name / "mine").mkdir(parents=True)
 
     def publish() -> None:
-        folder.write_partial(HEADER)
+        folder.begin(HEADER, "")
         folder.finish(HEADER)
 
     with pytest.raises(InputError, match=r"^cannot write \(.*json.*: free some space and run") as caught:
@@ -97,9 +97,9 @@ def test_a_file_that_cannot_be_put_in_place_is_one_line_that_names_it(tmp_path: 
 
 def test_an_unfinished_run_has_a_partial_header_only_and_says_so_when_read(tmp_path: Path):
     folder = RunFolder(tmp_path)
-    folder.write_partial(HEADER)
+    folder.begin(HEADER, "")
     folder.release()
-    assert files(tmp_path) == {"run.partial.json"}
+    assert files(tmp_path) == {"run.partial.json", "run.yaml"}
     with pytest.raises(InputError, match="not finished: run its command again"):
         read_run(tmp_path)
 
@@ -279,12 +279,12 @@ def test_samples_that_are_missing_or_no_text_are_named(tmp_path: Path):
 
 def test_settings_are_kept_as_they_were_asked_or_one_line_says_why_not(tmp_path: Path):
     folder = RunFolder(tmp_path)
-    folder.write_settings("data: Δf.jsonl\n")
+    folder.begin(HEADER, "data: Δf.jsonl\n")
     assert (tmp_path / "run.yaml").read_text(encoding="utf-8") == "data: Δf.jsonl\n"
     (tmp_path / "run.yaml").unlink()
     (tmp_path / "run.yaml").mkdir()
     with pytest.raises(
         InputError, match=r"^cannot write \(.*run.yaml: free some space and run the same command again$"
     ):
-        folder.write_settings("data: d\n")
+        folder.begin(HEADER, "data: d\n")
     folder.release()

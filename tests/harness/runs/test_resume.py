@@ -49,14 +49,14 @@ def at_publication(name: str) -> Callable[[pytest.MonkeyPatch], None]:
     """Die when a file of that name is about to be put in place."""
 
     def arrange(monkeypatch: pytest.MonkeyPatch) -> None:
-        real = RunFolder._publish
+        real = Path.replace
 
-        def publish(folder: RunFolder, draft: str, target: str) -> None:
-            if target == name:
+        def publish(draft: Path, target: Path) -> Path:
+            if target.name == name:
                 die()
-            real(folder, draft, target)
+            return real(draft, target)
 
-        monkeypatch.setattr(RunFolder, "_publish", publish)
+        monkeypatch.setattr(Path, "replace", publish)
 
     return arrange
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from telbench.config import changed
 from telbench.errors import TelbenchError
 from telbench.harness.datasets.items import Item
 from telbench.harness.engines.contract import Completion, Continuation, Request, Sampling
+from telbench.harness.identity import text_sha256
 from telbench.harness.prompts.build import Prompt
 from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs import score as scoring
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_samples
-from telbench.harness.runs.score import Answered, kept_scores, sample, score_answered
+from telbench.harness.runs.score import Answered, answers, kept_scores, score_answered
 from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.harness.storage import RecordStore
 from telbench.metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, metrics_named, missing
@@ -38,7 +40,20 @@ def wanted(tmp_path: Path) -> EvalSettings:
 
 def answered(item_id: str, text: str | None) -> Answered:
     record = {"error": "scripted failure", "finish_reason": "error", "text": ""} if text is None else {"text": text}
-    return Answered(Item(item_id, "q?", ("r",)), Prompt(Request(item_id, item_id, ())), record, None)
+    return read(Item(item_id, "q?", ("r",)), Prompt(Request(item_id, item_id, ())), {item_id: record})
+
+
+def read(item: Item, prompt: Prompt, journal: dict[str, Any], references: Any = None) -> Answered:
+    """The item as a journal with these records has it; its options are the continuations o0 and o1."""
+    plan: Any = SimpleNamespace(
+        dataset=SimpleNamespace(items=[item]),
+        prompts=[prompt],
+        continuations={item.id: tuple(Continuation(f"o{place}", (1, 2), 1) for place in range(len(item.choices)))},
+        references={} if references is None else {item.id: references},
+    )
+    store: Any = journal
+    (given,) = answers(plan, store)
+    return given
 
 
 def metric_of(function: Any, level: Any = "item") -> Metric:
@@ -75,8 +90,12 @@ def test_a_failed_generation_is_missing_and_the_metric_never_sees_it():
 def test_a_metric_sees_the_item_the_answer_and_what_the_prompt_showed():
     item = Item("a", "q?", ("r", "s"), context="c", choices=("x", "y"), answer=(1,), source_document="d", category="k")
     prompt = Prompt(Request("a", "a", ()), shown_choices=(1, 0))
-    given = Answered(item, prompt, {"text": " y \n"}, (-1.0, -2.0), ((-3.0, 4), (-5.0, 6)), "no window")
-    assert sample(given) == Sample(
+    likelihoods = {"o0": -1.0, "o1": -2.0, "r0": -3.0, "r1": -5.0}
+    journal: dict[str, Any] = {key: {"log_likelihood": value} for key, value in likelihoods.items()}
+    journal["a"] = {"text": " y \n"}
+    # A first token has no likelihood, whether or not the text starts with it.
+    references = (Continuation("r0", (1, 2, 3, 4, 5), 0), Continuation("r1", (1, 2, 3, 4, 5, 6, 7), 1))
+    wanted = Sample(
         item_id="a",
         prediction="y",
         references=("r", "s"),
@@ -87,12 +106,14 @@ def test_a_metric_sees_the_item_the_answer_and_what_the_prompt_showed():
         shown_choices=(1, 0),
         option_scores=(-1.0, -2.0),
         reference_scores=((-3.0, 4), (-5.0, 6)),
-        no_reference_scores="no window",
         answerable=True,
         cluster_id="d",
         category="k",
     )
-    unanswerable = sample(replace(given, item=replace(item, meta={"unanswerable": True})))
+    assert read(item, prompt, journal, references).sample == wanted
+    untold = read(item, prompt, journal, "no window").sample
+    assert untold == replace(wanted, reference_scores=None, no_reference_scores="no window")
+    unanswerable = read(replace(item, meta={"unanswerable": True}), prompt, journal).sample
     assert (unanswerable.answerable, unanswerable.answer, unanswerable.references) == (False, (), ())
 
 
@@ -107,7 +128,7 @@ def test_a_metric_sees_the_item_the_answer_and_what_the_prompt_showed():
     ],
 )
 def test_why_there_is_no_answer(record: dict[str, Any], problem: str | None, error: str | None):
-    given = Answered(Item("a", "q?", ("r",)), Prompt(Request("a", "a", ()), problem=problem), record, None)
+    given = read(Item("a", "q?", ("r",)), Prompt(Request("a", "a", ()), problem=problem), {"a": record})
     assert given.error == error
 
 
@@ -183,13 +204,13 @@ def test_likelihoods_of_choices_are_known_where_every_choice_of_an_item_has_one(
             store.put(prompt.request.key, {"text": "A", "finish_reason": "stop"})
         for key, value in {"q0-0": -4.0, "q0-1": -2.0, "q1-0": -1.0, "q2-0": None, "q2-1": -3.0}.items():
             store.put(key, {"log_likelihood": value})
-        (chunk,) = scoring.answered_chunks(plan, store)
+        samples = [given.sample for given in answers(plan, store)]
         scoring.score_journal(plan, store, tmp_path, NotedReporter())
     # The second item lacks a choice's likelihood, the third has one that was no finite number, the last was not asked.
-    assert [given.option_scores for given in chunk][:2] == [(-4.0, -2.0), None]
-    assert chunk[2].option_scores is not None
-    assert math.isnan(chunk[2].option_scores[0])
-    assert chunk[3].option_scores is None
+    assert [given.option_scores for given in samples][:2] == [(-4.0, -2.0), None]
+    assert samples[2].option_scores is not None
+    assert math.isnan(samples[2].option_scores[0])
+    assert samples[3].option_scores is None
     lines = [json.loads(line) for line in (tmp_path / "samples.jsonl.tmp").read_text().splitlines()]
     assert [line["option_scores"] for line in lines] == [[-4.0, -2.0], None, [None, -3.0], None]
     assert [line["scores"]["choice_likelihood"] for line in lines] == [1.0, None, None, None]
@@ -228,9 +249,9 @@ def test_why_a_reference_has_no_likelihood_is_what_the_plan_says(
     use(monkeypatch, Script())
     plan = replace(plan_module.make_plan(wanted, NotedReporter()), references={"q1": "the window is too short"})
     with RecordStore(tmp_path / "journal") as store:
-        (chunk,) = scoring.answered_chunks(plan, store)
-    assert [given.no_reference_scores for given in chunk[:2]] == [NO_REFERENCE_SCORES, "the window is too short"]
-    assert [given.reference_scores for given in chunk] == [None] * 8
+        samples = [given.sample for given in answers(plan, store)]
+    assert [given.no_reference_scores for given in samples[:2]] == [NO_REFERENCE_SCORES, "the window is too short"]
+    assert [given.reference_scores for given in samples] == [None] * 8
 
 
 def test_a_chunk_of_failures_does_not_call_the_metric():
@@ -437,18 +458,37 @@ def test_scores_that_cost_an_encoder_are_kept_for_the_same_answer_alone(tmp_path
     run = finished(
         tmp_path / "run", {"similar": SIMILAR.signature, other: metrics_named([other])[0].signature}, samples
     )
+    # Not kept: a missing value, an item that failed, a metric that is quick to compute.
     kept = kept_scores(run, [SIMILAR, *metrics_named([other])])
-    assert kept.get("similar", "a", "right") == ItemScore(0.75, "cut")
-    assert kept.get("similar", "d", "late") == ItemScore(0.25)
-    # Another answer, a missing value, an item that failed, one that is unknown, a metric that is quick to compute.
-    for name, item, answer in (
-        ("similar", "a", "wrong"),
-        ("similar", "b", ""),
-        ("similar", "c", "died"),
-        ("similar", "e", "right"),
-        (other, "a", "right"),
-    ):
-        assert kept.get(name, item, answer) is None
+    assert kept == {
+        "similar": {
+            ("a", text_sha256("right")): ItemScore(0.75, "cut"),
+            ("d", text_sha256("late")): ItemScore(0.25),
+        }
+    }
+    # Computed anew: another answer, and an item that is unknown.
+    asked = [answered("a", "right"), answered("a", "wrong"), answered("d", None), answered("e", "late")]
+    scores = score_answered(metric_of(lambda samples: [ItemScore(1.0)] * len(samples)), asked, kept["similar"])
+    assert [score.value for score in scores] == [0.75, 1.0, None, 1.0]
+
+
+def test_other_metrics_of_a_finished_run_leave_what_cost_an_encoder_as_it_was(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[str] = []
+
+    def score(samples: Sequence[Sample]) -> list[ItemScore]:
+        seen.extend(sample.item_id for sample in samples)
+        return [ItemScore(0.5) for _ in samples]
+
+    slow = replace(metric_of(score), needs=frozenset({"encoder"}))
+    use(monkeypatch, Script())
+    for metrics in ((slow,), (slow, *metrics_named(["token_f1"]))):
+        with_metrics(monkeypatch, *metrics)
+        made = evaluate(wanted, NotedReporter())
+        assert made.header["metrics"].keys() == {metric.name for metric in metrics}
+        assert made.header["metrics"]["mine"]["value"] == 0.5
+    assert sorted(seen) == [f"q{k}" for k in range(8)]
 
 
 @pytest.mark.parametrize("unlike", ["signature", "level", "judged", "absent"])
@@ -457,7 +497,7 @@ def test_scores_of_another_kind_of_metric_are_not_kept(unlike: str, tmp_path: Pa
     metric_now = asked.get(unlike, SIMILAR)
     signature = {"signature": "another"}.get(unlike, metric_now.signature)
     run = finished(tmp_path / "run", {} if unlike == "absent" else {"similar": signature}, [line("a", "right", 0.75)])
-    assert kept_scores(run, [metric_now]).get("similar", "a", "right") is None
+    assert kept_scores(run, [metric_now]) == {}
 
 
 @pytest.mark.parametrize(
@@ -468,10 +508,10 @@ def test_scores_of_another_kind_of_metric_are_not_kept(unlike: str, tmp_path: Pa
 def test_a_run_that_was_tampered_with_keeps_nothing(damage: dict[str, Any], tmp_path: Path):
     samples = [line("a", "right", 0.75), {**line("b", "right", 0.5), **damage}]
     run = finished(tmp_path / "run", {"similar": SIMILAR.signature}, samples)
-    assert kept_scores(run, [SIMILAR]).get("similar", "a", "right") is None
+    assert kept_scores(run, [SIMILAR]) == {}
     (run / "samples.jsonl").write_text("no JSON\n")
-    assert kept_scores(run, [SIMILAR]).answers == {}
+    assert kept_scores(run, [SIMILAR]) == {}
 
 
 def test_nothing_is_kept_where_no_run_is_finished(tmp_path: Path):
-    assert kept_scores(tmp_path / "nowhere", [SIMILAR]).answers == {}
+    assert kept_scores(tmp_path / "nowhere", [SIMILAR]) == {}
