@@ -101,7 +101,9 @@ class Metric:
     make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
     tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
     it is scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a
-    data set, whatever was answered, which values an unrelated and a right answer have.
+    data set, whatever was answered, which values an unrelated and a right answer have. ``chance`` is the value that
+    guessing has on a sample. ``readings`` gives the value under other readings of the answers, by their names, from
+    the value, the number of scores and the counted reasons of those that have a value.
     """
 
     name: str
@@ -118,6 +120,8 @@ class Metric:
     judge_tasks: Callable[[Sample], Sequence[JudgeTask]] | None = None
     judge_texts: Callable[[Sample], Sequence[JudgedText]] | None = None
     calibrate: Callable[[Sequence[Sample]], Anchors] | None = None
+    chance: Callable[[Sample], float] | None = None
+    readings: Callable[[float, int, Mapping[str, int]], Mapping[str, float]] | None = None
 
     @property
     def judged(self) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .terminal import visible
+
+# Other readings of an answer, as a table calls them.
+READINGS = {"first": "the first conclusion", "text": "the option's text"}
 
 
 def print_json(document: Any) -> None:
@@ -37,12 +41,9 @@ def print_run(header: Mapping[str, Any]) -> None:
     for name, entry in header["metrics"].items():
         end = entry["range"][1]
         low, high = number(entry["ci_low"], end), number(entry["ci_high"], end)
-        notes = [] if entry["higher_is_better"] else ["lower is better"]
-        notes += [f"{count} missing: {reason}" for reason, count in entry["missing"].items()]
-        notes += [f"{count} scored: {reason}" for reason, count in entry.get("notes", {}).items()]
         interval = "" if entry["ci_low"] is None else f"{low} – {high}"
         position = [_position(scales[name]) if name in scales else ""] if scales else []
-        rows.append((name, number(entry["value"], end), interval, *position, str(entry["n"]), "; ".join(notes)))
+        rows.append((name, number(entry["value"], end), interval, *position, str(entry["n"]), "; ".join(_notes(entry))))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
     made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
     lines = [
@@ -53,6 +54,25 @@ def print_run(header: Mapping[str, Any]) -> None:
         *([" · ".join(told)] if (told := _remarks(header)) else []),
     ]
     sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+
+
+def _notes(entry: Mapping[str, Any]) -> list[str]:
+    """What to know of a metric's value: its direction, what guessing gives, what is missing, how else it could read."""
+    end, readings, unfinished = entry["range"][1], entry.get("readings", {}), entry.get("unfinished")
+    notes = [] if entry["higher_is_better"] else ["lower is better"]
+    if "chance" in entry:
+        notes.append(f"chance {number(entry['chance'], end)}")
+    notes += [f"{count} missing: {reason}" for reason, count in entry["missing"].items()]
+    told = Counter[str]()
+    for reason, count in entry.get("notes", {}).items():
+        # Which of two readings is right is told by their values.
+        told[reason.partition(", ")[0] if readings else reason] += count
+    notes += [f"{count} scored: {reason}" for reason, count in told.items()]
+    notes += [f"{number(value, end)} by {READINGS.get(name, name)}" for name, value in readings.items()]
+    if unfinished:
+        low, high = (number(unfinished[bound], end) for bound in ("low", "high"))
+        notes.append(f"{low} to {high} had {unfinished['items']} unfinished answers ended otherwise")
+    return notes
 
 
 def _position(scale: Mapping[str, Any]) -> str:
@@ -122,6 +142,7 @@ def _remarks(header: Mapping[str, Any]) -> list[str]:
         "truncated": "contexts cut",
         "empty": "empty answers",
         "cut_off": "cut at --max-tokens",
+        "unclosed": "ended within their reasoning",
     }
     told = [f"{counts[key]} {text}" for key, text in flags.items() if counts.get(key)]
     if dropped:

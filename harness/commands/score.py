@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from telbench.config import REQUIRED, group, setting
+from telbench.config import REQUIRED, Bounded, group, same_as, setting
 from telbench.flags import add_flags, add_json, settings_of
 
 from ..datasets.settings import DataSettings
-from ..engines.contract import Sampling
 from ..judging.settings import JudgeSettings
-from ..runs.settings import EngineOptions, EvalSettings, MetricSettings, PromptOptions
+from ..runs.settings import EngineOptions, EvalSettings, MetricSettings, PromptOptions, SamplingOptions
 from .eval import make_run
 
 # How answers came about is not known here.
@@ -20,7 +20,7 @@ NOT_OURS = ("chat_template", "max_tokens", "temperature", "top_p")
 
 
 @dataclass(frozen=True)
-class ScoreSettings:
+class ScoreSettings(Bounded):
     """What is asked of a run whose answers are there already."""
 
     predictions: Path = setting(
@@ -33,7 +33,9 @@ class ScoreSettings:
     prompt: PromptOptions = group(PromptOptions, "prompts")
     metrics: MetricSettings = group(MetricSettings, "metrics")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
-    sampling: Sampling = group(Sampling, "order of options")
+    sampling: SamplingOptions = group(SamplingOptions, "order of options")
+    shown_order: Literal["data", "seed"] = same_as(EngineOptions, "shown_order")
+    missing_cap: float = same_as(EngineOptions, "missing_cap")
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     name: str = setting("", "name of the model on tables (default: the file's name)", metavar="NAME")
@@ -46,7 +48,12 @@ class ScoreSettings:
             prompt=self.prompt,
             metrics=self.metrics,
             judging=self.judging,
-            engine=EngineOptions(engine="replay", answers=self.predictions),
+            engine=EngineOptions(
+                engine="replay",
+                answers=self.predictions,
+                shown_order=self.shown_order,
+                missing_cap=self.missing_cap,
+            ),
             sampling=self.sampling,
             out=self.out,
             fresh=self.fresh,

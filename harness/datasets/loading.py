@@ -130,7 +130,9 @@ def data_folder(data_dir: Path | None) -> Path | None:
 
 def load_asked(asked: DataSettings, split: str | None = None) -> DataSet:
     """The items that the settings name, all of their split (or of another one). Raises as `load_dataset`."""
-    whole = load_whole(asked.data, data_dir=asked.data_dir, mapping=asked.mapping, options=asked.options)
+    # The mapping may also say what a file of answers calls them.
+    mapping = {ours: theirs for ours, theirs in asked.mapping.items() if ours != "prediction"}
+    whole = load_whole(asked.data, data_dir=asked.data_dir, mapping=mapping, options=asked.options)
     return whole.split(split or asked.split)
 
 

@@ -52,11 +52,8 @@ class ReplayEngine:
     def note(self) -> str:
         """What the user should know of the file, or nothing."""
         strangers = self.answers.strangers
-        if not strangers:
-            return ""
-        return (
-            f"{len(strangers)} answers in the file are to no item of the data asked for (the first: '{strangers[0]}')"
-        )
+        told = f"{len(strangers)} answers of the file are to no item of the data"
+        return f"{told} (the first: '{strangers[0]}')" if strangers else ""
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield the answers in order; an item without one is an error of that item."""
@@ -157,7 +154,8 @@ def _fields(row: Mapping[str, Any], where: str, given: Mapping[str, str]) -> tup
     """Names of the id and the answer, as the first record has them."""
     names = []
     for field_, what, known in (("id", "an id", ID_FIELDS), ("prediction", "an answer", ANSWER_FIELDS)):
-        wanted = (given[field_],) if field_ in given else known
+        # The data may call its ids otherwise than the answers do; an answer's field is named or usual.
+        wanted = known if field_ not in given else (given[field_], *(known if field_ == "id" else ()))
         found = next((name for name in wanted if name in row), None)
         if found is None:
             there = ", ".join(map(str, row))[:200] or "none"

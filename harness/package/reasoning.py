@@ -68,7 +68,7 @@ def separate(text: str, format_: str | None = None, *, opened: bool = False) -> 
         format_: a name of `FORMATS`; None looks for each of the `UNMISTAKABLE` ones.
         opened: the prompt already opened the trace, so that the text begins within it.
 
-    >>> separate("<think>\\nB? No.\\n</think>\\n\\nC")
+    >>> separate("<think>\nB? No.\n</think>\n\nC")
     Separated(answer='C', trace='B? No.', closed=True)
     >>> separate("<think>It could be B")
     Separated(answer='', trace='It could be B', closed=False)
@@ -79,7 +79,7 @@ def separate(text: str, format_: str | None = None, *, opened: bool = False) -> 
         markers = FORMATS[name]
         if opened or markers.end in text or markers.start in text:
             return _separated(text, markers, opened)
-    return Separated(text)
+    return Separated(text.strip())
 
 
 def _separated(text: str, markers: Markers, opened: bool) -> Separated:
@@ -132,7 +132,7 @@ def format_of(template: str, tokens: frozenset[str] = frozenset()) -> str | None
 def opened_by(prompt: str, format_: str) -> bool:
     r"""Does a prompt end within a trace, so that the model goes on with it?
 
-    >>> opened_by("<|assistant|><think>\\n", "qwen3"), opened_by("<think>\\n\\n</think>\\n\\n", "qwen3")
+    >>> opened_by("<|assistant|><think>\n", "qwen3"), opened_by("<think>\n\n</think>\n\n", "qwen3")
     (True, False)
     """
     markers = FORMATS[format_]

@@ -132,7 +132,10 @@ def _generate(plan: Plan, engine: Engine, requests: list[Request], store: Record
                 "prompt_tokens": completion.prompt_tokens,
                 "completion_tokens": completion.completion_tokens,
             }
-            store.put(completion.key, {**record, "error": completion.error} if completion.error else record)
+            for name in ("error", "reasoning"):
+                if (told := getattr(completion, name)) is not None:
+                    record[name] = told
+            store.put(completion.key, record)
             count += 1
             tokens += completion.completion_tokens
             if completion.finish_reason == "error":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,27 +18,18 @@ from ..checkpoint import Checkpoint, open_checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
 from ..datasets.loading import limited, load_asked
-from ..engines.contract import Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling, engine_named
+from ..engines.contract import Continuation, EngineInfo, EngineSettings, EngineSpec, Sampling, engine_named
 from ..identity import ModelIdentity, identify_checkpoint
-from ..prompts.build import (
-    PLAIN_STOPS,
-    Book,
-    Prompt,
-    PromptSettings,
-    build_prompt,
-    encoder_for,
-    option_continuations,
-)
-from ..prompts.encoder import try_template
-from ..prompts.references import References, all_references, continuations_of
-from ..tokenizing import read_tokenizer, require_own_tokens
-from .settings import EvalSettings
+from ..prompts.build import Book, Prompt, PromptSettings
+from ..prompts.references import References
+from .requests import LENGTHS, Reasoning, answer_tokens, tokenised, too_short, untokenised, window_of
+from .settings import EngineOptions, EvalSettings
+
+# What --map may say of a file of answers.
+ANSWER_FIELDS = ("id", "prediction")
 
 if TYPE_CHECKING:
     from ...judges.panel import JudgePanel
-
-# Tokens; not even a bare question takes fewer.
-_SHORTEST_PROMPT = 16
 
 
 @dataclass(frozen=True)
@@ -61,24 +53,13 @@ class Plan:
     prompts: tuple[Prompt, ...]
     continuations: Mapping[str, tuple[Continuation, ...]]
     references: Mapping[str, References]
+    reasoning: Reasoning
     depends_on: Mapping[str, Any]
     run_id: str
     generation_id: str | None
     name: str
     out: Path
     panel: JudgePanel | None = None
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What an engine is asked: prompts, and texts by item whose likelihood is wanted; ``longest`` in tokens."""
-
-    prompts: tuple[Prompt, ...]
-    sampling: Sampling
-    continuations: Mapping[str, tuple[Continuation, ...]] = field(default_factory=dict)
-    references: Mapping[str, References] = field(default_factory=dict)
-    longest: int | None = None
-    template: str | None = None
 
 
 def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
@@ -92,8 +73,9 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     engine_settings = _engine_settings(settings, engine)
     info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
     if checkpoint is not None:
-        _window(checkpoint, settings)
-    dataset = limited(load_asked(settings.data), settings.data.limit, settings.sampling.seed)
+        window_of(checkpoint, settings, settings.sampling.max_tokens or LENGTHS[0])
+    whole = load_asked(settings.data)
+    dataset = limited(whole, settings.data.limit, settings.sampling.seed)
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
     resources = Resources()
     if settings.metrics.encoder or settings.judging.specs or settings.judging.rubrics:
@@ -101,17 +83,21 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     metrics = tuple(metrics_named(names, resources))
     book = settings.prompt.context or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
-    if engine.answers_by_item:
-        # Opened once for its complaints, before there is a run folder; answers from a file cost little to read.
-        engine.open(engine_settings).close()
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
+    shown = _file_order(engine, engine_settings, settings, reporter) if engine.answers_by_item else None
     prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
+    # The whole split decides, so that --limit changes no answer.
+    usual = answer_tokens(whole.items)
     if checkpoint is None:
-        built = (build_prompt(item, prompt_settings, None, None) for item in dataset.items)
-        asked = _Asked(tuple(_kept(prompt, engine, settings.sampling) for prompt in built), settings.sampling)
+        asked = untokenised(dataset, prompt_settings, settings, engine, usual, shown)
     else:
         needs = frozenset[str]().union(*(metric.needs for metric in metrics))
-        asked = _tokenised(checkpoint, dataset, prompt_settings, needs, settings, engine, reporter)
+        asked = tokenised(checkpoint, dataset, prompt_settings, needs, settings, engine, usual, reporter)
+    if not engine.answers_by_item and (count := too_short(dataset.items, asked.sampling.max_tokens)):
+        reporter.note(
+            f"{count} of {len(dataset.items)} items have only references longer than --max-tokens "
+            f"{asked.sampling.max_tokens} allows: their answers will be cut off (this data's own length: {usual})"
+        )
     identity = None if checkpoint is None else identify_checkpoint(checkpoint, asked.template)
     depends_on = {
         "model": identity.sha256 if identity else settings.model,
@@ -120,7 +106,10 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         "data": dataset.items_sha256,
         "prompts": list_fingerprint([prompt.request.key, prompt.problem] for prompt in asked.prompts),
         "prompt_settings": asdict(prompt_settings),
+        "reasoning": asdict(asked.reasoning),
     }
+    if shown is not None:
+        depends_on["shown_choices"] = list_fingerprint(list(prompt.shown_choices) for prompt in asked.prompts)
     run_id, generation_id = fingerprint(depends_on), None
     if engine.cacheable and identity is not None:
         generation_id = fingerprint([identity.sha256, asdict(info), asdict(asked.sampling)])
@@ -141,6 +130,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         prompts=asked.prompts,
         continuations=asked.continuations,
         references=asked.references,
+        reasoning=asked.reasoning,
         depends_on=depends_on,
         run_id=run_id,
         generation_id=generation_id,
@@ -185,7 +175,22 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         max_in_flight=options.max_in_flight,
         deadline=options.deadline,
         answers=options.answers,
+        answer_fields={name: field for name, field in settings.data.mapping.items() if name in ANSWER_FIELDS},
+        missing_cap=options.missing_cap,
     )
+
+
+def _file_order(
+    engine: EngineSpec, engine_settings: EngineSettings, settings: EvalSettings, reporter: Reporter
+) -> Mapping[str, Sequence[int]] | None:
+    """The order of options behind the answers of a file, by item id; None for that of telbench's own prompts.
+
+    The file is opened here for its complaints, before there is a run folder; answers cost little to read.
+    """
+    with contextlib.closing(engine.open(engine_settings)) as opened:
+        if note := getattr(opened, "note", ""):
+            reporter.note(note)
+        return getattr(opened, "shown_choices", {}) if settings.engine.shown_order == "data" else None
 
 
 def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
@@ -217,86 +222,11 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     for flag, given, owner in (
         ("--answers", settings.engine.answers, "replay"),
         ("--base-url", settings.engine.base_url, "openai"),
+        ("--shown-order", settings.engine.shown_order != "data", "replay"),
+        ("--missing-cap", settings.engine.missing_cap != EngineOptions().missing_cap, "replay"),
+        ("--map prediction=…", "prediction" in settings.data.mapping, "replay"),
     ):
         if given and engine.name != owner:
             raise InputError(
                 f"{flag} belongs to --engine {owner}, this is {engine.name}: add --engine {owner} or drop it"
             )
-
-
-def _tokenised(
-    checkpoint: Checkpoint,
-    dataset: DataSet,
-    prompt_settings: PromptSettings,
-    needs: frozenset[str],
-    settings: EvalSettings,
-    engine: EngineSpec,
-    reporter: Reporter,
-) -> _Asked:
-    """What a local engine is asked, in the checkpoint's own tokens, with all that metrics of these ``needs`` score."""
-    reporter.note(f"reading the tokenizer of {checkpoint.path}")
-    tokenizer, sampling, window = read_tokenizer(checkpoint), settings.sampling, _window(checkpoint, settings)
-    encoder = encoder_for(tokenizer, prompt_settings)
-    try_template(encoder, checkpoint, "mend the chat template or pass --no-chat-template")
-    if not encoder.chat and not sampling.stop:
-        sampling = replace(sampling, stop=PLAIN_STOPS)
-    budget = None if window is None else window - sampling.max_tokens
-    prompts: list[Prompt] = []
-    with reporter.progress("building prompts", len(dataset.items)) as meter:
-        for item in dataset.items:
-            prompts.append(_kept(build_prompt(item, prompt_settings, encoder, budget), engine, sampling))
-            meter.advance()
-    if prompts and all(prompt.problem for prompt in prompts):
-        raise InputError(
-            f"no question of {dataset.name} {dataset.split} fits into {checkpoint.path}: {prompts[0].problem}: lower "
-            f"--max-tokens {sampling.max_tokens} or take a model with a longer window"
-        )
-    highest = max((max(prompt.request.token_ids, default=0) for prompt in prompts), default=0)
-    require_own_tokens(checkpoint, highest)
-    continuations: dict[str, tuple[Continuation, ...]] = {}
-    for item in dataset.items if "option_scores" in needs else ():
-        options = option_continuations(item, prompt_settings, encoder)
-        if options and (window is None or all(len(option.token_ids) < window for option in options)):
-            continuations[item.id] = options
-    references: Mapping[str, References] = {}
-    if "reference_scores" in needs:
-        references = all_references(dataset.items, prompts, encoder, window)
-    lengths = [len(prompt.request.token_ids) + sampling.max_tokens for prompt in prompts]
-    lengths += [len(option.token_ids) + 1 for options in continuations.values() for option in options]
-    lengths += [len(each.token_ids) + 1 for each in continuations_of(references)]
-    template = getattr(tokenizer, "chat_template", None) if settings.prompt.chat_template else None
-    template = template if isinstance(template, str) else None
-    return _Asked(tuple(prompts), sampling, continuations, references, max(lengths, default=None), template)
-
-
-def _window(checkpoint: Checkpoint, settings: EvalSettings) -> int | None:
-    """Tokens that prompt and answer may take together, where that is known; refused where no prompt fits."""
-    limits = [limit for limit in (checkpoint.context_length, settings.engine.max_model_len) if limit]
-    if not limits:
-        return None
-    window, longest = min(limits), settings.sampling.max_tokens
-    if window - longest < _SHORTEST_PROMPT:
-        own = window == checkpoint.context_length
-        whose = f"the window of {checkpoint.path} ({window} tokens)" if own else f"--max-model-len {window}"
-        cure = "lower --max-tokens" if window > _SHORTEST_PROMPT else "take a longer one"
-        raise InputError(f"{whose} leaves no room for a question beside --max-tokens {longest}: {cure}")
-    return window
-
-
-def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:
-    """The prompt as the plan holds it: with its final key, and with messages only for an engine that reads them.
-
-    Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random.
-    """
-    request = prompt.request
-    key = request.key
-    if engine.answers_by_item or sampling.temperature > 0:
-        key = fingerprint([key, request.item_id])
-    # Where ids or answers take their place, messages would only hold every context a second time.
-    messages = () if engine.local or engine.answers_by_item else request.messages
-    return Prompt(
-        Request(key, request.item_id, messages, request.token_ids),
-        prompt.shown_choices,
-        prompt.truncated,
-        prompt.problem,
-    )

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from telbench.errors import InputError, TelbenchError
+from telbench.reasoning import Separated
 
 from ...metrics.anchors import Anchors
 from ...metrics.contract import ItemScore, Metric, Sample, missing
@@ -36,13 +37,22 @@ CHUNK = 1000
 
 @dataclass(frozen=True)
 class Answered:
-    """One item with its prompt, what the journal holds of it, why there is no answer, and what metrics see of it."""
+    """One item with its prompt, what the journal holds of it, why there is no answer, and what metrics see of it.
+
+    ``answer`` also holds the trace that no metric sees.
+    """
 
     item: Item
     prompt: Prompt
     record: Mapping[str, Any]
     error: str | None
     sample: Sample
+    answer: Separated
+
+    @property
+    def finished(self) -> bool:
+        """Did the answer end by itself?"""
+        return self.answer.closed and self.record.get("finish_reason") != "length"
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,20 @@ class _Column:
     missing: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     unjudged: int = 0
+    chance: float = 0.0
+    unfinished: list[float] = field(default_factory=list)
+
+    def add(self, scores: Sequence[ItemScore], chunk: Sequence[Answered]) -> None:
+        """Count a chunk's scores: their values, why there are none, and what guessing or a longer answer might do."""
+        self.sums.add(statistics_matrix(self.metric, scores))
+        for score, each in zip(scores, chunk, strict=True):
+            self.unjudged += score.judge_failed
+            if score.reason:
+                (self.missing if score.value is None else self.notes)[score.reason] += 1
+            if score.value is not None:
+                self.chance += self.metric.chance(each.sample) if self.metric.chance else 0.0
+                if not each.finished:
+                    self.unfinished.append(score.value)
 
 
 def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Reporter) -> Scored:
@@ -96,18 +120,14 @@ def _draft(
     given: Iterator[Answered], columns: Sequence[_Column], kept: Mapping[str, Kept], stream: IO[str], meter: Meter
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Score and write chunk by chunk what was answered; counts and tokens of all."""
-    counts = {"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0}
+    counts = {"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0, "thought": 0, "unclosed": 0}
     tokens = {"prompt": 0, "completion": 0}
     while chunk := list(islice(given, CHUNK)):
         scores: dict[str, list[ItemScore]] = {}
         for column in columns:
             name = column.metric.name
             scores[name] = score_answered(column.metric, chunk, kept.get(name, {}))
-            column.sums.add(statistics_matrix(column.metric, scores[name]))
-            for score in scores[name]:
-                column.unjudged += score.judge_failed
-                if score.reason:
-                    (column.missing if score.value is None else column.notes)[score.reason] += 1
+            column.add(scores[name], chunk)
         for place, each in enumerate(chunk):
             line = _line(each, {name: all_given[place] for name, all_given in scores.items()})
             stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
@@ -116,6 +136,8 @@ def _draft(
             if not each.error:
                 counts["empty"] += not each.sample.prediction
                 counts["cut_off"] += each.record.get("finish_reason") == "length"
+                counts["thought"] += each.answer.trace is not None
+                counts["unclosed"] += not each.answer.closed
             tokens["prompt"] += each.record.get("prompt_tokens", 0)
             tokens["completion"] += each.record.get("completion_tokens", 0)
         meter.advance(len(chunk))
@@ -143,6 +165,19 @@ def _entry(column: _Column, estimate: Estimate, items: Sequence[Item]) -> dict[s
         entry["judge_missing"] = column.unjudged
     if column.notes:
         entry["notes"] = dict(sorted(column.notes.items()))
+    if metric.chance and estimate.n:
+        entry["chance"] = column.chance / estimate.n
+    if metric.readings and estimate.value is not None:
+        entry["readings"] = dict(metric.readings(estimate.value, estimate.n, column.notes))
+    low, high = metric.range
+    if metric.level == "item" and column.unfinished and None not in (low, high) and estimate.value is not None:
+        # Whatever those answers would have been, had they ended, the mean lies between these.
+        count, rest = len(column.unfinished), estimate.value * estimate.n - sum(column.unfinished)
+        entry["unfinished"] = {
+            "items": count,
+            "low": (rest + count * low) / estimate.n,
+            "high": (rest + count * high) / estimate.n,
+        }
     if metric.calibrate is not None and estimate.value is not None:
         entry["calibration"] = _calibration(metric, metric.calibrate, items, estimate)
     return entry
@@ -236,11 +271,12 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
         record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
         error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
+        answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
         references = plan.references.get(item.id)
         sample = Sample(
             item_id=item.id,
-            prediction=str(record.get("text", "")).strip(),
+            prediction=answer.answer,
             references=item.gold_references,
             question=item.question,
             context=item.context,
@@ -256,7 +292,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             sample = replace(sample, no_reference_scores=references)
         elif references:
             sample = replace(sample, reference_scores=_likelihoods(store, references))
-        yield Answered(item, prompt, record, error, sample)
+        yield Answered(item, prompt, record, error, sample, answer)
 
 
 def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:
@@ -290,6 +326,9 @@ def _line(answered: Answered, scores: Mapping[str, ItemScore]) -> dict[str, Any]
         "scores": {name: score.value for name, score in scores.items()},
         "stats": {name: list(score.stats) for name, score in scores.items() if score.stats is not None},
     }
+    if answered.answer.trace is not None:
+        line["reasoning"] = answered.answer.trace
+        line["reasoning_closed"] = answered.answer.closed
     if not item.answerable:
         line["answerable"] = False
     if sample.reference_scores is not None:

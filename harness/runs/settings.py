@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import Bounded, group, read_settings, setting
+from telbench.config import Bounded, group, read_settings, same_as, setting
 
 from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
@@ -21,6 +21,31 @@ class PromptOptions:
         None, "open book: show the context; closed: do not (default: by the data)"
     )
     chat_template: bool = setting(True, "use the plain template even if there is a chat one", flag="--no-chat-template")
+    reasoning: str = setting(
+        "auto",
+        "where a reasoning trace ends: auto (as the model or the text tells), none, or a format such as qwen3",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True)
+class SamplingOptions(Bounded):
+    """How to decode; what is left open is taken from the data and the model."""
+
+    max_tokens: int | None = same_as(
+        Sampling,
+        "max_tokens",
+        default=None,
+        help="longest answer in tokens (default: 128, more where the data's references are longer or the model thinks)",
+    )
+    temperature: float = same_as(Sampling, "temperature")
+    top_p: float = same_as(Sampling, "top_p")
+    seed: int = same_as(Sampling, "seed")
+    stop: tuple[str, ...] = same_as(Sampling, "stop")
+
+    def resolved(self, usual: int) -> Sampling:
+        """The sampling, with ``usual`` for the longest answer where none is named."""
+        return Sampling(self.max_tokens or usual, self.temperature, self.top_p, self.seed, self.stop)
 
 
 @dataclass(frozen=True)
@@ -69,6 +94,12 @@ class EngineOptions(Bounded):
         120.0, "openai: seconds for one answer, retries included", metavar="S", low=0.1, high=86400
     )
     answers: Path | None = setting(None, "replay: answers to score, as telbench score takes them", metavar="FILE")
+    shown_order: Literal["data", "seed"] = setting(
+        "data",
+        "what letters in a file of answers mean: the order of the data (or the file's own 'shown_choices'), or that of "
+        "telbench's prompts with --seed",
+    )
+    missing_cap: float = setting(0.05, "largest share of items that a file may leave without an answer", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -85,7 +116,7 @@ class EvalSettings:
     metrics: MetricSettings = group(MetricSettings, "metrics")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
     engine: EngineOptions = group(EngineOptions, "engine (key of a server: OPENAI_API_KEY)")
-    sampling: Sampling = group(Sampling, "generation")
+    sampling: SamplingOptions = group(SamplingOptions, "generation")
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     cache: bool = setting(True, "neither read nor write the generation cache", flag="--no-cache")

@@ -21,6 +21,16 @@ FIRST_RIGHT, LAST_RIGHT, LABEL_RIGHT, TEXT_RIGHT, NEITHER = (
 )
 
 
+def chance(sample: Sample) -> float:
+    """The accuracy of guessing: one of the different options, or one of their sets where several are right.
+
+    >>> chance(Sample("a", "", choices=("UE", "gNB", "AMF", "UE"), answer=(1,)))
+    0.3333333333333333
+    """
+    different = len(set(first_equals(tuple(sample.choices))))
+    return 1 / different if len(sample.answer) < 2 else 1 / (2**different - 1)
+
+
 def _metric(name: str, description: str, read: Callable[[Reading], frozenset[int] | None], reading: str) -> Metric:
     def score(sample: Sample) -> ItemScore:
         equals = first_equals(tuple(sample.choices))
@@ -43,6 +53,8 @@ def _metric(name: str, description: str, read: Callable[[Reading], frozenset[int
         score_batch=lambda samples: [score(sample) for sample in samples],
         options={"parse": "copy-or-label", "reading": reading, "unparsed": "wrong"},
         version=2,
+        chance=chance,
+        readings=by_reading if name == "choice_accuracy" else None,
     )
 
 

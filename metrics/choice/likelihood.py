@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ..contract import ItemScore, Metric, Sample, missing
+from .accuracy import chance
 from .copies import first_equals
 
 MULTI_SELECT = "multi-select"
@@ -35,4 +36,5 @@ choice_likelihood = Metric(
     score_batch=lambda samples: [_likelihood(sample) for sample in samples],
     options={"norm": "utf8-bytes", "ties": "first"},
     version=2,
+    chance=chance,
 )

@@ -23,7 +23,7 @@ def test_an_injected_trace_changes_no_answer(name: str, answer: str, trace: str)
 
 @given(answer=TEXT)
 def test_a_text_without_marks_is_all_answer(answer: str) -> None:
-    assert separate(answer) == Separated(answer)
+    assert separate(answer) == Separated(answer.strip())
 
 
 @pytest.mark.parametrize("name", UNMISTAKABLE)

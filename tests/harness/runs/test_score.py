@@ -16,7 +16,7 @@ import pytest
 from telbench.config import changed
 from telbench.errors import TelbenchError
 from telbench.harness.datasets.items import Item
-from telbench.harness.engines.contract import Completion, Continuation, Request, Sampling
+from telbench.harness.engines.contract import Completion, Continuation, Request
 from telbench.harness.identity import text_sha256
 from telbench.harness.prompts.build import Prompt
 from telbench.harness.runs import evaluate as evaluate_module
@@ -24,8 +24,9 @@ from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs import score as scoring
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_samples
+from telbench.harness.runs.requests import Reasoning
 from telbench.harness.runs.score import Answered, answers, kept_scores, score_answered
-from telbench.harness.runs.settings import EvalSettings, eval_settings
+from telbench.harness.runs.settings import EvalSettings, SamplingOptions, eval_settings
 from telbench.harness.storage import RecordStore
 from telbench.metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, metrics_named, missing
 
@@ -50,6 +51,7 @@ def read(item: Item, prompt: Prompt, journal: dict[str, Any], references: Any = 
         prompts=[prompt],
         continuations={item.id: tuple(Continuation(f"o{place}", (1, 2), 1) for place in range(len(item.choices)))},
         references={} if references is None else {item.id: references},
+        reasoning=Reasoning(),
     )
     store: Any = journal
     (given,) = answers(plan, store)
@@ -149,7 +151,15 @@ def test_counts_tokens_and_lines_are_those_of_the_answers(wanted: EvalSettings, 
     monkeypatch.setattr(ScriptedEngine, "generate", generate)
     use(monkeypatch, Script())
     run = evaluate(wanted, NotedReporter())
-    assert run.header["counts"] == {"ok": 7, "error": 1, "truncated": 0, "empty": 1, "cut_off": 1}
+    assert run.header["counts"] == {
+        "ok": 7,
+        "error": 1,
+        "truncated": 0,
+        "empty": 1,
+        "cut_off": 1,
+        "thought": 0,
+        "unclosed": 0,
+    }
     assert run.header["tokens"] == {"prompt": 5 * 7 + 5 + 11 + 13, "completion": 5 * 3 + 0 + 1 + 17}
     lines = list(read_samples(run.path))
     assert [line["finish_reason"] for line in lines] == ["stop", "error", "stop", "length", *["stop"] * 4]
@@ -391,7 +401,7 @@ def test_equal_prompts_are_asked_each_for_itself_where_answers_are_drawn_at_rand
     write_items(tmp_path / "data.jsonl", 8, question="What is it?", context=None)
     script = Script(answer=lambda request: f"drawn for {request.item_id}")
     use(monkeypatch, script)
-    run = evaluate(replace(wanted, sampling=Sampling(temperature=0.01)), NotedReporter())
+    run = evaluate(replace(wanted, sampling=SamplingOptions(temperature=0.01)), NotedReporter())
     assert script.asked == dict.fromkeys([f"q{k}" for k in range(8)], 1)
     samples = list(read_samples(run.path))
     assert [sample["prediction"] for sample in samples] == [f"drawn for {sample['item_id']}" for sample in samples]

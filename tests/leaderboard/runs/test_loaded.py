@@ -45,7 +45,25 @@ def score(folder: Path, name: str, answers: list[str | None], data: Path, metric
     file = folder / f"{name}.jsonl"
     file.write_text("".join(json.dumps({"id": f"i{i}", "prediction": text}) + "\n" for i, text in enumerate(answers)))
     out = folder / name
-    assert main(["score", str(file), "--data", str(data), "--metrics", metrics, "--out", str(out), "--name", name]) == 0
+    assert (
+        main(
+            [
+                "score",
+                str(file),
+                "--data",
+                str(data),
+                "--metrics",
+                metrics,
+                "--out",
+                str(out),
+                "--name",
+                name,
+                "--missing-cap",
+                "1",
+            ]
+        )
+        == 0
+    )
     return out
 
 

@@ -1,0 +1,219 @@
+"""What an engine is asked: prompts, likelihoods of texts, how long an answer may be and where its reasoning ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from telbench.config import near_name
+from telbench.errors import InputError
+from telbench.reasoning import FORMATS, Separated, format_of, opened_by, separate
+
+from ...metrics.fingerprints import fingerprint
+from ..checkpoint import Checkpoint
+from ..cli.terminal import Reporter
+from ..datasets.items import DataSet, Item
+from ..engines.contract import Continuation, EngineSpec, Request, Sampling
+from ..prompts.build import PLAIN_STOPS, Prompt, PromptSettings, build_prompt, encoder_for, option_continuations
+from ..prompts.encoder import try_template
+from ..prompts.references import References, all_references, continuations_of
+from ..tokenizing import read_tokenizer, require_own_tokens
+from .settings import EvalSettings
+
+# Tokens; not even a bare question takes fewer.
+_SHORTEST_PROMPT = 16
+# Lengths of answers in tokens, of which the data takes the first that holds nearly all its references.
+LENGTHS = (128, 256, 512, 1024, 2048)
+# What a model that thinks first may use beside its answer.
+TRACE_TOKENS = 4096
+# Fewer than a token has in English, so that lengths are not underestimated; every checkpoint gets the same.
+_CHARACTERS_A_TOKEN = 3
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """Where traces end: ``format`` is a name of `telbench.reasoning.FORMATS`, None for the marks of any.
+
+    ``opened``: prompts end within a trace. ``kept``: traces stay parts of answers.
+    """
+
+    format: str | None = None
+    opened: bool = False
+    kept: bool = False
+
+    def separate(self, text: str, apart: str | None) -> Separated:
+        """Answer and trace of a completion; ``apart`` is a trace that came apart from its text."""
+        if self.kept:
+            return Separated(text.strip(), apart)
+        # A server that has taken the trace away leaves a text that was not begun within it.
+        found = separate(text, self.format, opened=self.opened and apart is None)
+        return found if apart is None else replace(found, trace=apart)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an engine is asked: prompts, and texts by item whose likelihood is wanted; ``longest`` in tokens."""
+
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling
+    reasoning: Reasoning = Reasoning()
+    continuations: Mapping[str, tuple[Continuation, ...]] = field(default_factory=dict)
+    references: Mapping[str, References] = field(default_factory=dict)
+    longest: int | None = None
+    template: str | None = None
+
+
+def untokenised(
+    dataset: DataSet,
+    prompts: PromptSettings,
+    settings: EvalSettings,
+    engine: EngineSpec,
+    usual: int,
+    shown: Mapping[str, Sequence[int]] | None,
+) -> Asked:
+    """What a server is asked, or a file of answers, which reads messages and not tokens.
+
+    ``usual`` is the longest answer in tokens where the user names none. ``shown`` gives the order of options behind
+    the letters in a file's answers, by item id; where it names no order that of the data is meant. None: as the
+    prompts show them.
+
+    Raises:
+        InputError: for an order that is not one of the item's options.
+    """
+    built = (build_prompt(item, prompts, None, None) for item in dataset.items)
+    sampling = settings.sampling.resolved(usual)
+    kept = [_kept(prompt, engine, sampling) for prompt in built]
+    if shown is not None:
+        for place, item in enumerate(dataset.items):
+            order = tuple(shown.get(item.id, range(len(item.choices))))
+            if len(order) != len(item.choices):
+                raise InputError(
+                    f"the answer to '{item.id}' has 'shown_choices' of {len(order)} options, the item has "
+                    f"{len(item.choices)}: are these the answers to this data set?"
+                )
+            kept[place] = replace(kept[place], shown_choices=order)
+    return Asked(tuple(kept), sampling, _reasoning(settings.prompt.reasoning))
+
+
+def tokenised(
+    checkpoint: Checkpoint,
+    dataset: DataSet,
+    prompt_settings: PromptSettings,
+    needs: frozenset[str],
+    settings: EvalSettings,
+    engine: EngineSpec,
+    usual: int,
+    reporter: Reporter,
+) -> Asked:
+    """What a local engine is asked, in the checkpoint's own tokens, with all that metrics of these ``needs`` score.
+
+    ``usual`` is the longest answer in tokens where the user names none; a trace comes on top.
+    """
+    reporter.note(f"reading the tokenizer of {checkpoint.path}")
+    tokenizer = read_tokenizer(checkpoint)
+    encoder = encoder_for(tokenizer, prompt_settings)
+    try_template(encoder, checkpoint, "mend the chat template or pass --no-chat-template")
+    template = getattr(tokenizer, "chat_template", None) if settings.prompt.chat_template else None
+    template = template if isinstance(template, str) else None
+    reasoning = _reasoning(settings.prompt.reasoning, template or "", frozenset(tokenizer.get_added_vocab()))
+    if reasoning.format and encoder.chat and not reasoning.kept:
+        end = tokenizer.decode(encoder.ids("Which?")[-32:])
+        reasoning = replace(reasoning, opened=opened_by(end, reasoning.format))
+    sampling = _sampling(settings, usual, checkpoint, reasoning)
+    if not encoder.chat and not sampling.stop:
+        sampling = replace(sampling, stop=PLAIN_STOPS)
+    window = window_of(checkpoint, settings, sampling.max_tokens)
+    budget = None if window is None else window - sampling.max_tokens
+    prompts: list[Prompt] = []
+    with reporter.progress("building prompts", len(dataset.items)) as meter:
+        for item in dataset.items:
+            prompts.append(_kept(build_prompt(item, prompt_settings, encoder, budget), engine, sampling))
+            meter.advance()
+    if prompts and all(prompt.problem for prompt in prompts):
+        raise InputError(
+            f"no question of {dataset.name} {dataset.split} fits into {checkpoint.path}: {prompts[0].problem}: lower "
+            f"--max-tokens {sampling.max_tokens} or take a model with a longer window"
+        )
+    highest = max((max(prompt.request.token_ids, default=0) for prompt in prompts), default=0)
+    require_own_tokens(checkpoint, highest)
+    continuations: dict[str, tuple[Continuation, ...]] = {}
+    for item in dataset.items if "option_scores" in needs else ():
+        options = option_continuations(item, prompt_settings, encoder)
+        if options and (window is None or all(len(option.token_ids) < window for option in options)):
+            continuations[item.id] = options
+    references: Mapping[str, References] = {}
+    if "reference_scores" in needs:
+        references = all_references(dataset.items, prompts, encoder, window)
+    lengths = [len(prompt.request.token_ids) + sampling.max_tokens for prompt in prompts]
+    lengths += [len(option.token_ids) + 1 for options in continuations.values() for option in options]
+    lengths += [len(each.token_ids) + 1 for each in continuations_of(references)]
+    longest = max(lengths, default=None)
+    return Asked(tuple(prompts), sampling, reasoning, continuations, references, longest, template)
+
+
+def answer_tokens(items: Sequence[Item]) -> int:
+    """How long answers may be, in tokens, where the user does not say: as long as 95 % of the items' references.
+
+    Counted in characters, so that every checkpoint is allowed the same.
+
+    >>> answer_tokens([Item("a", "?", references=("x" * 300,))]), answer_tokens([Item("a", "?", ("x" * 2000,))])
+    (128, 1024)
+    """
+    sizes = sorted(min(map(len, item.references)) for item in items if item.references and not item.choices)
+    needed = sizes[round(0.95 * (len(sizes) - 1))] / _CHARACTERS_A_TOKEN if sizes else 0
+    return next((length for length in LENGTHS if length >= needed), LENGTHS[-1])
+
+
+def too_short(items: Sequence[Item], max_tokens: int) -> int:
+    """Items of which every reference is longer than an answer may be, by a count of four characters a token."""
+    return sum(min(map(len, item.references), default=0) > 4 * max_tokens for item in items if not item.choices)
+
+
+def window_of(checkpoint: Checkpoint, settings: EvalSettings, longest: int) -> int | None:
+    """Tokens that prompt and answer may take together, where that is known; refused where no prompt fits."""
+    limits = [limit for limit in (checkpoint.context_length, settings.engine.max_model_len) if limit]
+    if not limits:
+        return None
+    window = min(limits)
+    if window - longest < _SHORTEST_PROMPT:
+        own = window == checkpoint.context_length
+        whose = f"the window of {checkpoint.path} ({window} tokens)" if own else f"--max-model-len {window}"
+        cure = "lower --max-tokens" if window > _SHORTEST_PROMPT else "take a longer one"
+        raise InputError(f"{whose} leaves no room for a question beside --max-tokens {longest}: {cure}")
+    return window
+
+
+def _sampling(settings: EvalSettings, usual: int, checkpoint: Checkpoint, reasoning: Reasoning) -> Sampling:
+    """The sampling with a longest answer, which leaves half the window to the prompt where the user names none."""
+    usual += TRACE_TOKENS if reasoning.format and not reasoning.kept else 0
+    limits = [limit for limit in (checkpoint.context_length, settings.engine.max_model_len) if limit]
+    if limits and usual > LENGTHS[0]:
+        usual = max(LENGTHS[0], min(usual, min(limits) // 2))
+    return settings.sampling.resolved(usual)
+
+
+def _reasoning(asked: str, template: str = "", tokens: frozenset[str] = frozenset()) -> Reasoning:
+    if asked not in {"auto", "none", *FORMATS}:
+        raise InputError(f"--reasoning {asked} is no format: {near_name(asked, ('auto', 'none', *FORMATS))}")
+    if asked == "none":
+        return Reasoning(kept=True)
+    return Reasoning(format_of(template, tokens) if asked == "auto" else asked)
+
+
+def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:
+    """The prompt as the plan holds it: with its final key, and with messages only for an engine that reads them.
+
+    Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random.
+    """
+    request = prompt.request
+    key = request.key
+    if engine.answers_by_item or sampling.temperature > 0:
+        key = fingerprint([key, request.item_id])
+    # Where ids or answers take their place, messages would only hold every context a second time.
+    messages = () if engine.local or engine.answers_by_item else request.messages
+    return Prompt(
+        Request(key, request.item_id, messages, request.token_ids),
+        prompt.shown_choices,
+        prompt.truncated,
+        prompt.problem,
+    )
