@@ -11,6 +11,7 @@ from ..runs.loaded import LoadedRun
 from ..statistics.factorial import Effect, Study
 from .pairwise import Comparison
 from .ranking import CAPTIONS, Ranking
+from .readings import doubts
 from .seeds import SeedEffect
 
 CLUSTERS = {"source_document": "source documents", "category": "categories", "item": "items"}
@@ -43,6 +44,9 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
             f"WARNING: {effective:.1f} effective source documents: no claim can be made from so few; --cluster item "
             "would take items of one document for independent"
         )
+    for metric in dict.fromkeys(each.metric for each in whole):
+        entries = [(name, run.header["metrics"].get(metric, {})) for run, name in zip(runs, names, strict=True)]
+        lines += [f"WARNING: {doubt}" for doubt in doubts(metric, entries)]
     for run, name in zip(runs, names, strict=True):
         if over := (run.header.get("judge") or {}).get("over_cap"):
             lines.append(f"WARNING: judges gave no verdict on many items of {name} in {', '.join(over)}")

@@ -17,6 +17,7 @@ from telbench.errors import IncomparableError, InputError
 
 from ...metrics.contract import Metric
 from ..compare.pairwise import compare_corpora
+from ..compare.readings import doubts
 from ..runs.loaded import LoadedRun
 from ..statistics import sign_flip
 from ..statistics.clusters import clustered
@@ -159,6 +160,12 @@ def _warnings(candidate: LoadedRun, baseline: LoadedRun, gates: Sequence[MetricG
         for each in gates
         if "sign_conflict" in each.flags
     ]
+    for each in gates:
+        sides = [
+            (name, run.header["metrics"][each.metric])
+            for name, run in (("baseline", baseline), ("candidate", candidate))
+        ]
+        told += doubts(each.metric, sides)
     total = candidate.header["data"]["n"]
     for count, words in (("error", "items without an answer"), ("empty", "empty answers"), ("cut_off", "cut answers")):
         here, there = (run.header.get("counts", {}).get(count, 0) for run in (candidate, baseline))

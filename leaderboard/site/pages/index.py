@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...compare.readings import doubts
 from ..charts.forest import IntervalRow, interval_axis, interval_cell
 from ..model.board import Board, slug
 from ..model.composite import OVERALL
@@ -47,6 +48,7 @@ def index_pages(board: Board) -> Iterator[Page]:
             **shared,
             "table": first,
             "cells": interval_cells(first),
+            "doubts": [line for table in singles for line in _doubts(board, table)],
             "values": values,
             "order": order,
             "calibrated": _calibrated(singles),
@@ -62,6 +64,7 @@ def index_pages(board: Board) -> Iterator[Page]:
                 **shared,
                 "table": table,
                 "cells": interval_cells(table),
+                "doubts": _doubts(board, table),
                 "summary": table.metric.description.partition("\n\n")[0],
             },
             menu="index.html",
@@ -74,6 +77,11 @@ def interval_cells(table: MetricTable) -> list[str]:
     axis = interval_axis(rows)
     baseline = next((row.entry["value"] for row in table.rows if row.run == 0), None)
     return [interval_cell(axis, row, baseline=baseline) for row in rows]
+
+
+def _doubts(board: Board, table: MetricTable) -> list[str]:
+    """What the order of the metric's rows depends on beside the answers."""
+    return doubts(table.name, [(board.runs[row.run].name, row.entry) for row in table.rows])
 
 
 def _calibrated(tables: Sequence[MetricTable]) -> bool:

@@ -1,0 +1,73 @@
+"""Orders of runs that depend on how answers are read, or on answers that were cut off: told beside the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from ...harness.cli.tables import READINGS, number
+
+# A table of many runs names so many pairs; the rest are counted.
+_NAMED = 3
+# So small a share of cut-off answers is below what chance does to a difference.
+_FEW = 0.01
+Entry = Mapping[str, Any]
+
+
+def doubts(metric: str, runs: Sequence[tuple[str, Entry]]) -> list[str]:
+    """Lines on pairs of runs, by name and a metric's header entry, that another reading puts in the other order.
+
+    ``readings`` of an entry are the values under other readings of its answers; a run without one has its own value.
+    ``unfinished`` bounds what answers that were cut off could change.
+    """
+    told = [(name, entry) for name, entry in runs if entry.get("value") is not None]
+    lines = []
+    for reading in dict.fromkeys(name for _, entry in told for name in entry.get("readings", ())):
+        pairs = [(one, other) for one, other in combinations(told, 2) if _turned(one[1], other[1], reading)]
+        if pairs:
+            words = f"by {READINGS.get(reading, reading)}"
+            shown = [f"{_pair(one, other)}, {words} {_pair(one, other, reading)}" for one, other in pairs[:_NAMED]]
+            lines.append(f"{metric}: the order depends on how answers are read: {_listed(shown, len(pairs))}")
+    open_ = [(one, other) for one, other in combinations(told, 2) if _open(one[1], other[1])]
+    if open_:
+        shown = [f"{_pair(one, other)}, {' and '.join(_unfinished(one, other))}" for one, other in open_[:_NAMED]]
+        lines.append(f"{metric}: answers that did not end could turn the order: {_listed(shown, len(open_))}")
+    return lines
+
+
+def _turned(one: Entry, other: Entry, reading: str) -> bool:
+    """Does the reading put the two in the opposite order?"""
+    usual = one["value"] - other["value"]
+    read = _value(one, reading) - _value(other, reading)
+    return usual * read < 0
+
+
+def _value(entry: Entry, reading: str | None) -> float:
+    return entry.get("readings", {}).get(reading, entry["value"])
+
+
+def _open(one: Entry, other: Entry) -> bool:
+    """Do the bounds of what cut-off answers could be overlap, where the values do not?"""
+    shares = [entry["unfinished"]["items"] / entry["n"] for entry in (one, other) if entry.get("unfinished")]
+    if one["value"] == other["value"] or max(shares, default=0) <= _FEW:
+        return False
+    lower, upper = sorted((one, other), key=lambda entry: entry["value"])
+    highest = (lower.get("unfinished") or {"high": lower["value"]})["high"]
+    lowest = (upper.get("unfinished") or {"low": upper["value"]})["low"]
+    return highest > lowest
+
+
+def _pair(one: tuple[str, Entry], other: tuple[str, Entry], reading: str | None = None) -> str:
+    values = [f"{name} {number(_value(entry, reading), entry['range'][1])}" for name, entry in (one, other)]
+    return " / ".join(values)
+
+
+def _unfinished(*runs: tuple[str, Entry]) -> Iterator[str]:
+    for name, entry in runs:
+        if entry.get("unfinished"):
+            yield f"{entry['unfinished']['items']} of {name}"
+
+
+def _listed(shown: Sequence[str], count: int) -> str:
+    return "; ".join(shown) + (f"; and {count - len(shown)} pairs more" if count > len(shown) else "")

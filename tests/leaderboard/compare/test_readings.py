@@ -1,0 +1,88 @@
+"""Orders that depend on how answers are read are told; orders that do not are not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from telbench.harness.cli.main import main
+from telbench.leaderboard.compare.readings import doubts
+
+
+def entry(value: float | None, n: int = 100, **more) -> dict:
+    return {"value": value, "range": [0, 1], "n": n, **more}
+
+
+def test_a_reading_that_turns_the_order_is_told_with_both_pairs_of_values() -> None:
+    runs = [("qwen", entry(0.29, readings={"first": 0.64})), ("gemini", entry(0.61, readings={"first": 0.49}))]
+    assert doubts("choice_accuracy", runs) == [
+        "choice_accuracy: the order depends on how answers are read: qwen 0.290 / gemini 0.610, by the first "
+        "conclusion qwen 0.640 / gemini 0.490"
+    ]
+
+
+def test_a_run_without_a_reading_keeps_its_own_value() -> None:
+    plain = ("plain", entry(0.5))
+    assert doubts("m", [plain, ("other", entry(0.4, readings={"text": 0.6}))])
+    assert not doubts("m", [plain, ("other", entry(0.4, readings={"text": 0.45}))])
+    assert not doubts("m", [plain, ("other", entry(None, readings={"text": 0.6}))])
+    # A tie is no order that could be turned.
+    assert not doubts("m", [plain, ("other", entry(0.4, readings={"text": 0.5}))])
+
+
+def test_cut_off_answers_that_could_turn_the_order_are_told_with_their_number() -> None:
+    short = ("short", entry(0.4, unfinished={"items": 20, "low": 0.4, "high": 0.6}))
+    (line,) = doubts("m", [short, ("whole", entry(0.5))])
+    assert line == "m: answers that did not end could turn the order: short 0.400 / whole 0.500, 20 of short"
+    assert not doubts("m", [short, ("whole", entry(0.7))])
+    few = ("few", entry(0.4, unfinished={"items": 1, "low": 0.4, "high": 0.41}))
+    assert not doubts("m", [few, ("whole", entry(0.405))])
+
+
+def test_of_many_pairs_three_are_named_and_the_rest_counted() -> None:
+    low = [(f"a{n}", entry(0.2 + n / 100, readings={"first": 0.9})) for n in range(3)]
+    high = [(f"b{n}", entry(0.5 + n / 100, readings={"first": 0.1})) for n in range(3)]
+    (line,) = doubts("m", [*low, *high])
+    assert line.endswith("; and 6 pairs more")
+    assert line.count("by the first conclusion") == 3
+
+
+@pytest.fixture
+def two_runs(tmp_path: Path) -> tuple[Path, Path]:
+    """One run that concludes rightly first and wrongly last, and one that is right half the time."""
+    rows = [
+        {"id": f"q{n}", "question": f"Which {n}?", "choices": ["UDP", "TCP"], "answer": 0, "source_document": f"TS {n}"}
+        for n in range(40)
+    ]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = []
+    for name, answer in (
+        ("turning", lambda n: "The answer is A.\nThe answer is B."),
+        ("half", lambda n: "AB"[n % 2]),
+    ):
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text("".join(json.dumps({"id": f"q{n}", "prediction": answer(n)}) + "\n" for n in range(40)))
+        made.append(tmp_path / name)
+        asked = ["--data", str(tmp_path / "data.jsonl"), "--metrics", "choice_accuracy", "--out", str(made[-1])]
+        assert main(["score", str(file), *asked]) == 0
+    return made[0], made[1]
+
+
+def test_compare_and_check_warn(two_runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    turning, half = map(str, two_runs)
+    said = "the order depends on how answers are read"
+    assert main(["compare", half, turning]) == 0
+    assert said in capsys.readouterr().out
+    assert main(["compare", half, turning, "--json"]) == 0
+    assert any(said in warning for warning in json.loads(capsys.readouterr().out)["warnings"])
+    main(["check", "--candidate", turning, "--baseline", half, "--margin", "choice_accuracy=0.02"])
+    assert said in "".join(capsys.readouterr())
+
+
+def test_the_board_says_so_on_its_first_page_and_the_metrics_page(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert main(["leaderboard", "build", *map(str, two_runs), "--out", str(site)]) == 0
+    for page in (site / "index.html", *(site / "metrics").glob("choice*.html")):
+        assert "the order depends on how answers are read" in page.read_text("utf-8")
