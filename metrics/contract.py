@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -135,14 +135,23 @@ class Metric:
         return "|".join(parts)
 
     def score(self, samples: Sequence[Sample]) -> list[ItemScore]:
-        """Score samples; what a sample lacks gives a reasoned absence, and NaN or infinity never leaves here."""
+        """Score samples, in plain finite floats: what a sample lacks, and what is no number, is a reasoned absence."""
         asked = [lacking for need, lacking in _LACKING.items() if need in self.needs]
         lacks = [[reason for lacking in asked if (reason := lacking(sample)) is not None] for sample in samples]
         present = [sample for sample, reasons in zip(samples, lacks, strict=True) if not reasons]
-        scores = [
-            score if score.value is None or math.isfinite(score.value) else missing("not a finite number")
-            for score, _ in zip(self.score_batch(present) if present else (), present, strict=True)
-        ]
+        scores = []
+        for score, _ in zip(self.score_batch(present) if present else (), present, strict=True):
+            # Plugins return whatever their libraries do: numpy's numbers, NaN, infinity.
+            value = None if score.value is None else float(score.value)
+            stats = None if score.stats is None else tuple(map(float, score.stats))
+            if value is None:
+                scores.append(replace(score, reason=score.reason or "not applicable"))
+            elif self.level == "corpus" and not stats:
+                scores.append(missing("no corpus statistics"))
+            elif all(map(math.isfinite, (value, *(stats or ())))):
+                scores.append(replace(score, value=value, stats=stats))
+            else:
+                scores.append(missing("not a finite number"))
         given = iter(scores)
         return [missing(reasons[0]) if reasons else next(given) for reasons in lacks]
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from telbench.flags import add_flags, add_json, settings_of
 
-from ..cli.terminal import Reporter
-from ..runs.evaluate import InterruptedRunError, Run, evaluate
+from ..runs.evaluate import make_run
 from ..runs.settings import EvalSettings
 from .network import online_allowed, stay_offline
 
@@ -35,31 +31,3 @@ def run(args: argparse.Namespace) -> int:
         stay_offline()
     settings = replace(settings, engine=replace(settings.engine, online=online))
     return make_run(settings, args.command_line, as_json=args.json)
-
-
-def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -> int:
-    """Evaluate, tell where the run is, print table or JSON; an interruption prints the line that resumes."""
-    from ..cli.tables import print_json, print_run
-
-    reporter = Reporter()
-    try:
-        # stdout is for the result.
-        with reporter.quiet():
-            made: Run = evaluate(settings, reporter, command)
-    except InterruptedRunError as interrupted:
-        reporter.note(f"interrupted; finished answers are kept in {interrupted.path}")
-        reporter.note(f"resume with: {resume_line(command, interrupted.path)}")
-        return 130
-    reporter.note(f"{'already finished' if made.reused else 'written'}: {made.path}")
-    if as_json:
-        print_json({**made.header, "path": str(made.path)})
-    else:
-        print_run(made.header)
-    return 0
-
-
-def resume_line(command: Sequence[str], path: Path) -> str:
-    """The command again, with its run folder named and without --fresh."""
-    kept = [word for word in command if word != "--fresh"]
-    named = any(word == "--out" or word.startswith("--out=") for word in kept)
-    return shlex.join([*kept, *([] if named else ["--out", str(path)])])

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from telbench.config import REQUIRED, Bounded, group, same_as, setting
+from telbench.config import REQUIRED, group, setting
 from telbench.flags import add_flags, add_json, settings_of
 
 from ..datasets.settings import DataSettings
 from ..judging.settings import JudgeSettings
-from ..runs.settings import EngineOptions, EvalSettings, MetricSettings, PromptOptions, SamplingOptions
-from .eval import make_run
+from ..runs.evaluate import make_run
+from ..runs.settings import EngineOptions, EvalSettings, GivenAnswers, MetricSettings, PromptOptions, SamplingOptions
 
 # How answers came about is not known here.
-NOT_OURS = ("chat_template", "max_tokens", "temperature", "top_p")
+NOT_OURS = ("answers", "chat_template", "max_tokens", "temperature", "top_p")
 
 
 @dataclass(frozen=True)
-class ScoreSettings(Bounded):
+class ScoreSettings:
     """What is asked of a run whose answers are there already."""
 
     predictions: Path = setting(
@@ -34,8 +33,7 @@ class ScoreSettings(Bounded):
     metrics: MetricSettings = group(MetricSettings, "metrics")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
     sampling: SamplingOptions = group(SamplingOptions, "order of options")
-    shown_order: Literal["data", "seed"] = same_as(EngineOptions, "shown_order")
-    missing_cap: float = same_as(EngineOptions, "missing_cap")
+    given: GivenAnswers = group(GivenAnswers, "what the answers mean")
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     name: str = setting("", "name of the model on tables (default: the file's name)", metavar="NAME")
@@ -48,12 +46,8 @@ class ScoreSettings(Bounded):
             prompt=self.prompt,
             metrics=self.metrics,
             judging=self.judging,
-            engine=EngineOptions(
-                engine="replay",
-                answers=self.predictions,
-                shown_order=self.shown_order,
-                missing_cap=self.missing_cap,
-            ),
+            engine=EngineOptions(engine="replay"),
+            given=replace(self.given, answers=self.predictions),
             sampling=self.sampling,
             out=self.out,
             fresh=self.fresh,

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from telbench.config import setting
 from telbench.errors import InputError, install_command
 from telbench.registry import load_as
 
@@ -22,13 +21,13 @@ FinishReason = Literal["stop", "length", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to decode; temperature 0 is greedy."""
+    """How to decode: ``max_tokens`` is the longest answer; temperature 0 is greedy."""
 
-    max_tokens: int = setting(128, "longest answer in tokens", metavar="N", low=1, high=10**6)
-    temperature: float = setting(0.0, "0 is greedy", metavar="T", low=0, high=5)
-    top_p: float = setting(1.0, "nucleus, where T is above 0", metavar="P", low=1e-6, high=1)
-    seed: int = setting(0, "seed of sampling and option order", metavar="K", low=0, high=2**32 - 1)
-    stop: tuple[str, ...] = setting((), "texts that end an answer", flag=False)
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,20 @@ class EngineInfo:
     version: str
     dtype: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an engine that answers by item has of a data set's items, by item id; its attribute ``answers``.
+
+    ``texts`` are the answers (None where the file has null), ``traces`` what a model thought before them, ``shown`` the
+    order in which the options were shown, where the file tells. ``strangers`` are ids of no item.
+    """
+
+    texts: Mapping[str, str | None]
+    traces: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    strangers: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ from telbench.errors import InputError
 from ..datasets.rows import csv_rows, jsonl_rows, kind_of, parquet_rows, parse_json, read_text
 from ..datasets.wording import clean, whole
 from ..identity import file_sha256
-from .contract import Completion, Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling
+from .contract import Answers, Completion, Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling
 
 ID_FIELDS = ("id", "item_id", "question_id", "doc_id")
 ANSWER_FIELDS = ("prediction", "completion", "response", "output", "answer", "text")
@@ -22,38 +22,12 @@ TEXT = ".txt"
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a file holds of a data set's items, by item id.
-
-    ``texts`` are the answers (None where the file has null), ``traces`` what a model thought before them, ``shown`` the
-    order in which the options were shown, where the file tells. ``strangers`` are ids of no item.
-    """
-
-    texts: Mapping[str, str | None]
-    traces: Mapping[str, str] = field(default_factory=dict)
-    shown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    strangers: tuple[str, ...] = ()
-
-
 @dataclass
 class ReplayEngine:
     """Looks each item's answer up by its id."""
 
     answers: Answers
     info: EngineInfo
-
-    @property
-    def shown_choices(self) -> Mapping[str, tuple[int, ...]]:
-        """The order of options behind the answers' letters, by item id, where the file tells."""
-        return self.answers.shown
-
-    @property
-    def note(self) -> str:
-        """What the user should know of the file, or nothing."""
-        strangers = self.answers.strangers
-        told = f"{len(strangers)} answers of the file are to no item of the data"
-        return f"{told} (the first: '{strangers[0]}')" if strangers else ""
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield the answers in order; an item without one is an error of that item."""
@@ -99,7 +73,7 @@ def read_answers(
             f"{path}: lines: {len(lines)}, items of the data: {len(item_ids)}: give one line an item, in the order of "
             "the data, or JSONL with 'id' and 'prediction'"
         )
-    return Answers(dict(zip(item_ids, map(whole, lines), strict=True)))
+    return Answers({item_id: line.replace("\0", "").strip() for item_id, line in zip(item_ids, lines, strict=True)})
 
 
 def _by_id(path: Path, item_ids: Sequence[str], fields: Mapping[str, str], missing_cap: float) -> Answers:

@@ -6,8 +6,11 @@ Formats are called as vLLM's reasoning parsers are. A trace is no answer: nothin
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from telbench.config import near_name
+from telbench.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,37 @@ class Separated:
     answer: str
     trace: str | None = None
     closed: bool = True
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """Where traces end: ``format`` is a name of `FORMATS`, None for the marks of any.
+
+    ``opened``: prompts end within a trace. ``kept``: traces stay parts of answers.
+    """
+
+    format: str | None = None
+    opened: bool = False
+    kept: bool = False
+
+    def separate(self, text: str, apart: str | None) -> Separated:
+        """Answer and trace of a completion; ``apart`` is a trace that came apart from its text."""
+        if self.kept:
+            return Separated(text.strip(), apart)
+        # A server that has taken the trace away leaves a text that was not begun within it.
+        found = separate(text, self.format, opened=self.opened and apart is None)
+        return found if apart is None else replace(found, trace=apart)
+
+
+def reasoning_asked(name: str) -> Reasoning:
+    """What a user's word says: ``auto`` looks for the marks of any format, ``none`` leaves traces where they are.
+
+    Raises:
+        InputError: for a name that is neither of these nor a format.
+    """
+    if name not in {"auto", "none", *FORMATS}:
+        raise InputError(f"--reasoning {name} is no format: {near_name(name, ('auto', 'none', *FORMATS))}")
+    return Reasoning(None if name in {"auto", "none"} else name, kept=name == "none")
 
 
 def separate(text: str, format_: str | None = None, *, opened: bool = False) -> Separated:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -62,6 +63,34 @@ class InterruptedRunError(KeyboardInterrupt):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
+
+
+def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -> int:
+    """Evaluate, tell where the run is, print table or JSON; an interruption prints the line that resumes."""
+    from ..cli.tables import print_json, print_run
+
+    reporter = Reporter()
+    try:
+        # stdout is for the result.
+        with reporter.quiet():
+            made: Run = evaluate(settings, reporter, command)
+    except InterruptedRunError as interrupted:
+        reporter.note(f"interrupted; finished answers are kept in {interrupted.path}")
+        reporter.note(f"resume with: {resume_line(command, interrupted.path)}")
+        return 130
+    reporter.note(f"{'already finished' if made.reused else 'written'}: {made.path}")
+    if as_json:
+        print_json({**made.header, "path": str(made.path)})
+    else:
+        print_run(made.header)
+    return 0
+
+
+def resume_line(command: Sequence[str], path: Path) -> str:
+    """The command again, with its run folder named and without --fresh."""
+    kept = [word for word in command if word != "--fresh"]
+    named = any(word == "--out" or word.startswith("--out=") for word in kept)
+    return shlex.join([*kept, *([] if named else ["--out", str(path)])])
 
 
 def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] = ()) -> Run:

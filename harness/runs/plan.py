@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
+from telbench.reasoning import Reasoning, reasoning_asked
 
 from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
@@ -18,12 +19,22 @@ from ..checkpoint import Checkpoint, open_checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
 from ..datasets.loading import limited, load_asked
-from ..engines.contract import Continuation, EngineInfo, EngineSettings, EngineSpec, Sampling, engine_named
+from ..engines.contract import (
+    Answers,
+    Continuation,
+    EngineInfo,
+    EngineSettings,
+    EngineSpec,
+    Request,
+    Sampling,
+    engine_named,
+)
 from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
+from ..prompts.options import shown_order
 from ..prompts.references import References
-from .requests import LENGTHS, Reasoning, answer_tokens, tokenised, too_short, untokenised, window_of
-from .settings import EngineOptions, EvalSettings
+from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
+from .settings import EvalSettings, GivenAnswers
 
 # What --map may say of a file of answers.
 ANSWER_FIELDS = ("id", "prediction")
@@ -84,37 +95,42 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     book = settings.prompt.context or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
-    shown = _file_order(engine, engine_settings, settings, reporter) if engine.answers_by_item else None
     prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
-    # The whole split decides, so that --limit changes no answer.
-    usual = answer_tokens(whole.items)
-    if checkpoint is None:
-        asked = untokenised(dataset, prompt_settings, settings, engine, usual, shown)
+    if engine.answers_by_item:
+        asked = _given(dataset, engine, engine_settings, settings, reporter)
     else:
         needs = frozenset[str]().union(*(metric.needs for metric in metrics))
-        asked = tokenised(checkpoint, dataset, prompt_settings, needs, settings, engine, usual, reporter)
-    if not engine.answers_by_item and (count := too_short(dataset.items, asked.sampling.max_tokens)):
-        reporter.note(
-            f"{count} of {len(dataset.items)} items have only references longer than --max-tokens "
-            f"{asked.sampling.max_tokens} allows: their answers will be cut off (this data's own length: {usual})"
-        )
+        # The whole split decides, so that --limit changes no answer.
+        usual = answer_tokens(whole.items)
+        if checkpoint is None:
+            asked = untokenised(dataset, prompt_settings, settings, engine, usual)
+        else:
+            asked = tokenised(checkpoint, dataset, prompt_settings, needs, settings, engine, usual, reporter)
+        if count := too_short(dataset.items, asked.sampling.max_tokens):
+            reporter.note(
+                f"{count} of {len(dataset.items)} items have only references longer than --max-tokens "
+                f"{asked.sampling.max_tokens} allows: their answers will be cut off (this data's own length: {usual})"
+            )
     identity = None if checkpoint is None else identify_checkpoint(checkpoint, asked.template)
     depends_on = {
         "model": identity.sha256 if identity else settings.model,
         "engine": asdict(info),
         "sampling": asdict(asked.sampling),
         "data": dataset.items_sha256,
-        "prompts": list_fingerprint([prompt.request.key, prompt.problem] for prompt in asked.prompts),
+        "prompts": None,
         "prompt_settings": asdict(prompt_settings),
         "reasoning": asdict(asked.reasoning),
     }
-    if shown is not None:
-        depends_on["shown_choices"] = list_fingerprint(list(prompt.shown_choices) for prompt in asked.prompts)
+    if engine.answers_by_item:
+        depends_on["shown_choices"] = fingerprint([prompt.shown_choices for prompt in asked.prompts])
+    else:
+        keys = ([prompt.request.key, prompt.problem] for prompt in asked.prompts)
+        depends_on["prompts"] = list_fingerprint(keys)
     run_id, generation_id = fingerprint(depends_on), None
     if engine.cacheable and identity is not None:
         generation_id = fingerprint([identity.sha256, asdict(info), asdict(asked.sampling)])
     name = settings.name or (checkpoint.name if checkpoint else settings.model)
-    name = name or (settings.engine.answers.stem if settings.engine.answers else engine.name)
+    name = name or (settings.given.answers.stem if settings.given.answers else engine.name)
     slug = "-".join((name, Path(dataset.name).stem, dataset.split, book, run_id[:8]))
     return Plan(
         settings=settings,
@@ -174,23 +190,40 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         base_url=options.base_url,
         max_in_flight=options.max_in_flight,
         deadline=options.deadline,
-        answers=options.answers,
+        answers=settings.given.answers,
         answer_fields={name: field for name, field in settings.data.mapping.items() if name in ANSWER_FIELDS},
-        missing_cap=options.missing_cap,
+        missing_cap=settings.given.missing_cap,
     )
 
 
-def _file_order(
-    engine: EngineSpec, engine_settings: EngineSettings, settings: EvalSettings, reporter: Reporter
-) -> Mapping[str, Sequence[int]] | None:
-    """The order of options behind the answers of a file, by item id; None for that of telbench's own prompts.
+def _given(
+    dataset: DataSet, engine: EngineSpec, engine_settings: EngineSettings, settings: EvalSettings, reporter: Reporter
+) -> Asked:
+    """What an engine that has the answers is asked: each item's, with the order of options that its letters mean.
 
-    The file is opened here for its complaints, before there is a run folder; answers cost little to read.
+    That is the data's own, unless the answers bring another (``shown_choices``) or the user says that telbench's
+    prompts showed them. Nothing is known of the prompts behind the answers.
+
+    Raises:
+        InputError: for answers that do not fit the data, before there is a run folder.
     """
     with contextlib.closing(engine.open(engine_settings)) as opened:
-        if note := getattr(opened, "note", ""):
-            reporter.note(note)
-        return getattr(opened, "shown_choices", {}) if settings.engine.shown_order == "data" else None
+        answers: Answers = getattr(opened, "answers", None) or Answers({})
+    if answers.strangers:
+        told = f"{len(answers.strangers)} answers of the file are to no item of the data"
+        reporter.note(f"{told} (the first: '{answers.strangers[0]}')")
+    prompts: list[Prompt] = []
+    for item in dataset.items:
+        order = answers.shown.get(item.id, range(len(item.choices)))
+        if settings.given.shown_order == "seed" and item.choices:
+            order = shown_order(item, settings.sampling.seed)
+        if len(order) != len(item.choices):
+            raise InputError(
+                f"the answer to '{item.id}' has 'shown_choices' of {len(order)} options, the item has "
+                f"{len(item.choices)}: are these the answers to this data set?"
+            )
+        prompts.append(Prompt(Request(f"item:{item.id}", item.id, ()), tuple(order)))
+    return Asked(tuple(prompts), Sampling(seed=settings.sampling.seed), reasoning_asked(settings.prompt.reasoning))
 
 
 def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
@@ -220,10 +253,10 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
         flag = "--encoder-idf" if settings.metrics.encoder_idf else "--encoder-layer"
         raise InputError(f"{flag} needs --encoder with the folder of an encoder: add it or drop {flag}")
     for flag, given, owner in (
-        ("--answers", settings.engine.answers, "replay"),
+        ("--answers", settings.given.answers, "replay"),
         ("--base-url", settings.engine.base_url, "openai"),
-        ("--shown-order", settings.engine.shown_order != "data", "replay"),
-        ("--missing-cap", settings.engine.missing_cap != EngineOptions().missing_cap, "replay"),
+        ("--shown-order", settings.given.shown_order != "data", "replay"),
+        ("--missing-cap", settings.given.missing_cap != GivenAnswers().missing_cap, "replay"),
         ("--map prediction=…", "prediction" in settings.data.mapping, "replay"),
     ):
         if given and engine.name != owner:

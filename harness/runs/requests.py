@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from telbench.config import near_name
 from telbench.errors import InputError
-from telbench.reasoning import FORMATS, Separated, format_of, opened_by, separate
+from telbench.reasoning import Reasoning, format_of, opened_by, reasoning_asked
 
 from ...metrics.fingerprints import fingerprint
 from ..checkpoint import Checkpoint
@@ -31,32 +30,12 @@ _CHARACTERS_A_TOKEN = 3
 
 
 @dataclass(frozen=True)
-class Reasoning:
-    """Where traces end: ``format`` is a name of `telbench.reasoning.FORMATS`, None for the marks of any.
-
-    ``opened``: prompts end within a trace. ``kept``: traces stay parts of answers.
-    """
-
-    format: str | None = None
-    opened: bool = False
-    kept: bool = False
-
-    def separate(self, text: str, apart: str | None) -> Separated:
-        """Answer and trace of a completion; ``apart`` is a trace that came apart from its text."""
-        if self.kept:
-            return Separated(text.strip(), apart)
-        # A server that has taken the trace away leaves a text that was not begun within it.
-        found = separate(text, self.format, opened=self.opened and apart is None)
-        return found if apart is None else replace(found, trace=apart)
-
-
-@dataclass(frozen=True)
 class Asked:
     """What an engine is asked: prompts, and texts by item whose likelihood is wanted; ``longest`` in tokens."""
 
     prompts: tuple[Prompt, ...]
     sampling: Sampling
-    reasoning: Reasoning = Reasoning()
+    reasoning: Reasoning
     continuations: Mapping[str, tuple[Continuation, ...]] = field(default_factory=dict)
     references: Mapping[str, References] = field(default_factory=dict)
     longest: int | None = None
@@ -64,35 +43,16 @@ class Asked:
 
 
 def untokenised(
-    dataset: DataSet,
-    prompts: PromptSettings,
-    settings: EvalSettings,
-    engine: EngineSpec,
-    usual: int,
-    shown: Mapping[str, Sequence[int]] | None,
+    dataset: DataSet, prompts: PromptSettings, settings: EvalSettings, engine: EngineSpec, usual: int
 ) -> Asked:
-    """What a server is asked, or a file of answers, which reads messages and not tokens.
+    """What a server is asked, which reads messages and not tokens.
 
-    ``usual`` is the longest answer in tokens where the user names none. ``shown`` gives the order of options behind
-    the letters in a file's answers, by item id; where it names no order that of the data is meant. None: as the
-    prompts show them.
-
-    Raises:
-        InputError: for an order that is not one of the item's options.
+    ``usual`` is the longest answer in tokens where the user names none.
     """
-    built = (build_prompt(item, prompts, None, None) for item in dataset.items)
     sampling = settings.sampling.resolved(usual)
-    kept = [_kept(prompt, engine, sampling) for prompt in built]
-    if shown is not None:
-        for place, item in enumerate(dataset.items):
-            order = tuple(shown.get(item.id, range(len(item.choices))))
-            if len(order) != len(item.choices):
-                raise InputError(
-                    f"the answer to '{item.id}' has 'shown_choices' of {len(order)} options, the item has "
-                    f"{len(item.choices)}: are these the answers to this data set?"
-                )
-            kept[place] = replace(kept[place], shown_choices=order)
-    return Asked(tuple(kept), sampling, _reasoning(settings.prompt.reasoning))
+    built = (build_prompt(item, prompts, None, None) for item in dataset.items)
+    kept = tuple(_kept(prompt, engine, sampling) for prompt in built)
+    return Asked(kept, sampling, reasoning_asked(settings.prompt.reasoning))
 
 
 def tokenised(
@@ -115,8 +75,10 @@ def tokenised(
     try_template(encoder, checkpoint, "mend the chat template or pass --no-chat-template")
     template = getattr(tokenizer, "chat_template", None) if settings.prompt.chat_template else None
     template = template if isinstance(template, str) else None
-    reasoning = _reasoning(settings.prompt.reasoning, template or "", frozenset(tokenizer.get_added_vocab()))
-    if reasoning.format and encoder.chat and not reasoning.kept:
+    reasoning = reasoning_asked(settings.prompt.reasoning)
+    if settings.prompt.reasoning == "auto":
+        reasoning = Reasoning(format_of(template or "", frozenset(tokenizer.get_added_vocab())))
+    if reasoning.format and encoder.chat:
         end = tokenizer.decode(encoder.ids("Which?")[-32:])
         reasoning = replace(reasoning, opened=opened_by(end, reasoning.format))
     sampling = _sampling(settings, usual, checkpoint, reasoning)
@@ -185,32 +147,22 @@ def window_of(checkpoint: Checkpoint, settings: EvalSettings, longest: int) -> i
 
 def _sampling(settings: EvalSettings, usual: int, checkpoint: Checkpoint, reasoning: Reasoning) -> Sampling:
     """The sampling with a longest answer, which leaves half the window to the prompt where the user names none."""
-    usual += TRACE_TOKENS if reasoning.format and not reasoning.kept else 0
+    usual += TRACE_TOKENS if reasoning.format else 0
     limits = [limit for limit in (checkpoint.context_length, settings.engine.max_model_len) if limit]
     if limits and usual > LENGTHS[0]:
         usual = max(LENGTHS[0], min(usual, min(limits) // 2))
     return settings.sampling.resolved(usual)
 
 
-def _reasoning(asked: str, template: str = "", tokens: frozenset[str] = frozenset()) -> Reasoning:
-    if asked not in {"auto", "none", *FORMATS}:
-        raise InputError(f"--reasoning {asked} is no format: {near_name(asked, ('auto', 'none', *FORMATS))}")
-    if asked == "none":
-        return Reasoning(kept=True)
-    return Reasoning(format_of(template, tokens) if asked == "auto" else asked)
-
-
 def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:
     """The prompt as the plan holds it: with its final key, and with messages only for an engine that reads them.
 
-    Equal prompts share a key and are answered once, unless the answer belongs to the item or is drawn at random.
+    Equal prompts share a key and are answered once, unless answers are drawn at random.
     """
     request = prompt.request
-    key = request.key
-    if engine.answers_by_item or sampling.temperature > 0:
-        key = fingerprint([key, request.item_id])
-    # Where ids or answers take their place, messages would only hold every context a second time.
-    messages = () if engine.local or engine.answers_by_item else request.messages
+    key = request.key if sampling.temperature == 0 else fingerprint([request.key, request.item_id])
+    # Where ids take their place, messages would only hold every context a second time.
+    messages = () if engine.local else request.messages
     return Prompt(
         Request(key, request.item_id, messages, request.token_ids),
         prompt.shown_choices,

@@ -39,7 +39,7 @@ CHUNK = 1000
 class Answered:
     """One item with its prompt, what the journal holds of it, why there is no answer, and what metrics see of it.
 
-    ``answer`` also holds the trace that no metric sees.
+    ``answer`` also holds the trace that no metric sees; ``finished``: did the answer end by itself?
     """
 
     item: Item
@@ -48,11 +48,7 @@ class Answered:
     error: str | None
     sample: Sample
     answer: Separated
-
-    @property
-    def finished(self) -> bool:
-        """Did the answer end by itself?"""
-        return self.answer.closed and self.record.get("finish_reason") != "length"
+    finished: bool
 
 
 @dataclass(frozen=True)
@@ -169,15 +165,13 @@ def _entry(column: _Column, estimate: Estimate, items: Sequence[Item]) -> dict[s
         entry["chance"] = column.chance / estimate.n
     if metric.readings and estimate.value is not None:
         entry["readings"] = dict(metric.readings(estimate.value, estimate.n, column.notes))
-    low, high = metric.range
-    if metric.level == "item" and column.unfinished and None not in (low, high) and estimate.value is not None:
+    (low, high), value = metric.range, estimate.value
+    if metric.level == "item" and column.unfinished and None not in (low, high, value):
         # Whatever those answers would have been, had they ended, the mean lies between these.
-        count, rest = len(column.unfinished), estimate.value * estimate.n - sum(column.unfinished)
-        entry["unfinished"] = {
-            "items": count,
-            "low": (rest + count * low) / estimate.n,
-            "high": (rest + count * high) / estimate.n,
-        }
+        count, n = len(column.unfinished), estimate.n
+        rest = (value or 0.0) * n - sum(column.unfinished)
+        ends = {"low": (rest + count * (low or 0.0)) / n, "high": (rest + count * (high or 0.0)) / n}
+        entry["unfinished"] = {"items": count, **ends}
     if metric.calibrate is not None and estimate.value is not None:
         entry["calibration"] = _calibration(metric, metric.calibrate, items, estimate)
     return entry
@@ -243,7 +237,7 @@ def score_answered(metric: Metric, chunk: Sequence[Answered], kept: Kept = Mappi
     if new:
         try:
             given = metric.score([chunk[place].sample for place in new])
-            scores.update((place, _plain(metric, score)) for place, score in zip(new, given, strict=True))
+            scores.update(zip(new, given, strict=True))
         except TelbenchError:
             raise
         except Exception as error:
@@ -253,38 +247,26 @@ def score_answered(metric: Metric, chunk: Sequence[Answered], kept: Kept = Mappi
     return [scores[place] for place in range(len(chunk))]
 
 
-def _plain(metric: Metric, score: ItemScore) -> ItemScore:
-    """The score in plain finite floats: plugins return whatever their libraries do."""
-    if score.value is None:
-        return replace(score, reason=score.reason or "not applicable")
-    value = float(score.value)
-    stats = None if score.stats is None else tuple(map(float, score.stats))
-    if metric.level == "corpus" and not stats:
-        return missing("no corpus statistics")
-    if not all(map(math.isfinite, (value, *(stats or ())))):
-        return missing("not a finite number")
-    return replace(score, value=value, stats=stats)
-
-
 def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
     """All items of the plan in order, with what the journal holds of each."""
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
         record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
         error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
+        answerable = item.answerable
         answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
         references = plan.references.get(item.id)
         sample = Sample(
             item_id=item.id,
             prediction=answer.answer,
-            references=item.gold_references,
+            references=item.references if answerable else (),
             question=item.question,
             context=item.context,
             choices=item.choices,
-            answer=item.answer if item.answerable else (),
+            answer=item.answer if answerable else (),
             shown_choices=prompt.shown_choices,
             option_scores=None if options is None else tuple(value for value, _ in options),
-            answerable=item.answerable,
+            answerable=answerable,
             cluster_id=item.source_document,
             category=item.category,
         )
@@ -292,7 +274,8 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             sample = replace(sample, no_reference_scores=references)
         elif references:
             sample = replace(sample, reference_scores=_likelihoods(store, references))
-        yield Answered(item, prompt, record, error, sample, answer)
+        finished = answer.closed and record.get("finish_reason") != "length"
+        yield Answered(item, prompt, record, error, sample, answer, finished)
 
 
 def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:

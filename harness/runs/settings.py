@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import Bounded, group, read_settings, same_as, setting
+from telbench.config import Bounded, group, read_settings, setting
 
 from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
@@ -32,16 +32,17 @@ class PromptOptions:
 class SamplingOptions(Bounded):
     """How to decode; what is left open is taken from the data and the model."""
 
-    max_tokens: int | None = same_as(
-        Sampling,
-        "max_tokens",
-        default=None,
-        help="longest answer in tokens (default: 128, more where the data's references are longer or the model thinks)",
+    max_tokens: int | None = setting(
+        None,
+        "longest answer in tokens (default: 128, more where the data's references are longer or the model thinks)",
+        metavar="N",
+        low=1,
+        high=10**6,
     )
-    temperature: float = same_as(Sampling, "temperature")
-    top_p: float = same_as(Sampling, "top_p")
-    seed: int = same_as(Sampling, "seed")
-    stop: tuple[str, ...] = same_as(Sampling, "stop")
+    temperature: float = setting(0.0, "0 is greedy", metavar="T", low=0, high=5)
+    top_p: float = setting(1.0, "nucleus, where T is above 0", metavar="P", low=1e-6, high=1)
+    seed: int = setting(0, "seed of sampling and option order", metavar="K", low=0, high=2**32 - 1)
+    stop: tuple[str, ...] = setting((), "texts that end an answer", flag=False)
 
     def resolved(self, usual: int) -> Sampling:
         """The sampling, with ``usual`` for the longest answer where none is named."""
@@ -93,6 +94,12 @@ class EngineOptions(Bounded):
     deadline: float = setting(
         120.0, "openai: seconds for one answer, retries included", metavar="S", low=0.1, high=86400
     )
+
+
+@dataclass(frozen=True)
+class GivenAnswers(Bounded):
+    """Answers that are there already, and what their letters mean."""
+
     answers: Path | None = setting(None, "replay: answers to score, as telbench score takes them", metavar="FILE")
     shown_order: Literal["data", "seed"] = setting(
         "data",
@@ -116,6 +123,7 @@ class EvalSettings:
     metrics: MetricSettings = group(MetricSettings, "metrics")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
     engine: EngineOptions = group(EngineOptions, "engine (key of a server: OPENAI_API_KEY)")
+    given: GivenAnswers = group(GivenAnswers, "answers made elsewhere")
     sampling: SamplingOptions = group(SamplingOptions, "generation")
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")

@@ -13,9 +13,8 @@ from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.engines.contract import Request
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_run, read_samples
-from telbench.harness.runs.requests import Reasoning
 from telbench.harness.runs.settings import eval_settings
-from telbench.reasoning import FORMATS
+from telbench.reasoning import FORMATS, Reasoning
 
 from ...scripted_engine import NotedReporter, Script, use, write_items
 

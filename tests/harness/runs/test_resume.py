@@ -22,10 +22,9 @@ import pytest
 
 from telbench.config import changed
 from telbench.errors import InputError
-from telbench.harness.commands.eval import make_run, resume_line
 from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs import plan as plan_module
-from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
+from telbench.harness.runs.evaluate import InterruptedRunError, evaluate, make_run, resume_line
 from telbench.harness.runs.folder import RunFolder, read_run, read_samples
 from telbench.harness.runs.settings import EvalSettings
 from telbench.metrics.contract import ItemScore
