@@ -171,3 +171,33 @@ def test_a_total_beyond_all_signs_has_no_chance_and_the_largest_that_of_one_patt
     places = (1.01 * reach, (1 + 1e-12) * reach, -1.01 * reach)
     found = [float(sign_tails(sizes, np.array([place]))[0]) for place in places]
     assert found == [0.0, pytest.approx(0.5**30), 1.0]
+
+
+@pytest.mark.parametrize("far", [0.0, 1e3, -1e6])
+def test_bounds_of_few_clusters_move_with_the_data_however_far(far):
+    # Five patterns' worth of clusters: the test steps, and the bound is the place of a step.
+    data = clustered(np.array([1.0, 2.0, 3.0, 4.0, 5.0]) + far, None)
+    ends = [sign_flip.bound(data, 1 / 31, lower=lower) for lower in (True, False)]
+    assert ends == pytest.approx([1.0 + far, 5.0 + far], abs=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [1 / 63, 1 / 64])
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_bound_that_one_pattern_decides_is_the_mean_of_the_outermost_cluster(alpha, lower):
+    # The sums of six clusters have one sign only beyond all their means: there p is 1/64, and it is rejected. The small
+    # cluster's mean lies many times the spread away from the rest.
+    sizes, means = np.array([1.0, *[100.0] * 5]), np.array([-100.0, 1, 2, 3, 4, 5])
+    sign = 1 if lower else -1
+    found = sign_flip.bounds(sign * (sizes * means)[None], sizes, alpha, lower=lower)[0]
+    assert found == pytest.approx(sign * -100, abs=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [1 / 16, 1 / 8, 1 / 4])
+def test_a_shift_whose_p_value_is_alpha_is_rejected(alpha):
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    kept = [
+        shift
+        for shift in np.linspace(-3, 6, 9001) + 0.0003
+        if brute_force(values - shift, math.fsum(values - shift)) > alpha
+    ]
+    assert sign_flip.bound(clustered(values, None), alpha, lower=True) == pytest.approx(min(kept), abs=2e-3)
