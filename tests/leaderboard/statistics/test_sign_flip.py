@@ -201,3 +201,30 @@ def test_a_shift_whose_p_value_is_alpha_is_rejected(alpha):
         if brute_force(values - shift, math.fsum(values - shift)) > alpha
     ]
     assert sign_flip.bound(clustered(values, None), alpha, lower=True) == pytest.approx(min(kept), abs=2e-3)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_order_of_many_clusters_matters_to_no_tail(name):
+    draw = np.random.default_rng(12)
+    values = np.abs(DISTRIBUTIONS[name](draw, 40))
+    # Sizes that dominate come first, last, and in between.
+    orders = np.array([np.sort(values), np.sort(values)[::-1], *(draw.permutation(values) for _ in range(6))])
+    for share in (0.2, 0.5):
+        found = sign_tails(orders, np.full(8, share * float(values.sum())))
+        assert found == pytest.approx(np.full(8, found[0]), rel=1e-7)
+
+
+def test_many_rows_at_once_have_the_tails_of_each_row():
+    draw = np.random.default_rng(8)
+    # Whole numbers, few clusters, none at all, one that dominates: each kind is worked out in its own way.
+    sums = draw.normal(0.2, 1, (7, 30))
+    sums[1] = np.rint(sums[1])
+    sums[2, 20:] = 0.0
+    sums[3] = 0.0
+    sums[4, 11] = 30.0
+    sums[5, [3, 20]] = 20.0, -14.0
+    thresholds = np.abs(sums.sum(axis=1))
+    for scale in (0.0, 0.5, 1.0, 5.0, -0.5, -9.0):
+        found = sign_flip.tails(sums, scale * thresholds)
+        alone = [sign_flip.tail(row, float(scale * place)) for row, place in zip(sums, thresholds, strict=True)]
+        assert found == pytest.approx(alone, rel=1e-9)
