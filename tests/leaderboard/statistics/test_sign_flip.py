@@ -192,6 +192,12 @@ def test_a_bound_that_one_pattern_decides_is_the_mean_of_the_outermost_cluster(a
     assert found == pytest.approx(sign * -100, abs=1e-3)
 
 
+def test_the_most_clusters_that_are_counted_out_have_an_exact_bound_too():
+    # Of 2^24 patterns one is all positive, while the shift is below the least cluster's 1.
+    data = clustered(np.arange(1.0, 25.0), None)
+    assert sign_flip.bound(data, 0.5**24, lower=True) == pytest.approx(1.0, abs=1e-3)
+
+
 @pytest.mark.parametrize("alpha", [1 / 16, 1 / 8, 1 / 4])
 def test_a_shift_whose_p_value_is_alpha_is_rejected(alpha):
     values = np.array([1.0, 2.0, 4.0, 8.0])
@@ -228,3 +234,28 @@ def test_many_rows_at_once_have_the_tails_of_each_row():
         found = sign_flip.tails(sums, scale * thresholds)
         alone = [sign_flip.tail(row, float(scale * place)) for row, place in zip(sums, thresholds, strict=True)]
         assert found == pytest.approx(alone, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("curve", "most"),
+    [
+        (lambda x: x, 5),
+        (lambda x: x + 0.1 * x**3, 10),
+        (lambda x: np.expm1(2 * x), 14),
+        (lambda x: -np.expm1(-2 * x), 14),
+    ],
+    ids=["straight", "bent", "convex", "concave"],
+)
+def test_a_root_near_the_first_guess_is_found_in_few_evaluations(curve, most):
+    # Every evaluation is a test of all pairs of a board: bisection alone takes nineteen.
+    asked = []
+
+    def function(members, points):
+        asked.append(len(members))
+        return curve(points - roots[members])
+
+    roots = np.array([-3.0, 0.5, 1000.0, 7.0])
+    centres, offsets = roots + np.array([1.0, 1.1, 0.9, 1.3]), np.ones(4)
+    found = sign_flip._roots(function, centres, offsets, np.full(4, 1e-5), 1e-6)
+    assert found == pytest.approx(roots, rel=0, abs=2e-5)
+    assert len(asked) <= most
