@@ -118,6 +118,7 @@ def test_a_table_of_one_run_has_a_rank_and_nothing_to_compare() -> None:
     table = table_of("token_f1", [run_of("token_f1", "base", 0.0)])
     assert [(row.run, row.ranks, row.letters, row.comparison) for row in table.rows] == [(0, (1, 1), "a", None)]
     assert (table.n, table.clusters, table.effective_clusters, table.detectable) == (N, 0, 0.0, None)
+    assert table.signature == metric("token_f1").signature
 
 
 def test_a_table_tells_its_metric_and_counts_of_the_runs_with_the_most_items() -> None:
