@@ -194,7 +194,7 @@ def test_a_bound_that_one_pattern_decides_is_the_mean_of_the_outermost_cluster(a
 
 def test_the_most_clusters_that_are_counted_out_have_an_exact_bound_too():
     # Of 2^24 patterns one is all positive, while the shift is below the least cluster's 1.
-    data = clustered(np.arange(1.0, 25.0), None)
+    data = clustered(np.linspace(1.0, 24.0, 24), None)
     assert sign_flip.bound(data, 0.5**24, lower=True) == pytest.approx(1.0, abs=1e-3)
 
 
@@ -214,7 +214,9 @@ def test_the_order_of_many_clusters_matters_to_no_tail(name):
     draw = np.random.default_rng(12)
     values = np.abs(DISTRIBUTIONS[name](draw, 40))
     # Sizes that dominate come first, last, and in between.
-    orders = np.array([np.sort(values), np.sort(values)[::-1], *(draw.permutation(values) for _ in range(6))])
+    orders = np.array(
+        [np.sort(values), np.sort(values)[::-1], *(draw.permutation(values) for _ in range(6))], np.float64
+    )
     for share in (0.2, 0.5):
         found = sign_tails(orders, np.full(8, share * float(values.sum())))
         assert found == pytest.approx(np.full(8, found[0]), rel=1e-7)
