@@ -12,6 +12,7 @@ from scipy import stats
 
 from telbench.errors import InputError
 from telbench.leaderboard.statistics.ranks import (
+    Friedman,
     block_ranks,
     cliques,
     conover,
@@ -107,9 +108,12 @@ def test_an_example_with_many_ties(columns, statistic, p):
 
 def test_all_tied_runs_are_no_evidence_and_perfect_order_is_complete():
     tied = friedman(np.ones((10, 4)))
-    assert (tied.p, tied.p_f, tied.kendall_w) == (1.0, 1.0, 0.0)
+    assert tied == Friedman(10, (2.5,) * 4, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
     ordered = friedman(np.tile([3.0, 2.0, 1.0], (12, 1)))
     assert (ordered.f, ordered.p_f, ordered.kendall_w) == (None, 0.0, 1.0)
+    # chi-square is n (k - 1), on two degrees of freedom.
+    assert (ordered.chi_square, ordered.chi_square_uncorrected) == pytest.approx((24.0, 24.0))
+    assert ordered.p == pytest.approx(np.exp(-12))
 
 
 def test_two_runs_are_refused():
