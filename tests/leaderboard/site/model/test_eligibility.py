@@ -41,7 +41,8 @@ def test_an_item_counts_where_half_of_the_runs_have_a_score() -> None:
     assert ranked(*half)[0] == ["a", "b"]
     most = [holed(name, holes, 20) for name, holes in (("a", 0), ("b", 1), ("c", 1), ("d", 1))]
     assert ranked(*most) == (["a", "b", "c", "d"], {})
-    # Two of five are fewer than half.
+    # Two of five are fewer than half, and so is one of three.
+    assert ranked(*most[:3])[0] == ["a", "b", "c"]
     assert ranked(*half, holed("e", 1, 20))[0] == ["a", "b", "c", "d", "e"]
 
 
