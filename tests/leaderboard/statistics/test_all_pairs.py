@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,8 +74,9 @@ def test_rounding_errors_break_no_ties():
 @pytest.mark.parametrize("largest", [2**30 - 1, 2**30, 2**31 - 1, 2**31, 2**40])
 def test_numbers_that_need_more_bits_are_ranked_as_well(largest):
     draw = np.random.default_rng(3)
-    rows = np.rint(draw.uniform(-0.8, 1, (3, 60)) * largest)
-    rows[:, 0], rows[:, 1] = largest, -largest
+    # So many that they are not counted out one row at a time.
+    rows = np.rint(draw.uniform(-0.9, 1, (3, 300)) * largest)
+    rows[:, 0] = largest
     assert signed_ranks(rows, 0) == pytest.approx([signed_rank(row).p for row in rows], rel=1e-9)
 
 
@@ -97,3 +99,11 @@ def test_a_pair_of_very_many_documents_is_the_pair_alone():
         assert (pair.ci_low, pair.ci_high) == pytest.approx(
             (pair.delta - 1.96 * error, pair.delta + 1.96 * error), abs=0.01 * error
         )
+
+
+@pytest.mark.parametrize("width", [2**16 - 1, 2**16])
+def test_a_long_row_of_few_differences_has_their_p_value(width):
+    # Zeros have the lowest places, and count there with the gains: sums of places come close to 2^31.
+    row = np.concatenate([np.zeros(width - 300), np.arange(1.0, 201), -np.arange(201.0, 301)])
+    expected: Any = stats.wilcoxon(row[-300:], method="asymptotic")
+    assert signed_ranks(row[None], 0)[0] == pytest.approx(expected.pvalue, rel=1e-9)
