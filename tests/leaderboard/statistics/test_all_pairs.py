@@ -104,6 +104,6 @@ def test_a_pair_of_very_many_documents_is_the_pair_alone():
 @pytest.mark.parametrize("width", [2**16 - 1, 2**16])
 def test_a_long_row_of_few_differences_has_their_p_value(width):
     # Zeros have the lowest places, and count there with the gains: sums of places come close to 2^31.
-    row = np.concatenate([np.zeros(width - 300), np.arange(1.0, 201), -np.arange(201.0, 301)])
+    row = np.array([*np.zeros(width - 300), *np.arange(1.0, 201), *-np.arange(201.0, 301)], np.float64)
     expected: Any = stats.wilcoxon(row[-300:], method="asymptotic")
     assert signed_ranks(row[None], 0)[0] == pytest.approx(expected.pvalue, rel=1e-9)
