@@ -1,9 +1,11 @@
-"""Claim: scoring two answers passes few stations: so many files and functions of telbench does a reader have to know.
+"""Claim: a flow passes few stations: so many files and functions of telbench does a reader have to know.
 
-Runs ``telbench score`` on two items of telecom-nano through the console script's own function, under a profile hook,
-and counts what it enters in the five rooms. A function counts once however often it is called; bodies of modules and
-classes, lambdas and comprehensions count in the second line only. Prints both counts, then the functions of each file.
-Usage: python benchmarks/stations.py [--metrics NAME,…] [--most-functions N]
+Runs one command through the console script's own function, under a profile hook, and counts what it enters in the five
+rooms: ``score`` two answers of telecom-nano, ``train`` a tiny model for two steps (``telbench kd sft``), or ``compare``
+two runs of eight answers. What the command starts from is made before, by other processes. A function counts once
+however often it is called; bodies of modules and classes, lambdas and comprehensions count in the second line only.
+Prints both counts, then the functions of each file.
+Usage: python benchmarks/stations.py [--flow score|train|compare] [--metrics NAME,…] [--most-functions N]
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import importlib
 import inspect
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,6 +27,11 @@ from typing import Any
 
 ROOMS = ("judges", "metrics", "harness", "kd", "leaderboard")
 Station = tuple[str, str, int]  # file, qualified name, first line
+ANSWERS = ("The AMF handles registration.", "It runs over UDP.", "Over SCTP.", "To destination port 38412.") * 2
+CALL = (
+    "import sys; from importlib.metadata import entry_points; "
+    "(point,) = entry_points(group='console_scripts', name='telbench'); sys.exit(point.load()())"
+)
 
 
 def places() -> dict[str, str]:
@@ -92,19 +100,65 @@ def stations(codes: Iterable[CodeType]) -> tuple[set[Station], set[Station]]:
     return named, every
 
 
-def scored(folder: Path, metrics: str) -> Iterable[CodeType]:
-    """What ``telbench score`` enters for two answers; its run lies in the folder."""
-    answers = folder / "answers.txt"
-    answers.write_text("The AMF handles registration.\nIt runs over UDP.\n", encoding="utf-8")
+def told(folder: Path, name: str, answers: Iterable[str]) -> str:
+    """A file of answers, a line each."""
+    file = folder / f"{name}.txt"
+    file.write_text("".join(f"{answer}\n" for answer in answers), encoding="utf-8")
+    return str(file)
+
+
+def made(*arguments: str) -> None:
+    """Run telbench in a process of its own, so that it leaves nothing loaded here."""
+    subprocess.run(
+        [sys.executable, "-c", CALL, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def score(folder: Path, metrics: str) -> list[str]:
+    """Score two answers."""
+    file = told(folder, "answers", ANSWERS[:2])
+    return ["score", file, "--limit", "2", "--metrics", metrics, "--out", str(folder / "run")]
+
+
+def train(folder: Path, _metrics: str) -> list[str]:
+    """Tune a model of one layer on eight items, four at a time."""
+    config = folder / "base.yaml"
+    sizes = "hidden: 32, layers: 1, heads: 1, inner: 32, window: 128, vocabulary: 400, epochs: 1"
+    config.write_text(f"name: base\nscratch: {{{sizes}}}\n", encoding="utf-8")
+    made("kd", "base", "--config", str(config), "--out", str(folder / "base"))
+    steps = ["--limit", "8", "--batch-size", "4", "--epochs", "1", "--dev-split", "none", "--max-length", "128"]
+    return ["kd", "sft", "--model", str(folder / "base"), "--out", str(folder / "tuned"), "--threads", "1", *steps]
+
+
+def compare(folder: Path, metrics: str) -> list[str]:
+    """Compare two runs in which the answers stand in another order."""
+    runs = {"one": ANSWERS, "other": ANSWERS[::-1]}
+    for name, answers in runs.items():
+        file = told(folder, name, answers)
+        made("score", file, "--limit", "8", "--metrics", metrics, "--out", str(folder / name))
+    return ["compare", *(str(folder / name) for name in runs)]
+
+
+# By name: what makes the command's arguments in a folder, and what is said of it.
+FLOWS: dict[str, tuple[Callable[[Path, str], list[str]], str]] = {
+    "score": (score, "telbench score of two items"),
+    "train": (train, "telbench kd sft of two steps"),
+    "compare": (compare, "telbench compare of two runs"),
+}
+
+
+def passed(flow: str, folder: Path, metrics: str) -> Iterable[CodeType]:
+    """What the flow's command enters; all that it makes lies in the folder."""
+    os.environ["TELBENCH_CACHE"] = str(folder / "cache")
+    arguments = FLOWS[flow][0](folder, metrics)
     (point,) = entry_points(group="console_scripts", name="telbench")
     command = point.load()
-    os.environ["TELBENCH_CACHE"] = str(folder / "cache")
-    sys.argv = ["telbench", "score", str(answers), "--limit", "2", "--metrics", metrics, "--out", str(folder / "run")]
+    sys.argv = ["telbench", *arguments]
     codes: dict[int, CodeType] = {}
     with entered(codes):
         code = run_quietly(command)
     if code:
-        raise SystemExit(f"telbench score ended with exit code {code}")
+        raise SystemExit(f"telbench {arguments[0]} ended with exit code {code}")
     return codes.values()
 
 
@@ -125,12 +179,13 @@ def count(found: set[Station]) -> str:
 def main() -> int:
     """Print counts and stations; exit 1 when there are more functions than allowed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--flow", choices=FLOWS, default="score", help="which of them (default: score)")
     parser.add_argument("--metrics", default="", metavar="NAME,…", help="of these metrics (default: the command's own)")
     parser.add_argument("--most-functions", type=int, metavar="N", help="exit with 1 where there are more")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        named, every = stations(scored(Path(folder), args.metrics))
-    print(f"telbench score of two items: {count(named)}")
+        named, every = stations(passed(args.flow, Path(folder), args.metrics))
+    print(f"{FLOWS[args.flow][1]}: {count(named)}")
     print(f"with module bodies, lambdas and comprehensions: {count(every)}")
     print(*listing(named), sep="\n")
     return int(args.most_functions is not None and len(named) > args.most_functions)

@@ -1,20 +1,20 @@
-"""What every loss here is made of: two terms mixed, rows and ids that belong together, a sum with its record.
-
-This module needs torch to be imported.
-"""
+"""What every loss here is made of: two terms mixed, rows and ids that belong together, a sum with its record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from telbench.errors import InputError
 
-from .chunked_head import Labels, Projected, Target
 from .divergences import Divergence, ForwardKL, check_temperature
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .chunked_head import Labels, Projected, Target
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,14 @@ class Mixture:
 
     def target(self, teacher: Projected, weights: Tensor | float) -> Target:
         """The teacher's term with these row weights, the rate not yet in them."""
+        from .chunked_head import Target
+
         return Target(teacher, self.divergence, weights * self.rate, self.temperature, self.t2_scale)
 
     def labels(self, ids: Tensor, per_label: float) -> Labels:
         """The labels' term."""
+        from .chunked_head import Labels
+
         return Labels(ids, per_label * (1 - self.rate))
 
 
@@ -60,12 +64,16 @@ class Pairs:
     @classmethod
     def of(cls, student: Sequence[int], teacher: Sequence[int], student_rows: int, device: torch.device) -> Pairs:
         """From lists of row numbers within the micro-batch, of which the student has ``student_rows``."""
+        import torch
+
         rows, others = (torch.tensor(list(part), dtype=torch.long, device=device) for part in (student, teacher))
         return cls(rows, others, student_rows)
 
     @classmethod
     def all(cls, rows: int, device: torch.device) -> Pairs:
         """Every row with its own: one vocabulary."""
+        import torch
+
         every = torch.arange(rows, device=device)
         return cls(every, every, rows)
 
@@ -82,6 +90,8 @@ class Pairs:
 
     def paired(self, like: Tensor) -> Tensor:
         """1 for each student row that has a partner, else 0; on the device of ``like``."""
+        import torch
+
         return torch.zeros(self.student_rows, device=like.device).index_fill(0, self.student, 1.0)
 
 
@@ -95,5 +105,7 @@ class SharedIds:
     @classmethod
     def all(cls, columns: int, device: torch.device) -> SharedIds:
         """Every token with its own: one vocabulary of ``columns`` tokens."""
+        import torch
+
         every = torch.arange(columns, device=device)
         return cls(every, every)

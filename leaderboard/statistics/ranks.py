@@ -88,7 +88,8 @@ def friedman(scores: NDArray[np.float64]) -> Friedman:
     chi_square = max(0.0, plain / correction)
     room = n * (k - 1) - chi_square
     f = None if room <= 1e-9 * n * (k - 1) else (n - 1) * chi_square / room
-    p_f = 0.0 if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))) if n > 1 else 1.0
+    # One block agrees with itself: that is no evidence.
+    p_f = 1.0 if n == 1 else 0.0 if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
     return Friedman(
         n,
         tuple(mean.tolist()),

@@ -113,7 +113,9 @@ def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, 
     # The normal approximation, with the spread that the shifted sums have.
     ratio = needed**2 * float((sizes**2).sum()) / count**2
     offsets = needed * spreads[rows] * (1 / math.sqrt(1 - ratio) if ratio < 0.9 else 4.0)
-    ends[rows] = sign * _roots(excess, centres[rows], offsets, 1e-5 * spreads[rows])
+    # What is counted out is a step function: it may stay at or near 0 from one step to the next.
+    close = 0.0 if len(sizes) <= EXACT else 1e-6
+    ends[rows] = sign * _roots(excess, centres[rows], offsets, 1e-5 * spreads[rows], close)
     return ends
 
 
@@ -122,11 +124,13 @@ def _roots(
     centres: NDArray[np.float64],
     offsets: NDArray[np.float64],
     tolerances: NDArray[np.float64],
+    close: float,
 ) -> NDArray[np.float64]:
     """Where each of some rising functions is last not above 0, near its centre less its offset; NaN where nowhere.
 
-    ``function`` maps positions and arguments to values; at the centres they are above 0. The Illinois variant of
-    regula falsi (Dowell and Jarratt 1971), with bisection where a step function stalls it.
+    ``function`` maps positions and arguments to values; at the centres they are above 0. A value nearer to 0 than
+    ``close`` is taken for 0. The Illinois variant of regula falsi (Dowell and Jarratt 1971), with bisection where a
+    step function stalls it.
     """
     import numpy as np
 
@@ -164,8 +168,8 @@ def _roots(
         high[active], over[active] = np.where(above, middle, b), np.where(above, values, g * kept)
         low[active], under[active] = np.where(above, a, middle), np.where(above, f * kept, values)
         side[active] = np.where(above, 1.0, -1.0)
-        roots[active] = np.where(np.abs(values) <= 1e-6, middle, low[active])
-        active = active[np.abs(values) > 1e-6]
+        roots[active] = np.where(np.abs(values) < close, middle, low[active])
+        active = active[np.abs(values) >= close]
     return roots
 
 

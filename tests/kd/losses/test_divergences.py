@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
 from telbench.errors import InputError
-from telbench.kd.losses.divergences import GROUP, Divergence, GeneralisedJSD, divergence_named, divergence_rows
+from telbench.kd.losses import divergences
+from telbench.kd.losses.divergences import (
+    GROUP,
+    Divergence,
+    GeneralisedJSD,
+    divergence_named,
+    divergence_rows,
+    log_probabilities,
+)
 from telbench.kd.losses.uld import UniversalLogit
 from telbench.registry import listed
 
@@ -218,3 +227,70 @@ def test_uld_pads_the_smaller_vocabulary_with_zeros_and_ignores_the_order_of_tok
     shuffled = divergence_rows(UniversalLogit(), student[:, torch.randperm(5)], teacher, temperature=1.0)
     assert torch.allclose(values, shuffled)
     assert torch.allclose(values, divergence_rows(UniversalLogit(), teacher, student, temperature=1.0))
+
+
+def test_log_probabilities_are_at_temperature_1_unless_asked_otherwise() -> None:
+    logits = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
+    for given, temperature in ((log_probabilities(logits), 1.0), (log_probabilities(logits, 4.0), 4.0)):
+        assert given.exp()[0].tolist() == pytest.approx(softmax(logits[0].tolist(), temperature))
+
+
+@dataclass(frozen=True)
+class Named:
+    """A divergence as a plugin may write it."""
+
+    name: ClassVar[str] = "named"
+    crosses: ClassVar[bool] = False
+
+    def rows(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Nothing apart."""
+        return (student - teacher).sum(-1)
+
+
+class Plain:
+    """All that a divergence has, but no dataclass."""
+
+    name, crosses, rows = "plain", False, Named.rows
+
+
+@dataclass(frozen=True)
+class Rowless:
+    """A dataclass without values."""
+
+    name: ClassVar[str] = "rowless"
+    crosses: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Vague(Named):
+    """One that does not say whether it crosses vocabularies."""
+
+    name: ClassVar[str] = "vague"
+    crosses: ClassVar[Any] = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        (Plain, "plain", "'plain' is no divergence"),
+        (Rowless, "rowless", "'rowless' is no divergence"),
+        (Named(), "named", "'named' is no divergence"),
+        (Named, "other", "'other' must have name = 'other'"),
+        (Vague, "vague", "'vague' must have name = 'vague' and crosses = True or False"),
+    ],
+)
+def test_a_plugin_that_is_no_divergence_is_refused(
+    kind: Any, name: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divergences, "load", lambda group, wanted: kind)
+    with pytest.raises(InputError, match=message):
+        divergence_named(name)
+
+
+def test_a_plugin_that_is_a_divergence_is_made_and_takes_no_options_that_it_has_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(divergences, "load", lambda group, wanted: Named)
+    assert divergence_named("named") == Named()
+    with pytest.raises(InputError, match="divergence named has no option 'skew': it takes none"):
+        divergence_named("named", skew=0.5)

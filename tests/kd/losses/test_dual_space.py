@@ -229,6 +229,8 @@ def test_what_attention_cannot_pair_is_refused() -> None:
     case = TwoVocabularies()
     with pytest.raises(InputError, match="rows in one vocabulary only"):
         dskd_cma(case.student, part(case.teacher, 1), case.attention, 1.0)
+    with pytest.raises(InputError, match="rows in one vocabulary only"):
+        dskd_cma(part(case.student, 0), case.teacher, case.attention, 1.0)
     narrow = Stream(case.teacher.rows, case.teacher.labels, case.teacher.embeddings[:, :6], case.teacher.items)
     with pytest.raises(InputError, match="3 wide"):
         dskd_cma(case.student, narrow, case.attention, 1.0)

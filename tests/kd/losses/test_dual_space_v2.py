@@ -156,6 +156,9 @@ def test_above_the_highest_share_every_row_with_a_likeliest_token_counts() -> No
     terms, known, _ = case.parts()
     expected = 0.5 * terms["ce"] + 0.5 * (terms["t2s_kd"][known].sum() / 4 + terms["t2s_ce"] + terms["s2t"])
     assert case.loss(highest_share=0.0).total.item() == pytest.approx(expected.item())
+    # A share that is the highest one is not above it.
+    both = [case.loss(share=0.5, highest_share=highest).total.item() for highest in (0.5, 0.499, 1.0, 0.0)]
+    assert both[0] == both[2] != both[1] == both[3]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +242,18 @@ def test_without_an_agreeing_row_the_loss_is_finite() -> None:
     loss = dskd_v2(student, teacher, torch.tensor([3]), projector, Aligned(Pairs.all(1, CPU)), 1.0, 1.0)
     assert loss.sums["t2s_agreeing"].item() == 0
     assert loss.total.isfinite()
+
+
+def test_without_any_row_whose_likeliest_token_the_student_has_the_labels_alone_teach() -> None:
+    student, teacher = model(2, STUDENT, 17), model(2, TEACHER, 17)
+    projector = LogitIdentity(student.head, teacher.head)
+    aligned = Aligned(Pairs.all(2, CPU), torch.full((17,), -1))
+    labels = torch.tensor([3, 5])
+    loss = dskd_v2(student, teacher, labels, projector, aligned, 0.5, 0.5)
+    assert loss.sums["known"].item() == 0
+    assert loss.total.item() == pytest.approx(
+        0.5 * cross_entropy(student.hidden @ student.head.weight.T, labels).item()
+    )
 
 
 def test_a_model_that_teaches_itself_loses_nothing_by_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -113,3 +115,11 @@ def test_a_mixture_that_is_none_is_refused(change: dict[str, float]) -> None:
 def test_teacher_rows_that_do_not_match_are_refused() -> None:
     with pytest.raises(InputError, match="7 hidden rows, 7 labels, 6 teacher rows"):
         vanilla_kd(model(7, WIDTH, TOKENS), model(6, 4, TOKENS), torch.zeros(7, dtype=torch.long), 1.0)
+
+
+def test_how_two_terms_are_mixed_is_checked_without_torch():
+    program = (
+        "import sys; from telbench.kd.losses.mixture import Mixture; Mixture(rate=1.0, temperature=3.0); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -260,3 +260,8 @@ def test_an_algorithm_reads_these_settings_and_only_gkd_makes_up_answers(name: s
     assert objective.reads == READS[name]
     assert objective.on_policy == (name == "gkd")
     assert objective.temperature == (1.0 if name == "uld" else 2.0)
+
+
+def test_projectors_learn_at_the_rates_of_their_papers() -> None:
+    rates = {name: objective_named(name).projector_rate for name in ("dskd", "dskd_cma", "dskd_v2", "vanilla_kd")}
+    assert rates == {"dskd": 1e-3, "dskd_cma": 1e-3, "dskd_v2": 5e-4, "vanilla_kd": None}

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sacrebleu
 from scipy import stats
 
 from telbench.errors import InputError
 from telbench.leaderboard.compare.pairwise import compare_runs, verdict
 from telbench.leaderboard.compare.table import table_lines, warning_lines
-from telbench.metrics.contract import Sample
+from telbench.metrics.contract import Sample, missing
 
-from ...made_runs import made_run, metric
+from ...made_runs import answered_run, made_run, metric
 
 DRAW = np.random.default_rng(0)
 BASE = DRAW.uniform(0.2, 0.8, 300)
@@ -162,3 +163,93 @@ def test_runs_whose_corpus_scores_differ_are_not_identical_whatever_their_items_
     (found,) = compare_runs(runs, [chrf])
     assert (found.items.flags, found.verdict) == (("identical",), "worse")
     assert found.delta < -10
+
+
+REFERENCES = [f"the {word} handles message {place} of the procedure" for place, word in enumerate("ABCDEFGHIJ" * 2)]
+
+
+def with_errors(every: int) -> list[str]:
+    """The references, in every so many of which three words are others."""
+    return [
+        text.replace("handles message", "drops a") if place % every == 0 else text
+        for place, text in enumerate(REFERENCES)
+    ]
+
+
+@pytest.mark.parametrize(("title", "sign"), [("chrf", 1), ("ter", -1)])
+def test_a_corpus_score_stands_for_its_metric_and_positive_is_better_whichever_way_it_runs(title: str, sign: int):
+    function = {"chrf": sacrebleu.corpus_chrf, "ter": sacrebleu.corpus_ter}[title]
+    answers = {"base": with_errors(2), "better": REFERENCES, "worse": with_errors(1)}
+    runs = [answered_run(name, title, texts, REFERENCES)[0] for name, texts in answers.items()]
+    scores = [function(texts, [REFERENCES]).score for texts in answers.values()]
+    better, worse = compare_runs(runs, [metric(title)])
+    for found, score in ((better, scores[1]), (worse, scores[2])):
+        assert found.values == pytest.approx((score, scores[0]))
+        assert found.delta == pytest.approx(sign * (score - scores[0]))
+        assert found.corpus is not None
+        assert found.interval == (found.corpus.ci_low, found.corpus.ci_high)
+        assert found.p == found.corpus.p
+    assert (better.verdict, worse.verdict) == ("better", "worse")
+    assert better.interval is not None
+    assert worse.interval is not None
+    assert worse.interval[0] < worse.delta < worse.interval[1] < 0 < better.interval[0] < better.delta
+
+
+def test_a_corpus_score_is_of_the_items_that_both_runs_have_in_documents_of_their_own():
+    base, run = (answered_run(name, "chrf", with_errors(every), REFERENCES, per_document=10)[0]
+                 for name, every in (("base", 2), ("run", 3)))  # fmt: skip
+    base.scores["chrf"]["i0"] = missing("not applicable")
+    run.scores["chrf"]["i3"] = missing("judge: timeout")
+    (found,) = compare_runs([base, run], [metric("chrf")])
+    kept = [place for place in range(20) if place not in (0, 3)]
+    scores = [
+        sacrebleu.corpus_chrf([with_errors(every)[place] for place in kept], [[REFERENCES[place] for place in kept]])
+        for every in (3, 2)
+    ]
+    assert found.values == pytest.approx(tuple(each.score for each in scores))
+    assert (found.n, found.unpaired) == (18, {"judge: timeout in run": 1, "not applicable in base": 1})
+    # Two documents: of four ways to swap them, two at least have a difference as large.
+    assert found.p >= 0.45
+    alone = compare_runs([base, run], [metric("chrf")], by="item")[0]
+    assert alone.corpus is not None
+    assert alone.p < 0.45
+
+
+def test_runs_and_metrics_stand_in_the_order_they_were_named_under_their_titles():
+    scores = {"token_f1": [0.5] * 8, "exact_match": [1.0] * 8}
+    runs = [made_run("base", scores), made_run("same", scores), made_run("same", scores)]
+    found = compare_runs(runs, [metric("exact_match"), metric("token_f1")], names=["first", "second", "third"])
+    assert [(each.metric, each.run) for each in found] == [
+        ("exact_match", "second"), ("exact_match", "third"), ("token_f1", "second"), ("token_f1", "third"),
+    ]  # fmt: skip
+    assert [each.run for each in only(*runs)] == ["same", "same"]
+
+
+def test_a_metric_without_pairs_is_left_out_and_items_without_a_category_are_in_no_stratum():
+    base = made_run("base", {"token_f1": [0.5] * 8, "exact_match": [None] * 8})
+    run = made_run("run", {"token_f1": [0.6] * 8, "exact_match": [1.0] * 8})
+    sides = [replace(side, categories={**side.categories, "i0": None}) for side in (base, run)]
+    found = compare_runs(sides, [metric("exact_match"), metric("token_f1")], strata=True)
+    assert [(each.metric, each.stratum, each.n) for each in found] == [
+        ("token_f1", None, 8), ("token_f1", "even", 3), ("token_f1", "odd", 4),
+    ]  # fmt: skip
+
+
+def test_too_few_documents_for_an_interval_have_none():
+    base = made_run("base", {"token_f1": [0.5, 0.4, 0.3, 0.2]})
+    (found,) = only(base, made_run("run", {"token_f1": [0.6, 0.6, 0.6, 0.6]}))
+    assert (found.interval, found.to_dict()["ci"]) == (None, None)
+    assert found.verdict == "too few source documents to tell"
+
+
+def test_equal_means_of_different_items_are_not_identical():
+    base = made_run("base", {"token_f1": [0.5] * 40})
+    (found,) = only(base, made_run("run", {"token_f1": [0.4, 0.6] * 20}))
+    assert (found.delta, found.p, found.verdict) == (0.0, 1.0, "no difference shown")
+
+
+def test_values_are_the_means_of_the_run_and_of_the_first_one():
+    base = made_run("base", {"token_f1": [0.5, 0.3, None, 0.4]})
+    (found,) = only(base, made_run("run", {"token_f1": [0.5, 0.6, 0.9, 1.0]}))
+    assert found.values == pytest.approx((0.7, 0.4))
+    assert found.delta == pytest.approx(0.3)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from telbench.errors import InputError
 from telbench.leaderboard.compare.ranking import rank_runs
 from telbench.leaderboard.compare.table import ranking_lines
 from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference
+from telbench.metrics.contract import missing
 
 from ...made_runs import made_run, metric
 
@@ -141,3 +143,58 @@ def test_a_p_value_that_is_alpha_separates():
     assert 0.01 < p < 0.9
     assert rank_runs([*given, noisy], metric("token_f1"), alpha=p).ranges == ((2, 3), (2, 3), (1, 1))
     assert rank_runs([*given, noisy], metric("token_f1"), alpha=p * 0.999).ranges == ((1, 3),) * 3
+
+
+def test_runs_are_ranked_on_the_items_that_all_of_them_have():
+    one, other, third = given = runs()
+    one.scores["token_f1"]["i0"] = other.scores["token_f1"]["i7"] = missing("not applicable")
+    found = rank_runs(given, metric("token_f1"), names=["x", "y", "z"])
+    kept = [f"i{place}" for place in range(200) if place not in (0, 7)]
+    scores = [[run.scores["token_f1"][item].value or 0.0 for item in kept] for run in given]
+    assert found.means == pytest.approx([sum(column) / 198 for column in scores])
+    assert (found.blocks, found.names) == (198, ("x", "y", "z"))
+    assert rank_runs(given, metric("token_f1")).names == ("best", "next", "last")
+    third.scores["token_f1"].update(dict.fromkeys(kept, missing("not applicable")))
+    with pytest.raises(InputError, match="token_f1: no item has a score in all runs"):
+        rank_runs(given, metric("token_f1"))
+
+
+def test_two_runs_are_no_ranking():
+    with pytest.raises(InputError, match="three or more runs"):
+        rank_runs(runs()[:2], metric("token_f1"))
+
+
+@pytest.mark.parametrize("title", ["token_f1", "over_refusal"])
+def test_ranks_of_blocks_run_the_way_the_metric_does(title):
+    given = [made_run(name, {title: (BASE + shift).tolist()}) for name, shift in SHIFTS.items()]
+    found = rank_runs(given, metric(title))
+    # The two without a shift are tied in every block.
+    assert found.friedman.mean_ranks == ((1.0, 2.5, 2.5) if title == "token_f1" else (3.0, 1.5, 1.5))
+    assert found.ranges == (((1, 1), (2, 3), (2, 3)) if title == "token_f1" else ((3, 3), (1, 2), (1, 2)))
+    assert found.letters == (("a", "b", "b") if title == "token_f1" else ("b", "a", "a"))
+    delta = 0.1 if title == "token_f1" else -0.1
+    assert [(pair.first, pair.second, round(pair.delta, 9)) for pair in found.pairs] == [
+        (0, 1, delta), (0, 2, delta), (1, 2, 0.0),
+    ]  # fmt: skip
+
+
+def test_rounding_errors_in_the_means_of_documents_break_no_ties():
+    # 0.1 + 0.2 is not 0.3: the means of these documents are equal all the same.
+    scores = {"a": [0.1, 0.2, 0.3], "b": [0.2, 0.1, 0.3], "c": [0.3, 0.3, 0.0]}
+    given = [made_run(name, {"token_f1": values * 10}, per_document=3) for name, values in scores.items()]
+    found = rank_runs(given, metric("token_f1"))
+    assert found.friedman.mean_ranks == (2.0, 2.0, 2.0)
+    assert (found.friedman.p, found.letters) == (1.0, ("a", "a", "a"))
+
+
+def test_of_two_runs_that_differ_and_stand_alike_neither_is_ahead():
+    # Large gains on half of the items and small losses on the other: signed ranks differ, mean ranks do not.
+    swing = BASE + np.where(np.arange(200) % 2 == 0, 0.2, -0.01)
+    given = [made_run(name, {"token_f1": values.tolist()}) for name, values in
+             (("plain", BASE), ("swing", swing), ("low", BASE - 0.3))]  # fmt: skip
+    found = rank_runs(given, metric("token_f1"))
+    assert found.friedman.mean_ranks == (1.5, 1.5, 3.0)
+    assert found.p[0][1] < 0.001
+    assert found.letters == ("b", "a", "c")
+    assert found.ranges == ((1, 2), (1, 2), (3, 3))
+    assert rank_runs(given, metric("token_f1"), posthoc="mean").ranges == ((2, 2), (1, 1), (3, 3))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from telbench.leaderboard.statistics.all_pairs import all_pairs
 from telbench.leaderboard.statistics.multiplicity import holm
@@ -67,3 +69,41 @@ def test_a_row_may_be_wider_than_a_block():
 def test_rounding_errors_break_no_ties():
     run, other = np.array([[0.5, 0.825, 0.375, 0.5]]), np.array([[0.525, 0.775, 0.325, 0.55]])
     assert signed_ranks(run - other)[0] == signed_rank(np.array([-0.025, 0.05, 0.05, -0.05])).p
+
+
+@pytest.mark.parametrize("largest", [2**30 - 1, 2**30, 2**31 - 1, 2**31, 2**40])
+def test_numbers_that_need_more_bits_are_ranked_as_well(largest):
+    draw = np.random.default_rng(3)
+    # So many that they are not counted out one row at a time.
+    rows = np.rint(draw.uniform(-0.9, 1, (3, 300)) * largest)
+    rows[:, 0] = largest
+    assert signed_ranks(rows, 0) == pytest.approx([signed_rank(row).p for row in rows], rel=1e-9)
+
+
+@pytest.mark.parametrize("width", [2**16 - 1, 2**16, 100_000])
+def test_rows_whose_rank_sums_need_more_bits_are_ranked_as_well(width):
+    # Mid-sized numbers of either sign, few of them tied: rank sums are about a quarter of the width squared.
+    rows = np.random.default_rng(width).integers(-499_000, 500_000, (2, width)).astype(float)
+    assert signed_ranks(rows, 0) == pytest.approx([signed_rank(row).p for row in rows], rel=1e-9)
+
+
+def test_a_pair_of_very_many_documents_is_the_pair_alone():
+    draw = np.random.default_rng(4)
+    values = draw.normal(0.5, 0.2, (3, 17_000)) + np.array([[0.0], [0.003], [0.004]])
+    for pair in board(values, np.arange(17_000)):
+        difference = differences_of(values[pair.first], values[pair.second])
+        # So many differences have a mean that is normal.
+        error = float(difference.std(ddof=1)) / np.sqrt(17_000)
+        assert pair.delta == pytest.approx(float(difference.mean()), abs=1e-12)
+        assert pair.p_mean == pytest.approx(2 * stats.norm.sf(abs(pair.delta) / error), rel=0.01, abs=1e-4)
+        assert (pair.ci_low, pair.ci_high) == pytest.approx(
+            (pair.delta - 1.96 * error, pair.delta + 1.96 * error), abs=0.01 * error
+        )
+
+
+@pytest.mark.parametrize("width", [2**16 - 1, 2**16])
+def test_a_long_row_of_few_differences_has_their_p_value(width):
+    # Zeros have the lowest places, and count there with the gains: sums of places come close to 2^31.
+    row = np.array([*np.zeros(width - 300), *np.arange(1.0, 201), *-np.arange(201.0, 301)], np.float64)
+    expected: Any = stats.wilcoxon(row[-300:], method="asymptotic")
+    assert signed_ranks(row[None], 0)[0] == pytest.approx(expected.pvalue, rel=1e-9)

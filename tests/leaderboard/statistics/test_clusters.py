@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from telbench.leaderboard.statistics.clusters import clustered
 
@@ -54,3 +55,22 @@ def test_one_cluster_has_no_error():
 def test_one_item_has_no_spread():
     data = clustered(np.array([0.3]), None)
     assert (data.mean, data.deviation, data.standard_error, data.design_effect) == (0.3, None, None, None)
+
+
+def test_the_correlation_of_unequal_clusters_follows_from_the_f_of_an_analysis_of_variance():
+    groups = [[0.1, 0.4, 0.2, 0.5], [0.9, 0.7], [0.3, 0.2, 0.6]]
+    data = clustered(np.concatenate(groups), np.repeat([0, 1, 2], [4, 2, 3]))
+    f = float(stats.f_oneway(*groups).statistic)
+    typical = (9 - (16 + 4 + 9) / 9) / 2
+    assert data.intracluster_correlation == pytest.approx((f - 1) / (f + typical - 1))
+
+
+def test_equal_differences_have_no_correlation_and_no_design_effect():
+    data = clustered(np.full(6, 0.5), np.array([0, 0, 1, 1, 2, 2]))
+    assert (data.intracluster_correlation, data.design_effect, data.standard_error) == (None, None, 0.0)
+
+
+def test_two_clusters_and_two_items_are_enough_for_a_spread():
+    data = clustered(np.array([0.0, 1.0]), None)
+    assert (data.deviation, data.standard_error) == (pytest.approx(0.5**0.5), pytest.approx(0.5))
+    assert clustered(np.array([0.0, 1.0, 4.0]), np.array([0, 0, 1])).intracluster_correlation is not None

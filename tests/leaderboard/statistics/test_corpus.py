@@ -190,3 +190,19 @@ def test_published_p_values_of_wmt17_english_german(system):
             # Both are drawn: four standard errors of the two together.
             error = math.sqrt(published * (1 - published) * (1 / 4000 + 1 / 10_000))
             assert abs(found.p - published) < 4 * error
+
+
+def test_documents_are_drawn_with_replacement_each_as_often_as_the_next():
+    # Two documents: both of the first in a quarter of the draws, both of the second in a quarter, one each in half.
+    drawn = bootstrap_differences(rows(np.array([1.0, 3.0])), rows(np.zeros(2)), mean, resamples=4000)
+    shares = {value: float((drawn == value).mean()) for value in (1.0, 2.0, 3.0)}
+    assert set(drawn.tolist()) == {1.0, 2.0, 3.0}
+    assert shares == pytest.approx({1.0: 0.25, 2.0: 0.5, 3.0: 0.25}, abs=0.03)
+
+
+def test_a_score_that_is_not_a_number_in_some_draws_gives_no_interval():
+    # Where the second document is drawn twice there is nothing to divide by.
+    one, other = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[0.5, 1.0], [0.0, 0.0]])
+    with np.errstate(invalid="ignore"):
+        found = corpus_difference(one, other, mean, resamples=200)
+    assert (found.delta, found.ci_low, found.ci_high) == (0.5, None, None)

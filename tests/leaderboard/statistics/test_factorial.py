@@ -227,3 +227,43 @@ def test_three_seeds_are_the_fewest_that_speak(effects, effect, p):
     assert matched_seeds([0.0] * 3).p == 1.0
     expected: Any = stats.ttest_1samp([0.1, 0.3, 0.2], 0)
     assert matched_seeds([0.1, 0.3, 0.2]).p == pytest.approx(expected.pvalue)
+
+
+def test_a_contrast_says_which_levels_it_compares_and_where():
+    study = analyse(planted(n=200), None)
+    main = {effect.factors[0]: effect.contrast for effect in study.main}
+    assert main == {
+        "teacher_sft": "teacher_sft: true - false",
+        "student_sft": "student_sft: true - false",
+        # Same before different, whichever is better.
+        "vocabulary": "vocabulary: different - same",
+        "algorithm": "algorithm: dskd - kd",
+    }
+    told = {effect.factors: effect.contrast for effect in study.interactions}
+    assert told["teacher_sft", "vocabulary"] == "teacher_sft (true - false) x vocabulary (different - same)"
+    assert "algorithm: dskd - kd where teacher_sft = false, student_sft = true, vocabulary = same" in {
+        effect.contrast for effect in study.within
+    }
+
+
+def test_an_interaction_without_cells_says_the_same_words():
+    cells = [cell for cell in two_by_two(0.1) if cell.levels != {"a": "1", "b": "1"}]
+    assert analyse(cells, None).omitted == ("a (1 - 0) x b (1 - 0): no cells that differ in this alone",)
+
+
+def test_three_levels_are_compared_pair_by_pair():
+    base = np.random.default_rng(1).normal(0.5, 0.1, 100)
+    shifts = {("x", "0"): 0.0, ("y", "0"): 0.1, ("z", "0"): 0.3, ("x", "1"): 0.0, ("y", "1"): 0.2, ("z", "1"): 0.6}
+    cells = [ScoredCell({"a": a, "b": b}, "0", base + shift) for (a, b), shift in shifts.items()]
+    study = analyse(cells, None)
+    assert {effect.contrast: round(effect.items.delta, 9) for effect in study.main} == {
+        "a: y - x": 0.15,
+        "a: z - x": 0.45,
+        "a: z - y": 0.3,
+        "b: 1 - 0": pytest.approx(0.4 / 3),
+    }
+    assert {effect.contrast: round(effect.items.delta, 9) for effect in study.interactions} == {
+        "a (y - x) x b (1 - 0)": 0.05,
+        "a (z - x) x b (1 - 0)": 0.15,
+        "a (z - y) x b (1 - 0)": 0.1,
+    }

@@ -74,6 +74,10 @@ def test_binary_metrics_get_mcnemars_test():
 
 def test_few_items_and_few_clusters_are_told():
     assert "few_items" in paired_difference(np.array([0.5, 0.2, 0.0, 0.0])).flags
+    assert [paired_difference(np.linspace(0.1, 0.9, count)).flags for count in (5, 6)] == [
+        ("few_items", "few_clusters"),
+        (),
+    ]
     assert "few_clusters" in paired_difference(np.linspace(-1, 1, 40), [str(i % 3) for i in range(40)]).flags
 
 
@@ -195,3 +199,13 @@ def test_only_a_metric_that_is_right_or_wrong_throughout_has_mcnemars_test():
     assert paired_difference(np.array([1.0, -1.0, 0.0, 1.0])).mcnemar is not None
     found = paired_difference(np.array([1.0, -1.0, 0.5, 1.0]))
     assert (found.mcnemar, found.wilcoxon) == (None, "signed rank, wilcox, exact")
+
+
+def test_wins_ties_and_losses_are_counted():
+    found = paired_difference(np.array([0.5, 0.1, 0.0, -0.2, 0.3, 0.0, 0.0, 1.0]))
+    assert (found.n, found.wins, found.ties, found.losses, found.n_nonzero) == (8, 4, 3, 1, 5)
+
+
+def test_differences_that_are_all_equal_have_a_design_effect_of_one():
+    found = paired_difference(np.full(8, 0.25), [f"d{item // 2}" for item in range(8)])
+    assert (found.power.design_effect, found.design_effect, found.power.detectable) == (1.0, None, 0.0)

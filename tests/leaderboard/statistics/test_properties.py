@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from telbench.leaderboard.compare.ranking import rank_runs
@@ -126,6 +126,7 @@ def test_the_order_of_runs_does_not_matter_to_their_ranges():
 
 
 @given(SEEDS)
+@example(6611)
 @settings(max_examples=25, deadline=None)
 def test_every_document_twice_under_its_name_leaves_its_p_values_and_shrinks_those_of_items(seed):
     (run, other), clusters = scores(seed)
@@ -135,4 +136,5 @@ def test_every_document_twice_under_its_name_leaves_its_p_values_and_shrinks_tho
     assert twice.p_wilcoxon == pytest.approx(once.p_wilcoxon, rel=1e-4)
     assert (twice.ci_low, twice.ci_high) == pytest.approx((once.ci_low, once.ci_high), abs=1e-6)
     alone = paired_difference(differences).p_mean, paired_difference(np.tile(differences, 2)).p_mean
-    assert alone[1] < alone[0] or alone == (1.0, 1.0)
+    # A mean of 0 has p = 1 but for rounding, in both.
+    assert alone[1] < alone[0] or alone == pytest.approx((1.0, 1.0))

@@ -12,6 +12,7 @@ from scipy import stats
 
 from telbench.errors import InputError
 from telbench.leaderboard.statistics.ranks import (
+    Friedman,
     block_ranks,
     cliques,
     conover,
@@ -107,9 +108,12 @@ def test_an_example_with_many_ties(columns, statistic, p):
 
 def test_all_tied_runs_are_no_evidence_and_perfect_order_is_complete():
     tied = friedman(np.ones((10, 4)))
-    assert (tied.p, tied.p_f, tied.kendall_w) == (1.0, 1.0, 0.0)
+    assert tied == Friedman(10, (2.5,) * 4, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
     ordered = friedman(np.tile([3.0, 2.0, 1.0], (12, 1)))
     assert (ordered.f, ordered.p_f, ordered.kendall_w) == (None, 0.0, 1.0)
+    # chi-square is n (k - 1), on two degrees of freedom.
+    assert (ordered.chi_square, ordered.chi_square_uncorrected) == pytest.approx((24.0, 24.0))
+    assert ordered.p == pytest.approx(np.exp(-12))
 
 
 def test_two_runs_are_refused():
@@ -187,3 +191,28 @@ def test_runs_that_stand_alike_in_every_block_are_surely_apart():
 def test_letters_go_on_after_z():
     found = letter_groups(range(53), [[one != other for other in range(53)] for one in range(53)])
     assert [found[place] for place in (0, 25, 26, 51, 52)] == ["a", "z", "a1", "z1", "a2"]
+
+
+def test_one_block_is_no_evidence_whatever_its_ranks():
+    # With k = 3 and one block: chi-square 2 on 2 degrees of freedom, p = 1/e.
+    found = friedman(np.array([[0.3, 0.2, 0.1]]))
+    assert (found.p, found.f, found.p_f) == (pytest.approx(np.exp(-1)), None, 1.0)
+    assert conover(np.array([[0.3, 0.2, 0.1]])) == [[1.0] * 3] * 3
+
+
+def test_two_blocks_that_agree_but_for_two_runs_have_the_p_values_of_the_formulas():
+    # Ranks 1 2 3 and 1 3 2: means 1, 2.5, 2.5. By hand: chi-square 12 2 / 12 (13.5 - 12) = 3, F = 3 / (4 - 3) = 3.
+    found = friedman(np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0]]))
+    assert (found.chi_square, found.f, found.kendall_w) == pytest.approx((3.0, 3.0, 0.75))
+    # F of 2 and 2 degrees of freedom: 1 / (1 + F).
+    assert found.p_f == pytest.approx(0.25)
+
+
+def test_runs_that_all_differ_have_no_bars_and_those_that_never_do_have_one():
+    assert cliques([2, 0, 1], [[i != j for j in range(3)] for i in range(3)]) == ([], [])
+    assert cliques([2, 0, 1], [[False] * 3] * 3) == ([(2, 0, 1)], [])
+
+
+def test_a_pair_without_a_difference_around_one_with_a_difference_is_listed_and_not_drawn():
+    # From best to worst 3, 0, 1, 2; only 3 and 1 differ: 3 and 2 are alike, with that pair between them.
+    assert cliques([3, 0, 1, 2], differing({(1, 3)}, 4)) == ([(3, 0), (0, 1, 2)], [(3, 2)])

@@ -171,3 +171,96 @@ def test_a_total_beyond_all_signs_has_no_chance_and_the_largest_that_of_one_patt
     places = (1.01 * reach, (1 + 1e-12) * reach, -1.01 * reach)
     found = [float(sign_tails(sizes, np.array([place]))[0]) for place in places]
     assert found == [0.0, pytest.approx(0.5**30), 1.0]
+
+
+@pytest.mark.parametrize("far", [0.0, 1e3, -1e6])
+def test_bounds_of_few_clusters_move_with_the_data_however_far(far):
+    # Five patterns' worth of clusters: the test steps, and the bound is the place of a step.
+    data = clustered(np.array([1.0, 2.0, 3.0, 4.0, 5.0]) + far, None)
+    ends = [sign_flip.bound(data, 1 / 31, lower=lower) for lower in (True, False)]
+    assert ends == pytest.approx([1.0 + far, 5.0 + far], abs=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [1 / 63, 1 / 64])
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_bound_that_one_pattern_decides_is_the_mean_of_the_outermost_cluster(alpha, lower):
+    # The sums of six clusters have one sign only beyond all their means: there p is 1/64, and it is rejected. The small
+    # cluster's mean lies many times the spread away from the rest.
+    sizes, means = np.array([1.0, *[100.0] * 5]), np.array([-100.0, 1, 2, 3, 4, 5])
+    sign = 1 if lower else -1
+    found = sign_flip.bounds(sign * (sizes * means)[None], sizes, alpha, lower=lower)[0]
+    assert found == pytest.approx(sign * -100, abs=1e-3)
+
+
+def test_the_most_clusters_that_are_counted_out_have_an_exact_bound_too():
+    # Of 2^24 patterns one is all positive, while the shift is below the least cluster's 1.
+    data = clustered(np.linspace(1.0, 24.0, 24), None)
+    assert sign_flip.bound(data, 0.5**24, lower=True) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [1 / 16, 1 / 8, 1 / 4])
+def test_a_shift_whose_p_value_is_alpha_is_rejected(alpha):
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    kept = [
+        shift
+        for shift in np.linspace(-3, 6, 9001) + 0.0003
+        if brute_force(values - shift, math.fsum(values - shift)) > alpha
+    ]
+    assert sign_flip.bound(clustered(values, None), alpha, lower=True) == pytest.approx(min(kept), abs=2e-3)
+
+
+@pytest.mark.parametrize("count", [40, 900])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_order_of_many_clusters_matters_to_no_tail(name, count):
+    draw = np.random.default_rng(12)
+    values = np.abs(DISTRIBUTIONS[name](draw, count))
+    # Of however many: one dominates or two do.
+    values[values >= 5] *= np.sqrt(count / 40)
+    # Sizes that dominate come first, last, and in between.
+    orders = np.array(
+        [np.sort(values), np.sort(values)[::-1], *(draw.permutation(values) for _ in range(6))], np.float64
+    )
+    for share in (0.2, 0.5):
+        found = sign_tails(orders, np.full(8, share * float(values.sum())))
+        assert found == pytest.approx(np.full(8, found[0]), rel=1e-7)
+
+
+def test_many_rows_at_once_have_the_tails_of_each_row():
+    draw = np.random.default_rng(8)
+    # Whole numbers, few clusters, none at all, one that dominates: each kind is worked out in its own way.
+    sums = draw.normal(0.2, 1, (7, 30))
+    sums[1] = np.rint(sums[1])
+    sums[2, 20:] = 0.0
+    sums[3] = 0.0
+    sums[4, 11] = 30.0
+    sums[5, [3, 20]] = 20.0, -14.0
+    thresholds = np.abs(sums.sum(axis=1))
+    for scale in (0.0, 0.5, 1.0, 5.0, -0.5, -9.0):
+        found = sign_flip.tails(sums, scale * thresholds)
+        alone = [sign_flip.tail(row, float(scale * place)) for row, place in zip(sums, thresholds, strict=True)]
+        assert found == pytest.approx(alone, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("curve", "most"),
+    [
+        (lambda x: x, 5),
+        (lambda x: x + 0.1 * x**3, 10),
+        (lambda x: np.expm1(2 * x), 14),
+        (lambda x: -np.expm1(-2 * x), 14),
+    ],
+    ids=["straight", "bent", "convex", "concave"],
+)
+def test_a_root_near_the_first_guess_is_found_in_few_evaluations(curve, most):
+    # Every evaluation is a test of all pairs of a board: bisection alone takes nineteen.
+    asked = []
+
+    def function(members, points):
+        asked.append(len(members))
+        return curve(points - roots[members])
+
+    roots = np.array([-3.0, 0.5, 1000.0, 7.0])
+    centres, offsets = roots + np.array([1.0, 1.1, 0.9, 1.3]), np.ones(4)
+    found = sign_flip._roots(function, centres, offsets, np.full(4, 1e-5), 1e-6)
+    assert found == pytest.approx(roots, rel=0, abs=2e-5)
+    assert len(asked) <= most

@@ -113,3 +113,18 @@ def test_up_to_two_hundred_differences_are_counted_out(n, method):
     found = signed_rank(np.concatenate([values, np.zeros(50)]))
     assert (found.method, found.n_nonzero) == (method, n)
     assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [1499, 1500, 1501, 1502, 1503, 1504])
+def test_hodges_lehmann_is_exact_around_the_count_where_averages_are_no_longer_made(count):
+    values = np.round(np.random.default_rng(count).normal(size=count), 2)
+    averages = ((values[:, None] + values[None, :]) / 2)[np.triu_indices(count)]
+    assert hodges_lehmann(values) == pytest.approx(float(np.median(averages)), abs=1e-12)
+
+
+def test_a_median_that_is_the_smallest_value_is_that_value():
+    # Of 2,089 values 1,477 are the smallest: just the lower half of all averages, the middle one included.
+    assert 2 * (1477 * 1478 // 2) == 2089 * 2090 // 2 + 1
+    values = np.array([1.0] * (2089 - 1477) + [0.1] * 1477)
+    assert hodges_lehmann(values) == 0.1
+    assert hodges_lehmann(-values) == -0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ def test_an_item_counts_where_half_of_the_runs_have_a_score() -> None:
     assert ranked(*half)[0] == ["a", "b"]
     most = [holed(name, holes, 20) for name, holes in (("a", 0), ("b", 1), ("c", 1), ("d", 1))]
     assert ranked(*most) == (["a", "b", "c", "d"], {})
+    # Two of five are fewer than half, and so is one of three.
+    assert ranked(*most[:3])[0] == ["a", "b", "c"]
+    assert ranked(*half, holed("e", 1, 20))[0] == ["a", "b", "c", "d", "e"]
 
 
 def test_a_run_without_any_expected_score_has_no_value_whatever_is_allowed() -> None:
@@ -94,3 +98,48 @@ def test_a_folder_named_twice_is_refused(tmp_path: Path) -> None:
         run_folders([run, run.parent])
     with pytest.raises(InputError, match="is no run folder and holds none"):
         run_folders([tmp_path])
+
+
+def test_folders_are_found_by_name_in_what_was_given_and_unfinished_ones_stand_apart(tmp_path: Path) -> None:
+    made = {name: tmp_path / "runs" / name for name in ("b", "a", "half", "notes")}
+    for name, folder in made.items():
+        folder.mkdir(parents=True)
+        if name in "ab":
+            (folder / "run.json").write_text("{}")
+    (made["half"] / "run.partial.json").write_text("{}")
+    (tmp_path / "runs" / "readme.txt").write_text("what these are")
+    finished, apart = run_folders([tmp_path / "runs"])
+    assert finished == [made["a"], made["b"]]
+    assert [(each.name, each.path) for each in apart] == [("half", made["half"])]
+    assert apart[0].reason.startswith("not finished")
+    assert run_folders([made["half"]])[0] == []
+    # A run that was finished after all is finished, and one folder may hold others.
+    (made["a"] / "run.partial.json").write_text("{}")
+    assert run_folders([made["b"], made["a"]]) == ([made["b"], made["a"]], [])
+    for wrong in (made["notes"], tmp_path / "runs" / "readme.txt", tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="is no run folder and holds none"):
+            run_folders([wrong])
+
+
+def test_a_run_whose_header_has_no_value_is_not_ranked_whatever_its_items_have() -> None:
+    without = holed("without", 0, 20)
+    without.header["metrics"][METRIC]["value"] = None
+    assert ranked(holed("a", 0, 20), without) == (["a"], {"without": "no value: no score"})
+
+
+def test_runs_are_kept_in_the_order_given_whichever_of_them_is_the_baseline() -> None:
+    runs = [warm(name, 0) for name in ("one", "two", "three")]
+    assert [run.name for run in measured_alike(runs, runs[2])[0]] == ["one", "two", "three"]
+    assert measured_alike(runs, runs[1])[1] == []
+    other = warm("other", 0)
+    other.header["data"]["items_sha256"] = "others"
+    kept, apart = measured_alike([other, *runs], None)
+    assert ([run.name for run in kept], [each.name for each in apart]) == (["one", "two", "three"], ["other"])
+    assert apart[0].reason == "measured differently: other items (same and others)"
+
+
+def test_an_item_lacking_without_a_reason_is_counted_as_no_score() -> None:
+    bare = holed("bare", 3, 20)
+    bare = replace(bare, reasons={METRIC: {0: "judge: timeout"}})
+    told = "incomplete: 3 items without a score (1 judge: timeout, 2 no score)"
+    assert ranked(holed("a", 0, 20), holed("b", 0, 20), bare) == (["a", "b"], {"bare": told})

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from telbench.leaderboard.compare.pairwise import compare_runs
 from telbench.leaderboard.site.model.columns import RunColumns
-from telbench.leaderboard.site.model.standings import Measured, MetricTable, explored_together, measured, metric_table
+from telbench.leaderboard.site.model.standings import (
+    Measured,
+    MetricTable,
+    claimed,
+    explored_together,
+    measured,
+    metric_table,
+)
 
 from ....made_runs import metric
 from .made_columns import made_columns
@@ -87,3 +96,58 @@ def test_q_is_corrected_over_all_metrics_and_runs_together() -> None:
     assert [(each.metric, each.run) for each in told] == [(t, name) for t in titles for name, _ in shifts[1:]]
     alone = compare_runs([run_of("token_f1", *pair).loaded(["token_f1"]) for pair in shifts], [metric("token_f1")])
     assert [each.p_adjusted for each in told[:3]] == [each.p_adjusted for each in alone]
+
+
+def test_runs_that_share_no_item_are_not_ranked_and_those_that_share_some_with_the_baseline_are_compared() -> None:
+    base, up = run_of("token_f1", "base", 0.0, holes=60), run_of("token_f1", "up", 0.1)
+    first_half = made_columns("down", {"token_f1": [0.5] * 60 + [None] * 60})
+    found = found_of("token_f1", [base, up, first_half])
+    assert (found.ranking, [each.run for each in found.comparisons]) == (None, ["up"])
+    table = table_of("token_f1", [base, up, first_half])
+    rows = {row.run: row for row in table.rows}
+    assert [rows[place].comparison is not None for place in range(3)] == [False, True, False]
+    assert {(row.ranks, row.letters) for row in table.rows} == {((1, 3), "a")}
+    assert found_of("token_f1", [base, first_half]) == Measured((), None)
+    assert found_of("token_f1", [base, up]).ranking is None
+    ranking = found_of("token_f1", [base, up, up]).ranking
+    assert ranking is not None
+    assert ranking.blocks == 60
+
+
+def test_a_table_of_one_run_has_a_rank_and_nothing_to_compare() -> None:
+    table = table_of("token_f1", [run_of("token_f1", "base", 0.0)])
+    assert [(row.run, row.ranks, row.letters, row.comparison) for row in table.rows] == [(0, (1, 1), "a", None)]
+    assert (table.n, table.clusters, table.effective_clusters, table.detectable) == (N, 0, 0.0, None)
+    assert table.signature == metric("token_f1").signature
+
+
+def test_a_table_tells_its_metric_and_counts_of_the_runs_with_the_most_items() -> None:
+    runs = [run_of("token_f1", name, 0.0, holes, 4) for name, holes in (("base", 8), ("up", 0), ("down", 40))]
+    table = table_of("token_f1", runs)
+    assert (table.name, table.signature) == ("token_f1", metric("token_f1").signature)
+    assert (table.n, table.clusters, table.effective_clusters) == (120, 28, 20)
+
+
+def test_rows_name_runs_by_their_place_on_the_board() -> None:
+    runs = [run_of("token_f1", name, shift) for name, shift in (("base", 0.0), ("up", 0.1))]
+    found = found_of("token_f1", runs)
+    table = metric_table(metric("token_f1"), runs, [3, 1], ["base", "up"], found, [], baseline=True)
+    assert [(row.run, row.entry) for row in table.rows] == [
+        (1, runs[1].header["metrics"]["token_f1"]), (3, runs[0].header["metrics"]["token_f1"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "p", "expected"),
+    [
+        ("better", 0.05, True),
+        ("better", 0.0501, False),
+        ("worse, but most items say the opposite", 0.001, True),
+        ("too few source documents to tell", 0.001, False),
+        ("identical", 0.001, False),
+    ],
+)
+def test_a_claim_needs_a_verdict_and_a_small_p(verdict: str, p: float, expected: bool) -> None:
+    (found,) = found_of("token_f1", [run_of("token_f1", "base", 0.0), run_of("token_f1", "up", 0.1)]).comparisons
+    assert claimed(replace(found, verdict=verdict, p_adjusted=p)) == expected
+    assert not claimed(None)
