@@ -135,6 +135,8 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         # Opened once for its complaints, before there is a run folder; answers from a file cost little to read.
         engine.open(engine_settings).close()
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
+    for told in dataset.told:
+        reporter.note(told)
     prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
     tokenizer = _tokenizer(checkpoint, reporter) if checkpoint is not None else None
     prompts, continuations, sampling, longest = _prompts(
