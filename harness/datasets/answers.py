@@ -24,7 +24,7 @@ _WITH_TEXT = re.compile(
     rf"({_WORD}*)(?:[(\[]\s*([A-Za-z]|\d{{1,2}})\s*[)\]]|([A-Za-z]|\d{{1,2}})\s*(?:\)|[.:](?=\s)))\s*(\S.*)",
     re.IGNORECASE | re.DOTALL,
 )
-_SEPARATORS = re.compile(r"\s*[;,|/&]\s*|\s+and\s+|\s+")
+_SEPARATORS = re.compile(r"\s*[;,|/&]\s*|\s+and\s+")
 _FROM_ONE = "answers that are numbers count from 1"
 
 
@@ -179,17 +179,17 @@ def names(value: Any, options: Options, where: str) -> list[Named]:
         value = list_in(value)
     if isinstance(value, str):
         value = _parts(value, options)
-    entries = value if isinstance(value, list | tuple) else [value]
-    found = [_one(entry, options) for entry in entries if not absent(entry)]
-    for entry, named in zip(entries, found, strict=False):
+    found: list[Named] = []
+    for entry in value if isinstance(value, list | tuple) else [value]:
+        if absent(entry):
+            continue
+        named = _one(entry, options)
         if named is None:
-            shown = clean(str(entry))[:40]
-            told = (
-                f"answer '{shown}' is no letter, number or text of one of the {len(options.texts)} choices, nor a list "
-                "of these"
-            )
+            shown, count = clean(str(entry))[:40], len(options.texts)
+            told = f"answer '{shown}' is no letter, number or text of one of the {count} choices, nor a list of these"
             raise BadRowError(where, "answer names no choice", told)
-    return [named for named in found if named is not None]
+        found.append(named)
+    return found
 
 
 def _one(value: Any, options: Options) -> Named | None:
@@ -276,9 +276,9 @@ def _with_text(text: str, options: Options) -> Named | None:
 def _parts(text: str, options: Options) -> Sequence[str]:
     """The parts of an answer that names several options, or the answer itself: all are labels, or all are texts."""
     bare = text.strip().strip("()[]{}")
-    split = [part for part in _SEPARATORS.split(bare) if part]
-    if len(split) > 1 and all(_LABEL.fullmatch(part) and _one(part, options) for part in split):
-        return split
+    for split in ([part for part in _SEPARATORS.split(bare) if part], bare.split()):
+        if len(split) > 1 and all(_LABEL.fullmatch(part) and _one(part, options) for part in split):
+            return split
     letters = list(bare)
     labels = [_of_label(letter, options) for letter in letters]
     if bare.isalpha() and bare.isupper() and None not in labels and len(set(letters)) == len(letters) > 1:

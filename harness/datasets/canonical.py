@@ -106,7 +106,7 @@ class _Reading:
             return
         if item.id in self.places:
             first = f"{self.source.place} {self.places[item.id]}"
-            told = f"id '{item.id}' is that of {first} too: ids must be unique: number them, or rename the column if it holds none"
+            told = f"id '{item.id}' is that of {first} too: ids must be unique (rename the column if it holds none)"
             raise BadRowError(where, "repeated id", told)
         if item.id:
             self.places[item.id] = number
@@ -220,7 +220,7 @@ class _Reading:
             self.collector.repaired[told] = len(self.collector.items)
         if self.first_bad:
             count = sum(count for reason, count in self.collector.dropped.items() if reason.startswith("bad row"))
-            self.warnings.append(f"--skip-bad left out {count:,} rows, the first: {self.first_bad}")
+            self.warnings.append(f"rows that --skip-bad left out: {count:,}, the first: {self.first_bad}")
         loaded = self.collector.loaded()
         return replace(loaded, warnings=tuple(self.warnings), unread=self.columns.unread)
 
