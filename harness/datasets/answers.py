@@ -105,7 +105,7 @@ class Answers:
             return each.text is not None
         if each.number is not None and each.number > doubt.count:
             return True
-        return bool(self.texts) and not self.labels
+        return bool(self.texts)
 
     def settled(self, doubt: Answer, first: int) -> tuple[int, ...]:
         """The indices of an answer in doubt, numbers counted from ``first``.

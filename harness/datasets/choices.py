@@ -69,7 +69,8 @@ def unlabelled(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     labels = [(match[1] or match[2]).upper() if match else None for match in found]
     if len(texts) < 2 or not in_sequence(labels):
         return (), tuple(texts)
-    return tuple(map(str, labels)), tuple(match[3].strip() for match in found if match)
+    # Twice labelled texts lose both, so that what is written reads back as it is.
+    return tuple(map(str, labels)), unlabelled([match[3].strip() for match in found if match])[1]
 
 
 def options_of(value: Any, where: str) -> Options:

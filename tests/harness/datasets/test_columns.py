@@ -75,11 +75,11 @@ def test_medmcqa_rows(tmp_path: Path) -> None:
 def test_gpqa_columns_put_the_correct_answer_first(tmp_path: Path) -> None:
     text = (
         "Pre-Revision Question,Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3\n"
-        "p,Q?,A,w1,w2,w3\n"
+        "p,Q?,B,w1,w2,w3\n"
     )
     whole = table(tmp_path, text)
     (item,) = whole.items
-    assert (item.choices, item.answer, item.references) == (("A", "w1", "w2", "w3"), (0,), ("A",))
+    assert (item.choices, item.answer, item.references) == (("B", "w1", "w2", "w3"), (0,), ("B",))
     assert whole.unread == ("Pre-Revision Question",)
 
 
