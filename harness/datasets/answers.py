@@ -24,6 +24,8 @@ _WITH_TEXT = re.compile(
     rf"({_WORD}*)(?:[(\[]\s*([A-Za-z]|\d{{1,2}})\s*[)\]]|([A-Za-z]|\d{{1,2}})\s*(?:\)|[.:](?=\s)))\s*(\S.*)",
     re.IGNORECASE | re.DOTALL,
 )
+# How pandas writes a whole number in a column with gaps.
+_WHOLE = re.compile(r"(\d{1,5})\.0")
 _SEPARATORS = re.compile(r"\s*[;,|/&]\s*|\s+and\s+")
 _FROM_ONE = "answers that are numbers count from 1"
 
@@ -203,6 +205,8 @@ def _one(value: Any, options: Options) -> Named | None:
         return None
     text = _RULE.sub("", value).strip(_WRAPPING)
     exact = _copy(value, options, 1)
+    if exact is None:
+        text = _WHOLE.sub(r"\1", text) if _WHOLE.fullmatch(text) else text
     found = _LABEL.fullmatch(text)
     named = _of_match(found[1], found[2], exact, options) if found else None
     if named is not None:

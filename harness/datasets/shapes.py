@@ -110,6 +110,8 @@ def source_of(path: Path) -> Source:
     """
     kind = ending(path)
     if kind not in READERS:
+        if path.is_dir():
+            raise InputError(f"{path}: the ending '{kind}' is unknown, and this is a folder: name a file in it")
         known = ", ".join(name for name in READERS if not name.endswith(".gz"))
         raise InputError(f"{path}: the ending '{kind}' is unknown: use {known} (all but .parquet also as .gz)")
     return READERS[kind](path)

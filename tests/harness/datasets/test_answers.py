@@ -115,6 +115,11 @@ def test_numbers_count_from_0_where_one_is_0(tmp_path: Path) -> None:
     assert not whole.warnings
 
 
+def test_whole_numbers_may_be_written_as_pandas_does(tmp_path: Path) -> None:
+    assert indices(tmp_path, (TEXTS, "3.0"), (TEXTS, "0.0")) == [(3,), (0,)]
+    assert indices(tmp_path, (["1.0", "2.0"], "2.0")) == [(1,)]
+
+
 def test_0_and_the_number_of_options_in_one_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 1: answer 4 counts the 4 choices from 1, but the answer 0 of .*line 2"):
         loaded(tmp_path, (TEXTS, "4"), (TEXTS, "0"))

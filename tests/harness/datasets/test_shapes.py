@@ -239,6 +239,11 @@ def test_damaged_gzip_is_one_line(name: str, tmp_path: Path) -> None:
         assert name in str(caught.value)
 
 
+def test_a_folder_is_named_as_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="this is a folder: name a file in it"):
+        load_whole(str(tmp_path))
+
+
 def test_unknown_endings_are_listed_once(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx.gz").write_bytes(b"x")
     with pytest.raises(InputError, match=r"the ending '\.xlsx\.gz' is unknown: use \.jsonl, .*also as \.gz"):
