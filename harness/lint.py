@@ -50,6 +50,8 @@ class LintReport:
     lengths: Mapping[str, Mapping[str, int]]
     prompt_tokens: Mapping[str, Any] | None = None
     problems: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def defects(self) -> int:
@@ -84,6 +86,8 @@ def lint(whole: WholeSet, data_dir: Path | None = None) -> LintReport:
         findings=tuple(findings),
         lengths=_lengths(items),
         problems=problems,
+        warnings=whole.warnings,
+        unread=whole.unread,
     )
 
 

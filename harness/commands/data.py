@@ -6,7 +6,7 @@ import argparse
 import difflib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,15 +40,25 @@ class Source:
     """Which set, and how its file is read."""
 
     data: str = setting(
-        REQUIRED, "a registered set, or a .jsonl, .csv, .parquet or .json file", metavar="NAME|PATH", positional=True
+        REQUIRED,
+        "a registered set, or a .jsonl, .csv, .tsv, .parquet or .json file",
+        metavar="NAME|PATH",
+        positional=True,
     )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
     mapping: Mapping[str, str] = same_as(DataSettings, "mapping")
     options: Mapping[str, str] = same_as(DataSettings, "options")
+    skip_bad: bool = same_as(DataSettings, "skip_bad")
 
     def load(self) -> WholeSet:
         """The whole set."""
-        return load_whole(self.data, data_dir=self.data_dir, mapping=self.mapping, options=self.options)
+        return load_whole(
+            self.data,
+            data_dir=self.data_dir,
+            mapping=self.mapping,
+            options=self.options,
+            skip_bad=self.skip_bad,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,17 +207,35 @@ def _show(options: ShowOptions, as_json: bool) -> None:
         "options": {name: list(values) for name, values in whole.spec.options.items()} if whole.spec else {},
         "dropped": dict(whole.dropped),
         "repaired": dict(whole.repaired),
+        "warnings": list(whole.warnings),
+        "unread": list(whole.unread),
         "source": whole.source,
     }
     if as_json:
         _print_json({**facts, "shown": [record_of(item) for item in items]})
         return
     for name, value in facts.items():
-        if value is not None and value != {}:
-            _line(f"{name}: {_listing(value) if isinstance(value, Mapping) else value}")
+        if value not in (None, {}, []):
+            _line(f"{name}: {_fact(name, value)}")
     for item in items:
         _line()
         _show_item(item)
+
+
+def _fact(name: str, value: Any) -> str:
+    """A fact as one line."""
+    if name in {"dropped", "repaired"}:
+        return _counted(value)
+    if name == "unread":
+        return _unread(value)
+    return (
+        _listing(value) if isinstance(value, Mapping) else "; ".join(value) if isinstance(value, list) else str(value)
+    )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """Reasons, which may hold commas themselves, each with its count."""
+    return "; ".join(f"{reason}: {count:,}" for reason, count in counts.items())
 
 
 def _listing(values: Mapping[str, int | list[str]]) -> str:
@@ -216,6 +244,12 @@ def _listing(values: Mapping[str, int | list[str]]) -> str:
         f"{name}={'|'.join(value)}" if isinstance(value, list) else f"{name} {value:,}"
         for name, value in values.items()
     )
+
+
+def _unread(columns: Sequence[str]) -> str:
+    """Columns that nothing is taken from: the first twelve, and how many more."""
+    more = f" and {len(columns) - 12} more" if len(columns) > 12 else ""
+    return ", ".join(columns[:12]) + more
 
 
 def _show_item(item: Item) -> None:
@@ -255,7 +289,11 @@ def _print_report(report: LintReport) -> None:
     _line(f"split rule: {report.split_rule}")
     for title, counts in (("dropped", report.dropped), ("repaired", report.repaired)):
         if counts:
-            _line(f"{title}: {_listing(counts)}")
+            _line(f"{title}: {_counted(counts)}")
+    if report.unread:
+        _line(f"columns not read: {_unread(report.unread)}")
+    for text in report.warnings:
+        _line(f"warning: {text}")
     for found in report.findings:
         such_as = f" (such as {', '.join(found.examples[:2])})" if found.examples else ""
         _line(f"{found.level}: {found.check}: {found.count:,} of {found.total:,}: {found.message}{such_as}")

@@ -2,241 +2,267 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
 
+from .answers import Answer, Answers, First, Named, answer_of, first_number
+from .choices import Options, options_of, options_of_cells
+from .columns import FIELDS, Columns, check_fields, columns_of, suggestion
 from .contract import Collector, LoadedItems, chosen
 from .items import Item
-from .rows import csv_rows, json_list_rows, jsonl_rows, kind_of, parquet_rows
+from .rows import Bad, BadRowError, absent, ending, kind_of, list_in, text_in, texts_in
+from .shapes import READERS, Source, shaped, source_of
 from .wording import clean, distinct, whole
 
-FIELDS = (
-    "id",
-    "question",
-    "context",
-    "references",
-    "choices",
-    "answer",
-    "source_document",
-    "category",
-    "split",
-    "meta",
-)
-READERS = {".jsonl": jsonl_rows, ".csv": csv_rows, ".parquet": parquet_rows, ".json": json_list_rows}
-PLACES = {".jsonl": "line", ".csv": "line", ".parquet": "row", ".json": "element"}
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+__all__ = ["FIELDS", "READERS", "content_id", "ending", "json_lines_of", "load_file", "record_of"]
 
 
-def load_file(path: Path, mapping: Mapping[str, str]) -> LoadedItems:
-    """Items of a file of canonical records; ``mapping`` gives the file's name for a canonical field.
+def load_file(path: Path, mapping: Mapping[str, str], *, skip_bad: bool = False) -> LoadedItems:
+    """Items of a file of records; ``mapping`` gives the file's name for a canonical field.
+
+    Args:
+        path: the file.
+        mapping: for the fields that the file calls otherwise; ``+`` joins several columns.
+        skip_bad: drop rows that cannot be read, counted by reason.
 
     Raises:
         InputError: one line with file and place for everything that cannot be read as meant.
     """
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
-        raise InputError(f"{path}: the ending '{suffix}' is unknown: use {', '.join(READERS)}")
-    names = _names(mapping)
-    columns: dict[str, None] = {}
-    collector = Collector()
-    first_place: dict[str, int] = {}
+    source = source_of(path)
+    check_fields(mapping)
+    columns, first = _header(source, skip_bad)
+    if not mapping.keys() & {"question", "references"}:
+        renamed = shaped(source, path, columns, first)
+        if renamed is not source:
+            source = renamed
+            columns, _ = _header(source, skip_bad)
+    reading = _Reading(path, source, columns_of(columns, mapping, path), skip_bad)
     # Each row goes as its item comes, so that no text is held twice.
-    for number, row in READERS[suffix](path):
-        columns.update(dict.fromkeys(map(str, row)))
-        where = f"{path}, {PLACES[suffix]} {number}"
-        fields = {field: row.get(name) for field, name in names.items()}
-        item = _item(fields, where, collector)
-        if item is None:
-            continue
-        if not item.id:
-            item = replace(item, id=content_id(item))
-        elif item.id in first_place:
-            raise InputError(
-                f"{where}: id '{item.id}' is that of {PLACES[suffix]} {first_place[item.id]} too: ids must be unique"
-            )
-        else:
-            first_place[item.id] = number
-        collector.items.append(item)
-    _require_columns(mapping, list(columns), path)
-    if not collector.items:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in collector.dropped.items())
+    for number, row in source.rows(reading.bad):
+        try:
+            reading.add(number, row)
+        except BadRowError as error:
+            reading.refuse(error)
+    reading.settle()
+    if not reading.collector.items:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in reading.collector.dropped.items())
         raise InputError(
             f"{path}: no item can be used ({reasons}): an item needs 'question' and either 'references' or 'choices' "
-            f"and 'answer'; {_suggestion('references', list(columns))}"
+            f"and 'answer'; {reading.first_bad or suggestion('references', columns)}"
         )
-    return _with_file_splits(collector.loaded(), path)
+    return _with_file_splits(reading.loaded(), path)
 
 
-def _names(mapping: Mapping[str, str]) -> dict[str, str]:
-    """The file's name for every canonical field."""
-    for field, column in mapping.items():
-        if field not in FIELDS:
-            near = difflib.get_close_matches(field, FIELDS, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"the fields are {', '.join(FIELDS)}"
-            raise InputError(f"--map {field}={column}: '{field}' is no field of an item: {hint}")
-    return {field: mapping.get(field, field) for field in FIELDS}
+def _header(source: Source, skip_bad: bool) -> tuple[list[str], Mapping[str, Any]]:
+    """All names of fields, in order, and the first row."""
+    names: dict[str, None] = {}
+    first: Mapping[str, Any] = {}
+    for _, row in source.rows((lambda _: None) if skip_bad else None):
+        first = first or row
+        names.update(dict.fromkeys(map(str, row)))
+        if source.cells:
+            # A table has its names in its header.
+            break
+    return list(names), first
 
 
-def _require_columns(mapping: Mapping[str, str], columns: Sequence[str], path: Path) -> None:
-    """Refuse a file without records, without a mapped column, or without questions."""
-    if not columns:
-        raise InputError(f"{path}: the file has no records")
-    for field, column in mapping.items():
-        if column not in columns:
-            near = difflib.get_close_matches(column, columns, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {_listed(columns)}"
-            raise InputError(f"--map {field}={column}: {path} has no column '{column}': {hint}")
-    if mapping.get("question", "question") not in columns:
-        raise InputError(f"{path}: no field 'question': {_suggestion('question', columns)}")
+@dataclass
+class _Reading:
+    """A file on its way to items."""
+
+    path: Path
+    source: Source
+    columns: Columns
+    skip_bad: bool
+    collector: Collector = field(default_factory=Collector)
+    answers: Answers = field(default_factory=Answers)
+    places: dict[str, int] = field(default_factory=dict)
+    first_bad: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def bad(self) -> Bad:
+        """What becomes of a row that cannot be read."""
+        return self.refuse if self.skip_bad else None
+
+    def refuse(self, row: BadRowError) -> None:
+        """Count a row that is left out, or raise it."""
+        if not self.skip_bad:
+            raise row
+        self.first_bad = self.first_bad or str(row)
+        self.collector.drop(f"bad row: {row.reason}")
+
+    def add(self, number: int, row: Mapping[str, Any]) -> None:
+        """Collect the item of a row, or count why there is none."""
+        where = f"{self.path}, {self.source.place} {number}"
+        item, answer = self._item(_fields(row, self.columns), where)
+        if item is None:
+            return
+        if item.id in self.places:
+            first = f"{self.source.place} {self.places[item.id]}"
+            told = f"id '{item.id}' is that of {first} too: ids must be unique (rename the column if it holds none)"
+            raise BadRowError(where, "repeated id", told)
+        if item.id:
+            self.places[item.id] = number
+        if answer is not None:
+            self.answers.add(answer, len(self.collector.items))
+        self.collector.items.append(item)
+
+    def _item(self, fields: Mapping[str, Any], where: str) -> tuple[Item | None, Answer | None]:
+        """The item of a row, without an id where it has none, and its answer; None when it is dropped (counted)."""
+        if any("\0" in value for value in fields.values() if isinstance(value, str)):
+            self.collector.repaired["NUL characters removed"] += 1
+        question = clean(text_in(fields["question"], "question", where) or "")
+        if not question:
+            self.collector.drop("empty question")
+            return None, None
+        options = self._options(fields["choices"], where)
+        references = distinct(texts_in(fields["references"], "references", where))
+        answer = self._answer(fields["answer"], options, where) if options.texts else None
+        right = () if answer is None else answer.indices
+        if options.texts:
+            references = references or chosen(options.texts, right or ())
+        elif not references:
+            # Open benchmarks such as ot-full call the one reference "answer".
+            references = distinct(texts_in(fields["answer"], "answer", where))
+        meta = _meta(fields["meta"], where)
+        if not references and right is not None and not meta.get("unanswerable"):
+            self.collector.drop("choices without an answer" if options.texts else "no reference")
+            return None, None
+        context, passages = self._context(fields["context"], fields["passages"], where)
+        item = Item(
+            id=clean(text_in(fields["id"], "id", where) or ""),
+            question=question,
+            references=references,
+            context=context,
+            choices=options.texts,
+            answer=right or (),
+            source_document=_label(fields, "source_document", where),
+            category=_label(fields, "category", where),
+            split=_label(fields, "split", where),
+            meta=meta,
+            passages=passages,
+        )
+        return item, answer
+
+    def _options(self, value: Any, where: str) -> Options:
+        """The options, with their labels off; those are counted."""
+        if len(self.columns.of.get("choices", ())) > 1:
+            options = options_of_cells(value, self.columns.labels, where)
+        else:
+            options = options_of(value, where)
+        if options.texts != options.written:
+            self.collector.repaired["labels taken off the options"] += 1
+        return options
+
+    def _answer(self, value: Any, options: Options, where: str) -> Answer:
+        if self.columns.right_first:
+            return Answer(where, (Named(label=0),), len(options.texts), within=False)
+        try:
+            return answer_of(value, options, where)
+        except BadRowError as error:
+            names = self.columns.of["choices"]
+            if names == ("choices",):
+                raise
+            told = f"{str(error).removeprefix(f'{where}: ')} (options taken from {', '.join(names)}"
+            told += f"; for open questions say --map references={self.columns.of['answer'][0]})"
+            raise BadRowError(where, error.reason, told) from error
+
+    def _context(self, value: Any, parts: Any, where: str) -> tuple[str | None, tuple[str, ...]]:
+        """The text that prompts show, and the passages that it came as."""
+        if self.source.cells:
+            # In a table a list can only be text.
+            value, parts = (list_in(each) if isinstance(each, str) else each for each in (value, parts))
+        if not isinstance(parts, list | tuple | None) and not absent(parts):
+            told = f"'passages' must be a list of texts, this is a {kind_of(parts)}"
+            raise BadRowError(where, "'passages' is no list", told)
+        listed = value if isinstance(value, list | tuple) else parts or ()
+        passages = tuple(filter(None, (whole(text) for text in texts_in(list(listed), "context", where))))
+        if isinstance(value, list | tuple) or absent(value):
+            context = "\n\n".join(passages)
+        else:
+            context = whole(text_in(value, "context", where) or "")
+        return context or None, passages if len(passages) > 1 else ()
+
+    def settle(self) -> None:
+        """Decide the answers in doubt; then give items without an id one that their content makes."""
+        items = self.collector.items
+        first = first_number(self.answers) if self.answers.doubts else First()
+        refused: set[int] = set()
+        for place, doubt in self.answers.doubts:
+            try:
+                answer = self.answers.settled(doubt, first.number)
+            except BadRowError as error:
+                self.refuse(error)
+                refused.add(place)
+                continue
+            references = items[place].references or chosen(items[place].choices, answer)
+            items[place] = replace(items[place], answer=answer, references=references)
+            if first.repaired:
+                self.collector.repaired[first.repaired] += 1
+        if first.warning:
+            self.warnings.append(f"{self.path}: {first.warning}")
+        self.collector.items = [
+            item if item.id else replace(item, id=content_id(item))
+            for place, item in enumerate(items)
+            if place not in refused
+        ]
+
+    def loaded(self) -> LoadedItems:
+        """All items, with what is to be said of them."""
+        for told in (*self.source.said, *self.columns.said):
+            self.collector.repaired[told] = len(self.collector.items)
+        if self.first_bad:
+            count = sum(count for reason, count in self.collector.dropped.items() if reason.startswith("bad row"))
+            self.warnings.append(f"rows that --skip-bad left out: {count:,}, the first: {self.first_bad}")
+        loaded = self.collector.loaded()
+        return replace(loaded, warnings=tuple(self.warnings), unread=self.columns.unread)
 
 
-def _suggestion(field: str, columns: Sequence[str]) -> str:
-    lower = {column.casefold(): column for column in columns}
-    near = difflib.get_close_matches(field, lower, n=1, cutoff=0.6)
-    example = lower[near[0]] if near else "COLUMN"
-    return f"the columns are {_listed(columns)}; rename with --map {field}={example}"
+def _fields(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """The row's value for each field; a list for one that is spread over columns."""
+    found: dict[str, Any] = dict.fromkeys(FIELDS)
+    for name, names in columns.of.items():
+        if len(names) == 1:
+            found[name] = row.get(names[0])
+        else:
+            cells = [row.get(each) for each in names]
+            found[name] = cells if name == "choices" else list(_flat(cells))
+    return found
 
 
-def _listed(columns: Sequence[str]) -> str:
-    shown = ", ".join(f"'{column[:40]}'" for column in columns[:12])
-    return f"{shown} and {len(columns) - 12} more" if len(columns) > 12 else shown
-
-
-def _item(fields: Mapping[str, Any], where: str, collector: Collector) -> Item | None:
-    """The item of a row, without an id where the row has none; None when it is dropped (counted)."""
-    if any("\0" in value for value in fields.values() if isinstance(value, str)):
-        collector.repaired["NUL characters removed"] += 1
-    question = clean(_text(fields["question"], "question", where) or "")
-    if not question:
-        collector.drop("empty question")
-        return None
-    choices = tuple(clean(choice) for choice in _texts(fields["choices"], "choices", where))
-    if choices and (len(choices) < 2 or not all(choices)):
-        raise InputError(f"{where}: 'choices' needs at least two texts, none of them empty")
-    references = distinct(_texts(fields["references"], "references", where))
-    answer: tuple[int, ...] = ()
-    if choices:
-        answer = answer_indices(fields["answer"], len(choices), where)
-        references = references or chosen(choices, answer)
-    elif not references and not _absent(fields["answer"]):
-        # Open benchmarks such as ot-full call the one reference "answer".
-        references = distinct(_texts(fields["answer"], "answer", where))
-    meta = _meta(fields["meta"], where)
-    if not references and not meta.get("unanswerable"):
-        collector.drop("choices without an answer" if choices else "no reference")
-        return None
-    return Item(
-        id=clean(_text(fields["id"], "id", where) or ""),
-        question=question,
-        references=references,
-        context=whole(_text(fields["context"], "context", where) or "") or None,
-        choices=choices,
-        answer=answer,
-        source_document=_label(fields, "source_document", where),
-        category=_label(fields, "category", where),
-        split=_label(fields, "split", where),
-        meta=meta,
-    )
+def _flat(cells: Sequence[Any]) -> Iterator[Any]:
+    for cell in cells:
+        value = list_in(cell) if isinstance(cell, str) else cell
+        yield from value if isinstance(value, list | tuple) else [value]
 
 
 def _label(fields: Mapping[str, Any], name: str, where: str) -> str | None:
-    return clean(_text(fields[name], name, where) or "") or None
-
-
-def _absent(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
-def _text(value: Any, name: str, where: str) -> str | None:
-    """A text, or a number as text; None where there is nothing."""
-    if _absent(value):
-        return None
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{where}: '{name}' must be text, this is a {kind_of(value)}")
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _texts(value: Any, name: str, where: str) -> list[str]:
-    """A list of texts, one text, or (as a CSV cell holds it) a JSON list of texts."""
-    if isinstance(value, str):
-        value = _list_in(value)
-    if not isinstance(value, list | tuple):
-        value = [value]
-    return [text for text in (_text(single, name, where) for single in value) if text is not None]
-
-
-def _list_in(text: str) -> Any:
-    """The JSON list that a text holds, or the text itself: a plain answer may well start with a bracket."""
-    if text.lstrip().startswith("["):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return text
-        if isinstance(value, list) and all(isinstance(single, str | int | float) for single in value):
-            return value
-    return text
-
-
-def answer_indices(value: Any, count: int, where: str) -> tuple[int, ...]:
-    """0-based indices of the right choices, sorted, from an index, a letter, or several of either.
-
-    Raises:
-        InputError: if it is none of these, or names a choice that is not there.
-    """
-    if _absent(value):
-        return ()
-    if isinstance(value, str):
-        value = _list_in(value)
-    if isinstance(value, str) and "," in value:
-        value = value.split(",")
-    entries = value if isinstance(value, list | tuple) else [value]
-    indices = sorted({_index(entry, where) for entry in entries})
-    for index in indices:
-        if not 0 <= index < count:
-            raise InputError(f"{where}: answer {index} (counted from 0) is none of the {count} choices")
-    return tuple(indices)
-
-
-def _index(value: Any, where: str) -> int:
-    if isinstance(value, str):
-        text = value.strip()
-        if len(text) == 1 and text.upper() in LETTERS:
-            return LETTERS.index(text.upper())
-        if text.isdecimal() and len(text) < 6:
-            return int(text)
-    elif isinstance(value, float) and value.is_integer():
-        return int(value)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        return value
-    shown = str(value)[:40]
-    raise InputError(f"{where}: answer '{shown}' is no 0-based number or letter of a choice, nor a list of these")
+    return clean(text_in(fields[name], name, where) or "") or None
 
 
 def _meta(value: Any, where: str) -> dict[str, Any]:
-    if _absent(value):
+    if absent(value):
         return {}
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: 'meta' is no JSON object") from error
+            raise BadRowError(where, "'meta' is no JSON object") from error
     if not isinstance(value, dict):
-        raise InputError(f"{where}: 'meta' must be an object, this is a {kind_of(value)}")
+        raise BadRowError(where, "'meta' is no object", f"'meta' must be an object, this is a {kind_of(value)}")
     try:
         # Parquet may hold dates and decimals; a round trip leaves what JSON has.
         plain = json.loads(json.dumps(value, default=str, allow_nan=False))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{where}: 'meta' cannot be written as JSON: {error}") from error
+        reason = "'meta' cannot be written as JSON"
+        raise BadRowError(where, reason, f"{reason}: {error}") from error
     return plain
 
 
@@ -264,6 +290,7 @@ def record_of(item: Item) -> dict[str, Any]:
         "id": item.id,
         "question": item.question,
         "context": item.context,
+        **({"passages": list(item.passages)} if item.passages else {}),
         "references": list(item.references),
         "choices": list(item.choices),
         "answer": list(item.answer) if item.answer else None,

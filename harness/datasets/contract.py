@@ -16,11 +16,16 @@ Task = Literal["extractive QA", "table QA", "open QA", "long QA", "definition", 
 
 @dataclass(frozen=True)
 class LoadedItems:
-    """All items of a set in file order, what was dropped and what was mended (reason to count)."""
+    """All items of a set in file order, what was dropped and what was mended or recognised (reason to count).
+
+    ``warnings`` are lines that a person should read, ``unread`` the columns that nothing is taken from.
+    """
 
     items: tuple[Item, ...]
     dropped: Mapping[str, int] = field(default_factory=dict)
     repaired: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ class Item:
     """One question; ``answer`` holds 0-based indices into ``choices`` (several for multi-select), empty for open ones.
 
     ``references`` are deduplicated without regard to case, empties dropped; a score is the maximum over them.
-    ``source_document`` is the cluster that the item's sampling error goes by.
+    ``source_document`` is the cluster that the item's sampling error goes by. ``passages`` are the parts of a context
+    that came as several, else empty.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Item:
     category: str | None = None
     split: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    passages: tuple[str, ...] = ()
 
     @property
     def answerable(self) -> bool:
@@ -44,8 +46,8 @@ class Item:
 class DataSet:
     """Items of one split with what was dropped (reason to count) and how the split was made (in words, recorded).
 
-    ``dropped`` and ``repaired`` (records mended, such as repeated ids) are counted over the whole set, before the
-    split.
+    ``dropped`` and ``repaired`` (records mended, such as repeated ids, or read by what their file looks like) are
+    counted over the whole set, before the split. ``warnings`` are lines on how a file was read.
     """
 
     name: str
@@ -55,11 +57,21 @@ class DataSet:
     split_rule: str = ""
     source: str = ""
     repaired: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a person should hear before trusting how the items were read, a line each."""
+        return (*self.warnings, *(f"{what}: {count:,}" for what, count in self.repaired.items()))
 
     @property
     def items_sha256(self) -> str:
         """Fingerprint of everything that scoring and prompting read, in order, item by item."""
         digest = hashlib.sha256()
         for item in self.items:
-            digest.update(fingerprint(asdict(item)).encode())
+            facts = asdict(item)
+            if not item.passages:
+                # Items without passages keep the fingerprint that they had before there were any.
+                del facts["passages"]
+            digest.update(fingerprint(facts).encode())
         return digest.hexdigest()

@@ -12,10 +12,12 @@ from pathlib import Path
 from telbench.errors import InputError
 from telbench.registry import hint, listed, load_as
 
-from .canonical import READERS, load_file
+from .canonical import load_file
 from .contract import DatasetSpec, LoadedItems
 from .items import DataSet, Item
+from .rows import ending
 from .settings import DataSettings
+from .shapes import READERS
 from .splits import ALL, split_sizes
 
 GROUP = "telbench.datasets"
@@ -34,6 +36,8 @@ class WholeSet:
     source: str
     spec: DatasetSpec | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def split(self, name: str) -> DataSet:
         """One split, or ``all``.
@@ -45,7 +49,7 @@ class WholeSet:
         if not items:
             there = ", ".join(f"{split} ({count})" for split, count in split_sizes(self.items).items())
             raise InputError(f"data set '{self.name}' has no split '{name}': there are {there}, and all")
-        return DataSet(self.name, name, items, self.dropped, self.split_rule, self.source, self.repaired)
+        return DataSet(self.name, name, items, self.dropped, self.split_rule, self.source, self.repaired, self.warnings)
 
 
 def load_dataset(
@@ -55,20 +59,23 @@ def load_dataset(
     data_dir: Path | None = None,
     mapping: Mapping[str, str] | None = None,
     options: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
 ) -> DataSet:
     """One split of a registered set or of a user's file.
 
     Args:
-        name_or_path: a registered name, or a path that ends in .jsonl, .csv, .parquet or .json.
+        name_or_path: a registered name, or a path that ends in .jsonl, .csv, .tsv, .parquet or .json.
         split: a split of the set, or ``all``.
         data_dir: where the files of registered sets lie, else the environment variable TELBENCH_DATA.
         mapping: for files: canonical field to the file's column.
         options: for registered sets: the loader's options.
+        skip_bad: for files: drop rows that cannot be read, counted by reason.
 
     Raises:
         InputError: for everything that the caller got wrong or a file holds wrong, in one line.
     """
-    return load_whole(name_or_path, data_dir=data_dir, mapping=mapping, options=options).split(split)
+    whole = load_whole(name_or_path, data_dir=data_dir, mapping=mapping, options=options, skip_bad=skip_bad)
+    return whole.split(split)
 
 
 def load_whole(
@@ -77,6 +84,7 @@ def load_whole(
     data_dir: Path | None = None,
     mapping: Mapping[str, str] | None = None,
     options: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
 ) -> WholeSet:
     """All items of a registered set or of a user's file; see `load_dataset`."""
     if name_or_path in listed(GROUP):
@@ -84,18 +92,28 @@ def load_whole(
             raise InputError(
                 f"--map renames columns of a file; '{name_or_path}' is a registered set with its own loader"
             )
+        if skip_bad:
+            raise InputError(f"--skip-bad is for files; '{name_or_path}' is a registered set with its own rules")
         return load_registered(load_as(GROUP, name_or_path, DatasetSpec), data_dir, options or {})
     path = Path(name_or_path)
-    if path.suffix.lower() not in READERS and not _exists(path):
+    if ending(path) not in READERS and not _exists(path):
         meant = hint(name_or_path, listed(GROUP))
         raise InputError(f"unknown data set '{name_or_path}': {meant} (a file ends in {', '.join(READERS)})")
     if options:
         raise InputError(f"{path}: a file takes no option '{next(iter(options))}': options belong to registered sets")
     if not mapping:
         _refuse_published(path)
-    loaded = load_file(path, mapping or {})
-    rule = "the file's own field 'split'; a file without one is all 'test'"
-    return WholeSet(path.stem, loaded.items, loaded.dropped, loaded.repaired, rule, sources([path]))
+    loaded = load_file(path, mapping or {}, skip_bad=skip_bad)
+    return WholeSet(
+        path.name[: -len(ending(path))],
+        loaded.items,
+        loaded.dropped,
+        loaded.repaired,
+        "the file's own field 'split'; a file without one is all 'test'",
+        sources([path]),
+        warnings=loaded.warnings,
+        unread=loaded.unread,
+    )
 
 
 def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[str, str]) -> WholeSet:
@@ -132,7 +150,9 @@ def load_asked(asked: DataSettings, split: str | None = None) -> DataSet:
     """The items that the settings name, all of their split (or of another one). Raises as `load_dataset`."""
     # The mapping may also say what a file of answers calls them.
     mapping = {ours: theirs for ours, theirs in asked.mapping.items() if ours != "prediction"}
-    whole = load_whole(asked.data, data_dir=asked.data_dir, mapping=mapping, options=asked.options)
+    whole = load_whole(
+        asked.data, data_dir=asked.data_dir, mapping=mapping, options=asked.options, skip_bad=asked.skip_bad
+    )
     return whole.split(split or asked.split)
 
 

@@ -15,7 +15,7 @@ class DataSettings(Bounded):
 
     data: str = setting(
         "telecom-nano",
-        "a data set (telbench data list) or a .jsonl, .csv, .json or .parquet file",
+        "a data set (telbench data list) or a .jsonl, .csv, .tsv, .json or .parquet file",
         metavar="NAME|PATH",
     )
     split: str = setting("test", "split to use, or all", metavar="S")
@@ -23,8 +23,12 @@ class DataSettings(Bounded):
         None, "folder with the public data sets (default: environment variable TELBENCH_DATA)"
     )
     mapping: Mapping[str, str] = setting(
-        {}, "what a file calls our fields: question=Question,references=Answer", flag="--map", metavar="OURS=THEIRS,..."
+        {},
+        "what a file calls our fields: question=prompt,choices=A+B+C+D (+ joins columns)",
+        flag="--map",
+        metavar="OURS=THEIRS,...",
     )
+    skip_bad: bool = setting(False, "leave out rows of a file that cannot be read, counted by reason")
     options: Mapping[str, str] = setting(
         {}, "option of a data set (telbench data list)", flag="--option", metavar="KEY=VALUE"
     )

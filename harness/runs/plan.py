@@ -95,6 +95,8 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     book = settings.prompt.context or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
+    for told in dataset.told:
+        reporter.note(told)
     prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
     if engine.answers_by_item:
         asked = _given(dataset, engine, engine_settings, settings, reporter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..contract import Collector, DatasetSpec, LoadedItems, chosen
 from ..items import Item
-from ..rows import csv_rows, published
+from ..rows import csv_rows, list_in, published
 from ..splits import everything_in
 from ..wording import clean
 from .mm_telco import FOLDER, LICENCE, ORIGIN
@@ -79,10 +78,7 @@ def listed_options(answer: str, count: int) -> tuple[int, ...]:
     >>> listed_options("['Option 4', 'Option 2']", 6)
     (1, 3)
     """
-    try:
-        names = ast.literal_eval(answer.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return ()
+    names = list_in(answer)
     if not isinstance(names, list):
         return ()
     found = [_OPTION.fullmatch(str(name).strip()) for name in names]

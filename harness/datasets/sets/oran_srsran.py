@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ..choices import unlabelled
 from ..contract import Collector, DatasetSpec, LoadedItems, chosen
 from ..items import Item
 from ..rows import json_lines, text_of
@@ -15,7 +15,6 @@ from ..wording import clean
 
 DIFFICULTIES = {"fin_E.json": "easy", "fin_M.json": "medium", "fin_H.json": "hard"}
 SRSRAN_FILE = "srsRANBench.json"
-_NUMBER = re.compile(r"^\s*\d+[.):]\s*")
 
 
 def add_records(collector: Collector, path: Path, prefix: str, category: str | None) -> None:
@@ -30,7 +29,7 @@ def add_records(collector: Collector, path: Path, prefix: str, category: str | N
 
 
 def _add(collector: Collector, item: Item, options: list[object], answer: str) -> None:
-    choices = tuple(clean(_NUMBER.sub("", text_of(option))) for option in options)
+    choices = unlabelled([clean(text_of(option)) for option in options])[1]
     number = int(answer) if answer.strip().isdecimal() else 0
     if not item.question:
         collector.drop("empty question")

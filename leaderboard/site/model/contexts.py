@@ -11,7 +11,7 @@ from telbench.config import read_pairs, read_settings, read_yaml
 from telbench.errors import InputError
 from telbench.registry import listed
 
-from ....harness.datasets.canonical import READERS
+from ....harness.datasets.canonical import READERS, ending
 from ....harness.datasets.loading import GROUP, data_folder, load_dataset, sources
 from ....harness.datasets.settings import DataSettings
 from ....harness.runs.folder import SETTINGS, read_run, read_samples
@@ -81,7 +81,7 @@ def _hashed(folder: Path, header: Mapping[str, Any], data_dir: Path | None) -> I
         dataset = load_dataset(asked.data, split=data["split"], data_dir=data_dir, options=asked.options)
     else:
         file = _file(asked.data, data["source"], data_dir)
-        dataset = load_dataset(str(file), split=data["split"], mapping=asked.mapping)
+        dataset = load_dataset(str(file), split=data["split"], mapping=asked.mapping, skip_bad=asked.skip_bad)
     for text in {item.context for item in dataset.items if item.context}:
         yield text_sha256(text), text
 
@@ -91,7 +91,7 @@ def _asked(folder: Path, header: Mapping[str, Any]) -> DataSettings:
     name = header["data"]["name"]
     if (folder / SETTINGS).is_file():
         given = {"data": name, **read_yaml(folder / SETTINGS)}
-        shared = {key: given[key] for key in ("data", "mapping", "options") if key in given}
+        shared = {key: given[key] for key in ("data", "mapping", "options", "skip_bad") if key in given}
         return read_settings(DataSettings, shared, str(folder / SETTINGS))
     command = header["command"]
     options, mapping = (
@@ -115,7 +115,7 @@ def _file(name: str, source: str, data_dir: Path | None) -> Path:
     folder = data_folder(data_dir)
     places = [Path(name), *([folder / Path(name).name] if folder else [])]
     # A run from elsewhere may name any path: nothing but a data file with the recorded hash is read as data.
-    there = [place for place in places if place.suffix.lower() in READERS and place.is_file()]
+    there = [place for place in places if ending(place) in READERS and place.is_file()]
     for place in there:
         if sources([place]) == source:
             return place

@@ -180,7 +180,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "UTF-16": ("a.csv", "question,references\nA?,x\n".encode("utf-16"), "UTF-16"),
     "list for a row": ("a.jsonl", b"[1, 2]\n", "line 1: an object is expected, this is a list"),
     "object for a list": ("a.json", b'{"question": "A?"}', "a list of items is expected"),
-    "no question column": ("a.jsonl", b'{"Question": "A?", "references": "x"}\n', "--map question=Question"),
+    "no question column": ("a.jsonl", b'{"Questoin": "A?", "references": "x"}\n', "--map question=Questoin"),
     "no references anywhere": ("a.jsonl", b'{"question": "A?", "reference": "x"}\n', "--map references=reference"),
     "repeated ids": (
         "a.jsonl",
@@ -189,15 +189,19 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     ),
     "answer beyond the choices": (
         "a.jsonl",
-        b'{"question": "A?", "choices": ["x", "y"], "answer": 2}\n',
-        "line 1: answer 2",
+        b'{"question": "A?", "choices": ["x", "y"], "answer": 3}\n',
+        "line 1: answer 3",
     ),
-    "letter beyond the choices": ("a.jsonl", b'{"question": "A?", "choices": ["x", "y"], "answer": "C"}\n', "answer 2"),
+    "letter beyond the choices": (
+        "a.jsonl",
+        b'{"question": "A?", "choices": ["x", "y"], "answer": "C"}\n',
+        "answer 'C'",
+    ),
     "negative answer": ("a.jsonl", b'{"question": "A?", "choices": ["x", "y"], "answer": -1}\n', "answer -1"),
     "answer in words": (
         "a.jsonl",
         b'{"question": "A?", "choices": ["x", "y"], "answer": "why"}\n',
-        "'why' is no 0-based",
+        "'why' is no letter, number or text",
     ),
     "truth for an answer": ("a.jsonl", b'{"question": "A?", "choices": ["x", "y"], "answer": true}\n', "'True' is no"),
     "one choice": ("a.jsonl", b'{"question": "A?", "choices": ["x"], "answer": 0}\n', "at least two texts"),
