@@ -13,6 +13,7 @@ from telbench.errors import InputError
 from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint, list_fingerprint
+from ...metrics.ngram.scripts import scripts_of, segmentation_note
 from ..checkpoint import Checkpoint, open_checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
@@ -128,7 +129,12 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
     resources = encoder_resources_of(settings, dataset) if settings.metrics.encoder else Resources()
-    metrics = tuple(metrics_named(names, replace(resources, judge=panel, rubrics=settings.judging.rubrics)))
+    scripts = scripts_of([text for item in dataset.items for text in item.references])
+    cut = scripts.needed if settings.metrics.segmentation == "auto" else settings.metrics.segmentation
+    resources = replace(resources, judge=panel, rubrics=settings.judging.rubrics, segmentation=cut)
+    metrics = tuple(metrics_named(names, resources))
+    if told := segmentation_note(scripts, cut, metrics):
+        reporter.note(told)
     book = settings.prompt.context or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:

@@ -66,7 +66,11 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
     samples = {sample["item_id"]: sample for sample in read_samples(base.path)}
     answers = read_answers(path, list(samples))
     names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]
-    metrics = [metric for metric in metrics_named(names) if metric.needs <= {"references"}]
+    metrics = [
+        metric.signed(base.header["metrics"][metric.name]["signature"])
+        for metric in metrics_named(names)
+        if metric.needs <= {"references"}
+    ]
     if not metrics:
         raise InputError(f"{base.path} has no metric that a file of answers can be scored with: see telbench score")
     given = [
