@@ -49,7 +49,7 @@ class Scripts:
     def _form(self, unspaced: float, other: float) -> Segmentation:
         if self.unspaced > unspaced:
             return "characters"
-        if sum(self.shares.values()) - self.unspaced > other or self.unread:
+        if sum(self.shares.values()) > other or self.unread:
             return "unicode-words"
         return "words"
 
@@ -107,13 +107,13 @@ def segmentation_note(scripts: Scripts, used: Segmentation, metrics: Sequence[Me
     """A line for the user where metrics cannot read the references, or are not in their usual form."""
     best = scripts.best
     blind = [one.name for one in metrics if one.cut(best).signature != one.signature]
-    if blind and best != "words":
+    if blind:
         return (
-            f"{', '.join(blind)} drop words of the references or take a whole text for one, as these hold {scripts}: "
+            f"the references hold {scripts}, which some metrics drop or take for one word: {', '.join(blind)}; "
             f"--segmentation {best} reads all"
         )
     changed = [one.name for one in metrics if used in one.variants]
     if not changed:
         return None
     how = "characters where a script has no spaces" if used == "characters" else "words of any script"
-    return f"{', '.join(changed)} count {how}: the references hold {scripts}"
+    return f"the references hold {scripts}; {how} are counted by {', '.join(changed)}"
