@@ -150,6 +150,7 @@ def test_chinese_has_sacrebleus_own_values(name: str) -> None:
         "5.",
         ".5",
         "5. 网",
+        "网 5.",
         ".5 GHz",
         "网 .5",
         "速率为3.5 GHz.",
