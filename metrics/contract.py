@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal"]
 Level = Literal["item", "corpus"]
+# How n-gram metrics cut texts: words of the Latin script, words of any script, or characters where no spaces stand.
+Segmentation = Literal["words", "unicode-words", "characters"]
 NO_REFERENCE_SCORES = "no likelihoods of references from this engine"
 # Lowest and highest value, None where there is no bound.
 Range = tuple[float | None, float | None]
@@ -103,7 +105,8 @@ class Metric:
     it is scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a
     data set, whatever was answered, which values an unrelated and a right answer have. ``chance`` is the value that
     guessing has on a sample. ``readings`` gives the value under other readings of the answers, by their names, from
-    the value, the number of scores and the counted reasons of those that have a value.
+    the value, the number of scores and the counted reasons of those that have a value. ``variants`` are
+    the forms of the metric, each with a signature of its own, for texts that have to be cut otherwise than into words.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Metric:
     calibrate: Callable[[Sequence[Sample]], Anchors] | None = None
     chance: Callable[[Sample], float] | None = None
     readings: Callable[[float, int, Mapping[str, int]], Mapping[str, float]] | None = None
+    variants: Mapping[Segmentation, Metric] = field(default_factory=dict)
 
     @property
     def judged(self) -> bool:
@@ -133,6 +137,16 @@ class Metric:
         """What identifies the value: name, options in order, version; as ``bleu|smooth:exp|tok:13a|v1``."""
         parts = [self.name, *(f"{key}:{self.options[key]}" for key in sorted(self.options)), f"v{self.version}"]
         return "|".join(parts)
+
+    def cut(self, segmentation: Segmentation) -> Metric:
+        """The form of the metric for such texts: the metric itself where it has no other."""
+        form = self.variants.get(segmentation)
+        return self if form is None else replace(form, variants=self.variants)
+
+    def signed(self, signature: str) -> Metric:
+        """The form that a run's scores carry the signature of; the metric itself where it is none of them."""
+        forms = (self, *map(self.cut, self.variants))
+        return next((form for form in forms if form.signature == signature), self)
 
     def score(self, samples: Sequence[Sample]) -> list[ItemScore]:
         """Score samples, in plain finite floats: what a sample lacks, and what is no number, is a reasoned absence."""
@@ -163,6 +177,7 @@ class Resources:
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
     ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
     ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
+    ``segmentation`` is how n-gram metrics cut texts, as the run's references want it.
     """
 
     encoder: Path | None = None
@@ -172,6 +187,7 @@ class Resources:
     no_judge: str = "no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL"
     rubrics: Mapping[str, Path] = field(default_factory=dict)
     idf_corpus: tuple[str, ...] | None = None
+    segmentation: Segmentation = "words"
 
 
 @dataclass(frozen=True)
@@ -243,23 +259,24 @@ SUITES = {
 
 
 def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:
-    """Metrics by name, family or suite, in the order asked for, each once; recipes are built with the resources.
+    """Metrics by name, family or suite, in the order asked for, each once, made with the resources.
 
     Raises:
         InputError: for an unknown name, a plugin that is no `Metric` or one of another name, or an unusable resource.
     """
     groups = {**FAMILIES, **SUITES}
     wanted = list(dict.fromkeys(single for name in names for single in groups.get(name, (name,))))
+    resources = resources or Resources()
     loaded = []
     for name in wanted:
         plugin = load(GROUP, name)
         if isinstance(plugin, MetricRecipe):
-            plugin = plugin.build(resources or Resources())
+            plugin = plugin.build(resources)
         if not isinstance(plugin, Metric):
             raise InputError(
                 f"plugin '{name}' is not a telbench Metric but a {type(plugin).__name__}: make it with @metric"
             )
         if plugin.name != name:
             raise InputError(f"plugin '{name}' holds the metric '{plugin.name}': register it under its own name")
-        loaded.append(plugin)
+        loaded.append(plugin if resources.segmentation == "words" else plugin.cut(resources.segmentation))
     return loaded

@@ -10,7 +10,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ..datasets.rows import csv_rows, jsonl_rows, kind_of, parquet_rows, parse_json, read_text
+from ..datasets.rows import csv_rows, decode, jsonl_rows, kind_of, parquet_rows, parse_json, read_bytes, read_text
 from ..datasets.wording import clean, whole
 from ..identity import file_sha256
 from .contract import Answers, Completion, Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling
@@ -65,7 +65,7 @@ def read_answers(
     """
     if path.suffix.lower() != TEXT:
         return _by_id(path, item_ids, fields, missing_cap)
-    lines = read_text(path).split("\n")
+    lines = decode(read_bytes(path), str(path)).split("\n")
     if not lines[-1].strip():
         lines.pop()
     if len(lines) != len(item_ids):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,11 +91,16 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     resources = Resources()
     if settings.metrics.encoder or settings.judging.specs or settings.judging.rubrics:
         resources = _resources(settings, dataset)
-    metrics = tuple(metrics_named(names, resources))
+    if settings.metrics.segmentation != "auto" or not all(
+        text.isascii() for item in whole.items for text in item.references
+    ):
+        metrics = _cut(whole, names, resources, settings, reporter)
+    else:
+        metrics = tuple(metrics_named(names, resources))
     book = settings.prompt.context or default_book(dataset)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
-    for told in dataset.told:
+    for told in dataset.told if dataset.repaired else ():
         reporter.note(told)
     prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
     if engine.answers_by_item:
@@ -243,6 +248,21 @@ def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
         # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
         resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
     return replace(resources, judge=panel, rubrics=settings.judging.rubrics)
+
+
+def _cut(
+    whole: DataSet, names: Sequence[str], resources: Resources, settings: EvalSettings, reporter: Reporter
+) -> tuple[Metric, ...]:
+    """The metrics in the form that the scripts of the references need, or that the user asks for."""
+    from ...metrics.ngram.scripts import scripts_of, segmentation_note
+
+    asked = settings.metrics.segmentation
+    scripts = scripts_of([text for item in whole.items for text in item.references])
+    used = scripts.needed if asked == "auto" else asked
+    metrics = tuple(metrics_named(names, replace(resources, segmentation=used)))
+    if told := segmentation_note(scripts, used, metrics):
+        reporter.note(told)
+    return metrics
 
 
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:

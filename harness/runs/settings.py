@@ -70,6 +70,9 @@ class MetricSettings(Bounded):
     encoder_idf: bool = setting(
         False, "weight BERTScore's tokens by how rare they are in the references of these items (idf)"
     )
+    segmentation: Literal["auto", "words", "unicode-words", "characters"] = setting(
+        "auto", "how n-gram metrics cut texts; auto: as the scripts of the references want it"
+    )
 
 
 @dataclass(frozen=True)

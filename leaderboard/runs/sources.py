@@ -70,7 +70,11 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
         for item, text in read_answers(path, list(samples)).texts.items()
     }
     names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]
-    metrics = [metric for metric in metrics_named(names) if metric.needs <= {"references"}]
+    metrics = [
+        metric.signed(base.header["metrics"][metric.name]["signature"])
+        for metric in metrics_named(names)
+        if metric.needs <= {"references"}
+    ]
     if not metrics:
         raise InputError(f"{base.path} has no metric that a file of answers can be scored with: see telbench score")
     given = [

@@ -1,16 +1,20 @@
-"""BLEU (Papineni et al., 2002), equal to sacrebleu with its defaults: 13a tokens, exponential smoothing, mixed case."""
+"""BLEU (Papineni et al., 2002), equal to sacrebleu with its defaults: 13a tokens, exponential smoothing, mixed case.
+
+Its form for scripts without spaces has the tokens of sacrebleu's ``zh``, and kana and South East Asian characters too.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING
 
 from ..contract import ItemScore, Metric, Sample
 from .overlap import ngram_counts, shared_ngrams
+from .segmentation import zh_apart
 from .text_cache import TextCache
 
 if TYPE_CHECKING:
@@ -77,12 +81,13 @@ class TokenCodes(dict[str, str]):
 
     def __missing__(self, word: str) -> str:
         """Codes of a word not met before."""
-        codes = "".join([self._tokens.get(token) or self._new(token) for token in word_tokens(word)])
+        codes = "".join([self.code(token) for token in word_tokens(word)])
         self[word] = codes
         return codes
 
-    def _new(self, token: str) -> str:
-        return self._tokens.setdefault(token, chr(next(self._next)))
+    def code(self, token: str) -> str:
+        """The code point of a token."""
+        return self._tokens.get(token) or self._tokens.setdefault(token, chr(next(self._next)))
 
     @property
     def full(self) -> bool:
@@ -98,12 +103,41 @@ class TokenCodes(dict[str, str]):
         return "".join(map(self.__getitem__, text.split()))
 
 
-@dataclass
-class _Shared:
-    codes: TokenCodes
+class CharacterCodes(TokenCodes):
+    """The same for tokens of the form for scripts without spaces.
+
+    >>> codes = CharacterCodes()
+    >>> len(codes.text("UE向gNB发送3.5 GHz。"))
+    8
+    """
+
+    def _text(self, text: str) -> str:
+        words = zh_apart(text.strip()).split()
+        if not words:
+            return ""
+        # `zh`, unlike 13a, puts no space at the ends of a line: a full stop after a last digit stays with it.
+        first, last = words[0], words[-1]
+        if len(words) == 1:
+            return self._tokens_of(first)
+        inner = "".join(map(self.__getitem__, words[1:-1]))
+        return self._tokens_of(f"{first} ") + inner + self._tokens_of(f" {last}")
+
+    def _tokens_of(self, piece: str) -> str:
+        return "".join([self.code(token) for token in _regexp_tokenizer()(piece).split()])
 
 
-_shared = _Shared(TokenCodes())
+class _Scorer:
+    """Scores samples with codes that all of them share."""
+
+    def __init__(self, make_codes: Callable[[], TokenCodes]) -> None:
+        self._make_codes = make_codes
+        self._codes = make_codes()
+
+    def score_batch(self, samples: Sequence[Sample]) -> list[ItemScore]:
+        """Statistics and sentence scores of all samples."""
+        if self._codes.full:
+            self._codes = self._make_codes()
+        return _score_coded(samples, self._codes)
 
 
 def bleu_scores(stats: NDArray[np.float64], *, effective_order: bool = False) -> NDArray[np.float64]:
@@ -144,15 +178,11 @@ def _clipped(prediction: str, references: Sequence[str], n: int) -> int:
     return sum(min(number, max(reference[gram] for reference in counts)) for gram, number in grams)
 
 
-def _score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
-    """Statistics and sentence scores of all samples."""
+def _score_coded(samples: Sequence[Sample], codes: TokenCodes) -> list[ItemScore]:
     import numpy as np
 
     if not samples:
         return []
-    if _shared.codes.full:
-        _shared.codes = TokenCodes()
-    codes = _shared.codes
     predictions = [codes.text(sample.prediction) for sample in samples]
     references = [[codes.text(text) for text in sample.references] for sample in samples]
 
@@ -171,7 +201,7 @@ def _score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
     return [ItemScore(value, None, tuple(row)) for value, row in zip(values, stats.tolist(), strict=True)]
 
 
-bleu = Metric(
+_by_words = Metric(
     name="bleu",
     family="ngram",
     range=(0, 100),
@@ -179,7 +209,14 @@ bleu = Metric(
     needs=frozenset({"references"}),
     level="corpus",
     description="Geometric mean of word n-gram precisions (1 to 4), brevity penalty; corpus score from summed counts.",
-    score_batch=_score_batch,
+    score_batch=_Scorer(TokenCodes).score_batch,
     aggregate=bleu_scores,
     options={"case": "mixed", "eff": "item", "smooth": "exp", "tok": "13a"},
 )
+_by_characters = replace(
+    _by_words,
+    description="Geometric mean of n-gram precisions (1 to 4) of words and, where a script has no spaces, characters.",
+    score_batch=_Scorer(CharacterCodes).score_batch,
+    options={**_by_words.options, "tok": "zh-characters"},
+)
+bleu = replace(_by_words, variants={"characters": _by_characters})

@@ -13,6 +13,7 @@ from ..contract import ItemScore, Metric, MetricRecipe, Range, Resources, Sample
 NO_WORDNET = (
     "no WordNet data: python -m nltk.downloader -d FOLDER wordnet on a machine with network, then set NLTK_DATA=FOLDER"
 )
+UNREADABLE = "meteor counts words with spaces between them, the references have none"
 NAME = "meteor"
 RANGE: Range = (0, 1)
 NEEDS = frozenset({"references"})
@@ -64,6 +65,8 @@ def _build_meteor(resources: Resources) -> Metric:
     def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
         if wordnet is None:
             return [missing(NO_WORDNET) for _ in samples]
+        if resources.segmentation == "characters":
+            return [missing(UNREADABLE) for _ in samples]
         return [ItemScore(float(best_meteor(sample, wordnet))) for sample in samples]
 
     return Metric(

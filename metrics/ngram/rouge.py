@@ -2,6 +2,9 @@
 
 Tokens are the runs of ``[a-z0-9]`` of the lowered text; those longer than three letters are stemmed by NLTK's Porter
 stemmer, the one rouge-score uses. With several references each measure takes its own best one.
+
+That drops all other scripts. Their form of the measures takes words of any script, and characters where a script has
+no spaces; texts in ASCII have the same tokens by both.
 """
 
 from __future__ import annotations
@@ -9,17 +12,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import cache, lru_cache
+from dataclasses import replace
+from functools import cache, lru_cache, partial, wraps
 from itertools import pairwise
 from typing import TypeVar
 
-from ..contract import Sample, metric
+from ..contract import Metric, Sample, metric
+from .segmentation import unicode_words
 from .text_cache import TextCache
 
 Gram = TypeVar("Gram", str, tuple[str, str])
 
 _TOKEN = re.compile(r"[a-z0-9]+")
 _OPTIONS = {"stem": "porter", "tok": "rouge-score"}
+_UNICODE_OPTIONS = {"norm": "nfkc", "stem": "porter", "tok": "unicode"}
 
 
 @cache
@@ -43,20 +49,21 @@ def rouge_tokens(text: str) -> tuple[str, ...]:
     return tuple(filter(None, map(_stem, _TOKEN.findall(text.lower()))))
 
 
-_tokens = TextCache(rouge_tokens)
-_unigrams = TextCache(lambda text: Counter(_tokens(text)))
-_bigrams = TextCache(lambda text: Counter(pairwise(_tokens(text))))
+def unicode_tokens(text: str) -> tuple[str, ...]:
+    """Words of any script and characters where it has no spaces; the words of ROUGE's own alphabet stemmed.
+
+    >>> unicode_tokens("Процедура handover（切换流程）")
+    ('процедура', 'handov', '切', '换', '流', '程')
+    """
+    return tuple(filter(None, (_stem(word) if word.isascii() else word for word in unicode_words(text))))
 
 
-def _token_positions(text: str) -> dict[str, int]:
+def token_positions(tokens: tuple[str, ...]) -> dict[str, int]:
     """For every token the set of its positions, as the bits of an integer."""
     found: dict[str, int] = {}
-    for index, token in enumerate(_tokens(text)):
+    for index, token in enumerate(tokens):
         found[token] = found.get(token, 0) | 1 << index
     return found
-
-
-_reference_positions = TextCache(_token_positions)
 
 
 def common_subsequence(tokens: tuple[str, ...], positions: dict[str, int], length: int) -> int:
@@ -85,27 +92,51 @@ def _overlap_f1(predicted: Counter[Gram], wanted: Counter[Gram]) -> float:
     return _f_measure(common, predicted.total(), wanted.total())
 
 
-@metric(name="rouge1", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
-def rouge1(sample: Sample) -> float:
-    """F-measure of the stemmed words shared with the best reference."""
-    predicted = Counter(_tokens(sample.prediction))
-    return max(_overlap_f1(predicted, _unigrams(reference)) for reference in sample.references)
+class _Measures:
+    """The three measures over one kind of tokens."""
+
+    def __init__(self, tokenise: Callable[[str], tuple[str, ...]], options: dict[str, str]) -> None:
+        self._tokens = TextCache(tokenise)
+        self._unigrams = TextCache(lambda text: Counter(self._tokens(text)))
+        self._bigrams = TextCache(lambda text: Counter(pairwise(self._tokens(text))))
+        self._positions = TextCache(lambda text: token_positions(self._tokens(text)))
+        self.options = options
+
+    def rouge1(self, sample: Sample) -> float:
+        """F-measure of the stemmed words shared with the best reference."""
+        predicted = Counter(self._tokens(sample.prediction))
+        return max(_overlap_f1(predicted, self._unigrams(reference)) for reference in sample.references)
+
+    def rouge2(self, sample: Sample) -> float:
+        """F-measure of the stemmed word pairs shared with the best reference; 0 for texts under two words."""
+        predicted = Counter(pairwise(self._tokens(sample.prediction)))
+        return max(_overlap_f1(predicted, self._bigrams(reference)) for reference in sample.references)
+
+    def rouge_l(self, sample: Sample) -> float:
+        """F-measure of the longest common subsequence of stemmed words, best reference."""
+        predicted = self._tokens(sample.prediction)
+        best = 0.0
+        for reference in sample.references:
+            wanted = len(self._tokens(reference))
+            common = common_subsequence(predicted, self._positions(reference), wanted)
+            best = max(best, _f_measure(common, len(predicted), wanted))
+        return best
 
 
-@metric(name="rouge2", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
-def rouge2(sample: Sample) -> float:
-    """F-measure of the stemmed word pairs shared with the best reference; 0 for texts under two words."""
-    predicted = Counter(pairwise(_tokens(sample.prediction)))
-    return max(_overlap_f1(predicted, _bigrams(reference)) for reference in sample.references)
+_latin, _any_script = _Measures(rouge_tokens, _OPTIONS), _Measures(unicode_tokens, _UNICODE_OPTIONS)
 
 
-@metric(name="rougeL", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
-def rouge_l(sample: Sample) -> float:
-    """F-measure of the longest common subsequence of stemmed words, best reference."""
-    predicted = _tokens(sample.prediction)
-    best = 0.0
-    for reference in sample.references:
-        wanted = len(_tokens(reference))
-        common = common_subsequence(predicted, _reference_positions(reference), wanted)
-        best = max(best, _f_measure(common, len(predicted), wanted))
-    return best
+def _measure(name: str, value: Callable[[_Measures, Sample], float]) -> Metric:
+    """The measure over ROUGE's own tokens, with its form for other scripts."""
+
+    def over(measures: _Measures) -> Metric:
+        declare = metric(name=name, family="ngram", range=(0, 1), needs={"references"}, options=measures.options)
+        return declare(wraps(value)(partial(value, measures)))
+
+    latin, any_script = over(_latin), over(_any_script)
+    return replace(latin, variants={"unicode-words": any_script, "characters": any_script})
+
+
+rouge1 = _measure("rouge1", _Measures.rouge1)
+rouge2 = _measure("rouge2", _Measures.rouge2)
+rouge_l = _measure("rougeL", _Measures.rouge_l)
