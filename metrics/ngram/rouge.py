@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, lru_cache, partial, wraps
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -92,51 +92,44 @@ def _overlap_f1(predicted: Counter[Gram], wanted: Counter[Gram]) -> float:
     return _f_measure(common, predicted.total(), wanted.total())
 
 
-class _Measures:
+def _measures(tokenise: Callable[[str], tuple[str, ...]], options: dict[str, str]) -> tuple[Metric, Metric, Metric]:
     """The three measures over one kind of tokens."""
+    tokens = TextCache(tokenise)
+    unigrams = TextCache(lambda text: Counter(tokens(text)))
+    bigrams = TextCache(lambda text: Counter(pairwise(tokens(text))))
+    positions = TextCache(lambda text: token_positions(tokens(text)))
 
-    def __init__(self, tokenise: Callable[[str], tuple[str, ...]], options: dict[str, str]) -> None:
-        self._tokens = TextCache(tokenise)
-        self._unigrams = TextCache(lambda text: Counter(self._tokens(text)))
-        self._bigrams = TextCache(lambda text: Counter(pairwise(self._tokens(text))))
-        self._positions = TextCache(lambda text: token_positions(self._tokens(text)))
-        self.options = options
-
-    def rouge1(self, sample: Sample) -> float:
+    @metric(name="rouge1", family="ngram", range=(0, 1), needs={"references"}, options=options)
+    def rouge1(sample: Sample) -> float:
         """F-measure of the stemmed words shared with the best reference."""
-        predicted = Counter(self._tokens(sample.prediction))
-        return max(_overlap_f1(predicted, self._unigrams(reference)) for reference in sample.references)
+        predicted = Counter(tokens(sample.prediction))
+        return max(_overlap_f1(predicted, unigrams(reference)) for reference in sample.references)
 
-    def rouge2(self, sample: Sample) -> float:
+    @metric(name="rouge2", family="ngram", range=(0, 1), needs={"references"}, options=options)
+    def rouge2(sample: Sample) -> float:
         """F-measure of the stemmed word pairs shared with the best reference; 0 for texts under two words."""
-        predicted = Counter(pairwise(self._tokens(sample.prediction)))
-        return max(_overlap_f1(predicted, self._bigrams(reference)) for reference in sample.references)
+        predicted = Counter(pairwise(tokens(sample.prediction)))
+        return max(_overlap_f1(predicted, bigrams(reference)) for reference in sample.references)
 
-    def rouge_l(self, sample: Sample) -> float:
+    @metric(name="rougeL", family="ngram", range=(0, 1), needs={"references"}, options=options)
+    def rouge_l(sample: Sample) -> float:
         """F-measure of the longest common subsequence of stemmed words, best reference."""
-        predicted = self._tokens(sample.prediction)
+        predicted = tokens(sample.prediction)
         best = 0.0
         for reference in sample.references:
-            wanted = len(self._tokens(reference))
-            common = common_subsequence(predicted, self._positions(reference), wanted)
+            wanted = len(tokens(reference))
+            common = common_subsequence(predicted, positions(reference), wanted)
             best = max(best, _f_measure(common, len(predicted), wanted))
         return best
 
+    return rouge1, rouge2, rouge_l
 
-_latin, _any_script = _Measures(rouge_tokens, _OPTIONS), _Measures(unicode_tokens, _UNICODE_OPTIONS)
 
-
-def _measure(name: str, value: Callable[[_Measures, Sample], float]) -> Metric:
-    """The measure over ROUGE's own tokens, with its form for other scripts."""
-
-    def over(measures: _Measures) -> Metric:
-        declare = metric(name=name, family="ngram", range=(0, 1), needs={"references"}, options=measures.options)
-        return declare(wraps(value)(partial(value, measures)))
-
-    latin, any_script = over(_latin), over(_any_script)
+def _with_variant(latin: Metric, any_script: Metric) -> Metric:
     return replace(latin, variants={"unicode-words": any_script, "characters": any_script})
 
 
-rouge1 = _measure("rouge1", _Measures.rouge1)
-rouge2 = _measure("rouge2", _Measures.rouge2)
-rouge_l = _measure("rougeL", _Measures.rouge_l)
+_latin, _any_script = _measures(rouge_tokens, _OPTIONS), _measures(unicode_tokens, _UNICODE_OPTIONS)
+rouge1 = _with_variant(_latin[0], _any_script[0])
+rouge2 = _with_variant(_latin[1], _any_script[1])
+rouge_l = _with_variant(_latin[2], _any_script[2])

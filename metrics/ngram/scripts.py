@@ -18,9 +18,9 @@ from .segmentation import characters_of
 UNSPACED_SHARE = 0.01
 # Greek letters are: a set of formulas holds many and is English still.
 OTHER_SHARE = 0.2
-# A reference that is one Greek letter changes no other's score.
+# ROUGE's own tokeniser may drop an answer such as "λ" of an English set; the line that says so is enough.
 UNREAD_SHARE = 0.01
-# From here on they are worth a line.
+# From here on other alphabets are worth a line.
 NOTED_SHARE = 0.01
 _ROUGE_TOKEN = re.compile(r"[a-z0-9]")
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
@@ -30,15 +30,14 @@ _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 class Scripts:
     """The scripts of references but Latin: shares of all letters, by name, the most frequent first.
 
-    ``unspaced`` is the share of those that put no spaces between words. ``unread`` counts references
-    of which ROUGE's own tokeniser drops every letter and digit, but for those in Latin letters with accents, among
-    ``references`` in all.
+    ``unspaced`` is the share of those that put no spaces between words. ``unread`` is the share
+    of references of which ROUGE's own tokeniser drops every letter and digit, but for those in Latin letters with
+    accents.
     """
 
     shares: dict[str, float]
     unspaced: float
-    unread: int
-    references: int
+    unread: float
 
     @property
     def needed(self) -> Segmentation:
@@ -53,7 +52,7 @@ class Scripts:
     def _form(self, unspaced: float, other: float, unread: float) -> Segmentation:
         if self.unspaced > unspaced:
             return "characters"
-        if sum(self.shares.values()) > other or self.unread > unread * self.references:
+        if sum(self.shares.values()) > other or self.unread > unread:
             return "unicode-words"
         return "words"
 
@@ -85,8 +84,7 @@ def scripts_of(references: Collection[str]) -> Scripts:
     return Scripts(
         {name: count / total for name, count in counts.most_common()},
         sum(letters[sign] for sign in characters_of(names)) / total,
-        sum(_unread(text, names) for text in others),
-        len(references),
+        sum(_unread(text, names) for text in others) / max(1, len(references)),
     )
 
 

@@ -217,6 +217,8 @@ def test_a_form_signs_what_it_is_and_is_found_by_its_signature(name: str) -> Non
         (["UE κ"], "unicode-words"),
         (["UE λ to the gNB"], "words"),
         (["AMF"] * 20 + ["…!"], "words"),
+        (["half the wavelength"] * 150 + ["λ"], "words"),
+        (["half the wavelength"] * 50 + ["λ"], "unicode-words"),
         *(([text], "characters") for text in UNSPACED.values()),
         *(([text], "unicode-words") for text in SPACED.values()),
     ],
@@ -249,6 +251,13 @@ def test_a_metric_that_cannot_read_the_references_is_named_with_their_script() -
     assert told.endswith(
         "one word: exact_match, token_f1, rouge1, rouge2, rougeL, bleu, ter; --segmentation characters reads all"
     )
+
+
+def test_one_answer_that_rouge_drops_is_told_and_does_not_change_the_form_of_all() -> None:
+    told = note(["half the wavelength"] * 150 + ["λ"], "words", "ngram")
+    assert told is not None
+    assert told.startswith("the references hold Greek (")
+    assert "one word: rouge1, rouge2, rougeL; --segmentation unicode-words" in told
 
 
 def test_a_form_other_than_the_usual_one_is_told() -> None:
