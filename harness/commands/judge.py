@@ -20,11 +20,11 @@ from ...judges.calibration.labelled import INJECTION_SETS
 from ...judges.panel import JudgePanel
 from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
-from ..engines.contract import Sampling
 from ..judging.open import open_panel, refuse_unused
 from ..judging.settings import JudgeSettings
 from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
+from ..runs.settings import SamplingOptions
 from ..storage import RecordStore, writing
 from .network import stay_offline
 
@@ -43,7 +43,7 @@ class Asked:
     """What both commands that ask judges have."""
 
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
-    seed: int = same_as(Sampling, "seed", help="seed of what the judges are asked")
+    seed: int = same_as(SamplingOptions, "seed", help="seed of what the judges are asked")
 
 
 @dataclass(frozen=True, kw_only=True)
