@@ -16,11 +16,9 @@ from .choices import Options, options_of, options_of_cells
 from .columns import FIELDS, Columns, check_fields, columns_of, suggestion
 from .contract import Collector, LoadedItems, chosen
 from .items import Item
-from .rows import Bad, BadRowError, absent, ending, kind_of, list_in, text_in, texts_in
-from .shapes import READERS, Source, shaped, source_of
+from .rows import Bad, BadRowError, absent, kind_of, list_in, text_in, texts_in
+from .shapes import Source, shaped, source_of
 from .wording import clean, distinct, whole
-
-__all__ = ["FIELDS", "READERS", "content_id", "ending", "json_lines_of", "load_file", "record_of"]
 
 
 def load_file(path: Path, mapping: Mapping[str, str], *, skip_bad: bool = False) -> LoadedItems:

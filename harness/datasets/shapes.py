@@ -89,17 +89,14 @@ def _document(path: Path) -> Source:
     return _of_document(parse_json(text, str(path)), path)
 
 
-READERS: Mapping[str, Callable[[Path], Source]] = {
+_TEXT: dict[str, Callable[[Path], Source]] = {
     ".jsonl": _json_lines,
     ".csv": _table,
-    ".parquet": _parquet,
     ".json": _document,
     ".ndjson": _json_lines,
     ".tsv": _table,
-    **{f"{kind}.gz": reader for kind, reader in (
-        (".jsonl", _json_lines), (".csv", _table), (".json", _document), (".ndjson", _json_lines), (".tsv", _table)
-    )},
-}  # fmt: skip
+}
+READERS = {**_TEXT, ".parquet": _parquet, **{f"{kind}.gz": reader for kind, reader in _TEXT.items()}}
 
 
 def source_of(path: Path) -> Source:
@@ -248,22 +245,10 @@ def shaped(source: Source, path: Path, columns: Sequence[str], first: Mapping[st
         return Source(partial(_each, source, path, _squad_row), source.place, source.cells, (*source.said, told))
     for column in ("messages", "conversations"):
         if column in columns:
-            told = f"question and answer taken from the turns of '{column}'"
-            if "system" in {_role(turn) for turn in _turns(first.get(column))}:
-                told += ", system messages kept in meta.system and not asked"
-            return Source(
-                partial(_each, source, path, partial(_chat_row, column)), source.place, said=(*source.said, told)
-            )
+            told = f"question and answer taken from the turns of '{column}', a system message to meta.system"
+            rows = partial(_each, source, path, partial(_chat_row, column))
+            return Source(rows, source.place, source.cells, (*source.said, told))
     return source
-
-
-def _turns(value: Any) -> list[Any]:
-    found = object_in(value) if isinstance(value, str) else value
-    return found if isinstance(found, list) else []
-
-
-def _role(turn: Any) -> str:
-    return str(turn.get("from", turn.get("role"))).lower() if isinstance(turn, Mapping) else ""
 
 
 def _each(

@@ -11,9 +11,10 @@ from telbench.config import read_pairs, read_settings, read_yaml
 from telbench.errors import InputError
 from telbench.registry import listed
 
-from ....harness.datasets.canonical import READERS, ending
 from ....harness.datasets.loading import GROUP, data_folder, load_dataset, sources
+from ....harness.datasets.rows import ending
 from ....harness.datasets.settings import DataSettings
+from ....harness.datasets.shapes import READERS
 from ....harness.runs.folder import SETTINGS, read_run, read_samples
 from ....metrics.fingerprints import fingerprint, text_sha256
 

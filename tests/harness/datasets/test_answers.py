@@ -117,7 +117,7 @@ def test_numbers_count_from_0_where_one_is_0(tmp_path: Path) -> None:
 
 def test_whole_numbers_may_be_written_as_pandas_does(tmp_path: Path) -> None:
     assert indices(tmp_path, (TEXTS, "3.0"), (TEXTS, "0.0")) == [(3,), (0,)]
-    assert indices(tmp_path, (["1.0", "2.0"], "2.0")) == [(1,)]
+    assert indices(tmp_path, (["1.0", "2.0", "4.0"], "2.0")) == [(1,)]
 
 
 def test_0_and_the_number_of_options_in_one_file_are_refused(tmp_path: Path) -> None:

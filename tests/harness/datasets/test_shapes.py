@@ -138,7 +138,9 @@ def test_a_chat_of_one_question_and_one_answer_is_an_item(row: dict[str, Any], t
     whole = lines(tmp_path, {"id": "1", "category": "c", **row})
     (item,) = whole.items
     assert (item.id, item.question, item.references, item.category) == ("1", "A?", ("x",), "c")
-    assert list(whole.repaired) == [f"question and answer taken from the turns of '{next(iter(row))}'"]
+    assert list(whole.repaired) == [
+        f"question and answer taken from the turns of '{next(iter(row))}', a system message to meta.system"
+    ]
 
 
 def test_a_system_message_is_kept_in_meta_and_said(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_a_system_message_is_kept_in_meta_and_said(tmp_path: Path) -> None:
     ]
     whole = lines(tmp_path, {"messages": turns, "meta": {"k": 1}})
     assert whole.items[0].meta == {"k": 1, "system": "Be brief."}
-    assert "system messages kept in meta.system and not asked" in next(iter(whole.repaired))
+    assert "a system message to meta.system" in next(iter(whole.repaired))
 
 
 @pytest.mark.parametrize(
