@@ -35,6 +35,7 @@ class VocabOptions:
     data_dir: Path | None = same_as(AskedData, "data_dir")
     mapping: Mapping[str, str] = same_as(AskedData, "mapping")
     options: Mapping[str, str] = same_as(AskedData, "options")
+    skip_bad: bool = same_as(AskedData, "skip_bad")
     limit: int | None = same_as(AskedData, "limit")
     naive_id_kd: bool = setting(
         False, "permit vanilla KD by id between different vocabularies, to replicate the literature"
@@ -45,7 +46,15 @@ class VocabOptions:
         """The items whose answers are aligned, if any were asked for."""
         if self.texts is None:
             return None
-        return AskedData(self.texts, self.split, self.data_dir, self.mapping, self.options, self.limit)
+        return AskedData(
+            data=self.texts,
+            split=self.split,
+            data_dir=self.data_dir,
+            mapping=self.mapping,
+            options=self.options,
+            skip_bad=self.skip_bad,
+            limit=self.limit,
+        )
 
 
 def configure(vocab: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...harness.runs.requests import LENGTHS
 from ..tiny.base_model import networking_prose
 from .graph import Artefact, Graph
 from .sources import CHARACTERS_A_TOKEN, Found
@@ -48,7 +49,9 @@ def _amount(artefact: Artefact, graph: Graph, found: Found) -> tuple[str, int, i
         prose = sum(map(len, networking_prose())) / CHARACTERS_A_TOKEN
         return f"base {settings['name']}", round(settings["scratch"]["epochs"] * prose), _weights(artefact, found)
     if kind == "run":
-        answered = found.evaluation.questions / CHARACTERS_A_TOKEN + found.evaluation.items * settings["max_tokens"]
+        answered = found.evaluation.questions / CHARACTERS_A_TOKEN + found.evaluation.items * (
+            settings["max_tokens"] or LENGTHS[0]
+        )
         root = _root(artefact, "model", graph)
         return f"run {root.label}", round(answered), found.evaluation.items * BYTES_A_SAMPLE
     role = {"cache": "teacher", "answers": "model"}.get(kind, "student")

@@ -158,9 +158,8 @@ def test_a_file_that_leaves_out_more_items_than_allowed_is_refused(tmp_path: Pat
 
 def test_answers_to_no_item_are_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.json", json.dumps({**GIVEN, "z1": "x", "z2": "y"}))
-    engine = open_engine(EngineSettings(answers=path, item_ids=ITEMS))
-    assert engine.note == "2 answers of the file are to no item of the data (the first: 'z1')"
-    assert open_engine(EngineSettings(answers=saved(tmp_path / "b.json", json.dumps(GIVEN)), item_ids=ITEMS)).note == ""
+    assert read_answers(path, ITEMS).strangers == ("z1", "z2")
+    assert read_answers(saved(tmp_path / "b.json", json.dumps(GIVEN)), ITEMS).strangers == ()
 
 
 def test_the_files_own_names_of_id_and_answer_are_taken(tmp_path: Path) -> None:
@@ -178,7 +177,7 @@ def test_the_order_shown_and_the_trace_come_with_the_answer(tmp_path: Path) -> N
         {"id": "q1", "prediction": "B"},
     ]
     engine = open_engine(EngineSettings(answers=saved(tmp_path / "a.json", json.dumps(rows)), item_ids=("q0", "q1")))
-    assert engine.shown_choices == {"q0": (2, 0, 1)}
+    assert engine.answers.shown == {"q0": (2, 0, 1)}
     requests = [Request(item_id, item_id, ()) for item_id in ("q0", "q1")]
     assert [each.reasoning for each in engine.generate(requests, Sampling())] == ["since", None]
     table = saved(tmp_path / "a.csv", 'id,prediction,shown_choices\nq0,A,"[1, 0]"\n')

@@ -136,3 +136,12 @@ def test_references_longer_than_allowed_are_told_and_the_default_is_not(
             == told
         )
     assert too_short(open_items(400, 401), 100) == 1
+
+
+def test_answers_to_no_item_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, _ = choice_file(tmp_path, 4)
+    rows = [{"id": f"q{n}", "prediction": "A"} for n in (*range(4), "x", "y")]
+    accuracy(tmp_path, rows, data)
+    assert "2 answers of the file are to no item of the data (the first: 'qx')" in capsys.readouterr().err
+    accuracy(tmp_path, rows[:4], data)
+    assert "to no item" not in capsys.readouterr().err
