@@ -24,13 +24,16 @@ _WORD = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _WHOLE = rf"(?!{_WORD}|['’-])"
 # White space comes singly by now, and repetitions are bounded or possessive: no text takes quadratic time.
 _NOUNS = (
-    r"answers(?!\s?:\n)|answer|choices?|options?|selection|solution|(?:right|correct|best)\sone"
+    r"answers(?!\s?:\n)|answer|choices?|options?|selection|solution|letter|(?:right|correct|best)\sone"
     r"|antworten|antwort|l[oö]sung|respuestas?|opci[oó]n|r[eé]ponses?|risposta|resposta"
 )
 _IS = r"is|are|would\sbe|should\sbe|must\sbe|ist|sind|lautet|w[aä]re|es|son|ser[ií]a|est|sont|serait|è|é"
 _CUE = re.compile(
-    rf"(?i:\b(?:{_NOUNS})(?:\s(?:here|correcta|correcte|exacte|corretta|correta))?(?:\s?[:=]\s?|\s(?:{_IS})\b\s?:?\s?)"
-    r"|\bI\s(?:would\s|will\s)?(?:choose|select|pick|go\swith)\b\s?:?\s?"
+    rf"(?i:\b(?:{_NOUNS})(?:\s(?:here|correcta|correcte|exacte|corretta|correta|(?:to|for)(?:\s\w+){{1,3}}))?(?:\s?[:=]\s?|\s(?:{_IS})\b\s?:?\s?)"
+    r"|\bI(?:\swould|\swill|['’]d|['’]ll)?\s(?:choose|select|pick|say|go\swith)\b\s?:?\s?"
+    r"|\b(?:ans|response)\s?[:=]\s?"
+    # "It is A base station" names no label: one that stands there alone does.
+    rf"|\bit(?:\sis|['’]s|\s(?:must|should|would|has\sto)\sbe)\s(?=(?:option\s)?\(?[A-Z]\)?\s?(?:[.,;!?]|\n|$|because\b|since\b))"
     r"|\b(?:richtig|korrekt|correcto|correct)\s(?:ist|es|est|is)\s?:?\s?"
     r"|(?:答案|正解|正确选项|正確選項|答え|回答|解答|정답|답)(?:应该|應該)?[是为為はは은는이就:]{0,3}\s?:?\s?"
     r"|(?:选择|選擇|应选|應選|故选|故選|选|選)(?!项|項|択)\s?:?\s?)"
@@ -180,7 +183,9 @@ def _labels(count: int) -> re.Pattern[str]:
 
 @lru_cache(maxsize=64)
 def _start(count: int) -> re.Pattern[str]:
-    return re.compile(rf"\W*({_grammar(count)[1]})\s?(?:[).:\]。、]|[-–—]\s|(?<=[)\]])\s|\n|$)")
+    return re.compile(
+        rf"\W*({_grammar(count)[1]})\s?(?:[).:\]。、]|[-–—]\s|(?<=[)\]])\s|\n|$|,?\s(?:because|since|due\sto)\b)"
+    )
 
 
 @lru_cache(maxsize=64)

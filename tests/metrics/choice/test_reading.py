@@ -262,3 +262,34 @@ def test_lists_in_brackets_and_a_cut_off_bracket_are_read(prediction: str, named
 )
 def test_answers_of_a_hundred_thousand_characters_are_read(part: str, times: int, named: str) -> None:
     assert letters(named_choices(part * times, CHOICES)) == named
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        "B\n\nExplanation: the beam recovery is done by the UE",
+        "**B**\n\nHandover failure is another matter.",
+        "B because the AMF does not do it",
+        "B, since a handover failure needs a handover",
+        "Ans: B",
+        "Response: B",
+        "I think it's B",
+        "It must be B.",
+        "I'd go with B",
+        "I would say B",
+        "Hence the correct letter is B.",
+        "The correct answer to the question is B",
+        "<answer>B</answer>",
+        '{"answer": "B"}',
+        "Option (B) is correct",
+        "#### B",
+    ],
+)
+def test_an_explicit_label_beats_the_words_of_an_explanation(prediction: str) -> None:
+    assert letters(named_choices(prediction, CHOICES)) == "B"
+
+
+def test_a_sentence_that_begins_with_a_capital_article_names_no_label() -> None:
+    assert named_choices("It is A base station that decides.", CHOICES) is None
+    assert letters(named_choices("A handover failure is it.", CHOICES)) == "A"
+    assert letters(named_choices("A beam recovery is it.", CHOICES)) == "D"
