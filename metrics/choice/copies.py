@@ -92,7 +92,7 @@ def occurring(text: str, options: Sequence[str]) -> int | None:
     options = tuple(options)
     equals = first_equals(options)
     by_form = _forms(options)
-    for form, forms in ((_spaced, by_form[1]), (bare, by_form[3])):
+    for form, forms in ((_spaced, options), (bare, by_form[3])):
         padded = f" {form(text)} "
         found = {equals[index] for index, option in enumerate(forms) if option and f" {form(option)} " in padded}
         widest = [

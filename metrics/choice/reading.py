@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .copies import FORMS, copied, first_equals, longest_copy, occurring
 from .labels import (
@@ -19,6 +20,14 @@ from .labels import (
 )
 
 _SET_APART = re.compile(r"\s?[).:\]]*\s?(?:[-–—]\s)?\s?")
+
+
+class _Said(NamedTuple):
+    """The options that a conclusion names, and the one whose text stands there; ``copied``: by its text alone."""
+
+    named: frozenset[int]
+    by_text: frozenset[int]
+    copied: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,37 +106,42 @@ def _read(text: str, choices: Sequence[str], shown: Sequence[int]) -> Reading:
     def options(positions: frozenset[int]) -> frozenset[int]:
         return frozenset(equals[order[position]] for position in positions)
 
-    def said(conclusion: Conclusion) -> tuple[frozenset[int], frozenset[int]] | None:
-        """(options named, option whose text stands there) of a conclusion."""
+    def said(conclusion: Conclusion) -> _Said | None:
         # Where a label is read too, brackets and a letter alone are the label's, though an option read so.
         copy = _copy_at(text, conclusion.start, choices, 3 if conclusion.positions else len(FORMS))
         if copy is not None and not (conclusion.positions and len(choices[copy]) == 1 and choices[copy].isalpha()):
-            return frozenset([copy]), frozenset([copy])
+            return _Said(frozenset([copy]), frozenset([copy]), copied=True)
         if not conclusion.positions:
             return None
         named = options(conclusion.positions)
-        apart = _SET_APART.match(text, conclusion.end)
-        beside = _copy_at(text, apart.end() if apart else conclusion.end, choices)
-        return named, named if beside is None or len(named) > 1 else frozenset([beside])
+        beside = _copy_at(text, _set_apart(text, conclusion.end), choices)
+        return _Said(named, named if beside is None or len(named) > 1 else frozenset([beside]), copied=False)
 
     if (start := labelled(text, len(order))) and copied(start[1], choices) == equals[order[start[0]]]:
         return _same(equals[order[start[0]]])
     found = list(conclusions(text, len(order)))
     concluded = [each for each in map(said, found) if each is not None]
+    alone = concluded[0] if len(concluded) == 1 else None
     positions = nothing_but_labels(text, len(order)) if len(found) < 2 else None
-    # "Answer: 4" where an option reads 4 is read as a conclusion.
-    if positions and not (concluded and len(positions) == 1):
+    # "Answer: B and D" may hold more labels than a conclusion of one; "Answer: 4" may be an option that reads 4.
+    if positions and (alone is None or not (alone.copied or len(positions) == 1)):
         named = options(positions)
         return Reading(named, named, named)
     if concluded:
-        return Reading(concluded[-1][0], concluded[0][0], concluded[-1][1])
+        return Reading(concluded[-1].named, concluded[0].named, concluded[-1].by_text)
     if (first := leading(text, len(order))) and (spoken := said(first)):
-        return Reading(spoken[0], spoken[0], spoken[1])
+        return Reading(spoken.named, spoken.named, spoken.by_text)
     if positions := mentioned(text, len(order)):
         named = options(positions)
         return Reading(named, named, named)
     index = occurring(text, choices)
     return Reading() if index is None else _same(index)
+
+
+def _set_apart(text: str, end: int) -> int:
+    """Where the text beside a label begins: after brackets, a full stop, a colon or a dash."""
+    match = _SET_APART.match(text, end)
+    return end if match is None else match.end()
 
 
 def _copy_at(text: str, start: int, choices: Sequence[str], forms: int = len(FORMS)) -> int | None:

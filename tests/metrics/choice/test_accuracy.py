@@ -76,3 +76,35 @@ def test_equal_options_are_right_by_either_letter() -> None:
     choices = ("UE", "gNB", "UE")
     samples = [Sample("x", text, choices=choices, answer=(2,)) for text in ("A", "C", "UE", "B")]
     assert [score.value for score in choice_accuracy.score(samples)] == [1.0, 1.0, 1.0, 0.0]
+
+
+def test_only_what_was_gained_or_lost_moves_another_reading() -> None:
+    assert by_reading(0.5, 4, {"several different conclusions, the last is right": 1}) == {"first": 0.25}
+    assert by_reading(0.5, 4, {"several different conclusions, neither is right": 1}) == {}
+    assert choice_accuracy.readings is by_reading
+    assert choice_first.readings is None
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "chance"),
+    [
+        (("a", "b", "c", "d"), (1,), 1 / 4),
+        (("a", "b", "a"), (1,), 1 / 2),
+        (("a", "b", "c"), (0, 1), 1 / 7),
+        (("a", "b", "c"), (0, 1, 2), 1 / 7),
+    ],
+)
+def test_chance_is_one_option_or_one_of_their_sets(
+    choices: tuple[str, ...], answer: tuple[int, ...], chance: float
+) -> None:
+    for each in (choice_accuracy, choice_likelihood):
+        assert each.chance is not None
+        assert each.chance(Sample("x", "", choices=choices, answer=answer)) == chance
+
+
+def test_the_signatures_tell_the_readings_apart() -> None:
+    parsed = "parse:copy-or-label|reading:{}|unparsed:wrong|v2"
+    assert choice_accuracy.signature == f"choice_accuracy|{parsed.format('last-label')}"
+    assert choice_first.signature == f"choice_first|{parsed.format('first-label')}"
+    assert choice_by_text.signature == f"choice_by_text|{parsed.format('last-text')}"
+    assert choice_likelihood.signature == "choice_likelihood|norm:utf8-bytes|ties:first|v2"

@@ -293,3 +293,26 @@ def test_a_sentence_that_begins_with_a_capital_article_names_no_label() -> None:
     assert named_choices("It is A base station that decides.", CHOICES) is None
     assert letters(named_choices("A handover failure is it.", CHOICES)) == "A"
     assert letters(named_choices("A beam recovery is it.", CHOICES)) == "D"
+
+
+def test_a_copy_beside_a_cue_may_differ_in_case_where_labels_could_be_read_too() -> None:
+    assert letters(named_choices("Answer: A AND B", ("LTE", "NR", "a and b"))) == "C"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "named"),
+    [
+        ("Beam recovery is older. The answer is random access.", "B"),
+        ("The answer is random access. It is quicker than beam recovery.", "B"),
+        ("The correct one is D. The incorrect answer is B.", "D"),
+        ("b - something else", "B"),
+        ("B) something\nA) is wrong", "B"),
+    ],
+)
+def test_the_conclusion_decides_and_not_what_stands_around_it(prediction: str, named: str) -> None:
+    assert letters(named_choices(prediction, CHOICES)) == named
+
+
+def test_of_several_conclusions_each_reading_has_its_own() -> None:
+    reading = read_answer("The answer is A: Beam recovery.\nThe answer is B.", CHOICES)
+    assert tuple(map(letters, (reading.named, reading.first, reading.by_text))) == ("B", "A", "B")
