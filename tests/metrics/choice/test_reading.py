@@ -316,3 +316,21 @@ def test_the_conclusion_decides_and_not_what_stands_around_it(prediction: str, n
 def test_of_several_conclusions_each_reading_has_its_own() -> None:
     reading = read_answer("The answer is A: Beam recovery.\nThe answer is B.", CHOICES)
     assert tuple(map(letters, (reading.named, reading.first, reading.by_text))) == ("B", "A", "B")
+
+
+@pytest.mark.parametrize(
+    ("prediction", "choices", "named", "by_text"),
+    [
+        # Two labels name two options; no text beside them is a contradiction.
+        ("The answer is A and B. Beam recovery", CHOICES, "AB", "AB"),
+        ("Answer: B and D", CHOICES, "BD", "BD"),
+        ("(A, C)", CHOICES, "AC", "AC"),
+        ("The answer is NR.\nLTE came first.", ("LTE", "NR"), "B", "B"),
+        # In lower case two options are the same; as written only one occurs.
+        ("the field is rICActionID here", ("RICactionID", "rICActionID"), "B", "B"),
+        ("B - Beam recovery", CHOICES, "B", "D"),
+    ],
+)
+def test_labels_and_the_text_beside_them(prediction: str, choices: tuple[str, ...], named: str, by_text: str) -> None:
+    reading = read_answer(prediction, choices)
+    assert (letters(reading.named), letters(reading.by_text)) == (named, by_text)
