@@ -8,7 +8,7 @@ score by summing rows: intervals, paired tests and the board need nothing else.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -107,6 +107,8 @@ class Metric:
     guessing has on a sample. ``readings`` gives the value under other readings of the answers, by their names, from
     the value, the number of scores and the counted reasons of those that have a value. ``variants`` are
     the forms of the metric, each with a signature of its own, for texts that have to be cut otherwise than into words.
+    ``says`` is what an answer comes to, None where that is nothing: for metrics of right and wrong it tells which
+    answers agree.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Metric:
     chance: Callable[[Sample], float] | None = None
     readings: Callable[[float, int, Mapping[str, int]], Mapping[str, float]] | None = None
     variants: Mapping[Segmentation, Metric] = field(default_factory=dict)
+    says: Callable[[Sample], Hashable | None] | None = None
 
     @property
     def judged(self) -> bool:
@@ -213,6 +216,7 @@ def metric(
     higher_is_better: bool = True,
     options: Mapping[str, str] | None = None,
     version: int = 1,
+    says: Callable[[Sample], Hashable | None] | None = None,
 ) -> Callable[[Callable[[Sample], float | None]], Metric]:
     """Make an item metric of a function from a sample to a value (None where the metric does not apply).
 
@@ -236,6 +240,7 @@ def metric(
         ],
         options=dict(options or {}),
         version=version,
+        says=says,
     )
 
 

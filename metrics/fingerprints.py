@@ -23,7 +23,8 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form (sorted keys, no spaces, UTF-8)."""
-    return text_sha256(_CANONICAL.encode(value))
+    # Lone surrogates, which only hostile input has, are hashed as they are.
+    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def list_fingerprint(values: Iterable[Any]) -> str:

@@ -50,6 +50,7 @@ def print_run(header: Mapping[str, Any]) -> None:
         f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
         *(_judge_warnings(header["judge"], header["metrics"]) if header.get("judge") else ()),
         *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
+        *(_samples(header["metrics"], generation["samples"]) if "samples" in generation else ()),
         *(_scales(scales) if scales else ()),
         *([" · ".join(told)] if (told := _remarks(header)) else []),
     ]
@@ -87,6 +88,15 @@ def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     areas = [f"{name} {found['auc']:.3f}" for name, found in calibrations.items() if found["auc"] is not None]
     lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"]
     return lines + ([f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else [])
+
+
+def _samples(metrics: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
+    """What the answers to an item are worth together, for metrics of right and wrong."""
+    lines = [f"each value is the mean of {count} answers an item"]
+    for name, entry in metrics.items():
+        if found := entry.get("samples"):
+            lines.append(f"{name}: " + ", ".join(f"{what} {number(each['value'], 1)}" for what, each in found.items()))
+    return lines
 
 
 def columns(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
@@ -140,6 +150,7 @@ def _remarks(header: Mapping[str, Any]) -> list[str]:
     flags = {
         "error": "without an answer",
         "truncated": "contexts cut",
+        "examples_left_out": "prompts without all their examples",
         "empty": "empty answers",
         "cut_off": "cut at --max-tokens",
         "unclosed": "ended within their reasoning",

@@ -15,7 +15,12 @@ from ..runs.evaluate import make_run
 from ..runs.settings import EngineOptions, EvalSettings, GivenAnswers, MetricSettings, PromptOptions, SamplingOptions
 
 # How answers came about is not known here.
-NOT_OURS = ("answers", "chat_template", "max_tokens", "temperature", "top_p")
+NOT_OURS = (
+    "answers",
+    *("system", "instruction", "template", "raw", "few_shot", "few_shot_file"),
+    *("chat_template", "chat_template_file", "chat_template_kwargs"),
+    *("max_tokens", "temperature", "top_p", "stop", "top_k", "min_p", "repetition_penalty", "samples"),
+)
 
 
 @dataclass(frozen=True)

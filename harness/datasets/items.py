@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ...metrics.fingerprints import fingerprint
 
@@ -63,6 +63,14 @@ class DataSet:
     def told(self) -> tuple[str, ...]:
         """What a person should hear before trusting how the items were read, a line each."""
         return (*self.warnings, *(f"{what}: {count:,}" for what, count in self.repaired.items()))
+
+    @property
+    def book(self) -> Literal["open", "closed"]:
+        """What the data set means (``meta.book``), else open where any item has a context."""
+        meant = {str(item.meta.get("book")) for item in self.items if item.meta.get("book")}
+        if meant == {"closed"}:
+            return "closed"
+        return "open" if any(item.context for item in self.items) else "closed"
 
     @property
     def items_sha256(self) -> str:

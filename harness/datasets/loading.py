@@ -86,7 +86,11 @@ def load_whole(
     options: Mapping[str, str] | None = None,
     skip_bad: bool = False,
 ) -> WholeSet:
-    """All items of a registered set or of a user's file; see `load_dataset`."""
+    """All items of a registered set or of a user's file; see `load_dataset`.
+
+    The mapping may also say what a file of answers calls the ``prediction``: that is no field of an item.
+    """
+    mapping = {ours: theirs for ours, theirs in (mapping or {}).items() if ours != "prediction"}
     if name_or_path in listed(GROUP):
         if mapping:
             raise InputError(
@@ -103,7 +107,7 @@ def load_whole(
         raise InputError(f"{path}: a file takes no option '{next(iter(options))}': options belong to registered sets")
     if not mapping:
         _refuse_published(path)
-    loaded = load_file(path, mapping or {}, skip_bad=skip_bad)
+    loaded = load_file(path, mapping, skip_bad=skip_bad)
     return WholeSet(
         path.name[: -len(ending(path))],
         loaded.items,
@@ -148,10 +152,8 @@ def data_folder(data_dir: Path | None) -> Path | None:
 
 def load_asked(asked: DataSettings, split: str | None = None) -> DataSet:
     """The items that the settings name, all of their split (or of another one). Raises as `load_dataset`."""
-    # The mapping may also say what a file of answers calls them.
-    mapping = {ours: theirs for ours, theirs in asked.mapping.items() if ours != "prediction"}
     whole = load_whole(
-        asked.data, data_dir=asked.data_dir, mapping=mapping, options=asked.options, skip_bad=asked.skip_bad
+        asked.data, data_dir=asked.data_dir, mapping=asked.mapping, options=asked.options, skip_bad=asked.skip_bad
     )
     return whole.split(split or asked.split)
 

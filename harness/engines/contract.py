@@ -19,6 +19,10 @@ Message = Mapping[str, str]
 FinishReason = Literal["stop", "length", "error"]
 
 
+# What changes nothing, and leaves no trace in the identity of a run.
+NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How to decode: ``max_tokens`` is the longest answer; temperature 0 is greedy."""
@@ -28,6 +32,14 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """Those of `NEUTRAL` that change something."""
+        return {name: getattr(self, name) for name, neutral in NEUTRAL.items() if getattr(self, name) != neutral}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,8 @@ class EngineSettings:
 
     ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
     in order, for engines that answer from a file; ``answer_fields`` are that file's own names of ``id`` and
-    ``prediction``, ``missing_cap`` the share of items that it may leave out.
+    ``prediction``, ``missing_cap`` the share of items that it may leave out. ``chat_template_kwargs`` are for
+    engines that leave the chat template to a server.
     """
 
     checkpoint: Checkpoint | None = None
@@ -153,6 +166,7 @@ class EngineSettings:
     answer_fields: Mapping[str, str] = field(default_factory=dict)
     missing_cap: float = 0.05
     batch_tokens: int = 16384
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

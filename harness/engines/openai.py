@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 from typing import Any
 
 from telbench.errors import InputError, missing_extra
@@ -16,7 +17,14 @@ from .contract import Completion, Continuation, EngineInfo, EngineSettings, Engi
 FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "eos_token": "stop", None: "stop", "length": "length"}
 
 
-def open_engine(*, model: str, base_url: str, max_in_flight: int = 32, deadline: float = 120.0) -> OpenAIEngine:
+def open_engine(
+    *,
+    model: str,
+    base_url: str,
+    max_in_flight: int = 32,
+    deadline: float = 120.0,
+    chat_template_kwargs: Mapping[str, Any] = MappingProxyType({}),
+) -> OpenAIEngine:
     """Connect to the server at ``base_url``; ``deadline`` in seconds for one request with its repetitions.
 
     The key comes from ``OPENAI_API_KEY``. Raises `InputError` for an address that is none or cannot be reached, and
@@ -24,7 +32,7 @@ def open_engine(*, model: str, base_url: str, max_in_flight: int = 32, deadline:
     """
     package_version = _package_version(model, base_url)
     settings = ServerSettings(base_url.rstrip("/"), model, max_in_flight=max_in_flight, deadline=deadline)
-    return OpenAIEngine(ChatClient(settings), package_version)
+    return OpenAIEngine(ChatClient(settings), package_version, chat_template_kwargs)
 
 
 def _package_version(model: str, base_url: str) -> str:
@@ -40,9 +48,12 @@ def _package_version(model: str, base_url: str) -> str:
 class OpenAIEngine:
     """Completions of ``Request.messages`` by chat; the server applies the chat template."""
 
-    def __init__(self, client: ChatClient, package_version: str) -> None:
+    def __init__(
+        self, client: ChatClient, package_version: str, template_kwargs: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         served = client.served_model()
         self._client = client
+        self._template_kwargs = template_kwargs
         self._neutral = VLLM_NEUTRAL if served is not None and served.owned_by == "vllm" else {}
         self.info = EngineInfo(
             name="openai",
@@ -87,7 +98,10 @@ class OpenAIEngine:
             "max_tokens": sampling.max_tokens,
             "seed": sampling.seed,
             **self._neutral,
+            **sampling.added,
         }
+        if self._template_kwargs:
+            body["chat_template_kwargs"] = dict(self._template_kwargs)
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         return body
@@ -121,6 +135,7 @@ def _open(settings: EngineSettings) -> OpenAIEngine:
         base_url=settings.base_url,
         max_in_flight=settings.max_in_flight,
         deadline=settings.deadline,
+        chat_template_kwargs=settings.chat_template_kwargs,
     )
 
 

@@ -28,6 +28,7 @@ from .contract import (
     request_seed,
 )
 from .guided import Chances, Grammars, GuidedCompletion, GuidedRequest, Mask, TokenChances
+from .narrowing import RepetitionPenalty, likeliest
 from .stopping import GrowingAnswer
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
@@ -136,6 +137,8 @@ class TransformersEngine:
         device = self._model.device
         processors: list[Any] = []
         criteria: list[Any] = [_Push(answers, limits)]
+        if sampling.repetition_penalty != 1.0:
+            processors.append(RepetitionPenalty([len(request.token_ids) for request in requests], sampling))
         if self._grammars is not None and any(guided.schema for guided in batch):
             processors.append(Mask([self._grammars.matcher(each.schema) if each.schema else None for each in batch]))
         chances = Chances([guided.alternatives for guided in batch])
@@ -238,13 +241,14 @@ class _Draw:
 
     def __init__(self, batch: Sequence[Request], sampling: Sampling) -> None:
         self._draws = [random.Random(request_seed(sampling.seed, request.key)) for request in batch]
-        self._temperature, self._top_p = sampling.temperature, sampling.top_p
+        self._temperature, self._top_p, self._sampling = sampling.temperature, sampling.top_p, sampling
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         import torch
 
         probabilities = torch.softmax(scores.double() / self._temperature, dim=-1)
         ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
+        ordered = likeliest(ordered, self._sampling)
         total = ordered.cumsum(dim=-1)
         # Nucleus: the fewest tokens that hold top_p of the probability.
         nucleus = torch.where(total - ordered < self._top_p, ordered, 0.0).cumsum(dim=-1)

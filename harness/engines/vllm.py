@@ -140,6 +140,7 @@ def _params(request: Request, sampling: Sampling, **more: Any) -> Any:
         top_p=sampling.top_p,
         seed=None if sampling.temperature == 0 else request_seed(sampling.seed, request.key),
         stop=list(sampling.stop) or None,
+        **sampling.added,
         **more,
     )
 

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
 
 from ..checkpoint import Checkpoint
 from ..datasets.wording import whole_characters
+from ..engines.contract import Message
 from ..tokenizing import first_line, require_own_tokens
 from .passages import Passages, take_apart
 
 RECENT_CONTEXTS = 16
 # Some templates write today's date into the prompt, and the answers would change overnight: they are told this one.
 TEMPLATE_DATE = date(2024, 7, 26)
+# What the plain template writes before an answer.
+CUE = "\nAnswer:"
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Message to token ids for one tokenizer: by its chat template, else by the plain question-and-answer template."""
+    """Messages to token ids for one tokenizer: by its chat template, else by the plain question-and-answer template.
+
+    ``cue`` is what the plain template writes before an answer; ``variables`` are more that the chat template reads.
+    """
 
     tokenizer: Any
     chat: bool
+    cue: str = CUE
+    variables: Mapping[str, Any] = field(default_factory=dict)
     _recent: dict[str, Passages] = field(default_factory=dict, repr=False, compare=False)
 
     def passages(self, text: str) -> Passages:
@@ -36,20 +47,31 @@ class Encoder:
             self._recent[text] = take_apart(text, self.token_starts(text))
         return self._recent[text]
 
-    def ids(self, content: str) -> list[int]:
-        """Token ids of the whole prompt, special tokens included exactly once.
+    def ids(self, asked: str | Sequence[Message]) -> list[int]:
+        """Token ids of the whole prompt, special tokens included exactly once; a text is one message of the user's.
 
         Raises:
             InputError: when the chat template cannot be applied.
         """
+        messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else [dict(one) for one in asked]
         if self.chat:
-            ids = self._from_template([{"role": "user", "content": content}])
+            ids = self._from_template(messages)
         else:
-            ids = list(self.tokenizer(f"{content}\nAnswer:", add_special_tokens=True)["input_ids"])
+            ids = list(self.tokenizer(self._plainly(messages), add_special_tokens=True)["input_ids"])
             # Some tokenizers close every text; the answer has to go on where the prompt stops.
             if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
                 ids.pop()
         return single_start(ids, self.tokenizer.bos_token_id)
+
+    def _plainly(self, messages: Sequence[Message]) -> str:
+        """The messages as blocks of text: each example's answer follows its question, as the reply is to do."""
+        blocks: list[str] = []
+        for message in messages:
+            if message["role"] == "assistant":
+                blocks[-1] += f" {message['content']}"
+            else:
+                blocks.append(message["content"] + (self.cue if message["role"] == "user" else ""))
+        return "\n\n".join(blocks)
 
     def conversation(self, messages: Iterable[Mapping[str, str]]) -> list[int]:
         """Token ids of a conversation up to the reply; without a chat template its texts are one message.
@@ -85,8 +107,11 @@ class Encoder:
                     tokenize=True,
                     add_generation_prompt=True,
                     return_dict=False,
-                    date_string=TEMPLATE_DATE.strftime("%d %b %Y"),
-                    strftime_now=TEMPLATE_DATE.strftime,
+                    **{
+                        "date_string": TEMPLATE_DATE.strftime("%d %b %Y"),
+                        "strftime_now": TEMPLATE_DATE.strftime,
+                        **self.variables,
+                    },
                 )
             )
         except Exception as error:
@@ -96,7 +121,7 @@ class Encoder:
                 "mend it, or pass --no-chat-template"
             ) from error
 
-    def continuation(self, content: str, answer: str) -> tuple[list[int], int]:
+    def continuation(self, asked: str | Sequence[Message], answer: str) -> tuple[list[int], int]:
         """Ids of prompt and answer, and where the answer starts.
 
         The two are tokenised apart: every option of a question then follows the very ids that generation follows,
@@ -104,7 +129,7 @@ class Encoder:
         prompt. The space between "Answer:" and the answer belongs to the answer, as words carry it in most
         vocabularies.
         """
-        prompt = self.ids(content)
+        prompt = self.ids(asked)
         return prompt + self.answer_ids(answer), len(prompt)
 
     def answer_ids(self, answer: str) -> list[int]:
@@ -159,3 +184,37 @@ def try_template(encoder: Encoder, checkpoint: Checkpoint, cure: str) -> None:
         what = "the chat template leaves out the question" if encoder.chat else "the tokenizer does not know letters"
         raise InputError(f"{checkpoint.path}: {what}: {cure}")
     require_own_tokens(checkpoint, max(*one, *other))
+
+
+def try_system(encoder: Encoder, path: Path) -> None:
+    """Refuse a system message that the chat template of the checkpoint in ``path`` refuses, or leaves out.
+
+    Raises:
+        InputError: saying where to put the text instead.
+    """
+    cure = "put its text into --instruction"
+    try:
+        one, other = (encoder.ids([_said("system", word), _said("user", "What?")]) for word in ("Alpha.", "Omega."))
+    except InputError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0][:200]
+        raise InputError(f"--system: the chat template of {path} takes no system message ({reason}): {cure}") from error
+    if one == other:
+        raise InputError(f"--system: the chat template of {path} leaves out the system message: {cure}")
+
+
+def try_variables(encoder: Encoder, path: Path) -> None:
+    """Refuse variables that the chat template of the checkpoint in ``path`` does not read.
+
+    Raises:
+        InputError: naming the first one.
+    """
+    own = set(inspect.signature(encoder.tokenizer.apply_chat_template).parameters) - {"kwargs"}
+    for name in encoder.variables:
+        if name in own | {"messages", "strftime_now"}:
+            raise InputError(f"--chat-template-kwargs {name}: telbench sets it itself: leave it out")
+        if not (encoder.chat and re.search(rf"\b{re.escape(name)}\b", str(encoder.tokenizer.chat_template))):
+            raise InputError(f"--chat-template-kwargs {name}: the chat template of {path} does not read it: drop it")
+
+
+def _said(role: str, content: str) -> Message:
+    return {"role": role, "content": content}

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,6 +46,8 @@ PACKAGES = (
     "scipy",
     "statsmodels",
 )
+
+PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def repeating(settings: EvalSettings) -> str:
     asked = written(settings)
     for name in ("out", "fresh"):
         asked.pop(name, None)
-    for name in ("model", "data", "data_dir", "encoder", "answers", "judge_prices"):
+    for name in ("model", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
     return f"# telbench eval --config {SETTINGS}\n{yaml_text(asked)}"
@@ -241,7 +243,8 @@ def finished_header(
             "version": generated.info.version,
             "dtype": generated.info.dtype,
             **generated.info.settings,
-            **asdict(plan.sampling),
+            **plan.depends_on["sampling"],
+            **({"samples": plan.samples} if plan.samples > 1 else {}),
             "resumed": generated.resumed,
             "cached": generated.cached,
             "generated": generated.generated,

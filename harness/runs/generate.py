@@ -12,9 +12,10 @@ from typing import Any
 from telbench.errors import EngineError, InputError, TelbenchError
 
 from ..cli.terminal import Reporter
-from ..engines.contract import Continuation, Engine, EngineInfo, Request
+from ..engines.contract import Continuation, Engine, EngineInfo
 from ..storage import RecordStore, shared_store
 from .plan import Plan
+from .sampled import Draw, draws_of, generated
 
 # The journal's record of the engine as it really ran; all other keys are hashes of prompts.
 ENGINE_KEY = "engine"
@@ -38,7 +39,9 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
     Raises:
         EngineError: when the engine dies; InputError: when it cannot start or the disk is full.
     """
-    wanted = {prompt.request.key: prompt.request for prompt in plan.prompts if prompt.problem is None}
+    asking = [prompt.request for prompt in plan.prompts if prompt.problem is None]
+    one = plan.samples == 1
+    wanted: dict[str, Draw] = {each.key: (0, each) for each in asking} if one else draws_of(asking, plan.samples)
     texts = [*plan.continuations.values(), *plan.references.values()]
     scored = {each.key: each for group in texts if not isinstance(group, str) for each in group}
     keys = [*wanted, *scored]
@@ -120,12 +123,16 @@ def _opened(plan: Plan, reporter: Reporter) -> Iterator[Engine]:
             reporter.note(f"the {plan.engine.name} engine did not close well: {_told(error)}")
 
 
-def _generate(plan: Plan, engine: Engine, requests: list[Request], store: RecordStore, reporter: Reporter) -> int:
+def _generate(plan: Plan, engine: Engine, requests: list[Draw], store: RecordStore, reporter: Reporter) -> int:
     """Number of completions, failed ones included."""
     count, failed, tokens, started = 0, 0, 0, time.perf_counter()
     first_error = ""
     with reporter.progress(f"generating with {engine.info.name}", len(requests)) as meter:
-        for completion in _guarded(engine.generate(requests, plan.sampling), engine.info.name):
+        if plan.samples == 1:
+            completions = engine.generate([request for _, request in requests], plan.sampling)
+        else:
+            completions = generated(engine, requests, plan.sampling)
+        for completion in _guarded(completions, engine.info.name):
             record: dict[str, Any] = {
                 "text": completion.text,
                 "finish_reason": completion.finish_reason,

@@ -6,9 +6,11 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telbench.config import settings_in
 from telbench.errors import InputError
 from telbench.reasoning import Reasoning, reasoning_asked
 
@@ -18,8 +20,9 @@ from ...metrics.fingerprints import fingerprint, list_fingerprint
 from ..checkpoint import Checkpoint, open_checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
-from ..datasets.loading import limited, load_asked
+from ..datasets.loading import limited, load_whole
 from ..engines.contract import (
+    NEUTRAL,
     Answers,
     Continuation,
     EngineInfo,
@@ -33,11 +36,15 @@ from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
 from ..prompts.options import shown_order
 from ..prompts.references import References
+from .prompting import Prompting, prompting, tell_examples, template_variables
 from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
-from .settings import EvalSettings, GivenAnswers
+from .settings import EvalSettings
 
 # What --map may say of a file of answers.
 ANSWER_FIELDS = ("id", "prediction")
+# What a user would have to name to use an option.
+OWNERS = {"local": "vllm or transformers", "openai": "openai", "replay": "replay"}
+NO_ENCODER = "needs --encoder with the folder of an encoder: add it"
 
 if TYPE_CHECKING:
     from ...judges.panel import JudgePanel
@@ -48,7 +55,8 @@ class Plan:
     """One run, ready to be made.
 
     ``name`` is what the run is called on tables, ``out`` its folder, ``run_id`` the hash of ``depends_on``: of all that
-    the answers depend on. ``generation_id`` keys the shared cache; None where the weights cannot be known.
+    the answers depend on. ``generation_id`` keys the shared cache; None where the weights cannot be known. Each
+    item gets so many ``samples``, answers of its own.
     """
 
     settings: EvalSettings
@@ -71,6 +79,67 @@ class Plan:
     name: str
     out: Path
     panel: JudgePanel | None = None
+    samples: int = 1
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is known of a run before its prompts are built; ``whole`` is the split of which ``dataset`` is drawn."""
+
+    engine: EngineSpec
+    engine_settings: EngineSettings
+    engine_info: EngineInfo
+    whole: DataSet
+    dataset: DataSet
+    prompting: Prompting
+
+
+def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
+    """Read the data and the user's own prompts, and see that the options go together.
+
+    Raises:
+        InputError: for anything wrong with the request.
+    """
+    engine, note = engine_named(settings.engine.engine)
+    _refuse_stray_options(settings, engine)
+    engine_settings = _engine_settings(settings, engine)
+    info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
+    if checkpoint is not None:
+        window_of(checkpoint, settings, settings.sampling.max_tokens or LENGTHS[0])
+    data = settings.data
+    everything = load_whole(
+        data.data, data_dir=data.data_dir, mapping=data.mapping, options=data.options, skip_bad=data.skip_bad
+    )
+    whole = everything.split(settings.data.split)
+    dataset = limited(whole, settings.data.limit, settings.sampling.seed)
+    engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
+    if engine.answers_by_item:
+        book = settings.prompt.context or dataset.book
+        made = Prompting(PromptSettings(book, settings.sampling.seed))
+    else:
+        made = prompting(settings, everything, dataset)
+    reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {made.settings.book} book")
+    for told in dataset.told if dataset.repaired else ():
+        reporter.note(told)
+    return Opening(engine, engine_settings, info, whole, dataset, made)
+
+
+def asked_in(opening: Opening, settings: EvalSettings, needs: frozenset[str], reporter: Reporter) -> Asked:
+    """All prompts, with what metrics of these ``needs`` score. Raises `InputError`."""
+    engine, dataset, checkpoint = opening.engine, opening.dataset, opening.engine_settings.checkpoint
+    # The whole split decides, so that --limit changes no answer.
+    usual = answer_tokens(opening.whole.items)
+    if checkpoint is None:
+        asked = untokenised(dataset, opening.prompting, settings, engine, usual)
+    else:
+        asked = tokenised(checkpoint, dataset, opening.prompting, needs, settings, engine, usual, reporter)
+    if count := too_short(dataset.items, asked.sampling.max_tokens):
+        reporter.note(
+            f"{count} of {len(dataset.items)} items have only references longer than --max-tokens "
+            f"{asked.sampling.max_tokens} allows: their answers will be cut off (this data's own length: {usual})"
+        )
+    tell_examples(asked.prompts, opening.prompting, reporter)
+    return asked
 
 
 def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
@@ -79,63 +148,28 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     Raises:
         InputError: for anything wrong with the request, before time is spent.
     """
-    engine, note = engine_named(settings.engine.engine)
-    _refuse_stray_options(settings, engine)
-    engine_settings = _engine_settings(settings, engine)
-    info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
-    if checkpoint is not None:
-        window_of(checkpoint, settings, settings.sampling.max_tokens or LENGTHS[0])
-    whole = load_asked(settings.data)
-    dataset = limited(whole, settings.data.limit, settings.sampling.seed)
+    opening = open_plan(settings, reporter)
+    engine, info, dataset, book = opening.engine, opening.engine_info, opening.dataset, opening.prompting.settings.book
+    checkpoint = opening.engine_settings.checkpoint
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
     resources = Resources()
     if settings.metrics.encoder or settings.judging.specs or settings.judging.rubrics:
         resources = _resources(settings, dataset)
-    if settings.metrics.segmentation != "auto" or not all(
-        text.isascii() for item in whole.items for text in item.references
-    ):
-        metrics = _cut(whole, names, resources, settings, reporter)
-    else:
+    plain = all(text.isascii() for item in opening.whole.items for text in item.references)
+    if plain and settings.metrics.segmentation == "auto":
         metrics = tuple(metrics_named(names, resources))
-    book = settings.prompt.context or default_book(dataset)
-    engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
-    reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {book} book")
-    for told in dataset.told if dataset.repaired else ():
-        reporter.note(told)
-    prompt_settings = PromptSettings(book, settings.sampling.seed, settings.prompt.chat_template)
+    else:
+        metrics = _cut(opening.whole, names, resources, settings, reporter)
     if engine.answers_by_item:
-        asked = _given(dataset, engine, engine_settings, settings, reporter)
+        asked = _given(dataset, engine, opening.engine_settings, settings, reporter)
     else:
         needs = frozenset[str]().union(*(metric.needs for metric in metrics))
-        # The whole split decides, so that --limit changes no answer.
-        usual = answer_tokens(whole.items)
-        if checkpoint is None:
-            asked = untokenised(dataset, prompt_settings, settings, engine, usual)
-        else:
-            asked = tokenised(checkpoint, dataset, prompt_settings, needs, settings, engine, usual, reporter)
-        if count := too_short(dataset.items, asked.sampling.max_tokens):
-            reporter.note(
-                f"{count} of {len(dataset.items)} items have only references longer than --max-tokens "
-                f"{asked.sampling.max_tokens} allows: their answers will be cut off (this data's own length: {usual})"
-            )
+        asked = asked_in(opening, settings, needs, reporter)
     identity = None if checkpoint is None else identify_checkpoint(checkpoint, asked.template)
-    depends_on = {
-        "model": identity.sha256 if identity else settings.model,
-        "engine": asdict(info),
-        "sampling": asdict(asked.sampling),
-        "data": dataset.items_sha256,
-        "prompts": None,
-        "prompt_settings": asdict(prompt_settings),
-        "reasoning": asdict(asked.reasoning),
-    }
-    if engine.answers_by_item:
-        depends_on["shown_choices"] = fingerprint([prompt.shown_choices for prompt in asked.prompts])
-    else:
-        keys = ([prompt.request.key, prompt.problem] for prompt in asked.prompts)
-        depends_on["prompts"] = list_fingerprint(keys)
+    depends_on = _dependencies(opening, asked, settings, identity)
     run_id, generation_id = fingerprint(depends_on), None
     if engine.cacheable and identity is not None:
-        generation_id = fingerprint([identity.sha256, asdict(info), asdict(asked.sampling)])
+        generation_id = fingerprint([identity.sha256, asdict(info), depends_on["sampling"]])
     name = settings.name or (checkpoint.name if checkpoint else settings.model)
     name = name or (settings.given.answers.stem if settings.given.answers else engine.name)
     slug = "-".join((name, Path(dataset.name).stem, dataset.split, book, run_id[:8]))
@@ -145,7 +179,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         book=book,
         metrics=metrics,
         engine=engine,
-        engine_settings=replace(engine_settings, max_model_len=asked.longest),
+        engine_settings=replace(opening.engine_settings, max_model_len=asked.longest),
         engine_info=info,
         sampling=asked.sampling,
         checkpoint=checkpoint,
@@ -160,7 +194,35 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         name=name,
         out=settings.out or Path("runs") / re.sub(r"[^\w.+-]+", "_", slug),
         panel=resources.judge,
+        samples=settings.sampling.samples,
     )
+
+
+def _dependencies(
+    opening: Opening, asked: Asked, settings: EvalSettings, identity: ModelIdentity | None
+) -> dict[str, Any]:
+    """All that the answers depend on; its hash is the run's id."""
+    recorded_sampling = {name: value for name, value in asdict(asked.sampling).items() if value != NEUTRAL.get(name)}
+    depends_on = {
+        "model": identity.sha256 if identity else settings.model,
+        "engine": asdict(opening.engine_info),
+        "sampling": recorded_sampling,
+        "data": opening.dataset.items_sha256,
+        "prompts": None,
+        "prompt_settings": None,
+        "reasoning": asdict(asked.reasoning),
+    }
+    made = opening.prompting.settings
+    if opening.engine.answers_by_item:
+        asked_how = {"book": made.book, "choice_seed": made.choice_seed, "chat": made.chat, "version": made.version}
+        depends_on["prompt_settings"] = asked_how
+        depends_on["shown_choices"] = fingerprint([prompt.shown_choices for prompt in asked.prompts])
+    else:
+        keys = ([prompt.request.key, prompt.problem] for prompt in asked.prompts)
+        depends_on |= {"prompts": list_fingerprint(keys), "prompt_settings": made.recorded}
+    if settings.sampling.samples > 1:
+        depends_on["samples"] = settings.sampling.samples
+    return depends_on
 
 
 def default_metrics(dataset: DataSet) -> tuple[str, ...]:
@@ -174,14 +236,6 @@ def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
     """The data's default metrics, and those that an encoder or a judge was given for."""
     extra = (("embedding",) if settings.metrics.encoder else ()) + (("judged",) if settings.judging.specs else ())
     return default_metrics(dataset) + extra
-
-
-def default_book(dataset: DataSet) -> Book:
-    """What the data set means (``meta.book``), else open where any item has a context."""
-    meant = {str(item.meta.get("book")) for item in dataset.items if item.meta.get("book")}
-    if meant == {"closed"}:
-        return "closed"
-    return "open" if any(item.context for item in dataset.items) else "closed"
 
 
 def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettings:
@@ -200,6 +254,9 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         answers=settings.given.answers,
         answer_fields={name: field for name, field in settings.data.mapping.items() if name in ANSWER_FIELDS},
         missing_cap=settings.given.missing_cap,
+        chat_template_kwargs=template_variables(settings.prompt.chat_template_kwargs)
+        if settings.prompt.chat_template_kwargs
+        else {},
     )
 
 
@@ -230,7 +287,9 @@ def _given(
                 f"{len(item.choices)}: are these the answers to this data set?"
             )
         prompts.append(Prompt(Request(f"item:{item.id}", item.id, ()), tuple(order)))
-    return Asked(tuple(prompts), Sampling(seed=settings.sampling.seed), reasoning_asked(settings.prompt.reasoning))
+    named = settings.prompt.reasoning
+    reasoning = Reasoning() if named == "auto" else reasoning_asked(named)
+    return Asked(tuple(prompts), Sampling(seed=settings.sampling.seed), reasoning)
 
 
 def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
@@ -266,22 +325,45 @@ def _cut(
 
 
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
-    """An option of another engine would be ignored in silence: the user means that engine, or the option is wrong."""
-    if engine.local and not settings.model:
-        raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
-    if settings.model and engine.name == "replay":
-        raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
-    if not settings.metrics.encoder and (settings.metrics.encoder_idf or settings.metrics.encoder_layer is not None):
-        flag = "--encoder-idf" if settings.metrics.encoder_idf else "--encoder-layer"
-        raise InputError(f"{flag} needs --encoder with the folder of an encoder: add it or drop {flag}")
-    for flag, given, owner in (
-        ("--answers", settings.given.answers, "replay"),
-        ("--base-url", settings.engine.base_url, "openai"),
-        ("--shown-order", settings.given.shown_order != "data", "replay"),
-        ("--missing-cap", settings.given.missing_cap != GivenAnswers().missing_cap, "replay"),
-        ("--map prediction=…", "prediction" in settings.data.mapping, "replay"),
-    ):
-        if given and engine.name != owner:
+    """Refuse what this engine would ignore in silence, and what only has a meaning beside another option.
+
+    Each setting says which kinds of engine read it (``engines``). A plugin that asks no checkpoint may read what any
+    engine is opened with.
+    """
+    kind = "replay" if engine.answers_by_item else "openai" if engine.name == "openai" else "other"
+    kind = "local" if engine.local else kind
+    given = [
+        (each.flag, each.told["engines"])
+        for each in settings_in(EvalSettings).values()
+        if "engines" in each.told and attrgetter(each.path)(settings) != each.default()
+    ]
+    given += [("--map prediction=…", ("replay",))] if "prediction" in settings.data.mapping else []
+    for flag, readers in given:
+        if kind not in readers:
+            owners = " or ".join(OWNERS[reader] for reader in readers if reader in OWNERS)
             raise InputError(
-                f"{flag} belongs to --engine {owner}, this is {engine.name}: add --engine {owner} or drop it"
+                f"{flag} belongs to --engine {owners}, this is {engine.name}: add --engine {owners} or drop it"
             )
+    asked, cold = settings.sampling, not settings.sampling.temperature
+    measured = settings.metrics
+    for wrong, line in (
+        (engine.local and not settings.model, f"--engine {engine.name} needs --model with the folder of a checkpoint"),
+        (
+            settings.model and engine.name == "replay",
+            "--engine replay takes --answers FILE and, for the table, --name NAME instead of --model",
+        ),
+        (measured.encoder_idf and not measured.encoder, f"--encoder-idf {NO_ENCODER} or drop --encoder-idf"),
+        (
+            measured.encoder_layer is not None and not measured.encoder,
+            f"--encoder-layer {NO_ENCODER} or drop --encoder-layer",
+        ),
+        (asked.top_k and cold, "--top-k narrows draws, but --temperature 0 draws nothing: raise it or drop --top-k"),
+        (asked.min_p and cold, "--min-p narrows draws, but --temperature 0 draws nothing: raise it or drop --min-p"),
+        (
+            asked.samples > 1 and cold,
+            "--samples: all answers are the same at --temperature 0: raise it or drop --samples",
+        ),
+        ("" in asked.stop, "--stop '': an empty text would end every answer at once: leave it out"),
+    ):
+        if wrong:
+            raise InputError(line)

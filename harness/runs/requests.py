@@ -13,10 +13,11 @@ from ..checkpoint import Checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet, Item
 from ..engines.contract import Continuation, EngineSpec, Request, Sampling
-from ..prompts.build import PLAIN_STOPS, Prompt, PromptSettings, build_prompt, encoder_for, option_continuations
-from ..prompts.encoder import try_template
+from ..prompts.build import PLAIN_STOPS, Prompt, build_prompt, encoder_for, option_continuations
+from ..prompts.encoder import Encoder, try_system, try_template, try_variables
 from ..prompts.references import References, all_references, continuations_of
 from ..tokenizing import read_tokenizer, require_own_tokens
+from .prompting import Prompting
 from .settings import EvalSettings
 
 # Tokens; not even a bare question takes fewer.
@@ -43,14 +44,14 @@ class Asked:
 
 
 def untokenised(
-    dataset: DataSet, prompts: PromptSettings, settings: EvalSettings, engine: EngineSpec, usual: int
+    dataset: DataSet, prompting: Prompting, settings: EvalSettings, engine: EngineSpec, usual: int
 ) -> Asked:
     """What a server is asked, which reads messages and not tokens.
 
     ``usual`` is the longest answer in tokens where the user names none.
     """
     sampling = settings.sampling.resolved(usual)
-    built = (build_prompt(item, prompts, None, None) for item in dataset.items)
+    built = (build_prompt(item, prompting.settings, None, None, prompting.examples_for(item)) for item in dataset.items)
     kept = tuple(_kept(prompt, engine, sampling) for prompt in built)
     return Asked(kept, sampling, reasoning_asked(settings.prompt.reasoning))
 
@@ -58,7 +59,7 @@ def untokenised(
 def tokenised(
     checkpoint: Checkpoint,
     dataset: DataSet,
-    prompt_settings: PromptSettings,
+    prompting: Prompting,
     needs: frozenset[str],
     settings: EvalSettings,
     engine: EngineSpec,
@@ -70,17 +71,10 @@ def tokenised(
     ``usual`` is the longest answer in tokens where the user names none; a trace comes on top.
     """
     reporter.note(f"reading the tokenizer of {checkpoint.path}")
-    tokenizer = read_tokenizer(checkpoint)
-    encoder = encoder_for(tokenizer, prompt_settings)
-    try_template(encoder, checkpoint, "mend the chat template or pass --no-chat-template")
-    template = getattr(tokenizer, "chat_template", None) if settings.prompt.chat_template else None
+    encoder = _encoder(checkpoint, prompting)
+    template = getattr(encoder.tokenizer, "chat_template", None) if settings.prompt.chat_template else None
     template = template if isinstance(template, str) else None
-    reasoning = reasoning_asked(settings.prompt.reasoning)
-    if settings.prompt.reasoning == "auto":
-        reasoning = Reasoning(format_of(template or "", frozenset(tokenizer.get_added_vocab())))
-    if reasoning.format and encoder.chat:
-        end = tokenizer.decode(encoder.ids("Which?")[-32:])
-        reasoning = replace(reasoning, opened=opened_by(end, reasoning.format))
+    reasoning = _reasoning_in(encoder, settings.prompt.reasoning, template)
     sampling = _sampling(settings, usual, checkpoint, reasoning)
     if not encoder.chat and not sampling.stop:
         sampling = replace(sampling, stop=PLAIN_STOPS)
@@ -89,7 +83,8 @@ def tokenised(
     prompts: list[Prompt] = []
     with reporter.progress("building prompts", len(dataset.items)) as meter:
         for item in dataset.items:
-            prompts.append(_kept(build_prompt(item, prompt_settings, encoder, budget), engine, sampling))
+            built = build_prompt(item, prompting.settings, encoder, budget, prompting.examples_for(item))
+            prompts.append(_kept(built, engine, sampling))
             meter.advance()
     if prompts and all(prompt.problem for prompt in prompts):
         raise InputError(
@@ -98,11 +93,9 @@ def tokenised(
         )
     highest = max((max(prompt.request.token_ids, default=0) for prompt in prompts), default=0)
     require_own_tokens(checkpoint, highest)
-    continuations: dict[str, tuple[Continuation, ...]] = {}
-    for item in dataset.items if "option_scores" in needs else ():
-        options = option_continuations(item, prompt_settings, encoder)
-        if options and (window is None or all(len(option.token_ids) < window for option in options)):
-            continuations[item.id] = options
+    continuations: Mapping[str, tuple[Continuation, ...]] = {}
+    if "option_scores" in needs:
+        continuations = _options(dataset.items, prompts, prompting, encoder, window)
     references: Mapping[str, References] = {}
     if "reference_scores" in needs:
         references = all_references(dataset.items, prompts, encoder, window)
@@ -111,6 +104,44 @@ def tokenised(
     lengths += [len(each.token_ids) + 1 for each in continuations_of(references)]
     longest = max(lengths, default=None)
     return Asked(tuple(prompts), sampling, reasoning, continuations, references, longest, template)
+
+
+def _options(
+    items: Sequence[Item], prompts: Sequence[Prompt], prompting: Prompting, encoder: Encoder, window: int | None
+) -> dict[str, tuple[Continuation, ...]]:
+    """The texts of the options by item, where all of them fit, after as many examples as the prompt shows."""
+    found: dict[str, tuple[Continuation, ...]] = {}
+    for item, prompt in zip(items, prompts, strict=True):
+        examples = prompting.examples_for(item)[: len(prompt.examples)] if item.choices else ()
+        options = option_continuations(item, prompting.settings, encoder, examples)
+        if options and (window is None or all(len(option.token_ids) < window for option in options)):
+            found[item.id] = options
+    return found
+
+
+def _reasoning_in(encoder: Encoder, asked: str, template: str | None) -> Reasoning:
+    """Where traces end in the answers to prompts of this encoder, and whether the prompts begin them."""
+    tokenizer, reasoning = encoder.tokenizer, reasoning_asked(asked)
+    if asked == "auto":
+        reasoning = Reasoning(format_of(template or "", frozenset(tokenizer.get_added_vocab())))
+    if reasoning.format and encoder.chat:
+        end = tokenizer.decode(encoder.ids("Which?")[-32:])
+        reasoning = replace(reasoning, opened=opened_by(end, reasoning.format))
+    return reasoning
+
+
+def _encoder(checkpoint: Checkpoint, prompting: Prompting) -> Encoder:
+    """The encoder of a checkpoint's tokenizer, tried with all that the user adds to its chat template."""
+    tokenizer = read_tokenizer(checkpoint)
+    if prompting.chat_template is not None:
+        tokenizer.chat_template = prompting.chat_template
+    encoder = encoder_for(tokenizer, prompting.settings)
+    cure = "mend the chat template or pass --no-chat-template"
+    try_template(encoder, checkpoint, cure if prompting.chat_template is None else "mend the file of --chat-template")
+    try_variables(encoder, checkpoint.path)
+    if prompting.settings.system is not None and encoder.chat:
+        try_system(encoder, checkpoint.path)
+    return encoder
 
 
 def answer_tokens(items: Sequence[Item]) -> int:
@@ -163,9 +194,4 @@ def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:
     key = request.key if sampling.temperature == 0 else fingerprint([request.key, request.item_id])
     # Where ids take their place, messages would only hold every context a second time.
     messages = () if engine.local else request.messages
-    return Prompt(
-        Request(key, request.item_id, messages, request.token_ids),
-        prompt.shown_choices,
-        prompt.truncated,
-        prompt.problem,
-    )
+    return replace(prompt, request=Request(key, request.item_id, messages, request.token_ids))

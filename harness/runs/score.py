@@ -29,6 +29,7 @@ from ..prompts.build import Prompt
 from ..storage import RecordStore, disk_message
 from .folder import HEADER, SAMPLES_DRAFT, read_run, read_samples
 from .plan import Plan
+from .sampled import Together, draw_key, merged
 
 # Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
 Kept = Mapping[tuple[str, str], ItemScore]
@@ -71,17 +72,21 @@ class _Column:
     unjudged: int = 0
     chance: float = 0.0
     unfinished: list[float] = field(default_factory=list)
+    together: Together | None = None
 
-    def add(self, scores: Sequence[ItemScore], chunk: Sequence[Answered]) -> None:
-        """Count a chunk's scores: their values, why there are none, and what guessing or a longer answer might do."""
+    def add(self, scores: Sequence[ItemScore], chunk: Sequence[Sequence[Answered]]) -> None:
+        """Count a chunk's scores: their values, why there are none, and what guessing or a longer answer might do.
+
+        ``chunk`` has all answers to each item.
+        """
         self.sums.add(statistics_matrix(self.metric, scores))
-        for score, each in zip(scores, chunk, strict=True):
+        for score, group in zip(scores, chunk, strict=True):
             self.unjudged += score.judge_failed
             if score.reason:
                 (self.missing if score.value is None else self.notes)[score.reason] += 1
             if score.value is not None:
-                self.chance += self.metric.chance(each.sample) if self.metric.chance else 0.0
-                if not each.finished:
+                self.chance += self.metric.chance(group[0].sample) if self.metric.chance else 0.0
+                if not all(each.finished for each in group):
                     self.unfinished.append(score.value)
 
 
@@ -95,11 +100,14 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
     items = plan.dataset.items
     numbers = cluster_numbers([item.source_document or item.id for item in items])
     columns = [_Column(metric, ClusterSums(*numbers)) for metric in plan.metrics]
-    kept = kept_scores(folder, plan.metrics) if (folder / HEADER).is_file() else {}
+    if plan.samples > 1:
+        for column in columns:
+            column.together = Together(column.metric, plan.samples, numbers) if column.metric.says else None
+    kept = kept_scores(folder, plan.metrics) if (folder / HEADER).is_file() and plan.samples == 1 else {}
     scratch = folder / SAMPLES_DRAFT
     try:
         with scratch.open("w", encoding="utf-8") as stream, reporter.progress("scoring", len(items)) as meter:
-            counts, tokens = _draft(answers(plan, store), columns, kept, stream, meter)
+            counts, tokens = _draft(answers(plan, store), plan.samples, columns, kept, stream, meter)
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
@@ -113,31 +121,47 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
 
 
 def _draft(
-    given: Iterator[Answered], columns: Sequence[_Column], kept: Mapping[str, Kept], stream: IO[str], meter: Meter
+    given: Iterator[Answered],
+    draws: int,
+    columns: Sequence[_Column],
+    kept: Mapping[str, Kept],
+    stream: IO[str],
+    meter: Meter,
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Score and write chunk by chunk what was answered; counts and tokens of all."""
+    """Score and write chunk by chunk what was answered, ``draws`` times each item; counts and tokens of all."""
     counts = {"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0, "thought": 0, "unclosed": 0}
     tokens = {"prompt": 0, "completion": 0}
-    while chunk := list(islice(given, CHUNK)):
-        scores: dict[str, list[ItemScore]] = {}
+    while chunk := list(islice(given, max(1, CHUNK // draws) * draws)):
+        groups = [chunk[first : first + draws] for first in range(0, len(chunk), draws)]
+        scores: dict[str, list[list[ItemScore]]] = {}
         for column in columns:
-            name = column.metric.name
-            scores[name] = score_answered(column.metric, chunk, kept.get(name, {}))
-            column.add(scores[name], chunk)
-        for place, each in enumerate(chunk):
-            line = _line(each, {name: all_given[place] for name, all_given in scores.items()})
+            found = score_answered(column.metric, chunk, kept.get(column.metric.name, {}))
+            each = scores[column.metric.name] = [found[first : first + draws] for first in range(0, len(found), draws)]
+            column.add([one[0] if len(one) == 1 else merged(one) for one in each], groups)
+            if column.together is not None:
+                column.together.add([[one.sample for one in group] for group in groups], each)
+        for place, group in enumerate(groups):
+            line = _line(group, {name: all_given[place] for name, all_given in scores.items()})
             stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
             counts[line["status"]] += 1
-            counts["truncated"] += each.prompt.truncated
-            if not each.error:
-                counts["empty"] += not each.sample.prediction
-                counts["cut_off"] += each.record.get("finish_reason") == "length"
-                counts["thought"] += each.answer.trace is not None
-                counts["unclosed"] += not each.answer.closed
-            tokens["prompt"] += each.record.get("prompt_tokens", 0)
-            tokens["completion"] += each.record.get("completion_tokens", 0)
-        meter.advance(len(chunk))
+            _count(group, counts, tokens)
+        meter.advance(len(groups))
     return counts, tokens
+
+
+def _count(group: Sequence[Answered], counts: dict[str, int], tokens: dict[str, int]) -> None:
+    """Count an item's prompt, and each of its answers."""
+    counts["truncated"] += group[0].prompt.truncated
+    if group[0].prompt.left_out:
+        counts["examples_left_out"] = counts.get("examples_left_out", 0) + 1
+    for each in group:
+        if not each.error:
+            counts["empty"] += not each.sample.prediction
+            counts["cut_off"] += each.record.get("finish_reason") == "length"
+            counts["thought"] += each.answer.trace is not None
+            counts["unclosed"] += not each.answer.closed
+        tokens["prompt"] += each.record.get("prompt_tokens", 0)
+        tokens["completion"] += each.record.get("completion_tokens", 0)
 
 
 def _entry(column: _Column, estimate: Estimate, items: Sequence[Item]) -> dict[str, Any]:
@@ -157,13 +181,15 @@ def _entry(column: _Column, estimate: Estimate, items: Sequence[Item]) -> dict[s
         "range": list(metric.range),
         "level": metric.level,
     }
-    if metric.judged:
+    if metric.judge_tasks or metric.judge_texts:
         entry["judge_missing"] = column.unjudged
     if column.notes:
         entry["notes"] = dict(sorted(column.notes.items()))
     if metric.chance and estimate.n:
         entry["chance"] = column.chance / estimate.n
-    if metric.readings and estimate.value is not None:
+    if column.together is not None:
+        entry["samples"] = column.together.entry()
+    elif metric.readings and estimate.value is not None:
         entry["readings"] = dict(metric.readings(estimate.value, estimate.n, column.notes))
     (low, high), value = metric.range, estimate.value
     if metric.level == "item" and column.unfinished and None not in (low, high, value):
@@ -248,17 +274,14 @@ def score_answered(metric: Metric, chunk: Sequence[Answered], kept: Kept = Mappi
 
 
 def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
-    """All items of the plan in order, with what the journal holds of each."""
+    """All items of the plan in order, each with every answer of its own, as the journal holds them."""
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
-        record = (store.get(prompt.request.key) or {}) if prompt.problem is None else {}
-        error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
         answerable = item.answerable
-        answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
         references = plan.references.get(item.id)
         sample = Sample(
             item_id=item.id,
-            prediction=answer.answer,
+            prediction="",
             references=item.references if answerable else (),
             question=item.question,
             context=item.context,
@@ -274,8 +297,14 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             sample = replace(sample, no_reference_scores=references)
         elif references:
             sample = replace(sample, reference_scores=_likelihoods(store, references))
-        finished = answer.closed and record.get("finish_reason") != "length"
-        yield Answered(item, prompt, record, error, sample, answer, finished)
+        for draw in range(plan.samples):
+            key = prompt.request.key if draw == 0 else draw_key(prompt.request.key, draw)
+            record = (store.get(key) or {}) if prompt.problem is None else {}
+            error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
+            answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
+            finished = answer.closed and record.get("finish_reason") != "length"
+            sample_ = replace(sample, prediction=answer.answer)
+            yield Answered(item, prompt, record, error, sample_, answer, finished)
 
 
 def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:
@@ -292,9 +321,13 @@ def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tup
     return tuple(scores) or None
 
 
-def _line(answered: Answered, scores: Mapping[str, ItemScore]) -> dict[str, Any]:
-    """An item's line in `samples.jsonl`."""
-    item, sample = answered.item, answered.sample
+def _line(group: Sequence[Answered], all_scores: Mapping[str, Sequence[ItemScore]]) -> dict[str, Any]:
+    """An item's line in `samples.jsonl`: its first answer, its score over all, and all of them where there are more."""
+    answered, scores = (
+        group[0],
+        {name: each[0] if len(each) == 1 else merged(each) for name, each in all_scores.items()},
+    )
+    item, sample, error = answered.item, answered.sample, next((each.error for each in group if each.error), None)
     line: dict[str, Any] = {
         "item_id": item.id,
         "cluster_id": item.source_document or item.id,
@@ -304,11 +337,13 @@ def _line(answered: Answered, scores: Mapping[str, ItemScore]) -> dict[str, Any]
         "references": list(sample.references),
         "prediction": sample.prediction,
         "finish_reason": answered.record.get("finish_reason"),
-        "status": "error" if answered.error else "ok",
+        "status": "error" if error else "ok",
         "truncated": answered.prompt.truncated,
         "scores": {name: score.value for name, score in scores.items()},
         "stats": {name: list(score.stats) for name, score in scores.items() if score.stats is not None},
     }
+    if answered.prompt.examples or answered.prompt.left_out:
+        line["examples"] = list(answered.prompt.examples)
     if answered.answer.trace is not None:
         line["reasoning"] = answered.answer.trace
         line["reasoning_closed"] = answered.answer.closed
@@ -316,8 +351,10 @@ def _line(answered: Answered, scores: Mapping[str, ItemScore]) -> dict[str, Any]
         line["answerable"] = False
     if sample.reference_scores is not None:
         line["reference_scores"] = [[_finite(value), tokens] for value, tokens in sample.reference_scores]
-    if answered.error:
-        line["error"] = answered.error
+    if len(group) > 1:
+        line |= _each_answer(group, all_scores)
+    if error:
+        line["error"] = error
     for told_in, absent in (("missing", True), ("notes", False)):
         told = {
             name: score.reason for name, score in scores.items() if score.reason and (score.value is None) is absent
@@ -332,6 +369,15 @@ def _line(answered: Answered, scores: Mapping[str, ItemScore]) -> dict[str, Any]
         line["shown_choices"] = list(sample.shown_choices)
         line["option_scores"] = [_finite(value) for value in sample.option_scores or ()] or None
     return line
+
+
+def _each_answer(group: Sequence[Answered], all_scores: Mapping[str, Sequence[ItemScore]]) -> dict[str, Any]:
+    """What an item's line holds of several answers."""
+    return {
+        "predictions": [each.sample.prediction for each in group],
+        "finish_reasons": [each.record.get("finish_reason") for each in group],
+        "sample_scores": {name: [score.value for score in each] for name, each in all_scores.items()},
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,19 +13,68 @@ from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
 from ..judging.settings import JudgeSettings
 
+# Kinds of engine that read a setting; one that another engine would ignore in silence is refused.
+LOADING = ("local", "other")
+ASKING = ("local", "openai", "other")
+
 
 @dataclass(frozen=True)
-class PromptOptions:
+class PromptOptions(Bounded):
     """How items become prompts."""
 
     context: Literal["open", "closed"] | None = setting(
         None, "open book: show the context; closed: do not (default: by the data)"
     )
-    chat_template: bool = setting(True, "use the plain template even if there is a chat one", flag="--no-chat-template")
+    chat_template: bool = setting(
+        True, "use the plain template even if there is a chat one", flag="--no-chat-template", engines=LOADING
+    )
     reasoning: str = setting(
         "auto",
         "where a reasoning trace ends: auto (as the model or the text tells), none, or a format such as qwen3",
         metavar="NAME",
+    )
+    system: str | None = setting(None, "system message before each prompt", metavar="TEXT", engines=ASKING)
+    instruction: str | None = setting(
+        None,
+        "first line of each prompt instead of telbench's own; an empty one leaves it out",
+        metavar="TEXT",
+        engines=ASKING,
+    )
+    template: Path | None = setting(
+        None,
+        "Jinja2 file that writes the user's message from question, context, choices, labels ...",
+        metavar="FILE",
+        engines=ASKING,
+    )
+    raw: bool = setting(
+        False, "the data's question is the whole message: no instruction, context or options", engines=ASKING
+    )
+    few_shot: int = setting(
+        0,
+        "show N examples before each question: of the train split, drawn by seed, never of the item's own document",
+        metavar="N",
+        low=0,
+        high=1000,
+        engines=ASKING,
+    )
+    few_shot_file: Path | None = setting(
+        None,
+        "data file of the examples (all of them, if --few-shot does not say how many)",
+        metavar="FILE",
+        engines=ASKING,
+    )
+    chat_template_file: Path | None = setting(
+        None,
+        "chat template instead of the checkpoint's own",
+        flag="--chat-template",
+        metavar="FILE",
+        engines=("local",),
+    )
+    chat_template_kwargs: Mapping[str, Any] = setting(
+        {},
+        "variables of the chat template, such as enable_thinking=false",
+        metavar="KEY=VALUE,...",
+        engines=("local", "openai"),
     )
 
 
@@ -38,15 +88,50 @@ class SamplingOptions(Bounded):
         metavar="N",
         low=1,
         high=10**6,
+        engines=ASKING,
     )
-    temperature: float = setting(0.0, "0 is greedy", metavar="T", low=0, high=5)
-    top_p: float = setting(1.0, "nucleus, where T is above 0", metavar="P", low=1e-6, high=1)
+    temperature: float = setting(0.0, "0 is greedy", metavar="T", low=0, high=5, engines=ASKING)
+    top_p: float = setting(1.0, "nucleus, where T is above 0", metavar="P", low=1e-6, high=1, engines=ASKING)
     seed: int = setting(0, "seed of sampling and option order", metavar="K", low=0, high=2**32 - 1)
-    stop: tuple[str, ...] = setting((), "texts that end an answer", flag=False)
+    stop: tuple[str, ...] = setting(
+        (),
+        "text that ends an answer; may be given several times",
+        many="repeat",
+        metavar="TEXT",
+        engines=ASKING,
+    )
+    top_k: int = setting(
+        0, "draw from the N likeliest tokens, where T is above 0; 0: from all", metavar="N", low=0, engines=ASKING
+    )
+    min_p: float = setting(
+        0.0,
+        "draw from tokens with this share of the likeliest one's probability",
+        metavar="P",
+        low=0,
+        high=1,
+        engines=ASKING,
+    )
+    repetition_penalty: float = setting(
+        1.0,
+        "above 1: tokens of prompt and answer become less likely",
+        metavar="X",
+        low=0.01,
+        high=100,
+        engines=ASKING,
+    )
+    samples: int = setting(
+        1,
+        "answers an item, drawn with T above 0; each metric's value is their mean",
+        metavar="N",
+        low=1,
+        high=1000,
+        engines=ASKING,
+    )
 
     def resolved(self, usual: int) -> Sampling:
         """The sampling, with ``usual`` for the longest answer where none is named."""
-        return Sampling(self.max_tokens or usual, self.temperature, self.top_p, self.seed, self.stop)
+        given = {field.name: getattr(self, field.name) for field in fields(Sampling)}
+        return Sampling(**{**given, "max_tokens": self.max_tokens or usual})
 
 
 @dataclass(frozen=True)
@@ -85,17 +170,32 @@ class EngineOptions(Bounded):
         metavar="NAME",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
-        "auto", "number format of the weights; auto: as config.json says"
+        "auto",
+        "number format of the weights; auto: as config.json says",
+        engines=LOADING,
     )
     max_model_len: int | None = setting(
-        None, "longest prompt with answer in tokens, if not the model's", metavar="N", low=1
+        None,
+        "longest prompt with answer in tokens, if not the model's",
+        metavar="N",
+        low=1,
+        engines=LOADING,
     )
-    trust_remote_code: bool = setting(False, "run Python code that the checkpoint brings")
+    trust_remote_code: bool = setting(False, "run Python code that the checkpoint brings", engines=LOADING)
     online: bool = setting(False, "allow the network: --model may be a hub id")
-    base_url: str = setting("", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL")
-    max_in_flight: int = setting(32, "openai: most requests at once", metavar="N", low=1, high=1000)
+    base_url: str = setting(
+        "", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL", engines=("openai",)
+    )
+    max_in_flight: int = setting(
+        32, "openai: most requests at once", metavar="N", low=1, high=1000, engines=("openai",)
+    )
     deadline: float = setting(
-        120.0, "openai: seconds for one answer, retries included", metavar="S", low=0.1, high=86400
+        120.0,
+        "openai: seconds for one answer, retries included",
+        metavar="S",
+        low=0.1,
+        high=86400,
+        engines=("openai",),
     )
 
 
@@ -103,13 +203,18 @@ class EngineOptions(Bounded):
 class GivenAnswers(Bounded):
     """Answers that are there already, and what their letters mean."""
 
-    answers: Path | None = setting(None, "replay: answers to score, as telbench score takes them", metavar="FILE")
+    answers: Path | None = setting(
+        None, "replay: answers to score, as telbench score takes them", metavar="FILE", engines=("replay",)
+    )
     shown_order: Literal["data", "seed"] = setting(
         "data",
         "what letters in a file of answers mean: the order of the data (or the file's own 'shown_choices'), or that of "
         "telbench's prompts with --seed",
+        engines=("replay",),
     )
-    missing_cap: float = setting(0.05, "largest share of items that a file may leave without an answer", low=0, high=1)
+    missing_cap: float = setting(
+        0.05, "largest share of items that a file may leave without an answer", low=0, high=1, engines=("replay",)
+    )
 
 
 @dataclass(frozen=True)

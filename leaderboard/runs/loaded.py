@@ -21,8 +21,18 @@ ALIKE = (
 ALIKE_IF_GENERATED = (
     (("prompt", "book"), "open or closed book"),
     (("prompt", "version"), "prompt version"),
+    (("prompt", "system"), "system message"),
+    (("prompt", "instruction"), "instruction"),
+    (("prompt", "template"), "template"),
+    (("prompt", "raw"), "raw questions"),
+    (("prompt", "few_shot"), "number of examples"),
+    (("prompt", "few_shot_from"), "examples"),
     (("generation", "temperature"), "temperature"),
     (("generation", "max_tokens"), "longest answer"),
+    (("generation", "samples"), "number of answers an item"),
+    (("generation", "top_k"), "top-k"),
+    (("generation", "min_p"), "min-p"),
+    (("generation", "repetition_penalty"), "repetition penalty"),
 )
 
 

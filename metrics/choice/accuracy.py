@@ -55,6 +55,7 @@ def _metric(name: str, description: str, read: Callable[[Reading], frozenset[int
         version=2,
         chance=chance,
         readings=by_reading if name == "choice_accuracy" else None,
+        says=lambda sample: read(read_answer(sample.prediction, sample.choices, sample.shown_choices)),
     )
 
 

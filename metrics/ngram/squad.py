@@ -68,7 +68,14 @@ def _character_f1(sample: Sample) -> float:
     return max(_f1(predicted, _counts(normalised_characters, reference)) for reference in sample.references)
 
 
-@metric(name="exact_match", family="ngram", range=(0, 1), needs={"references"}, options=_OPTIONS)
+@metric(
+    name="exact_match",
+    family="ngram",
+    range=(0, 1),
+    needs={"references"},
+    options=_OPTIONS,
+    says=lambda sample: normalised(sample.prediction),
+)
 def exact_match(sample: Sample) -> float:
     """1 when the normalised prediction equals a normalised reference, else 0."""
     return _match(sample, normalised)

@@ -206,3 +206,21 @@ def test_a_prompt_that_cannot_be_queued_is_an_error_of_its_own(pair: Pair) -> No
     assert {theirs[key].finish_reason for key in ("empty", "unknown token")} == {"error"}
     scored = dict(pair.vllm.log_likelihoods([Continuation("long", text[:WINDOW], 9), Continuation("ok", text[:9], 5)]))
     assert list(scored) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {"repetition_penalty": 1.3},
+        {"temperature": 1.5, "top_k": 1},
+        {"temperature": 1.5, "min_p": 1.0},
+    ],
+)
+def test_what_narrows_a_draw_means_the_same_to_both(pair: Pair, narrow: dict[str, Any]) -> None:
+    requests = requests_of_many_lengths(pair, WINDOW - 32)
+    sampling = Sampling(max_tokens=16, **narrow)
+    one, other = (
+        {each.key: each.token_ids for each in engine.generate(requests, sampling)}
+        for engine in (pair.vllm, pair.transformers)
+    )
+    assert one == other

@@ -78,6 +78,16 @@ def test_every_item_is_judged_and_every_verdict_can_be_traced(settings, monkeypa
             assert kept[key]["verdict"] is not None
 
 
+def test_every_answer_to_an_item_is_judged(settings, monkeypatch):
+    use(monkeypatch, Script(answer=lambda request: f"answer {request.key} to {request.item_id}"))
+    made, judge = judged_run(monkeypatch, changed(settings, samples=2, temperature=0.5))
+    assert len(judge.requests) == 2 * PROMPTS
+    assert made.header["metrics"]["rubric_score"]["value"] == 4.0
+    for sample in read_samples(made.path):
+        assert sample["sample_scores"]["rubric_score"] == [4.0, 4.0]
+        assert all(len(set(sample["judgements"][name])) == 2 for name in METRICS[1:])
+
+
 def test_header_and_samples_of_a_judged_run_hold_to_their_schemas(settings, monkeypatch):
     made, _ = judged_run(monkeypatch, settings)
     for name, documents in (("run", [made.header]), ("sample", read_samples(made.path))):

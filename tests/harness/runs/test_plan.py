@@ -14,7 +14,7 @@ from telbench.errors import InputError
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.datasets.loading import limited
-from telbench.harness.runs.plan import default_book, default_metrics, make_plan
+from telbench.harness.runs.plan import default_metrics, make_plan
 from telbench.harness.runs.settings import eval_settings
 
 OPEN = Item("open", "What is the AMF?", ("a function",), context="The AMF is a function.")
@@ -39,7 +39,7 @@ def test_metrics_follow_the_items(items: tuple[Item, ...], metrics: tuple[str, .
     [((OPEN, CLOSED), "open"), ((CLOSED,), "closed"), ((replace(OPEN, meta={"book": "closed"}),), "closed")],
 )
 def test_the_book_follows_the_data(items: tuple[Item, ...], book: str) -> None:
-    assert default_book(dataset(*items)) == book
+    assert dataset(*items).book == book
 
 
 def test_a_limit_draws_with_the_seed_and_keeps_the_order() -> None:

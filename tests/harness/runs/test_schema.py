@@ -65,6 +65,14 @@ def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         runs["open"] = evaluate(questions, NotedReporter(), ["telbench", "eval", "--name", "caf\udce9"])
         of_choice = changed(questions, data=str(choices), metrics=("choice",), out=folder / "choice")
         runs["choice"] = evaluate(of_choice, NotedReporter())
+        own = {
+            "system": "Be brief.",
+            "few_shot_file": questions.data.data,
+            "samples": 3,
+            "temperature": 0.9,
+            "top_k": 9,
+        }
+        runs["own"] = evaluate(changed(questions, metrics=("exact_match",), out=folder / "own", **own), NotedReporter())
         use(patch, Script(errors=frozenset({"q1"})))
         failing = changed(questions, model="m", metrics=("ngram", "choice_accuracy"), out=folder / "errors")
         runs["errors"] = evaluate(failing, NotedReporter())
@@ -96,7 +104,7 @@ def test_the_schemas_require_what_the_contract_promises():
     assert set(SAMPLE_FIELDS.split()) <= set(sample["required"])
 
 
-@pytest.mark.parametrize("kind", ["open", "choice", "errors"])
+@pytest.mark.parametrize("kind", ["open", "choice", "own", "errors"])
 def test_a_run_of_each_kind_keeps_the_schemas(made: dict[str, Run], kind: str):
     text = (made[kind].path / "run.json").read_text(encoding="utf-8")
     RUN.validate(json.loads(text, parse_constant=not_a_number))

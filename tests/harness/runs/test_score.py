@@ -52,6 +52,7 @@ def read(item: Item, prompt: Prompt, journal: dict[str, Any], references: Any = 
         continuations={item.id: tuple(Continuation(f"o{place}", (1, 2), 1) for place in range(len(item.choices)))},
         references={} if references is None else {item.id: references},
         reasoning=Reasoning(),
+        samples=1,
     )
     store: Any = journal
     (given,) = answers(plan, store)
