@@ -121,7 +121,8 @@ def test_each_setting_makes_another_run_and_none_leaves_the_identity_alone(
     assert set(plans[0].depends_on["prompt_settings"]) == {"book", "choice_seed", "chat", "version"}
     assert set(plans[0].depends_on["sampling"]) == {"max_tokens", "temperature", "top_p", "seed", "stop"}
     assert PromptSettings("closed").recorded["book"] == "closed"
-    assert Sampling(top_k=3).recorded["top_k"] == 3
+    assert plans[-3].depends_on["sampling"]["top_k"] == 5
+    assert Sampling(top_k=3).added == {"top_k": 3}
 
 
 def test_a_template_that_shows_no_context_makes_a_closed_book(
