@@ -1,11 +1,10 @@
-"""Hugging Face generate: batches of like length, padded on the left."""
+"""Hugging Face generate: batches of like length, each answer handed on when it ends."""
 
 from __future__ import annotations
 
 import gc
 import inspect
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,10 +24,9 @@ from .contract import (
     device_kind,
     failed,
     package_version,
-    request_seed,
 )
-from .guided import Chances, Grammars, GuidedCompletion, GuidedRequest, Mask, TokenChances
-from .stopping import GrowingAnswer
+from .decoding import Decoding
+from .guided import Grammars, GuidedCompletion, GuidedRequest
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
@@ -45,13 +43,14 @@ class TransformersEngine:
         self._batch_tokens = batch_tokens
         self._ends = end_tokens(model, tokenizer)
         self._grammars: Grammars | None = None
+        self._decoding: Decoding | None = None
         # What the checkpoint recommends (a repetition penalty, beams …) would creep into every call that leaves it
         # open; the run decodes as its settings say, and vLLM's does too.
         model.generation_config = GenerationConfig()
         self.info = info
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
-        """Yield completions batch by batch, longest prompts first, so that memory runs out early or not at all."""
+        """Yield each completion when it ends; longest prompts first, so that memory runs out early or not at all."""
         for guided in self.generate_guided([GuidedRequest(request, sampling) for request in requests]):
             yield guided.completion
 
@@ -91,68 +90,37 @@ class TransformersEngine:
         return None
 
     def _generate(self, batch: list[GuidedRequest]) -> Iterator[GuidedCompletion]:
+        """Yield each answer in the step that ends it; what is left when memory runs out is made again in halves."""
+        left = dict(enumerate(batch))
         try:
-            answers = self._answers(batch)
+            self._decoding = Decoding(self._model, self._tokenizer, self._ends, self._grammars, batch)
+            for row, answer, chances in self._decoding.finished():
+                request = left.pop(row).request
+                completion = Completion(
+                    key=request.key,
+                    text=answer.text,
+                    finish_reason=answer.finish_reason,
+                    token_ids=tuple(answer.tokens),
+                    prompt_tokens=len(request.token_ids),
+                    completion_tokens=len(answer.tokens),
+                )
+                yield GuidedCompletion(completion, tuple(chances[: len(answer.tokens)]))
+            return
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise EngineError(f"transformers stopped: {_first_line(error)}") from error
-            answers = None
-        if answers is None:
-            _release_memory()
-            if len(batch) == 1:
-                request = batch[0].request
-                reason = f"out of memory on one prompt of {len(request.token_ids)} tokens"
-                yield GuidedCompletion(failed(request, reason))
-                return
-            half = len(batch) // 2
-            yield from self._generate(batch[:half])
-            yield from self._generate(batch[half:])
+        self._decoding = None
+        _release_memory()
+        rest = list(left.values())
+        if len(batch) == 1:
+            for guided in rest:
+                reason = f"out of memory on one prompt of {len(guided.request.token_ids)} tokens"
+                yield GuidedCompletion(failed(guided.request, reason))
             return
-        for guided, (answer, chances) in zip(batch, answers, strict=True):
-            completion = Completion(
-                key=guided.request.key,
-                text=answer.text,
-                finish_reason=answer.finish_reason,
-                token_ids=tuple(answer.tokens),
-                prompt_tokens=len(guided.request.token_ids),
-                completion_tokens=len(answer.tokens),
-            )
-            yield GuidedCompletion(completion, tuple(chances[: len(answer.tokens)]))
-
-    def _answers(self, batch: list[GuidedRequest]) -> list[tuple[GrowingAnswer, list[TokenChances]]]:
-        import torch
-        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
-
-        requests = [guided.request for guided in batch]
-        sampling = batch[0].sampling
-        limits = [guided.sampling.max_tokens for guided in batch]
-        answers = [GrowingAnswer(self._tokenizer, request.token_ids, self._ends, sampling.stop) for request in requests]
-        width = max(len(request.token_ids) for request in requests)
-        ids = torch.zeros((len(batch), width), dtype=torch.long)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, request in enumerate(requests):
-            ids[row, width - len(request.token_ids) :] = torch.tensor(list(request.token_ids), dtype=torch.long)
-            mask[row, width - len(request.token_ids) :] = 1
-        device = self._model.device
-        processors: list[Any] = []
-        criteria: list[Any] = [_Push(answers, limits)]
-        if self._grammars is not None and any(guided.schema for guided in batch):
-            processors.append(Mask([self._grammars.matcher(each.schema) if each.schema else None for each in batch]))
-        chances = Chances([guided.alternatives for guided in batch])
-        if any(guided.alternatives for guided in batch):
-            processors.append(chances)
-            criteria.append(chances.drawn)
-        if sampling.temperature > 0:
-            processors.append(_Draw(requests, sampling))
-        with torch.inference_mode():
-            self._model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
-                generation_config=GenerationConfig(max_new_tokens=max(limits), do_sample=False, pad_token_id=0),
-                logits_processor=LogitsProcessorList(processors),
-                stopping_criteria=StoppingCriteriaList(criteria),
-            )
-        return list(zip(answers, chances.rows, strict=True))
+        half = (len(rest) + 1) // 2
+        for part in (rest[:half], rest[half:]):
+            if part:
+                yield from self._generate(part)
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """One forward pass a batch; the sum of the continuation tokens' natural log-probabilities."""
@@ -208,49 +176,12 @@ class TransformersEngine:
         return "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model, and stop what is being generated."""
+        if self._decoding is not None:
+            self._decoding.stop()
+            self._decoding = None
         self.__dict__.pop("_model", None)
         _release_memory()
-
-
-class _Push:
-    """Stopping criterion: hands each new token to its answer; done rows are those whose answer has ended or is full."""
-
-    def __init__(self, answers: Sequence[GrowingAnswer], limits: Sequence[int]) -> None:
-        self._answers, self._limits = answers, limits
-
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        import torch
-
-        rows = list(zip(self._answers, self._limits, strict=True))
-        for (answer, limit), token in zip(rows, input_ids[:, -1].tolist(), strict=True):
-            if len(answer.tokens) < limit:
-                answer.push(token)
-        done = [answer.ended or len(answer.tokens) >= limit for answer, limit in rows]
-        return torch.tensor(done, device=input_ids.device)
-
-
-class _Draw:
-    """Logits processor: draws each row's token with a generator of its own, and leaves only that token.
-
-    So that what a prompt is answered depends on its seed, not on the batch it is in.
-    """
-
-    def __init__(self, batch: Sequence[Request], sampling: Sampling) -> None:
-        self._draws = [random.Random(request_seed(sampling.seed, request.key)) for request in batch]
-        self._temperature, self._top_p = sampling.temperature, sampling.top_p
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        import torch
-
-        probabilities = torch.softmax(scores.double() / self._temperature, dim=-1)
-        ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
-        total = ordered.cumsum(dim=-1)
-        # Nucleus: the fewest tokens that hold top_p of the probability.
-        nucleus = torch.where(total - ordered < self._top_p, ordered, 0.0).cumsum(dim=-1)
-        level = torch.tensor([[draw.random()] for draw in self._draws], dtype=nucleus.dtype, device=nucleus.device)
-        place = torch.searchsorted(nucleus, level * nucleus[:, -1:], right=True).clamp(max=nucleus.shape[-1] - 1)
-        return torch.full_like(scores, float("-inf")).scatter(1, tokens.gather(1, place), 0.0)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
