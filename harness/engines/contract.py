@@ -15,6 +15,7 @@ from telbench.errors import InputError, install_command
 from telbench.registry import load_as
 
 from ..checkpoint import Checkpoint
+from ..formats import number_format
 
 Message = Mapping[str, str]
 FinishReason = Literal["stop", "length", "error"]
@@ -184,6 +185,11 @@ def package_version(*names: str) -> str:
         except PackageNotFoundError:
             continue
     return ""
+
+
+def dtype_of(settings: EngineSettings) -> str:
+    """The number format that a local engine computes in: the engines' own choices for ``auto`` differ."""
+    return settings.dtype if settings.checkpoint is None else number_format(settings.checkpoint, settings.dtype)
 
 
 def device_kind() -> str:

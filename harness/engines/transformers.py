@@ -22,6 +22,7 @@ from .contract import (
     Request,
     Sampling,
     device_kind,
+    dtype_of,
     failed,
     package_version,
 )
@@ -234,7 +235,8 @@ def describe(settings: EngineSettings) -> EngineInfo:
     found = package_version("transformers")
     if not found or not package_version("torch"):
         raise missing_extra("transformers", "hf", "--engine transformers")
-    return EngineInfo("transformers", f"{found}, {package_version('torch')}", settings.dtype, {"device": device_kind()})
+    versions = f"{found}, {package_version('torch')}"
+    return EngineInfo("transformers", versions, dtype_of(settings), {"device": device_kind()})
 
 
 def load_model(checkpoint: Checkpoint, dtype: str = "auto") -> Any:
@@ -275,7 +277,7 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     if checkpoint is None:
         raise InputError("--engine transformers needs --model CHECKPOINT")
     info = describe(settings)
-    model = load_model(checkpoint, settings.dtype)
+    model = load_model(checkpoint, info.dtype)
     tokenizer = read_tokenizer(checkpoint)
     model = model.to(info.settings["device"]).eval()
     actual = str(model.dtype).removeprefix("torch.")

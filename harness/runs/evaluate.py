@@ -211,6 +211,7 @@ def finished_header(
             "engine": generated.info.name,
             "version": generated.info.version,
             "dtype": generated.info.dtype,
+            "dtype_asked": plan.settings.engine.dtype,
             **generated.info.settings,
             **asdict(plan.sampling),
             "resumed": generated.resumed,

@@ -81,7 +81,7 @@ class EngineOptions(Bounded):
         metavar="NAME",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
-        "auto", "number format of the weights; auto: as config.json says"
+        "auto", "number format; auto: as config.json says, on every engine and device"
     )
     max_model_len: int | None = setting(
         None, "longest prompt with answer in tokens, if not the model's", metavar="N", low=1
