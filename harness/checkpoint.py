@@ -31,13 +31,27 @@ _LONGEST_HEADER = 100_000_000
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A Hugging Face model folder that passed inspection."""
+    """A Hugging Face model folder that passed inspection; with an ``adapter``, ``path`` is the folder of its base."""
 
     path: Path
     name: str
     config: dict[str, Any]
     weight_files: tuple[Path, ...]
     trust_remote_code: bool = False
+    adapter: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the user named: the adapter's, where there is one."""
+        return self.adapter or self.path
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The folder whose tokenizer counts: the adapter's, if it has a whole one."""
+        own = self.adapter
+        if own is not None and _is_file(own / "tokenizer_config.json") and has_tokenizer(own):
+            return own
+        return self.path
 
     @property
     def model_type(self) -> str:
@@ -71,7 +85,7 @@ class Checkpoint:
         Raises:
             InputError: when that file is no JSON object, or its factors are none.
         """
-        note = self.path / "telbench.json"
+        note = self.folder / "telbench.json"
         if not _is_file(note):
             return {}
         record = read_json(note)
@@ -87,24 +101,22 @@ def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool
     Raises:
         InputError: when it is no checkpoint, lacks a tokenizer, holds pickles only, is cut short, or needs custom code.
     """
-    path = _folder(model, online)
+    path = model_folder(model, online)
     config_file = path / "config.json"
     if _is_file(path / "adapter_config.json"):
         # With a config.json beside it, transformers would load the base model that the adapter names, not this one.
         raise InputError(
-            f"{model} is a LoRA adapter (adapter_config.json): merge it into its base model and save that, or take "
-            "adapter_config.json away if the weights are merged already"
+            f"{model} is a LoRA adapter (adapter_config.json), which only telbench eval takes: merge it into its base "
+            "model and save that, or take adapter_config.json away if the weights are merged already"
         )
     if not _is_file(config_file):
         raise InputError(f"{model} is no checkpoint: it has no readable config.json{_inside(path)}")
     config = read_json(config_file)
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str) or not config["model_type"]:
         raise InputError(f"{config_file} names no model_type: not a Hugging Face checkpoint")
-    if not trust_remote_code and (named := _custom_code(path, config)):
-        raise InputError(
-            f"{model} needs its own Python code (auto_map in {named}): read it, then pass --trust-remote-code to run it"
-        )
-    if not any(_is_file(path / name) for name in TOKENIZER_FILES):
+    if not trust_remote_code:
+        refuse_custom_code(path, config)
+    if not has_tokenizer(path):
         raise InputError(f"{model} has no tokenizer ({', '.join(TOKENIZER_FILES[:3])} …): save it beside the weights")
     _check_generation_config(path)
     weights = _weight_files(path)
@@ -134,6 +146,14 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON that can be read: {error}: copy it again") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def tensor_entries(file: Path) -> dict[str, dict[str, Any]]:
+    """Name, number format, shape and place of each tensor of a safetensors file that `check_safetensors` passed."""
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(length))
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}
 
 
 def check_safetensors(file: Path) -> int:
@@ -188,7 +208,7 @@ def _tensor(entry: dict[str, Any]) -> tuple[int, int, int]:
     return first, last, elements
 
 
-def _folder(model: str, online: bool) -> Path:
+def model_folder(model: str, online: bool) -> Path:
     """The folder that ``--model`` names, downloaded where that is allowed."""
     try:
         path = Path(model).expanduser()
@@ -223,15 +243,23 @@ def _inside(path: Path) -> str:
     return f" (do you mean {path / found[-1]}?)" if found else ""
 
 
-def _custom_code(path: Path, config: dict[str, Any]) -> str | None:
-    """Name of the file that asks for Python code of the checkpoint's own, or None."""
-    if "auto_map" in config:
-        return "config.json"
+def has_tokenizer(path: Path) -> bool:
+    """Does a tokenizer lie in this folder?"""
+    return any(_is_file(path / name) for name in TOKENIZER_FILES)
+
+
+def refuse_custom_code(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a folder whose configuration or tokenizer asks for Python code of its own. Raises `InputError`."""
     tokenizer_config = path / "tokenizer_config.json"
     settings = read_json(tokenizer_config) if _is_file(tokenizer_config) else {}
     if not isinstance(settings, dict):
         raise InputError(f"{tokenizer_config} is no JSON object: copy the tokenizer again")
-    return tokenizer_config.name if "auto_map" in settings else None
+    for name, asked in (("config.json", config), (tokenizer_config.name, settings)):
+        if "auto_map" in asked:
+            raise InputError(
+                f"{path} needs its own Python code (auto_map in {name}): read it, then pass --trust-remote-code to run "
+                "it"
+            )
 
 
 def _check_generation_config(path: Path) -> None:

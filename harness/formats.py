@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import struct
+import math
 from collections import Counter
 from pathlib import Path
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, tensor_entries
 
 FORMATS = ("float32", "bfloat16", "float16")
 # As safetensors calls them.
@@ -34,13 +33,9 @@ def number_format(checkpoint: Checkpoint, asked: str = "auto") -> str:
 
 
 def _stored(file: Path) -> Counter[str]:
-    """How many numbers of a safetensors file, which was checked before, are kept in which format."""
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = json.loads(stream.read(length))
+    """How many numbers of a file of weights are kept in which format."""
     counts: Counter[str] = Counter()
-    for name, entry in header.items():
-        if name != "__metadata__" and entry["dtype"] in _STORED:
-            first, last = entry["data_offsets"]
-            counts[_STORED[entry["dtype"]]] += (last - first) // (4 if entry["dtype"] == "F32" else 2)
+    for entry in tensor_entries(file).values():
+        if format_ := _STORED.get(entry["dtype"]):
+            counts[format_] += math.prod(entry["shape"])
     return counts

@@ -125,7 +125,8 @@ class EngineSettings:
 
     ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
     in order, for engines that answer from a file; ``answer_fields`` are that file's own names of ``id`` and
-    ``prediction``, ``missing_cap`` the share of items that it may leave out.
+    ``prediction``, ``missing_cap`` the share of items that it may leave out. ``options`` are the engine's own arguments
+    as the user wrote them.
     """
 
     checkpoint: Checkpoint | None = None
@@ -141,6 +142,7 @@ class EngineSettings:
     answer_fields: Mapping[str, str] = field(default_factory=dict)
     missing_cap: float = 0.05
     batch_tokens: int = 16384
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class EngineSpec:
 
     ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
     where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
+    ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``EngineSettings.options``.
     """
 
     name: str
@@ -157,6 +160,8 @@ class EngineSpec:
     describe: Callable[[EngineSettings], EngineInfo]
     open: Callable[[EngineSettings], Engine]
     answers_by_item: bool = False
+    adapters: bool = False
+    options: bool = False
 
 
 def engine_named(name: str) -> tuple[EngineSpec, str]:

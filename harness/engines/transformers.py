@@ -11,7 +11,6 @@ from typing import Any
 
 from telbench.errors import EngineError, InputError, missing_extra
 
-from ..checkpoint import Checkpoint, refuse_unfilled
 from ..tokenizing import read_tokenizer
 from .contract import (
     Completion,
@@ -28,6 +27,7 @@ from .contract import (
 )
 from .decoding import Decoding
 from .guided import Grammars, GuidedCompletion, GuidedRequest
+from .loading import SAME_ANSWERS, first_line, load_model, user_options
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
@@ -79,7 +79,7 @@ class TransformersEngine:
                 self._grammars = Grammars(self._tokenizer, rows, self._ends)
             self._grammars.compile(schema)
         except Exception as error:
-            return f"the JSON schema cannot be enforced: {type(error).__name__}: {_first_line(error)}"
+            return f"the JSON schema cannot be enforced: {type(error).__name__}: {first_line(error)}"
         return None
 
     def _refusal(self, ids: Sequence[int]) -> str | None:
@@ -109,7 +109,7 @@ class TransformersEngine:
             return
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
-                raise EngineError(f"transformers stopped: {_first_line(error)}") from error
+                raise EngineError(f"transformers stopped: {first_line(error)}") from error
         self._decoding = None
         _release_memory()
         rest = list(left.values())
@@ -138,7 +138,7 @@ class TransformersEngine:
             return self._forward_scores(batch)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
-                raise EngineError(f"transformers stopped: {_first_line(error)}") from error
+                raise EngineError(f"transformers stopped: {first_line(error)}") from error
         _release_memory()
         if len(batch) == 1:
             raise EngineError(
@@ -209,10 +209,6 @@ def _release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
 def length_batches(lengths: Sequence[int], batch_tokens: int, answer_tokens: int) -> list[list[int]]:
     """Indices in batches of like length, longest first; rows x (longest + answer) stays within ``batch_tokens``.
 
@@ -231,40 +227,14 @@ def length_batches(lengths: Sequence[int], batch_tokens: int, answer_tokens: int
 
 
 def describe(settings: EngineSettings) -> EngineInfo:
-    """Name, version, number format and device: what the same answers depend on."""
+    """Name, version, number format, device and options: what the same answers depend on."""
     found = package_version("transformers")
     if not found or not package_version("torch"):
         raise missing_extra("transformers", "hf", "--engine transformers")
     versions = f"{found}, {package_version('torch')}"
-    return EngineInfo("transformers", versions, dtype_of(settings), {"device": device_kind()})
-
-
-def load_model(checkpoint: Checkpoint, dtype: str = "auto") -> Any:
-    """The causal language model of a checkpoint with all its weights, on the processor.
-
-    Raises:
-        InputError: for an architecture transformers does not know, or weights that do not fill it.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    try:
-        # Sizes that do not match are refused below, with their names; the library's own message has none.
-        both: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            trust_remote_code=checkpoint.trust_remote_code,
-            local_files_only=True,
-        )
-    except Exception as error:
-        raise InputError(
-            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {_first_line(error)}"
-        ) from error
-    refuse_unfilled(both[1], checkpoint)
-    return both[0]
+    counted = {name: value for name, value in user_options(settings).items() if name not in SAME_ANSWERS}
+    facts = {"device": device_kind(), **({"options": counted} if counted else {})}
+    return EngineInfo("transformers", versions, dtype_of(settings), facts)
 
 
 def open_engine(settings: EngineSettings) -> TransformersEngine:
@@ -276,14 +246,24 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     checkpoint = settings.checkpoint
     if checkpoint is None:
         raise InputError("--engine transformers needs --model CHECKPOINT")
-    info = describe(settings)
-    model = load_model(checkpoint, info.dtype)
+    info, options = describe(settings), user_options(settings)
+    batch_tokens = options.pop("batch_tokens", settings.batch_tokens)
+    packed = "quantization_config" in checkpoint.config or {"quantization_config", "load_in_8bit", "load_in_4bit"} & {
+        *options
+    }
+    if packed and info.settings["device"] == "cuda":
+        # Packed numbers are made for the device that they are loaded onto.
+        options.setdefault("device_map", {"": 0})
+    model = load_model(checkpoint, info.dtype, options)
     tokenizer = read_tokenizer(checkpoint)
-    model = model.to(info.settings["device"]).eval()
+    if not packed and "device_map" not in options:
+        model = model.to(info.settings["device"])
     actual = str(model.dtype).removeprefix("torch.")
-    return TransformersEngine(
-        model, tokenizer, EngineInfo("transformers", info.version, actual, info.settings), settings.batch_tokens
-    )
+    recorded = {**info.settings, **({"options": dict(settings.options)} if settings.options else {})}
+    described = EngineInfo("transformers", info.version, actual, recorded)
+    return TransformersEngine(model.eval(), tokenizer, described, batch_tokens)
 
 
-ENGINE = EngineSpec("transformers", local=True, cacheable=True, describe=describe, open=open_engine)
+ENGINE = EngineSpec(
+    "transformers", local=True, cacheable=True, describe=describe, open=open_engine, adapters=True, options=True
+)

@@ -129,7 +129,7 @@ def repeating(settings: EvalSettings) -> str:
     asked = written(settings)
     for name in ("out", "fresh"):
         asked.pop(name, None)
-    for name in ("model", "data", "data_dir", "encoder", "answers", "judge_prices"):
+    for name in ("model", "base", "data", "data_dir", "encoder", "answers", "judge_prices"):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
     return f"# telbench eval --config {SETTINGS}\n{yaml_text(asked)}"
@@ -165,7 +165,8 @@ def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dic
         "machine": machine_facts(),
         "model": {
             "name": plan.name,
-            "path": str(checkpoint.path) if checkpoint else None,
+            "path": str(checkpoint.folder) if checkpoint else None,
+            "base": str(checkpoint.path) if checkpoint and checkpoint.adapter else None,
             "weights_sha256": identity.weights_sha256 if identity else None,
             "config_sha256": identity.config_sha256 if identity else None,
             "tokenizer_sha256": identity.tokenizer_sha256 if identity else None,

@@ -14,7 +14,8 @@ from telbench.errors import InputError
 from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint, list_fingerprint
-from ..checkpoint import Checkpoint, open_checkpoint
+from ..adapter import open_model
+from ..checkpoint import Checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
 from ..datasets.loading import limited, load_asked
@@ -165,7 +166,14 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
     """What the engine is opened with, as far as it is known before there are items and prompts."""
     checkpoint, options = None, settings.engine
     if engine.local:
-        checkpoint = open_checkpoint(settings.model, trust_remote_code=options.trust_remote_code, online=options.online)
+        checkpoint = open_model(
+            settings.model, base=options.base, trust_remote_code=options.trust_remote_code, online=options.online
+        )
+        if checkpoint.adapter is not None and not engine.adapters:
+            raise InputError(
+                f"--engine {engine.name} loads no LoRA adapters: take vllm or transformers, or merge {settings.model} "
+                "into its base model"
+            )
     return EngineSettings(
         checkpoint=checkpoint,
         dtype=options.dtype,
@@ -177,6 +185,7 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         answers=options.answers,
         answer_fields={name: field for name, field in settings.data.mapping.items() if name in ANSWER_FIELDS},
         missing_cap=options.missing_cap,
+        options=options.engine_option,
     )
 
 
@@ -214,6 +223,10 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     """An option of another engine would be ignored in silence: the user means that engine, or the option is wrong."""
     if engine.local and not settings.model:
         raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
+    if settings.engine.engine_option and not engine.options:
+        raise InputError(f"--engine {engine.name} takes no --engine-option: drop it")
+    if settings.engine.base and not engine.local:
+        raise InputError(f"--base belongs to a LoRA adapter as --model, --engine {engine.name} loads none: drop it")
     if settings.model and engine.name == "replay":
         raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
     if not settings.metrics.encoder and (settings.metrics.encoder_idf or settings.metrics.encoder_layer is not None):

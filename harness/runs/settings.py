@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,7 +87,13 @@ class EngineOptions(Bounded):
     max_model_len: int | None = setting(
         None, "longest prompt with answer in tokens, if not the model's", metavar="N", low=1
     )
+    base: str = setting(
+        "", "base model of a LoRA adapter, if not the one that its adapter_config.json names", metavar="PATH"
+    )
     trust_remote_code: bool = setting(False, "run Python code that the checkpoint brings")
+    engine_option: Mapping[str, Any] = setting(
+        {}, "arguments of vLLM (tensor_parallel_size=2) or of transformers (device_map=auto)", metavar="KEY=VALUE,..."
+    )
     online: bool = setting(False, "allow the network: --model may be a hub id")
     base_url: str = setting("", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL")
     max_in_flight: int = setting(32, "openai: most requests at once", metavar="N", low=1, high=1000)
@@ -108,7 +115,8 @@ class EvalSettings:
 
     model: str = setting(
         "",
-        "folder with config.json, *.safetensors and tokenizer; for --engine openai the server's model name",
+        "folder with config.json, *.safetensors and tokenizer, or of a LoRA adapter; for --engine openai the server's "
+        "model name",
         metavar="CKPT",
     )
     data: DataSettings = group(DataSettings, "data")
