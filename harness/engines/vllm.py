@@ -13,6 +13,7 @@ from telbench.errors import EngineError, InputError, install_command
 
 from ..adapter import adapted_modules
 from ..checkpoint import Checkpoint, require_whole
+from .causes import Overheard, explained
 from .contract import (
     Completion,
     Continuation,
@@ -42,8 +43,17 @@ from .vllm_arguments import (
 class VllmEngine:
     """One `vllm.LLM` and its settings."""
 
-    def __init__(self, llm: Any, info: EngineInfo, adapter: Any = None, *, scores: bool = True) -> None:
+    def __init__(
+        self,
+        llm: Any,
+        info: EngineInfo,
+        adapter: Any = None,
+        *,
+        scores: bool = True,
+        heard: Overheard | None = None,
+    ) -> None:
         self._llm = llm
+        self._heard = heard or Overheard()
         self._adapter = adapter
         self._scores = scores
         self.info = info
@@ -94,7 +104,8 @@ class VllmEngine:
                 try:
                     outputs = engine.step()
                 except Exception as error:
-                    raise EngineError(f"vLLM stopped: {_cause(error)}") from error
+                    cause = explained(_cause(error), self._heard.text())
+                    raise EngineError(f"vLLM stopped: {cause}") from error
                 for output in outputs:
                     if output.finished:
                         yield position.pop(output.request_id), output
@@ -221,6 +232,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
             f"vllm is installed but cannot be imported ({error}): telbench doctor tells how to mend it"
         ) from error
     require_whole(checkpoint)
+    heard = Overheard()
     options = {**(CPU_OPTIONS if on_cpu else {}), **user_options(settings)}
     arguments = {**own_arguments(settings, checkpoint, info.dtype, options, on_cpu=on_cpu), **options}
     try:
@@ -230,12 +242,14 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
         # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
         with contextlib.suppress(Exception):
             _free()
-        raise InputError(f"vLLM cannot load {checkpoint.folder}: {_cause(error)}") from error
+        cause = explained(_cause(error), heard.text())
+        raise InputError(f"vLLM cannot load {checkpoint.folder}: {cause}") from error
     actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
     recorded = {**info.settings, **({"options": options} if options else {})}
     # With an adapter on the output head vLLM gives prompts no log-probabilities, or wrong ones.
     scores = checkpoint.adapter is None or "lm_head" not in adapted_modules(checkpoint.adapter)
-    return VllmEngine(llm, EngineInfo("vllm", info.version, actual, recorded), adapter, scores=scores)
+    described = EngineInfo("vllm", info.version, actual, recorded)
+    return VllmEngine(llm, described, adapter, scores=scores, heard=heard)
 
 
 def _loaded_adapter(llm: Any, checkpoint: Checkpoint) -> Any:
