@@ -14,6 +14,7 @@ from .checkpoint import (
     Checkpoint,
     check_safetensors,
     model_folder,
+    model_name,
     open_checkpoint,
     read_json,
     refuse_custom_code,
@@ -23,21 +24,23 @@ from .checkpoint import (
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-def open_model(model: str, *, base: str = "", trust_remote_code: bool = False, online: bool = False) -> Checkpoint:
+def open_model(
+    model: str, *, base: str = "", trust_remote_code: bool = False, online: bool = False, revision: str = ""
+) -> Checkpoint:
     """The checkpoint that ``--model`` names: a whole one, or an adapter with its base.
 
     ``base`` is the folder of the base model (with ``online`` also a hub id); without one, the adapter's configuration
-    names it.
+    names it. ``revision`` is that of a hub id as ``model``.
 
     Raises:
         InputError: as `open_checkpoint`; where the base is not here, or adapter and base do not fit.
     """
-    path = model_folder(model, online)
+    path = model_folder(model, online, revision)
     whole = any((path / name).exists() for name in (WEIGHTS, INDEX))
     if whole or not (path / ADAPTER_CONFIG).exists():
         if base:
             raise InputError(f"--base belongs to a LoRA adapter, {model} is none (no {ADAPTER_CONFIG}): drop --base")
-        return open_checkpoint(model, trust_remote_code=trust_remote_code, online=online)
+        return open_checkpoint(str(path), trust_remote_code=trust_remote_code)
     config = adapter_config(path)
     weights = path / ADAPTER_WEIGHTS
     if not weights.exists():
@@ -51,7 +54,7 @@ def open_model(model: str, *, base: str = "", trust_remote_code: bool = False, o
     folder = model_folder(base, online) if base else _named_base(path, config, online)
     opened = open_checkpoint(str(folder), trust_remote_code=trust_remote_code)
     _require_fit(opened, weights)
-    checkpoint = replace(opened, adapter=path, name=path.resolve().name)
+    checkpoint = replace(opened, adapter=path, name=model_name(path))
     _ = checkpoint.factors  # A garbled note is told now, not after the answers are made.
     return checkpoint
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,10 @@ BITS = {
     **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
     "F4": 4,
 }
+GGUF_CURE = (
+    "serve it with llama.cpp (llama-server -m FILE) and use --engine openai --base-url URL, or take the model's "
+    "checkpoint in safetensors"
+)
 _LONGEST_HEADER = 100_000_000
 
 
@@ -110,6 +113,7 @@ def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool
             "model and save that, or take adapter_config.json away if the weights are merged already"
         )
     if not _is_file(config_file):
+        _refuse_gguf(path)
         raise InputError(f"{model} is no checkpoint: it has no readable config.json{_inside(path)}")
     config = read_json(config_file)
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str) or not config["model_type"]:
@@ -122,9 +126,22 @@ def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool
     weights = _weight_files(path)
     for file in weights:
         check_safetensors(file)
-    checkpoint = Checkpoint(path, path.resolve().name, config, weights, trust_remote_code)
+    checkpoint = Checkpoint(path, model_name(path), config, weights, trust_remote_code)
     _ = checkpoint.factors  # A garbled note is told now, not after the answers are made.
     return checkpoint
+
+
+def model_name(path: Path) -> str:
+    """What a folder is called on tables: its name, or the id of a snapshot in the hub's cache.
+
+    >>> model_name(Path("/cache/hub/models--some-org--some-model/snapshots/0a1b"))
+    'some-org/some-model'
+    """
+    whole = path.resolve()
+    kept = whole.parent.parent.name
+    if whole.parent.name == "snapshots" and kept.startswith("models--"):
+        return kept.removeprefix("models--").replace("--", "/")
+    return whole.name
 
 
 def read_json(path: Path) -> Any:
@@ -208,12 +225,15 @@ def _tensor(entry: dict[str, Any]) -> tuple[int, int, int]:
     return first, last, elements
 
 
-def model_folder(model: str, online: bool) -> Path:
-    """The folder that ``--model`` names, downloaded where that is allowed."""
+def model_folder(model: str, online: bool, revision: str = "") -> Path:
+    """The folder that ``--model`` names, downloaded where that is allowed, in the ``revision`` asked for."""
     try:
         path = Path(model).expanduser()
         if not path.exists() and online and model.count("/") <= 1 and not model.startswith((".", "~", "/")):
-            path = _download(model)
+            path = _download(model, revision)
+        elif revision:
+            how = "is a folder here" if path.exists() else "is fetched from the hub with --online only"
+            raise InputError(f"--revision {revision} belongs to a hub id, {model} {how}: drop it or add --online")
         exists, is_folder = path.exists(), path.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -222,6 +242,8 @@ def model_folder(model: str, online: bool) -> Path:
         hint = "check the path" + ("" if online else "; a hub id needs --online (or HF_HUB_OFFLINE=0)")
         raise InputError(f"no checkpoint at {model}: {hint}")
     if not is_folder:
+        if path.suffix.lower() == ".gguf":
+            raise InputError(f"{model} is a GGUF file, which telbench does not load: {GGUF_CURE}")
         raise InputError(f"{model} is a file: give the folder that holds config.json and *.safetensors")
     return path
 
@@ -273,6 +295,11 @@ def _check_generation_config(path: Path) -> None:
         raise InputError(f"{file}: eos_token_id must be a token id or a list of them: correct it")
 
 
+def _refuse_gguf(path: Path) -> None:
+    if packed := sorted(file.name for file in path.glob("*.gguf")):
+        raise InputError(f"{path} holds GGUF files ({packed[0]}), which telbench does not load: {GGUF_CURE}")
+
+
 def _weight_files(path: Path) -> tuple[Path, ...]:
     """The files that every engine reads: one model.safetensors, or the shards that the index names."""
     try:
@@ -303,6 +330,7 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
     if files:
         cure = f"rename it to {WEIGHTS}" if len(files) == 1 else f"add the {INDEX} of these shards"
         raise InputError(f"{path} holds {files[0]} but neither {WEIGHTS} nor an index: {cure}")
+    _refuse_gguf(path)
     pickled = sorted(file.name for pattern in PICKLED for file in path.glob(pattern))
     if pickled:
         raise InputError(
@@ -326,55 +354,13 @@ def _shards(index: Path) -> list[str]:
     return sorted(set(weight_map.values()))
 
 
-def _download(model: str) -> Path:
+def _download(model: str, revision: str) -> Path:
     os.environ["HF_HUB_OFFLINE"] = "0"
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise missing_extra("huggingface_hub", "hf", f"downloading {model}") from error
     try:
-        return Path(snapshot_download(model, allow_patterns=SAFE_PATTERNS))
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=SAFE_PATTERNS))
     except Exception as error:
         raise InputError(f"cannot download {model}: {type(error).__name__}: {error}") from error
-
-
-def require_whole(checkpoint: Checkpoint) -> None:
-    """Compare names and shapes of the tensors with those of the model, by loading it without memory or values.
-
-    vLLM takes a part of a tensor that is too large, and leaves an output layer that is missing as it happens to be.
-    What transformers does not know (an architecture of vLLM's own, a quantisation) is left to the engine.
-
-    Raises:
-        InputError: naming a tensor that is missing or has another shape.
-    """
-    from transformers import AutoModelForCausalLM
-
-    try:
-        both: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path,
-            device_map={"": "meta"},
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            trust_remote_code=checkpoint.trust_remote_code,
-            local_files_only=True,
-        )
-    except Exception:
-        return
-    refuse_unfilled(both[1], checkpoint)
-
-
-def refuse_unfilled(loaded: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Refuse what the loading information of transformers tells of missing tensors and other shapes.
-
-    Raises:
-        InputError: naming the first such tensor.
-    """
-    for kind, problem in (("mismatched_keys", "has another shape in"), ("missing_keys", "is missing from")):
-        names = sorted(str(key if isinstance(key, str) else key[0]) for key in loaded.get(kind, ()))
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise InputError(
-                f"{checkpoint.path}: the tensor {names[0]}{more} that config.json asks for {problem} the weights: "
-                "config.json and weights belong to different models, or the checkpoint is not whole"
-            )

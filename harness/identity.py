@@ -9,6 +9,7 @@ from pathlib import Path
 from ..metrics.fingerprints import cache_folder, file_sha256, fingerprint, text_sha256
 from .adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_config
 from .checkpoint import Checkpoint, check_safetensors
+from .formats import parameters
 
 __all__ = ["ModelIdentity", "cache_folder", "file_sha256", "identify_checkpoint", "text_sha256"]
 
@@ -37,7 +38,7 @@ class ModelIdentity:
     config_sha256: str
     tokenizer_sha256: str
     chat_template_sha256: str | None
-    parameters: int
+    parameters: int | None
 
     @property
     def sha256(self) -> str:
@@ -58,7 +59,7 @@ def identify_checkpoint(checkpoint: Checkpoint, chat_template: str | None) -> Mo
     weights = [[file.name, file_sha256(file)] for file in (*files, *own)]
     custom_code = sorted(checkpoint.path.rglob("*.py")) if checkpoint.trust_remote_code else []
     parts = [checkpoint.path / name for name in CONFIG_PARTS] + custom_code
-    config = _hashes(parts)
+    config, base = _hashes(parts), parameters(checkpoint)
     if checkpoint.adapter is not None:
         config.append([ADAPTER_CONFIG, _adapter_sha256(checkpoint.adapter)])
     return ModelIdentity(
@@ -66,7 +67,7 @@ def identify_checkpoint(checkpoint: Checkpoint, chat_template: str | None) -> Mo
         config_sha256=fingerprint(config),
         tokenizer_sha256=fingerprint(_hashes(checkpoint.tokenizer_path / name for name in TOKENIZER_PARTS)),
         chat_template_sha256=None if chat_template is None else text_sha256(chat_template),
-        parameters=sum(check_safetensors(file) for file in (*checkpoint.weight_files, *own)),
+        parameters=None if base is None else base + sum(check_safetensors(file) for file in own),
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError, missing_extra
 
-from ..checkpoint import Checkpoint, refuse_unfilled
+from ..checkpoint import Checkpoint
+from ..formats import quantisation
+from ..whole import refuse_unfilled
 from .contract import EngineSettings
 from .options import parsed_options
 
@@ -30,6 +33,45 @@ OWN = {
     "use_safetensors": "--model with *.safetensors: no other format is read",
     "local_files_only": "--online",
 }
+
+
+# What transformers needs beside itself for a quantisation.
+PACKAGES = {
+    "gptq": ("optimum", "gptqmodel"),
+    "awq": ("gptqmodel",),
+    "bitsandbytes": ("bitsandbytes",),
+    "compressed-tensors": ("compressed_tensors",),
+    "torchao": ("torchao",),
+    "auto-round": ("auto_round",),
+    "aqlm": ("aqlm",),
+    "hqq": ("hqq",),
+    "eetq": ("eetq",),
+    "vptq": ("vptq",),
+    "quanto": ("optimum", "quanto"),
+}
+
+
+def packing(checkpoint: Checkpoint | None, options: Mapping[str, Any]) -> str:
+    """How the weights are quantised, by their files or by an option; empty where they are not."""
+    if options.get("load_in_8bit") or options.get("load_in_4bit"):
+        return "bitsandbytes"
+    given = options.get("quantization_config")
+    if isinstance(given, dict):
+        return str(given.get("quant_method", ""))
+    return "" if checkpoint is None else quantisation(checkpoint)
+
+
+def require_packages(checkpoint: Checkpoint | None, options: Mapping[str, Any]) -> None:
+    """Refuse a quantisation that transformers cannot unpack here. Raises `InputError` with what to install."""
+    method = packing(checkpoint, options)
+    absent = [name for name in PACKAGES.get(method, ()) if importlib.util.find_spec(name) is None]
+    if absent:
+        what = checkpoint.path if checkpoint else "the model"
+        raise InputError(
+            f"{what} is quantised by {method}: transformers needs {' and '.join(absent)} for it (pip install "
+            f"{' '.join(name.replace('_', '-') for name in absent)})"
+            + (", or take --engine vllm" if method in ("gptq", "awq", "compressed-tensors") else "")
+        )
 
 
 def user_options(settings: EngineSettings) -> dict[str, Any]:

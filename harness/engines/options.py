@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.util
 import json
@@ -55,20 +56,32 @@ def _value(given: Any) -> Any:
         return given
 
 
-@functools.cache
 def fields_of(package: str, module: str, kind: str) -> frozenset[str]:
     """Names of the fields of a dataclass in an installed package, read from its source: importing it takes seconds.
 
     Empty where the source is not there or has no such class.
     """
+    for node in _source(package, module):
+        if isinstance(node, ast.ClassDef) and node.name == kind:
+            lines = (line.target for line in node.body if isinstance(line, ast.AnnAssign))
+            return frozenset(target.id for target in lines if isinstance(target, ast.Name))
+    return frozenset()
+
+
+def words_of(package: str, module: str, name: str) -> frozenset[str]:
+    """The texts of a ``Literal`` that a module of an installed package assigns to a name; empty where it does not."""
+    for node in _source(package, module):
+        if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == name for to in node.targets):
+            constants = (part.value for part in ast.walk(node.value) if isinstance(part, ast.Constant))
+            return frozenset(value for value in constants if isinstance(value, str))
+    return frozenset()
+
+
+@functools.cache
+def _source(package: str, module: str) -> tuple[ast.stmt, ...]:
+    """The statements of a module, which is not imported."""
     spec = importlib.util.find_spec(package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        try:
-            tree = ast.parse((Path(place) / module).read_text(encoding="utf-8"))
-        except (OSError, SyntaxError, ValueError):
-            continue
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef) and node.name == kind:
-                lines = (line.target for line in node.body if isinstance(line, ast.AnnAssign))
-                return frozenset(target.id for target in lines if isinstance(target, ast.Name))
-    return frozenset()
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            return tuple(ast.parse((Path(place) / module).read_text(encoding="utf-8")).body)
+    return ()

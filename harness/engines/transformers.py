@@ -27,7 +27,7 @@ from .contract import (
 )
 from .decoding import Decoding
 from .guided import Grammars, GuidedCompletion, GuidedRequest
-from .loading import SAME_ANSWERS, first_line, load_model, user_options
+from .loading import SAME_ANSWERS, first_line, load_model, packing, require_packages, user_options
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
@@ -232,7 +232,9 @@ def describe(settings: EngineSettings) -> EngineInfo:
     if not found or not package_version("torch"):
         raise missing_extra("transformers", "hf", "--engine transformers")
     versions = f"{found}, {package_version('torch')}"
-    counted = {name: value for name, value in user_options(settings).items() if name not in SAME_ANSWERS}
+    options = user_options(settings)
+    require_packages(settings.checkpoint, options)
+    counted = {name: value for name, value in options.items() if name not in SAME_ANSWERS}
     facts = {"device": device_kind(), **({"options": counted} if counted else {})}
     return EngineInfo("transformers", versions, dtype_of(settings), facts)
 
@@ -248,9 +250,7 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
         raise InputError("--engine transformers needs --model CHECKPOINT")
     info, options = describe(settings), user_options(settings)
     batch_tokens = options.pop("batch_tokens", settings.batch_tokens)
-    packed = "quantization_config" in checkpoint.config or {"quantization_config", "load_in_8bit", "load_in_4bit"} & {
-        *options
-    }
+    packed = packing(checkpoint, options)
     if packed and info.settings["device"] == "cuda":
         # Packed numbers are made for the device that they are loaded onto.
         options.setdefault("device_map", {"": 0})

@@ -12,7 +12,8 @@ from typing import Any
 from telbench.errors import EngineError, InputError, install_command
 
 from ..adapter import adapted_modules
-from ..checkpoint import Checkpoint, require_whole
+from ..checkpoint import Checkpoint
+from ..whole import require_whole
 from .causes import Overheard, explained
 from .contract import (
     Completion,
@@ -36,6 +37,7 @@ from .vllm_arguments import (
     QUIET_ENVIRONMENT,
     SAME_ANSWERS,
     own_arguments,
+    require_quantisation,
     user_options,
 )
 
@@ -208,6 +210,8 @@ def describe(settings: EngineSettings) -> EngineInfo:
             "vLLM computes LoRA adapters on a GPU in bfloat16 or float16, this base is float32: pass --dtype bfloat16, "
             "or take --engine transformers"
         )
+    if settings.checkpoint is not None:
+        require_quantisation(settings.checkpoint)
     counted = {name: value for name, value in user_options(settings).items() if name not in SAME_ANSWERS}
     return EngineInfo("vllm", found, dtype, {"device": device, **({"options": counted} if counted else {})})
 

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from telbench.errors import InputError
+
 from ..adapter import adapted_modules, adapter_rank
 from ..checkpoint import Checkpoint
+from ..formats import quantisation
 from .contract import EngineSettings
 from .guided import GRAMMARS
-from .options import fields_of, parsed_options
+from .options import fields_of, parsed_options, words_of
 
 # Measured on CPU: one process, unbound threads and eager mode start in seconds where the defaults take a minute, and
 # the default memory share asks for more than a shared machine has.
@@ -59,6 +62,21 @@ SAME_ANSWERS = frozenset(
         *("use_tqdm_on_load", "disable_log_stats", "log_level", "shutdown_timeout"),
     }
 )
+
+
+# Quantisations of transformers that vLLM has under no other name.
+_PERHAPS = ("bitsandbytes", "aqlm", "hqq", "eetq", "vptq", "quanto", "bitnet", "gguf")
+
+
+def require_quantisation(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that the installed vLLM cannot unpack. Raises `InputError`."""
+    method = quantisation(checkpoint)
+    known = words_of("vllm", "model_executor/layers/quantization/__init__.py", "QuantizationMethods")
+    if method in _PERHAPS and known and method not in known:
+        raise InputError(
+            f"{checkpoint.path} is quantised by {method}, which the installed vLLM does not know: take --engine "
+            "transformers, or a checkpoint in awq, gptq, fp8 or compressed-tensors"
+        )
 
 
 def engine_arguments() -> frozenset[str]:

@@ -21,6 +21,7 @@ from telbench.config import written, yaml_text
 from telbench.errors import InputError
 
 from ..cli.terminal import Reporter
+from ..formats import quantisation
 from ..storage import RecordStore
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, RunFolder
 from .generate import Generated, fill_journal
@@ -172,6 +173,7 @@ def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dic
             "tokenizer_sha256": identity.tokenizer_sha256 if identity else None,
             "chat_template_sha256": identity.chat_template_sha256 if identity else None,
             "parameters": identity.parameters if identity else None,
+            "quantization": (quantisation(checkpoint) or None) if checkpoint else None,
         },
         "factors": checkpoint.factors if checkpoint else {},
         "data": {

@@ -167,7 +167,11 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
     checkpoint, options = None, settings.engine
     if engine.local:
         checkpoint = open_model(
-            settings.model, base=options.base, trust_remote_code=options.trust_remote_code, online=options.online
+            settings.model,
+            base=options.base,
+            trust_remote_code=options.trust_remote_code,
+            online=options.online,
+            revision=options.revision,
         )
         if checkpoint.adapter is not None and not engine.adapters:
             raise InputError(
@@ -225,8 +229,9 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
         raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
     if settings.engine.engine_option and not engine.options:
         raise InputError(f"--engine {engine.name} takes no --engine-option: drop it")
-    if settings.engine.base and not engine.local:
-        raise InputError(f"--base belongs to a LoRA adapter as --model, --engine {engine.name} loads none: drop it")
+    for flag, given in (("--base", settings.engine.base), ("--revision", settings.engine.revision)):
+        if given and not engine.local:
+            raise InputError(f"{flag} belongs to a checkpoint as --model, --engine {engine.name} loads none: drop it")
     if settings.model and engine.name == "replay":
         raise InputError("--engine replay takes --answers FILE and, for the table, --name NAME instead of --model")
     if not settings.metrics.encoder and (settings.metrics.encoder_idf or settings.metrics.encoder_layer is not None):

@@ -95,6 +95,7 @@ class EngineOptions(Bounded):
         {}, "arguments of vLLM (tensor_parallel_size=2) or of transformers (device_map=auto)", metavar="KEY=VALUE,..."
     )
     online: bool = setting(False, "allow the network: --model may be a hub id")
+    revision: str = setting("", "branch, tag or commit of a hub id, with --online", metavar="REV")
     base_url: str = setting("", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL")
     max_in_flight: int = setting(32, "openai: most requests at once", metavar="N", low=1, high=1000)
     deadline: float = setting(

@@ -151,6 +151,23 @@ def test_a_base_without_an_adapter_is_refused(base: Path) -> None:
     assert "drop --base" in complaint(base, base=str(base))
 
 
+def test_a_revision_is_asked_of_the_hub_only(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    asked: list[tuple[str, Any]] = []
+
+    def download(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((name, revision))
+        return str(base)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    open_model("some-org/some-model", online=True, revision="v2")
+    open_model("some-org/some-model", online=True)
+    assert asked == [("some-org/some-model", "v2"), ("some-org/some-model", None)]
+    assert "is a folder here" in complaint(base, revision="v2", online=True)
+    assert "with --online only" in complaint(Path("some-org/some-model"), revision="v2")
+
+
 def test_the_identity_is_that_of_base_adapter_and_settings_wherever_they_lie(
     adapter: Path, base: Path, tmp_path: Path
 ) -> None:

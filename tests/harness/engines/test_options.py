@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from telbench.errors import InputError
-from telbench.harness.checkpoint import open_checkpoint
+from telbench.harness.checkpoint import Checkpoint, open_checkpoint
 from telbench.harness.engines import loading, transformers, vllm, vllm_arguments
 from telbench.harness.engines.contract import EngineSettings
-from telbench.harness.engines.options import fields_of, parsed_options
+from telbench.harness.engines.options import fields_of, parsed_options, words_of
 
 ENGINES = [transformers, vllm]
 NAMES = ["transformers", "vllm"]
@@ -100,6 +100,52 @@ def test_what_changes_numbers_is_in_the_identity_and_what_does_not_is_not() -> N
     assert described(vllm, quantization="fp8") != described(vllm)
     assert described(transformers, device_map="auto", batch_tokens="64") == described(transformers)
     assert described(transformers, attn_implementation="eager")["options"] == {"attn_implementation": "eager"}
+
+
+def quantised(method: str) -> Checkpoint:
+    return Checkpoint(Path("/models/packed"), "packed", {"quantization_config": {"quant_method": method}}, ())
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("gptq", "needs optimum and gptqmodel for it (pip install optimum gptqmodel), or take --engine vllm"),
+        ("compressed-tensors", "needs compressed_tensors for it (pip install compressed-tensors), or take"),
+        ("bitsandbytes", "needs bitsandbytes for it (pip install bitsandbytes)"),
+    ],
+)
+def test_a_quantisation_whose_package_is_missing_is_refused_at_once(
+    method: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError) as caught:
+        transformers.describe(EngineSettings(checkpoint=quantised(method)))
+    assert str(caught.value).startswith(f"/models/packed is quantised by {method}: transformers {told}")
+
+
+def test_asking_for_8_bits_needs_the_package_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    assert "needs bitsandbytes" in complaint(transformers, load_in_8bit="true")
+    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: name)
+    assert described(transformers, load_in_8bit="true")["options"] == {"load_in_8bit": True}
+
+
+def test_what_vllm_cannot_unpack_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_arguments, "words_of", lambda *place: frozenset({"gptq", "fp8"}))
+    vllm.describe(EngineSettings(checkpoint=quantised("gptq"), dtype="float16"))
+    vllm.describe(EngineSettings(checkpoint=quantised("auto-round"), dtype="float16"))
+    with pytest.raises(InputError, match="which the installed vLLM does not know: take --engine transformers"):
+        vllm.describe(EngineSettings(checkpoint=quantised("hqq"), dtype="float16"))
+
+
+def test_the_quantisations_of_vllm_are_read_from_its_source() -> None:
+    known = words_of("vllm", "model_executor/layers/quantization/__init__.py", "QuantizationMethods")
+    if not known:
+        pytest.skip("vllm is not installed")
+    assert {"awq", "gptq", "fp8", "compressed-tensors"} <= known
+    place = ("telbench", "harness/engines/contract.py", "FinishReason")
+    assert words_of(*place) == {"stop", "length", "error"}
+    assert words_of("telbench", "harness/engines/contract.py", "Nobody") == frozenset()
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "2.5", "many", "true"])
