@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,16 +118,16 @@ def quantised(method: str) -> Checkpoint:
 def test_a_quantisation_whose_package_is_missing_is_refused_at_once(
     method: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError) as caught:
         transformers.describe(EngineSettings(checkpoint=quantised(method)))
     assert str(caught.value).startswith(f"/models/packed is quantised by {method}: transformers {told}")
 
 
 def test_asking_for_8_bits_needs_the_package_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "needs bitsandbytes" in complaint(transformers, load_in_8bit="true")
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     assert described(transformers, load_in_8bit="true")["options"] == {"load_in_8bit": True}
 
 

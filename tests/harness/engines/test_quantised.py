@@ -32,7 +32,7 @@ def words(nibbles: Any) -> Any:
     """Eight numbers of four bits, the last dimension, as one of 32."""
     import torch
 
-    total = sum(nibbles[..., place].long() << (4 * place) for place in range(8))
+    total = torch.stack([nibbles[..., place].long() << (4 * place) for place in range(8)]).sum(0)
     return torch.where(total < 2**31, total, total - 2**32).to(torch.int32).contiguous()
 
 

@@ -173,7 +173,7 @@ def test_an_answer_is_handed_on_in_the_step_that_ends_it(
 def test_a_reader_that_goes_away_ends_the_batch(engine: TransformersEngine, requests: list[Request]) -> None:
     stream = engine.generate(requests, Sampling(max_tokens=400, stop=("e",)))
     next(stream)
-    stream.close()
+    del stream
     assert not [thread for thread in threading.enumerate() if thread.name == "generate"]
 
 
