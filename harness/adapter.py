@@ -111,7 +111,7 @@ def _named_base(path: Path, config: dict[str, Any], online: bool) -> Path:
         if (cached := _cached(name, revision)) is not None:
             return cached
         if online:
-            return model_folder(name, online)
+            return model_folder(name, online, revision or "")
     raise InputError(
         f"{path} is a LoRA adapter of '{name}', which is neither a folder here nor in the hub's cache: give the base "
         f"model's folder with --base PATH{'' if online else ', or let it be fetched with --online'}"

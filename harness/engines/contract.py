@@ -126,7 +126,7 @@ class EngineSettings:
     ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
     in order, for engines that answer from a file; ``answer_fields`` are that file's own names of ``id`` and
     ``prediction``, ``missing_cap`` the share of items that it may leave out. ``options`` are the engine's own arguments
-    as the user wrote them.
+    as the user wrote them. ``deterministic``: no prompt is worked on together with another.
     """
 
     checkpoint: Checkpoint | None = None
@@ -143,6 +143,7 @@ class EngineSettings:
     missing_cap: float = 0.05
     batch_tokens: int = 16384
     options: Mapping[str, Any] = field(default_factory=dict)
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ class EngineSpec:
 
     ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
     where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
-    ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``EngineSettings.options``.
+    ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``options`` and
+    ``deterministic`` of `EngineSettings`.
     """
 
     name: str

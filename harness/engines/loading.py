@@ -13,7 +13,7 @@ from ..checkpoint import Checkpoint
 from ..formats import quantisation
 from ..whole import refuse_unfilled
 from .contract import EngineSettings
-from .options import parsed_options
+from .options import EITHER, parsed_options
 
 # What from_pretrained takes and may be wanted; ``batch_tokens`` is telbench's own.
 KNOWN = (
@@ -76,7 +76,8 @@ def require_packages(checkpoint: Checkpoint | None, options: Mapping[str, Any]) 
 
 def user_options(settings: EngineSettings) -> dict[str, Any]:
     """What ``--engine-option`` gives. Raises `InputError` for what is not known, or telbench sets."""
-    options = parsed_options(settings.options, "transformers", KNOWN, OWN)
+    own = OWN | ({"batch_tokens": EITHER} if settings.deterministic else {})
+    options = parsed_options(settings.options, "transformers", KNOWN, own)
     size = options.get("batch_tokens", 1)
     if type(size) is not int or size < 1:
         raise InputError(f"--engine-option batch_tokens is {size}: it must be a whole number from 1")

@@ -14,6 +14,11 @@ from typing import Any
 from telbench.config import near_name
 from telbench.errors import InputError
 
+from .contract import EngineSettings
+
+# Said of an option that another flag sets too.
+EITHER = "either it or --deterministic"
+
 
 def parsed_options(
     given: Mapping[str, Any], engine: str, known: Collection[str], own: Mapping[str, str]
@@ -36,6 +41,16 @@ def parsed_options(
             near = near if near.startswith("did you mean") else f"see the arguments of {engine}"
             raise InputError(f"--engine-option {name}: {engine} has no such argument: {near}")
         found[name] = _value(value)
+    return found
+
+
+def facts(settings: EngineSettings, device: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What belongs into `EngineInfo.settings`: what is usual is left out, so that it changes no identity."""
+    found: dict[str, Any] = {"device": device}
+    if options:
+        found["options"] = dict(options)
+    if settings.deterministic:
+        found["deterministic"] = True
     return found
 
 

@@ -28,6 +28,7 @@ from .contract import (
 from .decoding import Decoding
 from .guided import Grammars, GuidedCompletion, GuidedRequest
 from .loading import SAME_ANSWERS, first_line, load_model, packing, require_packages, user_options
+from .options import facts
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
@@ -235,8 +236,7 @@ def describe(settings: EngineSettings) -> EngineInfo:
     options = user_options(settings)
     require_packages(settings.checkpoint, options)
     counted = {name: value for name, value in options.items() if name not in SAME_ANSWERS}
-    facts = {"device": device_kind(), **({"options": counted} if counted else {})}
-    return EngineInfo("transformers", versions, dtype_of(settings), facts)
+    return EngineInfo("transformers", versions, dtype_of(settings), facts(settings, device_kind(), counted))
 
 
 def open_engine(settings: EngineSettings) -> TransformersEngine:
@@ -250,6 +250,9 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
         raise InputError("--engine transformers needs --model CHECKPOINT")
     info, options = describe(settings), user_options(settings)
     batch_tokens = options.pop("batch_tokens", settings.batch_tokens)
+    if settings.deterministic:
+        # Fewer than any prompt has: each is a batch of its own.
+        batch_tokens = 1
     packed = packing(checkpoint, options)
     if packed and info.settings["device"] == "cuda":
         # Packed numbers are made for the device that they are loaded onto.
@@ -259,7 +262,7 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     if not packed and "device_map" not in options:
         model = model.to(info.settings["device"])
     actual = str(model.dtype).removeprefix("torch.")
-    recorded = {**info.settings, **({"options": dict(settings.options)} if settings.options else {})}
+    recorded = facts(settings, info.settings["device"], user_options(settings))
     described = EngineInfo("transformers", info.version, actual, recorded)
     return TransformersEngine(model.eval(), tokenizer, described, batch_tokens)
 

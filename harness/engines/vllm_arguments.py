@@ -9,12 +9,12 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ..adapter import adapted_modules, adapter_rank
+from ..adapter import adapted_modules, adapter_config, adapter_rank
 from ..checkpoint import Checkpoint
 from ..formats import quantisation
 from .contract import EngineSettings
 from .guided import GRAMMARS
-from .options import fields_of, parsed_options, words_of
+from .options import EITHER, fields_of, parsed_options, words_of
 
 # Measured on CPU: one process, unbound threads and eager mode start in seconds where the defaults take a minute, and
 # the default memory share asks for more than a shared machine has.
@@ -29,6 +29,8 @@ BLOCK = 128
 # vLLM reserves room for the rank of adapters in these steps.
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 QUIET_ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+# No prompt shares a step with another, nor takes over what was computed for another.
+ONE_AT_A_TIME = {"max_num_seqs": 1, "enable_prefix_caching": False}
 # What telbench sets itself, with the flag that changes it.
 OWN = {
     "model": "--model",
@@ -79,6 +81,25 @@ def require_quantisation(checkpoint: Checkpoint) -> None:
         )
 
 
+def require_adapter(checkpoint: Checkpoint, device: str, dtype: str) -> None:
+    """Refuse an adapter that vLLM loads only in part, or not on this device. Raises `InputError`."""
+    if checkpoint.adapter is None:
+        return
+    config = adapter_config(checkpoint.adapter)
+    beyond = [name for name in ("use_dora", "modules_to_save", "lora_bias", "layer_replication") if config.get(name)]
+    beyond += ["bias"] if config.get("bias") not in (None, "none") else []
+    if beyond:
+        raise InputError(
+            f"{checkpoint.adapter}: vLLM loads no adapter with {beyond[0]}: take --engine transformers, or merge it "
+            "into its base model"
+        )
+    if device == "cuda" and dtype == "float32":
+        raise InputError(
+            "vLLM computes LoRA adapters on a GPU in bfloat16 or float16, this base is float32: pass --dtype bfloat16, "
+            "or take --engine transformers"
+        )
+
+
 def engine_arguments() -> frozenset[str]:
     """Names of vLLM's engine arguments; empty where its source does not tell them."""
     return fields_of("vllm", "engine/arg_utils.py", "EngineArgs")
@@ -86,7 +107,8 @@ def engine_arguments() -> frozenset[str]:
 
 def user_options(settings: EngineSettings) -> dict[str, Any]:
     """What ``--engine-option`` gives. Raises `InputError` for what vLLM does not know, or telbench sets."""
-    return parsed_options(settings.options, "vLLM", engine_arguments(), OWN)
+    own = OWN | (dict.fromkeys(ONE_AT_A_TIME, EITHER) if settings.deterministic else {})
+    return parsed_options(settings.options, "vLLM", engine_arguments(), own)
 
 
 def own_arguments(

@@ -190,6 +190,7 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         answer_fields={name: field for name, field in settings.data.mapping.items() if name in ANSWER_FIELDS},
         missing_cap=options.missing_cap,
         options=options.engine_option,
+        deterministic=options.deterministic,
     )
 
 
@@ -227,8 +228,12 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     """An option of another engine would be ignored in silence: the user means that engine, or the option is wrong."""
     if engine.local and not settings.model:
         raise InputError(f"--engine {engine.name} needs --model with the folder of a checkpoint")
-    if settings.engine.engine_option and not engine.options:
-        raise InputError(f"--engine {engine.name} takes no --engine-option: drop it")
+    for flag, given in (
+        ("--engine-option", settings.engine.engine_option),
+        ("--deterministic", settings.engine.deterministic),
+    ):
+        if given and not engine.options:
+            raise InputError(f"--engine {engine.name} takes no {flag}: drop it")
     for flag, given in (("--base", settings.engine.base), ("--revision", settings.engine.revision)):
         if given and not engine.local:
             raise InputError(f"{flag} belongs to a checkpoint as --model, --engine {engine.name} loads none: drop it")

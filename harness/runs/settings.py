@@ -94,6 +94,9 @@ class EngineOptions(Bounded):
     engine_option: Mapping[str, Any] = setting(
         {}, "arguments of vLLM (tensor_parallel_size=2) or of transformers (device_map=auto)", metavar="KEY=VALUE,..."
     )
+    deterministic: bool = setting(
+        False, "one prompt at a time: no answer depends on which prompts are worked on together (slow)"
+    )
     online: bool = setting(False, "allow the network: --model may be a hub id")
     revision: str = setting("", "branch, tag or commit of a hub id, with --online", metavar="REV")
     base_url: str = setting("", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -149,6 +151,33 @@ def test_the_quantisations_of_vllm_are_read_from_its_source() -> None:
     assert words_of("telbench", "harness/engines/contract.py", "Nobody") == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"use_dora": True}, "use_dora"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"bias": "all"}, "bias"),
+        ({}, "--dtype bfloat16"),
+    ],
+)
+def test_an_adapter_that_vllm_cannot_load_is_refused_at_once(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    config = {"peft_type": "LORA", "r": 8, "bias": "none", "modules_to_save": None, **change}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    checkpoint = Checkpoint(Path("base"), "tuned", {"dtype": "float32"}, (), adapter=tmp_path)
+    with pytest.raises(InputError, match=told):
+        vllm.describe(EngineSettings(checkpoint=checkpoint))
+    if not change:
+        assert vllm.describe(EngineSettings(checkpoint=checkpoint, dtype="bfloat16")).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
+def test_one_at_a_time_is_in_the_identity_and_excludes_what_it_sets(engine: Any) -> None:
+    assert engine.describe(EngineSettings(deterministic=True)).settings == {"device": "cuda", "deterministic": True}
+    name = "batch_tokens" if engine is transformers else "max_num_seqs"
+    with pytest.raises(InputError, match=f"{name}: telbench sets it: use either it or --deterministic"):
+        engine.describe(EngineSettings(deterministic=True, options={name: "2"}))
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "2.5", "many", "true"])
 def test_a_batch_has_a_whole_number_of_tokens(size: str) -> None:
     assert "whole number from 1" in complaint(transformers, batch_tokens=size)
@@ -196,3 +225,5 @@ def test_options_reach_vllm_and_are_recorded(
     assert {name: asked[name] for name in expected} == expected
     assert (asked["dtype"], asked["seed"], "enforce_eager" in asked) == ("float32", 3, device == "cpu")
     assert engine.info.settings == {"device": device, "options": expected}
+    vllm.open_engine(replace(settings, options={}, deterministic=True))
+    assert (asked["max_num_seqs"], asked["enable_prefix_caching"]) == (1, False)

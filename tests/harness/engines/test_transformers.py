@@ -170,6 +170,24 @@ def test_an_answer_is_handed_on_in_the_step_that_ends_it(
 
 
 @pytest.mark.slow
+def test_one_at_a_time_no_prompt_shares_a_batch(
+    tiny_checkpoint: Path, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = EngineSettings(checkpoint=open_checkpoint(str(tiny_checkpoint)), deterministic=True)
+    with closing(open_engine(settings)) as engine:
+        sizes, real = [], engine._model.generate
+
+        def counted(**options: Any) -> Any:
+            sizes.append(len(options["input_ids"]))
+            return real(**options)
+
+        monkeypatch.setattr(engine._model, "generate", counted)
+        assert len(list(engine.generate(requests, Sampling(max_tokens=2)))) == len(requests)
+        assert sizes == [1] * len(requests)
+        assert engine.info.settings["deterministic"]
+
+
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_the_batch(engine: TransformersEngine, requests: list[Request]) -> None:
     stream = engine.generate(requests, Sampling(max_tokens=400, stop=("e",)))
     next(stream)
