@@ -47,7 +47,6 @@ PACKAGES = {
     "hqq": ("hqq",),
     "eetq": ("eetq",),
     "vptq": ("vptq",),
-    "quanto": ("optimum", "quanto"),
 }
 
 

@@ -226,14 +226,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
         raise InputError("--engine vllm needs --model CHECKPOINT")
     info = describe(settings)
     on_cpu = info.settings["device"] == "cpu"
-    for name, value in {**QUIET_ENVIRONMENT, **(CPU_ENVIRONMENT if on_cpu else {})}.items():
-        os.environ.setdefault(name, value)
-    try:
-        from vllm import LLM
-    except ImportError as error:
-        raise InputError(
-            f"vllm is installed but cannot be imported ({error}): telbench doctor tells how to mend it"
-        ) from error
+    kind = _llm_class(on_cpu=on_cpu)
     require_whole(checkpoint)
     heard = Overheard()
     options = {**(CPU_OPTIONS if on_cpu else {}), **user_options(settings)}
@@ -241,7 +234,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
         options |= ONE_AT_A_TIME
     arguments = {**own_arguments(settings, checkpoint, info.dtype, options, on_cpu=on_cpu), **options}
     try:
-        llm = LLM(**arguments)
+        llm = kind(**arguments)
         adapter = _loaded_adapter(llm, checkpoint)
     except Exception as error:
         # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
@@ -255,6 +248,19 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     scores = checkpoint.adapter is None or "lm_head" not in adapted_modules(checkpoint.adapter)
     described = EngineInfo("vllm", info.version, actual, recorded)
     return VllmEngine(llm, described, adapter, scores=scores, heard=heard)
+
+
+def _llm_class(*, on_cpu: bool) -> Any:
+    """`vllm.LLM`, imported under the environment that it reads."""
+    for name, value in {**QUIET_ENVIRONMENT, **(CPU_ENVIRONMENT if on_cpu else {})}.items():
+        os.environ.setdefault(name, value)
+    try:
+        from vllm import LLM
+    except ImportError as error:
+        raise InputError(
+            f"vllm is installed but cannot be imported ({error}): telbench doctor tells how to mend it"
+        ) from error
+    return LLM
 
 
 def _loaded_adapter(llm: Any, checkpoint: Checkpoint) -> Any:

@@ -13,10 +13,14 @@ import pytest
 
 from telbench.errors import InputError
 from telbench.harness.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, open_model
+from telbench.harness.checkpoint import check_safetensors
 from telbench.harness.engines import transformers as hf
 from telbench.harness.engines import vllm
 from telbench.harness.engines.contract import Completion, Continuation, EngineSettings, Request, Sampling
+from telbench.harness.runs.settings import eval_settings
 from telbench.harness.tokenizing import load_tokenizer
+
+from ...scripted_engine import run, write_items
 
 pytestmark = pytest.mark.slow
 TEXT = "The gNB sends the RRC message to the UE. Which interface connects the O-DU and the O-RU?"
@@ -92,6 +96,22 @@ def test_both_engines_answer_as_the_merged_model(
             found, scores = answers(engine, requests)
         assert found == texts
         assert scores == pytest.approx(likelihoods, abs=1e-3)
+
+
+def test_a_run_of_an_adapter_tells_its_base_and_counts_both(
+    adapter: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    asked = {"engine": "transformers", "data": str(write_items(tmp_path / "data.jsonl", 2)), "max_tokens": 4}
+    more = {"metrics": ("token_f1",), "cache": False, "out": tmp_path / "run", "engine_option": {"batch_tokens": 64}}
+    header = run(eval_settings(model=str(adapter), **asked, **more)).header
+    model = {name: header["model"][name] for name in ("name", "path", "base", "quantization")}
+    assert model == {"name": "tuned", "path": str(adapter), "base": str(tiny_checkpoint), "quantization": None}
+    both = check_safetensors(tiny_checkpoint / "model.safetensors") + check_safetensors(adapter / ADAPTER_WEIGHTS)
+    assert header["model"]["parameters"] == both
+    assert header["generation"]["options"] == {"batch_tokens": 64}
+    # An option that changes no answer finds the finished run again; another base would not.
+    again = {**more, "engine_option": {"batch_tokens": 32}}
+    assert run(eval_settings(model=str(adapter), base=str(tiny_checkpoint), **asked, **again)).reused
 
 
 @pytest.mark.parametrize("change", ["lacks", "has"])

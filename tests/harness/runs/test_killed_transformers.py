@@ -68,6 +68,7 @@ def test_what_had_ended_before_a_kill_is_not_made_again(tiny_checkpoint: Path, t
     assert 0 < len(kept) == finished_keys(folder_of(settings)) < 20
     header = run(settings).header
     assert (header["generation"]["resumed"], header["generation"]["generated"]) == (len(kept), 20 - len(kept))
+    assert (header["generation"]["dtype"], header["generation"]["dtype_asked"]) == ("float32", "auto")
     whole = replace(settings, out=tmp_path / "whole")
     run(whole)
     assert texts(folder_of(settings)) == texts(folder_of(whole))
