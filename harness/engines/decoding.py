@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
@@ -25,6 +26,7 @@ class Decoding:
         batch: Sequence[GuidedRequest],
     ) -> None:
         self._model, self._grammars, self._batch = model, grammars, batch
+        self._caller = _ThreadState(model.device.type)
         self._sampling = batch[0].sampling
         self._answers = [
             GrowingAnswer(tokenizer, guided.request.token_ids, ends, self._sampling.stop) for guided in batch
@@ -77,7 +79,7 @@ class Decoding:
         criteria.append(self._push)
         longest = max(guided.sampling.max_tokens for guided in batch)
         device = self._model.device
-        with torch.inference_mode():
+        with self._caller.taken_over(), torch.inference_mode():
             self._model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
@@ -85,6 +87,27 @@ class Decoding:
                 logits_processor=LogitsProcessorList(processors),
                 stopping_criteria=StoppingCriteriaList(criteria),
             )
+
+
+class _ThreadState:
+    """What torch keeps for each thread: which GPU is meant, and whether to compute in another number format."""
+
+    def __init__(self, kind: str) -> None:
+        import torch
+
+        self._kind = kind
+        self._gpu = torch.cuda.current_device() if kind == "cuda" else None
+        self._autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+
+    @contextlib.contextmanager
+    def taken_over(self) -> Iterator[None]:
+        """Make it that of this thread."""
+        import torch
+
+        if self._gpu is not None:
+            torch.cuda.set_device(self._gpu)
+        with torch.autocast(self._kind, self._autocast, enabled=self._autocast is not None):
+            yield
 
 
 def _padded(prompts: Sequence[Sequence[int]]) -> tuple[Any, Any]:

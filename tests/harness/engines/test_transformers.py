@@ -188,6 +188,25 @@ def test_one_at_a_time_no_prompt_shares_a_batch(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", None])
+def test_the_number_format_of_the_caller_is_that_of_the_batch(
+    engine: TransformersEngine, requests: list[Request], monkeypatch: pytest.MonkeyPatch, dtype: str | None
+) -> None:
+    import torch
+
+    found, real = [], engine._model.generate
+
+    def noted(**options: Any) -> Any:
+        found.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+        return real(**options)
+
+    monkeypatch.setattr(engine._model, "generate", noted)
+    with torch.autocast("cpu", getattr(torch, dtype or "bfloat16"), enabled=dtype is not None):
+        list(engine.generate(requests[:1], Sampling(max_tokens=2)))
+    assert found == [dtype and torch.bfloat16]
+
+
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_the_batch(engine: TransformersEngine, requests: list[Request]) -> None:
     stream = engine.generate(requests, Sampling(max_tokens=400, stop=("e",)))
     next(stream)
