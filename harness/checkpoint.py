@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,36 @@ BITS = {
     **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
     "F4": 4,
 }
+GGUF_CURE = (
+    "serve it with llama.cpp (llama-server -m FILE) and use --engine openai --base-url URL, or take the model's "
+    "checkpoint in safetensors"
+)
 _LONGEST_HEADER = 100_000_000
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A Hugging Face model folder that passed inspection."""
+    """A Hugging Face model folder that passed inspection; with an ``adapter``, ``path`` is the folder of its base."""
 
     path: Path
     name: str
     config: dict[str, Any]
     weight_files: tuple[Path, ...]
     trust_remote_code: bool = False
+    adapter: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the user named: the adapter's, where there is one."""
+        return self.adapter or self.path
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The folder whose tokenizer counts: the adapter's, if it has a whole one."""
+        own = self.adapter
+        if own is not None and _is_file(own / "tokenizer_config.json") and has_tokenizer(own):
+            return own
+        return self.path
 
     @property
     def model_type(self) -> str:
@@ -71,7 +88,7 @@ class Checkpoint:
         Raises:
             InputError: when that file is no JSON object, or its factors are none.
         """
-        note = self.path / "telbench.json"
+        note = self.folder / "telbench.json"
         if not _is_file(note):
             return {}
         record = read_json(note)
@@ -87,32 +104,44 @@ def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool
     Raises:
         InputError: when it is no checkpoint, lacks a tokenizer, holds pickles only, is cut short, or needs custom code.
     """
-    path = _folder(model, online)
+    path = model_folder(model, online)
     config_file = path / "config.json"
     if _is_file(path / "adapter_config.json"):
         # With a config.json beside it, transformers would load the base model that the adapter names, not this one.
         raise InputError(
-            f"{model} is a LoRA adapter (adapter_config.json): merge it into its base model and save that, or take "
-            "adapter_config.json away if the weights are merged already"
+            f"{model} is a LoRA adapter (adapter_config.json), which only telbench eval takes: merge it into its base "
+            "model and save that, or take adapter_config.json away if the weights are merged already"
         )
     if not _is_file(config_file):
+        _refuse_gguf(path)
         raise InputError(f"{model} is no checkpoint: it has no readable config.json{_inside(path)}")
     config = read_json(config_file)
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str) or not config["model_type"]:
         raise InputError(f"{config_file} names no model_type: not a Hugging Face checkpoint")
-    if not trust_remote_code and (named := _custom_code(path, config)):
-        raise InputError(
-            f"{model} needs its own Python code (auto_map in {named}): read it, then pass --trust-remote-code to run it"
-        )
-    if not any(_is_file(path / name) for name in TOKENIZER_FILES):
+    if not trust_remote_code:
+        refuse_custom_code(path, config)
+    if not has_tokenizer(path):
         raise InputError(f"{model} has no tokenizer ({', '.join(TOKENIZER_FILES[:3])} …): save it beside the weights")
     _check_generation_config(path)
     weights = _weight_files(path)
     for file in weights:
         check_safetensors(file)
-    checkpoint = Checkpoint(path, path.resolve().name, config, weights, trust_remote_code)
+    checkpoint = Checkpoint(path, model_name(path), config, weights, trust_remote_code)
     _ = checkpoint.factors  # A garbled note is told now, not after the answers are made.
     return checkpoint
+
+
+def model_name(path: Path) -> str:
+    """What a folder is called on tables: its name, or the id of a snapshot in the hub's cache.
+
+    >>> model_name(Path("/cache/hub/models--some-org--some-model/snapshots/0a1b"))
+    'some-org/some-model'
+    """
+    whole = path.resolve()
+    kept = whole.parent.parent.name
+    if whole.parent.name == "snapshots" and kept.startswith("models--"):
+        return kept.removeprefix("models--").replace("--", "/")
+    return whole.name
 
 
 def read_json(path: Path) -> Any:
@@ -134,6 +163,14 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON that can be read: {error}: copy it again") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def tensor_entries(file: Path) -> dict[str, dict[str, Any]]:
+    """Name, number format, shape and place of each tensor of a safetensors file that `check_safetensors` passed."""
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(length))
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}
 
 
 def check_safetensors(file: Path) -> int:
@@ -188,12 +225,15 @@ def _tensor(entry: dict[str, Any]) -> tuple[int, int, int]:
     return first, last, elements
 
 
-def _folder(model: str, online: bool) -> Path:
-    """The folder that ``--model`` names, downloaded where that is allowed."""
+def model_folder(model: str, online: bool, revision: str = "") -> Path:
+    """The folder that ``--model`` names, downloaded where that is allowed, in the ``revision`` asked for."""
     try:
         path = Path(model).expanduser()
         if not path.exists() and online and model.count("/") <= 1 and not model.startswith((".", "~", "/")):
-            path = _download(model)
+            path = _download(model, revision)
+        elif revision:
+            how = "is a folder here" if path.exists() else "is fetched from the hub with --online only"
+            raise InputError(f"--revision {revision} belongs to a hub id, {model} {how}: drop it or add --online")
         exists, is_folder = path.exists(), path.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -202,6 +242,8 @@ def _folder(model: str, online: bool) -> Path:
         hint = "check the path" + ("" if online else "; a hub id needs --online (or HF_HUB_OFFLINE=0)")
         raise InputError(f"no checkpoint at {model}: {hint}")
     if not is_folder:
+        if path.suffix.lower() == ".gguf":
+            raise InputError(f"{model} is a GGUF file, which telbench does not load: {GGUF_CURE}")
         raise InputError(f"{model} is a file: give the folder that holds config.json and *.safetensors")
     return path
 
@@ -223,15 +265,23 @@ def _inside(path: Path) -> str:
     return f" (do you mean {path / found[-1]}?)" if found else ""
 
 
-def _custom_code(path: Path, config: dict[str, Any]) -> str | None:
-    """Name of the file that asks for Python code of the checkpoint's own, or None."""
-    if "auto_map" in config:
-        return "config.json"
+def has_tokenizer(path: Path) -> bool:
+    """Does a tokenizer lie in this folder?"""
+    return any(_is_file(path / name) for name in TOKENIZER_FILES)
+
+
+def refuse_custom_code(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a folder whose configuration or tokenizer asks for Python code of its own. Raises `InputError`."""
     tokenizer_config = path / "tokenizer_config.json"
     settings = read_json(tokenizer_config) if _is_file(tokenizer_config) else {}
     if not isinstance(settings, dict):
         raise InputError(f"{tokenizer_config} is no JSON object: copy the tokenizer again")
-    return tokenizer_config.name if "auto_map" in settings else None
+    for name, asked in (("config.json", config), (tokenizer_config.name, settings)):
+        if "auto_map" in asked:
+            raise InputError(
+                f"{path} needs its own Python code (auto_map in {name}): read it, then pass --trust-remote-code to run "
+                "it"
+            )
 
 
 def _check_generation_config(path: Path) -> None:
@@ -243,6 +293,11 @@ def _check_generation_config(path: Path) -> None:
     ends = settings.get("eos_token_id")
     if not all(type(end) is int for end in (ends if isinstance(ends, list) else [] if ends is None else [ends])):
         raise InputError(f"{file}: eos_token_id must be a token id or a list of them: correct it")
+
+
+def _refuse_gguf(path: Path) -> None:
+    if packed := sorted(file.name for file in path.glob("*.gguf")):
+        raise InputError(f"{path} holds GGUF files ({packed[0]}), which telbench does not load: {GGUF_CURE}")
 
 
 def _weight_files(path: Path) -> tuple[Path, ...]:
@@ -275,6 +330,7 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
     if files:
         cure = f"rename it to {WEIGHTS}" if len(files) == 1 else f"add the {INDEX} of these shards"
         raise InputError(f"{path} holds {files[0]} but neither {WEIGHTS} nor an index: {cure}")
+    _refuse_gguf(path)
     pickled = sorted(file.name for pattern in PICKLED for file in path.glob(pattern))
     if pickled:
         raise InputError(
@@ -298,55 +354,13 @@ def _shards(index: Path) -> list[str]:
     return sorted(set(weight_map.values()))
 
 
-def _download(model: str) -> Path:
+def _download(model: str, revision: str) -> Path:
     os.environ["HF_HUB_OFFLINE"] = "0"
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise missing_extra("huggingface_hub", "hf", f"downloading {model}") from error
     try:
-        return Path(snapshot_download(model, allow_patterns=SAFE_PATTERNS))
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=SAFE_PATTERNS))
     except Exception as error:
         raise InputError(f"cannot download {model}: {type(error).__name__}: {error}") from error
-
-
-def require_whole(checkpoint: Checkpoint) -> None:
-    """Compare names and shapes of the tensors with those of the model, by loading it without memory or values.
-
-    vLLM takes a part of a tensor that is too large, and leaves an output layer that is missing as it happens to be.
-    What transformers does not know (an architecture of vLLM's own, a quantisation) is left to the engine.
-
-    Raises:
-        InputError: naming a tensor that is missing or has another shape.
-    """
-    from transformers import AutoModelForCausalLM
-
-    try:
-        both: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path,
-            device_map={"": "meta"},
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            trust_remote_code=checkpoint.trust_remote_code,
-            local_files_only=True,
-        )
-    except Exception:
-        return
-    refuse_unfilled(both[1], checkpoint)
-
-
-def refuse_unfilled(loaded: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Refuse what the loading information of transformers tells of missing tensors and other shapes.
-
-    Raises:
-        InputError: naming the first such tensor.
-    """
-    for kind, problem in (("mismatched_keys", "has another shape in"), ("missing_keys", "is missing from")):
-        names = sorted(str(key if isinstance(key, str) else key[0]) for key in loaded.get(kind, ()))
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise InputError(
-                f"{checkpoint.path}: the tensor {names[0]}{more} that config.json asks for {problem} the weights: "
-                "config.json and weights belong to different models, or the checkpoint is not whole"
-            )

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..metrics.fingerprints import cache_folder, file_sha256, fingerprint, text_sha256
+from .adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_config
 from .checkpoint import Checkpoint, check_safetensors
+from .formats import parameters
 
 __all__ = ["ModelIdentity", "cache_folder", "file_sha256", "identify_checkpoint", "text_sha256"]
 
@@ -23,8 +25,9 @@ TOKENIZER_PARTS = (
     "spiece.model",
     "tekken.json",
 )
-# A PEFT adapter beside the weights is loaded together with them.
-CONFIG_PARTS = ("config.json", "generation_config.json", "adapter_config.json")
+CONFIG_PARTS = ("config.json", "generation_config.json")
+# What an adapter's configuration says of the place of its base.
+BASE_NAMES = ("base_model_name_or_path", "revision")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class ModelIdentity:
     config_sha256: str
     tokenizer_sha256: str
     chat_template_sha256: str | None
-    parameters: int
+    parameters: int | None
 
     @property
     def sha256(self) -> str:
@@ -52,16 +55,26 @@ def identify_checkpoint(checkpoint: Checkpoint, chat_template: str | None) -> Mo
         InputError: when a file cannot be read.
     """
     files = sorted({*checkpoint.weight_files, *checkpoint.path.glob("*.safetensors")})
-    weights = [[file.name, file_sha256(file)] for file in files]
+    own = [] if checkpoint.adapter is None else [checkpoint.adapter / ADAPTER_WEIGHTS]
+    weights = [[file.name, file_sha256(file)] for file in (*files, *own)]
     custom_code = sorted(checkpoint.path.rglob("*.py")) if checkpoint.trust_remote_code else []
     parts = [checkpoint.path / name for name in CONFIG_PARTS] + custom_code
+    config, base = _hashes(parts), parameters(checkpoint)
+    if checkpoint.adapter is not None:
+        config.append([ADAPTER_CONFIG, _adapter_sha256(checkpoint.adapter)])
     return ModelIdentity(
         weights_sha256=fingerprint(weights),
-        config_sha256=fingerprint(_hashes(parts)),
-        tokenizer_sha256=fingerprint(_hashes(checkpoint.path / name for name in TOKENIZER_PARTS)),
+        config_sha256=fingerprint(config),
+        tokenizer_sha256=fingerprint(_hashes(checkpoint.tokenizer_path / name for name in TOKENIZER_PARTS)),
         chat_template_sha256=None if chat_template is None else text_sha256(chat_template),
-        parameters=sum(check_safetensors(file) for file in checkpoint.weight_files),
+        parameters=None if base is None else base + sum(check_safetensors(file) for file in own),
     )
+
+
+def _adapter_sha256(adapter: Path) -> str:
+    """Of what the adapter computes; where its base lies is no part of it, as the base's own hash is there."""
+    config = adapter_config(adapter)
+    return fingerprint({name: value for name, value in config.items() if name not in BASE_NAMES})
 
 
 def _hashes(paths: Iterable[Path]) -> list[list[str]]:

@@ -32,11 +32,11 @@ def read_tokenizer(checkpoint: Checkpoint) -> Any:
             ) from error
         raise InputError(f"{checkpoint.path / 'config.json'} cannot be used: {first_line(error)}") from error
     try:
-        return load_tokenizer(checkpoint.path, trust_remote_code=checkpoint.trust_remote_code)
+        return load_tokenizer(checkpoint.tokenizer_path, trust_remote_code=checkpoint.trust_remote_code)
     except Exception as error:
         raise InputError(
-            f"{checkpoint.path}: the tokenizer cannot be loaded: {first_line(error)}: copy the checkpoint's tokenizer "
-            "files again"
+            f"{checkpoint.tokenizer_path}: the tokenizer cannot be loaded: {first_line(error)}: copy the checkpoint's "
+            "tokenizer files again"
         ) from error
 
 

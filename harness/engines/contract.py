@@ -14,6 +14,7 @@ from telbench.errors import InputError, install_command
 from telbench.registry import load_as
 
 from ..checkpoint import Checkpoint
+from ..formats import number_format
 
 Message = Mapping[str, str]
 FinishReason = Literal["stop", "length", "error"]
@@ -150,7 +151,8 @@ class EngineSettings:
     ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
     in order, for engines that answer from a file; ``answer_fields`` are that file's own names of ``id`` and
     ``prediction``, ``missing_cap`` the share of items that it may leave out. ``chat_template_kwargs`` are for
-    engines that leave the chat template to a server.
+    engines that leave the chat template to a server. ``options`` are the engine's own arguments as the user wrote
+    them. ``deterministic``: no prompt is worked on together with another.
     """
 
     checkpoint: Checkpoint | None = None
@@ -167,6 +169,8 @@ class EngineSettings:
     missing_cap: float = 0.05
     batch_tokens: int = 16384
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,8 @@ class EngineSpec:
 
     ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
     where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
+    ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``options`` and
+    ``deterministic`` of `EngineSettings`.
     """
 
     name: str
@@ -183,6 +189,8 @@ class EngineSpec:
     describe: Callable[[EngineSettings], EngineInfo]
     open: Callable[[EngineSettings], Engine]
     answers_by_item: bool = False
+    adapters: bool = False
+    options: bool = False
 
 
 def engine_named(name: str) -> tuple[EngineSpec, str]:
@@ -211,6 +219,11 @@ def package_version(*names: str) -> str:
         except PackageNotFoundError:
             continue
     return ""
+
+
+def dtype_of(settings: EngineSettings) -> str:
+    """The number format that a local engine computes in: the engines' own choices for ``auto`` differ."""
+    return settings.dtype if settings.checkpoint is None else number_format(settings.checkpoint, settings.dtype)
 
 
 def device_kind() -> str:

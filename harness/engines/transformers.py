@@ -1,18 +1,16 @@
-"""Hugging Face generate: batches of like length, padded on the left."""
+"""Hugging Face generate: batches of like length, each answer handed on when it ends."""
 
 from __future__ import annotations
 
 import gc
 import inspect
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from telbench.errors import EngineError, InputError, missing_extra
 
-from ..checkpoint import Checkpoint, refuse_unfilled
 from ..tokenizing import read_tokenizer
 from .contract import (
     Completion,
@@ -23,13 +21,14 @@ from .contract import (
     Request,
     Sampling,
     device_kind,
+    dtype_of,
     failed,
     package_version,
-    request_seed,
 )
-from .guided import Chances, Grammars, GuidedCompletion, GuidedRequest, Mask, TokenChances
-from .narrowing import RepetitionPenalty, likeliest
-from .stopping import GrowingAnswer
+from .decoding import Decoding
+from .guided import Grammars, GuidedCompletion, GuidedRequest
+from .loading import SAME_ANSWERS, first_line, load_model, packing, require_packages, user_options
+from .options import facts
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
@@ -46,13 +45,14 @@ class TransformersEngine:
         self._batch_tokens = batch_tokens
         self._ends = end_tokens(model, tokenizer)
         self._grammars: Grammars | None = None
+        self._decoding: Decoding | None = None
         # What the checkpoint recommends (a repetition penalty, beams …) would creep into every call that leaves it
         # open; the run decodes as its settings say, and vLLM's does too.
         model.generation_config = GenerationConfig()
         self.info = info
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
-        """Yield completions batch by batch, longest prompts first, so that memory runs out early or not at all."""
+        """Yield each completion when it ends; longest prompts first, so that memory runs out early or not at all."""
         for guided in self.generate_guided([GuidedRequest(request, sampling) for request in requests]):
             yield guided.completion
 
@@ -80,7 +80,7 @@ class TransformersEngine:
                 self._grammars = Grammars(self._tokenizer, rows, self._ends)
             self._grammars.compile(schema)
         except Exception as error:
-            return f"the JSON schema cannot be enforced: {type(error).__name__}: {_first_line(error)}"
+            return f"the JSON schema cannot be enforced: {type(error).__name__}: {first_line(error)}"
         return None
 
     def _refusal(self, ids: Sequence[int]) -> str | None:
@@ -92,70 +92,37 @@ class TransformersEngine:
         return None
 
     def _generate(self, batch: list[GuidedRequest]) -> Iterator[GuidedCompletion]:
+        """Yield each answer in the step that ends it; what is left when memory runs out is made again in halves."""
+        left = dict(enumerate(batch))
         try:
-            answers = self._answers(batch)
+            self._decoding = Decoding(self._model, self._tokenizer, self._ends, self._grammars, batch)
+            for row, answer, chances in self._decoding.finished():
+                request = left.pop(row).request
+                completion = Completion(
+                    key=request.key,
+                    text=answer.text,
+                    finish_reason=answer.finish_reason,
+                    token_ids=tuple(answer.tokens),
+                    prompt_tokens=len(request.token_ids),
+                    completion_tokens=len(answer.tokens),
+                )
+                yield GuidedCompletion(completion, tuple(chances[: len(answer.tokens)]))
+            return
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
-                raise EngineError(f"transformers stopped: {_first_line(error)}") from error
-            answers = None
-        if answers is None:
-            _release_memory()
-            if len(batch) == 1:
-                request = batch[0].request
-                reason = f"out of memory on one prompt of {len(request.token_ids)} tokens"
-                yield GuidedCompletion(failed(request, reason))
-                return
-            half = len(batch) // 2
-            yield from self._generate(batch[:half])
-            yield from self._generate(batch[half:])
+                raise EngineError(f"transformers stopped: {first_line(error)}") from error
+        self._decoding = None
+        _release_memory()
+        rest = list(left.values())
+        if len(batch) == 1:
+            for guided in rest:
+                reason = f"out of memory on one prompt of {len(guided.request.token_ids)} tokens"
+                yield GuidedCompletion(failed(guided.request, reason))
             return
-        for guided, (answer, chances) in zip(batch, answers, strict=True):
-            completion = Completion(
-                key=guided.request.key,
-                text=answer.text,
-                finish_reason=answer.finish_reason,
-                token_ids=tuple(answer.tokens),
-                prompt_tokens=len(guided.request.token_ids),
-                completion_tokens=len(answer.tokens),
-            )
-            yield GuidedCompletion(completion, tuple(chances[: len(answer.tokens)]))
-
-    def _answers(self, batch: list[GuidedRequest]) -> list[tuple[GrowingAnswer, list[TokenChances]]]:
-        import torch
-        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
-
-        requests = [guided.request for guided in batch]
-        sampling = batch[0].sampling
-        limits = [guided.sampling.max_tokens for guided in batch]
-        answers = [GrowingAnswer(self._tokenizer, request.token_ids, self._ends, sampling.stop) for request in requests]
-        width = max(len(request.token_ids) for request in requests)
-        ids = torch.zeros((len(batch), width), dtype=torch.long)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, request in enumerate(requests):
-            ids[row, width - len(request.token_ids) :] = torch.tensor(list(request.token_ids), dtype=torch.long)
-            mask[row, width - len(request.token_ids) :] = 1
-        device = self._model.device
-        processors: list[Any] = []
-        criteria: list[Any] = [_Push(answers, limits)]
-        if sampling.repetition_penalty != 1.0:
-            processors.append(RepetitionPenalty([len(request.token_ids) for request in requests], sampling))
-        if self._grammars is not None and any(guided.schema for guided in batch):
-            processors.append(Mask([self._grammars.matcher(each.schema) if each.schema else None for each in batch]))
-        chances = Chances([guided.alternatives for guided in batch])
-        if any(guided.alternatives for guided in batch):
-            processors.append(chances)
-            criteria.append(chances.drawn)
-        if sampling.temperature > 0:
-            processors.append(_Draw(requests, sampling))
-        with torch.inference_mode():
-            self._model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
-                generation_config=GenerationConfig(max_new_tokens=max(limits), do_sample=False, pad_token_id=0),
-                logits_processor=LogitsProcessorList(processors),
-                stopping_criteria=StoppingCriteriaList(criteria),
-            )
-        return list(zip(answers, chances.rows, strict=True))
+        half = (len(rest) + 1) // 2
+        for part in (rest[:half], rest[half:]):
+            if part:
+                yield from self._generate(part)
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """One forward pass a batch; the sum of the continuation tokens' natural log-probabilities."""
@@ -172,7 +139,7 @@ class TransformersEngine:
             return self._forward_scores(batch)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
-                raise EngineError(f"transformers stopped: {_first_line(error)}") from error
+                raise EngineError(f"transformers stopped: {first_line(error)}") from error
         _release_memory()
         if len(batch) == 1:
             raise EngineError(
@@ -211,50 +178,12 @@ class TransformersEngine:
         return "logits_to_keep" in inspect.signature(self._model.forward).parameters
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model, and stop what is being generated."""
+        if self._decoding is not None:
+            self._decoding.stop()
+            self._decoding = None
         self.__dict__.pop("_model", None)
         _release_memory()
-
-
-class _Push:
-    """Stopping criterion: hands each new token to its answer; done rows are those whose answer has ended or is full."""
-
-    def __init__(self, answers: Sequence[GrowingAnswer], limits: Sequence[int]) -> None:
-        self._answers, self._limits = answers, limits
-
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        import torch
-
-        rows = list(zip(self._answers, self._limits, strict=True))
-        for (answer, limit), token in zip(rows, input_ids[:, -1].tolist(), strict=True):
-            if len(answer.tokens) < limit:
-                answer.push(token)
-        done = [answer.ended or len(answer.tokens) >= limit for answer, limit in rows]
-        return torch.tensor(done, device=input_ids.device)
-
-
-class _Draw:
-    """Logits processor: draws each row's token with a generator of its own, and leaves only that token.
-
-    So that what a prompt is answered depends on its seed, not on the batch it is in.
-    """
-
-    def __init__(self, batch: Sequence[Request], sampling: Sampling) -> None:
-        self._draws = [random.Random(request_seed(sampling.seed, request.key)) for request in batch]
-        self._temperature, self._top_p, self._sampling = sampling.temperature, sampling.top_p, sampling
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        import torch
-
-        probabilities = torch.softmax(scores.double() / self._temperature, dim=-1)
-        ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
-        ordered = likeliest(ordered, self._sampling)
-        total = ordered.cumsum(dim=-1)
-        # Nucleus: the fewest tokens that hold top_p of the probability.
-        nucleus = torch.where(total - ordered < self._top_p, ordered, 0.0).cumsum(dim=-1)
-        level = torch.tensor([[draw.random()] for draw in self._draws], dtype=nucleus.dtype, device=nucleus.device)
-        place = torch.searchsorted(nucleus, level * nucleus[:, -1:], right=True).clamp(max=nucleus.shape[-1] - 1)
-        return torch.full_like(scores, float("-inf")).scatter(1, tokens.gather(1, place), 0.0)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -281,10 +210,6 @@ def _release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
 def length_batches(lengths: Sequence[int], batch_tokens: int, answer_tokens: int) -> list[list[int]]:
     """Indices in batches of like length, longest first; rows x (longest + answer) stays within ``batch_tokens``.
 
@@ -303,39 +228,15 @@ def length_batches(lengths: Sequence[int], batch_tokens: int, answer_tokens: int
 
 
 def describe(settings: EngineSettings) -> EngineInfo:
-    """Name, version, number format and device: what the same answers depend on."""
+    """Name, version, number format, device and options: what the same answers depend on."""
     found = package_version("transformers")
     if not found or not package_version("torch"):
         raise missing_extra("transformers", "hf", "--engine transformers")
-    return EngineInfo("transformers", f"{found}, {package_version('torch')}", settings.dtype, {"device": device_kind()})
-
-
-def load_model(checkpoint: Checkpoint, dtype: str = "auto") -> Any:
-    """The causal language model of a checkpoint with all its weights, on the processor.
-
-    Raises:
-        InputError: for an architecture transformers does not know, or weights that do not fill it.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    try:
-        # Sizes that do not match are refused below, with their names; the library's own message has none.
-        both: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            trust_remote_code=checkpoint.trust_remote_code,
-            local_files_only=True,
-        )
-    except Exception as error:
-        raise InputError(
-            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {_first_line(error)}"
-        ) from error
-    refuse_unfilled(both[1], checkpoint)
-    return both[0]
+    versions = f"{found}, {package_version('torch')}"
+    options = user_options(settings)
+    require_packages(settings.checkpoint, options)
+    counted = {name: value for name, value in options.items() if name not in SAME_ANSWERS}
+    return EngineInfo("transformers", versions, dtype_of(settings), facts(settings, device_kind(), counted))
 
 
 def open_engine(settings: EngineSettings) -> TransformersEngine:
@@ -347,14 +248,25 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     checkpoint = settings.checkpoint
     if checkpoint is None:
         raise InputError("--engine transformers needs --model CHECKPOINT")
-    info = describe(settings)
-    model = load_model(checkpoint, settings.dtype)
+    info, options = describe(settings), user_options(settings)
+    batch_tokens = options.pop("batch_tokens", settings.batch_tokens)
+    if settings.deterministic:
+        # Fewer than any prompt has: each is a batch of its own.
+        batch_tokens = 1
+    packed = packing(checkpoint, options)
+    if packed and info.settings["device"] == "cuda":
+        # Packed numbers are made for the device that they are loaded onto.
+        options.setdefault("device_map", {"": 0})
+    model = load_model(checkpoint, info.dtype, options)
     tokenizer = read_tokenizer(checkpoint)
-    model = model.to(info.settings["device"]).eval()
+    if not packed and "device_map" not in options:
+        model = model.to(info.settings["device"])
     actual = str(model.dtype).removeprefix("torch.")
-    return TransformersEngine(
-        model, tokenizer, EngineInfo("transformers", info.version, actual, info.settings), settings.batch_tokens
-    )
+    recorded = facts(settings, info.settings["device"], user_options(settings))
+    described = EngineInfo("transformers", info.version, actual, recorded)
+    return TransformersEngine(model.eval(), tokenizer, described, batch_tokens)
 
 
-ENGINE = EngineSpec("transformers", local=True, cacheable=True, describe=describe, open=open_engine)
+ENGINE = EngineSpec(
+    "transformers", local=True, cacheable=True, describe=describe, open=open_engine, adapters=True, options=True
+)

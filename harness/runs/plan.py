@@ -17,7 +17,8 @@ from telbench.reasoning import Reasoning, reasoning_asked
 from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint, list_fingerprint
-from ..checkpoint import Checkpoint, open_checkpoint
+from ..adapter import open_model
+from ..checkpoint import Checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
 from ..datasets.loading import limited, load_whole
@@ -242,7 +243,18 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
     """What the engine is opened with, as far as it is known before there are items and prompts."""
     checkpoint, options = None, settings.engine
     if engine.local:
-        checkpoint = open_checkpoint(settings.model, trust_remote_code=options.trust_remote_code, online=options.online)
+        checkpoint = open_model(
+            settings.model,
+            base=options.base,
+            trust_remote_code=options.trust_remote_code,
+            online=options.online,
+            revision=options.revision,
+        )
+        if checkpoint.adapter is not None and not engine.adapters:
+            raise InputError(
+                f"--engine {engine.name} loads no LoRA adapters: take vllm or transformers, or merge {settings.model} "
+                "into its base model"
+            )
     return EngineSettings(
         checkpoint=checkpoint,
         dtype=options.dtype,
@@ -257,6 +269,8 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         chat_template_kwargs=template_variables(settings.prompt.chat_template_kwargs)
         if settings.prompt.chat_template_kwargs
         else {},
+        options=options.engine_option,
+        deterministic=options.deterministic,
     )
 
 
@@ -348,6 +362,14 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     measured = settings.metrics
     for wrong, line in (
         (engine.local and not settings.model, f"--engine {engine.name} needs --model with the folder of a checkpoint"),
+        (
+            settings.engine.engine_option and not engine.options,
+            f"--engine {engine.name} takes no --engine-option: drop it",
+        ),
+        (
+            settings.engine.deterministic and not engine.options,
+            f"--engine {engine.name} takes no --deterministic: drop it",
+        ),
         (
             settings.model and engine.name == "replay",
             "--engine replay takes --answers FILE and, for the table, --name NAME instead of --model",

@@ -170,9 +170,7 @@ class EngineOptions(Bounded):
         metavar="NAME",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
-        "auto",
-        "number format of the weights; auto: as config.json says",
-        engines=LOADING,
+        "auto", "number format; auto: as config.json says, on every engine and device", engines=LOADING
     )
     max_model_len: int | None = setting(
         None,
@@ -181,8 +179,21 @@ class EngineOptions(Bounded):
         low=1,
         engines=LOADING,
     )
+    base: str = setting(
+        "",
+        "base model of a LoRA adapter, if not the one that its adapter_config.json names",
+        metavar="PATH",
+        engines=("local",),
+    )
     trust_remote_code: bool = setting(False, "run Python code that the checkpoint brings", engines=LOADING)
+    engine_option: Mapping[str, Any] = setting(
+        {}, "arguments of vLLM (tensor_parallel_size=2) or of transformers (device_map=auto)", metavar="KEY=VALUE,..."
+    )
+    deterministic: bool = setting(
+        False, "one prompt at a time: no answer depends on which prompts are worked on together (slow)"
+    )
     online: bool = setting(False, "allow the network: --model may be a hub id")
+    revision: str = setting("", "branch, tag or commit of a hub id, with --online", metavar="REV", engines=("local",))
     base_url: str = setting(
         "", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL", engines=("openai",)
     )
@@ -223,7 +234,8 @@ class EvalSettings:
 
     model: str = setting(
         "",
-        "folder with config.json, *.safetensors and tokenizer; for --engine openai the server's model name",
+        "folder with config.json, *.safetensors and tokenizer, or of a LoRA adapter; for --engine openai the server's "
+        "model name",
         metavar="CKPT",
     )
     data: DataSettings = group(DataSettings, "data")

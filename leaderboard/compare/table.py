@@ -50,6 +50,7 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
     for run, name in zip(runs, names, strict=True):
         if over := (run.header.get("judge") or {}).get("over_cap"):
             lines.append(f"WARNING: judges gave no verdict on many items of {name} in {', '.join(over)}")
+    lines += _formats(runs, names)
     lost = {
         f"{each.metric} of {each.run}": sum(each.unpaired.values())
         for each in whole
@@ -64,6 +65,22 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
             f"note: answers of {', '.join(elsewhere)} were made elsewhere: their prompts and decoding are not checked"
         )
     return lines
+
+
+def _formats(runs: Sequence[LoadedRun], names: Sequence[str]) -> list[str]:
+    """One warning where the models were computed in different number formats, as far as that is known."""
+    computed: dict[str, list[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        if dtype := run.header["generation"].get("dtype"):
+            computed.setdefault(dtype, []).append(name)
+    if len(computed) < 2:
+        return []
+    told = "; ".join(
+        f"{dtype}: {', '.join(each[:4])}{' …' if len(each) > 4 else ''}" for dtype, each in computed.items()
+    )
+    return [
+        f"WARNING: other number formats ({told}): a part of the difference may be rounding; --dtype sets one for all"
+    ]
 
 
 def table_lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,11 @@ def pickled(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
 
 
+def gguf_alone(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    (folder / WEIGHTS).rename(folder / "m.Q4_K_M.gguf")
+
+
 def other_weights(folder: Path) -> None:
     (folder / "a.safetensors").write_bytes(safetensors())
     (folder / INDEX).write_text('{"weight_map": {"a": "a.safetensors"}}')
@@ -179,6 +185,8 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "custom model code": (configure(auto_map={"AutoModel": "m.M"}), "pass --trust-remote-code"),
     "custom tokenizer code": (write("tokenizer_config.json", '{"auto_map": {}}'), "tokenizer_config.json"),
     "pickled weights": (pickled, "pickled weights only (pytorch_model.bin)"),
+    "GGUF without a config": (gguf_alone, "serve it with llama.cpp"),
+    "GGUF beside a config": (lambda folder: (folder / WEIGHTS).rename(folder / "m.gguf"), "serve it with llama.cpp"),
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "holds no weights"),
     "weights are a folder": (replace(WEIGHTS, Path.mkdir), "no readable file"),
     "weights link nowhere": (replace(WEIGHTS, lambda file: file.symlink_to("/nowhere")), "no readable file"),
@@ -238,6 +246,19 @@ def test_a_hub_id_offline_says_what_allows_it() -> None:
 
 def test_a_file_is_no_folder(folder: Path) -> None:
     assert "give the folder that holds" in complaint(folder / WEIGHTS)
+
+
+def test_a_gguf_file_is_told_what_serves_it(folder: Path) -> None:
+    (folder / "m.GGUF").write_bytes(b"GGUF")
+    assert "--engine openai --base-url URL" in complaint(folder / "m.GGUF")
+
+
+def test_a_snapshot_of_the_hub_is_called_by_its_id(folder: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "hub" / "models--some-org--some-model" / "snapshots" / "0a1b2c"
+    shutil.copytree(folder, snapshot)
+    assert open_checkpoint(str(snapshot)).name == "some-org/some-model"
+    (tmp_path / "link").symlink_to(snapshot)
+    assert open_checkpoint(str(tmp_path / "link")).name == "some-org/some-model"
 
 
 def test_the_folder_above_names_the_checkpoint_inside(folder: Path) -> None:

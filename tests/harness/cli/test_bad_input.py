@@ -307,10 +307,10 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line(fault: str, tiny_checkpoin
 def test_json_of_eval_is_one_document_whatever_libraries_print(
     tiny_checkpoint: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from telbench.harness.engines import transformers
+    from telbench.harness.engines import loading
     from telbench.harness.runs import requests
 
-    for module, name in ((requests, "read_tokenizer"), (transformers, "refuse_unfilled")):
+    for module, name in ((requests, "read_tokenizer"), (loading, "refuse_unfilled")):
         real = getattr(module, name)
 
         def noisy(*arguments: Any, real: Callable[..., Any] = real) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ import pytest
 
 from telbench.errors import EngineError, InputError
 from telbench.harness.checkpoint import open_checkpoint
+from telbench.harness.engines import decoding
 from telbench.harness.engines.contract import Completion, Continuation, EngineSettings, Request, Sampling
 from telbench.harness.engines.stopping import GrowingAnswer
 from telbench.harness.engines.transformers import TransformersEngine, length_batches, open_engine
@@ -140,6 +142,100 @@ def test_greedy_answers_are_those_of_a_loop_without_batch_cache_and_padding(
             if ids[-1] == model.config.eos_token_id:
                 break
         assert found[request.key].token_ids == tuple(ids[len(request.token_ids) :])
+
+
+@pytest.mark.slow
+def test_an_answer_is_handed_on_in_the_step_that_ends_it(
+    engine: TransformersEngine, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampling = Sampling(max_tokens=16, stop=("e", "st", "a"))
+    expected = by_key(engine.generate(requests, sampling))
+    lengths = sorted({each.completion_tokens for each in expected.values()})
+    assert len(lengths) > 2
+    gate, push = threading.Event(), decoding._Push.__call__
+
+    def held(self: Any, input_ids: Any, scores: Any, **more: Any) -> Any:
+        found = push(self, input_ids, scores, **more)
+        if found.sum() > 0:
+            assert gate.wait(60)
+        return found
+
+    monkeypatch.setattr(decoding._Push, "__call__", held)
+    stream = engine.generate(requests, sampling)
+    # No step follows the first that ended an answer until that answer is here.
+    first = next(stream)
+    assert first.completion_tokens == lengths[0]
+    gate.set()
+    assert by_key(iter([first, *stream])) == expected
+
+
+@pytest.mark.slow
+def test_one_at_a_time_no_prompt_shares_a_batch(
+    tiny_checkpoint: Path, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = EngineSettings(checkpoint=open_checkpoint(str(tiny_checkpoint)), deterministic=True)
+    with closing(open_engine(settings)) as engine:
+        sizes, real = [], engine._model.generate
+
+        def counted(**options: Any) -> Any:
+            sizes.append(len(options["input_ids"]))
+            return real(**options)
+
+        monkeypatch.setattr(engine._model, "generate", counted)
+        assert len(list(engine.generate(requests, Sampling(max_tokens=2)))) == len(requests)
+        assert sizes == [1] * len(requests)
+        assert engine.info.settings["deterministic"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", None])
+def test_the_number_format_of_the_caller_is_that_of_the_batch(
+    engine: TransformersEngine, requests: list[Request], monkeypatch: pytest.MonkeyPatch, dtype: str | None
+) -> None:
+    import torch
+
+    found, real = [], engine._model.generate
+
+    def noted(**options: Any) -> Any:
+        found.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+        return real(**options)
+
+    monkeypatch.setattr(engine._model, "generate", noted)
+    with torch.autocast("cpu", getattr(torch, dtype or "bfloat16"), enabled=dtype is not None):
+        list(engine.generate(requests[:1], Sampling(max_tokens=2)))
+    assert found == [dtype and torch.bfloat16]
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_ends_the_batch(engine: TransformersEngine, requests: list[Request]) -> None:
+    stream = engine.generate(requests, Sampling(max_tokens=400, stop=("e",)))
+    next(stream)
+    del stream
+    assert not [thread for thread in threading.enumerate() if thread.name == "generate"]
+
+
+@pytest.mark.slow
+def test_an_answer_that_ended_before_memory_ran_out_is_not_made_again(
+    engine: TransformersEngine, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    sampling = Sampling(max_tokens=16, stop=("e", "st", "a"))
+    expected = by_key(engine.generate(requests, sampling))
+    asked, push = [], decoding._Push.__call__
+
+    def cramped(self: Any, input_ids: Any, scores: Any, **more: Any) -> Any:
+        found = push(self, input_ids, scores, **more)
+        if len(found) == len(requests) and found.sum() > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if self not in asked:
+            asked.append(self)
+        return found
+
+    monkeypatch.setattr(decoding._Push, "__call__", cramped)
+    found = list(engine.generate(requests, sampling))
+    assert by_key(iter(found)) == expected
+    assert sum(len(each._done) for each in asked[1:]) < len(requests)
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ from telbench.harness.engines.contract import (
     Sampling,
     request_seed,
 )
-from telbench.harness.engines.vllm import CACHE_SPACE, GIB, VllmEngine, cache_bytes, open_engine
+from telbench.harness.engines.vllm import VllmEngine, open_engine
+from telbench.harness.engines.vllm_arguments import CACHE_SPACE, GIB, cache_bytes
 
 REQUESTS = [Request(key, "", (), [5, 6, 7]) for key in ("a", "b", "c")]
 LLAMA_1B = {
@@ -46,7 +47,7 @@ class ScriptedLLM:
         self.refuse, self.die_after, self.reason = refuse, die_after, reason
         self.count, self.queue, self.aborted, self.steps = 0, [], [], 0
 
-    def enqueue(self, prompts: list[dict[str, list[int]]], params: list[Any], use_tqdm: bool) -> list[str]:
+    def enqueue(self, prompts: list[dict[str, list[int]]], params: list[Any], **_: Any) -> list[str]:
         if any(len(prompt["prompt_token_ids"]) in self.refuse for prompt in prompts):
             raise ValueError("The decoder prompt is longer than the maximum model length\nof 512.")
         ids = [str(self.count + index) for index in range(len(prompts))]

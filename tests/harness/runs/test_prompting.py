@@ -230,6 +230,8 @@ def test_every_option_of_prompts_and_sampling_has_its_readers() -> None:
     kinds = (PromptOptions, SamplingOptions, EngineOptions, GivenAnswers)
     # Read by every engine: seed orders options, context and reasoning are what answers are scored by.
     shared = {"context", "reasoning", "seed", "engine", "online"}
+    # Read by engines that declare options of their own.
+    shared |= {"engine_option", "deterministic"}
     assert {key for kind in kinds for key in settings_in(kind)} - shared == set(READERS)
 
 

@@ -45,6 +45,18 @@ def test_a_conflict_of_mean_and_ranks_comes_first():
     assert warning_lines([base, other], ["base", "other"], compared)[0].startswith("WARNING: token_f1 of other: mean")
 
 
+def test_other_number_formats_are_a_warning_and_unknown_ones_are_not():
+    runs = [shifted(name, 0.0) for name in ("base", "same", "given", "other")]
+    for run, dtype in zip(runs, ("float32", "float32", None, "bfloat16"), strict=True):
+        run.header["generation"] = {**run.header["generation"], "dtype": dtype}
+    names = [run.name for run in runs]
+    assert warning_lines(runs, names, []) == [
+        "WARNING: other number formats (float32: base, same; bfloat16: other): a part of the difference may be "
+        "rounding; --dtype sets one for all"
+    ]
+    assert warning_lines(runs[:3], names[:3], []) == []
+
+
 def test_each_metric_is_a_family_of_the_runs_and_q_covers_all():
     base = made_run("base", {"token_f1": BASE.tolist()})
     runs = [shifted("a", 0.013), shifted("bb", 0.012), shifted("ccc", 0.0)]

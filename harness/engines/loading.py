@@ -1,0 +1,161 @@
+"""A causal language model of transformers: from a checkpoint, with its adapter, under the user's options."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError, missing_extra
+
+from ..checkpoint import Checkpoint
+from ..formats import quantisation
+from ..whole import refuse_unfilled
+from .contract import EngineSettings
+from .options import EITHER, parsed_options
+
+# What from_pretrained takes and may be wanted; ``batch_tokens`` is telbench's own.
+KNOWN = (
+    *("attn_implementation", "experts_implementation", "use_kernels", "load_in_8bit", "load_in_4bit"),
+    *("quantization_config", "device_map", "max_memory", "offload_folder", "offload_buffers", "tp_plan", "tp_size"),
+    "batch_tokens",
+)
+# Where the model lies and how many prompts it takes at once: the same sums, up to rounding.
+SAME_ANSWERS = frozenset(
+    {"device_map", "max_memory", "offload_folder", "offload_buffers", "tp_plan", "tp_size", "batch_tokens"}
+)
+OWN = {
+    "dtype": "--dtype",
+    "torch_dtype": "--dtype",
+    "trust_remote_code": "--trust-remote-code",
+    "revision": "--revision",
+    "use_safetensors": "--model with *.safetensors: no other format is read",
+    "local_files_only": "--online",
+}
+
+
+# What transformers needs beside itself for a quantisation.
+PACKAGES = {
+    "gptq": ("optimum", "gptqmodel"),
+    "awq": ("gptqmodel",),
+    "bitsandbytes": ("bitsandbytes",),
+    "compressed-tensors": ("compressed_tensors",),
+    "torchao": ("torchao",),
+    "auto-round": ("auto_round",),
+    "aqlm": ("aqlm",),
+    "hqq": ("hqq",),
+    "eetq": ("eetq",),
+    "vptq": ("vptq",),
+}
+
+
+def packing(checkpoint: Checkpoint | None, options: Mapping[str, Any]) -> str:
+    """How the weights are quantised, by their files or by an option; empty where they are not."""
+    if options.get("load_in_8bit") or options.get("load_in_4bit"):
+        return "bitsandbytes"
+    given = options.get("quantization_config")
+    if isinstance(given, dict):
+        return str(given.get("quant_method", ""))
+    return "" if checkpoint is None else quantisation(checkpoint)
+
+
+def require_packages(checkpoint: Checkpoint | None, options: Mapping[str, Any]) -> None:
+    """Refuse a quantisation that transformers cannot unpack here. Raises `InputError` with what to install."""
+    method = packing(checkpoint, options)
+    absent = [name for name in PACKAGES.get(method, ()) if importlib.util.find_spec(name) is None]
+    if absent:
+        what = checkpoint.path if checkpoint else "the model"
+        raise InputError(
+            f"{what} is quantised by {method}: transformers needs {' and '.join(absent)} for it (pip install "
+            f"{' '.join(name.replace('_', '-') for name in absent)})"
+            + (", or take --engine vllm" if method in ("gptq", "awq", "compressed-tensors") else "")
+        )
+
+
+def user_options(settings: EngineSettings) -> dict[str, Any]:
+    """What ``--engine-option`` gives. Raises `InputError` for what is not known, or telbench sets."""
+    own = OWN | ({"batch_tokens": EITHER} if settings.deterministic else {})
+    options = parsed_options(settings.options, "transformers", KNOWN, own)
+    size = options.get("batch_tokens", 1)
+    if type(size) is not int or size < 1:
+        raise InputError(f"--engine-option batch_tokens is {size}: it must be a whole number from 1")
+    return options
+
+
+def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as `from_pretrained` takes them."""
+    found = dict(options)
+    packed = {name: found.pop(name) for name in ("load_in_8bit", "load_in_4bit") if name in found}
+    if any(packed.values()):
+        from transformers import BitsAndBytesConfig
+
+        found["quantization_config"] = BitsAndBytesConfig(**packed)
+    if isinstance(found.get("max_memory"), dict):
+        # JSON has no numbers as keys, and GPUs go by their number.
+        found["max_memory"] = {
+            int(name) if name.isdigit() else name: size for name, size in found["max_memory"].items()
+        }
+    return found
+
+
+def load_model(checkpoint: Checkpoint, dtype: str = "auto", options: Mapping[str, Any] | None = None) -> Any:
+    """The causal language model of a checkpoint with all its weights, on the processor if no option says otherwise.
+
+    Raises:
+        InputError: for an architecture transformers does not know, or weights that do not fill it.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        # Sizes that do not match are refused below, with their names; the library's own message has none.
+        both: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.path,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=checkpoint.trust_remote_code,
+            local_files_only=True,
+            **_arguments(options or {}),
+        )
+    except Exception as error:
+        raise InputError(
+            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    refuse_unfilled(both[1], checkpoint)
+    return both[0] if checkpoint.adapter is None else _adapted(both[0], checkpoint.adapter)
+
+
+def _adapted(model: Any, adapter: Path) -> Any:
+    """The model with the adapter's matrices beside its own, in its own number format.
+
+    They are not merged: in bfloat16 the sum of both would be rounded to another model than was trained.
+    """
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise missing_extra("peft", "train", "a LoRA adapter with --engine transformers") from error
+    try:
+        wrapped = PeftModel(model, PeftConfig.from_pretrained(str(adapter)), autocast_adapter_dtype=False)
+        loaded = wrapped.load_adapter(str(adapter), "default", autocast_adapter_dtype=False)
+    except Exception as error:
+        raise InputError(
+            f"peft cannot load {adapter} onto its base: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    for names, problem in (
+        (loaded.missing_keys, "lacks"),
+        (loaded.unexpected_keys, "has, and its base has no place for,"),
+    ):
+        if names:
+            raise InputError(
+                f"{adapter} {problem} the tensor {sorted(names)[0]}: adapter_config.json, weights and base do not "
+                "belong together"
+            )
+    return wrapped.get_base_model()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of its message, or its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
