@@ -87,12 +87,13 @@ def test_all_that_is_named_here_is_an_argument_of_vllm() -> None:
     assert set(vllm_arguments.CPU_OPTIONS) <= known
 
 
-def test_the_fields_are_those_of_the_class_itself() -> None:
-    from telbench.harness.engines import contract
-
-    fields = fields_of("telbench", "harness/engines/contract.py", "EngineSettings")
-    assert fields == set(contract.EngineSettings.__dataclass_fields__)
-    assert fields_of("telbench", "harness/engines/contract.py", "Nobody") == frozenset()
+def test_the_fields_are_those_of_the_class_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some_engine").mkdir()
+    (tmp_path / "some_engine" / "__init__.py").write_text("raise SystemExit('it is not imported')")
+    (tmp_path / "some_engine" / "args.py").write_text("class Args:\n    model: str\n    seed: int = 0\n    other = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert fields_of("some_engine", "args.py", "Args") == {"model", "seed"}
+    assert fields_of("some_engine", "args.py", "Nobody") == frozenset()
     assert fields_of("no_such_package", "x.py", "X") == frozenset()
 
 
@@ -146,9 +147,14 @@ def test_the_quantisations_of_vllm_are_read_from_its_source() -> None:
     if not known:
         pytest.skip("vllm is not installed")
     assert {"awq", "gptq", "fp8", "compressed-tensors"} <= known
-    place = ("telbench", "harness/engines/contract.py", "FinishReason")
-    assert words_of(*place) == {"stop", "length", "error"}
-    assert words_of("telbench", "harness/engines/contract.py", "Nobody") == frozenset()
+
+
+def test_the_words_of_a_literal_are_read_from_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some_words").mkdir()
+    (tmp_path / "some_words" / "__init__.py").write_text('Reason = Literal["stop", "length"]\nOther = "x"\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert words_of("some_words", "__init__.py", "Reason") == {"stop", "length"}
+    assert words_of("some_words", "__init__.py", "Other") == frozenset()
 
 
 @pytest.mark.parametrize(
