@@ -154,7 +154,7 @@ def test_the_words_of_a_literal_are_read_from_a_source(tmp_path: Path, monkeypat
     (tmp_path / "some_words" / "__init__.py").write_text('Reason = Literal["stop", "length"]\nOther = "x"\n')
     monkeypatch.syspath_prepend(tmp_path)
     assert words_of("some_words", "__init__.py", "Reason") == {"stop", "length"}
-    assert words_of("some_words", "__init__.py", "Other") == frozenset()
+    assert words_of("some_words", "__init__.py", "Nobody") == frozenset()
 
 
 @pytest.mark.parametrize(
