@@ -70,8 +70,8 @@ def _values(old: LoadedRun, new: LoadedRun, name: str) -> tuple[float | None, fl
         if score.value is not None and value is not None:
             before.append(score.value)
             after.append(value)
-    return _mean(before), _mean(after)
+    return (_mean(before), _mean(after)) if after else (theirs["value"], None)
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
