@@ -111,19 +111,17 @@ def _sample(row: Any, names: Sequence[str]) -> Any:
     if not isinstance(row, dict):
         return row
     values = row.get("scores")
+    fits = isinstance(values, list) and len(values) == len(names)
+    by_name = dict(zip(names, values, strict=True)) if fits else None
     return {
         "item_id": row.get("id"),
         "cluster_id": row.get("cluster"),
         "category": row.get("category"),
         "status": "error" if row.get("failed") else "ok",
-        "scores": dict(zip(names, values, strict=True)) if _fits(values, names) else values,
+        "scores": values if by_name is None else by_name,
         "stats": row.get("stats", {}),
         "missing": row.get("missing", {}),
     }
-
-
-def _fits(values: Any, names: Sequence[str]) -> bool:
-    return isinstance(values, list) and len(values) == len(names)
 
 
 def _shareable(value: Any) -> Any:

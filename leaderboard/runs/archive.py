@@ -6,12 +6,14 @@ the package ``zstandard``.
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from telbench.errors import InputError, missing_extra
 
@@ -43,7 +45,7 @@ def members(path: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
 
 def _unpacked(path: Path, stream: io.BufferedReader, entry: zipfile.ZipInfo) -> bytes:
     try:
-        import zstandard
+        zstandard: Any = importlib.import_module("zstandard")
     except ImportError as error:
         line = missing_extra("zstandard", "inspect", "reading inspect's .eval archives")
         raise InputError(f"{line}; or: inspect log convert {path} --to json --output-dir DIR") from error

@@ -177,12 +177,17 @@ def _set_aside(task: _Task) -> None:
         if not values:
             continue
         mean, whole = math.fsum(values) / len(values), totals.get(f"{name},{told}")
-        known = isinstance(whole, int | float) and not isinstance(whole, bool) and math.isfinite(whole)
+        number = float(whole) if isinstance(whole, int | float) else math.nan
         perplexity = name.rpartition("/")[2] == "perplexity" and min(values) < _LEAST_PERPLEXITY
-        if perplexity or (known and not math.isclose(mean, whole, rel_tol=_CLOSE, abs_tol=_CLOSE)):
+        if perplexity or _differ(mean, number):
             del task.by_filter[name, told]
             title = name if told == "none" else f"{name}@{told}"
             task.without_numbers += [title] if title not in task.without_numbers else []
+
+
+def _differ(mean: float, whole: float) -> bool:
+    """Is the number of the results file there, and another than the mean?"""
+    return math.isfinite(whole) and not math.isclose(mean, whole, rel_tol=_CLOSE, abs_tol=_CLOSE)
 
 
 def _of(mapping: Any, name: str) -> Mapping[str, Any]:
@@ -219,7 +224,7 @@ def _add_groups(log: Log, tasks: Sequence[_Task], results: Mapping[str, Any]) ->
             joined = _pooled(members, [column for column in columns if column is not None])
             values = [score.value for score in joined.values() if score.value is not None]
             title = f"{group}/{metric}" if told == "none" else f"{group}/{metric}@{told}"
-            if not values or not math.isclose(math.fsum(values) / len(values), whole, rel_tol=_CLOSE, abs_tol=_CLOSE):
+            if not values or _differ(math.fsum(values) / len(values), float(whole)):
                 log.notes.append(f"{log.path}: {title} is left out: lm-eval's number is no mean over its items")
                 continue
             log.scores[title] = joined

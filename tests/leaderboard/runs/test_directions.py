@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from telbench.errors import InputError
@@ -55,6 +58,13 @@ def test_no_word_is_in_both_lists() -> None:
     assert not set(LOWER) & {*HIGHER, *HIGHER_NAMES}
     assert all(by_name(name) is False for name in LOWER)
     assert all(by_name(name) is True for name in (*HIGHER, *HIGHER_NAMES))
+
+
+def test_the_documentation_shows_the_lists() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "ci.md").read_text()
+    for title, words in (("lower", LOWER), ("higher", HIGHER), ("higher, as the whole name", HIGHER_NAMES)):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {title} |")]
+        assert re.findall(r"`([^`]+)`", row) == list(words)
 
 
 def test_the_user_comes_before_the_log_and_the_log_before_the_name() -> None:
