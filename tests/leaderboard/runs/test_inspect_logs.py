@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import sys
@@ -41,9 +42,7 @@ class ZstdError(Exception):
 @pytest.fixture
 def zstandard(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package, or what stands in for it."""
-    try:
-        import zstandard  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("zstandard") is None:
         module: Any = types.ModuleType("zstandard")
         module.ZstdError = ZstdError
         module.ZstdDecompressor = lambda: types.SimpleNamespace(stream_reader=RawFrames)
