@@ -103,6 +103,27 @@ def test_several_scorers_and_parts_are_metrics_of_their_own(tmp_path: Path) -> N
     assert set(run.undirected) == {"pair/0", "pair/1"}
 
 
+def test_words_count_as_inspect_counts_them(tmp_path: Path) -> None:
+    words = {"C": 1, "I": 0, "P": 0.5, "N": 0, "yes": 1, "True": 1, "no": 0, "false": 0}
+    log = inspect_log({"match": [[word] for word in words], "one": [[[word]] for word in words]})
+    run = read_inspect(write_json(tmp_path / "log.json", log))
+    for name in ("match", "one"):
+        assert [score.value for score in run.scores[name].values()] == list(words.values())
+
+
+def test_a_log_without_epochs_and_one_without_scores(tmp_path: Path) -> None:
+    log = inspect_log({"match": [["C"], ["I"]]})
+    for sample in log["samples"]:
+        del sample["epoch"]
+    log["samples"].append({**log["samples"][0], "epoch": 2})
+    assert read_inspect(write_json(tmp_path / "a.json", log)).header["generation"]["epochs"] == 2
+    log["samples"][-1]["epoch"] = 1
+    with pytest.raises(InputError, match="epoch 1 of sample '0' occurs twice"):
+        read_inspect(write_json(tmp_path / "a.json", log))
+    with pytest.raises(InputError, match="holds no scored items"):
+        read_inspect(write_json(tmp_path / "b.json", inspect_log({"match": [["C"]]}, scores={})))
+
+
 def test_what_inspect_leaves_unscored_is_missing_and_its_epochs_do_not_count(tmp_path: Path) -> None:
     log = inspect_log({"maybe": [[float("nan"), float("nan")], [float("nan"), 1.0], [0.0, 1.0]]})
     log["samples"][2]["scores"] = {}

@@ -197,3 +197,42 @@ def test_a_field_of_the_documents_names_their_sources(tmp_path: Path) -> None:
     assert list(run.clusters.values()) == ["s0", "s0", "s1", "s1"]
     with pytest.raises(InputError, match=r"line 1: --cluster subjet: .*did you mean 'subject'"):
         read_lm_eval(path, Reading(cluster="subjet"))
+
+
+def test_the_range_of_a_metric_is_the_widest_that_the_logs_suggest(tmp_path: Path) -> None:
+    shares, points = (
+        read_lm_eval(write_samples(tmp_path / name, "gen", [lm_eval_row(0, {"f1": value})]))
+        for name, value in (("shares", 0.5), ("points", 50.0))
+    )
+    assert [shared_metrics(runs)[0].range for runs in ([shares, points], [points, shares], [shares, shares])] == [
+        *((None, None), (None, None)),
+        (0, 1),
+    ]
+
+
+def test_only_the_metrics_that_are_wanted_must_have_a_direction(tmp_path: Path) -> None:
+    run = read_lm_eval(write_samples(tmp_path / "one", "gen", [lm_eval_row(0, {"acc": 0.5, "clarity": 0.5})]))
+    assert len(shared_metrics([run, run], ["acc"])) == 2
+    for wanted in (None, ["clarity"]):
+        with pytest.raises(InputError, match="which way is better for clarity"):
+            shared_metrics([run, run], wanted)
+
+
+def test_one_metric_that_is_left_out_does_not_hide_those_after_it(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for task in ("a", "b"):
+        rows = [lm_eval_row(number, {"odd": None, "f1": 0.25, "acc": 0.5, "em": 1.0}) for number in range(2)]
+        write_samples(folder, task, rows)
+    write_results(
+        folder,
+        results={"a": {"f1,none": 0.9}},
+        groups={"absent": {"acc,none": 0.5}, "both": {"alias": "both", "em,none": 0.3, "acc,none": 0.5}},
+        group_subtasks={"absent": ["c"], "both": ["a", "b"]},
+        higher_is_better={task: {"odd": True} for task in ("a", "b")},
+    )
+    run = open_run(folder)
+    assert set(run.scores) == {*(f"a/{name}" for name in ("odd", "acc", "em")), "both/acc"} | {
+        f"b/{name}" for name in ("odd", "f1", "acc", "em")
+    }
+    assert [note.rpartition(": ")[2] for note in run.notes[1:]] == ["lm-eval's number is no mean over its items"]
+    assert "a/f1: the log has no statistics" in run.notes[0]

@@ -203,6 +203,28 @@ def test_rounding_beyond_the_bounds_is_let_through() -> None:
     assert complaint(100.001, bounds_of([0, 100])) == "is 100.001, outside its range of 0 to 100"
 
 
+def test_a_value_on_the_bound_and_one_of_an_open_range_are_let_through() -> None:
+    assert complaint(0, (0.0, 1.0)) is complaint(1, (0.0, 1.0)) is None
+    assert complaint(-1e9, bounds_of([None, 0])) is None
+    assert complaint(1e9, bounds_of([0, None])) is None
+    assert bounds_of([-1, 1]) == pytest.approx((-1.000002, 1.000002), abs=1e-12)
+
+
+def test_what_is_shown_of_a_damaged_value_is_cut() -> None:
+    assert complaint("x" * 38, (0.0, 1.0)) == f"is '{'x' * 38}' and no number"
+    assert complaint("x" * 39, (0.0, 1.0)) == f"is '{'x' * 39}… and no number"
+
+
+@pytest.mark.parametrize("limits", [None, [0], [0, "1"], 3, [0, float("nan")]])
+def test_a_header_with_no_range_is_refused(whole: Path, tmp_path: Path, limits: Any) -> None:
+    run = damaged(whole, tmp_path, lambda _: None)
+    header = json.loads((run / "run.json").read_text())
+    header["metrics"]["bleu"]["range"] = limits
+    (run / "run.json").write_text(json.dumps(header))
+    with pytest.raises(InputError, match=r"run\.json: metrics\.bleu\.range is .*which it cannot be"):
+        load_run(run)
+
+
 def test_an_undamaged_run_and_its_anchor_say_the_same(whole: Path, tmp_path: Path) -> None:
     write_anchor(load_run(whole), tmp_path / "anchor.json")
     run, anchor = load_run(whole), open_run(tmp_path / "anchor.json")
