@@ -8,6 +8,8 @@ from pathlib import Path
 from .commands.check import judged
 from .gate.gate import ALPHA, MAX_MISSING, Gate
 from .gate.report import terminal_rows
+from .runs.directions import LogSettings
+from .runs.foreign import Reading
 
 
 def assert_no_regression(
@@ -19,11 +21,15 @@ def assert_no_regression(
     alpha: float = ALPHA,
     on_inconclusive: str = "warn",
     max_missing: float = MAX_MISSING,
+    lower_is_better: tuple[str, ...] = (),
+    higher_is_better: tuple[str, ...] = (),
+    cluster: str | None = None,
 ) -> Gate:
     """Raise AssertionError with the table of verdicts when the candidate is worse than the baseline.
 
-    The arguments are those of ``telbench check``; ``on_inconclusive="fail"`` raises for too few items too. Returns the
-    gate. Raises `InputError` and `IncomparableError` as the command does.
+    The arguments are those of ``telbench check``; ``on_inconclusive="fail"`` raises for too few items too, and the
+    last three are for logs of other harnesses. Returns the gate. Raises `InputError` and `IncomparableError` as the
+    command does.
 
     ::
 
@@ -40,6 +46,7 @@ def assert_no_regression(
         alpha=alpha,
         on_inconclusive=on_inconclusive,
         max_missing=max_missing,
+        reading=Reading(LogSettings(lower_is_better, higher_is_better), cluster),
     )
     if gate.exit_code:
         table = "\n".join("  ".join(row) for row in terminal_rows(gate))

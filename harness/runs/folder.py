@@ -164,7 +164,7 @@ def read_samples(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(stream, 1):
                 try:
                     yield json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise InputError(f"{file}, line {number} is not JSON: copy the run again") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text: copy the run again") from error

@@ -7,11 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from telbench.config import REQUIRED, setting
+from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
@@ -20,9 +20,12 @@ from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
 from ..gate.gate import ALPHA, MAX_MISSING, Gate, GatePolicy, judge_gate
+from ..gate.margins import margin_doubts
 from ..gate.report import junit_xml, markdown, terminal_rows, workflow_commands
-from ..runs.loaded import LoadedRun, require_alike, shared_metrics
-from ..runs.sources import open_run
+from ..runs.directions import LogSettings
+from ..runs.foreign import AS_IT_IS, Reading
+from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
+from ..runs.sources import open_run, require_used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,9 @@ class CheckOptions:
     """``telbench check``: two runs, the policy, and what is written."""
 
     baseline: Path = setting(
-        REQUIRED, "run folder, or anchor file of telbench baseline pin", metavar="RUN", required=True
+        REQUIRED, "anchor file of telbench baseline pin, run folder or log", metavar="RUN", required=True
     )
-    candidate: Path = setting(REQUIRED, "run folder of the candidate", metavar="RUN", required=True)
+    candidate: Path = setting(REQUIRED, "the candidate's run folder or log", metavar="RUN", required=True)
     margins: Mapping[str, float] = setting(
         {},
         "a primary metric and the largest drop to accept, on its own scale; several times or with commas",
@@ -56,6 +59,10 @@ class CheckOptions:
     out: Path | None = setting(None, "write gate.json there", metavar="FILE")
     junit: Path | None = setting(None, "write JUnit XML there", metavar="FILE")
     summary: Path | None = setting(None, "write a Markdown summary there", metavar="FILE")
+    cluster: str | None = setting(
+        None, "field that names the source document in samples of other harnesses", metavar="FIELD"
+    )
+    logs: LogSettings = group(LogSettings, "logs of other harnesses")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +102,7 @@ def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
         alpha=options.alpha,
         on_inconclusive=options.on_inconclusive,
         max_missing=options.max_missing,
+        reading=Reading(options.logs, options.cluster),
     )
 
 
@@ -107,8 +115,11 @@ def judged(
     alpha: float = ALPHA,
     on_inconclusive: str = "warn",
     max_missing: float = MAX_MISSING,
+    reading: Reading = AS_IT_IS,
 ) -> tuple[Gate, LoadedRun]:
     """The gate of two runs by path, and the candidate; ``guardrails`` None takes all other shared metrics.
+
+    ``reading`` says what logs of other harnesses leave open.
 
     Raises:
         InputError: for paths that hold no runs, or a policy that is none. IncomparableError: for runs that were not
@@ -116,12 +127,20 @@ def judged(
     """
     if on_inconclusive not in ("warn", "fail"):
         raise InputError(f"on_inconclusive is '{on_inconclusive}': give 'warn' or 'fail'")
-    base, ours = open_run(baseline), open_run(candidate)
+    base, ours = open_run(baseline, reading), open_run(candidate, reading)
+    require_used(reading, [base, ours])
     require_alike([base, ours])
-    metrics = shared_metrics([base, ours])
+    metrics = shared_metrics([base, ours], None if guardrails is None else {*margins, *guardrails})
+    notes = notes_of([base, ours])
+    known = {metric.name for metric in metrics}
+    for name in margins:
+        if name not in known:
+            shared = f"--margin {name}: metric '{name}' is not in both runs: they share {', '.join(sorted(known))}"
+            raise InputError("; ".join([shared, *notes]))
     others = tuple(metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, base, ours))
     policy = GatePolicy(margins, others if guardrails is None else guardrails, alpha, on_inconclusive, max_missing)
-    return judge_gate(ours, base, metrics, policy), ours
+    gate = judge_gate(ours, base, metrics, policy)
+    return replace(gate, warnings=(*notes, *margin_doubts(policy, metrics, base), *gate.warnings)), ours
 
 
 def _usable(name: str, *runs: LoadedRun) -> bool:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
-from telbench.config import REQUIRED, setting
+from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
@@ -19,7 +19,9 @@ from ..compare.pairwise import ClusterBy, Comparison, compare_runs
 from ..compare.ranking import Posthoc, Ranking, rank_runs
 from ..compare.seeds import Recipe, average_seeds, seed_effects, study_of
 from ..compare.table import distinct_names, ranking_lines, seed_lines, study_lines, table_lines, warning_lines
-from ..runs.loaded import LoadedRun, require_alike, shared_metrics
+from ..runs.directions import LogSettings
+from ..runs.foreign import Reading
+from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs
 from ..statistics.factorial import Study
 
@@ -35,8 +37,13 @@ class CompareOptions:
         positional=True,
     )
     metrics: tuple[str, ...] = setting((), "only these metrics", many="comma", metavar="NAME,…")
-    by: Literal["category"] | None = setting(None, "once more within each category")
-    cluster: ClusterBy = setting("source_document", "what is drawn and flipped as a whole")
+    strata: Literal["category"] | None = setting(None, "once more within each category", key="by")
+    cluster: str = setting(
+        "source_document",
+        "what is drawn and flipped as a whole: source_document, category, item, or a field that samples of other "
+        "harnesses have",
+        metavar="NAME",
+    )
     pairs: Posthoc = setting("wilcoxon", "test that separates three runs or more")
     average_seeds: bool = setting(
         False, "runs that differ in their training seed alone count as one, items averaged over the seeds"
@@ -45,6 +52,17 @@ class CompareOptions:
     factors: tuple[str, ...] = setting(
         (), "factors of the study (default: all that vary)", many="comma", metavar="NAME,…"
     )
+    logs: LogSettings = group(LogSettings, "logs of other harnesses")
+
+    @property
+    def by(self) -> ClusterBy:
+        """What is drawn as a whole; a field of samples names their source documents."""
+        return cast(ClusterBy, self.cluster) if self.cluster in get_args(ClusterBy) else "source_document"
+
+    @property
+    def reading(self) -> Reading:
+        """How logs of other harnesses are read."""
+        return Reading(self.logs, None if self.cluster in get_args(ClusterBy) else self.cluster)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +82,7 @@ class Compared:
     metrics: list[Metric]
     recipes: list[Recipe]
     pairs: list[Comparison]
+    notes: list[str]
 
 
 def compared(options: CompareOptions) -> Compared:
@@ -74,14 +93,15 @@ def compared(options: CompareOptions) -> Compared:
     """
     if len(options.runs) < 2:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
-    runs = open_runs(options.runs)
+    runs = open_runs(options.runs, options.reading)
     require_alike(runs)
-    metrics = _chosen(shared_metrics(runs), options.metrics)
+    notes = notes_of(runs)
+    metrics = _chosen(shared_metrics(runs, options.metrics or None), options.metrics, notes)
     recipes = _recipes(options, runs)
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
-    pairs = compare_runs(runs, metrics, by=options.cluster, strata=options.by is not None, names=names)
-    return Compared(runs, names, metrics, recipes, pairs)
+    pairs = compare_runs(runs, metrics, by=options.by, strata=options.strata is not None, names=names)
+    return Compared(runs, names, metrics, recipes, pairs, notes)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     rankings: list[Ranking] = []
     if len(runs) > 2:
         rankings = [
-            rank_runs(runs, metric, posthoc=options.pairs, by=options.cluster, names=names)
+            rank_runs(runs, metric, posthoc=options.pairs, by=options.by, names=names)
             for metric in metrics
             if metric.name in measured and _in_all(runs, metric)
         ]
@@ -101,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     if options.study:
         factors = options.factors or None
         studies = {
-            metric.name: study_of(runs, metric, by=options.cluster, factors=factors)
+            metric.name: study_of(runs, metric, by=options.by, factors=factors)
             for metric in metrics
             if metric.name in measured
         }
@@ -110,11 +130,13 @@ def run(args: argparse.Namespace) -> int:
         document = _document(options, runs, names, metrics, pairs, rankings, studies)
         for entry, recipe in zip(document["runs"], recipes, strict=False):
             entry["seeds"] = {seed: str(run.path) for seed, run in recipe.seeds.items()}
+        document["warnings"] = [*found.notes, *document["warnings"]]
         print_json({**document, "over_seeds": [each.to_dict() for each in seeds]})
         return 0
     lines = [
+        *(f"WARNING: {note}" for note in found.notes),
         *warning_lines(runs, names, pairs),
-        *table_lines(runs, names, metrics, pairs, options.cluster),
+        *table_lines(runs, names, metrics, pairs, options.by),
         *seed_lines(seeds),
         *ranking_lines(rankings),
         *study_lines(studies),
@@ -135,11 +157,11 @@ def _recipes(options: CompareOptions, runs: Sequence[LoadedRun]) -> list[Recipe]
     return recipes
 
 
-def _chosen(metrics: list[Metric], wanted: Sequence[str]) -> list[Metric]:
+def _chosen(metrics: list[Metric], wanted: Sequence[str], notes: Sequence[str]) -> list[Metric]:
     known = {metric.name: metric for metric in metrics}
     for name in wanted:
         if name not in known:
-            raise InputError(f"--metrics {name}: the runs share {', '.join(known)}")
+            raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
     return [known[name] for name in wanted] or metrics
 
 

@@ -7,18 +7,22 @@ that many small drops cannot add up unseen.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
 
 from ...harness.storage import disk_message
-from ...metrics.contract import ItemScore
-from .loaded import LoadedRun
+from .foreign import own_metrics
+from .loaded import LoadedRun, gather
+from .validation import Lines, require_header
 
 KIND, VERSION = "telbench anchor", 1
 # Scores are kept to so many decimals: far below any margin, far above rounding noise.
 DECIMALS = 9
+_MEND = "pin it again"
 # Parts of the header that say what was measured, and how.
 _KEPT = ("schema_version", "run_id", "telbench", "model", "factors", "data", "prompt", "generation", "judge", "counts")
 
@@ -26,7 +30,7 @@ _KEPT = ("schema_version", "run_id", "telbench", "model", "factors", "data", "pr
 def anchor_document(run: LoadedRun) -> dict[str, Any]:
     """The anchor of a run: the header's facts, and a row an item with scores in the order of ``columns``.
 
-    Holds no question, reference or answer, so that it can be shared where the data cannot.
+    Holds no question, reference or answer, so that it can be shared where the data cannot, and no path of the machine.
     """
     header = run.header
     names = list(header["metrics"])
@@ -46,7 +50,9 @@ def anchor_document(run: LoadedRun) -> dict[str, Any]:
         if item in run.failed:
             row["failed"] = True
         items.append(row)
-    kept = {name: header[name] for name in _KEPT if name in header}
+    kept = {name: _shareable(header[name]) for name in _KEPT if name in header}
+    told = ("name", "parameters")
+    kept["model"] = {key: kept["model"][key] for key in kept["model"] if key in told or key.endswith("_sha256")}
     metrics = {name: {key: entry[key] for key in entry if key != "notes"} for name, entry in header["metrics"].items()}
     return {"kind": KIND, "version": VERSION, "header": {**kept, "metrics": metrics}, "columns": names, "items": items}
 
@@ -87,18 +93,50 @@ def read_anchor(path: Path) -> LoadedRun | None:
         return None
     if document.get("version") != VERSION:
         raise InputError(f"{path} is an anchor of version {document.get('version')}, this telbench reads {VERSION}")
-    try:
-        header = document["header"]
-        names = document["columns"]
-        clusters = {row["id"]: row["cluster"] for row in document["items"]}
-        categories = {row["id"]: row["category"] for row in document["items"]}
-        scores: dict[str, dict[str, ItemScore]] = {name: {} for name in names}
-        for row in document["items"]:
-            for name, value in zip(names, row["scores"], strict=True):
-                stats = row.get("stats", {}).get(name)
-                reason = row.get("missing", {}).get(name)
-                scores[name][row["id"]] = ItemScore(value, reason, None if stats is None else tuple(stats))
-        failed = frozenset(row["id"] for row in document["items"] if row.get("failed"))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is a damaged anchor ({type(error).__name__}: {error}): pin it again") from error
-    return LoadedRun(path, header, clusters, scores, failed, categories)
+    header, names, rows = document.get("header"), document.get("columns"), document.get("items")
+    if not isinstance(header, dict) or not isinstance(names, list) or not isinstance(rows, list):
+        raise InputError(f"{path}: header, columns or items of the anchor are missing: {_MEND}")
+    require_header(header, path, _MEND)
+    if sorted(map(str, names)) != sorted(header["metrics"]):
+        raise InputError(f"{path}: columns and the header's metrics are not the same: {_MEND}")
+    lines = Lines(path, header, _MEND)
+    # The head is a line of its own, see `write_anchor`.
+    numbered = ((number, _sample(row, names)) for number, row in enumerate(rows, 2))
+    run = gather(path, header, numbered, lines)
+    return replace(run, own_metrics=own_metrics(header))
+
+
+def _sample(row: Any, names: Sequence[str]) -> Any:
+    """A row in the shape of a run's sample; what has not the shape of a row stays as it is, to be refused."""
+    if not isinstance(row, dict):
+        return row
+    values = row.get("scores")
+    fits = isinstance(values, list) and len(values) == len(names)
+    by_name = dict(zip(names, values, strict=True)) if fits else None
+    return {
+        "item_id": row.get("id"),
+        "cluster_id": row.get("cluster"),
+        "category": row.get("category"),
+        "status": "error" if row.get("failed") else "ok",
+        "scores": values if by_name is None else by_name,
+        "stats": row.get("stats", {}),
+        "missing": row.get("missing", {}),
+    }
+
+
+def _shareable(value: Any) -> Any:
+    """A header's fact without places on the machine that made it: of a path its last name, of a mapping no ``path``.
+
+    >>> _shareable({"name": "/home/me/models/tiny", "path": "/home/me/models/tiny", "judge": "local:/opt/judge"})
+    {'name': 'tiny', 'judge': 'local:judge'}
+    """
+    if isinstance(value, dict):
+        return {key: _shareable(part) for key, part in value.items() if key != "path"}
+    if isinstance(value, list):
+        return [_shareable(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    before, colon, rest = value.rpartition(":")
+    if rest.startswith("//") or not rest.startswith(("/", "~/")):
+        return value
+    return f"{before}{colon}{Path(rest).name}"

@@ -1,4 +1,4 @@
-"""Per-item logs of other harnesses, read as runs: lm-eval's samples and inspect's logs.
+"""Items and scores of another harness's log as a run; `lm_eval_logs` and `inspect_logs` read the files.
 
 Their scores are taken as they are: the metrics of such a run are named after their harness in the signature, so that
 they are compared with one another and never with telbench's own of the same name.
@@ -8,176 +8,180 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from telbench.config import near_name
 from telbench.errors import InputError
 
 from ...metrics.contract import ItemScore, Metric, missing
 from ...metrics.fingerprints import fingerprint
+from .directions import AS_LOGGED, LogSettings, direction, share
 from .loaded import LoadedRun
+from .validation import Bounds, bounds_of, complaint
 
-# Numbers that are better when lower, by the words in their names.
-_LOWER = ("perplexity", "bits_per_byte", "byte_perplexity", "word_perplexity", "ter", "error", "loss", "nll", "brier")
-# inspect's grades.
-_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-_LARGEST_MEMBER = 1 << 28
+LM_EVAL, INSPECT = "lm-eval", "inspect"
+_UNBOUNDED: Bounds = (-sys.float_info.max, sys.float_info.max)
+_SHARE = bounds_of((0, 1))
+Column = dict[str, ItemScore]
 
 
-def read_lm_eval(path: Path) -> LoadedRun:
-    """A ``samples_TASK_DATE.jsonl`` of lm-evaluation-harness.
+@dataclass(frozen=True)
+class Reading:
+    """How logs of other harnesses are read: directions that they leave open, and the field that names documents."""
+
+    settings: LogSettings = AS_LOGGED
+    cluster: str | None = None
+
+
+AS_IT_IS = Reading()
+
+
+@dataclass
+class Log:
+    """What was read of one log.
+
+    ``hashes`` identify the items; ``prompts`` what the model was shown, where the log tells. ``logged`` is the
+    direction that the log states, ``filters`` what else tells two metrics of a name apart. ``notes`` are what a reader
+    of the numbers should know.
+    """
+
+    path: Path
+    harness: str
+    model: str
+    task: str
+    hashes: dict[str, str] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
+    categories: dict[str, str | None] = field(default_factory=dict)
+    scores: dict[str, Column] = field(default_factory=dict)
+    logged: dict[str, bool] = field(default_factory=dict)
+    filters: dict[str, str] = field(default_factory=dict)
+    generation: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def value_of(value: Any, name: str, where: str) -> float:
+    """A finite number of a log, within 0 to 1 where the name is that of a share of right answers.
 
     Raises:
-        InputError: naming the line that is no sample of lm-eval.
+        InputError: for what is none.
     """
-    scores: dict[str, dict[str, ItemScore]] = {}
-    hashes: dict[str, str] = {}
-    filters = set()
-    rows = list(_lines(path))
-    for number, row in rows:
-        if "doc_id" not in row or not isinstance(row.get("metrics", []), list):
-            raise InputError(f"{path}, line {number}: no sample of lm-eval (doc_id and metrics are missing)")
-        filters.add(str(row.get("filter", "none")))
-    for number, row in rows:
-        item = str(row["doc_id"])
-        hashes[item] = str(row.get("doc_hash") or fingerprint(row.get("doc")))
-        for name in row.get("metrics", []):
-            title = name if len(filters) == 1 else f"{name}@{row.get('filter')}"
-            value = _number(row.get(name))
-            column = scores.setdefault(title, {})
-            if item in column:
-                raise InputError(f"{path}, line {number}: document {item} occurs twice with the same filter")
-            column[item] = missing("no number in the log") if value is None else ItemScore(value)
-    task = path.stem.removeprefix("samples_").rsplit("_", 1)[0]
-    name = path.parent.name if path.parent.name not in ("", ".") else path.stem
-    return _run(path, "lm-eval", name, task, hashes, scores)
-
-
-def read_inspect(path: Path) -> LoadedRun:
-    """An inspect log, ``.json`` or ``.eval``; the epochs of a sample are averaged first.
-
-    Raises:
-        InputError: when it is no finished inspect log.
-    """
-    header, samples = _inspect_parts(path)
-    evaluation = header.get("eval") if isinstance(header.get("eval"), dict) else None
-    if evaluation is None:
-        raise InputError(f"{path} is no inspect log: it has no 'eval'")
-    gathered: dict[str, dict[str, list[float]]] = {}
-    hashes: dict[str, str] = {}
-    for sample in samples:
-        item = str(sample.get("id"))
-        hashes[item] = fingerprint([sample.get("input"), sample.get("target")])
-        for scorer, score in (sample.get("scores") or {}).items():
-            for name, value in _inspect_values(scorer, score):
-                gathered.setdefault(name, {}).setdefault(item, [])
-                if value is not None:
-                    gathered[name][item].append(value)
-    scores = {
-        name: {
-            item: ItemScore(math.fsum(values) / len(values)) if values else missing("unscored in the log")
-            for item, values in ((item, column.get(item, [])) for item in hashes)
-        }
-        for name, column in gathered.items()
-    }
-    model, task = str(evaluation.get("model", path.stem)), str(evaluation.get("task", "inspect"))
-    return _run(path, "inspect", model, task, hashes, scores)
-
-
-def _inspect_parts(path: Path) -> tuple[dict[str, Any], Iterable[dict[str, Any]]]:
-    try:
-        if path.suffix == ".eval":
-            with zipfile.ZipFile(path) as archive:
-                names = [entry.filename for entry in archive.infolist() if entry.file_size <= _LARGEST_MEMBER]
-                header = json.loads(archive.read("header.json"))
-                parts = [json.loads(archive.read(name)) for name in sorted(names) if name.startswith("samples/")]
-            return header, parts
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an inspect log: {type(error).__name__}: {error}") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path} is no inspect log")
-    return document, document.get("samples") or []
-
-
-def _inspect_values(scorer: str, score: Any) -> Iterable[tuple[str, float | None]]:
-    value = score.get("value") if isinstance(score, Mapping) else None
-    if isinstance(value, Mapping):
-        return [(f"{scorer}/{key}", _number(part)) for key, part in value.items()]
-    return [(scorer, _number(value))]
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, str):
-        return _GRADES.get(value)
     if isinstance(value, bool):
         return float(value)
-    if isinstance(value, list) and len(value) == 1:
-        return _number(value[0])
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    wrong = complaint(value, _SHARE if share(name) else _UNBOUNDED)
+    if wrong is not None:
+        raise InputError(f"{where}: {name} {wrong}: mend the log, or leave that sample out of it on both sides")
+    return float(value)
 
 
-def _run(
-    path: Path,
-    harness: str,
-    model: str,
-    task: str,
-    hashes: Mapping[str, str],
-    scores: dict[str, dict[str, ItemScore]],
-) -> LoadedRun:
-    if not hashes or not scores:
-        raise InputError(f"{path} holds no scored items")
-    metrics = {}
-    own = {}
-    scores = {
-        name: {item: column.get(item, missing("not in the log")) for item in hashes} for name, column in scores.items()
+def cluster_of(fields: Any, name: str, where: str) -> str:
+    """The source document that a sample's fields name.
+
+    Raises:
+        InputError: when there is no such field, with the near name.
+    """
+    known = fields if isinstance(fields, Mapping) else {}
+    value = known.get(name)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        hint = near_name(name, known) if known else "its samples have no fields"
+        raise InputError(f"{where}: --cluster {name}: no text or whole number in that field: {hint}")
+    return str(value)
+
+
+def category_of(fields: Any) -> str | None:
+    """The ``category`` among a sample's fields, if it is text."""
+    value = fields.get("category") if isinstance(fields, Mapping) else None
+    return value if isinstance(value, str) else None
+
+
+def run_of(log: Log, settings: LogSettings) -> LoadedRun:
+    """The log as a run.
+
+    Raises:
+        InputError: when it holds no scored item.
+    """
+    if not log.hashes or not log.scores:
+        raise InputError(f"{log.path} holds no scored items")
+    absent = missing("not in the log")
+    scores = {name: {item: column.get(item, absent) for item in log.hashes} for name, column in log.scores.items()}
+    ways = {name: direction(name, log.logged.get(name), settings) for name in scores}
+    entries = {
+        name: _entry(log.harness, name, [score.value for score in column.values()], ways[name], log.filters.get(name))
+        for name, column in scores.items()
     }
-    for name, column in scores.items():
-        values = [score.value for score in column.values() if score.value is not None]
-        metric = own[name] = _metric(harness, name, values)
-        metrics[name] = {
-            "value": math.fsum(values) / len(values) if values else None,
-            "ci_low": None,
-            "ci_high": None,
-            "ci_method": None,
-            "n": len(values),
-            "n_missing": len(hashes) - len(values),
-            "missing": {},
-            "signature": metric.signature,
-            "family": metric.family,
-            "higher_is_better": metric.higher_is_better,
-            "range": list(metric.range),
-            "level": "item",
-        }
-    items_sha256 = fingerprint(sorted(hashes.items()))
-    values_of = {name: [score.value for score in column.values()] for name, column in scores.items()}
-    header = {
+    header = _header(log, entries, scores)
+    return LoadedRun(
+        log.path,
+        header,
+        {item: log.clusters.get(item, item) for item in log.hashes},
+        scores,
+        categories={item: log.categories.get(item) for item in log.hashes},
+        own_metrics=own_metrics(header),
+        undirected={name: str(log.path) for name, way in ways.items() if way is None},
+        notes=tuple(log.notes),
+    )
+
+
+def own_metrics(header: Mapping[str, Any]) -> dict[str, Metric]:
+    """The metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
+    harness = header["generation"]["engine"]
+    if harness not in (LM_EVAL, INSPECT):
+        return {}
+    return {name: _metric(harness, name, entry) for name, entry in header["metrics"].items()}
+
+
+def _header(log: Log, entries: Mapping[str, Any], scores: Mapping[str, Column]) -> dict[str, Any]:
+    items_sha256 = fingerprint(sorted(log.hashes.items()))
+    values = {name: [score.value for score in column.values()] for name, column in scores.items()}
+    return {
         "schema_version": 1,
-        "run_id": fingerprint([harness, items_sha256, values_of]),
-        "model": {"name": model},
+        "run_id": fingerprint([log.harness, items_sha256, values]),
+        "model": {"name": log.model},
         "factors": {},
-        "data": {"name": task, "split": harness, "n": len(hashes), "items_sha256": items_sha256},
-        "prompt": {},
-        "generation": {"engine": harness},
+        "data": {"name": log.task, "split": log.harness, "n": len(log.hashes), "items_sha256": items_sha256},
+        "prompt": {"prompts_sha256": fingerprint(sorted(log.prompts.items())) if log.prompts else None},
+        "generation": {"engine": log.harness, **log.generation},
         "counts": {},
         "judge": None,
-        "metrics": metrics,
+        "metrics": dict(entries),
     }
-    clusters = {item: item for item in hashes}
-    return LoadedRun(path, header, clusters, scores, categories=dict.fromkeys(hashes), own_metrics=own)
 
 
-def _metric(harness: str, name: str, values: list[float]) -> Metric:
-    lower = any(word in name.lower().replace("-", "_").split("@")[0] for word in _LOWER)
-    bounded = all(0 <= value <= 1 for value in values)
+def _entry(
+    harness: str, name: str, column: Sequence[float | None], higher: bool | None, told: str | None
+) -> dict[str, Any]:
+    values = [value for value in column if value is not None]
+    options = {"harness": harness, **({} if told is None else {"filter": told})}
+    bounded = bool(values) and all(0 <= value <= 1 for value in values)
+    return {
+        "value": math.fsum(values) / len(values) if values else None,
+        "ci_low": None,
+        "ci_high": None,
+        "ci_method": None,
+        "n": len(values),
+        "n_missing": len(column) - len(values),
+        "missing": {},
+        "signature": "|".join([name, *(f"{key}:{options[key]}" for key in sorted(options)), "v1"]),
+        "family": "ngram",
+        "higher_is_better": higher,
+        "range": [0, 1] if bounded else [None, None],
+        "level": "item",
+    }
+
+
+def _metric(harness: str, name: str, entry: Mapping[str, Any]) -> Metric:
+    low, high = entry["range"]
     refuse: Callable[..., Any] = _no_scoring
     return Metric(
         name=name,
         family="ngram",
-        range=(0, 1 if bounded else None),
-        higher_is_better=not lower,
+        range=(low, high),
+        # Where nobody knows, `shared_metrics` refuses to use it.
+        higher_is_better=entry["higher_is_better"] is not False,
         needs=frozenset(),
         level="item",
         description=f"as {harness} scored it",
@@ -190,18 +194,31 @@ def _no_scoring(*_: object) -> list[ItemScore]:
     raise InputError("scores of another harness are read from its log, not computed")
 
 
-def _lines(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+def json_object(text: str | bytes, where: str) -> dict[str, Any]:
+    """A JSON object of a log.
+
+    Raises:
+        InputError: when it is none.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not JSON: copy the log again") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: an object is expected: copy the log again")
+    return value
+
+
+def json_lines(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+    """The objects of a JSONL file, with the numbers of their lines.
+
+    Raises:
+        InputError: naming the line that is none.
+    """
     try:
         with path.open(encoding="utf-8") as stream:
             for number, line in enumerate(stream, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise InputError(f"{path}, line {number} is not JSON: copy the log again") from error
-                if not isinstance(row, dict):
-                    raise InputError(f"{path}, line {number}: an object is expected")
-                yield number, row
+                if line.strip():
+                    yield number, json_object(line, f"{path}, line {number}")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error

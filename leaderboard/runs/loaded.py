@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import IncomparableError, InputError
 
-from ...harness.runs.folder import read_run, read_samples
-from ...metrics.contract import ItemScore, Metric, metrics_named
+from ...harness.runs.folder import HEADER, SAMPLES, read_run, read_samples
+from ...metrics.contract import ItemScore, Metric, Sample, metrics_named
+from .directions import require_directions
+from .validation import Lines, require_header
 
 # What must be equal for a difference to mean the models: header path and what it is called.
 ALIKE = (
@@ -34,13 +36,19 @@ ALIKE_IF_GENERATED = (
     (("generation", "min_p"), "min-p"),
     (("generation", "repetition_penalty"), "repetition penalty"),
 )
+# What two logs of other harnesses must have in common beside, where both of them tell it.
+ALIKE_IN_LOGS = ((("prompt", "prompts_sha256"), "prompts"),)
+COPY_AGAIN = "copy the run again"
+_WHOLE = "copy the damaged run again"
 
 
 @dataclass(frozen=True)
 class LoadedRun:
     """A finished run's header with the scores of its items.
 
-    ``failed`` are items that the model did not answer. ``own_metrics`` are those of a run that another harness scored.
+    ``failed`` are items that the model did not answer. ``own_metrics`` are those of a run that another harness scored,
+    ``undirected`` those of them of which nobody said which way is better, with the file that they come from. ``notes``
+    are told beside every result. ``first_line`` is the line of the first item, in files that have one a line.
     """
 
     path: Path
@@ -50,6 +58,9 @@ class LoadedRun:
     failed: frozenset[str] = frozenset()
     categories: Mapping[str, str | None] = field(default_factory=dict)
     own_metrics: Mapping[str, Metric] = field(default_factory=dict)
+    undirected: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    first_line: int | None = None
 
     @property
     def name(self) -> str:
@@ -63,31 +74,43 @@ class LoadedRun:
 
 
 def load_run(path: Path) -> LoadedRun:
-    """Header and per-item scores of a run folder.
+    """Header and per-item scores of a run folder, or of the folder that a header lies in.
 
     Raises:
-        InputError: when it is no finished run, or its samples do not match its header.
+        InputError: when it is no finished run, or a line of its samples is not what its header says.
     """
     header = read_run(path)
+    folder = path.parent if path.name == HEADER and path.is_file() else path
+    require_header(header, folder / HEADER, COPY_AGAIN)
+    lines = Lines(folder / SAMPLES, header, COPY_AGAIN)
+    return gather(folder, header, enumerate(read_samples(folder), 1), lines)
+
+
+def gather(path: Path, header: dict[str, Any], samples: Iterable[tuple[int, Any]], lines: Lines) -> LoadedRun:
+    """A run of numbered samples, each of them checked first.
+
+    Raises:
+        InputError: naming the line that is no sample.
+    """
     clusters: dict[str, str] = {}
     scores: dict[str, dict[str, ItemScore]] = {name: {} for name in header["metrics"]}
     failed = set()
     categories: dict[str, str | None] = {}
-    for sample in read_samples(path):
-        categories[sample["item_id"]] = sample["category"]
+    first = None
+    for number, sample in samples:
+        lines.check(number, sample)
+        item, values, stats = sample["item_id"], sample["scores"], sample["stats"]
+        reasons = sample.get("missing", {})
+        first = number if first is None else first
+        categories[item] = sample["category"]
         if sample["status"] == "error":
-            failed.add(sample["item_id"])
-        clusters[sample["item_id"]] = sample["cluster_id"]
+            failed.add(item)
+        clusters[item] = sample["cluster_id"]
         for name, column in scores.items():
-            stats = sample["stats"].get(name)
-            column[sample["item_id"]] = ItemScore(
-                sample["scores"].get(name),
-                sample.get("missing", {}).get(name),
-                None if stats is None else tuple(stats),
-            )
-    if len(clusters) != header["data"]["n"]:
-        raise InputError(f"{path}: {len(clusters)} samples where the header says {header['data']['n']}: copy it again")
-    return LoadedRun(path, header, clusters, scores, frozenset(failed), categories)
+            row = stats.get(name)
+            column[item] = ItemScore(values.get(name), reasons.get(name), None if row is None else tuple(row))
+    lines.finish()
+    return LoadedRun(path, header, clusters, scores, frozenset(failed), categories, first_line=first)
 
 
 def require_alike(runs: Sequence[LoadedRun]) -> None:
@@ -99,18 +122,48 @@ def require_alike(runs: Sequence[LoadedRun]) -> None:
     first = next((run for run in runs if not run.made_elsewhere), runs[0])
     for other in runs:
         known = not (first.made_elsewhere or other.made_elsewhere)
-        for (section, key), label in ALIKE + (ALIKE_IF_GENERATED if known else ()):
+        logs = bool(first.own_metrics and other.own_metrics)
+        for (section, key), label in ALIKE + (ALIKE_IF_GENERATED if known else ()) + (ALIKE_IN_LOGS if logs else ()):
             ours, theirs = first.header[section].get(key), other.header[section].get(key)
-            if ours != theirs:
+            untold = section == "prompt" and logs and None in (ours, theirs)
+            if ours != theirs and not untold:
                 what = f"other {label} ({_short(ours)} and {_short(theirs)})"
                 raise IncomparableError(f"{first.path} and {other.path} cannot be compared: {what}")
+    for other in runs:
+        require_same_items(first, other)
 
 
-def shared_metrics(runs: Sequence[LoadedRun]) -> list[Metric]:
-    """Metrics that all runs have with the same signature.
+def require_same_items(first: LoadedRun, other: LoadedRun) -> None:
+    """Refuse files of runs on the same items that do not have the same ids and source documents.
 
     Raises:
-        IncomparableError: when a metric was computed in different ways, or none is shared.
+        InputError: naming file and line.
+    """
+    if first.clusters == other.clusters:
+        return
+    for place, (item, cluster) in enumerate(other.clusters.items()):
+        theirs = first.clusters.get(item)
+        if theirs == cluster:
+            continue
+        where = f"{other.path}, item '{item}'"
+        if other.first_line is not None:
+            file = other.path / SAMPLES if other.path.is_dir() else other.path
+            where = f"{file}, line {other.first_line + place}"
+        if theirs is None:
+            raise InputError(f"{where}: {first.path} has no item '{item}', though both name the same items: {_WHOLE}")
+        raise InputError(
+            f"{where}: item '{item}' is of source document '{cluster}', in {first.path} of '{theirs}': {_WHOLE}"
+        )
+    item = next(item for item in first.clusters if item not in other.clusters)
+    raise InputError(f"{other.path} has no item '{item}', which {first.path} has: {_WHOLE}")
+
+
+def shared_metrics(runs: Sequence[LoadedRun], wanted: Collection[str] | None = None) -> list[Metric]:
+    """Metrics that all runs have with the same signature; ``wanted`` are those that will be used (default: all).
+
+    Raises:
+        IncomparableError: when a metric was computed in different ways, or none is shared. InputError: when nobody said
+            which way a metric of another harness is better.
     """
     names = [name for name in runs[0].header["metrics"] if all(name in run.header["metrics"] for run in runs)]
     for name in names:
@@ -119,8 +172,52 @@ def shared_metrics(runs: Sequence[LoadedRun]) -> list[Metric]:
             raise IncomparableError(f"metric {name} was computed in different ways ({', '.join(sorted(signatures))})")
     if not names:
         raise IncomparableError("the runs share no metric: score them with the same --metrics")
-    own = runs[0].own_metrics
-    return [own[name] for name in names] if own else metrics_named(names)
+    if not runs[0].own_metrics:
+        metrics = metrics_named(names)
+        for metric in metrics:
+            for run in runs if metric.level == "corpus" else ():
+                _require_statistics(metric, run)
+        return metrics
+    used = [name for name in names if wanted is None or name in wanted]
+    for run in runs:
+        require_directions(run.undirected, used)
+    return [_common([run.own_metrics[name] for run in runs], runs) for name in names]
+
+
+def _require_statistics(metric: Metric, run: LoadedRun) -> None:
+    """Refuse statistics that are not as many as the metric makes: their sums would mean something else."""
+    own = metric.signed(run.header["metrics"][metric.name]["signature"])
+    trial = own.score([Sample("trial", "a b", ("a b",), reference_scores=((-1.0, 1),))])[0].stats
+    rows = (score.stats for score in run.scores.get(metric.name, {}).values())
+    first = next((row for row in rows if row is not None), None)
+    if trial is not None and first is not None and len(trial) != len(first):
+        raise InputError(
+            f"{run.path}: {metric.name} has {len(first)} statistics an item where this telbench makes {len(trial)}: "
+            "score the run again"
+        )
+
+
+def notes_of(runs: Sequence[LoadedRun]) -> list[str]:
+    """What readers of these runs should know beside the numbers, each once."""
+    return list(dict.fromkeys(note for run in runs for note in run.notes))
+
+
+def _common(forms: Sequence[Metric], runs: Sequence[LoadedRun]) -> Metric:
+    """A metric of several logs, with the widest of the ranges that they suggest."""
+    first = forms[0]
+    for form, run in zip(forms, runs, strict=True):
+        if form.higher_is_better != first.higher_is_better:
+            raise IncomparableError(
+                f"{first.name}: {runs[0].path} and {run.path} do not say alike which way is better: pass "
+                f"--higher-is-better {first.name} or --lower-is-better {first.name}"
+            )
+    lows, highs = zip(*(form.range for form in forms), strict=True)
+    return replace(first, range=(_widest(min, lows), _widest(max, highs)))
+
+
+def _widest(choose: Callable[[list[float]], float], bounds: Sequence[float | None]) -> float | None:
+    known = [bound for bound in bounds if bound is not None]
+    return choose(known) if len(known) == len(bounds) else None
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from telbench.errors import InputError
@@ -14,21 +14,24 @@ from ...harness.runs.folder import HEADER, read_samples
 from ...metrics.contract import ItemScore, Sample, metrics_named, missing
 from ...metrics.fingerprints import fingerprint
 from .anchor import read_anchor
-from .foreign import read_inspect, read_lm_eval
+from .foreign import AS_IT_IS, Reading
+from .inspect_logs import read_inspect
+from .lm_eval_logs import holds_results, read_lm_eval
 from .loaded import LoadedRun, load_run
 
 
-def open_runs(paths: Sequence[Path]) -> list[LoadedRun]:
-    """Runs from run folders, anchors, lm-eval samples, inspect logs, and files of answers.
+def open_runs(paths: Sequence[Path], reading: Reading = AS_IT_IS) -> list[LoadedRun]:
+    """Runs from run folders, anchors, logs of lm-eval and inspect, and files of answers.
 
-    Answers are scored here, against the references of the first run folder among the paths, by those of its metrics
-    that need nothing but references.
+    ``reading`` says what logs leave open. Answers are scored here, against the references of the first run folder among
+    the paths, by those of its metrics that need nothing but references.
 
     Raises:
         InputError: for what is none of them, or answers without a run folder to hold them against.
     """
     answers = [path for path in paths if _holds_answers(path)]
-    opened = {path: open_run(path) for path in paths if path not in answers}
+    opened = {path: open_run(path, reading) for path in paths if path not in answers}
+    require_used(reading, opened.values())
     base = next((run for run in opened.values() if (run.path / HEADER).is_file()), None)
     if answers and base is None:
         raise InputError(
@@ -41,20 +44,36 @@ def open_runs(paths: Sequence[Path]) -> list[LoadedRun]:
     return [opened[path] for path in paths]
 
 
-def open_run(path: Path) -> LoadedRun:
+def require_used(reading: Reading, runs: Iterable[LoadedRun]) -> None:
+    """Refuse what is said of logs where no run is one, or has such a metric.
+
+    Raises:
+        InputError: naming the flag.
+    """
+    logs = [run for run in runs if run.own_metrics]
+    reading.settings.require_known([name for run in logs for name in run.own_metrics])
+    if reading.cluster is not None and not logs:
+        raise InputError(
+            f"--cluster {reading.cluster} names a field of samples of lm-eval or inspect: none of the runs is their log"
+        )
+
+
+def open_run(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
     """One run that needs no other to be read.
 
     Raises:
         InputError: when it is none.
     """
-    if not path.is_file() or path.name == HEADER:
+    if path.name == HEADER or (path / HEADER).is_file():
+        return load_run(path)
+    if holds_results(path) or (path.is_file() and path.suffix == ".jsonl"):
+        return read_lm_eval(path, reading)
+    if not path.is_file():
         return load_run(path)
     if path.suffix == ".eval":
-        return read_inspect(path)
-    if path.suffix == ".jsonl":
-        return read_lm_eval(path)
+        return read_inspect(path, reading)
     if path.suffix == ".json":
-        return read_anchor(path) or read_inspect(path)
+        return read_anchor(path) or read_inspect(path, reading)
     raise InputError(f"{path} is no run: give a run folder, an anchor, lm-eval samples or an inspect log")
 
 
@@ -118,7 +137,7 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
 
 def _holds_answers(path: Path) -> bool:
     """Is it a file of answers by item, rather than a log of samples?"""
-    if not path.is_file() or path.suffix not in (*READERS, TEXT) or path.name == HEADER:
+    if not path.is_file() or path.suffix not in (*READERS, TEXT) or path.name == HEADER or holds_results(path):
         return False
     if path.suffix not in (".jsonl", ".json"):
         return True

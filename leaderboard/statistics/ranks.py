@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from telbench.errors import InputError
 
 from .multiplicity import holm
+from .signed_rank import SMALLEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,8 @@ class Friedman:
 
     ``mean_ranks``: 1 is best. ``chi_square`` is corrected for ties, ``chi_square_uncorrected`` is not; ``f`` is Iman
     and Davenport's statistic of the corrected one. ``kendall_w`` (0 to 1) is the effect size: with many blocks p is
-    always tiny, and W says how much the ranks agree.
+    always tiny, and W says how much the ranks agree. A p-value too small for a number is written as 1e-300; where all
+    blocks agree F is infinite, and ``p_f`` is the exact chance of that.
     """
 
     n: int
@@ -88,18 +90,27 @@ def friedman(scores: NDArray[np.float64]) -> Friedman:
     chi_square = max(0.0, plain / correction)
     room = n * (k - 1) - chi_square
     f = None if room <= 1e-9 * n * (k - 1) else (n - 1) * chi_square / room
-    # One block agrees with itself: that is no evidence.
-    p_f = 1.0 if n == 1 else 0.0 if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
+    p_f = _agreement(ranks) if f is None else max(SMALLEST, float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))))
     return Friedman(
         n,
         tuple(mean.tolist()),
         chi_square,
         max(0.0, plain),
-        float(stats.chi2.sf(chi_square, k - 1)),
+        max(SMALLEST, float(stats.chi2.sf(chi_square, k - 1))),
         f,
         p_f,
         min(1.0, chi_square / (n * (k - 1))),
     )
+
+
+def _agreement(ranks: NDArray[np.float64]) -> float:
+    """The chance that all blocks order the runs as the first does, where F is infinite; 1 for one block alone."""
+    import numpy as np
+
+    n, k = ranks.shape
+    _, ties = np.unique(ranks[0], return_counts=True)
+    orders = math.lgamma(k + 1) - sum(math.lgamma(count + 1) for count in ties.tolist())
+    return max(SMALLEST, math.exp(-(n - 1) * orders))
 
 
 def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:

@@ -17,7 +17,8 @@ from telbench.errors import InputError
 
 from ....harness.runs.folder import HEADER, SAMPLES, read_run
 from ....metrics.contract import ItemScore
-from ...runs.loaded import LoadedRun
+from ...runs.loaded import COPY_AGAIN, LoadedRun
+from ...runs.validation import Lines, require_header
 from .contexts import NO_CONTEXTS, Contexts
 from .taxonomy import KINDS, error_kind
 
@@ -66,6 +67,7 @@ class RunColumns:
             {name: self._scores(name) for name in names},
             self.failed,
             dict(zip(self.items, self.categories, strict=True)),
+            first_line=1,
         )
 
     def kind(self, place: int) -> str:
@@ -122,9 +124,11 @@ def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
         InputError: when it is no finished run, or its samples do not match its header.
     """
     header = read_run(path)
+    require_header(header, path / HEADER, COPY_AGAIN)
     samples = _Samples(header, contexts)
     digest = hashlib.sha256()
     file = path / SAMPLES
+    lines = Lines(file, header, COPY_AGAIN)
     try:
         digest.update((path / HEADER).read_bytes())
         with file.open("rb") as stream:
@@ -132,16 +136,15 @@ def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
             for number, line in enumerate(stream, 1):
                 digest.update(line)
                 try:
-                    samples.add(json.loads(line), offset)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise InputError(f"{file}, line {number} is no sample: copy the run again") from error
+                    row = json.loads(line)
+                    lines.check(number, row)
+                    samples.add(row, offset)
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    raise InputError(f"{file}, line {number} is no sample: {COPY_AGAIN}") from error
                 offset += len(line)
     except OSError as error:
         raise InputError(f"cannot read {error.filename or file}: {error.strerror}") from error
-    if len(samples.items) != header["data"]["n"] or len(set(samples.items)) != len(samples.items):
-        raise InputError(
-            f"{path}: {len(set(samples.items))} samples where the header says {header['data']['n']}: copy it again"
-        )
+    lines.finish()
     return samples.columns(path, header, digest.hexdigest())
 
 
@@ -191,9 +194,7 @@ class _Samples:
         stats = {}
         for name, rows in self._rows.items():
             filled = self._filled[name]
-            width, rest = divmod(len(rows), len(filled)) if filled else (0, 0)
-            if rest:
-                raise InputError(f"{path}: statistics of {name} are not all of one length: score the run again")
+            width = len(rows) // len(filled) if filled else 0
             stats[name] = np.full((len(self.items), width), np.nan)
             stats[name][filled] = np.frombuffer(rows, np.float64).reshape(-1, width) if width else 0.0
         return RunColumns(

@@ -10,7 +10,7 @@ from pathlib import Path
 from telbench.errors import IncomparableError, InputError
 
 from ....harness.runs.folder import HEADER, PARTIAL
-from ...runs.loaded import ALIKE, ALIKE_IF_GENERATED, LoadedRun, require_alike
+from ...runs.loaded import ALIKE, ALIKE_IF_GENERATED, LoadedRun, require_alike, require_same_items
 from .columns import RunColumns
 
 # More items without a score than this share leave a run unranked in the metric.
@@ -56,7 +56,11 @@ def _is_run(path: Path) -> bool:
 
 
 def measured_alike(runs: Sequence[RunColumns], baseline: RunColumns | None) -> tuple[list[RunColumns], list[Apart]]:
-    """Runs on the same items, asked alike, as the baseline was or, without one, as most of them were."""
+    """Runs on the same items, asked alike, as the baseline was or, without one, as most of them were.
+
+    Raises:
+        InputError: for a run whose samples are not of the items that its header names.
+    """
     first = baseline or _typical(runs)
     kept, apart = [first], []
     for run in runs:
@@ -67,6 +71,9 @@ def measured_alike(runs: Sequence[RunColumns], baseline: RunColumns | None) -> t
             kept.append(run)
         except IncomparableError as error:
             apart.append(Apart(run.name, run.path, "measured differently: " + str(error).rpartition(": ")[2]))
+            continue
+        if (run.items, run.clusters) != (first.items, first.clusters):
+            require_same_items(first.loaded([]), run.loaded([]))
     return [run for run in runs if run in kept], apart
 
 

@@ -25,8 +25,8 @@ from ...made_runs import made_run, metric
 N = 120
 DRAW = np.random.default_rng(5)
 HARD = DRAW.uniform(0.2, 0.8, N)
-ALONE = [HARD + DRAW.normal(0, 0.1, N) for _ in range(3)]
-TAUGHT = [HARD + 0.05 + DRAW.normal(0, 0.1, N) for _ in range(3)]
+ALONE = [np.clip(HARD + DRAW.normal(0, 0.1, N), 0, 1) for _ in range(3)]
+TAUGHT = [np.clip(HARD + 0.05 + DRAW.normal(0, 0.1, N), 0, 1) for _ in range(3)]
 
 
 def run(name: str, values: Any, seed: int, **factors: Any) -> LoadedRun:

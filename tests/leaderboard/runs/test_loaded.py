@@ -253,5 +253,8 @@ def test_samples_that_are_fewer_than_the_header_says_are_refused_and_failed_item
     assert loaded.scores["bleu"]["i1"].stats is not None
     lines = (run / "samples.jsonl").read_text().splitlines(keepends=True)
     (run / "samples.jsonl").write_text("".join(lines[:-1]))
-    with pytest.raises(InputError, match="5 samples where the header says 6: copy it again"):
+    with pytest.raises(
+        InputError,
+        match=r"samples\.jsonl, line 5: the file ends, 5 samples where the header says 6",
+    ):
         load_run(run)

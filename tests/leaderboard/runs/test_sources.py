@@ -11,7 +11,8 @@ import pytest
 
 from telbench.errors import InputError
 from telbench.harness.cli.main import main
-from telbench.leaderboard.runs.foreign import read_inspect, read_lm_eval
+from telbench.leaderboard.runs.inspect_logs import read_inspect
+from telbench.leaderboard.runs.lm_eval_logs import read_lm_eval
 from telbench.leaderboard.runs.sources import open_runs
 
 

@@ -110,7 +110,8 @@ def test_all_tied_runs_are_no_evidence_and_perfect_order_is_complete():
     tied = friedman(np.ones((10, 4)))
     assert tied == Friedman(10, (2.5,) * 4, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0)
     ordered = friedman(np.tile([3.0, 2.0, 1.0], (12, 1)))
-    assert (ordered.f, ordered.p_f, ordered.kendall_w) == (None, 0.0, 1.0)
+    # All twelve blocks have the order of the first, one of six.
+    assert (ordered.f, ordered.p_f, ordered.kendall_w) == (None, pytest.approx(6.0**-11), 1.0)
     # chi-square is n (k - 1), on two degrees of freedom.
     assert (ordered.chi_square, ordered.chi_square_uncorrected) == pytest.approx((24.0, 24.0))
     assert ordered.p == pytest.approx(np.exp(-12))
@@ -216,3 +217,16 @@ def test_runs_that_all_differ_have_no_bars_and_those_that_never_do_have_one():
 def test_a_pair_without_a_difference_around_one_with_a_difference_is_listed_and_not_drawn():
     # From best to worst 3, 0, 1, 2; only 3 and 1 differ: 3 and 2 are alike, with that pair between them.
     assert cliques([3, 0, 1, 2], differing({(1, 3)}, 4)) == ([(3, 0), (0, 1, 2)], [(3, 2)])
+
+
+def test_a_p_value_too_small_for_a_number_is_a_bound_and_never_0():
+    draw = np.random.default_rng(0)
+    found = friedman(np.tile([3.0, 2.0, 1.0], (3000, 1)) + draw.normal(0, 0.3, (3000, 3)))
+    assert found.f is not None
+    assert (found.p, found.p_f) == (1e-300, 1e-300)
+    assert friedman(np.tile([3.0, 2.0, 1.0], (3000, 1))).p_f == 1e-300
+
+
+def test_blocks_that_agree_with_ties_have_fewer_orders_to_agree_on():
+    # Three orders of one best run and two that tie: the second block has the first one's by chance in a third.
+    assert friedman(np.tile([2.0, 1.0, 1.0], (2, 1))).p_f == pytest.approx(1 / 3)

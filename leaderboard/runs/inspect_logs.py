@@ -1,0 +1,129 @@
+"""Logs of inspect: ``.eval`` archives and ``.json`` files. The epochs of a sample are averaged first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from telbench.errors import InputError
+
+from ...metrics.contract import ItemScore, missing
+from ...metrics.fingerprints import fingerprint
+from .archive import members
+from .foreign import AS_IT_IS, INSPECT, Log, Reading, category_of, cluster_of, json_object, run_of, value_of
+from .loaded import LoadedRun
+
+# What inspect itself takes words for (`value_to_float`).
+_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+_Gathered = dict[str, dict[str, list[float]]]
+
+
+def read_inspect(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
+    """An inspect log as a run; a score of several parts is several metrics, ``scorer/part``.
+
+    Raises:
+        InputError: when it is no finished inspect log, or a score in it is no number.
+    """
+    header, samples = _parts(path)
+    evaluation = header.get("eval")
+    if not isinstance(evaluation, dict):
+        raise InputError(f"{path} is no inspect log: it has no 'eval'")
+    if header.get("status") != "success":
+        raise InputError(
+            f"{path}: its status is '{header.get('status')}', so that samples are missing: finish it with inspect "
+            "eval-retry"
+        )
+    log = Log(path, INSPECT, str(evaluation.get("model", path.stem)), str(evaluation.get("task", "inspect")))
+    gathered: _Gathered = {}
+    epochs: dict[str, set[int]] = {}
+    for where, sample in samples:
+        item = _place(log, sample, where, epochs, reading.cluster)
+        for name, value in _values(sample.get("scores") or {}, where):
+            found = gathered.setdefault(name, {}).setdefault(item, [])
+            if value is not None:
+                found.append(value)
+    for name, column in gathered.items():
+        log.scores[name] = {item: _mean(column.get(item, [])) for item in log.hashes}
+    log.generation["epochs"] = max(map(len, epochs.values()), default=0)
+    return run_of(log, reading.settings)
+
+
+def _place(log: Log, sample: Mapping[str, Any], where: str, epochs: dict[str, set[int]], cluster: str | None) -> str:
+    """Enter the sample as an item, and return its id."""
+    given, epoch = sample.get("id"), sample.get("epoch", 1)
+    if isinstance(given, bool) or not isinstance(given, str | int) or type(epoch) is not int:
+        raise InputError(f"{where}: no sample of inspect (id and epoch are missing)")
+    item, metadata = str(given), sample.get("metadata")
+    seen = epochs.setdefault(item, set())
+    if epoch in seen:
+        raise InputError(f"{where}: epoch {epoch} of sample '{item}' occurs twice")
+    seen.add(epoch)
+    digest = fingerprint([_without_ids(sample.get("input")), sample.get("target")])
+    if log.hashes.setdefault(item, digest) != digest:
+        raise InputError(f"{where}: the epochs of sample '{item}' have not the same input and target")
+    log.clusters[item] = item if cluster is None else cluster_of(metadata, cluster, where)
+    log.categories[item] = category_of(metadata)
+    return item
+
+
+def _without_ids(text: Any) -> Any:
+    """The input without the ids of its messages, which are drawn anew in every run."""
+    if not isinstance(text, list):
+        return text
+    return [{key: part[key] for key in part if key != "id"} if isinstance(part, dict) else part for part in text]
+
+
+def _values(scores: Any, where: str) -> Iterator[tuple[str, float | None]]:
+    """The scores of a sample by metric."""
+    if not isinstance(scores, Mapping):
+        raise InputError(f"{where}: its scores are no object: copy the log again")
+    for scorer, score in scores.items():
+        value = score.get("value") if isinstance(score, Mapping) else None
+        if isinstance(value, list):
+            value = value[0] if len(value) == 1 else dict(enumerate(value))
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                yield f"{scorer}/{key}", _number(part, f"{scorer}/{key}", where)
+        else:
+            yield scorer, _number(value, scorer, where)
+
+
+def _number(value: Any, name: str, where: str) -> float | None:
+    # NaN is what inspect writes for a sample that its scorer left unscored.
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str) and (grade := _GRADES.get(value, _GRADES.get(value.lower()))) is not None:
+        return grade
+    return value_of(value, name, where)
+
+
+def _mean(values: list[float]) -> ItemScore:
+    return ItemScore(math.fsum(values) / len(values)) if values else missing("unscored in the log")
+
+
+def _parts(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, dict[str, Any]]]]:
+    """The log without its samples, and its samples with the place of each."""
+    if path.suffix == ".eval":
+        headers = [json_object(text, f"{path}, {name}") for name, text in members(path, "header.json")]
+        if not headers:
+            raise InputError(f"{path} cannot be read as an inspect log: it has no header.json, so it is not finished")
+        return headers[0], (
+            (f"{path}, {name}", json_object(text, f"{path}, {name}")) for name, text in members(path, "samples/")
+        )
+    try:
+        document = json_object(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    samples = document.get("samples") or []
+    if not isinstance(samples, list):
+        raise InputError(f"{path} is no inspect log: its samples are no list")
+    return document, _numbered(path, samples)
+
+
+def _numbered(path: Path, samples: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, sample in enumerate(samples, 1):
+        if not isinstance(sample, dict):
+            raise InputError(f"{path}, sample {number}: an object is expected: copy the log again")
+        yield f"{path}, sample {number} (id {sample.get('id')})", sample
