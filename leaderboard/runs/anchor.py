@@ -110,15 +110,15 @@ def _sample(row: Any, names: Sequence[str]) -> Any:
     """A row in the shape of a run's sample; what has not the shape of a row stays as it is, to be refused."""
     if not isinstance(row, dict):
         return row
-    values = row.get("scores")
-    fits = isinstance(values, list) and len(values) == len(names)
-    by_name = dict(zip(names, values, strict=True)) if fits else None
+    values: Any = row.get("scores")
+    if isinstance(values, list) and len(values) == len(names):
+        values = dict(zip(names, values, strict=True))
     return {
         "item_id": row.get("id"),
         "cluster_id": row.get("cluster"),
         "category": row.get("category"),
         "status": "error" if row.get("failed") else "ok",
-        "scores": values if by_name is None else by_name,
+        "scores": values,
         "stats": row.get("stats", {}),
         "missing": row.get("missing", {}),
     }

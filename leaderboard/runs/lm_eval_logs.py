@@ -41,13 +41,14 @@ _LEAST_PERPLEXITY = 1.0
 
 @dataclass
 class _Task:
-    """One samples file: columns by metric, and the metrics whose items have no number."""
+    """One samples file: columns by metric, metrics whose items have no number, and those that are no mean of them."""
 
     name: str
     log: Log
     results: Mapping[str, Any]
     by_filter: dict[tuple[str, str], Column] = field(default_factory=dict)
     without_numbers: list[str] = field(default_factory=list)
+    not_means: list[str] = field(default_factory=list)
 
 
 def holds_results(path: Path) -> bool:
@@ -75,17 +76,24 @@ def read_lm_eval(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
         for task in tasks:
             _join(log, task)
         _add_groups(log, tasks, results)
-    left_out = sorted({name for task in tasks for name in _named(task, len(tasks) > 1)})
-    if left_out:
-        told = f"{path}: {', '.join(left_out)}: the log has no statistics of these metrics item by item"
-        if not log.scores:
-            raise InputError(f"{told}, and no other metric: score the answers with telbench score")
-        log.notes.insert(0, f"{told}; left are {', '.join(sorted(log.scores))}")
+    log.notes[:0] = _left_out(path, tasks, log)
     return run_of(log, reading.settings)
 
 
-def _named(task: _Task, several: bool) -> list[str]:
-    return [f"{task.name}/{name}" if several else name for name in task.without_numbers]
+def _left_out(path: Path, tasks: Sequence[_Task], log: Log) -> list[str]:
+    """Which metrics are left out, why, and which are left."""
+    told = []
+    for kind, why in (
+        ("without_numbers", "the log has no statistics of these metrics item by item"),
+        ("not_means", "the mean over items is not the number in the results file"),
+    ):
+        before = {task.name: f"{task.name}/" if len(tasks) > 1 else "" for task in tasks}
+        names = sorted({before[task.name] + name for task in tasks for name in getattr(task, kind)})
+        if names:
+            told.append(f"{path}: {', '.join(names)}: {why}")
+    if told and not log.scores:
+        raise InputError(f"{'; '.join(told)}, and no other metric: score the answers with telbench score")
+    return [f"{each}; left are {', '.join(sorted(log.scores))}" for each in told]
 
 
 def _files(path: Path) -> tuple[list[Path], Mapping[str, Any]]:
@@ -182,7 +190,7 @@ def _set_aside(task: _Task) -> None:
         if perplexity or _differ(mean, number):
             del task.by_filter[name, told]
             title = name if told == "none" else f"{name}@{told}"
-            task.without_numbers += [title] if title not in task.without_numbers else []
+            (task.without_numbers if perplexity else task.not_means).append(title)
 
 
 def _differ(mean: float, whole: float) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from telbench.errors import InputError
 from telbench.reasoning import separate
 
 from ...harness.engines.replay import READERS, TEXT, read_answers
 from ...harness.runs.folder import HEADER, read_samples
-from ...metrics.contract import ItemScore, Sample, metrics_named, missing
+from ...metrics.contract import ItemScore, Metric, Sample, metrics_named, missing
 from ...metrics.fingerprints import fingerprint
 from .anchor import read_anchor
 from .foreign import AS_IT_IS, Reading
@@ -107,20 +108,6 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
             sample.item_id: missing("no answer in the file") if answers.get(sample.item_id) is None else score
             for sample, score in zip(given, column, strict=True)
         }
-    entries = {}
-    for metric in metrics:
-        values = [score.value for score in scores[metric.name].values() if score.value is not None]
-        entries[metric.name] = {
-            **base.header["metrics"][metric.name],
-            "value": None,
-            "ci_low": None,
-            "ci_high": None,
-            "ci_method": None,
-            "n": len(values),
-            "n_missing": len(given) - len(values),
-            "missing": {},
-            "signature": metric.signature,
-        }
     header = {
         **{name: base.header[name] for name in ("schema_version", "data", "prompt")},
         "run_id": fingerprint([path.name, {item: answers.get(item) for item in samples}]),
@@ -129,10 +116,23 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
         "generation": {"engine": "replay"},
         "counts": {},
         "judge": None,
-        "metrics": entries,
+        "metrics": {metric.name: _entry(metric, base, scores[metric.name]) for metric in metrics},
     }
     failed = frozenset(item for item in samples if answers.get(item) is None)
     return LoadedRun(path, header, dict(base.clusters), scores, failed, dict(base.categories))
+
+
+def _entry(metric: Metric, base: LoadedRun, column: Mapping[str, ItemScore]) -> dict[str, Any]:
+    """What the header says of a metric, without the value and the interval of the run that the answers stand beside."""
+    known = sum(score.value is not None for score in column.values())
+    return {
+        **base.header["metrics"][metric.name],
+        **dict.fromkeys(("value", "ci_low", "ci_high", "ci_method")),
+        "n": known,
+        "n_missing": len(column) - known,
+        "missing": {},
+        "signature": metric.signature,
+    }
 
 
 def _holds_answers(path: Path) -> bool:

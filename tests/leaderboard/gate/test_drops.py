@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,17 @@ from ...made_runs import made_run
 from ..runs.test_loaded import GOOD, POOR, score, write_data
 
 
+def about(metric: str, old: float, new: float) -> Drop:
+    """A drop of about these values."""
+    values: list[Any] = [pytest.approx(old), pytest.approx(new)]
+    return Drop(metric, *values)
+
+
 def test_every_drop_counts_however_small_whichever_way_is_better() -> None:
     old = made_run("old", {"token_f1": [0.5, 0.7], "ter": [10.0, 20.0], "rouge1": [0.5, 0.5]})
     new = made_run("new", {"token_f1": [0.5, 0.699], "ter": [10.0, 20.1], "rouge1": [0.4, 0.7]})
-    assert drops(old, new) == [Drop("token_f1", 0.6, pytest.approx(0.5995)), Drop("ter", 15.0, pytest.approx(15.05))]
-    assert drops(new, old) == [Drop("rouge1", pytest.approx(0.55), 0.5)]
+    assert drops(old, new) == [about("token_f1", 0.6, 0.5995), about("ter", 15.0, 15.05)]
+    assert drops(new, old) == [about("rouge1", 0.55, 0.5)]
     assert drops(old, old) == []
 
 
@@ -37,7 +42,7 @@ def test_items_are_paired_and_one_that_failed_counts_as_the_worst() -> None:
     lost = made_run("new", {"token_f1": [0.2, None, 0.1]})
     assert drops(old, lost) == []
     failed = made_run("new", {"token_f1": [0.2, None, 0.1]}, failed=[1])
-    assert drops(old, failed) == [Drop("token_f1", pytest.approx(0.55), 0.1)]
+    assert drops(old, failed) == [about("token_f1", 0.55, 0.1)]
     assert str(drops(old, failed)[0]) == "token_f1 (0.55 -> 0.1)"
 
 
@@ -95,7 +100,7 @@ def test_an_anchor_that_cannot_be_compared_is_replaced_with_a_word(
     assert "is replaced without a comparison" in capsys.readouterr().err
 
 
-def facts(of: Sequence[Any]) -> list[str]:
+def facts(of: Any) -> list[str]:
     """All texts in a JSON value."""
     if isinstance(of, dict):
         return [text for part in of.values() for text in facts(part)]

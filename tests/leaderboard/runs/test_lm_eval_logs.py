@@ -75,7 +75,7 @@ def test_the_results_file_says_which_way_is_better_and_what_the_mean_is(tmp_path
         "clarity": False,
         "acc": True,
     }
-    assert "geo: the log has no statistics" in run.notes[0]
+    assert "geo: the mean over items is not the number in the results file; left are acc, clarity" in run.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -235,4 +235,4 @@ def test_one_metric_that_is_left_out_does_not_hide_those_after_it(tmp_path: Path
         f"b/{name}" for name in ("odd", "f1", "acc", "em")
     }
     assert [note.rpartition(": ")[2] for note in run.notes[1:]] == ["lm-eval's number is no mean over its items"]
-    assert "a/f1: the log has no statistics" in run.notes[0]
+    assert "a/f1: the mean over items is not the number in the results file" in run.notes[0]
