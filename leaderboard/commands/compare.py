@@ -16,7 +16,7 @@ from telbench.flags import add_flags, add_json, settings_of
 from ...harness.cli.tables import print_json, shown
 from ...metrics.contract import Metric
 from ..compare.pairwise import ClusterBy, Comparison, compare_runs
-from ..compare.ranking import Posthoc, Ranking, rank_runs
+from ..compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
 from ..compare.seeds import Recipe, average_seeds, seed_effects, study_of
 from ..compare.table import distinct_names, ranking_lines, seed_lines, study_lines, table_lines, warning_lines
 from ..runs.loaded import LoadedRun, require_alike, shared_metrics
@@ -35,9 +35,12 @@ class CompareOptions:
         positional=True,
     )
     metrics: tuple[str, ...] = setting((), "only these metrics", many="comma", metavar="NAME,…")
+    primary: tuple[str, ...] = setting(
+        (), "metrics that decide: corrected by themselves, not with the others", many="comma", metavar="NAME,…"
+    )
     by: Literal["category"] | None = setting(None, "once more within each category")
     cluster: ClusterBy = setting("source_document", "what is drawn and flipped as a whole")
-    pairs: Posthoc = setting("wilcoxon", "test that separates three runs or more")
+    pairs: Posthoc = setting("mean", "test that separates three runs or more")
     average_seeds: bool = setting(
         False, "runs that differ in their training seed alone count as one, items averaged over the seeds"
     )
@@ -77,10 +80,15 @@ def compared(options: CompareOptions) -> Compared:
     runs = open_runs(options.runs)
     require_alike(runs)
     metrics = _chosen(shared_metrics(runs), options.metrics)
+    for name in options.primary:
+        if all(metric.name != name for metric in metrics):
+            raise InputError(f"--primary {name}: compared are {', '.join(metric.name for metric in metrics)}")
     recipes = _recipes(options, runs)
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
-    pairs = compare_runs(runs, metrics, by=options.cluster, strata=options.by is not None, names=names)
+    pairs = compare_runs(
+        runs, metrics, by=options.cluster, strata=options.by is not None, names=names, primary=options.primary
+    )
     return Compared(runs, names, metrics, recipes, pairs)
 
 
@@ -97,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
             for metric in metrics
             if metric.name in measured and _in_all(runs, metric)
         ]
+        rankings = ranked_together(rankings, options.primary)
     studies: dict[str, Study] = {}
     if options.study:
         factors = options.factors or None
@@ -114,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     lines = [
         *warning_lines(runs, names, pairs),
-        *table_lines(runs, names, metrics, pairs, options.cluster),
+        *table_lines(runs, names, metrics, pairs, options.cluster, options.primary),
         *seed_lines(seeds),
         *ranking_lines(rankings),
         *study_lines(studies),

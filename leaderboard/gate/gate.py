@@ -274,7 +274,7 @@ def _corpus_evidence(
     effective: float,
 ) -> _Evidence:
     """A corpus score: bounds from the paired bootstrap over documents, p-values from swapping them."""
-    found, values = compare_corpora(candidate, baseline, metric, items, clusters, level=1 - 2 * policy.alpha)
+    found, values, _ = compare_corpora(candidate, baseline, metric, items, clusters, level=1 - 2 * policy.alpha)
     half = None if found.ci_low is None or found.ci_high is None else (found.ci_high - found.ci_low) / 2
     # The interval is 2 z wide on either side of the estimate; what 80 % power takes is one deviation of 0.84 more.
     error = None if half is None else half / sign_flip.normal_quantile(1 - policy.alpha)
