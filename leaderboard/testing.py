@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from .commands.check import judged
-from .gate.gate import ALPHA, MAX_MISSING, Gate
+from .gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate
 from .gate.report import terminal_rows
 
 
@@ -19,11 +19,14 @@ def assert_no_regression(
     alpha: float = ALPHA,
     on_inconclusive: str = "warn",
     max_missing: float = MAX_MISSING,
+    budgets: dict[str, float] | None = None,
+    guardrail_budget: float = GUARDRAIL_BUDGET,
 ) -> Gate:
     """Raise AssertionError with the table of verdicts when the candidate is worse than the baseline.
 
-    The arguments are those of ``telbench check``; ``on_inconclusive="fail"`` raises for too few items too. Returns the
-    gate. Raises `InputError` and `IncomparableError` as the command does.
+    The arguments are those of ``telbench check``, ``budgets`` those of its ``--guardrail METRIC=X``;
+    ``on_inconclusive="fail"`` raises for too few items too. Returns the gate. Raises `InputError` and
+    `IncomparableError` as the command does.
 
     ::
 
@@ -40,6 +43,8 @@ def assert_no_regression(
         alpha=alpha,
         on_inconclusive=on_inconclusive,
         max_missing=max_missing,
+        budgets=budgets,
+        guardrail_budget=guardrail_budget,
     )
     if gate.exit_code:
         table = "\n".join("  ".join(row) for row in terminal_rows(gate))

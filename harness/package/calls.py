@@ -86,7 +86,7 @@ def score(
 def compare(baseline: Run | Place, *runs: Run | Place, **options: Any) -> list[Comparison]:
     """Paired differences of finished runs against the first, metric by metric: ``telbench compare``.
 
-    ``options``: ``metrics``, ``cluster``, ``average_seeds``.
+    ``options``: ``metrics``, ``primary``, ``cluster``, ``average_seeds``.
 
     Raises:
         InputError: for what is no run. IncomparableError: for runs that were not measured alike.
@@ -101,7 +101,7 @@ def check(candidate: Run | Place, baseline: Run | Place, margins: Mapping[str, f
     """Is the candidate worse than the baseline by more than the margins: ``telbench check``.
 
     The gate's ``exit_code`` and ``verdict`` say so; nothing is raised for a regression. ``options``: ``guardrail``,
-    ``guardrails``, ``on_inconclusive``, ``alpha``, ``max_missing``.
+    ``guardrails``, ``guardrail_budget``, ``on_inconclusive``, ``alpha``, ``max_missing``.
 
     Raises:
         InputError: for what is no run, or a policy that is none. IncomparableError: for runs that were not measured
