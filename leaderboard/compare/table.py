@@ -249,14 +249,17 @@ def seed_lines(effects: Sequence[SeedEffect]) -> list[str]:
     for each in effects:
         recipe = each.effect
         told = "" if recipe.effect is None else _signed(recipe.effect, 1)
-        if recipe.ci_low is not None:
-            told += f" [{number(recipe.ci_low, 1)}, {number(recipe.ci_high, 1)}]"
+        if recipe.effect is not None and recipe.ci_low is not None and recipe.ci_high is not None:
+            told = difference_text(recipe.effect, (recipe.ci_low, recipe.ci_high), 1)
         by_seed = ", ".join(f"{seed}: {_signed(value, 1)}" for seed, value in each.by_seed.items())
         p = "" if each.p_adjusted is None else p_value(each.p_adjusted)
+        if each.effect.method.startswith("sign"):
+            told += f" ({each.effect.reason})"
         rows.append((each.metric, each.recipe, told, p, by_seed or "no seed in both"))
     return [
         "",
-        "the recipes as such (every seed is a training; t over matched seeds, Holm over recipes within a metric):",
+        "the recipes as such (every seed is a training; t over matched seeds, Holm over recipes within a metric, "
+        "intervals at its levels):",
         *columns(rows, "<<>><"),
     ]
 
@@ -281,6 +284,8 @@ def _effect_row(effect: Effect) -> Sequence[str]:
     interval = "" if record.ci_low is None else f" [{number(record.ci_low, 1)}, {number(record.ci_high, 1)}]"
     if recipe.p is None:
         seeds = recipe.reason or ""
+    elif recipe.ci_low is None:
+        seeds = f"{number(recipe.effect, 1)}, p {p_value(recipe.p)}, {recipe.seeds} seeds: {recipe.reason}"
     else:
         low, high = number(recipe.ci_low, 1), number(recipe.ci_high, 1)
         seeds = f"{number(recipe.effect, 1)} [{low}, {high}], p {p_value(recipe.p)}, {recipe.seeds} seeds"
