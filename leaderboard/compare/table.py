@@ -275,13 +275,14 @@ def study_lines(studies: Mapping[str, Study]) -> list[str]:
         lines += columns(rows, "<>>>><")
         lines += [f"left out: {words}" for words in study.omitted]
         lines.append(f"effect, p: {study.estimands[0]}; over seeds: {study.estimands[1]}")
-        lines.append("p: Holm within main effects and interactions, simple effects, and each factor within the others")
+        lines.append(
+            "p, intervals: Holm within main effects and interactions, simple effects, and each factor within the others"
+        )
     return lines
 
 
 def _effect_row(effect: Effect) -> Sequence[str]:
     record, recipe = effect.items, effect.recipe
-    interval = "" if record.ci_low is None else f" [{number(record.ci_low, 1)}, {number(record.ci_high, 1)}]"
     if recipe.p is None:
         seeds = recipe.reason or ""
     elif recipe.ci_low is None:
@@ -291,7 +292,7 @@ def _effect_row(effect: Effect) -> Sequence[str]:
         seeds = f"{number(recipe.effect, 1)} [{low}, {high}], p {p_value(recipe.p)}, {recipe.seeds} seeds"
     return (
         f"{effect.kind}  {effect.contrast}",
-        _signed(record.delta, 1) + interval,
+        difference_text(record.delta, effect.ci_adjusted, 1),
         p_value(effect.p_adjusted),
         p_value(effect.p_wilcoxon_adjusted),
         str(record.n),

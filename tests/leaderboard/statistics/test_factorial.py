@@ -279,3 +279,18 @@ def test_three_levels_are_compared_pair_by_pair():
         "a (z - x) x b (1 - 0)": 0.15,
         "a (z - y) x b (1 - 0)": 0.1,
     }
+
+
+def test_the_interval_of_a_contrast_agrees_with_its_corrected_p_value():
+    study = analyse(planted(n=200), None)
+    for effect in (*study.main, *study.interactions, *study.simple, *study.within):
+        assert effect.ci_adjusted is not None
+        assert (effect.ci_adjusted[0] <= 0 <= effect.ci_adjusted[1]) == (effect.p_adjusted > 0.05)
+        assert effect.items.ci_low is not None
+        assert effect.ci_adjusted[0] <= effect.items.ci_low
+    # Of right or wrong, too, the interval is that of the test.
+    draw = np.random.default_rng(2)
+    right = (draw.random((2, 60)) < [[0.3], [0.5]]).astype(float)
+    cells = [ScoredCell({"method": name}, "0", row) for name, row in zip("ab", right, strict=True)]
+    (effect,) = analyse(cells, None).main
+    assert (effect.items.ci_low, effect.items.ci_high) == effect.ci_adjusted
