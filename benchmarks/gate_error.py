@@ -1,6 +1,6 @@
 """Claim: a gate of 8 or 14 metrics turns red for an unchanged model in at most 5 % of runs.
 
-Makes pairs of runs on questions in clauses of TeleQuAD's test split (all 693 of them in 98 clauses, and 240 in 34), in
+Makes pairs of runs on questions in clauses of TeleQuAD's test split (all 693 of them in 98 clauses, and 235 in 33), in
 one primary metric with a margin and 7 or 13 guardrails. Differences of one item are normal (0.3), correlated by 0.5
 between metrics and by 0.05 within a clause. Counts red gates (`telbench check` exits with 1) for an unchanged model,
 with guardrails of the default budget and, beside, without one: any shown drop. A fifth as often it counts what becomes

@@ -264,13 +264,15 @@ def test_equal_effects_of_all_seeds_are_told_as_such():
 
 
 def test_intervals_of_recipes_agree_with_their_corrected_p_values():
-    draw = np.random.default_rng(12)
     runs = recipe_runs("sft", [0.0] * 4)
-    for place, shift in enumerate((0.012, 0.011, 0.0, 0.03)):
-        runs += recipe_runs(f"kd{place}", (shift + draw.normal(0, 0.006, 4)).tolist())
+    # By itself the first has p = 0.03.
+    given = ([0.010, 0.012, 0.020, 0.030], [0.0, 0.001, -0.001, 0.0005], [0.030, 0.031, 0.029, 0.030])
+    for place, shifts in enumerate(given):
+        runs += recipe_runs(f"kd{place}", shifts)
     recipes = average_seeds(runs)
     found = seed_effects(recipes, [each.run.name for each in recipes], [metric("token_f1")])
-    assert {each.p_adjusted is not None and each.p_adjusted <= 0.05 for each in found} == {True, False}
+    assert [round(each.effect.p or 0.0, 2) for each in found] == [0.03, 0.79, 0.0]
+    assert [each.p_adjusted is not None and each.p_adjusted <= 0.05 for each in found] == [False, False, True]
     for each in found:
         assert each.p_adjusted is not None
         assert each.effect.ci_low is not None

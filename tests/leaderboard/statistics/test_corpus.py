@@ -218,6 +218,8 @@ def test_the_sums_of_a_mean_are_its_plain_sums_and_those_of_a_ratio_have_its_val
     found = score_sums(ratio, sizes, lambda rows: rows[:, 0] / rows[:, 1])
     value = ratio[:, 0].sum() / ratio[:, 1].sum()
     assert found.sum() / sizes.sum() == pytest.approx(value)
+    # A score that grows with the number of documents still is what its parts add up to.
+    assert score_sums(ratio, sizes, lambda rows: rows[:, 0]).sum() == pytest.approx(sizes.sum() * ratio[:, 0].sum())
     # The delta method: residuals over the mean of the denominator.
     error = np.sqrt(((ratio[:, 0] - value * ratio[:, 1]) ** 2).sum()) / ratio[:, 1].sum()
     spread = np.sqrt(((found - sizes * value) ** 2).sum()) / sizes.sum()
