@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from .commands.check import judged
-from .gate.gate import ALPHA, MAX_MISSING, Gate
+from .gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate
 from .gate.report import terminal_rows
 from .runs.directions import LogSettings
 from .runs.foreign import Reading
@@ -21,15 +21,17 @@ def assert_no_regression(
     alpha: float = ALPHA,
     on_inconclusive: str = "warn",
     max_missing: float = MAX_MISSING,
+    budgets: dict[str, float] | None = None,
+    guardrail_budget: float = GUARDRAIL_BUDGET,
     lower_is_better: tuple[str, ...] = (),
     higher_is_better: tuple[str, ...] = (),
     cluster: str | None = None,
 ) -> Gate:
     """Raise AssertionError with the table of verdicts when the candidate is worse than the baseline.
 
-    The arguments are those of ``telbench check``; ``on_inconclusive="fail"`` raises for too few items too, and the
-    last three are for logs of other harnesses. Returns the gate. Raises `InputError` and `IncomparableError` as the
-    command does.
+    The arguments are those of ``telbench check``, ``budgets`` those of its ``--guardrail METRIC=X``;
+    ``on_inconclusive="fail"`` raises for too few items too, and the last three are for logs of other harnesses. Returns
+    the gate. Raises `InputError` and `IncomparableError` as the command does.
 
     ::
 
@@ -47,6 +49,8 @@ def assert_no_regression(
         on_inconclusive=on_inconclusive,
         max_missing=max_missing,
         reading=Reading(LogSettings(lower_is_better, higher_is_better), cluster),
+        budgets=budgets,
+        guardrail_budget=guardrail_budget,
     )
     if gate.exit_code:
         table = "\n".join("  ".join(row) for row in terminal_rows(gate))

@@ -86,8 +86,8 @@ def score(
 def compare(baseline: Run | Place, *runs: Run | Place, **options: Any) -> list[Comparison]:
     """Paired differences of finished runs against the first, metric by metric: ``telbench compare``.
 
-    ``options``: ``metrics``, ``cluster``, ``average_seeds``, and for logs of other harnesses ``lower_is_better`` and
-    ``higher_is_better``.
+    ``options``: ``metrics``, ``primary``, ``cluster``, ``average_seeds``, and for logs of other harnesses
+    ``lower_is_better`` and ``higher_is_better``.
 
     Raises:
         InputError: for what is no run. IncomparableError: for runs that were not measured alike.
@@ -102,8 +102,8 @@ def check(candidate: Run | Place, baseline: Run | Place, margins: Mapping[str, f
     """Is the candidate worse than the baseline by more than the margins: ``telbench check``.
 
     The gate's ``exit_code`` and ``verdict`` say so; nothing is raised for a regression. ``options``: ``guardrail``,
-    ``guardrails``, ``on_inconclusive``, ``alpha``, ``max_missing``, and for logs of other harnesses ``cluster``,
-    ``lower_is_better``, ``higher_is_better``.
+    ``guardrails``, ``guardrail_budget``, ``on_inconclusive``, ``alpha``, ``max_missing``, and for logs of other
+    harnesses ``cluster``, ``lower_is_better``, ``higher_is_better``.
 
     Raises:
         InputError: for what is no run, or a policy that is none. IncomparableError: for runs that were not measured

@@ -30,7 +30,7 @@ class BuildOptions:
     title: str = setting("telbench leaderboard", "heading of the board", metavar="TEXT")
     allow_incomplete: bool = setting(False, "rank runs that lack more than 1 % of a metric's scores too")
     cluster: ClusterBy = setting("source_document", "what is drawn and flipped as a whole")
-    pairs: Literal["wilcoxon", "mean"] = setting("wilcoxon", "test behind rank ranges and letters")
+    pairs: Literal["wilcoxon", "mean"] = setting("mean", "test behind rank ranges and letters")
     data_dir: Path | None = same_as(DataSettings, "data_dir")
 
 

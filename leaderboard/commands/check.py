@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,9 +19,9 @@ from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
-from ..gate.gate import ALPHA, MAX_MISSING, Gate, GatePolicy, judge_gate
+from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
 from ..gate.margins import margin_doubts
-from ..gate.report import junit_xml, markdown, terminal_rows, workflow_commands
+from ..gate.report import guardrail_line, junit_xml, markdown, power_lines, terminal_rows, workflow_commands
 from ..runs.directions import LogSettings
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
@@ -44,9 +44,13 @@ class CheckOptions:
     )
     guardrail: tuple[str, ...] = setting(
         (),
-        "metrics that fail on a shown drop only (default: all others that both runs have)",
+        "metrics that fail on a shown drop beyond their budget only (default: all others that both runs have); "
+        "METRIC=X sets the budget of one, on its own scale",
         many="comma",
-        metavar="METRIC,...",
+        metavar="METRIC[=X],...",
+    )
+    guardrail_budget: float = setting(
+        GUARDRAIL_BUDGET, "share of its range that a guardrail may drop by", metavar="SHARE", low=0, high=1
     )
     guardrails: bool = setting(True, "look at the primary metrics alone", flag="--no-guardrails")
     on_inconclusive: Literal["warn", "fail"] = setting(
@@ -94,16 +98,40 @@ def run(args: argparse.Namespace) -> int:
 
 def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
     """The gate that the options ask for, and the candidate."""
+    named, budgets = guardrails_of(options.guardrail)
     return judged(
         options.candidate,
         options.baseline,
         margins=dict(options.margins),
-        guardrails=(options.guardrail or None) if options.guardrails else (),
+        guardrails=(named or None) if options.guardrails else (),
         alpha=options.alpha,
         on_inconclusive=options.on_inconclusive,
         max_missing=options.max_missing,
         reading=Reading(options.logs, options.cluster),
+        budgets=budgets,
+        guardrail_budget=options.guardrail_budget,
     )
+
+
+def guardrails_of(given: Sequence[str]) -> tuple[tuple[str, ...], dict[str, float]]:
+    """Guardrails that were chosen, and budgets by name. Where all have a budget, none is chosen: all others stay.
+
+    Raises:
+        InputError: for a budget that is no number.
+
+    >>> guardrails_of(["rougeL", "bleu=1.5"]), guardrails_of(["bleu=1.5"])
+    ((('rougeL', 'bleu'), {'bleu': 1.5}), ((), {'bleu': 1.5}))
+    """
+    parts = [each.partition("=") for each in given]
+    budgets: dict[str, float] = {}
+    for name, equals, text in parts:
+        if equals:
+            try:
+                budgets[name] = float(text)
+            except ValueError as error:
+                raise InputError(f"--guardrail {name}={text}: give a number, the largest drop to accept") from error
+    chosen = tuple(name for name, _, _ in parts)
+    return (chosen if len(budgets) < len(chosen) else ()), budgets
 
 
 def judged(
@@ -116,6 +144,8 @@ def judged(
     on_inconclusive: str = "warn",
     max_missing: float = MAX_MISSING,
     reading: Reading = AS_IT_IS,
+    budgets: Mapping[str, float] | None = None,
+    guardrail_budget: float = GUARDRAIL_BUDGET,
 ) -> tuple[Gate, LoadedRun]:
     """The gate of two runs by path, and the candidate; ``guardrails`` None takes all other shared metrics.
 
@@ -138,7 +168,8 @@ def judged(
             shared = f"--margin {name}: metric '{name}' is not in both runs: they share {', '.join(sorted(known))}"
             raise InputError("; ".join([shared, *notes]))
     others = tuple(metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, base, ours))
-    policy = GatePolicy(margins, others if guardrails is None else guardrails, alpha, on_inconclusive, max_missing)
+    guards = others if guardrails is None else guardrails
+    policy = GatePolicy(margins, guards, alpha, on_inconclusive, max_missing, dict(budgets or {}), guardrail_budget)
     gate = judge_gate(ours, base, metrics, policy)
     return replace(gate, warnings=(*notes, *margin_doubts(policy, metrics, base), *gate.warnings)), ours
 
@@ -181,9 +212,14 @@ def _tell_github(gate: Gate, summary: str) -> None:
 
 def _print(gate: Gate) -> None:
     names = f"{gate.candidate['name']} against {gate.baseline['name']}"
+    code = f"exit code {gate.exit_code}"
+    if gate.verdict == "inconclusive" and not gate.exit_code:
+        code += " (3 with --on-inconclusive fail)"
     lines = [
         *(f"WARNING: {warning}" for warning in gate.warnings),
         *columns(terminal_rows(gate), "<<>>>>>><"),
-        f"{gate.verdict.upper()}: {names}, exit code {gate.exit_code}",
+        *([guardrail_line(gate)] if gate.policy.guardrails else []),
+        f"{gate.verdict.upper()}: {names}, {code}",
+        *power_lines(gate),
     ]
     sys.stdout.writelines(shown(line) + "\n" for line in lines)

@@ -16,7 +16,7 @@ from telbench.flags import add_flags, add_json, settings_of
 from ...harness.cli.tables import print_json, shown
 from ...metrics.contract import Metric
 from ..compare.pairwise import ClusterBy, Comparison, compare_runs
-from ..compare.ranking import Posthoc, Ranking, rank_runs
+from ..compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
 from ..compare.seeds import Recipe, average_seeds, seed_effects, study_of
 from ..compare.table import distinct_names, ranking_lines, seed_lines, study_lines, table_lines, warning_lines
 from ..runs.directions import LogSettings
@@ -37,6 +37,9 @@ class CompareOptions:
         positional=True,
     )
     metrics: tuple[str, ...] = setting((), "only these metrics", many="comma", metavar="NAME,…")
+    primary: tuple[str, ...] = setting(
+        (), "metrics that decide: corrected by themselves, not with the others", many="comma", metavar="NAME,…"
+    )
     strata: Literal["category"] | None = setting(None, "once more within each category", key="by")
     cluster: str = setting(
         "source_document",
@@ -44,7 +47,7 @@ class CompareOptions:
         "harnesses have",
         metavar="NAME",
     )
-    pairs: Posthoc = setting("wilcoxon", "test that separates three runs or more")
+    pairs: Posthoc = setting("mean", "test that separates three runs or more")
     average_seeds: bool = setting(
         False, "runs that differ in their training seed alone count as one, items averaged over the seeds"
     )
@@ -97,10 +100,15 @@ def compared(options: CompareOptions) -> Compared:
     require_alike(runs)
     notes = notes_of(runs)
     metrics = _chosen(shared_metrics(runs, options.metrics or None), options.metrics, notes)
+    for name in options.primary:
+        if all(metric.name != name for metric in metrics):
+            raise InputError(f"--primary {name}: compared are {', '.join(metric.name for metric in metrics)}")
     recipes = _recipes(options, runs)
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
-    pairs = compare_runs(runs, metrics, by=options.by, strata=options.strata is not None, names=names)
+    pairs = compare_runs(
+        runs, metrics, by=options.by, strata=options.strata is not None, names=names, primary=options.primary
+    )
     return Compared(runs, names, metrics, recipes, pairs, notes)
 
 
@@ -117,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
             for metric in metrics
             if metric.name in measured and _in_all(runs, metric)
         ]
+        rankings = ranked_together(rankings, options.primary)
     studies: dict[str, Study] = {}
     if options.study:
         factors = options.factors or None
@@ -136,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [
         *(f"WARNING: {note}" for note in found.notes),
         *warning_lines(runs, names, pairs),
-        *table_lines(runs, names, metrics, pairs, options.by),
+        *table_lines(runs, names, metrics, pairs, options.by, options.primary),
         *seed_lines(seeds),
         *ranking_lines(rankings),
         *study_lines(studies),

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 
 from ...metrics.contract import Metric
 from ...metrics.intervals import aggregate, cluster_sums, score_of, statistics_matrix
 from ..runs.loaded import LoadedRun
-from ..statistics.corpus import CorpusDifference, corpus_difference
-from ..statistics.multiplicity import family
-from ..statistics.paired import PairedDifference, differences_of, paired_difference
+from ..statistics import sign_flip
+from ..statistics.clusters import Summed, clustered
+from ..statistics.corpus import SUM_DECIMALS, CorpusDifference, corpus_difference, flipped, score_sums
+from ..statistics.multiplicity import family, holm, holm_levels
+from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS, PairedDifference, differences_of, paired_difference
+from ..statistics.power import detectable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ClusterBy = Literal["source_document", "category", "item"]
 ALPHA = 0.05
+NOT_SHOWN = "no difference shown"
+FEW_DOCUMENTS = "too few source documents to tell"
+FEW_DIFFER = "too few items differ to tell"
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,11 @@ class Comparison:
     scores ``corpus`` holds the difference of the scores, its interval and p-value, which then stand for it. Positive is
     better throughout. ``p_adjusted`` is corrected by Holm over the runs compared in this metric, ``q`` by Benjamini and
     Hochberg over all metrics and runs, for exploring.
+
+    The verdict rests on ``p_verdict``, corrected by Holm over all metrics and runs of its family (`decided`).
+    ``ci_verdict`` is the interval at ``level_verdict``, the level at which Holm decides on the row: it holds 0 exactly
+    where ``p_verdict`` is above 0.05. ``detectable`` is the smallest true difference that the row would have claimed
+    with 80 % power. Where there are too few documents, ``p_verdict`` is 1 and there is no ``ci_verdict``.
     """
 
     metric: str
@@ -41,6 +56,21 @@ class Comparison:
     p_adjusted: float
     q: float
     verdict: str
+    p_verdict: float = 1.0
+    ci_verdict: tuple[float, float] | None = None
+    level_verdict: float = 1 - ALPHA
+    detectable: float | None = None
+
+    @property
+    def told(self) -> str:
+        """The verdict with what it rests on: what would have been seen, or how much there is and how much it takes."""
+        if self.verdict == NOT_SHOWN and self.detectable is not None:
+            return f"{self.verdict}; would have seen {self.detectable:.2g}"
+        if self.verdict == FEW_DOCUMENTS:
+            return f"{self.verdict}: {self.items.effective_clusters:.1f} effective, it takes {FEW_CLUSTERS:.0f}"
+        if self.verdict == FEW_DIFFER:
+            return f"{self.verdict}: {self.items.n_nonzero}, it takes {FEW_ITEMS}"
+        return self.verdict
 
     @property
     def delta(self) -> float:
@@ -66,10 +96,31 @@ def compare_runs(
     by: ClusterBy = "source_document",
     strata: bool = False,
     names: Sequence[str] | None = None,
+    primary: Collection[str] = (),
 ) -> list[Comparison]:
     """Every run after the first against the first, in every metric; ``strata``: once more within each category.
 
-    Metrics in which no item can be paired are left out. Raises `InputError` when nothing can be paired at all.
+    Verdicts are corrected together over all rows of the whole data, and over all of the categories; ``primary`` metrics
+    have families of their own. Metrics in which no item can be paired are left out. Raises `InputError` when nothing
+    can be paired at all.
+    """
+    measured = measure_runs(runs, metrics, by=by, strata=strata, names=names)
+    if not measured:
+        raise InputError("no item has a score in both runs: there is nothing to compare")
+    return decided([each for each, _ in measured], [data for _, data in measured], primary)
+
+
+def measure_runs(
+    runs: Sequence[LoadedRun],
+    metrics: Sequence[Metric],
+    *,
+    by: ClusterBy = "source_document",
+    strata: bool = False,
+    names: Sequence[str] | None = None,
+) -> list[tuple[Comparison, Summed]]:
+    """What `compare_runs` finds before there are verdicts, each with what is tested; none where nothing can be paired.
+
+    Verdicts need all metrics that are shown together (`decided`).
     """
     base, titles = runs[0], names or [run.name for run in runs]
     measured = []
@@ -79,9 +130,8 @@ def compare_runs(
                 found = _compared(run, base, metric, by, stratum, title)
                 if found is not None:
                     measured.append(found)
-    if not measured:
-        raise InputError("no item has a score in both runs: there is nothing to compare")
-    return _corrected(measured)
+    corrected = _corrected([each for each, _ in measured])
+    return [(each, data) for each, (_, data) in zip(corrected, measured, strict=True)]
 
 
 def compare_corpora(
@@ -91,13 +141,26 @@ def compare_corpora(
     items: Sequence[str],
     clusters: Sequence[str],
     level: float = 0.95,
-) -> tuple[CorpusDifference, tuple[float, float]]:
-    """The difference of two corpus scores over these items, positive where the run is better, and both scores."""
+) -> tuple[CorpusDifference, tuple[float, float], Summed]:
+    """The difference of two corpus scores over these items, positive where the run is better, and both scores.
+
+    The third are the sums that are tested (`score_sums`).
+    """
+    import numpy as np
+
     matrices = [statistics_matrix(metric, [side.scores[metric.name][item] for item in items]) for side in (run, base)]
     _, summed = cluster_sums(matrices, clusters)
     sign = 1.0 if metric.higher_is_better else -1.0
     found = corpus_difference(summed[0], summed[1], lambda rows: sign * aggregate(metric, rows), level=level)
-    return found, (score_of(metric, matrices[0]), score_of(metric, matrices[1]))
+    ours, theirs = corpus_sums(metric, summed)
+    data = Summed(np.round(ours - theirs, SUM_DECIMALS) + 0.0, summed[0][:, -1])
+    return flipped(found, data, level), (score_of(metric, matrices[0]), score_of(metric, matrices[1])), data
+
+
+def corpus_sums(metric: Metric, summed: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Corpus scores of runs as sums of clusters (`score_sums`), higher is better, from their statistics by cluster."""
+    sign = 1.0 if metric.higher_is_better else -1.0
+    return [score_sums(rows, rows[:, -1], lambda given: sign * aggregate(metric, given)) for rows in summed]
 
 
 def cluster_names(run: LoadedRun, items: Sequence[str], by: ClusterBy) -> list[str]:
@@ -127,7 +190,7 @@ def _categories(run: LoadedRun) -> list[str]:
 
 def _compared(
     run: LoadedRun, base: LoadedRun, metric: Metric, by: ClusterBy, stratum: str | None, title: str
-) -> Comparison | None:
+) -> tuple[Comparison, Summed] | None:
     import numpy as np
 
     ours, theirs = run.scores[metric.name], base.scores[metric.name]
@@ -137,12 +200,14 @@ def _compared(
         return None
     values = [np.array([side[item].value for item in paired], np.float64) for side in (ours, theirs)]
     clusters = cluster_names(base, paired, by)
-    record = paired_difference(differences_of(*values, higher_is_better=metric.higher_is_better), clusters)
+    differences = differences_of(*values, higher_is_better=metric.higher_is_better)
+    # The interval inverts the test of the p-value, of right or wrong too.
+    record, data = paired_difference(differences, clusters, adjusted_wald=False), clustered(differences, clusters)
     corpus = None
     scores = float(values[0].mean()), float(values[1].mean())
     if metric.level == "corpus":
-        corpus, scores = compare_corpora(run, base, metric, paired, clusters)
-    return Comparison(
+        corpus, scores, data = compare_corpora(run, base, metric, paired, clusters)
+    found = Comparison(
         metric=metric.name,
         run=title,
         stratum=stratum,
@@ -156,6 +221,7 @@ def _compared(
         q=1.0,
         verdict="",
     )
+    return found, Summed(data.sums, data.sizes)
 
 
 def _corrected(measured: Sequence[Comparison]) -> list[Comparison]:
@@ -167,10 +233,29 @@ def _corrected(measured: Sequence[Comparison]) -> list[Comparison]:
         found = family(f"runs against the first in {name}", [measured[index].p for index in members]).adjusted
         adjusted.update({index: p or 0.0 for index, p in zip(members, found, strict=True)})
     explored = family("all metrics and runs", [each.p for each in measured], "bh").adjusted
-    return [
-        replace(each, p_adjusted=adjusted[index], q=explored[index] or 0.0, verdict=verdict(each, adjusted[index]))
-        for index, each in enumerate(measured)
-    ]
+    return [replace(each, p_adjusted=adjusted[index], q=explored[index] or 0.0) for index, each in enumerate(measured)]
+
+
+def decided(measured: Sequence[Comparison], data: Sequence[Summed], primary: Collection[str] = ()) -> list[Comparison]:
+    """The same with verdicts, corrected by Holm over all metrics and runs; what is tested is ``data``, by row."""
+    found = [replace(each, p_verdict=1.0, ci_verdict=None, verdict=verdict(each, 1.0)) for each in measured]
+    families: dict[tuple[bool, bool], list[int]] = {}
+    for index, each in enumerate(measured):
+        # What can claim nothing is no test, and costs the others nothing.
+        if "few_clusters" not in each.items.flags:
+            families.setdefault((each.metric in primary, each.stratum is None), []).append(index)
+    for members in families.values():
+        raw = [measured[index].p for index in members]
+        for index, p, rate in zip(members, holm(raw), holm_levels(raw, ALPHA), strict=True):
+            found[index] = replace(
+                measured[index],
+                p_verdict=p,
+                ci_verdict=sign_flip.interval(data[index], 1 - rate),
+                level_verdict=1 - rate,
+                detectable=detectable(data[index], ALPHA / len(members)),
+                verdict=verdict(measured[index], p),
+            )
+    return found
 
 
 def verdict(each: Comparison, p_adjusted: float, alpha: float = ALPHA) -> str:
@@ -179,10 +264,10 @@ def verdict(each: Comparison, p_adjusted: float, alpha: float = ALPHA) -> str:
     if "identical" in flags and each.delta == 0:
         return "identical"
     if "few_clusters" in flags:
-        return "too few source documents to tell"
+        return FEW_DOCUMENTS
     if "few_items" in flags:
-        return "too few items differ to tell"
+        return FEW_DIFFER
     if p_adjusted > alpha:
-        return "no difference shown"
+        return NOT_SHOWN
     word = "better" if each.delta > 0 else "worse"
     return f"{word}, but most items say the opposite" if "sign_conflict" in flags else word

@@ -1,18 +1,24 @@
-"""Three runs or more in one metric: who is separated from whom, and which ranks each may have."""
+"""Three runs or more in one metric: who is separated from whom, and which ranks each may have.
+
+Pairs are separated by the test that compares two runs (`pairwise`), the sign-flip test of the mean. So no ranking says
+the opposite of a comparison. Other tests are there by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 
 from ...metrics.contract import Metric
-from ...metrics.intervals import cluster_numbers
+from ...metrics.intervals import cluster_numbers, cluster_sums, statistics_matrix
 from ..runs.loaded import LoadedRun
 from ..statistics.all_pairs import PairedRuns, all_pairs
-from ..statistics.paired import TIE_DECIMALS
+from ..statistics.corpus import SUM_DECIMALS
+from ..statistics.multiplicity import holm
+from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS, TIE_DECIMALS
 from ..statistics.ranks import (
     Friedman,
     cliques,
@@ -24,7 +30,7 @@ from ..statistics.ranks import (
     rank_ranges,
     symmetric,
 )
-from .pairwise import ALPHA, ClusterBy, cluster_names
+from .pairwise import ALPHA, ClusterBy, cluster_names, corpus_sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +39,8 @@ if TYPE_CHECKING:
 Posthoc = Literal["wilcoxon", "mean", "nemenyi", "conover"]
 # What each says of itself beside the table.
 CAPTIONS: dict[Posthoc, str] = {
-    "wilcoxon": "pairs by Wilcoxon's signed-rank test, Holm-corrected over all pairs",
-    "mean": "pairs by the sign-flip test of the mean, Holm-corrected over all pairs",
+    "wilcoxon": "pairs by Wilcoxon's signed-rank test, Holm-corrected over all pairs of all metrics ranked",
+    "mean": "pairs by the sign-flip test of the mean, Holm-corrected over all pairs of all metrics ranked",
     "nemenyi": "pairs by Nemenyi's test: it depends on which other runs are compared",
     "conover": "pairs by Conover's test, Holm-corrected: it depends on which other runs are compared",
 }
@@ -44,10 +50,13 @@ CAPTIONS: dict[Posthoc, str] = {
 class Ranking:
     """Runs in one metric, best mean first: ``order`` holds positions in the list of runs.
 
-    ``blocks`` are the complete source documents or items that ranks are taken in. ``p`` are the corrected p-values of
-    all pairs. ``ranges`` are the ranks that each run may have, ``letters`` are shared by runs that are not separated,
-    ``bars`` join neighbours that are not; ``hidden`` are further pairs that are not. All of them by position. ``pairs``
-    are the differences of all pairs with their intervals, whichever test separates the runs.
+    ``blocks`` are the complete source documents or items that ranks are taken in, ``effective_clusters`` as many equal
+    ones as say as much. ``p`` are the corrected p-values of all pairs, 1 for those in ``untested``: too few documents
+    or items that differ. ``ranges`` are the ranks that each run may have, ``letters`` are shared by runs that are not
+    separated, ``bars`` join neighbours that are not; ``hidden`` are further pairs that are not. All of them by
+    position. ``pairs`` are the differences of all pairs with their intervals, whichever test separates the runs.
+    ``conflicts`` are pairs (better, worse) by the test that ranks, of which the other of mean and signed ranks shows
+    the opposite.
     """
 
     metric: str
@@ -64,22 +73,31 @@ class Ranking:
     bars: tuple[tuple[int, ...], ...]
     hidden: tuple[tuple[int, int], ...]
     pairs: tuple[PairedRuns, ...]
+    effective_clusters: float
+    untested: tuple[tuple[int, int], ...]
+    conflicts: tuple[tuple[int, int], ...]
+    alpha: float
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record."""
         return asdict(self)
+
+    @property
+    def few_clusters(self) -> bool:
+        """Are there too few source documents for any claim?"""
+        return self.effective_clusters < FEW_CLUSTERS
 
 
 def rank_runs(
     runs: Sequence[LoadedRun],
     metric: Metric,
     *,
-    posthoc: Posthoc = "wilcoxon",
+    posthoc: Posthoc = "mean",
     by: ClusterBy = "source_document",
     alpha: float = ALPHA,
     names: Sequence[str] | None = None,
 ) -> Ranking:
-    """Rank three runs or more by their item values, in source documents (means) where items are clustered.
+    """Rank three runs or more by their scores on the items that all have; documents are flipped as a whole.
 
     Raises:
         InputError: for fewer than three runs, or when no item has a score in all of them.
@@ -93,7 +111,12 @@ def rank_runs(
     values = np.array([[column[item].value for item in items] for column in columns], np.float64)
     _, membership = cluster_numbers(cluster_names(runs[0], items, by))
     titles = names or [run.name for run in runs]
-    return rank_values(values, membership, metric, titles, posthoc=posthoc, alpha=alpha)
+    totals = None
+    if metric.level == "corpus":
+        matrices = [statistics_matrix(metric, [column[item] for item in items]) for column in columns]
+        summed = cluster_sums(matrices, cluster_names(runs[0], items, by))[1]
+        totals = np.array(corpus_sums(metric, summed))
+    return rank_values(values, membership, metric, titles, posthoc=posthoc, alpha=alpha, totals=totals)
 
 
 def rank_values(
@@ -102,58 +125,124 @@ def rank_values(
     metric: Metric,
     names: Sequence[str],
     *,
-    posthoc: Posthoc = "wilcoxon",
+    posthoc: Posthoc = "mean",
     alpha: float = ALPHA,
+    totals: NDArray[np.float64] | None = None,
 ) -> Ranking:
     """Rank k runs by the values of the items that all have, shape (k, n); ``membership`` is the cluster of each item.
+
+    ``totals``, shape (k, G), stand for the sums of items where the score is one of the corpus; higher is better.
 
     Raises:
         InputError: for fewer than three runs.
     """
     import numpy as np
 
-    scores = values if metric.higher_is_better else -values
+    sign = 1.0 if metric.higher_is_better else -1.0
+    scores = sign * values
     sizes = np.bincount(membership).astype(np.float64)
     sums = np.array([np.bincount(membership, weights=row) for row in scores], np.float64)
     blocks = np.round(sums / sizes, TIE_DECIMALS).T + 0.0
     result = friedman(blocks)
-    pairs = all_pairs(sums, sizes, level=1 - alpha, decimals=TIE_DECIMALS)
-    p = _separation(posthoc, result, blocks, pairs)
-    k, means = len(values), scores.mean(axis=1)
-    order = sorted(range(k), key=lambda index: (-means[index], index))
-    # Which of two is the better one: by mean rank for tests of ranks, by mean for the test of means.
-    standing = means if posthoc == "mean" else -np.array(result.mean_ranks)
-    differs = [[i != j and p[i][j] <= alpha for j in range(k)] for i in range(k)]
-    better = [[differs[i][j] and bool(standing[i] > standing[j]) for j in range(k)] for i in range(k)]
-    bars, hidden = cliques(order, differs)
-    return Ranking(
+    tested, decimals = (sums, TIE_DECIMALS) if totals is None else (totals, SUM_DECIMALS)
+    pairs = all_pairs(tested, sizes, level=1 - alpha, decimals=decimals, means=blocks.T)
+    k, means = len(values), scores.mean(axis=1) if totals is None else totals.sum(axis=1) / sizes.sum()
+    effective = float(sizes.sum() ** 2 / (sizes**2).sum())
+    ranking = Ranking(
         metric=metric.name,
         posthoc=posthoc,
         names=tuple(names),
-        means=tuple(values.mean(axis=1).tolist()),
-        order=tuple(order),
+        means=tuple((sign * means).tolist()),
+        order=tuple(sorted(range(k), key=lambda index: (-means[index], index))),
         blocks=len(blocks),
         friedman=result,
         critical_difference=critical_difference(k, len(blocks), alpha) if posthoc == "nemenyi" else None,
-        p=tuple(tuple(row) for row in p),
+        p=(),
+        ranges=(),
+        letters=(),
+        bars=(),
+        hidden=(),
+        pairs=tuple(pairs),
+        effective_clusters=effective,
+        untested=_untested(scores, pairs, effective),
+        conflicts=(),
+        alpha=alpha,
+    )
+    if posthoc in ("nemenyi", "conover"):
+        return _separated(ranking, nemenyi(result) if posthoc == "nemenyi" else conover(blocks))
+    return ranked_together([ranking])[0]
+
+
+def ranked_together(rankings: Sequence[Ranking], primary: Collection[str] = ()) -> list[Ranking]:
+    """The same, with pairs corrected by Holm over all pairs of all these metrics; ``primary`` ones apart.
+
+    A family of pairwise verdicts on the same metrics is a part of this one: what is separated here is claimed there.
+    Nemenyi's and Conover's tests stay as they are.
+    """
+    families: dict[bool, list[tuple[int, PairedRuns]]] = {}
+    adjusted: dict[int, dict[tuple[int, int], float]] = {}
+    for place, each in enumerate(rankings):
+        if each.posthoc in ("mean", "wilcoxon"):
+            adjusted[place] = dict.fromkeys(each.untested, 1.0)
+            tested = [(place, pair) for pair in each.pairs if (pair.first, pair.second) not in adjusted[place]]
+            families.setdefault(each.metric in primary, []).extend(tested)
+    for members in families.values():
+        raw = [pair.p_mean if rankings[place].posthoc == "mean" else pair.p_wilcoxon for place, pair in members]
+        for (place, pair), p in zip(members, holm(raw), strict=True):
+            adjusted[place][pair.first, pair.second] = p
+    return [
+        _separated(each, symmetric(len(each.names), adjusted[place])) if place in adjusted else each
+        for place, each in enumerate(rankings)
+    ]
+
+
+def _separated(ranking: Ranking, p: Sequence[Sequence[float]]) -> Ranking:
+    """The ranking that follows from corrected p-values of all pairs."""
+    k, untested = len(ranking.names), set(ranking.untested)
+    p = [[1.0 if (min(i, j), max(i, j)) in untested else p[i][j] for j in range(k)] for i in range(k)]
+    ahead, otherwise = _ahead(ranking)
+    differs = [[i != j and p[i][j] <= ranking.alpha for j in range(k)] for i in range(k)]
+    better = [[differs[i][j] and ahead[i] > ahead[j] for j in range(k)] for i in range(k)]
+    bars, hidden = cliques(ranking.order, differs)
+    seen = {
+        (pair.first, pair.second): pair.p_wilcoxon_adjusted if ranking.posthoc == "mean" else pair.p_mean_adjusted
+        for pair in ranking.pairs
+    }
+    conflicts = [
+        (i, j)
+        for i in range(k)
+        for j in range(k)
+        if better[i][j] and otherwise[i] < otherwise[j] and seen[min(i, j), max(i, j)] <= ranking.alpha
+    ]
+    return replace(
+        ranking,
+        p=tuple(map(tuple, p)),
         ranges=tuple(rank_ranges(better)),
-        letters=tuple(letter_groups(order, differs)),
+        letters=tuple(letter_groups(ranking.order, differs)),
         bars=tuple(bars),
         hidden=tuple(hidden),
-        pairs=tuple(pairs),
+        conflicts=tuple(conflicts),
     )
 
 
-def _separation(
-    posthoc: Posthoc, result: Friedman, blocks: NDArray[np.float64], pairs: Sequence[PairedRuns]
-) -> list[list[float]]:
-    """Corrected p-values of all pairs, shape (k, k)."""
-    if posthoc == "nemenyi":
-        return nemenyi(result)
-    if posthoc == "conover":
-        return conover(blocks)
-    adjusted = {
-        (pair.first, pair.second): pair.p_wilcoxon_adjusted if posthoc == "wilcoxon" else pair.p_mean_adjusted
-        for pair in pairs
-    }
-    return symmetric(blocks.shape[1], adjusted)
+def _ahead(ranking: Ranking) -> tuple[list[float], list[float]]:
+    """What says which of two runs is the better one (higher is better): for the test that ranks, and for the other."""
+    place = {run: -position for position, run in enumerate(ranking.order)}
+    # Equal means have equal places: neither is ahead.
+    means = [float(max(place[other] for other in place if ranking.means[other] == mean)) for mean in ranking.means]
+    ranks = [-rank for rank in ranking.friedman.mean_ranks]
+    return (means, ranks) if ranking.posthoc == "mean" else (ranks, means)
+
+
+def _untested(
+    scores: NDArray[np.float64], pairs: Sequence[PairedRuns], effective: float
+) -> tuple[tuple[int, int], ...]:
+    """Pairs of which nothing may be claimed: as between two runs, for too few documents or items that differ."""
+    import numpy as np
+
+    few = []
+    for pair in pairs:
+        differing = np.count_nonzero(np.round(scores[pair.first] - scores[pair.second], TIE_DECIMALS))
+        if effective < FEW_CLUSTERS or 0 < differing < FEW_ITEMS:
+            few.append((pair.first, pair.second))
+    return tuple(few)

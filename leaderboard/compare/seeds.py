@@ -22,7 +22,7 @@ from ...metrics.fingerprints import fingerprint
 from ...metrics.intervals import score_of, statistics_matrix
 from ..runs.loaded import LoadedRun
 from ..statistics.factorial import ScoredCell, Study, analyse
-from ..statistics.multiplicity import family
+from ..statistics.multiplicity import family, holm_levels
 from ..statistics.recipes import RecipeEffect, matched_seeds
 from .pairwise import ClusterBy, cluster_names
 
@@ -99,12 +99,23 @@ def seed_effects(recipes: Sequence[Recipe], names: Sequence[str], metrics: Seque
             by_seed = {seed: _score_difference(*pair, metric) for seed, pair in sorted(pairs.items())}
             known = {seed: value for seed, value in by_seed.items() if value is not None}
             told.append(SeedEffect(metric.name, name, known, matched_seeds(list(known.values())), None))
-        adjusted = family(f"recipes against the first in {metric.name}", [each.effect.p for each in told]).adjusted
-        found += [
-            SeedEffect(each.metric, each.recipe, each.by_seed, each.effect, p)
-            for each, p in zip(told, adjusted, strict=True)
-        ]
+        found += _corrected(metric, told)
     return found
+
+
+def _corrected(metric: Metric, told: Sequence[SeedEffect]) -> list[SeedEffect]:
+    """The same with p-values corrected by Holm, and intervals at the levels at which Holm decides."""
+    raw = [each.effect.p for each in told]
+    adjusted = family(f"recipes against the first in {metric.name}", raw).adjusted
+    rates = iter(holm_levels([p for p in raw if p is not None]))
+    effects = [
+        each.effect if each.effect.p is None else matched_seeds(list(each.by_seed.values()), 1 - next(rates))
+        for each in told
+    ]
+    return [
+        SeedEffect(each.metric, each.recipe, each.by_seed, effect, p)
+        for each, effect, p in zip(told, effects, adjusted, strict=True)
+    ]
 
 
 def is_anchor(factors: Mapping[str, Any]) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...harness.cli.tables import columns, number
 from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.factorial import Effect, Study
-from .pairwise import Comparison
+from ..statistics.paired import FEW_CLUSTERS
+from .pairwise import ALPHA, FEW_DOCUMENTS, Comparison
 from .ranking import CAPTIONS, Ranking
 from .readings import doubts
 from .seeds import SeedEffect
@@ -17,6 +18,10 @@ from .seeds import SeedEffect
 CLUSTERS = {"source_document": "source documents", "category": "categories", "item": "items"}
 # A reader learns from a p-value down to here that it is small.
 _SMALL_P = 0.001
+# A line names so many pairs of runs; the rest are counted.
+_NAMED = 3
+# Differences are rounded to so many decimals before they are tested.
+_MOST_DIGITS = 9
 
 
 def distinct_names(runs: Sequence[LoadedRun]) -> list[str]:
@@ -89,63 +94,112 @@ def table_lines(
     metrics: Sequence[Metric],
     compared: Sequence[Comparison],
     cluster: str,
+    primary: Collection[str] = (),
 ) -> list[str]:
-    """A row a metric for two runs; a table a run for more."""
+    """A row a metric for two runs; a table a metric, with a row a run, for more; all categories in one table."""
     data = runs[0].header["data"]
-    lines = [f"{data['name']} {data['split']}: {data['n']} items, 95 % intervals"]
-    strata = list(dict.fromkeys(each.stratum for each in compared))
-    for run, name in zip(runs[1:], names[1:], strict=True):
-        for stratum in strata:
-            mine = [each for each in compared if each.run == name and each.stratum == stratum]
-            if not mine:
-                continue
-            if stratum is not None:
-                lines += ["", f"{name}, category {stratum}"]
-            elif len(runs) > 2:
-                lines += ["", name]
-            lines += _table(runs[0], run, (names[0], name), metrics, mine)
+    lines = [f"{data['name']} {data['split']}: {data['n']} items"]
+    found = {(each.metric, each.run): each for each in compared if each.stratum is None}
+    others = list(zip(runs[1:], names[1:], strict=True))
+    if len(runs) == 2:
+        rows = [
+            _row(runs[0], runs[1], metric, found.get((metric.name, names[1])), _title(metric)) for metric in metrics
+        ]
+        lines += _table(["metric", names[0], names[1]], rows)
+    else:
+        for metric in metrics:
+            rows = [_row(runs[0], run, metric, found.get((metric.name, name)), name) for run, name in others]
+            lines += ["", _title(metric), *_table(["run", names[0], "run"], rows)]
+    strata = [each for each in compared if each.stratum is not None]
+    if strata:
+        lines += ["", *_categories(runs, names, metrics, strata)]
     count = max(each.items.clusters for each in compared)
     lines.append(
         f"difference = run minus {names[0]}, + better, - worse; interval and p by the sign-flip test over {count} "
         f"{CLUSTERS[cluster]}"
     )
-    correction = f"Holm over {len(runs) - 1} runs within a metric" if len(runs) > 2 else "one comparison a metric"
     lines.append(
-        f"p: {correction}; r: rank-biserial; over all {len(compared)} rows q (Benjamini-Hochberg) is in --json"
+        f"p: Holm over {_families(compared, primary)}; the interval is at the level at which Holm decides on its row, "
+        "so it holds 0 where no difference is shown; r: rank-biserial; p alone, 95 % intervals alone, q in --json"
     )
     return lines
 
 
-def _table(
-    base: LoadedRun, run: LoadedRun, names: tuple[str, str], metrics: Sequence[Metric], mine: Sequence[Comparison]
-) -> list[str]:
-    rows: list[Sequence[str]] = [("metric", *names, "difference", "p", "r", "wins/ties/losses", "n", "verdict")]
-    by_name = {each.metric: each for each in mine}
-    for metric in metrics:
-        title = metric.name + ("" if metric.higher_is_better else " (lower is better)")
-        entries = [side.header["metrics"][metric.name] for side in (base, run)]
-        each = by_name.get(metric.name)
-        if each is None:
-            rows.append((title, "N/A", "N/A", "N/A", "", "", "", "0", "no item has a score in both"))
-            continue
-        width = entries[0]["range"][1]
-        interval = each.interval
-        bounds = "" if interval is None else f" [{number(interval[0], width)}, {number(interval[1], width)}]"
-        record = each.items
-        rows.append(
-            (
-                title,
-                _value_text(each.values[1], entries[0], width),
-                _value_text(each.values[0], entries[1], width),
-                f"{_signed(each.delta, width)}{bounds}",
-                p_value(each.p_adjusted),
-                number(record.rank_biserial, 1) if record.rank_biserial is not None else "",
-                f"{record.wins}/{record.ties}/{record.losses}",
-                str(each.n),
-                each.verdict,
-            )
+def _families(compared: Sequence[Comparison], primary: Collection[str]) -> str:
+    """Which rows are corrected together, in words; those with too few documents are no test."""
+    compared = [each for each in compared if each.verdict != FEW_DOCUMENTS]
+    sizes = {
+        (first, whole): sum((each.metric in primary, each.stratum is None) == (first, whole) for each in compared)
+        for first in (True, False)
+        for whole in (True, False)
+    }
+    names = {(True, True): "primary", (False, True): "other" if sizes[True, True] else "", (True, False): "primary "
+             "category", (False, False): "other category" if sizes[True, False] else "category"}  # fmt: skip
+    return (
+        ", ".join(
+            f"{size} {(names[key] + ' ').lstrip()}row{'' if size == 1 else 's'}" for key, size in sizes.items() if size
         )
-    return columns(rows, "<>>>>>>><")
+        or "no row"
+    )
+
+
+def _categories(
+    runs: Sequence[LoadedRun], names: Sequence[str], metrics: Sequence[Metric], strata: Sequence[Comparison]
+) -> list[str]:
+    """All categories in one table."""
+    by_name, places = {metric.name: metric for metric in metrics}, {name: place for place, name in enumerate(names)}
+    heads = ["category", "metric", *(["run"] if len(runs) > 2 else []), names[0], names[1] if len(runs) == 2 else "run"]
+    rows = []
+    for each in sorted(strata, key=lambda each: (str(each.stratum), list(by_name).index(each.metric))):
+        metric = by_name[each.metric]
+        labels = [str(each.stratum), _title(metric), *([each.run] if len(runs) > 2 else [])]
+        rows.append(_row(runs[0], runs[places[each.run]], metric, each, *labels))
+    return _table(heads, rows)
+
+
+def _title(metric: Metric) -> str:
+    return metric.name + ("" if metric.higher_is_better else " (lower is better)")
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    heads = [*heads, "difference", "p", "r", "wins/ties/losses", "n", "verdict"]
+    sides = "<" * (len(heads) - 8) + ">>>>>>><"
+    return columns([heads, *rows], sides)
+
+
+def _row(base: LoadedRun, run: LoadedRun, metric: Metric, each: Comparison | None, *labels: str) -> list[str]:
+    if each is None:
+        return [*labels, "N/A", "N/A", "N/A", "", "", "", "0", "no item has a score in both"]
+    entries = [side.header["metrics"][metric.name] for side in (base, run)]
+    width, record = entries[0]["range"][1], each.items
+    return [
+        *labels,
+        _value_text(each.values[1], entries[0], width),
+        _value_text(each.values[0], entries[1], width),
+        difference_text(each.delta, each.ci_verdict, width),
+        "" if each.verdict == FEW_DOCUMENTS else p_value(each.p_verdict),
+        number(record.rank_biserial, 1) if record.rank_biserial is not None else "",
+        f"{record.wins}/{record.ties}/{record.losses}",
+        str(each.n),
+        each.told,
+    ]
+
+
+def difference_text(delta: float, interval: tuple[float, float] | None, width: float | None) -> str:
+    """A difference with its interval, in as many digits as it takes to see that 0 is not in it.
+
+    >>> difference_text(-0.0091, (-0.0187, -0.0003), 1), difference_text(0.004, (-0.0002, 0.0082), 1)
+    ('-0.0091 [-0.0187, -0.0003]', '+0.004 [0.000, 0.008]')
+    """
+    if interval is None:
+        return _signed(delta, width)
+    digits = 3 if width is not None and width <= 1 else 1
+    inner = max(interval[0], -interval[1])
+    while inner > 0 and digits < _MOST_DIGITS and round(inner, digits) == 0:
+        digits += 1
+    shown = [f"{round(value, digits) + 0.0:.{digits}f}" for value in (delta, *interval)]
+    sign = "" if shown[0].startswith("-") else "+"
+    return f"{sign}{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
 def _value_text(value: float, entry: Mapping[str, Any], width: float | None) -> str:
@@ -160,12 +214,17 @@ def _signed(value: float, width: float | None) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p-value as it is printed.
+    """A p-value as it is printed: never rounded to 0.05 from above.
 
-    >>> p_value(0.0312), p_value(1e-9), p_value(1.0)
-    ('0.031', '<0.001', '1.000')
+    >>> p_value(0.0312), p_value(1e-9), p_value(1.0), p_value(0.05003)
+    ('0.031', '<0.001', '1.000', '0.05003')
     """
-    return f"<{_SMALL_P}" if p < _SMALL_P else f"{p:.3f}"
+    if p < _SMALL_P:
+        return f"<{_SMALL_P}"
+    digits = 3
+    while p > ALPHA and round(p, digits) <= ALPHA and digits < _MOST_DIGITS:
+        digits += 1
+    return f"{p:.{digits}f}"
 
 
 def ranking_lines(rankings: Sequence[Ranking]) -> list[str]:
@@ -173,11 +232,12 @@ def ranking_lines(rankings: Sequence[Ranking]) -> list[str]:
     lines: list[str] = []
     for each in rankings:
         result = each.friedman
-        lines += [
-            "",
-            f"{each.metric}: ranks of {len(each.names)} runs in {each.blocks} blocks; Kendall's W "
-            f"{result.kendall_w:.3f}, Friedman p {p_value(result.p_f)}",
-        ]
+        agreement = f"; Kendall's W {result.kendall_w:.3f}, Friedman p {p_value(result.p_f)}"
+        if each.few_clusters:
+            agreement = (
+                f" ({each.effective_clusters:.1f} effective source documents, it takes {FEW_CLUSTERS:.0f}: one group)"
+            )
+        lines += ["", f"{each.metric}: ranks of {len(each.names)} runs in {each.blocks} blocks{agreement}"]
         rows: list[Sequence[str]] = [("rank", "run", "mean", "mean rank", "group")]
         for index in each.order:
             low, high = each.ranges[index]
@@ -185,6 +245,13 @@ def ranking_lines(rankings: Sequence[Ranking]) -> list[str]:
             mean = f"{each.means[index]:.3f}"
             rows.append((rank, each.names[index], mean, f"{result.mean_ranks[index]:.2f}", each.letters[index]))
         lines += columns(rows, "<<>><")
+        if each.conflicts:
+            pairs = ", ".join(f"{each.names[one]} over {each.names[other]}" for one, other in each.conflicts[:_NAMED])
+            more = len(each.conflicts) - _NAMED
+            pairs += f" and {more} pairs more" if more > 0 else ""
+            mean = each.posthoc == "mean"
+            words = "signed ranks say the opposite" if mean else "WARNING: by the mean it is the other way round"
+            lines.append(f"{words}: {pairs}")
         lines.append(CAPTIONS[each.posthoc])
         if each.critical_difference is not None:
             lines.append(f"critical difference of mean ranks: {each.critical_difference:.3f}")
@@ -199,14 +266,17 @@ def seed_lines(effects: Sequence[SeedEffect]) -> list[str]:
     for each in effects:
         recipe = each.effect
         told = "" if recipe.effect is None else _signed(recipe.effect, 1)
-        if recipe.ci_low is not None:
-            told += f" [{number(recipe.ci_low, 1)}, {number(recipe.ci_high, 1)}]"
+        if recipe.effect is not None and recipe.ci_low is not None and recipe.ci_high is not None:
+            told = difference_text(recipe.effect, (recipe.ci_low, recipe.ci_high), 1)
         by_seed = ", ".join(f"{seed}: {_signed(value, 1)}" for seed, value in each.by_seed.items())
         p = "" if each.p_adjusted is None else p_value(each.p_adjusted)
+        if each.effect.method.startswith("sign"):
+            told += f" ({each.effect.reason})"
         rows.append((each.metric, each.recipe, told, p, by_seed or "no seed in both"))
     return [
         "",
-        "the recipes as such (every seed is a training; t over matched seeds, Holm over recipes within a metric):",
+        "the recipes as such (every seed is a training; t over matched seeds, Holm over recipes within a metric, "
+        "intervals at its levels):",
         *columns(rows, "<<>><"),
     ]
 
@@ -222,21 +292,24 @@ def study_lines(studies: Mapping[str, Study]) -> list[str]:
         lines += columns(rows, "<>>>><")
         lines += [f"left out: {words}" for words in study.omitted]
         lines.append(f"effect, p: {study.estimands[0]}; over seeds: {study.estimands[1]}")
-        lines.append("p: Holm within main effects and interactions, simple effects, and each factor within the others")
+        lines.append(
+            "p, intervals: Holm within main effects and interactions, simple effects, and each factor within the others"
+        )
     return lines
 
 
 def _effect_row(effect: Effect) -> Sequence[str]:
     record, recipe = effect.items, effect.recipe
-    interval = "" if record.ci_low is None else f" [{number(record.ci_low, 1)}, {number(record.ci_high, 1)}]"
     if recipe.p is None:
         seeds = recipe.reason or ""
+    elif recipe.ci_low is None:
+        seeds = f"{number(recipe.effect, 1)}, p {p_value(recipe.p)}, {recipe.seeds} seeds: {recipe.reason}"
     else:
         low, high = number(recipe.ci_low, 1), number(recipe.ci_high, 1)
         seeds = f"{number(recipe.effect, 1)} [{low}, {high}], p {p_value(recipe.p)}, {recipe.seeds} seeds"
     return (
         f"{effect.kind}  {effect.contrast}",
-        _signed(record.delta, 1) + interval,
+        difference_text(record.delta, effect.ci_adjusted, 1),
         p_value(effect.p_adjusted),
         p_value(effect.p_wilcoxon_adjusted),
         str(record.n),

@@ -2,8 +2,8 @@
 
 The margin says how large a drop is acceptable. A primary metric passes when its drop is shown to be smaller than the
 margin (non-inferiority), fails when a drop is shown that may exceed it, and is inconclusive otherwise. A guardrail
-never has to prove anything; it fails on a shown drop only. A gate that asks all metrics for proof fails unchanged
-models, and one that compares two means fails them half of the time.
+never has to prove anything. It has a budget, and fails when a drop is shown that is larger. A gate that asks all
+metrics for proof fails unchanged models, and one that compares two means fails them half of the time.
 """
 
 from __future__ import annotations
@@ -11,23 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from telbench.errors import IncomparableError, InputError
+from telbench.errors import InputError
 
 from ...metrics.contract import Metric
-from ..compare.pairwise import compare_corpora
 from ..compare.readings import doubts
 from ..runs.loaded import LoadedRun
-from ..statistics import sign_flip
-from ..statistics.clusters import clustered
-from ..statistics.multiplicity import family
-from ..statistics.paired import FEW_CLUSTERS, differences_of, paired_difference
+from ..statistics.multiplicity import holm
+from ..statistics.paired import FEW_CLUSTERS
 from ..statistics.power import items_for_margin
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from .evidence import Evidence, evidence_of
 
 Role = Literal["primary", "guardrail"]
 Verdict = Literal["PASS", "PASS_SMALL_DROP", "INCONCLUSIVE", "FAIL", "FAIL_HARD"]
@@ -35,6 +29,8 @@ OnInconclusive = Literal["warn", "fail"]
 ALPHA = 0.05
 # More items than this share without a score on one side make the comparison another one.
 MAX_MISSING = 0.01
+# The share of its range that a guardrail may drop by.
+GUARDRAIL_BUDGET = 0.02
 # An item that loses more than this share of the metric's range is a regression worth reading.
 STEEP = 0.5
 WORST_ITEMS = 20
@@ -44,8 +40,9 @@ WORST_ITEMS = 20
 class GatePolicy:
     """What is asked for: a margin for each primary metric (on its own scale), guardrails, the error rate.
 
-    ``max_missing`` is the largest share of items (0 to 1) that may lack a score on either side. Raises `InputError` for
-    values that cannot be.
+    A guardrail may drop by its budget: that of ``budgets``, on its own scale, else the share ``guardrail_budget`` of
+    its range (of the baseline's value where the range is open). ``max_missing`` is the largest share of items (0 to 1)
+    that may lack a score on either side. Raises `InputError` for values that cannot be.
     """
 
     margins: Mapping[str, float]
@@ -53,6 +50,8 @@ class GatePolicy:
     alpha: float = ALPHA
     on_inconclusive: OnInconclusive = "warn"
     max_missing: float = MAX_MISSING
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    guardrail_budget: float = GUARDRAIL_BUDGET
 
     def __post_init__(self) -> None:
         """Refuse what is no policy."""
@@ -63,8 +62,23 @@ class GatePolicy:
                 raise InputError(f"--margin {name}={margin}: give a positive number, on the metric's own scale")
         if both := sorted(set(self.margins) & set(self.guardrails)):
             raise InputError(f"{both[0]} has a margin and is a guardrail: choose one")
+        for name, budget in self.budgets.items():
+            if not 0 <= budget < math.inf:
+                raise InputError(f"--guardrail {name}={budget}: give 0 or a positive number, on the metric's own scale")
+            if name not in self.guardrails:
+                raise InputError(f"--guardrail {name}={budget}: {name} is no guardrail")
+        if not 0 <= self.guardrail_budget <= 1:
+            raise InputError(f"--guardrail-budget {self.guardrail_budget}: give a share of the range, from 0 to 1")
         if not 0 < self.alpha < 0.5:
             raise InputError(f"alpha {self.alpha}: give an error rate between 0 and 0.5")
+
+    def budget_of(self, metric: Metric, baseline: float) -> float | None:
+        """The largest drop that a guardrail may show, on its own scale; None for a primary metric."""
+        if metric.name in self.margins:
+            return None
+        low, high = metric.range
+        width = abs(baseline) if low is None or high is None else high - low
+        return self.budgets.get(metric.name, self.guardrail_budget * width)
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,11 @@ class MetricGate:
     ``p_drop_adjusted`` is corrected by Holm over the metrics of the same role; ``p_margin`` tests for a drop smaller
     than the margin (None for corpus scores, where the bound decides). ``n_needed`` items would settle an inconclusive
     primary metric if the difference stays as it is; None where it lies beyond the margin. ``detectable`` is the
-    smallest drop that these items find with 80 % power.
+    smallest drop that these items find with 80 % power, and the smallest margin that they confirm so often for an
+    unchanged model; ``n_for_margin`` items in ``clusters_for_margin`` documents would do so for the margin.
+
+    A guardrail has a ``budget`` in place of a margin; ``p_beyond`` tests for a drop that is larger, and
+    ``p_beyond_adjusted`` is corrected by Holm over all guardrails.
     """
 
     metric: str
@@ -101,6 +119,11 @@ class MetricGate:
     steep_drops: int
     worst: tuple[Mapping[str, Any], ...]
     flags: tuple[str, ...]
+    budget: float | None = None
+    p_beyond: float | None = None
+    p_beyond_adjusted: float | None = None
+    n_for_margin: int | None = None
+    clusters_for_margin: int | None = None
 
 
 @dataclass(frozen=True)
@@ -175,142 +198,45 @@ def _warnings(candidate: LoadedRun, baseline: LoadedRun, gates: Sequence[MetricG
 
 
 @dataclass(frozen=True)
-class _Evidence:
-    """What is known of one metric before Holm's correction."""
+class _Tests:
+    """p-values of one metric after correction, and its budget where it is a guardrail."""
 
-    metric: Metric
-    values: tuple[float, float]
-    delta: float
-    lower: float | None
-    upper: float | None
-    p_drop: float
-    p_margin: float | None
-    differences: NDArray[np.float64]
-    items: tuple[str, ...]
-    clusters: tuple[str, ...]
-    n_missing: int
-    spread: float | None
-    detectable: float | None
-    effective: float
-    flags: tuple[str, ...]
+    drop: float
+    budget: float | None = None
+    beyond: float | None = None
+    beyond_adjusted: float | None = None
 
 
 def _judged(
     metrics: Sequence[Metric], candidate: LoadedRun, baseline: LoadedRun, policy: GatePolicy
 ) -> list[MetricGate]:
-    measured = [_evidence(metric, candidate, baseline, policy) for metric in metrics]
-    adjusted = family("drops", [each.p_drop for each in measured]).adjusted
-    return [_verdict(each, p or 0.0, policy) for each, p in zip(measured, adjusted, strict=True)]
-
-
-def _evidence(metric: Metric, candidate: LoadedRun, baseline: LoadedRun, policy: GatePolicy) -> _Evidence:
-    import numpy as np
-
-    ours, theirs = (_scored(run, metric) for run in (candidate, baseline))
-    items = tuple(item for item in baseline.clusters if ours.get(item) is not None and theirs.get(item) is not None)
-    missing = sum(_lost(item, metric.name, ours, theirs, candidate, baseline) for item in baseline.clusters)
-    if not items or missing > policy.max_missing * len(baseline.clusters):
-        raise IncomparableError(
-            f"{metric.name}: {missing} of {len(baseline.clusters)} items lack a score in one of the runs, "
-            f"{len(items)} have one in both; at most {policy.max_missing:.0%} may: finish or mend the run, or raise "
-            "--max-missing"
+    measured = [
+        evidence_of(
+            metric,
+            candidate,
+            baseline,
+            margin=policy.margins.get(metric.name),
+            alpha=policy.alpha,
+            max_missing=policy.max_missing,
         )
-    clusters = tuple(baseline.clusters[item] for item in items)
-    values = [np.array([side[item] for item in items], np.float64) for side in (ours, theirs)]
-    differences = differences_of(*values, higher_is_better=metric.higher_is_better)
-    data = clustered(differences, clusters)
-    if metric.level == "corpus":
-        return _corpus_evidence(
-            metric, candidate, baseline, items, clusters, missing, policy, differences, data.effective_groups
-        )
-    # Bounds that invert the tests which decide, so that bounds and p-values never disagree.
-    record = paired_difference(differences, clusters, level=1 - 2 * policy.alpha, adjusted_wald=False)
-    margin = policy.margins.get(metric.name)
-    spread = None if data.standard_error is None else data.standard_error * math.sqrt(data.n)
-    return _Evidence(
-        metric,
-        (float(values[0].mean()), float(values[1].mean())),
-        record.delta,
-        record.ci_low,
-        record.ci_high,
-        sign_flip.greater(-data.sums),
-        None if margin is None else sign_flip.greater(data.sums + data.sizes * margin),
-        differences,
-        items,
-        clusters,
-        missing,
-        spread,
-        # Two-sided at 2 alpha is one-sided at alpha, which is how a drop is tested.
-        record.power.detectable,
-        record.effective_clusters,
-        record.flags,
-    )
+        for metric in metrics
+    ]
+    drops = holm([each.p_drop for each in measured])
+    budgets = [policy.budget_of(each.metric, each.values[1]) for each in measured]
+    if any(budget is None for budget in budgets):
+        return [_verdict(each, _Tests(p), policy) for each, p in zip(measured, drops, strict=True)]
+    beyond = [each.p_beyond(budget or 0.0) for each, budget in zip(measured, budgets, strict=True)]
+    tests = map(_Tests, drops, budgets, beyond, holm(beyond))
+    return [_verdict(each, test, policy) for each, test in zip(measured, tests, strict=True)]
 
 
-def _lost(
-    item: str,
-    name: str,
-    ours: Mapping[str, float | None],
-    theirs: Mapping[str, float | None],
-    *runs: LoadedRun,
-) -> bool:
-    """Does an item lack a score that it should have? One to which the metric does not apply in either run does not."""
-    here, there = ours.get(item), theirs.get(item)
-    if (here is None) != (there is None):
-        return True
-    reasons = [run.scores[name][item].reason or "" for run in runs if item in run.scores[name]]
-    return here is None and any(reason.startswith("judge:") for reason in reasons)
-
-
-def _corpus_evidence(
-    metric: Metric,
-    candidate: LoadedRun,
-    baseline: LoadedRun,
-    items: tuple[str, ...],
-    clusters: tuple[str, ...],
-    missing: int,
-    policy: GatePolicy,
-    differences: NDArray[np.float64],
-    effective: float,
-) -> _Evidence:
-    """A corpus score: bounds from the paired bootstrap over documents, p-values from swapping them."""
-    found, values = compare_corpora(candidate, baseline, metric, items, clusters, level=1 - 2 * policy.alpha)
-    half = None if found.ci_low is None or found.ci_high is None else (found.ci_high - found.ci_low) / 2
-    # The interval is 2 z wide on either side of the estimate; what 80 % power takes is one deviation of 0.84 more.
-    error = None if half is None else half / sign_flip.normal_quantile(1 - policy.alpha)
-    return _Evidence(
-        metric,
-        values,
-        found.delta,
-        found.ci_low,
-        found.ci_high,
-        found.p_below,
-        None,
-        differences,
-        items,
-        clusters,
-        missing,
-        None if error is None else error * math.sqrt(len(items)),
-        None if error is None else error * (sign_flip.normal_quantile(1 - policy.alpha) + 0.8416),
-        effective,
-        (),
-    )
-
-
-def _scored(run: LoadedRun, metric: Metric) -> dict[str, float | None]:
-    """Values by item; one that the model failed to answer has the metric's worst value, where there is one."""
-    worst = metric.range[0] if metric.higher_is_better else metric.range[1]
-    found: dict[str, float | None] = {}
-    for item, score in run.scores[metric.name].items():
-        failed = score.value is None and item in run.failed and metric.level == "item"
-        found[item] = worst if failed else score.value
-    return found
-
-
-def _verdict(each: _Evidence, adjusted: float, policy: GatePolicy) -> MetricGate:
+def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
     margin = policy.margins.get(each.metric.name)
     role: Role = "guardrail" if margin is None else "primary"
-    verdict, reason, needed = _decision(each, adjusted, margin, policy)
+    verdict, reason, needed = _decision(each, tests, margin, policy)
+    wanted = None
+    if margin is not None and each.spread is not None and each.effective >= FEW_CLUSTERS:
+        wanted = items_for_margin(each.spread, margin, alpha=policy.alpha)
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
     order = sorted(range(len(each.items)), key=lambda index: (float(each.differences[index]), each.items[index]))
@@ -331,7 +257,7 @@ def _verdict(each: _Evidence, adjusted: float, policy: GatePolicy) -> MetricGate
         lower=each.lower,
         upper=each.upper,
         p_drop=each.p_drop,
-        p_drop_adjusted=adjusted,
+        p_drop_adjusted=tests.drop,
         p_margin=each.p_margin,
         n=len(each.items),
         n_missing=each.n_missing,
@@ -343,12 +269,18 @@ def _verdict(each: _Evidence, adjusted: float, policy: GatePolicy) -> MetricGate
         steep_drops=int((each.differences < -STEEP * width).sum()),
         worst=worst,
         flags=each.flags,
+        budget=tests.budget,
+        p_beyond=tests.beyond,
+        p_beyond_adjusted=tests.beyond_adjusted,
+        n_for_margin=wanted,
+        clusters_for_margin=None if wanted is None else math.ceil(wanted * each.data.groups / each.data.n),
     )
 
 
 def _decision(
-    each: _Evidence, adjusted: float, margin: float | None, policy: GatePolicy
+    each: Evidence, tests: _Tests, margin: float | None, policy: GatePolicy
 ) -> tuple[Verdict, str, int | None]:
+    adjusted = tests.drop
     dropped = adjusted <= policy.alpha and each.delta < 0
     if each.effective < FEW_CLUSTERS:
         few = f"{each.effective:.1f} effective source documents, {FEW_CLUSTERS:.0f} are needed to tell anything"
@@ -356,9 +288,7 @@ def _decision(
     if each.lower is None or each.upper is None:
         return "INCONCLUSIVE", "too few source documents for a bound", None
     if margin is None:
-        if dropped:
-            return "FAIL", f"a drop is shown (adjusted p = {adjusted:.2g})", None
-        return "PASS", "no drop is shown", None
+        return *_within_budget(tests, dropped, policy.alpha), None
     if each.lower > -margin:
         if dropped:
             return "PASS_SMALL_DROP", f"a drop is shown, and it is smaller than the margin of {margin:g}", None
@@ -372,3 +302,15 @@ def _decision(
         return "INCONCLUSIVE", "neither a drop nor its absence is shown; the difference lies beyond the margin", None
     few = f"{len(each.items)} items cannot tell; about {needed} would, if the difference stays as it is"
     return "INCONCLUSIVE", few, needed
+
+
+def _within_budget(tests: _Tests, dropped: bool, alpha: float) -> tuple[Verdict, str]:
+    """The verdict on a guardrail: it fails where a drop is shown that is larger than its budget."""
+    if tests.beyond_adjusted is not None and tests.beyond_adjusted <= alpha:
+        return (
+            "FAIL",
+            f"the drop is larger than the budget of {tests.budget:.3g} (adjusted p = {tests.beyond_adjusted:.2g})",
+        )
+    if dropped:
+        return "PASS_SMALL_DROP", f"a drop is shown; that it is larger than the budget of {tests.budget:.3g} is not"
+    return "PASS", "no drop is shown"

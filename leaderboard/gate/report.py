@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from ..statistics.paired import FEW_CLUSTERS
 from .gate import Gate, MetricGate
 
 # GitHub drops a whole step summary beyond 1,024 kB.
@@ -51,18 +52,18 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
     ]
     lines += [f"> ⚠️ {_markdown_cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
     lines += [
-        "| | metric | role | baseline | candidate | difference | bounds | margin | n | verdict |",
+        "| | metric | role | baseline | candidate | difference | bounds | margin, budget | n | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in gate.metrics:
-        margin = "" if each.margin is None else f"{each.margin:g}"
+        margin = allowed(each)
         arrow = "" if each.higher_is_better else " (lower is better)"
         lines.append(
             f"| {MARKS[each.verdict]} | `{each.metric}`{arrow} | {each.role} | {_figure(each.baseline)} | "
             f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
             f"{each.verdict}: {_markdown_cell(each.reason)} |"
         )
-    lines += ["", _method(gate), ""]
+    lines += ["", _method(gate), "", *(f"- {_markdown_cell(line)}" for line in power_lines(gate)), ""]
     for each in gate.metrics:
         lines += _worst_table(each, questions or {})
     text = "\n".join(lines) + "\n"
@@ -87,13 +88,51 @@ def workflow_commands(gate: Gate) -> Iterator[str]:
 def terminal_rows(gate: Gate) -> list[Sequence[str]]:
     """Rows of the table that the command prints."""
     rows: list[Sequence[str]] = [
-        ("metric", "role", "baseline", "candidate", "difference", "bounds", "margin", "n", "verdict")
+        ("metric", "role", "baseline", "candidate", "difference", "bounds", "margin, budget", "n", "verdict")
     ]
     for each in gate.metrics:
-        margin = "" if each.margin is None else f"{each.margin:g}"
+        margin = allowed(each)
         cells = (_figure(each.baseline), _figure(each.candidate), _plus_minus(each.delta), _bounds(each), margin)
         rows.append((each.metric, each.role, *cells, str(each.n), f"{each.verdict}: {each.reason}"))
     return rows
+
+
+def allowed(each: MetricGate) -> str:
+    """The margin of a primary metric, the budget of a guardrail."""
+    if each.budget is not None:
+        return f"{each.budget:.3g} (budget)"
+    return "" if each.margin is None else f"{each.margin:g}"
+
+
+def power_lines(gate: Gate) -> list[str]:
+    """What the data could have shown, a line a primary metric: without it nobody knows what a pass is worth."""
+    return [_power_line(each) for each in gate.metrics if each.margin is not None]
+
+
+def _power_line(each: MetricGate) -> str:
+    told = f"{each.metric}: these {each.n:,} items in {each.clusters:,} documents"
+    if each.detectable is None or each.n_for_margin is None or each.clusters_for_margin is None:
+        return (
+            f"{told} can show no drop, however large: they say as much as {each.effective_clusters:.1f} equal "
+            f"documents, it takes {FEW_CLUSTERS:.0f}"
+        )
+    if each.n_for_margin <= each.n:
+        return (
+            f"{told} can show a drop of {each.detectable:.2g} or more (80 % power), and the margin is {each.margin:g}"
+        )
+    return (
+        f"{told} can show a drop of {each.detectable:.2g} or more (80 % power); for {each.margin:g} you need about "
+        f"{_about(each.n_for_margin)} in {_about(each.clusters_for_margin)} documents"
+    )
+
+
+def _about(count: int) -> str:
+    """A number of two digits that count.
+
+    >>> _about(1473), _about(8)
+    ('1,500', '8')
+    """
+    return f"{float(f'{count:.2g}'):,.0f}"
 
 
 def _case_lines(each: MetricGate) -> list[str]:
@@ -105,6 +144,8 @@ def _case_lines(each: MetricGate) -> list[str]:
         f"p(drop) = {each.p_drop:.3g}, adjusted {each.p_drop_adjusted:.3g}"
         + ("" if each.p_margin is None else f", p(drop beyond the margin) = {each.p_margin:.3g}"),
     ]
+    if each.p_beyond is not None:
+        lines.append(f"p(drop beyond the budget) = {each.p_beyond:.3g}, adjusted {each.p_beyond_adjusted:.3g}")
     if each.detectable is not None:
         lines.append(f"these items find a drop of {each.detectable:.3g} with 80 % power")
     if each.flags:
@@ -127,10 +168,22 @@ def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
 
 
 def _method(gate: Gate) -> str:
+    guards = sum(each.budget is not None for each in gate.metrics)
+    told = (
+        f"Differences are paired by item, positive is better; bounds are one-sided at {1 - gate.policy.alpha:.0%} and "
+        "p-values are from the cluster sign-flip test; drops are Holm-corrected within each role."
+    )
+    return f"{told} {guardrail_line(gate)}." if guards else told
+
+
+def guardrail_line(gate: Gate) -> str:
+    """What the guardrails are held to."""
+    guards = sum(each.budget is not None for each in gate.metrics)
+    named = ", ".join(f"{name} {budget:g}" for name, budget in gate.policy.budgets.items())
     return (
-        f"Differences are paired by item, positive is better; bounds are one-sided at {1 - gate.policy.alpha:.0%} from "
-        "the cluster sign-flip test (bootstrap over source documents for corpus scores); drops are Holm-corrected "
-        "within each role."
+        f"{guards} guardrail{'' if guards == 1 else 's'}: a budget of {100 * gate.policy.guardrail_budget:g} % of the "
+        f"range each{f' ({named})' if named else ''}; all of them together fail a model within its budgets in at most "
+        f"{100 * gate.policy.alpha:g} %"
     )
 
 

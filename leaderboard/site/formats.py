@@ -7,7 +7,8 @@ from typing import Any
 
 from ...harness.cli.tables import number
 from ...harness.cli.terminal import visible
-from ..compare.table import p_value
+from ..compare.pairwise import Comparison
+from ..compare.table import difference_text, p_value
 
 # Longer answers are cut on pages; the run folder has them whole.
 LONGEST_TEXT = 20_000
@@ -33,6 +34,12 @@ def signed(value: float | None, entry: Mapping[str, Any]) -> str:
     """A difference with its sign."""
     shown = score(value, entry)
     return shown if value is None or shown.startswith("−") else f"+{shown}"
+
+
+def ends(compared: Comparison, entry: Mapping[str, Any]) -> str:
+    """The interval of a comparison, in as many digits as it takes to see whether 0 is in it."""
+    shown = difference_text(compared.delta, compared.ci_verdict, entry["range"][1])
+    return shown.partition(" ")[2].replace("-", "−")
 
 
 def decimal(value: float | None) -> str:

@@ -66,6 +66,7 @@ def environment() -> Environment:
         formats.text,
         formats.score,
         formats.signed,
+        formats.ends,
         formats.decimal,
         formats.share,
         formats.p_text,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import sign_flip
 from .multiplicity import holm
-from .paired import FEW_CLUSTERS
+from .paired import FEW_CLUSTERS, TIE_DECIMALS
 from .signed_rank import signed_ranks
 
 if TYPE_CHECKING:
@@ -49,17 +49,24 @@ class PairedRuns:
 
 
 def all_pairs(
-    sums: NDArray[np.float64], sizes: NDArray[np.float64], *, level: float = 0.95, decimals: int = 9
+    sums: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    *,
+    level: float = 0.95,
+    decimals: int = 9,
+    means: NDArray[np.float64] | None = None,
 ) -> list[PairedRuns]:
     """All pairs of k runs, (0, 1), (0, 2), …, from their scores summed within clusters.
 
     ``sums`` has shape (k, G), higher is better; ``sizes`` (G,) are the numbers of items. Differences of sums, and of
-    means, are rounded to ``decimals``, so that rounding errors break no ties.
+    means, are rounded to ``decimals``, so that rounding errors break no ties. ``means``, shape (k, G), are what the
+    signed-rank test compares where it is not the sums by size.
     """
     import numpy as np
 
     first, second = np.triu_indices(len(sums), 1)
-    means, count = sums / sizes, float(sizes.sum())
+    count = float(sizes.sum())
+    means, tied = (sums / sizes, decimals) if means is None else (means, TIE_DECIMALS)
     deltas, p_mean, p_wilcoxon = np.empty(len(first)), np.empty(len(first)), np.empty(len(first))
     ends = np.empty((2, len(first)))
     for block in _blocks(len(first), _SMALL // len(sizes)):
@@ -69,7 +76,7 @@ def all_pairs(
         for end, lower in zip(ends, (True, False), strict=True):
             end[block] = sign_flip.bounds(differences, sizes, (1 - level) / 2, lower=lower)
     for block in _blocks(len(first), _LARGE // len(sizes)):
-        p_wilcoxon[block] = signed_ranks(means[first[block]] - means[second[block]], decimals)
+        p_wilcoxon[block] = signed_ranks(means[first[block]] - means[second[block]], tied)
     columns = [values.tolist() for values in (first, second, deltas)]
     limits = [[None if np.isnan(value) else value for value in end] for end in ends.tolist()]
     tests = [column for raw in (p_mean.tolist(), p_wilcoxon.tolist()) for column in (raw, holm(raw))]

@@ -13,18 +13,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Clustered:
-    """Paired differences by cluster: ``sums`` and ``sizes`` of G clusters, and the differences with their cluster."""
+class Summed:
+    """Paired differences summed by cluster: ``sums`` and ``sizes`` of G clusters. The tests ask for no more."""
 
-    differences: NDArray[np.float64]
-    membership: NDArray[np.int64]
     sums: NDArray[np.float64]
     sizes: NDArray[np.float64]
 
     @property
     def n(self) -> int:
         """Number of items N."""
-        return len(self.differences)
+        return int(self.sizes.sum())
 
     @property
     def groups(self) -> int:
@@ -34,7 +32,7 @@ class Clustered:
     @property
     def mean(self) -> float:
         """Mean difference over items."""
-        return math.fsum(self.differences) / self.n
+        return math.fsum(self.sums) / self.n
 
     @property
     def effective_groups(self) -> float:
@@ -51,6 +49,24 @@ class Clustered:
             return None
         residuals = self.sums - self.sizes * self.mean
         return math.sqrt(self.groups / (self.groups - 1) * float((residuals**2).sum())) / self.n
+
+
+@dataclass(frozen=True)
+class Clustered(Summed):
+    """The same with the differences and their clusters."""
+
+    differences: NDArray[np.float64]
+    membership: NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        """Number of items N."""
+        return len(self.differences)
+
+    @property
+    def mean(self) -> float:
+        """Mean difference over items."""
+        return math.fsum(self.differences) / self.n
 
     @property
     def deviation(self) -> float | None:
@@ -88,9 +104,9 @@ def clustered(differences: NDArray[np.float64], clusters: Sequence[str] | NDArra
 
     values = np.asarray(differences, np.float64)
     if clusters is None:
-        return Clustered(values, np.arange(len(values)), values, np.ones(len(values)))
+        return Clustered(values, np.ones(len(values)), values, np.arange(len(values)))
     names = np.asarray(clusters) if isinstance(clusters, np.ndarray) else np.asarray(list(clusters), dtype=object)
     _, membership = np.unique(names, return_inverse=True)
     sizes = np.bincount(membership).astype(np.float64)
     sums = np.bincount(membership, weights=values).astype(np.float64)
-    return Clustered(values, membership, sums, sizes)
+    return Clustered(sums, sizes, values, membership)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
 
-from .multiplicity import family
+from . import sign_flip
+from .clusters import clustered
+from .multiplicity import family, holm_levels
 from .paired import TIE_DECIMALS, PairedDifference, paired_difference
 from .recipes import RecipeEffect, matched_seeds
 
@@ -43,7 +45,8 @@ class Effect:
     ``kind``: main, interaction, simple (a main effect within one level of another factor) or within (within one
     combination of all other factors). ``contrast`` names it in words. ``cells`` is the number of cells that it uses,
     seeds averaged. ``items`` says what is true of these checkpoints, ``recipe`` what can be said of the recipes.
-    ``p_adjusted`` and ``p_wilcoxon_adjusted`` are corrected by Holm within ``family``.
+    ``p_adjusted`` and ``p_wilcoxon_adjusted`` are corrected by Holm within ``family``; ``ci_adjusted`` is the interval
+    at the level at which Holm decides: it holds 0 where ``p_adjusted`` is above the error rate.
     """
 
     kind: str
@@ -55,6 +58,7 @@ class Effect:
     p_adjusted: float
     p_wilcoxon_adjusted: float
     recipe: RecipeEffect
+    ci_adjusted: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record."""
@@ -162,6 +166,7 @@ class _Table:
         found = [self._tested(each.weights) for each in contrasts]
         adjusted = family(name, [each.p_mean for each in found]).adjusted
         ranked = family(name, [each.p_wilcoxon for each in found]).adjusted
+        rates = holm_levels([each.p_mean for each in found], 1 - self.level)
         return tuple(
             Effect(
                 contrast.kind,
@@ -173,11 +178,16 @@ class _Table:
                 1.0 if p is None else p,
                 1.0 if p_ranks is None else p_ranks,
                 self._over_seeds(contrast.weights),
+                sign_flip.interval(clustered(*self._differences(contrast.weights)), 1 - rate),
             )
-            for contrast, difference, p, p_ranks in zip(contrasts, found, adjusted, ranked, strict=True)
+            for contrast, difference, p, p_ranks, rate in zip(contrasts, found, adjusted, ranked, rates, strict=True)
         )
 
     def _tested(self, weights: Mapping[tuple[str, ...], float]) -> PairedDifference:
+        return paired_difference(*self._differences(weights), level=self.level, adjusted_wald=False)
+
+    def _differences(self, weights: Mapping[tuple[str, ...], float]) -> tuple[NDArray[np.float64], list[str] | None]:
+        """The contrast of each item that all its cells have a score on, and the clusters of these items."""
         import numpy as np
 
         values = self._sign * np.sum([weight * self.means[key] for key, weight in weights.items()], axis=0)
@@ -185,7 +195,7 @@ class _Table:
         if not present.any():
             raise InputError("no item has a score in all cells of a contrast: score the runs with the same --metrics")
         clusters = None if self._clusters is None else self._clusters[present].tolist()
-        return paired_difference(np.round(values[present], TIE_DECIMALS) + 0.0, clusters, level=self.level)
+        return np.round(values[present], TIE_DECIMALS) + 0.0, clusters
 
     def _over_seeds(self, weights: Mapping[tuple[str, ...], float]) -> RecipeEffect:
         """The contrast once a seed that all its cells have, of the cells' means over items."""

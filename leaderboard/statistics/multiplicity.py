@@ -52,6 +52,23 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def holm_levels(values: Sequence[float], alpha: float = 0.05) -> list[float]:
+    """The error rate at which Holm's method decides on each test: an interval at 1 less it agrees with the decision.
+
+    alpha / (m - j + 1) for the j-th smallest of m p-values, up to the first that is above it; that rate for the rest.
+
+    >>> holm_levels([0.04, 0.001, 0.03])
+    [0.025, 0.016666666666666666, 0.025]
+    """
+    order = sorted(range(len(values)), key=values.__getitem__)
+    levels, stopped = [alpha] * len(values), None
+    for position, index in enumerate(order):
+        levels[index] = stopped or alpha / (len(values) - position)
+        if values[index] > levels[index]:
+            stopped = levels[index]
+    return levels
+
+
 def benjamini_hochberg(values: Sequence[float]) -> list[float]:
     """Benjamini and Hochberg's adjusted p-values.
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .clusters import Clustered
+from .clusters import Clustered, Summed
 from .sign_flip import normal_quantile
 
 ALPHA, POWER = 0.05, 0.8
@@ -38,16 +38,21 @@ def power_of(data: Clustered, alpha: float = ALPHA, power: float = POWER) -> Pow
     Source: Miller 2024 (Adding Error Bars to Evals), section 5, with the clusters' design effect.
     """
     error = data.standard_error
-    two_sided = normal_quantile(1 - alpha / 2) + normal_quantile(power)
     one_sided = normal_quantile(1 - alpha) + normal_quantile(power)
     return Power(
         alpha,
         power,
         data.n,
         data.design_effect or 1.0,
-        None if error is None else two_sided * error,
+        detectable(data, alpha, power),
         None if error is None else one_sided * error,
     )
+
+
+def detectable(data: Summed, alpha: float = ALPHA, power: float = POWER) -> float | None:
+    """The smallest true mean difference that a two-sided test at ``alpha`` finds so often; None with one cluster."""
+    error = data.standard_error
+    return None if error is None else (normal_quantile(1 - alpha / 2) + normal_quantile(power)) * error
 
 
 def items_for_difference(deviation: float, difference: float, alpha: float = ALPHA, power: float = POWER) -> int:

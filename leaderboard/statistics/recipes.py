@@ -13,11 +13,13 @@ from typing import Any
 
 # With fewer runs an arm the spread between seeds is not known well enough for a test.
 FEWEST_SEEDS = 3
+# Effects closer than this are the same: scores are known to no more.
+_SAME = 1e-9
 
 
 @dataclass(frozen=True)
 class RecipeEffect:
-    """Mean effect over training seeds with interval and p-value, or the ``reason`` why nothing can be said."""
+    """Mean effect over training seeds with interval and p-value; ``reason``: why nothing, or less, can be said."""
 
     effect: float | None
     seeds: int
@@ -33,7 +35,10 @@ class RecipeEffect:
 
 
 def matched_seeds(effects: Sequence[float], level: float = 0.95) -> RecipeEffect:
-    """A t test of effects that were measured once a seed, seeds matched between the arms; n - 1 degrees of freedom."""
+    """A t test of effects that were measured once a seed, seeds matched between the arms; n - 1 degrees of freedom.
+
+    Effects that are the same with all seeds have no spread to test by. Then it is a sign test, 2 / 2^n for n seeds.
+    """
     from scipy import stats
 
     count, method = len(effects), "t over matched seeds"
@@ -41,10 +46,11 @@ def matched_seeds(effects: Sequence[float], level: float = 0.95) -> RecipeEffect
     if mean is None or count < FEWEST_SEEDS:
         told = f"{count} seed{'' if count == 1 else 's'}, {FEWEST_SEEDS} are needed"
         return RecipeEffect(mean, count, None, None, None, "none", f"no statement about the recipe: {told}")
+    if max(effects) - min(effects) <= _SAME:
+        p = 1.0 if abs(mean) <= _SAME else 2.0 ** (1 - count)
+        return RecipeEffect(mean, count, None, None, p, "sign test over matched seeds", "identical in all seeds")
     deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in effects) / (count - 1))
     error = deviation / math.sqrt(count)
-    if error == 0:
-        return RecipeEffect(mean, count, mean, mean, 1.0 if mean == 0 else 0.0, method)
     half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
     return RecipeEffect(mean, count, mean - half, mean + half, p, method)

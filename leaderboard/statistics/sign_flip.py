@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .clusters import Clustered
+from .clusters import Summed
 from .saddlepoint import ROUNDING, SMALLEST, sign_tails, sign_totals
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def tails(sums: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray
     return found
 
 
-def interval(data: Clustered, level: float = 0.95) -> tuple[float, float] | None:
+def interval(data: Summed, level: float = 0.95) -> tuple[float, float] | None:
     """The mean differences that the two-sided test at 1 - ``level`` does not reject.
 
     Inverts the test: a shift delta is in the interval if flipping the signs of S_g - m_g delta gives a p-value above
@@ -82,14 +82,18 @@ def interval(data: Clustered, level: float = 0.95) -> tuple[float, float] | None
     return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
 
-def bound(data: Clustered, alpha: float, *, lower: bool) -> float | None:
+def bound(data: Summed, alpha: float, *, lower: bool) -> float | None:
     """The one-sided confidence bound at 1 - ``alpha`` from inverting the one-sided test; None if there is none."""
     end = float(bounds(data.sums[None], data.sizes, alpha, lower=lower)[0])
     return None if math.isnan(end) else end
 
 
 def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, *, lower: bool) -> NDArray[np.float64]:
-    """`bound` of each row of sums over the same clusters of ``sizes``, shapes (P, G) and (G,) to (P,); NaN for none."""
+    """`bound` of each row of sums over the same clusters of ``sizes``, shapes (P, G) and (G,) to (P,); NaN for none.
+
+    A bound leaves 0 out exactly where the test of the sums as they are rejects it: totals that are equal by chance, as
+    those of whole numbers are, count there, and at no shift beside it.
+    """
     import numpy as np
 
     ends = np.full(len(sums), np.nan)
@@ -116,7 +120,9 @@ def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, 
     # What is counted out is a step function: it may stay at or near 0 from one step to the next.
     close = 0.0 if len(sizes) <= EXACT else 1e-6
     ends[rows] = sign * _roots(excess, centres[rows], offsets, 1e-5 * spreads[rows], close)
-    return ends
+    rejected = tails(turned, turned.sum(axis=1)) <= alpha
+    ends = np.where(~rejected & (sign * ends > 0), 0.0, ends)
+    return np.where(rejected & (sign * ends <= 0), sign * 1e-5 * spreads, ends)
 
 
 def _roots(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 from ....metrics.contract import Metric
-from ...compare.pairwise import ALPHA, ClusterBy, Comparison, compare_runs
-from ...compare.ranking import Posthoc, Ranking, rank_runs
+from ...compare.pairwise import ALPHA, ClusterBy, Comparison, decided, measure_runs
+from ...compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
+from ...statistics.clusters import Summed
 from ...statistics.multiplicity import family
 from ...statistics.ranks import letter_groups, rank_ranges
 from .columns import RunColumns
@@ -62,10 +63,11 @@ class MetricTable:
 
 @dataclass(frozen=True)
 class Measured:
-    """The statistics of one metric: runs against the baseline, and all of them ranked."""
+    """The statistics of one metric: runs against the baseline (with what is tested), and all of them ranked."""
 
     comparisons: tuple[Comparison, ...]
     ranking: Ranking | None
+    tested: tuple[Summed, ...] = ()
 
 
 def measured(
@@ -76,12 +78,28 @@ def measured(
 
     loaded = [run.loaded([metric.name]) for run in runs]
     scored = np.array([np.isfinite(run.values[metric.name]) for run in runs])
-    ranking, comparisons = None, []
+    ranking, found = None, []
     if len(runs) > 2 and scored.all(axis=0).any():
         ranking = rank_runs(loaded, metric, posthoc=posthoc, by=by, names=names)
     if (scored[1:] & scored[0]).any():
-        comparisons = compare_runs(loaded, [metric], by=by, names=names)
-    return Measured(tuple(comparisons), ranking)
+        found = measure_runs(loaded, [metric], by=by, names=names)
+    tested = [data for _, data in found]
+    return Measured(tuple(decided([each for each, _ in found], tested)), ranking, tuple(tested))
+
+
+def decided_together(found: Sequence[Measured], primary: Collection[str] = ()) -> list[Measured]:
+    """The same with verdicts and ranks corrected by Holm over all metrics, ``primary`` ones apart."""
+    measured = [each for one in found for each in one.comparisons]
+    verdicts = iter(decided(measured, [data for one in found for data in one.tested], primary))
+    rankings = iter(ranked_together([one.ranking for one in found if one.ranking is not None], primary))
+    return [
+        replace(
+            one,
+            comparisons=tuple(next(verdicts) for _ in one.comparisons),
+            ranking=None if one.ranking is None else next(rankings),
+        )
+        for one in found
+    ]
 
 
 def explored_together(found: Sequence[Measured]) -> list[Measured]:

@@ -37,7 +37,7 @@ TERMS: dict[str, Term] = {
     "difference": Term(
         "Difference to the baseline",
         "Mean paired difference over items, turned so that + is better, with its interval and p-value from the cluster "
-        "sign-flip test, corrected by Holm over the systems of the table.",
+        "sign-flip test, corrected by Holm over the systems of all tables.",
     ),
     "group": Term(
         "Group",

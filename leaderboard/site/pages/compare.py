@@ -114,7 +114,7 @@ def _width(metric: Metric) -> float | None:
 
 
 def _plotted(each: Comparison, unit: float) -> Difference:
-    interval = each.interval
+    interval = each.ci_verdict
     return Difference(
         each.metric,
         each.delta * unit,
@@ -122,7 +122,7 @@ def _plotted(each: Comparison, unit: float) -> Difference:
         None if interval is None else interval[1] * unit,
         claimed(each),
         "sign_conflict" in each.items.flags,
-        f"p {each.p_adjusted:.2g} after Holm",
+        f"p {each.p_verdict:.2g} after Holm",
     )
 
 

@@ -75,11 +75,12 @@ def _effects_forest(study: Study, table: MetricTable) -> str:
 
 
 def _plotted(effect: Effect) -> Difference:
+    low, high = effect.ci_adjusted or (None, None)
     return Difference(
         effect.contrast,
         effect.items.delta,
-        effect.items.ci_low,
-        effect.items.ci_high,
+        low,
+        high,
         effect.p_adjusted <= ALPHA,
         "sign_conflict" in effect.items.flags,
         f"p {effect.p_adjusted:.2g} after Holm",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...compare.pairwise import ALPHA
 from ...compare.ranking import CAPTIONS, Ranking
-from ...statistics.ranks import cliques, critical_difference, nemenyi
+from ...statistics.ranks import cliques, critical_difference, nemenyi, symmetric
 from ..charts.rank_diagram import RankedSystem, rank_diagram
 from ..model.board import Board
 from ..page import Page
@@ -21,7 +21,8 @@ def rank_pages(board: Board) -> Iterator[Page]:
         mean_ranks = ranking.friedman.mean_ranks
         order = sorted(range(len(mean_ranks)), key=lambda place: (mean_ranks[place], place))
         distance = critical_difference(len(mean_ranks), ranking.blocks, ALPHA)
-        diagram, exceptions = _diagram(f"Mean ranks, {table.name}", ranking, order, ranking.p)
+        posthoc = "wilcoxon" if ranking.posthoc == "mean" else ranking.posthoc
+        diagram, exceptions = _diagram(f"Mean ranks, {table.name}", ranking, order, _of_ranks(ranking))
         classic, _ = _diagram(
             f"Mean ranks by Nemenyi, {table.name}", ranking, order, nemenyi(ranking.friedman), distance
         )
@@ -38,11 +39,22 @@ def rank_pages(board: Board) -> Iterator[Page]:
                 "classic": classic,
                 "exceptions": [tuple(board.runs[places[place]] for place in pair) for pair in exceptions],
                 "rows": [(board.runs[places[place]], place) for place in order],
-                "test": CAPTIONS[ranking.posthoc],
+                "conflicts": [tuple(board.runs[places[place]] for place in pair) for pair in ranking.conflicts],
+                "test": CAPTIONS[posthoc],
+                "ranked": CAPTIONS[ranking.posthoc],
                 "nemenyi": CAPTIONS["nemenyi"],
             },
             menu="ranks.html",
         )
+
+
+def _of_ranks(ranking: Ranking) -> Sequence[Sequence[float]]:
+    """Corrected p-values of all pairs by a test of ranks: an axis of ranks says nothing of means."""
+    if ranking.posthoc != "mean":
+        return ranking.p
+    untested = set(ranking.untested)
+    pairs = {(pair.first, pair.second): pair.p_wilcoxon_adjusted for pair in ranking.pairs}
+    return symmetric(len(ranking.names), {pair: 1.0 if pair in untested else p for pair, p in pairs.items()})
 
 
 def _diagram(

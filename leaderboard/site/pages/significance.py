@@ -84,12 +84,11 @@ def ranked_places(table: MetricTable) -> list[int]:
 
 
 def pairs_of(table: MetricTable, ranking: Ranking) -> tuple[list[list[Pair | None]], list[int]]:
-    """Every pair of a ranking, and the order of its rows and columns: best mean rank first."""
+    """Every pair of a ranking, and the order of its rows and columns: best first, by mean or by mean rank as tested."""
     sign = 1.0 if table.metric.higher_is_better else -1.0
     means = [sign * mean for mean in ranking.means]
-    ranks = ranking.friedman.mean_ranks
-    standing = means if ranking.posthoc == "mean" else [-rank for rank in ranks]
-    order = sorted(range(len(ranks)), key=lambda place: (ranks[place], place))
+    standing = means if ranking.posthoc == "mean" else [-rank for rank in ranking.friedman.mean_ranks]
+    order = sorted(range(len(standing)), key=lambda place: (-standing[place], place))
     pairs: list[list[Pair | None]] = []
     for one in order:
         row: list[Pair | None] = []

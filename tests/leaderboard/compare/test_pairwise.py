@@ -12,7 +12,8 @@ from scipy import stats
 
 from telbench.errors import InputError
 from telbench.leaderboard.compare.pairwise import compare_runs, verdict
-from telbench.leaderboard.compare.table import table_lines, warning_lines
+from telbench.leaderboard.compare.table import p_value, table_lines, warning_lines
+from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.metrics.contract import Sample, missing
 
 from ...made_runs import answered_run, made_run, metric
@@ -265,3 +266,156 @@ def test_values_are_the_means_of_the_run_and_of_the_first_one():
     (found,) = only(base, made_run("run", {"token_f1": [0.5, 0.6, 0.9, 1.0]}))
     assert found.values == pytest.approx((0.7, 0.4))
     assert found.delta == pytest.approx(0.3)
+
+
+TITLES = (
+    "token_f1", "exact_match", "rouge1", "rouge2", "rougeL", "choice_accuracy", "over_refusal", "refusal_accuracy",
+)  # fmt: skip
+
+
+def of_many(name: str, shifts: dict[str, float], seed: int, n: int = 300):
+    draw = np.random.default_rng(seed)
+    return made_run(name, {
+        title: (BASE[:n] + shifts.get(title, 0.0) + draw.normal(0, 0.1, n)).tolist() for title in TITLES
+    })  # fmt: skip
+
+
+def test_verdicts_are_corrected_over_all_metrics_that_are_shown_and_say_what_would_have_been_seen():
+    base, run = of_many("base", {}, 1), of_many("run", {"rouge1": 0.011, "rouge2": 0.03}, 2)
+    found = compare_runs([base, run], [metric(title) for title in TITLES])
+    assert [each.p_verdict for each in found] == holm([each.p for each in found])
+    alone = next(each for each in found if each.metric == "rouge1")
+    assert alone.p < 0.05 < alone.p_verdict
+    assert alone.verdict == "no difference shown"
+    (by_itself,) = compare_runs([base, run], [metric("rouge1")])
+    assert (by_itself.p, by_itself.p_verdict, by_itself.verdict) == (alone.p, alone.p, "better")
+    # The power of a test at 0.05 / 8: Miller 2024.
+    assert alone.items.standard_error is not None
+    wanted = (stats.norm.ppf(1 - 0.05 / 16) + stats.norm.ppf(0.8)) * alone.items.standard_error
+    assert alone.detectable == pytest.approx(wanted)
+    assert alone.told == f"no difference shown; would have seen {wanted:.2g}"
+    assert next(each for each in found if each.metric == "rouge2").told == "better"
+
+
+def test_primary_metrics_and_categories_are_families_of_their_own():
+    base, run = of_many("base", {}, 1), of_many("run", {"rouge1": 0.012}, 2)
+    found = compare_runs([base, run], [metric(title) for title in TITLES], strata=True, primary=["rouge1", "rougeL"])
+    for first in (True, False):
+        for whole in (True, False):
+            family = [
+                each for each in found
+                if (each.metric in ("rouge1", "rougeL")) == first and (each.stratum is None) == whole
+            ]  # fmt: skip
+            assert [each.p_verdict for each in family] == holm([each.p for each in family])
+    assert found[TITLES.index("rouge1")].verdict == "better"
+    lines = table_lines([base, run], ["base", "run"], [metric(t) for t in TITLES], found, "source_document", ["rouge1"])
+    assert lines[-1].startswith("p: Holm over 1 primary row, 2 primary category rows, 7 other rows, 14 other category")
+
+
+@pytest.mark.slow
+def test_two_equal_models_are_called_different_in_one_of_eight_metrics_in_five_percent():
+    claims, repeats = 0, 200
+    for seed in range(repeats):
+        found = compare_runs([of_many("a", {}, 2 * seed, 100), of_many("b", {}, 2 * seed + 1, 100)],
+                             [metric(title) for title in TITLES])  # fmt: skip
+        claims += any(each.verdict in ("better", "worse") for each in found)
+    # Four standard errors of a share of 0.05 among 200.
+    assert claims / repeats < 0.05 + 4 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_right_or_wrong_has_an_interval_that_agrees_with_its_p_value():
+    agree = set()
+    for gained, lost, n in ((20, 8, 100), (19, 8, 100), (18, 8, 100), (13, 4, 60), (12, 4, 60), (30, 16, 400)):
+        base = made_run("base", {"exact_match": [0.0] * gained + [1.0] * lost + [0.5] * (n - gained - lost)})
+        run = made_run("run", {"exact_match": [1.0] * gained + [0.0] * lost + [0.5] * (n - gained - lost)})
+        (found,) = compare_runs([base, run], [metric("exact_match")])
+        assert found.p == pytest.approx(stats.binomtest(gained, gained + lost).pvalue)
+        assert found.ci_verdict == found.interval
+        assert found.interval is not None
+        assert (found.interval[0] > 0) == (found.p <= 0.05) == (found.verdict == "better")
+        agree.add(found.verdict)
+    assert agree == {"better", "no difference shown"}
+
+
+def test_intervals_of_many_rows_agree_with_their_corrected_p_values():
+    shifts = {title: 0.004 * place for place, title in enumerate(TITLES)}
+    runs = [of_many("base", {}, 1), of_many("run", shifts, 2), of_many("more", shifts, 3)]
+    found = compare_runs(runs, [metric(title) for title in TITLES])
+    assert {each.verdict for each in found} == {"better", "no difference shown"}
+    for each in found:
+        assert each.ci_verdict is not None
+        assert each.interval is not None
+        assert (each.ci_verdict[0] <= 0 <= each.ci_verdict[1]) == (each.p_verdict > 0.05)
+        assert each.ci_verdict[0] <= each.interval[0] < each.interval[1] <= each.ci_verdict[1]
+    claims = sum(each.p_verdict <= 0.05 for each in found)
+    # Sixteen rows: the smallest p at 0.05 / 16, the first that is no claim and all after it at one level.
+    assert max(each.level_verdict for each in found) == pytest.approx(1 - 0.05 / 16)
+    assert min(each.level_verdict for each in found) == pytest.approx(1 - 0.05 / (16 - claims))
+
+
+@pytest.mark.parametrize("title", ["bleu", "chrf", "ter"])
+def test_interval_and_p_of_a_corpus_score_are_of_one_test(title: str):
+    draw = np.random.default_rng(5)
+    for every in (3, 4, 5, 6):
+        noisy = [text if draw.random() > 1 / every else text.replace("message", "a") for text in REFERENCES * 3]
+        runs = [answered_run(name, title, texts, REFERENCES * 3)[0]
+                for name, texts in (("base", with_errors(4) * 3), ("run", noisy))]  # fmt: skip
+        (found,) = compare_runs(runs, [metric(title)])
+        assert found.corpus is not None
+        assert found.interval is not None
+        assert (found.interval[0] <= 0 <= found.interval[1]) == (found.p > 0.05)
+        # What swaps and draws of documents say is near by, and stays in the record.
+        assert found.p == pytest.approx(found.corpus.p_swaps, abs=0.06)
+        drawn = (found.corpus.bootstrap_low or 0.0, found.corpus.bootstrap_high or 0.0)
+        width = drawn[1] - drawn[0]
+        assert found.interval == pytest.approx(drawn, abs=0.15 * width)
+
+
+def test_an_interval_is_printed_in_digits_that_show_whether_0_is_in_it():
+    draw = np.random.default_rng(3)
+    base = made_run("base", {"token_f1": BASE.tolist()})
+    noise = draw.normal(0, 0.1, 300)
+    error = noise.std(ddof=1) / np.sqrt(300)
+    run = made_run("run", {"token_f1": (BASE - 1.99 * error + noise - noise.mean()).tolist()})
+    found = only(base, run)
+    assert found[0].verdict == "worse"
+    assert found[0].ci_verdict is not None
+    assert -0.0005 < found[0].ci_verdict[1] < 0
+    row = table_lines([base, run], ["base", "run"], [metric("token_f1")], found, "source_document")[2]
+    upper = float(row.partition(", ")[2].partition("]")[0])
+    assert upper < 0
+    assert p_value(0.0500004) == "0.0500004"
+
+
+def test_too_few_documents_are_counted_and_have_no_interval_and_no_p():
+    base = made_run("base", {"token_f1": BASE.tolist()}, per_document=100)
+    run = shifted("up", 0.1, per_document=100)
+    (found,) = only(base, run)
+    assert (found.p_verdict, found.ci_verdict) == (1.0, None)
+    assert found.told == "too few source documents to tell: 3.0 effective, it takes 6"
+    lines = table_lines([base, run], ["base", "up"], [metric("token_f1")], [found], "source_document")
+    assert "[" not in lines[2]
+    assert lines[1].split().index("p") == 4
+    assert len(lines[2].partition("too few")[0].split()) == 7
+
+
+def test_five_items_that_differ_are_counted():
+    base = made_run("base", {"token_f1": [0.5] * 200})
+    (found,) = only(base, made_run("few", {"token_f1": [0.9] * 5 + [0.5] * 195}))
+    assert found.told == "too few items differ to tell: 5, it takes 6"
+
+
+def test_a_metric_has_one_table_of_all_runs_and_all_categories_have_one():
+    base = made_run("base", {"token_f1": BASE.tolist(), "rougeL": BASE.tolist()})
+    noise = {name: np.random.default_rng(len(name)).normal(0, 0.1, 300) for name in ("a", "bb", "ccc")}
+    runs = [base, *(made_run(name, {"token_f1": (BASE + each).tolist(), "rougeL": (BASE - each).tolist()})
+                    for name, each in noise.items())]  # fmt: skip
+    metrics = [metric("token_f1"), metric("rougeL")]
+    names = [run.name for run in runs]
+    lines = table_lines(runs, names, metrics, compare_runs(runs, metrics, strata=True), "source_document")
+    heads = [line.split()[:2] for line in lines if line.split() and line.split()[-1] == "verdict"]
+    assert heads == [["run", "base"], ["run", "base"], ["category", "metric"]]
+    assert [line.split()[0] for line in lines[2:7]] == ["token_f1", "run", "a", "bb", "ccc"]
+    categories = [line.split()[:3] for line in lines if line.startswith(("even", "odd"))]
+    assert len(categories) == 2 * 2 * 3
+    assert categories[0] == ["even", "token_f1", "a"]

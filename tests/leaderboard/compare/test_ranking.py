@@ -10,13 +10,14 @@ import pytest
 from scipy import stats
 
 from telbench.errors import InputError
-from telbench.leaderboard.compare.ranking import rank_runs
+from telbench.leaderboard.compare.pairwise import compare_runs
+from telbench.leaderboard.compare.ranking import rank_runs, ranked_together
 from telbench.leaderboard.compare.table import ranking_lines
 from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference
 from telbench.metrics.contract import missing
 
-from ...made_runs import made_run, metric
+from ...made_runs import answered_run, made_run, metric
 
 BASE = np.random.default_rng(1).uniform(0.2, 0.7, 200)
 SHIFTS = {"best": 0.10, "next": 0.0, "last": 0.0}
@@ -97,6 +98,87 @@ def few_disasters():
     spiky = BASE + np.where(np.arange(200) % 10 == 0, -0.4, 0.02)
     return [made_run(name, {"token_f1": values.tolist()}) for name, values in
             (("plain", BASE), ("spiky", spiky), ("low", BASE - 0.2))]  # fmt: skip
+
+
+def test_a_ranking_does_not_say_the_opposite_of_the_pairs_above_it():
+    draw = np.random.default_rng(4)
+    base = draw.uniform(0.4, 0.6, 400)
+    spiky = base + np.where(np.arange(400) % 10 == 0, -0.35, 0.01)
+    given = [made_run(name, {"token_f1": values.tolist()}) for name, values in
+             (("base", base), ("spiky", spiky), ("twin", base + draw.normal(0, 0.02, 400)))]  # fmt: skip
+    pairs = compare_runs(given, [metric("token_f1")])
+    assert [each.verdict for each in pairs] == ["worse, but most items say the opposite", "no difference shown"]
+    found = rank_runs(given, metric("token_f1"))
+    assert (found.posthoc, found.ranges, found.letters) == ("mean", ((1, 2), (3, 3), (1, 2)), ("a", "b", "a"))
+    assert found.conflicts == ((0, 1), (2, 1))
+    told = "\n".join(ranking_lines([found]))
+    assert "signed ranks say the opposite: base over spiky, twin over spiky" in told
+    by_rank = rank_runs(given, metric("token_f1"), posthoc="wilcoxon")
+    assert by_rank.ranges[1] == (1, 1)
+    assert by_rank.conflicts == ((1, 0), (1, 2))
+    assert "WARNING: by the mean it is the other way round: spiky over base, spiky over twin" in ranking_lines(
+        [by_rank]
+    )
+
+
+@pytest.mark.parametrize("posthoc", ["wilcoxon", "mean", "nemenyi", "conover"])
+@pytest.mark.parametrize(("documents", "letters"), [(5, ("a", "a", "a")), (8, ("a", "b", "c"))])
+def test_too_few_documents_make_one_group(posthoc, documents, letters):
+    given = [made_run(name, {"token_f1": np.repeat([0.5 - shift] * documents, 20).tolist()}, per_document=20)
+             for name, shift in (("a", 0.0), ("b", 0.1), ("c", 0.2))]  # fmt: skip
+    found = rank_runs(given, metric("token_f1"), posthoc=posthoc, alpha=0.2)
+    if documents == 5:
+        assert (found.letters, found.ranges) == (letters, ((1, 3),) * 3)
+        assert {found.p[i][j] for i in range(3) for j in range(3)} == {1.0}
+        assert any("5.0 effective source documents, it takes 6: one group" in line for line in ranking_lines([found]))
+    else:
+        assert (found.letters[0], found.untested) == ("a", ())
+        assert found.letters[2] != "a"
+
+
+def test_five_items_that_differ_separate_no_pair_and_six_do():
+    few, enough = ([0.9] * count + [0.5] * (200 - count) for count in (5, 6))
+    given = [made_run(name, {"token_f1": values}) for name, values in
+             (("base", [0.5] * 200), ("few", few), ("six", enough))]  # fmt: skip
+    found = rank_runs(given, metric("token_f1"), alpha=0.2)
+    assert found.untested == ((0, 1), (1, 2))
+    assert found.p[0][1] == 1.0
+    assert found.p[0][2] == pytest.approx(2 / 2**6)
+
+
+def test_metrics_that_are_ranked_together_are_one_family_and_primary_ones_another():
+    draw = np.random.default_rng(6)
+    titles = ("token_f1", "exact_match", "rougeL")
+    given = [
+        made_run(name, {title: (BASE + shift + draw.normal(0, 0.1, 200)).tolist() for title in titles})
+        for name, shift in (("a", 0.0), ("b", 0.02), ("c", 0.01))
+    ]
+    alone = [rank_runs(given, metric(title)) for title in titles]
+    assert [alone[0].p[0][1], alone[0].p[0][2], alone[0].p[1][2]] == holm([pair.p_mean for pair in alone[0].pairs])
+    together = ranked_together(alone, ["rougeL"])
+    shown = [each.p[pair.first][pair.second] for each in together[:2] for pair in each.pairs]
+    assert shown == holm([pair.p_mean for each in alone[:2] for pair in each.pairs])
+    assert together[2] == alone[2]
+    verdicts = compare_runs(given, [metric(title) for title in titles], primary=["rougeL"])
+    for each in verdicts:
+        ranking = next(one for one in together if one.metric == each.metric)
+        assert ranking.p[0][("a", "b", "c").index(each.run)] >= each.p_verdict
+
+
+@pytest.mark.parametrize("title", ["chrf", "ter"])
+def test_a_corpus_score_is_ranked_by_the_test_that_compares_two(title):
+    references = [f"the {word} handles message {place} of the procedure" for place, word in enumerate("ABCDEFGH" * 5)]
+    given = [
+        answered_run(name, title, [text.replace("handles message", "drops a") if place % every == 0 else text
+                                   for place, text in enumerate(references)], references, per_document=2)[0]
+        for name, every in (("third", 3), ("half", 2), ("ninth", 9))
+    ]  # fmt: skip
+    found, pairs = rank_runs(given, metric(title)), compare_runs(given, [metric(title)])
+    assert found.means == pytest.approx((pairs[0].values[1], pairs[0].values[0], pairs[1].values[0]))
+    assert found.order == (2, 0, 1)
+    for pair, alone in zip(found.pairs, pairs, strict=False):
+        assert pair.p_mean == pytest.approx(alone.p, rel=1e-3)
+        assert -pair.delta == pytest.approx(alone.delta)
 
 
 def test_each_test_of_pairs_ranks_by_what_it_tests():
@@ -192,7 +274,7 @@ def test_of_two_runs_that_differ_and_stand_alike_neither_is_ahead():
     swing = BASE + np.where(np.arange(200) % 2 == 0, 0.2, -0.01)
     given = [made_run(name, {"token_f1": values.tolist()}) for name, values in
              (("plain", BASE), ("swing", swing), ("low", BASE - 0.3))]  # fmt: skip
-    found = rank_runs(given, metric("token_f1"))
+    found = rank_runs(given, metric("token_f1"), posthoc="wilcoxon")
     assert found.friedman.mean_ranks == (1.5, 1.5, 3.0)
     assert found.p[0][1] < 0.001
     assert found.letters == ("b", "a", "c")

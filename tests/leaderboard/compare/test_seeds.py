@@ -242,3 +242,39 @@ def test_the_command_prints_recipes_and_seeds_and_refuses_a_study_of_averages(
         given = paths if wrong else paths[:3]
         assert cli.main(["compare", *given, "--average-seeds", *wrong]) == InputError.exit_code
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def recipe_runs(recipe: str, shifts: list[float]) -> list[LoadedRun]:
+    values = np.random.default_rng(2).uniform(0.3, 0.6, N)
+    return [
+        made_run(
+            f"{recipe}{seed}", {"token_f1": (values + shift).tolist()}, factors={"algorithm": recipe, "seed": seed}
+        )
+        for seed, shift in enumerate(shifts)
+    ]
+
+
+def test_equal_effects_of_all_seeds_are_told_as_such():
+    recipes = average_seeds([*recipe_runs("sft", [0.0, 0.01, 0.02]), *recipe_runs("kd", [0.1, 0.11, 0.12])])
+    (found,) = seed_effects(recipes, ["sft", "kd"], [metric("token_f1")])
+    assert (found.p_adjusted, found.effect.ci_low) == (0.25, None)
+    line = seed_lines([found])[-1]
+    assert "+0.100 (identical in all seeds)" in line
+    assert "0.250" in line
+
+
+def test_intervals_of_recipes_agree_with_their_corrected_p_values():
+    runs = recipe_runs("sft", [0.0] * 4)
+    # By itself the first has p = 0.03.
+    given = ([0.010, 0.012, 0.020, 0.030], [0.0, 0.001, -0.001, 0.0005], [0.030, 0.031, 0.029, 0.030])
+    for place, shifts in enumerate(given):
+        runs += recipe_runs(f"kd{place}", shifts)
+    recipes = average_seeds(runs)
+    found = seed_effects(recipes, [each.run.name for each in recipes], [metric("token_f1")])
+    assert [round(each.effect.p or 0.0, 2) for each in found] == [0.03, 0.79, 0.0]
+    assert [each.p_adjusted is not None and each.p_adjusted <= 0.05 for each in found] == [False, False, True]
+    for each in found:
+        assert each.p_adjusted is not None
+        assert each.effect.ci_low is not None
+        assert each.effect.ci_high is not None
+        assert (each.effect.ci_low <= 0 <= each.effect.ci_high) == (each.p_adjusted > 0.05)

@@ -14,12 +14,13 @@ from scipy.stats import norm
 from telbench.errors import IncomparableError, InputError
 from telbench.harness.cli.main import main
 from telbench.leaderboard.gate.gate import GatePolicy, judge_gate
-from telbench.leaderboard.gate.report import MARKDOWN_LIMIT, junit_xml, markdown, workflow_commands
+from telbench.leaderboard.gate.report import MARKDOWN_LIMIT, junit_xml, markdown, power_lines, workflow_commands
 from telbench.leaderboard.runs.loaded import LoadedRun
+from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.leaderboard.testing import assert_no_regression
 from telbench.metrics.contract import ItemScore
 
-from ...made_runs import made_run, metric
+from ...made_runs import answered_run, made_run, metric
 
 BASE = np.random.default_rng(0).uniform(0.3, 0.7, 1000)
 
@@ -118,6 +119,89 @@ def test_a_guardrail_needs_no_proof_and_fails_on_a_shown_drop_only():
     assert gate.exit_code == 1
 
 
+def test_of_equal_values_a_guardrail_passes_as_a_primary_metric_of_its_budget_does():
+    draw = np.random.default_rng(4).normal(0, 0.1, 1000)
+    values = (BASE - 0.012 + draw - draw.mean()).tolist()
+    base = made_run("base", {"token_f1": BASE.tolist(), "rougeL": BASE.tolist()})
+    run = made_run("run", {"token_f1": values, "rougeL": values})
+    metrics = [metric("token_f1"), metric("rougeL")]
+    found = judge_gate(run, base, metrics, GatePolicy({"token_f1": 0.02}, ("rougeL",)))
+    assert [each.verdict for each in found.metrics] == ["PASS_SMALL_DROP", "PASS_SMALL_DROP"]
+    assert (found.exit_code, found.metrics[1].budget, found.metrics[1].margin) == (0, 0.02, None)
+    assert found.metrics[1].reason == "a drop is shown; that it is larger than the budget of 0.02 is not"
+    for policy in (
+        GatePolicy({"token_f1": 0.02}, ("rougeL",), budgets={"rougeL": 0.005}),
+        GatePolicy({"token_f1": 0.02}, ("rougeL",), guardrail_budget=0.005),
+        GatePolicy({"token_f1": 0.02}, ("rougeL",), guardrail_budget=0.0),
+    ):
+        gate = judge_gate(run, base, metrics, policy)
+        assert [each.verdict for each in gate.metrics] == ["PASS_SMALL_DROP", "FAIL"]
+        assert gate.metrics[1].reason.startswith("the drop is larger than the budget of 0")
+        assert "budget" in junit_xml(gate)
+        assert f"a budget of {100 * policy.guardrail_budget:g} % of the range each" in markdown(gate)
+
+
+def test_a_budget_is_a_share_of_the_range_or_of_the_baselines_value_where_the_range_is_open():
+    policy = GatePolicy({"token_f1": 0.02}, guardrail_budget=0.05)
+    found = [policy.budget_of(metric(title), -3.0) for title in ("rougeL", "bleu", "reference_likelihood", "token_f1")]
+    assert found == [0.05, 5.0, pytest.approx(0.15), None]
+    named = GatePolicy({"token_f1": 0.02}, ("bleu",), budgets={"bleu": 1.5})
+    assert named.budget_of(metric("bleu"), 30.0) == 1.5
+
+
+def test_guardrails_are_corrected_together():
+    draw = np.random.default_rng(9)
+    titles = ("token_f1", "rouge1", "rouge2", "rougeL")
+    base = made_run("base", dict.fromkeys(titles, BASE.tolist()))
+    shifts = (0.0, 0.028, 0.03, 0.02)
+    run = made_run("run", {title: (BASE - shift + draw.normal(0, 0.1, 1000)).tolist()
+                           for title, shift in zip(titles, shifts, strict=True)})  # fmt: skip
+    gate = judge_gate(run, base, [metric(title) for title in titles], GatePolicy({"token_f1": 0.02}, titles[1:]))
+    guards = gate.metrics[1:]
+    beyond = [each.p_beyond for each in guards if each.p_beyond is not None]
+    assert [each.p_beyond_adjusted for each in guards] == holm(beyond)
+    errors = [(run.scores[title][f"i{i}"].value or 0.0) - BASE[i] for title in titles[1:] for i in range(1000)]
+    for each, row, p in zip(guards, np.reshape(errors, (3, 1000)), beyond, strict=True):
+        assert p == pytest.approx(norm.cdf((row.mean() + 0.02) / (row.std(ddof=1) / np.sqrt(1000))), abs=0.01)
+        assert (each.verdict == "FAIL") == ((each.p_beyond_adjusted or 0.0) <= 0.05)
+    assert gate.metrics[0].p_beyond is None
+
+
+def test_a_guardrail_of_a_corpus_score_has_a_budget_too():
+    references = [f"the {word} handles message {place} of it" for place, word in enumerate("ABCDEFGHIJ" * 10)]
+    texts = {"base": references, "run": [text.replace("handles message", "drops a") for text in references]}
+    runs = {}
+    for name, answers in texts.items():
+        made, _ = answered_run(name, "chrf", answers, references)
+        other = made_run(name, {"token_f1": [0.5] * 100})
+        header = {**made.header, "metrics": {**made.header["metrics"], **other.header["metrics"]}}
+        runs[name] = replace(made, header=header, scores={**made.scores, **other.scores})
+    metrics = [metric("token_f1"), metric("chrf")]
+    found = judge_gate(runs["run"], runs["base"], metrics, GatePolicy({"token_f1": 0.02}, ("chrf",))).metrics[1]
+    assert (found.verdict, found.budget) == ("FAIL", 2.0)
+    wide = GatePolicy({"token_f1": 0.02}, ("chrf",), budgets={"chrf": 99.0})
+    assert judge_gate(runs["run"], runs["base"], metrics, wide).metrics[1].verdict == "PASS_SMALL_DROP"
+
+
+def test_the_last_lines_say_what_the_data_could_have_shown():
+    (found,) = gate_of(0.0, n=240, noise=0.3, per_document=2).metrics
+    spread = float(np.random.default_rng(5).normal(0, 0.3, 240).reshape(120, 2).sum(1).std(ddof=1)) * np.sqrt(120) / 240
+    unit = norm.ppf(0.95) + norm.ppf(0.8)
+    assert found.detectable == pytest.approx(unit * spread, rel=1e-3)
+    wanted = 240 * (unit * spread / 0.02) ** 2
+    assert found.n_for_margin == pytest.approx(wanted, rel=1e-3)
+    assert found.clusters_for_margin == pytest.approx(wanted / 2, abs=2)
+    (line,) = power_lines(gate_of(0.0, n=240, noise=0.3, per_document=2))
+    assert line == (
+        f"token_f1: these 240 items in 120 documents can show a drop of {found.detectable:.2g} or more (80 % power); "
+        f"for 0.02 you need about {float(f'{wanted:.2g}'):,.0f} in {float(f'{wanted / 2:.2g}'):,.0f} documents"
+    )
+    (line,) = power_lines(gate_of(0.0, n=1000, noise=0.1))
+    assert line.endswith("(80 % power), and the margin is 0.02")
+    (line,) = power_lines(gate_of(0.0, n=240, per_document=80))
+    assert line.endswith("can show no drop, however large: they say as much as 3.0 equal documents, it takes 6")
+
+
 def test_an_unanswered_item_counts_as_the_worst_answer():
     base = made_run("base", {"token_f1": [0.8] * 100})
     run = made_run("run", {"token_f1": [None] * 30 + [0.8] * 70}, failed=range(30))
@@ -159,6 +243,9 @@ def test_items_to_which_a_metric_does_not_apply_are_not_lost():
         ({"margins": {"token_f1": -0.1}}, "give a positive number"),
         *(({"margins": {"token_f1": x}}, "give a positive number") for x in (0.0, float("nan"), float("inf"))),
         ({"margins": {"token_f1": 0.1}, "guardrails": ("token_f1",)}, "choose one"),
+        ({"margins": {"token_f1": 0.1}, "guardrails": ("bleu",), "budgets": {"bleu": -1.0}}, "0 or a positive number"),
+        ({"margins": {"token_f1": 0.1}, "budgets": {"bleu": 1.0}}, "bleu is no guardrail"),
+        *(({"margins": {"token_f1": 0.1}, "guardrail_budget": x}, "a share of the range") for x in (-0.1, 1.1)),
         *(({"margins": {"token_f1": 0.1}, "alpha": alpha}, "between 0 and 0.5") for alpha in (-0.1, 0.0, 0.5, 0.9)),
     ],
 )
@@ -297,6 +384,21 @@ def test_the_commands_exit_code_is_the_verdict(scored, tmp_path, capsys):
     out = capsys.readouterr()
     assert "FAIL_HARD" in out.out
     assert "Traceback" not in out.err
+
+
+def test_budgets_are_named_and_settable_for_one_and_for_all(scored, capsys):
+    assert check(scored, "equal") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].startswith("1 guardrail: a budget of 2 % of the range each; all of them together fail a model")
+    assert lines[-2] == "PASS: base against base, exit code 0" or lines[-2].startswith("PASS: ")
+    assert "can show no drop" in lines[-1] or "can show a drop of" in lines[-1]
+    assert check(scored, "equal", "--guardrail", "bleu=1.5", "--json") == 0
+    gate = json.loads(capsys.readouterr().out)
+    assert [(each["metric"], each["budget"]) for each in gate["metrics"]] == [("token_f1", None), ("bleu", 1.5)]
+    assert check(scored, "equal", "--guardrail-budget", "0.1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["metrics"][1]["budget"] == 10
+    assert check(scored, "equal", "--guardrail", "bleu=much") == 2
+    assert "--guardrail bleu=much: give a number" in capsys.readouterr().err
 
 
 def test_an_anchor_stands_for_the_run_it_was_pinned_from(scored, tmp_path, capsys):

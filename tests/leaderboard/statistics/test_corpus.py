@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from telbench.leaderboard.statistics import corpus, sign_flip
-from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference
+from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference, score_sums
 from telbench.metrics.contract import Sample, metrics_named
 from telbench.metrics.intervals import statistics_matrix
 
@@ -206,3 +206,33 @@ def test_a_score_that_is_not_a_number_in_some_draws_gives_no_interval():
     with np.errstate(invalid="ignore"):
         found = corpus_difference(one, other, mean, resamples=200)
     assert (found.delta, found.ci_low, found.ci_high) == (0.5, None, None)
+
+
+def test_the_sums_of_a_mean_are_its_plain_sums_and_those_of_a_ratio_have_its_value_and_its_error():
+    draw = np.random.default_rng(7)
+    sizes = draw.integers(1, 9, 40).astype(float)
+    values = np.column_stack([draw.normal(3, 1, 40) * sizes, sizes])
+    assert score_sums(values, sizes, mean) == pytest.approx(values[:, 0], rel=1e-6)
+    # A ratio of two sums, with a statistic that is 0 throughout.
+    ratio = np.column_stack([draw.normal(3, 1, 40), draw.uniform(1, 2, 40), np.zeros(40)])
+    found = score_sums(ratio, sizes, lambda rows: rows[:, 0] / rows[:, 1])
+    value = ratio[:, 0].sum() / ratio[:, 1].sum()
+    assert found.sum() / sizes.sum() == pytest.approx(value)
+    # A score that grows with the number of documents still is what its parts add up to.
+    assert score_sums(ratio, sizes, lambda rows: rows[:, 0]).sum() == pytest.approx(sizes.sum() * ratio[:, 0].sum())
+    # The delta method: residuals over the mean of the denominator.
+    error = np.sqrt(((ratio[:, 0] - value * ratio[:, 1]) ** 2).sum()) / ratio[:, 1].sum()
+    spread = np.sqrt(((found - sizes * value) ** 2).sum()) / sizes.sum()
+    assert spread == pytest.approx(error, rel=1e-6)
+
+
+@pytest.mark.parametrize("system", WMT17)
+def test_flipping_the_sums_of_bleu_has_the_published_p_values_of_swaps(system):
+    aggregate, sides = wmt17(system)
+    ones = np.ones(len(sides[0]))
+    here, there = (score_sums(side, ones, aggregate) for side in sides)
+    found = sign_flip.two_sided(here - there)
+    for published in WMT17[system][1:]:
+        if published is not None:
+            # Four standard errors of 10,000 swaps, and a hundredth for the slope in place of the curve.
+            assert abs(found - published) < 4 * math.sqrt(published * (1 - published) / 10_000) + 0.01

@@ -219,7 +219,7 @@ def test_levels_stand_in_an_order_that_a_reader_expects():
 
 
 @pytest.mark.parametrize(
-    ("effects", "effect", "p"), [([], None, None), ([0.2], 0.2, None), ([0.1, 0.3], 0.2, None), ([0.5] * 3, 0.5, 0.0)]
+    ("effects", "effect", "p"), [([], None, None), ([0.2], 0.2, None), ([0.1, 0.3], 0.2, None), ([0.5] * 3, 0.5, 0.25)]
 )
 def test_three_seeds_are_the_fewest_that_speak(effects, effect, p):
     found = matched_seeds(effects)
@@ -227,6 +227,18 @@ def test_three_seeds_are_the_fewest_that_speak(effects, effect, p):
     assert matched_seeds([0.0] * 3).p == 1.0
     expected: Any = stats.ttest_1samp([0.1, 0.3, 0.2], 0)
     assert matched_seeds([0.1, 0.3, 0.2]).p == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("effects", [[0.1] * 3, [0.1, 0.1 + 1e-16, 0.1 - 1e-13], [-0.02] * 5])
+def test_effects_that_are_the_same_with_all_seeds_have_the_p_value_of_their_sign(effects):
+    found = matched_seeds(effects)
+    assert found.p == stats.binomtest(len(effects), len(effects)).pvalue
+    assert (found.ci_low, found.ci_high, found.reason) == (None, None, "identical in all seeds")
+    assert found.effect == pytest.approx(effects[0])
+    # A spread that scores can have is a spread.
+    spread = matched_seeds([*effects[:-1], effects[0] + 1e-6])
+    assert (spread.reason, spread.method) == (None, "t over matched seeds")
+    assert spread.ci_low is not None
 
 
 def test_a_contrast_says_which_levels_it_compares_and_where():
@@ -267,3 +279,21 @@ def test_three_levels_are_compared_pair_by_pair():
         "a (z - x) x b (1 - 0)": 0.15,
         "a (z - y) x b (1 - 0)": 0.1,
     }
+
+
+def test_the_interval_of_a_contrast_agrees_with_its_corrected_p_value():
+    study = analyse(planted(n=100), None)
+    effects = (*study.main, *study.interactions, *study.simple, *study.within)
+    # Some are significant by themselves and not in their family.
+    assert sum(effect.items.p_mean <= 0.05 < effect.p_adjusted for effect in effects) == 6
+    for effect in effects:
+        assert effect.ci_adjusted is not None
+        assert (effect.ci_adjusted[0] <= 0 <= effect.ci_adjusted[1]) == (effect.p_adjusted > 0.05)
+        assert effect.items.ci_low is not None
+        assert effect.ci_adjusted[0] <= effect.items.ci_low
+    # Of right or wrong, too, the interval is that of the test.
+    draw = np.random.default_rng(2)
+    right = (draw.random((2, 60)) < [[0.3], [0.5]]).astype(float)
+    cells = [ScoredCell({"method": name}, "0", row) for name, row in zip("ab", right, strict=True)]
+    (effect,) = analyse(cells, None).main
+    assert (effect.items.ci_low, effect.items.ci_high) == effect.ci_adjusted

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telbench.leaderboard.statistics.multiplicity import family
+from telbench.leaderboard.statistics.multiplicity import family, holm, holm_levels
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 NAMES = {"holm": "holm", "bh": "fdr_bh"}
@@ -47,3 +47,13 @@ def test_benjamini_and_hochbergs_own_example():
 def test_what_was_not_tested_does_not_count():
     found = family("f", [0.01, None, 0.04])
     assert (found.size, found.adjusted) == (2, (0.02, None, 0.04))
+
+
+def test_an_interval_at_holms_level_leaves_0_out_exactly_where_holm_rejects():
+    draw = np.random.default_rng(3)
+    for _ in range(200):
+        values = (draw.random(6) ** 3).tolist()
+        for p, adjusted, level in zip(values, holm(values), holm_levels(values), strict=True):
+            assert (p <= level) == (adjusted <= 0.05)
+    assert holm_levels([0.01], 0.1) == [0.1]
+    assert holm_levels([0.5, 0.001, 0.5]) == pytest.approx([0.025, 0.05 / 3, 0.025])

@@ -264,3 +264,23 @@ def test_a_root_near_the_first_guess_is_found_in_few_evaluations(curve, most):
     found = sign_flip._roots(function, centres, offsets, np.full(4, 1e-5), 1e-6)
     assert found == pytest.approx(roots, rel=0, abs=2e-5)
     assert len(asked) <= most
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("kind", ["whole", "smooth", "many"])
+def test_a_bound_leaves_0_out_exactly_where_the_test_rejects_it(kind, seed):
+    draw = np.random.default_rng(seed)
+    rows = 40
+    if kind == "smooth":
+        sums = draw.normal(0.3, 1, (rows, 30))
+    else:
+        few = kind == "whole"
+        sums = draw.choice(
+            [-1.0, 0.0, 1.0], (rows, 60 if few else 400), p=[0.06, 0.8, 0.14] if few else [0.09, 0.8, 0.11]
+        )
+    sizes = np.ones(sums.shape[1])
+    chances = sign_flip.tails(sums, sums.sum(axis=1))
+    assert ((sign_flip.bounds(sums, sizes, 0.05, lower=True) > 0) == (chances <= 0.05)).all()
+    below = sign_flip.tails(-sums, -sums.sum(axis=1))
+    assert ((sign_flip.bounds(sums, sizes, 0.05, lower=False) < 0) == (below <= 0.05)).all()
+    assert 0 < (chances <= 0.05).sum() < rows
