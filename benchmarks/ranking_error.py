@@ -71,7 +71,7 @@ def rejections(sizes: NDArray[np.int64], runs: int, spiky: bool, draw: np.random
     )
     if spiky:
         values[0] += np.where(draw.random(len(membership)) < 0.1, -0.45, 0.05)
-    sums = np.array([np.bincount(membership, weights=row) for row in values])
+    sums = np.array([np.bincount(membership, weights=row) for row in values], np.float64)
     first, second = np.triu_indices(runs, 1)
     pairs = sums[first] - sums[second]
     tests = (sign_flip.two_sideds(pairs), signed_ranks(pairs / sizes))

@@ -67,16 +67,16 @@ class Ranking:
     blocks: int
     friedman: Friedman
     critical_difference: float | None
-    p: tuple[tuple[float, ...], ...]
-    ranges: tuple[tuple[int, int], ...]
-    letters: tuple[str, ...]
-    bars: tuple[tuple[int, ...], ...]
-    hidden: tuple[tuple[int, int], ...]
     pairs: tuple[PairedRuns, ...]
     effective_clusters: float
     untested: tuple[tuple[int, int], ...]
-    conflicts: tuple[tuple[int, int], ...]
     alpha: float
+    p: tuple[tuple[float, ...], ...] = ()
+    ranges: tuple[tuple[int, int], ...] = ()
+    letters: tuple[str, ...] = ()
+    bars: tuple[tuple[int, ...], ...] = ()
+    hidden: tuple[tuple[int, int], ...] = ()
+    conflicts: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record."""
@@ -157,15 +157,9 @@ def rank_values(
         blocks=len(blocks),
         friedman=result,
         critical_difference=critical_difference(k, len(blocks), alpha) if posthoc == "nemenyi" else None,
-        p=(),
-        ranges=(),
-        letters=(),
-        bars=(),
-        hidden=(),
         pairs=tuple(pairs),
         effective_clusters=effective,
         untested=_untested(scores, pairs, effective),
-        conflicts=(),
         alpha=alpha,
     )
     if posthoc in ("nemenyi", "conover"):

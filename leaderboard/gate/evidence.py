@@ -67,14 +67,7 @@ def evidence_of(
     import numpy as np
 
     ours, theirs = (_scored(run, metric) for run in (candidate, baseline))
-    items = tuple(item for item in baseline.clusters if ours.get(item) is not None and theirs.get(item) is not None)
-    missing = sum(_lost(item, metric.name, ours, theirs, candidate, baseline) for item in baseline.clusters)
-    if not items or missing > max_missing * len(baseline.clusters):
-        raise IncomparableError(
-            f"{metric.name}: {missing} of {len(baseline.clusters)} items lack a score in one of the runs, "
-            f"{len(items)} have one in both; at most {max_missing:.0%} may: finish or mend the run, or raise "
-            "--max-missing"
-        )
+    items, missing = _paired(metric.name, ours, theirs, candidate, baseline, max_missing)
     clusters = tuple(baseline.clusters[item] for item in items)
     values = [np.array([side[item] for item in items], np.float64) for side in (ours, theirs)]
     differences = differences_of(*values, higher_is_better=metric.higher_is_better)
@@ -105,6 +98,26 @@ def evidence_of(
         record.flags,
         data,
     )
+
+
+def _paired(
+    name: str,
+    ours: Mapping[str, float | None],
+    theirs: Mapping[str, float | None],
+    candidate: LoadedRun,
+    baseline: LoadedRun,
+    max_missing: float,
+) -> tuple[tuple[str, ...], int]:
+    """Items with a score in both runs, and how many lack one that they should have."""
+    items = tuple(item for item in baseline.clusters if ours.get(item) is not None and theirs.get(item) is not None)
+    missing = sum(_lost(item, name, ours, theirs, candidate, baseline) for item in baseline.clusters)
+    if not items or missing > max_missing * len(baseline.clusters):
+        raise IncomparableError(
+            f"{name}: {missing} of {len(baseline.clusters)} items lack a score in one of the runs, "
+            f"{len(items)} have one in both; at most {max_missing:.0%} may: finish or mend the run, or raise "
+            "--max-missing"
+        )
+    return items, missing
 
 
 def _lost(

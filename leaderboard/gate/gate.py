@@ -239,12 +239,6 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
         wanted = items_for_margin(each.spread, margin, alpha=policy.alpha)
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
-    order = sorted(range(len(each.items)), key=lambda index: (float(each.differences[index]), each.items[index]))
-    worst = tuple(
-        {"item_id": each.items[index], "cluster_id": each.clusters[index], "difference": float(each.differences[index])}
-        for index in order[:WORST_ITEMS]
-        if each.differences[index] < 0
-    )
     return MetricGate(
         metric=each.metric.name,
         role=role,
@@ -267,13 +261,23 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
         n_needed=needed,
         higher_is_better=each.metric.higher_is_better,
         steep_drops=int((each.differences < -STEEP * width).sum()),
-        worst=worst,
+        worst=_worst(each),
         flags=each.flags,
         budget=tests.budget,
         p_beyond=tests.beyond,
         p_beyond_adjusted=tests.beyond_adjusted,
         n_for_margin=wanted,
         clusters_for_margin=None if wanted is None else math.ceil(wanted * each.data.groups / each.data.n),
+    )
+
+
+def _worst(each: Evidence) -> tuple[Mapping[str, Any], ...]:
+    """The items that lost most, worst first."""
+    order = sorted(range(len(each.items)), key=lambda index: (float(each.differences[index]), each.items[index]))
+    return tuple(
+        {"item_id": each.items[index], "cluster_id": each.clusters[index], "difference": float(each.differences[index])}
+        for index in order[:WORST_ITEMS]
+        if each.differences[index] < 0
     )
 
 
