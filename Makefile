@@ -27,7 +27,7 @@ types: setup
 	@echo "== pyright" && $(BIN)/pyright
 
 test: lint types
-	@echo "== pytest" && $(BIN)/python -m pytest -q --timeout 900 $(PYTEST_OPTIONS)
+	@echo "== pytest" && $(BIN)/python -m pytest -q --timeout 900 -n auto --maxprocesses 4 --dist loadfile $(PYTEST_OPTIONS)
 
 # Not part of `make test`: a nightly workflow runs all subjects of benchmarks/mutants.toml. No ROOM: all of them.
 mutants: setup
