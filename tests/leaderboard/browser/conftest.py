@@ -50,7 +50,8 @@ class Visit:
         return self.messages + self.page.evaluate("window.noted")
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open an event loop runs, and other tests of the process start their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The browser; a skip with the reason where there is none (CI's set-up installs one where it can)."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
