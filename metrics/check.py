@@ -22,6 +22,7 @@ _WITHOUT: Mapping[str, Callable[[Sample], Sample]] = {
     "context": lambda sample: replace(sample, context=None),
     "choices": lambda sample: replace(sample, choices=(), answer=()),
     "option_scores": lambda sample: replace(sample, option_scores=None),
+    "letter_scores": lambda sample: replace(sample, letter_scores=None),
     "reference_scores": lambda sample: replace(sample, reference_scores=None),
 }
 
@@ -82,6 +83,7 @@ def _sample(item_id: str, prediction: str) -> Sample:
         answer=(1,),
         shown_choices=(2, 1, 0, 3),
         option_scores=(-4.0, -2.5, -7.0, -8.25),
+        letter_scores=(-1.5, -0.5, -2.0, -3.0),
         reference_scores=((-12.5, 9), (-14.0, 11)),
         cluster_id="document",
     )

@@ -40,7 +40,8 @@ class Sample:
 
     ``answer`` holds the 0-based indices of the right choices in the order of ``choices``; ``shown_choices`` is the
     permutation in which the prompt listed them (``shown_choices[k]`` is the index of the choice behind letter ``k``);
-    ``option_scores`` is the log-likelihood of each choice's text under the checkpoint, in the order of ``choices``;
+    ``option_scores`` is the log-likelihood of each choice's text under the checkpoint, in the order of ``choices``, and
+    ``letter_scores`` that of each choice's label after the prompt that lists them;
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
     the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
     questions that ought to be refused: they have no references.
@@ -55,6 +56,7 @@ class Sample:
     answer: tuple[int, ...] = ()
     shown_choices: tuple[int, ...] = ()
     option_scores: tuple[float, ...] | None = None
+    letter_scores: tuple[float, ...] | None = None
     reference_scores: tuple[tuple[float, int], ...] | None = None
     no_reference_scores: str = NO_REFERENCE_SCORES
     answerable: bool = True
@@ -84,6 +86,7 @@ _LACKING: Mapping[str, Callable[[Sample], str | None]] = {
     "context": lambda sample: None if sample.context else "no context",
     "choices": lambda sample: None if sample.choices and sample.answer else "no choices",
     "option_scores": lambda sample: "no option likelihoods from this engine" if sample.option_scores is None else None,
+    "letter_scores": lambda sample: "no label likelihoods from this engine" if sample.letter_scores is None else None,
     "reference_scores": lambda sample: sample.no_reference_scores if sample.reference_scores is None else None,
 }
 NEEDS = frozenset({*_LACKING, "encoder", "judge"})

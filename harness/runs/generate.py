@@ -42,7 +42,7 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
     asking = [prompt.request for prompt in plan.prompts if prompt.problem is None]
     one = plan.samples == 1
     wanted: dict[str, Draw] = {each.key: (0, each) for each in asking} if one else draws_of(asking, plan.samples)
-    texts = [*plan.continuations.values(), *plan.references.values()]
+    texts = [*plan.continuations.values(), *plan.letters.values(), *plan.references.values()]
     scored = {each.key: each for group in texts if not isinstance(group, str) for each in group}
     keys = [*wanted, *scored]
     missing = [key for key in keys if not done(store.get(key))]

@@ -72,6 +72,7 @@ class Plan:
     identity: ModelIdentity | None
     prompts: tuple[Prompt, ...]
     continuations: Mapping[str, tuple[Continuation, ...]]
+    letters: Mapping[str, tuple[Continuation, ...]]
     references: Mapping[str, References]
     reasoning: Reasoning
     depends_on: Mapping[str, Any]
@@ -187,6 +188,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         identity=identity,
         prompts=asked.prompts,
         continuations=asked.continuations,
+        letters=asked.letters,
         references=asked.references,
         reasoning=asked.reasoning,
         depends_on=depends_on,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,7 @@ from ..datasets.items import DataSet, Item
 from ..engines.contract import Continuation, EngineSpec, Request, Sampling
 from ..prompts.build import PLAIN_STOPS, Prompt, build_prompt, encoder_for, option_continuations
 from ..prompts.encoder import Encoder, try_system, try_template, try_variables
+from ..prompts.options import option_labels
 from ..prompts.references import References, all_references, continuations_of
 from ..tokenizing import read_tokenizer, require_own_tokens
 from .prompting import Prompting
@@ -38,6 +40,7 @@ class Asked:
     sampling: Sampling
     reasoning: Reasoning
     continuations: Mapping[str, tuple[Continuation, ...]] = field(default_factory=dict)
+    letters: Mapping[str, tuple[Continuation, ...]] = field(default_factory=dict)
     references: Mapping[str, References] = field(default_factory=dict)
     longest: int | None = None
     template: str | None = None
@@ -96,14 +99,18 @@ def tokenised(
     continuations: Mapping[str, tuple[Continuation, ...]] = {}
     if "option_scores" in needs:
         continuations = _options(dataset.items, prompts, prompting, encoder, window)
+    letters: Mapping[str, tuple[Continuation, ...]] = {}
+    if "letter_scores" in needs and prompting.settings.lists_options:
+        letters = _letters(dataset.items, prompts, encoder, window)
     references: Mapping[str, References] = {}
     if "reference_scores" in needs:
         references = all_references(dataset.items, prompts, encoder, window)
     lengths = [len(prompt.request.token_ids) + sampling.max_tokens for prompt in prompts]
-    lengths += [len(option.token_ids) + 1 for options in continuations.values() for option in options]
+    texts = [*continuations.values(), *letters.values()]
+    lengths += [len(option.token_ids) + 1 for options in texts for option in options]
     lengths += [len(each.token_ids) + 1 for each in continuations_of(references)]
     longest = max(lengths, default=None)
-    return Asked(tuple(prompts), sampling, reasoning, continuations, references, longest, template)
+    return Asked(tuple(prompts), sampling, reasoning, continuations, letters, references, longest, template)
 
 
 def _options(
@@ -116,6 +123,25 @@ def _options(
         options = option_continuations(item, prompting.settings, encoder, examples)
         if options and (window is None or all(len(option.token_ids) < window for option in options)):
             found[item.id] = options
+    return found
+
+
+def _letters(
+    items: Sequence[Item], prompts: Sequence[Prompt], encoder: Encoder, window: int | None
+) -> dict[str, tuple[Continuation, ...]]:
+    """The labels of the options by item, in the order of the choices, as answers to the very prompt that is asked."""
+    found: dict[str, tuple[Continuation, ...]] = {}
+    for item, prompt in zip(items, prompts, strict=True):
+        if not item.choices or prompt.problem is not None:
+            continue
+        asked, labels = list(prompt.request.token_ids), option_labels(item)
+        by_choice = dict(zip(prompt.shown_choices, labels, strict=True))
+        answers = [encoder.answer_ids(by_choice[index]) for index in range(len(item.choices))]
+        if all(answers) and (window is None or len(asked) + max(map(len, answers)) < window):
+            found[item.id] = tuple(
+                Continuation(f"letter:{fingerprint([asked, ids])}", array("I", [*asked, *ids]), len(asked))
+                for ids in answers
+            )
     return found
 
 

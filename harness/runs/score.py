@@ -278,6 +278,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
         answerable = item.answerable
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
+        letters = _likelihoods(store, plan.letters[item.id]) if item.id in plan.letters else None
         references = plan.references.get(item.id)
         sample = Sample(
             item_id=item.id,
@@ -289,6 +290,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             answer=item.answer if answerable else (),
             shown_choices=prompt.shown_choices,
             option_scores=None if options is None else tuple(value for value, _ in options),
+            letter_scores=None if letters is None else tuple(value for value, _ in letters),
             answerable=answerable,
             cluster_id=item.source_document,
             category=item.category,
@@ -368,6 +370,8 @@ def _line(group: Sequence[Answered], all_scores: Mapping[str, Sequence[ItemScore
         line["answer"] = list(item.answer)
         line["shown_choices"] = list(sample.shown_choices)
         line["option_scores"] = [_finite(value) for value in sample.option_scores or ()] or None
+        if sample.letter_scores is not None:
+            line["letter_scores"] = [_finite(value) for value in sample.letter_scores]
     return line
 
 

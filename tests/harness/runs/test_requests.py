@@ -10,6 +10,7 @@ import pytest
 
 from telbench.harness.cli.main import main
 from telbench.harness.datasets.items import Item
+from telbench.harness.prompts.build import INSTRUCTIONS
 from telbench.harness.runs.evaluate import evaluate
 from telbench.harness.runs.folder import read_run, read_samples
 from telbench.harness.runs.requests import answer_tokens, too_short
@@ -145,3 +146,26 @@ def test_answers_to_no_item_are_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "2 answers of the file are to no item of the data (the first: 'qx')" in capsys.readouterr().err
     accuracy(tmp_path, rows[:4], data)
     assert "to no item" not in capsys.readouterr().err
+
+
+def test_labels_are_scored_after_the_very_prompt_that_is_asked(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    data, right = choice_file(tmp_path, 6)
+    out = tmp_path / "run"
+    asked = ["--data", str(data), "--metrics", "choice_letter_likelihood", "--engine", "transformers", "--no-cache"]
+    assert main(["eval", "--model", str(tiny_checkpoint), *asked, "--max-tokens", "4", "--out", str(out)]) == 0
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_checkpoint)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
+    for line, place in zip(read_samples(out), right, strict=True):
+        options = "\n".join(f"{'ABCD'[k]}. {OPTIONS[index]}" for k, index in enumerate(line["shown_choices"]))
+        content = f"{INSTRUCTIONS['choices']}\nQuestion: {line['question']}\n{options}"
+        ids = tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, return_dict=False
+        )
+        with torch.inference_mode():
+            chances = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+        labels = [tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "ABCD"]
+        wanted = [float(chances[labels[line["shown_choices"].index(index)]]) for index in range(4)]
+        assert line["letter_scores"] == pytest.approx(wanted, abs=1e-4)
+        assert line["scores"]["choice_letter_likelihood"] == float(wanted.index(max(wanted)) == place)

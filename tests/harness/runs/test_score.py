@@ -50,6 +50,7 @@ def read(item: Item, prompt: Prompt, journal: dict[str, Any], references: Any = 
         dataset=SimpleNamespace(items=[item]),
         prompts=[prompt],
         continuations={item.id: tuple(Continuation(f"o{place}", (1, 2), 1) for place in range(len(item.choices)))},
+        letters={},
         references={} if references is None else {item.id: references},
         reasoning=Reasoning(),
         samples=1,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from telbench.metrics.choice.likelihood import MULTI_SELECT, choice_likelihood
+from telbench.metrics.choice.likelihood import MULTI_SELECT, choice_letter_likelihood, choice_likelihood
 from telbench.metrics.contract import Sample
 
 
@@ -57,3 +57,22 @@ def test_likelihood_that_cannot_be_had_is_missing_with_its_reason(
 def test_an_impossible_choice_loses_and_an_empty_one_does_not_crash() -> None:
     assert likelihood((-math.inf, -3.0)).value == 1.0
     assert likelihood((-1.0, -3.0), choices=("", "x")).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("scores", "answer", "value"),
+    [((-1.0, -0.5, -2.0), (1,), 1.0), ((-0.1, -0.5, -2.0), (1,), 0.0), ((-1.0, -1.0, -2.0), (0,), 1.0)],
+)
+def test_the_likeliest_label_counts_whatever_the_length_of_its_text(
+    scores: tuple[float, ...], answer: tuple[int, ...], value: float
+) -> None:
+    choices = ("a", "a very long text of an option", "b")
+    sample = Sample("x", "", choices=choices, answer=answer, letter_scores=scores)
+    assert choice_letter_likelihood.score([sample])[0].value == value
+
+
+def test_without_label_likelihoods_there_is_no_value() -> None:
+    sample = Sample("x", "", choices=("a", "b"), answer=(0,), option_scores=(-1.0, -2.0))
+    (score,) = choice_letter_likelihood.score([sample])
+    assert (score.value, score.reason) == (None, "no label likelihoods from this engine")
+    assert choice_letter_likelihood.signature == "choice_letter_likelihood|prompt:options-listed|ties:first|v1"
