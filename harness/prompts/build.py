@@ -26,6 +26,8 @@ Book = Literal["open", "closed"]
 INSTRUCTIONS = {
     "closed": "Answer the telecom question in one or two sentences.",
     "open": "Answer the telecom question from the context, as briefly as possible.",
+    "closed in full": "Answer the telecom question in full.",
+    "open in full": "Answer the telecom question from the context, in full.",
     "choices": "Answer the telecom question with the letter of the right option.",
     "several": "Answer the telecom question with the letters of all right options.",
     "choices by number": "Answer the telecom question with the number of the right option.",
@@ -133,7 +135,8 @@ def message(item: Item, settings: PromptSettings, context: str | None) -> str:
 
 def _instruction(item: Item, labels: Sequence[str], context: str | None) -> str:
     if not item.choices:
-        return INSTRUCTIONS["open" if context else "closed"]
+        book = "open" if context else "closed"
+        return INSTRUCTIONS[f"{book} in full" if item.meta.get("in_full") else book]
     asked = "several" if _several(item) else "choices"
     return INSTRUCTIONS[asked if labels[0] == "A" else f"{asked} by number"]
 
