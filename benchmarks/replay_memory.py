@@ -83,7 +83,7 @@ def hold(data: str, answers: str) -> None:
     predictions = read_answers(Path(answers), [item.id for item in dataset.items])
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    assert len(dataset.items) == len(predictions)
+    assert len(dataset.items) == len(predictions.texts)
     print(json.dumps({"bytes": pages * resource.getpagesize()}))
 
 

@@ -62,8 +62,8 @@ def test_sampling_reaches_the_server(scripted_server: ScriptedServer):
 def test_what_narrows_a_draw_and_the_templates_variables_reach_the_server(scripted_server: ScriptedServer):
     scripted_server.models = [{"id": "scripted", "owned_by": "vllm", "root": "org/model", "created": 17}]
     variables = {"enable_thinking": False}
-    address = {"model": "scripted", "base_url": scripted_server.base_url}
-    with closing(open_engine(**address, chat_template_kwargs=variables)) as engine:
+    opened = open_engine(model="scripted", base_url=scripted_server.base_url, chat_template_kwargs=variables)
+    with closing(opened) as engine:
         list(engine.generate([request("k", "q")], Sampling(temperature=1, top_k=5, min_p=0.1, repetition_penalty=1.2)))
     asked = {"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2, "chat_template_kwargs": variables}
     assert scripted_server.requests[0].items() >= asked.items()
