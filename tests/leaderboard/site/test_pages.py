@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from telbench.harness.cli.main import main
+from telbench.leaderboard.compare.table import difference_text
 from telbench.leaderboard.site import formats
 
 from ..browser.hostile_runs import make_runs
@@ -77,11 +78,14 @@ def test_a_comparison_shows_the_numbers_of_compare(site: Path, compared: Mapping
             assert row[1] == formats.score(each["values"][1], entry)
             assert row[2] == formats.score(each["values"][0], entry)
             assert row[3] == formats.signed(each["delta"], entry)
-            interval = [formats.signed(bound, entry) for bound in each["ci"]]
-            assert row[4] == f"[{interval[0]}, {interval[1]}]"
-            assert row[5] == formats.p_text(each["p_adjusted"])
+            if each["ci_verdict"] is None:
+                assert row[4:6] == ["n/a", "n/a"]
+            else:
+                ends = difference_text(each["delta"], each["ci_verdict"], entry["range"][1]).partition(" ")[2]
+                assert row[4] == ends.replace("-", "−")
+                assert row[5] == formats.p_text(each["p_verdict"])
             assert row[7] == f"{each['items']['wins']} / {each['items']['ties']} / {each['items']['losses']}"
-            assert row[10] == each["verdict"]
+            assert row[10].partition(":")[0].partition(";")[0] == each["verdict"]
 
 
 def test_the_matrix_and_the_mean_ranks_are_those_of_the_ranking(site: Path, compared: Mapping[str, Any]) -> None:
