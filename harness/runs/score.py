@@ -192,7 +192,8 @@ def _entry(column: _Column, estimate: Estimate, items: Sequence[Item]) -> dict[s
     elif metric.readings and estimate.value is not None:
         entry["readings"] = dict(metric.readings(estimate.value, estimate.n, column.notes))
     (low, high), value = metric.range, estimate.value
-    if metric.level == "item" and column.unfinished and None not in (low, high, value):
+    reads_answer = metric.needs.isdisjoint(("option_scores", "letter_scores", "reference_scores"))
+    if metric.level == "item" and column.unfinished and reads_answer and None not in (low, high, value):
         # Whatever those answers would have been, had they ended, the mean lies between these.
         count, n = len(column.unfinished), estimate.n
         rest = (value or 0.0) * n - sum(column.unfinished)

@@ -125,3 +125,14 @@ def test_a_prompt_that_opens_the_trace_and_a_server_that_takes_it_away() -> None
     # The server has parsed the trace: what is left was not begun within it.
     apart = opened.separate("The answer is B", "A? No.")
     assert (apart.answer, apart.trace, apart.closed) == ("The answer is B", "A? No.", True)
+
+
+def test_likelihoods_are_not_bounded_by_answers_that_they_do_not_read(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    rows = [{"id": f"q{n}", "question": f"Which {n}?", "choices": ["UDP", "TCP"], "answer": 0} for n in range(3)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out, names = tmp_path / "run", "choice_accuracy,choice_likelihood,choice_letter_likelihood"
+    asked = ["--data", str(data), "--engine", "transformers", "--max-tokens", "2", "--metrics", names, "--no-cache"]
+    assert main(["eval", "--model", str(tiny_checkpoint), *asked, "--out", str(out)]) == 0
+    metrics = read_run(out)["metrics"]
+    assert [name for name in metrics if "unfinished" in metrics[name]] == ["choice_accuracy"]
