@@ -133,15 +133,19 @@ def _draft(
     tokens = {"prompt": 0, "completion": 0}
     while chunk := list(islice(given, max(1, CHUNK // draws) * draws)):
         groups = [chunk[first : first + draws] for first in range(0, len(chunk), draws)]
-        scores: dict[str, list[list[ItemScore]]] = {}
+        scores: dict[str, list[ItemScore]] = {}
+        all_scores: dict[str, list[list[ItemScore]]] = {}
         for column in columns:
-            found = score_answered(column.metric, chunk, kept.get(column.metric.name, {}))
-            each = scores[column.metric.name] = [found[first : first + draws] for first in range(0, len(found), draws)]
-            column.add([one[0] if len(one) == 1 else merged(one) for one in each], groups)
+            name = column.metric.name
+            found = score_answered(column.metric, chunk, kept.get(name, {}))
+            each = all_scores[name] = [found[first : first + draws] for first in range(0, len(found), draws)]
+            scores[name] = found if draws == 1 else list(map(merged, each))
+            column.add(scores[name], groups)
             if column.together is not None:
                 column.together.add([[one.sample for one in group] for group in groups], each)
         for place, group in enumerate(groups):
-            line = _line(group, {name: all_given[place] for name, all_given in scores.items()})
+            own = {name: of_items[place] for name, of_items in scores.items()}
+            line = _line(group, own, {name: of_items[place] for name, of_items in all_scores.items()})
             stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
             counts[line["status"]] += 1
             _count(group, counts, tokens)
@@ -324,12 +328,11 @@ def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tup
     return tuple(scores) or None
 
 
-def _line(group: Sequence[Answered], all_scores: Mapping[str, Sequence[ItemScore]]) -> dict[str, Any]:
+def _line(
+    group: Sequence[Answered], scores: Mapping[str, ItemScore], all_scores: Mapping[str, Sequence[ItemScore]]
+) -> dict[str, Any]:
     """An item's line in `samples.jsonl`: its first answer, its score over all, and all of them where there are more."""
-    answered, scores = (
-        group[0],
-        {name: each[0] if len(each) == 1 else merged(each) for name, each in all_scores.items()},
-    )
+    answered = group[0]
     item, sample, error = answered.item, answered.sample, next((each.error for each in group if each.error), None)
     line: dict[str, Any] = {
         "item_id": item.id,

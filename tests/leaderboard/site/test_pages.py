@@ -85,7 +85,9 @@ def test_a_comparison_shows_the_numbers_of_compare(site: Path, compared: Mapping
                 assert row[4] == ends.replace("-", "−")
                 assert row[5] == formats.p_text(each["p_verdict"])
             assert row[7] == f"{each['items']['wins']} / {each['items']['ties']} / {each['items']['losses']}"
-            assert row[10].partition(":")[0].partition(";")[0] == each["verdict"]
+            seen = f"; would have seen {each['detectable']:.2g}" if each["detectable"] is not None else ""
+            told = each["verdict"] + (seen if each["verdict"] == "no difference shown" else "")
+            assert row[10] == told
 
 
 def test_the_matrix_and_the_mean_ranks_are_those_of_the_ranking(site: Path, compared: Mapping[str, Any]) -> None:
