@@ -94,6 +94,23 @@ def test_a_file_that_is_no_mapping_is_refused_with_its_place(tmp_path: Path, tex
     assert told in str(caught.value)
 
 
+def test_a_wrong_key_or_value_of_a_file_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "training.yaml"
+    for text, told in (
+        ("# a note\nstudnt: {a: 1}\n", "unknown key 'studnt' (line 2): did you mean 'student'?"),
+        ("student: a\noptimiser:\n  seed: 1\n  epochs: x\n", "optimiser: epochs (line 4) must be a whole number"),
+        ("student: a\noptimiser:\n\n  epoch: 3\n", "optimiser: unknown key 'epoch' (line 4)"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError) as caught:
+            settings(read_yaml(file))
+        assert told in str(caught.value)
+    # What flags said stands in no line of the file.
+    file.write_text("student: a\noptimiser: {epochs: 2}\n")
+    with pytest.raises(InputError, match=r"optimiser: epochs must be"):
+        settings(merged(read_yaml(file), {"optimiser": {"epochs": "x"}}))
+
+
 def test_flags_come_before_the_file_and_leave_no_trace_when_absent() -> None:
     parser = argparse.ArgumentParser()
     add_flags(parser, TrainingSettings)
