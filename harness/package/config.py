@@ -145,8 +145,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
         raise InputError(f"{file} is not YAML: {getattr(error, 'problem', None) or error}{where}") from error
     except (RecursionError, ValueError) as error:
-        format_ = "JSON" if file.suffix == ".json" else "YAML"
-        raise InputError(f"{file} is not {format_} that can be read: {error}") from error
+        raise InputError(f"{file} is no {'JSON' if file.suffix == '.json' else 'YAML'} to be read: {error}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):

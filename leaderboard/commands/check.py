@@ -6,12 +6,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from telbench.config import REQUIRED, group, setting
+from telbench.config import REQUIRED, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
@@ -19,54 +18,25 @@ from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
-from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
-from ..gate.margins import margin_doubts
+from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, judge_gates
 from ..gate.report import guardrail_line, junit_xml, markdown, power_lines, terminal_rows, workflow_commands
-from ..runs.directions import LogSettings
+from ..gate.settings import PolicySettings, case_of
 from ..runs.foreign import AS_IT_IS, Reading
-from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
+from ..runs.loaded import LoadedRun
 from ..runs.sources import open_run, require_used
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOptions:
+class CheckOptions(PolicySettings):
     """``telbench check``: two runs, the policy, and what is written."""
 
     baseline: Path = setting(
         REQUIRED, "anchor file of telbench baseline pin, run folder or log", metavar="RUN", required=True
     )
     candidate: Path = setting(REQUIRED, "the candidate's run folder or log", metavar="RUN", required=True)
-    margins: Mapping[str, float] = setting(
-        {},
-        "a primary metric and the largest drop to accept, on its own scale; several times or with commas",
-        flag="--margin",
-        metavar="METRIC=X",
-    )
-    guardrail: tuple[str, ...] = setting(
-        (),
-        "metrics that fail on a shown drop beyond their budget only (default: all others that both runs have); "
-        "METRIC=X sets the budget of one, on its own scale",
-        many="comma",
-        metavar="METRIC[=X],...",
-    )
-    guardrail_budget: float = setting(
-        GUARDRAIL_BUDGET, "share of its range that a guardrail may drop by", metavar="SHARE", low=0, high=1
-    )
-    guardrails: bool = setting(True, "look at the primary metrics alone", flag="--no-guardrails")
-    on_inconclusive: Literal["warn", "fail"] = setting(
-        "warn", "what too few items to tell come to: a warning, or exit code 3"
-    )
-    alpha: float = setting(ALPHA, "error rate", metavar="X", low=1e-6, high=0.4999)
-    max_missing: float = setting(
-        MAX_MISSING, "refuse when more items than this lack a score", metavar="SHARE", low=0, high=1
-    )
     out: Path | None = setting(None, "write gate.json there", metavar="FILE")
     junit: Path | None = setting(None, "write JUnit XML there", metavar="FILE")
     summary: Path | None = setting(None, "write a Markdown summary there", metavar="FILE")
-    cluster: str | None = setting(
-        None, "field that names the source document in samples of other harnesses", metavar="FIELD"
-    )
-    logs: LogSettings = group(LogSettings, "logs of other harnesses")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,40 +68,9 @@ def run(args: argparse.Namespace) -> int:
 
 def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
     """The gate that the options ask for, and the candidate."""
-    named, budgets = guardrails_of(options.guardrail)
-    return judged(
-        options.candidate,
-        options.baseline,
-        margins=dict(options.margins),
-        guardrails=(named or None) if options.guardrails else (),
-        alpha=options.alpha,
-        on_inconclusive=options.on_inconclusive,
-        max_missing=options.max_missing,
-        reading=Reading(options.logs, options.cluster),
-        budgets=budgets,
-        guardrail_budget=options.guardrail_budget,
-    )
-
-
-def guardrails_of(given: Sequence[str]) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Guardrails that were chosen, and budgets by name. Where all have a budget, none is chosen: all others stay.
-
-    Raises:
-        InputError: for a budget that is no number.
-
-    >>> guardrails_of(["rougeL", "bleu=1.5"]), guardrails_of(["bleu=1.5"])
-    ((('rougeL', 'bleu'), {'bleu': 1.5}), ((), {'bleu': 1.5}))
-    """
-    parts = [each.partition("=") for each in given]
-    budgets: dict[str, float] = {}
-    for name, equals, text in parts:
-        if equals:
-            try:
-                budgets[name] = float(text)
-            except ValueError as error:
-                raise InputError(f"--guardrail {name}={text}: give a number, the largest drop to accept") from error
-    chosen = tuple(name for name, _, _ in parts)
-    return (chosen if len(budgets) < len(chosen) else ()), budgets
+    base, ours = open_run(options.baseline, options.reading), open_run(options.candidate, options.reading)
+    require_used(options.reading, [base, ours])
+    return judge_gates([options.case(ours, base)])[0], ours
 
 
 def judged(
@@ -159,24 +98,18 @@ def judged(
         raise InputError(f"on_inconclusive is '{on_inconclusive}': give 'warn' or 'fail'")
     base, ours = open_run(baseline, reading), open_run(candidate, reading)
     require_used(reading, [base, ours])
-    require_alike([base, ours])
-    metrics = shared_metrics([base, ours], None if guardrails is None else {*margins, *guardrails})
-    notes = notes_of([base, ours])
-    known = {metric.name for metric in metrics}
-    for name in margins:
-        if name not in known:
-            shared = f"--margin {name}: metric '{name}' is not in both runs: they share {', '.join(sorted(known))}"
-            raise InputError("; ".join([shared, *notes]))
-    others = tuple(metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, base, ours))
-    guards = others if guardrails is None else guardrails
-    policy = GatePolicy(margins, guards, alpha, on_inconclusive, max_missing, dict(budgets or {}), guardrail_budget)
-    gate = judge_gate(ours, base, metrics, policy)
-    return replace(gate, warnings=(*notes, *margin_doubts(policy, metrics, base), *gate.warnings)), ours
-
-
-def _usable(name: str, *runs: LoadedRun) -> bool:
-    """A guardrail that nobody asked for by name counts only where both runs have values."""
-    return all(run.header["metrics"][name]["value"] is not None for run in runs)
+    case = case_of(
+        ours,
+        base,
+        margins=margins,
+        guardrails=guardrails,
+        budgets=budgets or {},
+        alpha=alpha,
+        on_inconclusive=on_inconclusive,
+        max_missing=max_missing,
+        guardrail_budget=guardrail_budget,
+    )
+    return judge_gates([case])[0], ours
 
 
 def _questions(candidate: LoadedRun, gate: Gate) -> dict[str, str]:
@@ -218,7 +151,7 @@ def _print(gate: Gate) -> None:
     lines = [
         *(f"WARNING: {warning}" for warning in gate.warnings),
         *columns(terminal_rows(gate), "<<>>>>>><"),
-        *([guardrail_line(gate)] if gate.policy.guardrails else []),
+        *([guardrail_line(gate)] if any(each.budget is not None for each in gate.metrics) else []),
         f"{gate.verdict.upper()}: {names}, {code}",
         *power_lines(gate),
     ]
