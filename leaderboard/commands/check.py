@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from telbench.config import REQUIRED, setting
+from telbench.config import group, setting
 from telbench.errors import InputError
-from telbench.flags import add_flags, add_json, settings_of
+from telbench.flags import add_flags, add_json, flags_given, settings_of
 
 from ...harness.cli.tables import columns, print_json, shown
-from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
-from ...harness.storage import disk_message
+from ..gate.file import cases_of, read_gate
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, judge_gates
-from ..gate.report import guardrail_line, junit_xml, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.report import guardrail_line, markdown, power_lines, terminal_rows, workflow_commands
 from ..gate.settings import PolicySettings, case_of
+from ..gate.several import GateSet, all_line, data_line, judge_set, markdown_of
+from ..publish.files import Outcome, OutputFiles, tell_github, write_files
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun
 from ..runs.sources import open_run, require_used
@@ -30,13 +30,14 @@ from ..runs.sources import open_run, require_used
 class CheckOptions(PolicySettings):
     """``telbench check``: two runs, the policy, and what is written."""
 
-    baseline: Path = setting(
-        REQUIRED, "anchor file of telbench baseline pin, run folder or log", metavar="RUN", required=True
+    baseline: Path | None = setting(None, "anchor file of telbench baseline pin, run folder or log", metavar="RUN")
+    candidate: Path | None = setting(None, "the candidate's run folder or log", metavar="RUN")
+    gate: Path | None = setting(
+        None,
+        "several data sets as one gate, in place of two runs: settings as YAML; flags come before them",
+        metavar="FILE",
     )
-    candidate: Path = setting(REQUIRED, "the candidate's run folder or log", metavar="RUN", required=True)
-    out: Path | None = setting(None, "write gate.json there", metavar="FILE")
-    junit: Path | None = setting(None, "write JUnit XML there", metavar="FILE")
-    summary: Path | None = setting(None, "write a Markdown summary there", metavar="FILE")
+    files: OutputFiles = group(OutputFiles, "files to write")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,22 +53,48 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
-    gate, candidate = gate_of(options)
-    document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
-    summary = markdown(gate, _questions(candidate, gate))
-    for path, text in ((options.out, document), (options.junit, junit_xml(gate)), (options.summary, summary)):
-        if path is not None:
-            _write(path, text)
-    _tell_github(gate, summary)
-    if args.json:
-        print_json(gate.to_dict())
+    if options.gate is None:
+        found = _alone(options)
+        commands = [line for gate in found.gates.values() for line in workflow_commands(gate)]
     else:
-        _print(gate)
-    return gate.exit_code
+        found = _together(options, options.gate, flags_given(args, PolicySettings))
+        commands = [line for name, gate in found.gates.items() for line in workflow_commands(gate, name)]
+    write_files(options.files, found)
+    tell_github(options.files, found, commands)
+    if args.json:
+        print_json(found.document)
+    else:
+        sys.stdout.writelines(shown(line) + "\n" for line in _lines(found, options))
+    return found.exit_code
+
+
+def _alone(options: CheckOptions) -> Outcome:
+    """The gate of the two runs that the flags name."""
+    gate, candidate = gate_of(options)
+    name = str(candidate.header["data"]["name"])
+    summary = markdown(gate, _questions(candidate, gate))
+    return Outcome(gate.verdict, gate.exit_code, {name: gate}, {name: candidate}, gate.to_dict(), summary)
+
+
+def _together(options: CheckOptions, file: Path, over: Mapping[str, Any]) -> Outcome:
+    """The gates of a file's data sets, at one error rate."""
+    for flag, given in (("--baseline", options.baseline), ("--candidate", options.candidate)):
+        if given is not None:
+            raise InputError(f"{flag} and --gate: {file} names the runs of each data set: give one of the two")
+    asked = read_gate(file, over)
+    cases = cases_of(asked)
+    found = judge_set(cases, asked.gate.on_inconclusive)
+    candidates = {name: case.candidate for name, case in cases.items()}
+    questions = {name: _questions(candidates[name], gate) for name, gate in found.gates.items()}
+    summary = markdown_of(found, questions)
+    return Outcome(found.verdict, found.exit_code, found.gates, candidates, found.to_dict(), summary)
 
 
 def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
     """The gate that the options ask for, and the candidate."""
+    if options.baseline is None or options.candidate is None:
+        lacking = "--baseline" if options.baseline is None else "--candidate"
+        raise InputError(f"{lacking} is missing: name two runs, or a file of several data sets with --gate")
     base, ours = open_run(options.baseline, options.reading), open_run(options.candidate, options.reading)
     require_used(options.reading, [base, ours])
     return judge_gates([options.case(ours, base)])[0], ours
@@ -122,37 +149,26 @@ def _questions(candidate: LoadedRun, gate: Gate) -> dict[str, str]:
     }
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise InputError(disk_message(error, path)) from error
+def _lines(found: Outcome, options: CheckOptions) -> list[str]:
+    """What the command prints: the table and what became of it, by data set where there are several."""
+    if options.gate is None:
+        (gate,) = found.gates.values()
+        code = f"exit code {gate.exit_code}"
+        if gate.verdict == "inconclusive" and not gate.exit_code:
+            code += " (3 with --on-inconclusive fail)"
+        told = f"{gate.verdict.upper()}: {gate.candidate['name']} against {gate.baseline['name']}, {code}"
+        return [*_table(gate), told, *power_lines(gate)]
+    lines = []
+    for name, gate in found.gates.items():
+        lines += [f"{name}: {gate.candidate['name']} against {gate.baseline['name']}"]
+        lines += [*_table(gate), *power_lines(gate), ""]
+    lines += [data_line(name, gate) for name, gate in found.gates.items()]
+    return [*lines, all_line(GateSet(found.verdict, found.exit_code, found.gates))]
 
 
-def _tell_github(gate: Gate, summary: str) -> None:
-    """Annotations and the step's summary, inside GitHub Actions only."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
-    sys.stderr.writelines(f"{line}\n" for line in workflow_commands(gate))
-    if place := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with open(place, "a", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(summary)
-        except OSError as error:
-            sys.stderr.write(f"telbench check: no step summary: {visible(str(error))}\n")
-
-
-def _print(gate: Gate) -> None:
-    names = f"{gate.candidate['name']} against {gate.baseline['name']}"
-    code = f"exit code {gate.exit_code}"
-    if gate.verdict == "inconclusive" and not gate.exit_code:
-        code += " (3 with --on-inconclusive fail)"
-    lines = [
+def _table(gate: Gate) -> list[str]:
+    return [
         *(f"WARNING: {warning}" for warning in gate.warnings),
         *columns(terminal_rows(gate), "<<>>>>>><"),
         *([guardrail_line(gate)] if any(each.budget is not None for each in gate.metrics) else []),
-        f"{gate.verdict.upper()}: {names}, {code}",
-        *power_lines(gate),
     ]
-    sys.stdout.writelines(shown(line) + "\n" for line in lines)

@@ -26,23 +26,10 @@ def category_evidence(
     named by itself stays, so that nobody believes it to be held.
 
     Raises:
-        InputError: for a category that no item has, or without a score in both runs.
+        InputError: for a category that has no score in both runs.
     """
-    if not names:
-        return [], []
-    known = sorted({category for category in baseline.categories.values() if category is not None})
-    if not known:
-        raise InputError(
-            f"--categories {names[0]}: no item of {baseline.path} has a category: make both runs with --map "
-            "category=FIELD"
-        )
-    for name in names:
-        if name not in (*known, EVERY):
-            raise InputError(
-                f"--categories {name}: no item of {baseline.path} is of this category: {near_name(name, known)}"
-            )
     found, notes = [], []
-    for category in known if EVERY in names else dict.fromkeys(names):
+    for category in _known(baseline) if EVERY in names else dict.fromkeys(names):
         for metric in metrics:
             evidence = _within(category, metric, candidate, baseline, alpha)
             if category in names and evidence is None:
@@ -55,6 +42,29 @@ def category_evidence(
                 told = f"{evidence.effective:.1f} effective source documents, it takes {FEW_CLUSTERS:.0f}"
             notes.append(f"{metric.name} in {category} is not held: {told}")
     return found, notes
+
+
+def require_categories(names: Sequence[str], baseline: LoadedRun) -> None:
+    """Refuse a category that no item of the baseline is of.
+
+    Raises:
+        InputError: with the near name.
+    """
+    known = _known(baseline)
+    for name in names:
+        if not known:
+            raise InputError(
+                f"--categories {name}: no item of {baseline.path} has a category: make both runs with --map "
+                "category=FIELD"
+            )
+        if name not in (*known, EVERY):
+            raise InputError(
+                f"--categories {name}: no item of {baseline.path} is of this category: {near_name(name, known)}"
+            )
+
+
+def _known(baseline: LoadedRun) -> list[str]:
+    return sorted({category for category in baseline.categories.values() if category is not None})
 
 
 def _within(category: str, metric: Metric, candidate: LoadedRun, baseline: LoadedRun, alpha: float) -> Evidence | None:

@@ -26,6 +26,7 @@ from .remarks import facts, remarks
 
 Role = Literal["primary", "guardrail", "category"]
 Verdict = Literal["PASS", "PASS_SMALL_DROP", "INCONCLUSIVE", "FAIL", "FAIL_HARD"]
+GateVerdict = Literal["pass", "fail", "inconclusive"]
 OnInconclusive = Literal["warn", "fail"]
 ALPHA = 0.05
 # More items than this share without a score on one side make the comparison another one.
@@ -148,7 +149,7 @@ class MetricGate:
 class Gate:
     """The verdict of all metrics: ``exit_code`` 0 pass, 1 regression, 3 inconclusive where that is to fail."""
 
-    verdict: Literal["pass", "fail", "inconclusive"]
+    verdict: GateVerdict
     exit_code: int
     policy: GatePolicy
     baseline: Mapping[str, Any]

@@ -51,15 +51,15 @@ def _test_case(suite: ElementTree.Element, each: MetricGate) -> None:
     output.text = _xml("\n".join(_case_lines(each)))
 
 
-def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
+def markdown(gate: Gate, questions: Mapping[str, str] | None = None, heading: str = "## telbench check") -> str:
     """A summary that fits GitHub's limit; ``questions`` are those of the worst items, by item id."""
     lines = [
-        f"## telbench check: {gate.verdict}",
+        f"{heading}: {gate.verdict}",
         "",
-        f"{_markdown_cell(_name(gate.candidate))} against {_markdown_cell(_name(gate.baseline))}",
+        f"{cell(_name(gate.candidate))} against {cell(_name(gate.baseline))}",
         "",
     ]
-    lines += [f"> ⚠️ {_markdown_cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
+    lines += [f"> ⚠️ {cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
     lines += [
         "| | metric | role | baseline | candidate | difference | bounds | margin, budget | n | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -67,13 +67,13 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
     for each in gate.metrics:
         margin = allowed(each)
         arrow = "" if each.higher_is_better else " (lower is better)"
-        within = "" if each.category is None else f" in {_markdown_cell(each.category)}"
+        within = "" if each.category is None else f" in {cell(each.category)}"
         lines.append(
             f"| {MARKS[each.verdict]} | `{each.metric}`{within}{arrow} | {each.role} | {_figure(each.baseline)} | "
             f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
-            f"{each.verdict}: {_markdown_cell(each.reason)} |"
+            f"{each.verdict}: {cell(each.reason)} |"
         )
-    lines += ["", _method(gate), "", *(f"- {_markdown_cell(line)}" for line in power_lines(gate)), ""]
+    lines += ["", _method(gate), "", *(f"- {cell(line)}" for line in power_lines(gate)), ""]
     for each in gate.metrics:
         lines += _worst_table(each, questions or {})
     return cut("\n".join(lines) + "\n", MARKDOWN_LIMIT)
@@ -86,15 +86,19 @@ def cut(text: str, limit: int) -> str:
     return text.encode()[: limit - 100].decode(errors="ignore").rsplit("\n", 1)[0] + "\n\n(cut: too long)\n"
 
 
-def workflow_commands(gate: Gate) -> Iterator[str]:
-    """Workflow commands for GitHub Actions, one line a metric that did not pass and a warning."""
+def workflow_commands(gate: Gate, data: str = "") -> Iterator[str]:
+    """Workflow commands for GitHub Actions, one line a metric that did not pass and a warning.
+
+    ``data`` is the name of the data set, where there are several.
+    """
+    tool = f"telbench {data}".strip()
     for each in gate.metrics:
         if each.verdict == "PASS":
             continue
         kind = "error" if each.verdict.startswith("FAIL") else "warning"
-        yield f"::{kind} title={_property(f'telbench {each.title}')}::{_message(f'{each.verdict}: {each.reason}')}"
+        yield f"::{kind} title={_property(f'{tool} {each.title}')}::{_message(f'{each.verdict}: {each.reason}')}"
     for warning in gate.warnings:
-        yield f"::warning title=telbench::{_message(warning)}"
+        yield f"::warning title={_property(tool)}::{_message(warning)}"
 
 
 def terminal_rows(gate: Gate) -> list[Sequence[str]]:
@@ -176,8 +180,8 @@ def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     for item in each.worst:
         question = questions.get(str(item["item_id"]), "")
         question = question if len(question) <= 200 else question[:199] + "…"
-        name, loss = _markdown_cell(str(item["item_id"])), _plus_minus(item["difference"])
-        lines.append(f"| {name} | {loss} | {_markdown_cell(question)} |")
+        name, loss = cell(str(item["item_id"])), _plus_minus(item["difference"])
+        lines.append(f"| {name} | {loss} | {cell(question)} |")
     return [*lines, "", "</details>", ""]
 
 
@@ -230,7 +234,7 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-def _markdown_cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text of unknown origin inside a Markdown table: no markup, no cell border, one line."""
     line = " ".join(_NOT_XML.sub("\ufffd", text).split())
     return re.sub(r"([\\`*_{}\[\]()#+!|~@])", r"\\\1", html.escape(line, quote=False))

@@ -12,6 +12,7 @@ from telbench.errors import InputError
 from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
+from .categories import require_categories
 from .gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Case, GatePolicy
 from .margins import margin_doubts
 
@@ -108,6 +109,7 @@ def case_of(
         if name not in known:
             shared = f"--margin {name}: metric '{name}' is not in both runs: they share {', '.join(sorted(known))}"
             raise InputError("; ".join([shared, *notes]))
+    require_categories(more.get("categories", ()), baseline)
     others = [metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, runs)]
     chosen = {name: dict(value) if isinstance(value, Mapping) else value for name, value in more.items()}
     policy = GatePolicy(
