@@ -109,9 +109,11 @@ def _path(gate: GateFile, name: str, side: str) -> Path:
     if Path(text).exists() or not glob.has_magic(text):
         return Path(text)
     found = sorted(glob.glob(text))
-    if len(found) != 1:
-        told = f"{len(found)} paths ({', '.join(found[:3])}{' …' if len(found) > 3 else ''})" if found else "no path"
-        raise InputError(f"{side}: {told} match '{text}': it must be one")
+    if not found:
+        raise InputError(f"{side}: no path matches '{text}'")
+    if len(found) > 1:
+        named = f"{', '.join(found[:3])}{' …' if len(found) > 3 else ''}"
+        raise InputError(f"{side}: {len(found)} paths match '{text}' ({named}): it must be one")
     return Path(found[0])
 
 

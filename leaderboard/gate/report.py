@@ -173,8 +173,8 @@ def _case_lines(each: MetricGate) -> list[str]:
 def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     if each.verdict == "PASS" or not each.worst:
         return []
-    # HTML, where Markdown's escapes would be shown.
-    title = html.escape(" ".join(_xml(each.title).split()))
+    # Markdown's escapes would be shown inside HTML; characters by number are text to both.
+    title = re.sub(r"[^\w .]", lambda found: f"&#{ord(found[0])};", " ".join(_xml(each.title).split()))
     lines = [f"<details><summary>{title}: worst items ({each.steep_drops} steep drops)</summary>", ""]
     lines += ["| item | difference | question |", "|---|---|---|"]
     for item in each.worst:
