@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from telbench.harness.cli.main import main
 
 
-def write_questions(file: Path, count: int, *, per_document: int = 2) -> Path:
-    """So many questions, some to a document, in the categories odd and even."""
+def write_questions(
+    file: Path, count: int, *, per_document: int = 2, categories: Sequence[str] = ("even", "odd")
+) -> Path:
+    """So many questions, some to a document, of the categories in turn."""
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = [
         {
@@ -17,7 +20,7 @@ def write_questions(file: Path, count: int, *, per_document: int = 2) -> Path:
             "question": f"Question {i}?",
             "references": [f"the answer {i}"],
             "source_document": f"d{i // per_document}",
-            "category": "odd" if i % 2 else "even",
+            "category": categories[i % len(categories)],
         }
         for i in range(count)
     ]
