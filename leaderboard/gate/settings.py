@@ -111,10 +111,8 @@ def case_of(
             raise InputError("; ".join([shared, *notes]))
     require_categories(more.get("categories", ()), baseline)
     others = [metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, runs)]
-    chosen = {name: dict(value) if isinstance(value, Mapping) else value for name, value in more.items()}
-    policy = GatePolicy(
-        dict(margins), tuple(others if guardrails is None else guardrails), budgets=dict(budgets), **chosen
-    )
+    guards = tuple(others if guardrails is None else guardrails)
+    policy = GatePolicy(dict(margins), guards, budgets=dict(budgets), **more)
     return Case(candidate, baseline, metrics, policy, (*notes, *margin_doubts(policy, metrics, baseline)))
 
 

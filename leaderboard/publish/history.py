@@ -130,11 +130,11 @@ def _checks(text: str, where: str) -> Iterator[Check]:
                 f"{where} is of version {record['schema_version']!r:.20}, this telbench reads {VERSION}: {_MEND}"
             )
         for name, told in record["data"].items():
-            sides = [str(told[side][key]) for side in ("baseline", "candidate") for key in ("name", "run_id")]
+            base, ours = ((str(told[side]["name"]), str(told[side]["run_id"])) for side in ("baseline", "candidate"))
             date = told["date"]
             if told["verdict"] not in _VERDICTS or not isinstance(date, str | None):
                 raise ValueError
-            yield Check(name, date, told["verdict"], *sides, tuple(map(_reading, told["metrics"])))
+            yield Check(name, date, told["verdict"], *base, *ours, tuple(map(_reading, told["metrics"])))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{where} is no line of telbench check --history: {_MEND}") from error
 

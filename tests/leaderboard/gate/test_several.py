@@ -130,7 +130,7 @@ def test_a_fall_in_one_category_fails_though_the_mean_of_all_items_holds():
     held = found.metrics[2]
     assert (held.n, held.budget, held.margin) == (200, 0.02, None)
     ours, theirs = (
-        np.mean([run.scores["token_f1"][item].value for item in run.clusters if run.categories[item] == "odd"])
+        np.mean([run.scores["token_f1"][item].value or 0 for item in run.clusters if run.categories[item] == "odd"])
         for run in (one.candidate, one.baseline)
     )
     assert held.delta == pytest.approx(ours - theirs)
