@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from telbench.leaderboard.gate.gate import Case, Gate, GatePolicy, judge_gate
 from telbench.leaderboard.gate.several import GateSet, judge_set
 from telbench.leaderboard.runs.loaded import LoadedRun
+from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.metrics.contract import ItemScore, Metric, metrics_named
 
 # TeleQuAD v4, clauses of the test split: (size, how many).
@@ -110,8 +111,18 @@ def sets_of(
     for place, sizes in enumerate((clauses(1), clauses(3), np.ones(327, np.int64))):
         run, base = pair_of(metrics, sizes, {} if place else shifts, draw)
         cases[f"set{place}"] = Case(run, base, metrics, policy)
-    alone = [judge_set({name: case}, "warn").verdict == "fail" for name, case in cases.items()]
-    return judge_set(cases, "warn"), any(alone)
+    found = judge_set(cases, "warn")
+    return found, any(red_alone(gate) for gate in found.gates.values())
+
+
+def red_alone(gate: Gate) -> bool:
+    """Would the data set turn red by itself, its tests corrected without those of the others?"""
+    primary, budgeted = (
+        [each for each in gate.metrics if (each.margin is None) == without] for without in (False, True)
+    )
+    drops = zip(primary, holm([each.p_drop for each in primary]), strict=True)
+    worse = any(p <= RATE and each.delta < 0 and (each.lower or 0) <= -MARGIN for each, p in drops)
+    return worse or any(p <= RATE for p in holm([each.p_beyond or 0 for each in budgeted]))
 
 
 def print_sets(metrics: list[Metric], repeats: int) -> bool:

@@ -175,6 +175,17 @@ def test_a_category_without_scores_or_items_is_refused():
         judge_gate(run, one.baseline, METRICS, policy)
 
 
+def test_how_many_items_may_lack_a_score_is_asked_of_all_items_and_not_of_each_category():
+    one = case(1, policy=replace(POLICY, categories=("few",)))
+    column = dict(one.candidate.scores["token_f1"])
+    column["i0"] = replace(column["i0"], value=None, reason="judge: no verdict")
+    categories = {item: "few" if place < 20 else "rest" for place, item in enumerate(one.baseline.clusters)}
+    run = replace(one.candidate, scores={**one.candidate.scores, "token_f1": column})
+    one = replace(one, candidate=run, baseline=replace(one.baseline, categories=categories))
+    (held,) = [each for each in judge_set({"a": one}, "warn").gates["a"].metrics if each.role == "category"]
+    assert (held.n, held.n_missing) == (19, 1)
+
+
 @pytest.mark.parametrize("budgets", [{"token_f1": -0.1}, {"rougeL": 0.1}, {"token_f1": float("nan")}])
 def test_budgets_of_categories_are_of_primary_metrics_and_no_negative_numbers(budgets):
     with pytest.raises(InputError, match="--category-budget"):
