@@ -166,9 +166,8 @@ def repeating(settings: EvalSettings) -> str:
     for name in ("model", "base", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
-    return (
-        f"# telbench eval --config {SETTINGS}\n{yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)}"
-    )
+    told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
+    return f"# telbench eval --config {SETTINGS}\n{told}"
 
 
 def _complete(header: dict[str, Any], plan: Plan) -> bool:
