@@ -1,4 +1,4 @@
-"""How many files and functions a reader passes who follows a score, a comparison or a training from the command line."""
+"""How many files and functions a reader passes who follows a score, a comparison or a training."""
 
 from __future__ import annotations
 

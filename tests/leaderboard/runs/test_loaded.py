@@ -275,7 +275,9 @@ def test_a_metric_whose_plugin_is_not_installed_is_compared_as_the_runs_tell_it(
 def test_runs_that_tell_other_directions_of_a_metric_are_refused_and_the_wider_range_is_taken() -> None:
     one, other = renamed("one", "m", range=[0, 1]), renamed("other", "m", higher_is_better=False)
     for pair in ([one, other], [other, one]):
-        with pytest.raises(IncomparableError, match="m: .* do not say alike which way is better: copy the damaged run"):
+        with pytest.raises(
+            IncomparableError, match=r"m: .* do not say alike which way is better: copy the damaged run"
+        ):
             shared_metrics(pair)
     wide = renamed("wide", "m", range=[-1, 3])
     assert [shared_metrics(pair)[0].range for pair in ([one, wide], [wide, one])] == [(-1, 3), (-1, 3)]
