@@ -10,6 +10,10 @@ from typing import Any
 
 from .terminal import visible
 
+# A reader learns from a p-value down to here that it is small.
+_SMALL_P = 0.001
+# Differences are rounded to so many decimals before they are tested.
+_MOST_DIGITS = 9
 # Other readings of an answer, as a table calls them.
 READINGS = {"first": "the first conclusion", "text": "the option's text"}
 
@@ -30,6 +34,37 @@ def number(value: float | None, high: float | None) -> str:
     digits = 3 if high is not None and high <= 1 else 1
     # Adding 0.0 takes the sign off a rounded zero.
     return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def difference_text(delta: float, interval: tuple[float, float] | None, width: float | None) -> str:
+    """A difference with its interval, in as many digits as it takes to see that 0 is not in it.
+
+    >>> difference_text(-0.0091, (-0.0187, -0.0003), 1), difference_text(0.004, (-0.0002, 0.0082), 1)
+    ('-0.0091 [-0.0187, -0.0003]', '+0.004 [0.000, 0.008]')
+    """
+    if interval is None:
+        shown = number(delta, width)
+        return shown if shown.startswith("-") else f"+{shown}"
+    digits = 3 if width is not None and width <= 1 else 1
+    inner = max(interval[0], -interval[1])
+    while inner > 0 and digits < _MOST_DIGITS and round(inner, digits) == 0:
+        digits += 1
+    ends = [f"{round(value, digits) + 0.0:.{digits}f}" for value in (delta, *interval)]
+    return f"{'' if ends[0].startswith('-') else '+'}{ends[0]} [{ends[1]}, {ends[2]}]"
+
+
+def p_value(p: float, alpha: float = 0.05) -> str:
+    """A p-value as it is printed: never rounded to ``alpha`` from above.
+
+    >>> p_value(0.0312), p_value(1e-9), p_value(1.0), p_value(0.05003)
+    ('0.031', '<0.001', '1.000', '0.05003')
+    """
+    if p < _SMALL_P:
+        return f"<{_SMALL_P}"
+    digits = 3
+    while p > alpha and round(p, digits) <= alpha and digits < _MOST_DIGITS:
+        digits += 1
+    return f"{p:.{digits}f}"
 
 
 def print_run(header: Mapping[str, Any]) -> None:
