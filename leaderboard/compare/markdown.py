@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from ...harness.cli.terminal import visible
 
@@ -22,15 +23,17 @@ _SPECIAL = re.compile(
 )
 
 
-def escaped(text: str) -> str:
+def escaped(text: str, *, inside_html: bool = False) -> str:
     r"""Text as one line of Markdown without markup, HTML, table borders, links, mentions and references.
+
+    ``inside_html``: of a line that begins with a tag, where signs of Markdown are plain text.
 
     >>> print(escaped("a|b `c`\n<d> @e #1 _f_"))
     a\|b \`c\` &lt;d&gt; @&#8203;e #&#8203;1 \_f\_
     """
     indent = len(text) - len(text.lstrip(" "))
     line = visible(" ".join(text.split()), encoding="utf-8")
-    return "&nbsp;" * indent + _SPECIAL.sub(_harmless, line)
+    return "&nbsp;" * indent + _SPECIAL.sub(partial(_harmless, inside_html), line)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], sides: str) -> list[str]:
@@ -44,8 +47,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], sides: str) -> li
     return [lines[0], f"|{rules}|", *lines[1:]]
 
 
-def _harmless(found: re.Match[str]) -> str:
+def _harmless(inside_html: bool, found: re.Match[str]) -> str:
     part = found.group()
     if found["html"]:
         return _HTML[part]
-    return part + _BREAK if found["linked"] else f"\\{part}"
+    return part + _BREAK if found["linked"] else part if inside_html else f"\\{part}"
