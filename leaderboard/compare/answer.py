@@ -64,10 +64,10 @@ class Compared:
 def answer(found: Compared) -> list[str]:
     """Sentences: who is better or worse than the first run, or who leads; the one that counts is the first.
 
-    Metrics that decide come first. Differences are those of the values, run minus first run: a gain is negative where
+    What a study's factors do comes first, then the metrics that decide, then others and categories. Differences are those of the values, run minus first run: a gain is negative where
     lower is better.
     """
-    told: list[str] = []
+    told = [_of_study(name, study) for name, study in found.studies.items()]
     for family, rows in found.families():
         if family == "category":
             told.append(f"Within categories ({len(rows)} rows): {_verdicts(found, rows)}.")
@@ -77,9 +77,7 @@ def answer(found: Compared) -> list[str]:
             told.append(f"Other metrics ({len(rows)}): {_verdicts(found, rows)}.")
         else:
             told.append(f"{_verdicts(found, rows, f'{family}metrics')}.")
-    if found.seeds:
-        told.append(_over_seeds(found))
-    return told + [_of_study(name, study) for name, study in found.studies.items()]
+    return [*told, *([_over_seeds(found)] if found.seeds else [])]
 
 
 def answer_fields(found: Compared) -> dict[str, Any]:
@@ -152,7 +150,7 @@ def _listed(found: Compared, group: str, members: Sequence[Comparison], *, alone
     labels = []
     for each in members:
         metric = each.metric if several or each.stratum is None else None
-        label = " ".join(filter(None, (each.stratum, metric, f"({each.run})" if many else None)))
+        label = " ".join(filter(None, (each.stratum, metric, f"of {each.run}" if many else None)))
         labels.append("" if alone else f"{label} ")
     if group in ("worse", "better"):
         return _some([f"{label}{claim_text(found, each)}" for label, each in zip(labels, members, strict=True)])
@@ -165,12 +163,12 @@ def _listed(found: Compared, group: str, members: Sequence[Comparison], *, alone
     if documents := [each.items for each in members if each.verdict == FEW_DOCUMENTS]:
         least = min(documents, key=lambda items: items.effective_clusters)
         clauses.append(
-            f"too few source documents, {least.clusters} count as {least.effective_clusters:.1f} equal ones, it takes "
+            f"{least.clusters} source documents tell as much as {least.effective_clusters:.1f} of equal size, it takes "
             f"{FEW_CLUSTERS:.0f}"
         )
     few = [f"{label}{each.items.n_nonzero}" for label, each in zip(labels, members, strict=True)
            if each.verdict == FEW_DIFFER]  # fmt: skip
-    return "; ".join([*clauses, *([f"too few items differ, {_some(few)}, it takes {FEW_ITEMS}"] if few else [])])
+    return "; ".join([*clauses, *([f"too few items differ ({_some(few)}), it takes {FEW_ITEMS}"] if few else [])])
 
 
 def claim_text(found: Compared, each: Comparison) -> str:
@@ -214,15 +212,15 @@ def _leader(found: Compared, ranking: Ranking) -> str:
     head = ranking.metric + ("" if metric.higher_is_better else " (lower is better)")
     if ranking.few_clusters:
         return (
-            f"{head}: too few source documents to rank, {ranking.blocks} count as {ranking.effective_clusters:.1f} "
-            f"equal ones, it takes {FEW_CLUSTERS:.0f}."
+            f"{head}: nothing can be ranked: {ranking.blocks} source documents tell as much as "
+            f"{ranking.effective_clusters:.1f} of equal size, it takes {FEW_CLUSTERS:.0f}."
         )
     first = leading(ranking)
-    best = f"{ranking.names[first[0]]} ({number(ranking.means[first[0]], metric.range[1])})"
+    best, score = ranking.names[first[0]], number(ranking.means[first[0]], metric.range[1])
     others = _some([ranking.names[place] for place in first[1:]])
-    said = f"{best} leads{f', tied with {others}' if others else ' alone'}"
+    said = f"{best} leads with {score}, {f'tied with {others}' if others else 'alone'}"
     if len(first) == len(ranking.names):
-        said = f"no run is shown to be better than another; {best} has the best score"
+        said = f"no run is shown to be better than another; {best} has the best score, {score}"
     rows = [each for each in found.pairs if each.metric == ranking.metric and each.stratum is None]
     words = {"not shown": "without a shown difference", "too few": "with too little to tell"}
     counts = {words.get(group, group): sum(group_of(each) == group for each in rows) for group in _GROUPS}
@@ -254,11 +252,11 @@ def _over_seeds(found: Compared) -> str:
     """What the seeds say of the recipes as such."""
     tested = [each for each in found.seeds if each.p_adjusted is not None]
     if not tested:
-        return f"Over training seeds: {found.seeds[0].effect.reason}."
+        return f"Over training seeds, {found.seeds[0].effect.reason}."
     clauses = []
     for word, sign in (("worse", -1), ("better", 1)):
         shown = [each for each in tested if (each.p_adjusted or 0) <= ALPHA and sign * (each.effect.effect or 0) > 0]
-        named = [f"{each.metric} {seeds_text(found, each)}" + f" ({each.recipe})" * (len(found.runs) > 2)
+        named = [f"{each.metric}{f' of {each.recipe}' * (len(found.runs) > 2)} {seeds_text(found, each)}"
                  for each in shown]  # fmt: skip
         clauses += [f"{word} on {len(shown)}: {_some(named)}"] if shown else []
     if rest := sum((each.p_adjusted or 0) > ALPHA for each in tested):

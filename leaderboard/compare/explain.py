@@ -62,7 +62,7 @@ PHRASES: dict[str, str] = {
     "sign-flip test": "if the runs were equally good, each document's difference could as well have the other sign; "
     "the test counts how seldom flipped signs give so large a difference",
     "source documents": "items of one document belong together and are drawn and flipped as a whole",
-    "equal ones": "documents of unequal size say less than as many equal ones; so many equal ones would say as much",
+    "of equal size": "documents of unequal size tell less than as many of equal size",
     "effective source documents": "as many documents of equal size would say as much as these do",
     "Holm": "Holm's correction: with many rows some look different by chance; it keeps the risk of any false claim "
     "among all of them at 5 %",

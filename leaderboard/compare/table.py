@@ -99,7 +99,7 @@ def report(found: Compared) -> list[Block]:
     data, two = found.runs[0].header["data"], len(found.runs) == 2
     documents = max(each.items.clusters for each in found.pairs)
     drawn = f"{documents:,} {CLUSTERS.get(found.cluster, 'clusters')}"
-    told = f"{data['name']} {data['split']}: {data['n']:,} items in {drawn}"
+    told = f"{data['name']} {data['split']}: {data['n']:,} items"
     heads = tuple(found.names) if two and max(map(len, found.names)) <= _LONGEST_HEAD else ("base", "run")
     if heads != tuple(found.names):
         told += f"; base is {found.names[0]}" + (f", run is {found.names[1]}" if two else "")
@@ -126,13 +126,15 @@ def report(found: Compared) -> list[Block]:
     blocks += [*(_seeds(found) if found.seeds else ()), *(_studies(found) if found.studies else ())]
     if lost := [metric.name for metric in found.metrics if metric not in compared]:
         blocks.append(Words(f"not compared, as no item has a score in both: {', '.join(lost)}"))
-    lower = [metric.name for metric in compared if not metric.higher_is_better]
-    return [*blocks, Words(
-        f"difference: run minus {found.names[0]}{f', so that - is better in {chr(44).join(lower)}' if lower else ''}, "
-        f"interval and p by the sign-flip test over {drawn}; Holm over {_families(found.pairs, found.primary)}, so the "
-        "interval holds 0 where no difference is shown; sees: the true difference that the row would have shown in 4 "
-        "cases of 5. --explain tells more, --json everything"
-    )]  # fmt: skip
+    lower = ", ".join(metric.name for metric in compared if not metric.higher_is_better)
+    method = f"difference: run minus {found.names[0]}{f', so that - is better in {lower}' if lower else ''}"
+    if any(each.p_verdict < 1 or each.ci_verdict for each in found.pairs):
+        method += (
+            f"; interval and p by the sign-flip test over {drawn}, Holm over {_families(found.pairs, found.primary)}: "
+            "the interval holds 0 where no difference is shown; sees: the true difference that the row would have "
+            "shown in 4 cases of 5"
+        )
+    return [*blocks, Words(f"{method}. --explain tells more, --json everything")]
 
 
 def _title(metric: Metric) -> str:
@@ -159,7 +161,7 @@ def _cells(each: Comparison | None, metric: Metric, found: Compared, *, values: 
         difference_text(*raw_difference(each, metric), width),
         "" if each.verdict == FEW_DOCUMENTS else p_value(each.p_verdict),
         group_of(each) + (", mixed" if each.verdict.endswith("opposite") else ""),
-        "" if each.detectable is None else f"{each.detectable:.2g}",
+        f"{each.detectable:.2g}" if each.detectable else "",
         "" if scales == [None, None] else f"{number(scales[0], 1)}, {number(scales[1], 1)}",
         number(record.rank_biserial, 1) if record.rank_biserial is not None else "",
         f"{record.wins}/{record.ties}/{record.losses}",
@@ -267,7 +269,7 @@ def _studies(found: Compared) -> list[Block]:
         factors = "; ".join(f"{factor}: {', '.join(levels)}" for factor, levels in study.factors.items())
         effects = (*study.main, *study.interactions, *study.simple, *study.within)
         heads = ("contrast", "effect", "p", "p Wilcoxon", "n", "over seeds")
-        grid = Grid(heads, tuple(map(_effect_row, effects)), "<>>>><", ("n", "p Wilcoxon", "over seeds"))
+        grid = Grid(heads, tuple(map(_effect_row, effects)), "<>>>><")
         blocks += [Words(f"study of {name} ({factors})", "title"), grid]
         blocks += [Words(f"left out: {words}") for words in study.omitted]
         blocks.append(Words(f"effect, p: {study.estimands[0]}; over seeds: {study.estimands[1]}"))

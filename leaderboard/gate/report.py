@@ -157,10 +157,8 @@ def _case_lines(each: MetricGate) -> list[str]:
 def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     if each.verdict == "PASS" or not each.worst:
         return []
-    lines = [
-        f"<details><summary>{cell(each.metric, inside_html=True)}: worst items ({each.steep_drops} steep drops)</summary>",
-        "",
-    ]
+    title = cell(each.metric, inside_html=True)
+    lines = [f"<details><summary>{title}: worst items ({each.steep_drops} steep drops)</summary>", ""]
     lines += ["| item | difference | question |", "|---|---|---|"]
     for item in each.worst:
         question = questions.get(str(item["item_id"]), "")
