@@ -64,8 +64,8 @@ class Compared:
 def answer(found: Compared) -> list[str]:
     """Sentences: who is better or worse than the first run, or who leads; the one that counts is the first.
 
-    What a study's factors do comes first, then the metrics that decide, then others and categories. Differences are those of the values, run minus first run: a gain is negative where
-    lower is better.
+    What a study's factors do comes first, then metrics that decide, then others, then categories. Differences are
+    those of the values, run minus first run: a gain is negative where lower is better.
     """
     told = [_of_study(name, study) for name, study in found.studies.items()]
     for family, rows in found.families():

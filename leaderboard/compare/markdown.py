@@ -18,7 +18,7 @@ _SPECIAL = re.compile(
     # GitHub links these after Markdown has been read: \@name is a mention all the same (github/markup issue 1168).
     |(?P<linked>@|\#(?=\d)|:(?=//)|\b[Gg][Hh]-(?=\d)|\b[Ww]{3}(?=\.))
     # A _ between letters is no markup; signs at the start make lists, headings and rules.
-    |(?P<markup>[\\`*~|\[\]]|(?<![^\W_])_|_(?![^\W_])|^\#|^[-+=](?=[-=\s]|$)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))""",
+    |(?P<markup>[\\`*~|\[\]]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])|^\#|^[-+=](?=[-=\s]|$)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))""",
     re.VERBOSE,
 )
 
