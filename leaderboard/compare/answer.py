@@ -209,7 +209,9 @@ def _leaders(found: Compared, family: str, names: set[str]) -> list[str]:
 def _leader(found: Compared, ranking: Ranking) -> str:
     """Who leads in one metric and who ties, and how the runs stand to the first."""
     metric = next(metric for metric in found.metrics if metric.name == ranking.metric)
+    by_mean = ranking.posthoc == "mean"
     head = ranking.metric + ("" if metric.higher_is_better else " (lower is better)")
+    head += "" if by_mean else f", ranked by {ranking.posthoc}"
     if ranking.few_clusters:
         return (
             f"{head}: nothing can be ranked: {ranking.blocks} source documents tell as much as "
@@ -225,7 +227,7 @@ def _leader(found: Compared, ranking: Ranking) -> str:
     words = {"not shown": "without a shown difference", "too few": "with too little to tell"}
     counts = {words.get(group, group): sum(group_of(each) == group for each in rows) for group in _GROUPS}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{head}: {said}. Against {found.names[0]}: {told}."
+    return f"{head}: {said}. Against {found.names[0]}{'' if by_mean else ', by the mean'}: {told}."
 
 
 def _fields(found: Compared, rows: Sequence[Comparison]) -> dict[str, Any]:
