@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from telbench.harness.cli.tables import fitted, plain
 from telbench.leaderboard.compare.answer import Compared
-from telbench.leaderboard.compare.blocks import fitted, plain
 from telbench.leaderboard.compare.pairwise import compare_runs
 from telbench.leaderboard.compare.ranking import Posthoc, rank_runs, ranked_together
 from telbench.leaderboard.compare.table import report

@@ -15,12 +15,11 @@ from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
-from ...harness.cli.tables import columns, print_json, shown
+from ...harness.cli.tables import columns, plain, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
-from ..compare.blocks import markdown as as_markdown
-from ..compare.blocks import plain
+from ..compare.markdown import markdown as as_markdown
 from ..gate.explain import explained_gate
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
 from ..gate.margins import margin_doubts

@@ -13,21 +13,21 @@ from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
-from ...harness.cli.tables import print_json
+from ...harness.cli.tables import fitted, plain, print_json
 from ...harness.cli.terminal import visible
 from ...metrics.contract import Metric
 from ..compare.answer import Compared, answer_fields
-from ..compare.blocks import fitted, markdown, plain
 from ..compare.explain import explained
-from ..compare.markdown import COMMENT_LIMIT
+from ..compare.markdown import COMMENT_LIMIT, markdown
 from ..compare.pairwise import ClusterBy, compare_runs
 from ..compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
 from ..compare.seeds import Recipe, average_seeds, seed_effects, study_of
-from ..compare.table import distinct_names, report, warning_lines
+from ..compare.table import distinct_names, report, sentences, warning_lines
 from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs
+from ..statistics.corpus import RESAMPLES
 from ..statistics.factorial import Study
 
 
@@ -70,11 +70,6 @@ class CompareOptions:
         """What is drawn as a whole; a field of samples names their source documents."""
         return cast(ClusterBy, self.cluster) if self.cluster in get_args(ClusterBy) else "source_document"
 
-    @property
-    def reading(self) -> Reading:
-        """How logs of other harnesses are read."""
-        return Reading(self.logs, None if self.cluster in get_args(ClusterBy) else self.cluster)
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
@@ -84,26 +79,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "as JSON")
 
 
-def compared(options: CompareOptions) -> Compared:
-    """Open the runs and compare each with the first.
+def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
+    """Open the runs and compare each with the first; ``resamples`` as of `compare_runs`.
 
     Raises:
         InputError: for what is no run. IncomparableError: for runs that were not measured alike.
     """
     if len(options.runs) < 2:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
-    runs = open_runs(options.runs, options.reading)
+    runs = open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
     require_alike(runs)
     notes = notes_of(runs)
-    metrics = _chosen(shared_metrics(runs, options.metrics or None), options.metrics, notes)
+    known = {metric.name: metric for metric in shared_metrics(runs, options.metrics or None)}
+    for name in options.metrics:
+        if name not in known:
+            raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
+    metrics = [known[name] for name in options.metrics or known]
     for name in options.primary:
         if all(metric.name != name for metric in metrics):
             raise InputError(f"--primary {name}: compared are {', '.join(metric.name for metric in metrics)}")
-    recipes = _recipes(options, runs)
+    recipes = _recipes(options, runs) if options.average_seeds else []
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
     pairs = compare_runs(
-        runs, metrics, by=options.by, strata=options.strata is not None, names=names, primary=options.primary
+        runs,
+        metrics,
+        by=options.by,
+        strata=options.strata is not None,
+        names=names,
+        primary=options.primary,
+        resamples=resamples,
     )
     return Compared(runs, names, metrics, recipes, pairs, notes, options.primary, options.cluster)
 
@@ -113,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     options = settings_of(args, CompareOptions)
     if args.json and options.markdown:
         raise InputError("--json and --markdown: choose one")
-    found = compared(options)
+    found = compared(options, RESAMPLES if args.json else 0)
     runs, names, recipes = found.runs, found.names, found.recipes
     measured = {each.metric for each in found.pairs}
     metrics = [metric for metric in found.metrics if metric.name in measured]
@@ -150,23 +155,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recipes(options: CompareOptions, runs: Sequence[LoadedRun]) -> list[Recipe]:
-    """The runs with their seeds averaged, where that was asked for."""
-    if not options.average_seeds:
-        return []
+    """The runs with their seeds averaged."""
     if options.study:
         raise InputError("--study takes seeds apart itself: leave --average-seeds out")
     recipes = average_seeds(runs)
     if len(recipes) < 2:
         raise InputError("all runs are seeds of one recipe: name those of another to compare it with")
     return recipes
-
-
-def _chosen(metrics: list[Metric], wanted: Sequence[str], notes: Sequence[str]) -> list[Metric]:
-    known = {metric.name: metric for metric in metrics}
-    for name in wanted:
-        if name not in known:
-            raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
-    return [known[name] for name in wanted] or metrics
 
 
 def _in_all(runs: Sequence[LoadedRun], metric: Metric) -> bool:
@@ -179,7 +174,7 @@ def _document(found: Compared) -> dict[str, Any]:
     runs, names, pairs = found.runs, found.names, found.pairs
     document = {
         "schema_version": 1,
-        "answer": answer_fields(found),
+        "answer": answer_fields(found, sentences(found)),
         "baseline": str(runs[0].path),
         "cluster": found.cluster,
         "warnings": [*found.notes, *warning_lines(runs, names, pairs)],

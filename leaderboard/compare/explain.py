@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...harness.cli.tables import Block, Grid, Words
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS
 from .answer import Compared
-from .blocks import Block, Grid, Words
 
 SIGN_CONFLICT = "mean and ranks point in opposite directions: many small changes one way, few large ones the other"
 # Their words are those of the board's glossary (leaderboard/site/model/terms.py).

@@ -1,4 +1,4 @@
-"""Text of unknown origin in GitHub-flavoured Markdown: shown as it is, and doing nothing."""
+"""Reports as GitHub-flavoured Markdown; text of unknown origin is shown as it is there, and does nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from ...harness.cli.tables import Block, Grid
 from ...harness.cli.terminal import visible
 
 # A comment on GitHub holds so many characters.
@@ -21,6 +22,26 @@ _SPECIAL = re.compile(
     |(?P<markup>[\\`*~|\[\]]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])|^\#|^[-+=](?=[-=\s]|$)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))""",
     re.VERBOSE,
 )
+
+
+def markdown(blocks: Sequence[Block]) -> str:
+    """The same as GitHub-flavoured Markdown, with all columns; whatever names and answers hold does nothing there."""
+    parts = []
+    for place, block in enumerate(blocks):
+        if isinstance(block, Grid):
+            parts.append("\n".join(table(block.heads, block.rows, block.sides)))
+        elif block.kind == "answer":
+            text = escaped(block.text)
+            parts.append(f"**{text}**" if place == 0 else text)
+        else:
+            marks = {"warning": "> ⚠️ ", "title": "#### ", "note": "- "}
+            line = marks[block.kind] + escaped(block.text)
+            # Notes in a row are one list.
+            if block.kind == "note" and parts and parts[-1].startswith("- "):
+                parts[-1] += f"\n{line}"
+            else:
+                parts.append(line)
+    return "\n\n".join(parts) + "\n"
 
 
 def escaped(text: str, *, inside_html: bool = False) -> str:

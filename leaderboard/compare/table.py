@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ...harness.cli.tables import difference_text, number, p_value
+from ...harness.cli.tables import Block, Grid, Words, difference_text, number, p_value
 from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.factorial import Effect
 from ..statistics.paired import FEW_CLUSTERS
-from .answer import Compared, answer, group_of, raw_difference, seeds_text
-from .blocks import Block, Grid, Words
-from .pairwise import FEW_DOCUMENTS, Comparison
+from .answer import Compared, leader_sentences, seeds_sentence, seeds_text, study_sentence
+from .pairwise import FEW_DOCUMENTS, OPPOSITE, SHORT, Comparison, verdicts_told
 from .ranking import CAPTIONS
 from .readings import doubts
 
 _WARNING = "WARNING: "
+_LOWER = " (lower)"
 CLUSTERS = {"source_document": "source documents", "category": "categories", "item": "items"}
 # A line names so many pairs of runs; the rest are counted.
 _NAMED = 3
@@ -58,7 +58,18 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
     for run, name in zip(runs, names, strict=True):
         if over := (run.header.get("judge") or {}).get("over_cap"):
             lines.append(f"WARNING: judges gave no verdict on many items of {name} in {', '.join(over)}")
-    lines += _formats(runs, names)
+    computed: dict[str, list[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        if dtype := run.header["generation"].get("dtype"):
+            computed.setdefault(dtype, []).append(name)
+    if len(computed) > 1:
+        told = "; ".join(
+            f"{dtype}: {', '.join(each[:4])}{' …' if len(each) > 4 else ''}" for dtype, each in computed.items()
+        )
+        lines.append(
+            f"WARNING: other number formats ({told}): a part of the difference may be rounding; --dtype sets one for "
+            "all"
+        )
     lost = {
         f"{each.metric} of {each.run}": sum(each.unpaired.values())
         for each in whole
@@ -75,20 +86,28 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
     return lines
 
 
-def _formats(runs: Sequence[LoadedRun], names: Sequence[str]) -> list[str]:
-    """One warning where the models were computed in different number formats, as far as that is known."""
-    computed: dict[str, list[str]] = {}
-    for run, name in zip(runs, names, strict=True):
-        if dtype := run.header["generation"].get("dtype"):
-            computed.setdefault(dtype, []).append(name)
-    if len(computed) < 2:
-        return []
-    told = "; ".join(
-        f"{dtype}: {', '.join(each[:4])}{' …' if len(each) > 4 else ''}" for dtype, each in computed.items()
-    )
-    return [
-        f"WARNING: other number formats ({told}): a part of the difference may be rounding; --dtype sets one for all"
-    ]
+def sentences(found: Compared) -> list[str]:
+    """Sentences: who is better or worse than the first run, or who leads; the one that counts is the first.
+
+    What a study's factors do comes first, then metrics that decide, then others, then categories. Differences are
+    those of the values, run minus first run: a gain is negative where lower is better.
+    """
+    told = [study_sentence(name, study) for name, study in found.studies.items()]
+    families: dict[str, list[Comparison]] = {"primary ": [], "": [], "other ": [], "category": []}
+    for each in found.pairs:
+        whole = "" if not found.primary else "primary " if each.metric in found.primary else "other "
+        families[whole if each.stratum is None else "category"].append(each)
+    for family, rows in families.items():
+        if not rows:
+            continue
+        if family in ("", "primary ") and len(found.runs) == 2:
+            told.append(f"{verdicts_told(rows, found.names, found.metrics, f'{family}metrics')}.")
+        elif family != "category" and len(found.runs) > 2:
+            told += leader_sentences(found, family, {each.metric for each in rows})
+        else:
+            head = f"Within categories ({len(rows)} rows)" if family == "category" else f"Other metrics ({len(rows)})"
+            told.append(f"{head}: {verdicts_told(rows, found.names, found.metrics)}.")
+    return [*told, *([seeds_sentence(found)] if found.seeds else [])]
 
 
 def report(found: Compared) -> list[Block]:
@@ -103,7 +122,7 @@ def report(found: Compared) -> list[Block]:
     heads = tuple(found.names) if two and max(map(len, found.names)) <= _LONGEST_HEAD else ("base", "run")
     if heads != tuple(found.names):
         told += f"; base is {found.names[0]}" + (f", run is {found.names[1]}" if two else "")
-    blocks: list[Block] = [Words(text, "answer") for text in answer(found)]
+    blocks: list[Block] = [Words(text, "answer") for text in sentences(found)]
     blocks += [Words(note, "warning") for note in found.notes]
     for line in warning_lines(found.runs, found.names, found.pairs):
         text = line.removeprefix(_WARNING)
@@ -112,7 +131,10 @@ def report(found: Compared) -> list[Block]:
     compared = [metric for metric in found.metrics if any(name == metric.name for name, _ in whole)]
     if two:
         rows = [
-            (_title(metric), *_cells(whole[metric.name, found.names[1]], metric, found, values=True))
+            (
+                metric.name + _LOWER * (not metric.higher_is_better),
+                *_cells(whole[metric.name, found.names[1]], metric, found, values=True),
+            )
             for metric in compared
         ]
         blocks += [Words(told, "title"), _grid(("metric", *heads), "<>>", rows)]
@@ -137,10 +159,6 @@ def report(found: Compared) -> list[Block]:
     return [*blocks, Words(f"{method}. --explain tells more, --json everything")]
 
 
-def _title(metric: Metric) -> str:
-    return metric.name + ("" if metric.higher_is_better else " (lower)")
-
-
 def _grid(heads: Sequence[str], sides: str, rows: Sequence[Sequence[str]]) -> Grid:
     """Rows under these heads and those of the figures of a pair; columns without any text are left out."""
     heads, sides = (*heads, *_FIGURES), sides + ">><>>>>>"
@@ -158,9 +176,9 @@ def _cells(each: Comparison | None, metric: Metric, found: Compared, *, values: 
     scales = [(run.header["metrics"][metric.name].get("calibration") or {}).get("value") for run in pair]
     return (
         *((number(each.values[1], width), number(each.values[0], width)) if values else ()),
-        difference_text(*raw_difference(each, metric), width),
+        difference_text(each.delta, each.ci_verdict, width, higher_is_better=metric.higher_is_better),
         "" if each.verdict == FEW_DOCUMENTS else p_value(each.p_verdict),
-        group_of(each) + (", mixed" if each.verdict.endswith("opposite") else ""),
+        SHORT[each.verdict] + (", mixed" if each.verdict.endswith(OPPOSITE) else ""),
         f"{each.detectable:.2g}" if each.detectable else "",
         "" if scales == [None, None] else f"{number(scales[0], 1)}, {number(scales[1], 1)}",
         number(record.rank_biserial, 1) if record.rank_biserial is not None else "",
@@ -216,7 +234,7 @@ def _categories(found: Compared, compared: Sequence[Metric], heads: Sequence[str
     empty = ("",) * (len(_FIGURES) + 2)
     for metric in compared:
         deep = "  " * (len(compared) > 1)
-        rows += [(_title(metric), *empty)] if deep else []
+        rows += [(metric.name + _LOWER * (not metric.higher_is_better), *empty)] if deep else []
         for stratum in sorted({str(each.stratum) for each in strata if each.metric == metric.name}):
             mine = [each for each in strata if each.metric == metric.name and each.stratum == stratum]
             rows += [(deep + stratum, *empty)] if many else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..compare.blocks import Block, Words
+from ...harness.cli.tables import Block, Words
 from ..compare.explain import FLAGS, PHRASES
 from .gate import Gate
 
