@@ -119,7 +119,8 @@ def report(found: Compared) -> list[Block]:
     documents = max(each.items.clusters for each in found.pairs)
     drawn = f"{documents:,} {CLUSTERS.get(found.cluster, 'clusters')}"
     told = f"{data['name']} {data['split']}: {data['n']:,} items"
-    heads = tuple(found.names) if two and max(map(len, found.names)) <= _LONGEST_HEAD else ("base", "run")
+    fits = max(map(len, found.names)) <= _LONGEST_HEAD and not {*found.names} & {"metric", "category", *_FIGURES}
+    heads = tuple(found.names) if two and fits else ("base", "run")
     if heads != tuple(found.names):
         told += f"; base is {found.names[0]}" + (f", run is {found.names[1]}" if two else "")
     blocks: list[Block] = [Words(text, "answer") for text in sentences(found)]
