@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from telbench.leaderboard.checks.several import GateSet, judge_set
 from telbench.leaderboard.gate.gate import Case, Gate, GatePolicy, judge_gate
-from telbench.leaderboard.gate.several import GateSet, judge_set
 from telbench.leaderboard.runs.loaded import LoadedRun
 from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.metrics.contract import ItemScore, Metric, metrics_named

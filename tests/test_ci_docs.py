@@ -300,5 +300,5 @@ def test_the_action_installs_what_it_is_a_part_of(stage: Stage) -> None:
     made = Stage(stage.folder, stage.scratch, stage.repositories, env, stage.event)
     found = run_workflow(made, snippet(GITHUB))
     assert found.conclusion == "success", found.log
-    assert (site / "telbench" / "leaderboard" / "gate" / "file.py").is_file()
+    assert (site / "telbench" / "leaderboard" / "checks" / "file.py").is_file()
     assert found.outputs["gate"]["verdict"] == "pass"

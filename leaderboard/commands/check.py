@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from telbench.config import group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, flags_given, settings_of
 
-from ...harness.cli.tables import columns, print_json, shown
+from ...harness.cli.tables import Block, columns, plain, print_json, shown
+from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
-from ..gate.file import cases_of, read_gate
+from ..checks.file import cases_of, read_gate
+from ..checks.settings import PolicySettings, case_of
+from ..checks.several import GateSet, all_line, data_line, judge_set, markdown_of
+from ..compare.markdown import markdown as as_markdown
+from ..gate.explain import explained_gate
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, judge_gates
 from ..gate.report import guardrail_line, markdown, power_lines, terminal_rows, workflow_commands
-from ..gate.settings import PolicySettings, case_of
-from ..gate.several import GateSet, all_line, data_line, judge_set, markdown_of
 from ..publish.files import Outcome, OutputFiles, tell_github, write_files
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun
@@ -34,10 +37,12 @@ class CheckOptions(PolicySettings):
     candidate: Path | None = setting(None, "the candidate's run folder or log", metavar="RUN")
     gate: Path | None = setting(
         None,
-        "several data sets as one gate, in place of two runs: settings as YAML; flags come before them",
+        "YAML of several data sets as one gate, in place of two runs; flags come before it",
         metavar="FILE",
     )
     files: OutputFiles = group(OutputFiles, "files to write")
+    markdown: bool = setting(False, "print the Markdown summary, for a pull request")
+    explain: bool = setting(False, "say in plain words what each column, verdict and flag means")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
+    if args.json and options.markdown:
+        raise InputError("--json and --markdown: choose one")
     if options.gate is None:
         found = _alone(options)
         commands = [line for gate in found.gates.values() for line in workflow_commands(gate)]
@@ -63,9 +70,21 @@ def run(args: argparse.Namespace) -> int:
     tell_github(options.files, found, commands)
     if args.json:
         print_json(found.document)
+        return found.exit_code
+    lines = _lines(found, options)
+    means = _means(found, lines) if options.explain else []
+    if options.markdown:
+        sys.stdout.write(visible("\n".join([found.summary, *([as_markdown(means)] if means else [])]), lines=True))
     else:
-        sys.stdout.writelines(shown(line) + "\n" for line in _lines(found, options))
+        sys.stdout.writelines(shown(line) + "\n" for line in [*lines, *([""] if means else []), *plain(means)])
     return found.exit_code
+
+
+def _means(found: Outcome, lines: Sequence[str]) -> list[Block]:
+    """What the words of the lines mean, whichever data set they are of."""
+    gates = list(found.gates.values())
+    together = tuple(each for gate in gates for each in gate.metrics)
+    return explained_gate(replace(gates[0], metrics=together), lines)
 
 
 def _alone(options: CheckOptions) -> Outcome:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from ..compare.markdown import escaped as cell
 from ..statistics.paired import FEW_CLUSTERS
 from .gate import Gate, MetricGate
 
@@ -67,9 +67,8 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None, heading: st
     for each in gate.metrics:
         margin = allowed(each)
         arrow = "" if each.higher_is_better else " (lower is better)"
-        within = "" if each.category is None else f" in {cell(each.category)}"
         lines.append(
-            f"| {MARKS[each.verdict]} | `{each.metric}`{within}{arrow} | {each.role} | {_figure(each.baseline)} | "
+            f"| {MARKS[each.verdict]} | {cell(each.title)}{arrow} | {each.role} | {_figure(each.baseline)} | "
             f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
             f"{each.verdict}: {cell(each.reason)} |"
         )
@@ -173,8 +172,7 @@ def _case_lines(each: MetricGate) -> list[str]:
 def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     if each.verdict == "PASS" or not each.worst:
         return []
-    # Markdown's escapes would be shown inside HTML; characters by number are text to both.
-    title = re.sub(r"[^\w .]", lambda found: f"&#{ord(found[0])};", " ".join(_xml(each.title).split()))
+    title = cell(each.title, inside_html=True)
     lines = [f"<details><summary>{title}: worst items ({each.steep_drops} steep drops)</summary>", ""]
     lines += ["| item | difference | question |", "|---|---|---|"]
     for item in each.worst:
@@ -232,12 +230,6 @@ def _bounds(each: MetricGate) -> str:
 
 def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
-
-
-def cell(text: str) -> str:
-    """Text of unknown origin inside a Markdown table: no markup, no cell border, one line."""
-    line = " ".join(_NOT_XML.sub("\ufffd", text).split())
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@])", r"\\\1", html.escape(line, quote=False))
 
 
 def _message(text: str) -> str:

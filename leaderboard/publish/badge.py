@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
+from ..compare.markdown import COMMENT_LIMIT
 from ..gate.gate import GateVerdict
 from ..gate.report import cut
 
-# A comment on GitHub holds 65,536 characters.
-COMMENT_LIMIT = 60_000
 # By this line a script finds the comment that it wrote before. It is not shown.
 MARK = "<!-- telbench check -->"
 _COLOURS: dict[GateVerdict, str] = {"pass": "brightgreen", "fail": "red", "inconclusive": "yellow"}

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .gate import Case, Gate, GateVerdict, OnInconclusive, judge_gates
-from .report import MARKDOWN_LIMIT, cell, cut, markdown
+from ..compare.markdown import escaped
+from ..gate.gate import Case, Gate, GateVerdict, OnInconclusive, judge_gates
+from ..gate.report import MARKDOWN_LIMIT, cut, markdown
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def all_line(gates: GateSet) -> str:
 def markdown_of(gates: GateSet, questions: Mapping[str, Mapping[str, str]]) -> str:
     """The lines, then each data set's summary; ``questions`` are those of the worst items, by data set."""
     lines = [f"## telbench check: {gates.verdict}", ""]
-    lines += [f"- {cell(data_line(name, gate))}" for name, gate in gates.gates.items()]
-    lines += ["", cell(all_line(gates)), ""]
+    lines += [f"- {escaped(data_line(name, gate))}" for name, gate in gates.gates.items()]
+    lines += ["", escaped(all_line(gates)), ""]
     for name, gate in gates.gates.items():
-        lines.append(markdown(gate, questions.get(name), f"### {cell(name)}"))
+        lines.append(markdown(gate, questions.get(name), f"### {escaped(name)}"))
     return cut("\n".join(lines) + "\n", MARKDOWN_LIMIT)

@@ -9,12 +9,12 @@ from typing import Any, Literal
 from telbench.config import group, setting
 from telbench.errors import InputError
 
+from ..gate.categories import require_categories
+from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Case, GatePolicy
+from ..gate.margins import margin_doubts
 from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
-from .categories import require_categories
-from .gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Case, GatePolicy
-from .margins import margin_doubts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,10 @@ from typing import Any
 from telbench.config import REQUIRED, Located, merged, read_settings, read_yaml, same_as, setting
 from telbench.errors import IncomparableError, InputError
 
+from ..gate.gate import Case
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun
 from ..runs.sources import open_run, require_used
-from .gate import Case
 from .settings import PolicySettings
 
 # What stands for the name of the data set in a path.
