@@ -77,7 +77,7 @@ def markdown_of(gates: GateSet, questions: Mapping[str, Mapping[str, str]]) -> s
     """The lines, then each data set's summary; ``questions`` are those of the worst items, by data set."""
     lines = [f"## telbench check: {gates.verdict}", ""]
     lines += [f"- {escaped(data_line(name, gate))}" for name, gate in gates.gates.items()]
-    lines += ["", escaped(all_line(gates)), ""]
+    lines += ["", escaped(all_line(gates)), "", "Tests are corrected over the metrics of all data sets together.", ""]
     for name, gate in gates.gates.items():
         lines.append(markdown(gate, questions.get(name), f"### {escaped(name)}"))
     return cut("\n".join(lines) + "\n", MARKDOWN_LIMIT)

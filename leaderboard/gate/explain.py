@@ -39,7 +39,7 @@ TERMS: dict[str, str] = {
 def explained_gate(gate: Gate, lines: Sequence[str]) -> list[Block]:
     """``word: meaning`` for the columns, and for the verdicts, flags and terms that the gate and its lines have."""
     text, verdicts = "\n".join(lines), {each.verdict for each in gate.metrics}
-    flags = {flag: [each.title for each in gate.metrics if flag in each.flags] for flag in FLAGS}
+    flags = {flag: dict.fromkeys(each.title for each in gate.metrics if flag in each.flags) for flag in FLAGS}
     told = [
         *(f"{word}: {meaning}" for word, meaning in COLUMNS.items()),
         *(f"{word}: {meaning}" for word, meaning in VERDICTS.items() if word in verdicts),
