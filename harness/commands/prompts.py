@@ -147,7 +147,9 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         f"chat template: {found['chat_template']}",
         f"max-tokens {sampling['max_tokens']}, temperature {sampling['temperature']:g}, seed {sampling['seed']}"
         + (f", stops at {', '.join(map(repr, sampling['stop']))}" if sampling["stop"] else ""),
-        f"reasoning format: {format_}" + (", begun by the prompt" if reasoning["opened"] else ""),
+        f"reasoning format: {format_}"
+        + (", begun by the prompt" if reasoning["opened"] else "")
+        + (f"; special tokens that stay in answers: {' '.join(sampling['marks'])}" if sampling["marks"] else ""),
     ]
     if tokens is not None:
         window = f"; the window of prompt and answer: {found['window']}" if found["window"] else ""

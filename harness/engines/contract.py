@@ -20,13 +20,17 @@ Message = Mapping[str, str]
 FinishReason = Literal["stop", "length", "error"]
 
 
+_NARROWS_NOTHING = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 # What changes nothing, and leaves no trace in the identity of a run.
-NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+NEUTRAL: Mapping[str, Any] = {**_NARROWS_NOTHING, "marks": ()}
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to decode: ``max_tokens`` is the longest answer; temperature 0 is greedy."""
+    """How to decode: ``max_tokens`` is the longest answer; temperature 0 is greedy.
+
+    ``marks`` are special tokens that stay in the text, where local engines leave all others out.
+    """
 
     max_tokens: int = 128
     temperature: float = 0.0
@@ -36,11 +40,12 @@ class Sampling:
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    marks: tuple[str, ...] = ()
 
     @property
     def added(self) -> dict[str, Any]:
-        """Those of `NEUTRAL` that change something."""
-        return {name: getattr(self, name) for name, neutral in NEUTRAL.items() if getattr(self, name) != neutral}
+        """What narrows the choice of tokens, where it changes something: by the names that engines know it by."""
+        return {name: value for name, off in _NARROWS_NOTHING.items() if (value := getattr(self, name)) != off}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import gc
 import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from telbench.errors import EngineError, InputError, install_command
@@ -32,6 +33,7 @@ from .contract import (
 )
 from .guided import GuidedCompletion, GuidedRequest, TokenChances
 from .options import facts
+from .stopping import GrowingAnswer, hidden_tokens
 from .vllm_arguments import (
     CPU_ENVIRONMENT,
     CPU_OPTIONS,
@@ -61,13 +63,14 @@ class VllmEngine:
         self._heard = heard or Overheard()
         self._adapter = adapter
         self._scores = scores
+        self._hidden: dict[tuple[str, ...], frozenset[int] | None] = {}
         self.info = info
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Queue all requests, then yield each completion in the step in which it ends."""
         each = [_params(request, sampling) for request in requests]
         for index, output in self._finished([list(request.token_ids) for request in requests], each):
-            yield _completion(requests[index], output)
+            yield self._marked(_completion(requests[index], output), output, sampling)
 
     def generate_guided(self, requests: Sequence[GuidedRequest]) -> Iterator[GuidedCompletion]:
         """The same, held to schemas, with the chances of tokens: all of it in one queue."""
@@ -79,7 +82,28 @@ class VllmEngine:
             alternatives = guided.alternatives or None
             each.append(_params(guided.request, guided.sampling, structured_outputs=schema, logprobs=alternatives))
         for index, output in self._finished([list(guided.request.token_ids) for guided in requests], each):
-            yield GuidedCompletion(_completion(requests[index].request, output), _chances(output))
+            asked = requests[index]
+            completion = self._marked(_completion(asked.request, output), output, asked.sampling)
+            yield GuidedCompletion(completion, _chances(output))
+
+    def _marked(self, completion: Completion, output: Any, sampling: Sampling) -> Completion:
+        """The completion with the marks that are special tokens in its text, and no other special token."""
+        if not sampling.marks or completion.finish_reason == "error":
+            return completion
+        if sampling.marks not in self._hidden:
+            self._hidden[sampling.marks] = hidden_tokens(self._llm.get_tokenizer(), sampling.marks)
+        # A string that stopped the answer is cut from its text, a token that ended it is not decoded.
+        by_token = completion.finish_reason == "stop" and not isinstance(output.outputs[0].stop_reason, str)
+        tokens = completion.token_ids[:-1] if by_token else completion.token_ids
+        hidden = self._hidden[sampling.marks]
+        answer = GrowingAnswer(self._llm.get_tokenizer(), output.prompt_token_ids, frozenset(), sampling.stop, hidden)
+        for token in tokens:
+            answer.push(token)
+        if answer.ended:
+            # vLLM looks for stop strings in a text with all special tokens, and may have gone on.
+            completion = replace(completion, finish_reason="stop", token_ids=tuple(answer.tokens))
+            completion = replace(completion, completion_tokens=len(answer.tokens))
+        return replace(completion, text=answer.text)
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """Prompt log-probabilities summed over the continuation's tokens."""
@@ -162,6 +186,7 @@ def _params(request: Request, sampling: Sampling, **more: Any) -> Any:
         top_p=sampling.top_p,
         seed=None if sampling.temperature == 0 else request_seed(sampling.seed, request.key),
         stop=list(sampling.stop) or None,
+        skip_special_tokens=not sampling.marks,
         **sampling.added,
         **more,
     )

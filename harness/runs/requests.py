@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from telbench.errors import InputError
-from telbench.reasoning import Reasoning, format_of, opened_by, reasoning_asked
+from telbench.reasoning import Reasoning, format_of, marks_in, opened_by, reasoning_asked
 
 from ...metrics.fingerprints import fingerprint
 from ..checkpoint import Checkpoint
@@ -18,7 +18,7 @@ from ..prompts.build import PLAIN_STOPS, Prompt, build_prompt, encoder_for, opti
 from ..prompts.encoder import Encoder, try_system, try_template, try_variables
 from ..prompts.options import option_labels
 from ..prompts.references import References, all_references, continuations_of
-from ..tokenizing import read_tokenizer, require_own_tokens
+from ..tokenizing import read_tokenizer, require_own_tokens, special_tokens
 from .prompting import Prompting
 from .settings import EvalSettings
 
@@ -79,6 +79,7 @@ def tokenised(
     template = template if isinstance(template, str) else None
     reasoning = _reasoning_in(encoder, settings.prompt.reasoning, template)
     sampling = _sampling(settings, usual, checkpoint, reasoning)
+    sampling = replace(sampling, marks=marks_in({*special_tokens(encoder.tokenizer).values()}))
     if not encoder.chat and not sampling.stop:
         sampling = replace(sampling, stop=PLAIN_STOPS)
     window = window_of(checkpoint, settings, sampling.max_tokens)

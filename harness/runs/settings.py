@@ -130,7 +130,8 @@ class SamplingOptions(Bounded):
 
     def resolved(self, usual: int) -> Sampling:
         """The sampling, with ``usual`` for the longest answer where none is named."""
-        given = {field.name: getattr(self, field.name) for field in fields(Sampling)}
+        known = {field.name for field in fields(Sampling)}
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name in known}
         return Sampling(**{**given, "max_tokens": self.max_tokens or usual})
 
 
