@@ -52,13 +52,15 @@ class Sampling:
 class Request:
     """One prompt. Local engines read ``token_ids`` (final: special tokens included), servers read ``messages``.
 
-    ``key`` identifies the request within a run; ``item_id`` is for engines that answer from a file.
+    Servers read ``token_ids`` or ``text``, the whole prompt, where there is one. ``key`` identifies the request within
+    a run; ``item_id`` is for engines that answer from a file.
     """
 
     key: str
     item_id: str
     messages: tuple[Message, ...]
     token_ids: Sequence[int] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,15 @@ def request_seed(seed: int, key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Text to be scored: the log-likelihood of ``token_ids[start:]`` given ``token_ids[:start]`` is wanted."""
+    """Text to be scored: the log-likelihood of ``token_ids[start:]`` given ``token_ids[:start]`` is wanted.
+
+    Without token ids it is that of ``texts[1]`` given ``texts[0]``, which a server cuts into its own tokens.
+    """
 
     key: str
     token_ids: Sequence[int]
     start: int
+    texts: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,8 @@ class EngineSettings:
     ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
     in order, for engines that answer from a file; ``answer_fields`` are that file's own names of ``id`` and
     ``prediction``, ``missing_cap`` the share of items that it may leave out. ``chat_template_kwargs`` are for
-    engines that leave the chat template to a server. ``options`` are the engine's own arguments as the user wrote
+    engines that leave the chat template to a server. ``completions``: a server is to continue texts, not chats.
+    ``options`` are the engine's own arguments as the user wrote
     them. ``deterministic``: no prompt is worked on together with another.
     """
 
@@ -174,6 +181,7 @@ class EngineSettings:
     missing_cap: float = 0.05
     batch_tokens: int = 16384
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    completions: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
 
@@ -184,6 +192,7 @@ class EngineSpec:
 
     ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
     where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
+    ``texts``: the engine is no local one, and continues `Request.token_ids` and `Request.text` all the same.
     ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``options`` and
     ``deterministic`` of `EngineSettings`.
     """
@@ -194,6 +203,7 @@ class EngineSpec:
     describe: Callable[[EngineSettings], EngineInfo]
     open: Callable[[EngineSettings], Engine]
     answers_by_item: bool = False
+    texts: bool = False
     adapters: bool = False
     options: bool = False
 

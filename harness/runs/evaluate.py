@@ -161,7 +161,7 @@ def repeating(settings: EvalSettings) -> str:
     asked = written(settings)
     for name in ("out", "fresh"):
         asked.pop(name, None)
-    for name in ("model", "base", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
+    for name in ("model", "base", "tokenizer", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
     return f"# telbench eval --config {SETTINGS}\n{yaml_text(asked)}"

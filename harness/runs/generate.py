@@ -164,9 +164,14 @@ def _score_continuations(
             for key, value in _guarded(engine.log_likelihoods(continuations), engine.info.name):
                 store.put(key, {"log_likelihood": value if math.isfinite(value) else None})
                 meter.advance()
-        except NotImplementedError:
-            reporter.note(f"the {engine.info.name} engine gives no likelihoods: metrics that need them have no value")
+        except NotImplementedError as error:
+            why = f" ({error})" if str(error) else ""
+            reporter.note(
+                f"the {engine.info.name} engine gives no likelihoods{why}: metrics that need them have no value"
+            )
             return 0
+    for told in getattr(engine, "notes", ()):
+        reporter.note(told)
     for each in continuations:
         # Not finite (half-precision overflow): the checkpoint's own doing, and the same when asked again.
         if each.key not in store:

@@ -6,11 +6,9 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telbench.config import settings_in
 from telbench.errors import InputError
 from telbench.reasoning import Reasoning, reasoning_asked
 
@@ -18,7 +16,7 @@ from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint, list_fingerprint
 from ..adapter import open_model
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, open_tokenizer
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
 from ..datasets.loading import limited, load_whole
@@ -40,12 +38,10 @@ from ..prompts.references import References
 from .prompting import Prompting, prompting, tell_examples, template_variables
 from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
 from .settings import EvalSettings
+from .stray import refuse_stray_options
 
 # What --map may say of a file of answers.
 ANSWER_FIELDS = ("id", "prediction")
-# What a user would have to name to use an option.
-OWNERS = {"local": "vllm or transformers", "openai": "openai", "replay": "replay"}
-NO_ENCODER = "needs --encoder with the folder of an encoder: add it"
 
 if TYPE_CHECKING:
     from ...judges.panel import JudgePanel
@@ -86,7 +82,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Opening:
-    """What is known of a run before its prompts are built; ``whole`` is the split of which ``dataset`` is drawn."""
+    """What is known of a run before its prompts are built; ``whole`` is the split of which ``dataset`` is drawn.
+
+    ``cutter`` has the tokenizer that prompts are cut with: the checkpoint, or the folder of a server's tokenizer.
+    """
 
     engine: EngineSpec
     engine_settings: EngineSettings
@@ -94,6 +93,7 @@ class Opening:
     whole: DataSet
     dataset: DataSet
     prompting: Prompting
+    cutter: Checkpoint | None = None
 
 
 def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
@@ -103,11 +103,13 @@ def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
         InputError: for anything wrong with the request.
     """
     engine, note = engine_named(settings.engine.engine)
-    _refuse_stray_options(settings, engine)
+    refuse_stray_options(settings, engine)
     engine_settings = _engine_settings(settings, engine)
-    info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
-    if checkpoint is not None:
-        window_of(checkpoint, settings, settings.sampling.max_tokens or LENGTHS[0])
+    info, cutter = engine.describe(engine_settings), engine_settings.checkpoint
+    if settings.engine.tokenizer:
+        cutter = open_tokenizer(settings.engine.tokenizer)
+    if cutter is not None:
+        window_of(cutter, settings, settings.sampling.max_tokens or LENGTHS[0])
     data = settings.data
     everything = load_whole(
         data.data, data_dir=data.data_dir, mapping=data.mapping, options=data.options, skip_bad=data.skip_bad
@@ -123,18 +125,18 @@ def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {made.settings.book} book")
     for told in dataset.told if dataset.repaired else ():
         reporter.note(told)
-    return Opening(engine, engine_settings, info, whole, dataset, made)
+    return Opening(engine, engine_settings, info, whole, dataset, made, cutter)
 
 
 def asked_in(opening: Opening, settings: EvalSettings, needs: frozenset[str], reporter: Reporter) -> Asked:
     """All prompts, with what metrics of these ``needs`` score. Raises `InputError`."""
-    engine, dataset, checkpoint = opening.engine, opening.dataset, opening.engine_settings.checkpoint
+    engine, dataset = opening.engine, opening.dataset
     # The whole split decides, so that --limit changes no answer.
     usual = answer_tokens(opening.whole.items)
-    if checkpoint is None:
-        asked = untokenised(dataset, opening.prompting, settings, engine, usual)
+    if opening.cutter is None:
+        asked = untokenised(dataset, opening.prompting, needs, settings, engine, usual, reporter)
     else:
-        asked = tokenised(checkpoint, dataset, opening.prompting, needs, settings, engine, usual, reporter)
+        asked = tokenised(opening.cutter, dataset, opening.prompting, needs, settings, engine, usual, reporter)
     if count := too_short(dataset.items, asked.sampling.max_tokens):
         reporter.note(
             f"{count} of {len(dataset.items)} items have only references longer than --max-tokens "
@@ -271,6 +273,7 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         chat_template_kwargs=template_variables(settings.prompt.chat_template_kwargs)
         if settings.prompt.chat_template_kwargs
         else {},
+        completions=engine.texts and (bool(options.tokenizer) or not settings.prompt.chat_template),
         options=options.engine_option,
         deterministic=options.deterministic,
     )
@@ -338,56 +341,3 @@ def _cut(
     if told := segmentation_note(scripts, used, metrics):
         reporter.note(told)
     return metrics
-
-
-def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
-    """Refuse what this engine would ignore in silence, and what only has a meaning beside another option.
-
-    Each setting says which kinds of engine read it (``engines``). A plugin that asks no checkpoint may read what any
-    engine is opened with.
-    """
-    kind = "replay" if engine.answers_by_item else "openai" if engine.name == "openai" else "other"
-    kind = "local" if engine.local else kind
-    given = [
-        (each.flag, each.told["engines"])
-        for each in settings_in(EvalSettings).values()
-        if "engines" in each.told and attrgetter(each.path)(settings) != each.default()
-    ]
-    given += [("--map prediction=…", ("replay",))] if "prediction" in settings.data.mapping else []
-    for flag, readers in given:
-        if kind not in readers:
-            owners = " or ".join(OWNERS[reader] for reader in readers if reader in OWNERS)
-            raise InputError(
-                f"{flag} belongs to --engine {owners}, this is {engine.name}: add --engine {owners} or drop it"
-            )
-    asked, cold = settings.sampling, not settings.sampling.temperature
-    measured = settings.metrics
-    for wrong, line in (
-        (engine.local and not settings.model, f"--engine {engine.name} needs --model with the folder of a checkpoint"),
-        (
-            settings.engine.engine_option and not engine.options,
-            f"--engine {engine.name} takes no --engine-option: drop it",
-        ),
-        (
-            settings.engine.deterministic and not engine.options,
-            f"--engine {engine.name} takes no --deterministic: drop it",
-        ),
-        (
-            settings.model and engine.name == "replay",
-            "--engine replay takes --answers FILE and, for the table, --name NAME instead of --model",
-        ),
-        (measured.encoder_idf and not measured.encoder, f"--encoder-idf {NO_ENCODER} or drop --encoder-idf"),
-        (
-            measured.encoder_layer is not None and not measured.encoder,
-            f"--encoder-layer {NO_ENCODER} or drop --encoder-layer",
-        ),
-        (asked.top_k and cold, "--top-k narrows draws, but --temperature 0 draws nothing: raise it or drop --top-k"),
-        (asked.min_p and cold, "--min-p narrows draws, but --temperature 0 draws nothing: raise it or drop --min-p"),
-        (
-            asked.samples > 1 and cold,
-            "--samples: all answers are the same at --temperature 0: raise it or drop --samples",
-        ),
-        ("" in asked.stop, "--stop '': an empty text would end every answer at once: leave it out"),
-    ):
-        if wrong:
-            raise InputError(line)
