@@ -3,10 +3,10 @@
     python benchmarks/deterministic.py --model CKPT [--engine vllm] [--items 200] [--dtype bfloat16]
 
 Asks a real checkpoint the same questions of TeleQuAD without their contexts, and takes the likelihood of their
-references: in one run, in reversed order, by replicas that each have a share, killed with SIGKILL part of the way and
-resumed, and (vLLM) with another limit of tokens a step. Each is compared with the first, item by item. The same is
-done in the usual mode, where batches are made of what is there, with another size of batch. Prints how many items
-differ and the CPU seconds of each; exits with 1 if ``--deterministic`` let any item differ.
+references: in one run, by replicas that each have a share in reversed order, killed with SIGKILL part of the way and
+resumed, and (vLLM) with another limit of tokens a step. Each is compared with the first, item by item. The usual mode,
+where batches are made of what is there, is asked alike, and with another size of batch. Prints how many items differ
+and the CPU seconds of each; exits with 1 if ``--deterministic`` let any item differ.
 """
 
 from __future__ import annotations
@@ -102,14 +102,16 @@ def questions(count: int) -> list[dict[str, Any]]:
     return [{"id": item.id, "question": item.question, "references": list(item.references)} for item in items]
 
 
-def compare(bench: Bench, engine: str, mode: Sequence[str], replicas: Sequence[int]) -> bool:
+def compare(bench: Bench, engine: str, mode: Sequence[str], replicas: int) -> bool:
     """Print a line for each way of asking; True where no item differs from the first."""
     rows = bench.rows
+    # As many runs of this list backwards as there are replicas, each with its share of the items.
+    shares = [rows[::-1][place::replicas] for place in range(replicas)]
     ways: list[tuple[str, list[Sequence[dict[str, Any]]], list[str], int]] = [
-        ("reversed order", [rows[::-1]], [], 0),
-        *((f"{count} replicas", [rows[place::count] for place in range(count)], [], 0) for count in replicas),
-        ("killed and resumed", [rows], [], len(rows) // 3),
+        (f"{replicas} replicas, reversed", shares, [], 0)
     ]
+    if mode:
+        ways.append(("killed and resumed", [rows], [], len(rows) // 3))
     sizes = STEPS if mode else BATCHES
     if engine in sizes:
         ways.append((sizes[engine], [rows], ["--engine-option", sizes[engine]], 0))
@@ -133,7 +135,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=sorted(BATCHES), default="vllm")
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--max-tokens", type=int, default=24)
-    parser.add_argument("--replicas", type=int, nargs="+", default=[2, 3])
+    parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--dtype", default="auto")
     asked = parser.parse_args()
     options = ["--model", asked.model, "--engine", asked.engine, "--dtype", asked.dtype, "--no-cache"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telbench.config import settings_in
 from telbench.errors import InputError
 from telbench.reasoning import Reasoning, reasoning_asked
 
 from ...metrics.contract import Metric, Resources, metrics_named
-from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint, list_fingerprint
 from ..adapter import open_model
 from ..checkpoint import Checkpoint, open_tokenizer
@@ -37,9 +38,17 @@ from ..prompts.options import shown_order
 from ..prompts.references import References
 from .prompting import Prompting, prompting, tell_examples, template_variables
 from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
+from .resources import cut, resources_of
 from .settings import EvalSettings
-from .stray import refuse_stray_options
 
+# What a user would have to name to use an option.
+OWNERS = {
+    "local": "vllm or transformers",
+    "openai": "openai",
+    "tokens": "openai with --tokenizer",
+    "replay": "replay",
+}
+NO_ENCODER = "needs --encoder with the folder of an encoder: add it"
 # What --map may say of a file of answers.
 ANSWER_FIELDS = ("id", "prediction")
 
@@ -103,7 +112,7 @@ def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
         InputError: for anything wrong with the request.
     """
     engine, note = engine_named(settings.engine.engine)
-    refuse_stray_options(settings, engine)
+    _refuse_stray_options(settings, engine)
     engine_settings = _engine_settings(settings, engine)
     info, cutter = engine.describe(engine_settings), engine_settings.checkpoint
     if settings.engine.tokenizer:
@@ -158,12 +167,12 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
     resources = Resources()
     if settings.metrics.encoder or settings.judging.specs or settings.judging.rubrics:
-        resources = _resources(settings, dataset)
+        resources = resources_of(settings, dataset)
     plain = all(text.isascii() for item in opening.whole.items for text in item.references)
     if plain and settings.metrics.segmentation == "auto":
         metrics = tuple(metrics_named(names, resources))
     else:
-        metrics = _cut(opening.whole, names, resources, settings, reporter)
+        metrics = cut(opening.whole, names, resources, settings, reporter)
     if engine.answers_by_item:
         asked = _given(dataset, engine, opening.engine_settings, settings, reporter)
     else:
@@ -311,33 +320,55 @@ def _given(
     return Asked(tuple(prompts), Sampling(seed=settings.sampling.seed), reasoning)
 
 
-def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
-    """The judges and the encoder that the settings name."""
-    resources, panel = Resources(), None
-    if settings.judging.specs or settings.judging.rubrics:
-        # All of judges: a run without them starts without it.
-        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
+def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
+    """Refuse what this engine would ignore in silence, and what only has a meaning beside another option.
 
-        panel = open_panel(settings.judging, settings.sampling.seed)
-        refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
-    if settings.metrics.encoder:
-        resources = encoder_resources(settings.metrics.encoder, settings.metrics.encoder_layer)
-    if settings.metrics.encoder_idf:
-        # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
-        resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
-    return replace(resources, judge=panel, rubrics=settings.judging.rubrics)
-
-
-def _cut(
-    whole: DataSet, names: Sequence[str], resources: Resources, settings: EvalSettings, reporter: Reporter
-) -> tuple[Metric, ...]:
-    """The metrics in the form that the scripts of the references need, or that the user asks for."""
-    from ...metrics.ngram.scripts import scripts_of, segmentation_note
-
-    asked = settings.metrics.segmentation
-    scripts = scripts_of([text for item in whole.items for text in item.references])
-    used = scripts.needed if asked == "auto" else asked
-    metrics = tuple(metrics_named(names, replace(resources, segmentation=used)))
-    if told := segmentation_note(scripts, used, metrics):
-        reporter.note(told)
-    return metrics
+    Each setting says which kinds of engine read it (``engines``). A plugin that asks no checkpoint may read what any
+    engine is opened with.
+    """
+    kind = "replay" if engine.answers_by_item else "openai" if engine.name == "openai" else "other"
+    kind = "local" if engine.local else kind
+    kinds = {kind, *(["tokens"] if settings.engine.tokenizer else [])}
+    given = [
+        (each.flag, each.told["engines"])
+        for each in settings_in(EvalSettings).values()
+        if "engines" in each.told and attrgetter(each.path)(settings) != each.default()
+    ]
+    given += [("--map prediction=…", ("replay",))] if "prediction" in settings.data.mapping else []
+    for flag, readers in given:
+        if kinds.isdisjoint(readers):
+            owners = " or ".join(OWNERS[reader] for reader in readers if reader in OWNERS)
+            raise InputError(
+                f"{flag} belongs to --engine {owners}, this is {engine.name}: add --engine {owners} or drop it"
+            )
+    asked, cold = settings.sampling, not settings.sampling.temperature
+    measured = settings.metrics
+    for wrong, line in (
+        (engine.local and not settings.model, f"--engine {engine.name} needs --model with the folder of a checkpoint"),
+        (
+            settings.engine.engine_option and not engine.options,
+            f"--engine {engine.name} takes no --engine-option: drop it",
+        ),
+        (
+            settings.engine.deterministic and not engine.options,
+            f"--engine {engine.name} takes no --deterministic: drop it",
+        ),
+        (
+            settings.model and engine.name == "replay",
+            "--engine replay takes --answers FILE and, for the table, --name NAME instead of --model",
+        ),
+        (measured.encoder_idf and not measured.encoder, f"--encoder-idf {NO_ENCODER} or drop --encoder-idf"),
+        (
+            measured.encoder_layer is not None and not measured.encoder,
+            f"--encoder-layer {NO_ENCODER} or drop --encoder-layer",
+        ),
+        (asked.top_k and cold, "--top-k narrows draws, but --temperature 0 draws nothing: raise it or drop --top-k"),
+        (asked.min_p and cold, "--min-p narrows draws, but --temperature 0 draws nothing: raise it or drop --min-p"),
+        (
+            asked.samples > 1 and cold,
+            "--samples: all answers are the same at --temperature 0: raise it or drop --samples",
+        ),
+        ("" in asked.stop, "--stop '': an empty text would end every answer at once: leave it out"),
+    ):
+        if wrong:
+            raise InputError(line)
