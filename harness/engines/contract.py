@@ -152,6 +152,18 @@ class Engine(Protocol):
         ...
 
 
+class SharedEngine(Protocol):
+    """One loaded model behind several engines, which are opened one after the other. It is loaded for the first."""
+
+    def open(self, settings: EngineSettings) -> Engine:
+        """An engine like that of `EngineSpec.open`; closing it leaves the model loaded."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
 GROUP = "telbench.engines"
 
 
@@ -193,6 +205,7 @@ class EngineSpec:
     ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
     where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
     ``texts``: the engine is no local one, and continues `Request.token_ids` and `Request.text` all the same.
+    ``share`` opens adapters of one base on one loaded model: it is told of all that will be opened.
     ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``options`` and
     ``deterministic`` of `EngineSettings`.
     """
@@ -206,6 +219,7 @@ class EngineSpec:
     texts: bool = False
     adapters: bool = False
     options: bool = False
+    share: Callable[[Sequence[EngineSettings]], SharedEngine] | None = None
 
 
 def engine_named(name: str) -> tuple[EngineSpec, str]:

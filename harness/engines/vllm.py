@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from telbench.errors import EngineError, InputError, install_command
@@ -63,6 +64,7 @@ class VllmEngine:
         self._heard = heard or Overheard()
         self._adapter = adapter
         self._scores = scores
+        self._lent = False
         self._hidden: dict[tuple[str, ...], frozenset[int] | None] = {}
         self.info = info
 
@@ -167,14 +169,15 @@ class VllmEngine:
 
     def close(self) -> None:
         """Shut the engine core down and free its memory, so that another checkpoint can be loaded."""
-        llm = self.__dict__.pop("_llm", None)
-        if llm is None:
-            return
-        # An engine that died cannot be shut down in order; its memory is freed all the same.
-        with contextlib.suppress(Exception):
-            llm.llm_engine.engine_core.shutdown()
-        del llm
-        _free()
+        if self._lent:
+            self.__dict__.pop("_llm", None)
+        elif "_llm" in self.__dict__:
+            _shut_down(self.__dict__.pop("_llm"))
+
+    def lent(self) -> Any:
+        """The `vllm.LLM`, which closing this engine now leaves as it is."""
+        self._lent = True
+        return self._llm
 
 
 def _params(request: Request, sampling: Sampling, **more: Any) -> Any:
@@ -201,6 +204,14 @@ def _chances(output: Any) -> tuple[TokenChances, ...]:
         TokenChances(token, places[token].logprob, tuple((other, each.logprob) for other, each in places.items()))
         for token, places in zip(answer.token_ids, answer.logprobs, strict=True)
     )
+
+
+def _shut_down(llm: Any) -> None:
+    # An engine that died cannot be shut down in order; its memory is freed all the same.
+    with contextlib.suppress(Exception):
+        llm.llm_engine.engine_core.shutdown()
+    del llm
+    _free()
 
 
 def _free() -> None:
@@ -247,6 +258,37 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     Raises:
         InputError: for an architecture vLLM does not know, or weights it cannot load.
     """
+    adapter = None if settings.checkpoint is None else settings.checkpoint.adapter
+    return _opened(settings, None, 1, () if adapter is None else (adapter,))
+
+
+class SharedVllm:
+    """One `vllm.LLM` of a base model with its adapters; see `SharedEngine`."""
+
+    def __init__(self, every: Sequence[EngineSettings]) -> None:
+        self._adapters = [each.checkpoint.adapter for each in every if each.checkpoint and each.checkpoint.adapter]
+        lengths = [each.max_model_len for each in every]
+        self._longest = None if None in lengths else max(each for each in lengths if each is not None)
+        self._llm: Any = None
+
+    def open(self, settings: EngineSettings) -> VllmEngine:
+        """The engine of one adapter; the first loads the base."""
+        adapter = None if settings.checkpoint is None else settings.checkpoint.adapter
+        if adapter is None:
+            raise InputError("only adapters of one base share an engine")
+        settings = replace(settings, max_model_len=self._longest)
+        engine = _opened(settings, self._llm, 1 + self._adapters.index(adapter), self._adapters)
+        self._llm = engine.lent()
+        return engine
+
+    def close(self) -> None:
+        """Shut the engine core down and free its memory."""
+        if self.__dict__.get("_llm") is not None:
+            _shut_down(self.__dict__.pop("_llm"))
+
+
+def _opened(settings: EngineSettings, llm: Any, number: int, adapters: Sequence[Path]) -> VllmEngine:
+    """The engine of a checkpoint, on ``llm`` if that is there; its adapter goes by ``number``."""
     checkpoint = settings.checkpoint
     if checkpoint is None:
         raise InputError("--engine vllm needs --model CHECKPOINT")
@@ -258,10 +300,10 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     options = {**(CPU_OPTIONS if on_cpu else {}), **user_options(settings)}
     if settings.deterministic:
         options |= ONE_AT_A_TIME
-    arguments = {**own_arguments(settings, checkpoint, info.dtype, options, on_cpu=on_cpu), **options}
+    arguments = {**own_arguments(settings, checkpoint, adapters, info.dtype, options, on_cpu=on_cpu), **options}
     try:
-        llm = kind(**arguments)
-        adapter = _loaded_adapter(llm, checkpoint)
+        llm = kind(**arguments) if llm is None else llm
+        adapter = _loaded_adapter(llm, checkpoint, number)
     except Exception as error:
         # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
         with contextlib.suppress(Exception):
@@ -271,7 +313,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
     recorded = facts(settings, info.settings["device"], options)
     # With an adapter on the output head vLLM gives prompts no log-probabilities, or wrong ones.
-    scores = checkpoint.adapter is None or "lm_head" not in adapted_modules(checkpoint.adapter)
+    scores = not any("lm_head" in adapted_modules(each) for each in adapters)
     described = EngineInfo("vllm", info.version, actual, recorded)
     return VllmEngine(llm, described, adapter, scores=scores, heard=heard)
 
@@ -289,13 +331,14 @@ def _llm_class(*, on_cpu: bool) -> Any:
     return LLM
 
 
-def _loaded_adapter(llm: Any, checkpoint: Checkpoint) -> Any:
+def _loaded_adapter(llm: Any, checkpoint: Checkpoint, number: int) -> Any:
     """The request that adds the adapter to each prompt; it is loaded now, so that what is wrong shows at once."""
     if checkpoint.adapter is None:
         return None
     from vllm.lora.request import LoRARequest
 
-    request = LoRARequest("adapter", 1, str(checkpoint.adapter))
+    # Cached parts of prompts are kept apart by this name.
+    request = LoRARequest(f"adapter-{number}", number, str(checkpoint.adapter))
     llm.llm_engine.add_lora(request)
     return request
 
@@ -311,5 +354,12 @@ def _cause(error: BaseException) -> str:
 
 
 ENGINE = EngineSpec(
-    "vllm", local=True, cacheable=True, describe=describe, open=open_engine, adapters=True, options=True
+    "vllm",
+    local=True,
+    cacheable=True,
+    describe=describe,
+    open=open_engine,
+    adapters=True,
+    options=True,
+    share=SharedVllm,
 )
