@@ -183,8 +183,10 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     run_id, generation_id = fingerprint(depends_on), None
     if engine.cacheable and identity is not None:
         generation_id = fingerprint([identity.sha256, asdict(info), depends_on["sampling"]])
-    name = settings.name or (checkpoint.name if checkpoint else settings.model)
-    name = name or (settings.given.answers.stem if settings.given.answers else engine.name)
+    name, answers = settings.name or (checkpoint.name if checkpoint else settings.model), settings.given.answers
+    if not name and answers is not None:
+        name = Path(answers.name.removesuffix(".gz")).stem
+    name = name or engine.name
     slug = "-".join((name, Path(dataset.name).stem, dataset.split, book, run_id[:8]))
     return Plan(
         settings=settings,
