@@ -118,10 +118,6 @@ def test_numbers_are_ids_too(tmp_path: Path) -> None:
             "PK",
             "the ending '.xlsx' is none of those of answers: .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt",
         ),
-            "a.xlsx",
-            "PK",
-            "the ending '.xlsx' is none of those of answers: .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt",
-        ),
         ("a", "x", "the ending '' is none"),
     ],
 )
