@@ -143,7 +143,7 @@ def report(found: Compared) -> list[Block]:
         blocks.append(Words(told, "title"))
         for metric in compared:
             blocks += _ranked(found, metric, {run: each for (name, run), each in whole.items() if name == metric.name})
-        blocks += [Words(CAPTIONS[posthoc]) for posthoc in dict.fromkeys(each.posthoc for each in found.rankings)]
+        blocks += [Words(told) for told in dict.fromkeys(CAPTIONS[each.posthoc] for each in found.rankings)]
     if len(whole) < len(found.pairs):
         blocks += [Words("within categories", "title"), _categories(found, compared, heads)]
     blocks += [*(_seeds(found) if found.seeds else ()), *(_studies(found) if found.studies else ())]
