@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..judges.panel import JudgePanel
     from .anchors import Anchors
 
-Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal"]
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact"]
 Level = Literal["item", "corpus"]
 # How n-gram metrics cut texts: words of the Latin script, words of any script, or characters where no spaces stand.
 Segmentation = Literal["words", "unicode-words", "characters"]
@@ -256,6 +256,10 @@ FAMILIES = {
     "judged": ("factual_correctness", "faithfulness", "answer_correctness", "rubric_score"),
     "likelihood": ("reference_likelihood", "reference_perplexity", "reference_bits_per_byte", "judge_likelihood"),
     "refusal": ("refusal_accuracy", "over_refusal"),
+    "fact": (
+        *("fact_agreement", "fact_contradiction", "fact_omission"),
+        *("quantity_agreement", "entity_agreement", "polarity_agreement"),
+    ),
 }
 # Metrics of several families under one name.
 SUITES = {
