@@ -86,8 +86,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
-    if args.json and options.markdown:
-        raise InputError("--json and --markdown: choose one")
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
     gate, candidate = gate_of(options)
     document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
     summary = markdown(gate, _questions(candidate, gate))

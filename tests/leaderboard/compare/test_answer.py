@@ -145,6 +145,18 @@ def test_too_few_documents_are_counted_with_how_many_it_takes() -> None:
     }
 
 
+def test_of_many_metrics_with_too_few_documents_the_poorest_is_told() -> None:
+    # The second metric has no score in the third document: 100 items in two of 50.
+    runs = [
+        made_run("today", {"token_f1": [0.5] * 150, "rougeL": [0.5] * 100 + [None] * 50}, per_document=50),
+        made_run("candidate", {"token_f1": [0.6] * 150, "rougeL": [0.6] * 100 + [None] * 50}, per_document=50),
+    ]
+    assert told(compared_runs(runs, ["token_f1", "rougeL"])) == [
+        "Nothing can be told of candidate and today on any of 2 metrics: 2 source documents tell as much as 2.0 of "
+        "equal size, it takes 6."
+    ]
+
+
 def test_too_few_items_that_differ_are_counted() -> None:
     changes = {"exact_match": (5, 0), "token_f1": (40, 10)}
     assert told(compared_runs(pair(changes), list(changes))) == [
