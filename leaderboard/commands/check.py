@@ -20,7 +20,7 @@ from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
 from ..compare.markdown import markdown as as_markdown
-from ..gate.explain import explained_gate
+from ..gate.explain import explained_gates
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
 from ..gate.margins import margin_doubts
 from ..gate.report import guardrail_line, junit_xml, markdown, power_lines, terminal_rows, workflow_commands
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(gate.to_dict())
         return gate.exit_code
     lines = _lines(gate)
-    means = explained_gate(gate, lines) if options.explain else []
+    means = explained_gates([gate], lines) if options.explain else []
     if options.markdown:
         sys.stdout.write(visible("\n".join([summary, *([as_markdown(means)] if means else [])]), lines=True))
     else:
