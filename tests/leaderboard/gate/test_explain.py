@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from telbench.harness.cli.main import main
 from telbench.harness.cli.tables import Words
 from telbench.leaderboard.compare.explain import FLAGS
-from telbench.leaderboard.gate.explain import COLUMNS, TERMS, VERDICTS, explained_gatess
+from telbench.leaderboard.gate.explain import COLUMNS, TERMS, VERDICTS, explained_gates
 from telbench.leaderboard.gate.gate import Gate, GatePolicy, Verdict, judge_gate
 from telbench.leaderboard.gate.report import markdown, terminal_rows
 
