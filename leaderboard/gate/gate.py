@@ -20,7 +20,7 @@ from ..compare.readings import doubts
 from ..runs.loaded import LoadedRun
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS
-from ..statistics.power import items_for_margin
+from ..statistics.power import items_for_margin, needed_for_margin
 from .evidence import Evidence, evidence_of
 
 Role = Literal["primary", "guardrail"]
@@ -235,8 +235,8 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
     role: Role = "guardrail" if margin is None else "primary"
     verdict, reason, needed = _decision(each, tests, margin, policy)
     wanted = None
-    if margin is not None and each.spread is not None and each.effective >= FEW_CLUSTERS:
-        wanted = items_for_margin(each.spread, margin, alpha=policy.alpha)
+    if margin is not None and each.spread is not None:
+        wanted = needed_for_margin(each.spread, margin, each.data, policy.alpha)
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
     return MetricGate(
@@ -266,8 +266,8 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
         budget=tests.budget,
         p_beyond=tests.beyond,
         p_beyond_adjusted=tests.beyond_adjusted,
-        n_for_margin=wanted,
-        clusters_for_margin=None if wanted is None else math.ceil(wanted * each.data.groups / each.data.n),
+        n_for_margin=None if wanted is None else wanted.items,
+        clusters_for_margin=None if wanted is None else wanted.documents,
     )
 
 

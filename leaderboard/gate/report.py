@@ -122,14 +122,14 @@ def _power_line(each: MetricGate) -> str:
         )
     return (
         f"{told} can show a drop of {each.detectable:.2g} or more (80 % power); for {each.margin:g} you need about "
-        f"{_about(each.n_for_margin)} in {_about(each.clusters_for_margin)} documents"
+        f"{about(each.n_for_margin)} in {about(each.clusters_for_margin)} documents"
     )
 
 
-def _about(count: int) -> str:
+def about(count: int) -> str:
     """A number of two digits that count.
 
-    >>> _about(1473), _about(8)
+    >>> about(1473), about(8)
     ('1,500', '8')
     """
     return f"{float(f'{count:.2g}'):,.0f}"

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import sign_flip
-from .clusters import Clustered, clustered
+from .clusters import FEW_CLUSTERS, Clustered, clustered
 from .power import Power, power_of
 from .signed_rank import SMALLEST, hodges_lehmann, signed_rank, superiority
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Scores are rounded to so many decimals after subtracting: rounding errors must not break ties.
 TIE_DECIMALS = 9
-# Fewer differences other than 0, or fewer effective clusters, cannot carry a claim.
-FEW_ITEMS, FEW_CLUSTERS = 6, 6.0
+# Fewer differences other than 0 cannot carry a claim.
+FEW_ITEMS = 6
 MANY_TIES = 0.5
 
 
