@@ -22,6 +22,7 @@ from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS
 from ..statistics.power import items_for_margin, needed_for_margin
 from .evidence import Evidence, evidence_of
+from .spending import Look
 
 Role = Literal["primary", "guardrail"]
 Verdict = Literal["PASS", "PASS_SMALL_DROP", "INCONCLUSIVE", "FAIL", "FAIL_HARD"]
@@ -128,7 +129,10 @@ class MetricGate:
 
 @dataclass(frozen=True)
 class Gate:
-    """The verdict of all metrics: ``exit_code`` 0 pass, 1 regression, 3 inconclusive where that is to fail."""
+    """The verdict of all metrics: ``exit_code`` 0 pass, 1 regression, 3 inconclusive where that is to fail.
+
+    ``look`` is there where the gate holds its error rates over several looks at one baseline.
+    """
 
     verdict: Literal["pass", "fail", "inconclusive"]
     exit_code: int
@@ -137,10 +141,12 @@ class Gate:
     candidate: Mapping[str, Any]
     metrics: tuple[MetricGate, ...]
     warnings: tuple[str, ...] = field(default=())
+    look: Look | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record; the same inputs give the same bytes."""
-        return {"schema_version": 1, **asdict(self)}
+        found = {"schema_version": 1, **asdict(self)}
+        return found if self.look is not None else {key: value for key, value in found.items() if key != "look"}
 
 
 def judge_gate(candidate: LoadedRun, baseline: LoadedRun, metrics: Sequence[Metric], policy: GatePolicy) -> Gate:

@@ -82,9 +82,11 @@ def _component_lines(plans: Sequence[Plan]) -> list[str]:
         if parts.share.high is not None:
             share += f" [{parts.share.low or 0.0:.2f}, {parts.share.high:.2f}]"
         rows.append((plan.needs.metric, *cells, share))
-        notes += [
-            f"{plan.needs.metric}, {name}: {with_unknown(one)}" for name, one in each.items() if one.value is None
-        ]
+        absent: dict[str, list[str]] = {}
+        for name, one in each.items():
+            if one.value is None:
+                absent.setdefault(with_unknown(one), []).append(name)
+        notes += [f"{plan.needs.metric}, {' and '.join(found)}: {reason}" for reason, found in absent.items()]
         notes.append("" if parts.method in ("none", "assumed") else f"{plan.needs.metric}: by {parts.method}")
     if any("*" in row[2] for row in rows):
         notes.append("*: with what single answers vary by")
