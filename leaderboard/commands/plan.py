@@ -133,6 +133,8 @@ def _pilots(options: PlanOptions) -> tuple[list[Pilot], str, list[str]]:
 def _assumed(options: PlanOptions, assumed: Assumptions) -> tuple[list[Pilot], str, list[str]]:
     if not options.margins:
         raise InputError("nothing to plan: name pilot runs, or --margin METRIC=X with --sd (see telbench plan --help)")
+    # It refuses margins that are none.
+    GatePolicy(options.margins)
     if options.correlation is not None:
         raise InputError("--correlation is for a plan from one run: leave it out, or name the run")
     items = options.items or _ITEMS

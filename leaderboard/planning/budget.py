@@ -102,8 +102,8 @@ def _option(pilot: Pilot, buys: Buy, cost: float, in_documents: float, in_items:
     items = math.floor(count * in_documents * in_items + 1e-9)
     documents = math.floor(groups * in_documents + 1e-9)
     error, parts = pilot.standard_error, pilot.components
-    if error is None:
-        return Option(buys, items, documents, seeds, cost, None, None, None, None, "no error can be told of the pilot")
+    if pilot.few is not None or error is None:
+        return Option(buys, items, documents, seeds, cost, None, None, None, None, pilot.few)
     base = error**2 / in_documents
     if buys in ("now", "documents"):
         found, reason = base, None

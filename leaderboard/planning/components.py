@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..statistics.clusters import Clustered, clustered
+from ..statistics.paired import FEW_ITEMS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 LEVEL = 0.9
 # A share of documents below which the mixed model has run into its bound of 0.
 _BOUND = 1e-3
+# Scores are known to no more.
+_SAME = 1e-9
 MIXED = "mixed model, restricted maximum likelihood"
 ANOVA = "analysis of variance"
 
@@ -85,7 +88,7 @@ def components_of(
     if columns == 1:
         unknown = Component(None, reason=few or f"one {replicate} only")
         return Components(split.document, split.item, unknown, unknown, split.share, split.method, True)
-    if not np.ptp(values - values.mean(axis=1, keepdims=True)):
+    if float(np.ptp(values, axis=1).max()) <= _SAME:
         same = Component(None, reason=f"identical with every {replicate}")
         return Components(split.document, split.item, same, same, split.share, split.method, False)
     rest = _rest(values)
@@ -133,16 +136,18 @@ class _Split:
 
 
 def _split(data: Clustered) -> _Split:
+    differ = int((data.differences != 0).sum())
     hindrances = {
         "all items are of one document": data.groups < 2,
         "no two items share a document": data.groups == data.n,
         "all differences are the same": not data.deviation,
+        f"too few items differ: {differ} of {data.n}, it takes {FEW_ITEMS}": differ < FEW_ITEMS,
     }
     reason = next((reason for reason, holds in hindrances.items() if holds), None)
     if reason is not None:
         unknown = Component(None, reason=reason)
         return _Split(unknown, unknown, unknown, "none")
-    low, high = _share_bounds(data)
+    low, high = share_bounds(data)
     found, why = _fitted(data)
     method = MIXED
     if found is None:
@@ -151,6 +156,9 @@ def _split(data: Clustered) -> _Split:
     total = document + item
     share = document / total if total > 0 else 0.0
     limit = None if high is None else max(high, share)
+    if share >= 1 - _BOUND:
+        unknown = Component(None, reason="items of a document do not differ from one another")
+        return _Split(unknown, unknown, unknown, method)
     if share <= _BOUND:
         alike = "items of a document are no more alike than others"
         upper = None if limit is None else limit * total
@@ -202,8 +210,8 @@ def _mean_squares(data: Clustered) -> tuple[float, float, float]:
     return between, within, (count - float((data.sizes**2).sum()) / count) / (groups - 1)
 
 
-def _share_bounds(data: Clustered) -> tuple[float | None, float | None]:
-    """Bounds of the correlation within documents, from the F distribution of the ratio of mean squares.
+def share_bounds(data: Clustered, level: float = LEVEL) -> tuple[float | None, float | None]:
+    """Bounds of the correlation within documents, 0 at least, from the F distribution of the ratio of mean squares.
 
     (F / f - 1) / (n0 + F / f - 1) with the quantiles f and n0 = (N - sum m^2 / N) / (G - 1): exact for equal documents,
     close for others. Source: Searle 1971, chapter 9; Donner and Wells 1986.
@@ -214,7 +222,7 @@ def _share_bounds(data: Clustered) -> tuple[float | None, float | None]:
     if within <= 0:
         return None, None
     ends = []
-    for quantile in ((1 + LEVEL) / 2, (1 - LEVEL) / 2):
+    for quantile in ((1 + level) / 2, (1 - level) / 2):
         ratio = between / within / float(f.ppf(quantile, data.groups - 1, data.n - data.groups))
         ends.append(max(0.0, (ratio - 1) / (typical + ratio - 1)))
     return ends[0], ends[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..statistics.clusters import FEW_CLUSTERS, Summed
@@ -133,18 +133,11 @@ def ratio_of_spreads(share: float, size: float, typical: float) -> float:
 def _shown(pilot: Pilot, alpha: float, power: float) -> Shown:
     sample = pilot.sample
     error = pilot.standard_error
-    if sample.effective_groups < FEW_CLUSTERS:
-        return Shown(sample.n, sample.groups, error, None, reason=_too_few(pilot))
-    if error is None:
-        return Shown(sample.n, sample.groups, None, None, reason="no bound can be told")
+    if pilot.few is not None or error is None:
+        return Shown(sample.n, sample.groups, error, None, reason=pilot.few)
     deviates = _deviates(alpha, power)
     low, high = _bounds(pilot)
     return Shown(sample.n, sample.groups, error, deviates * error, deviates * error * low, deviates * error * high)
-
-
-def _too_few(pilot: Pilot) -> str:
-    effective = pilot.sample.effective_groups
-    return f"the pilot says as much as {effective:.1f} equal documents, it takes {FEW_CLUSTERS:.0f}"
 
 
 def _deviates(alpha: float, power: float) -> float:
@@ -160,9 +153,9 @@ def _bounds(pilot: Pilot) -> tuple[float, float]:
 
 
 def _estimate(pilot: Pilot, needed: Callable[[float, Summed], Needed | None]) -> Estimate:
-    found = None if pilot.spread is None else needed(pilot.spread, pilot.sample)
-    if pilot.spread is None or found is None:
-        return Estimate(None, reason=_too_few(pilot))
+    if pilot.few is not None or pilot.spread is None:
+        return Estimate(None, reason=pilot.few)
+    found = needed(pilot.spread, pilot.sample)
     if pilot.freedom is None:
         return Estimate(found)
     low, high = _bounds(pilot)
@@ -189,8 +182,8 @@ def _designed(pilot: Pilot, items: int, documents: int, alpha: float, power: flo
     if documents < FEW_CLUSTERS:
         reason = f"{documents} documents, it takes {FEW_CLUSTERS:.0f}"
         return Shown(items, documents, None, None, reason=reason)
-    if pilot.spread is None:
-        return Shown(items, documents, None, None, reason="no bound can be told of the pilot")
+    if pilot.few is not None or pilot.spread is None:
+        return Shown(items, documents, None, None, reason=pilot.few)
     point, low, high = _ratios(pilot, items / documents)
     narrow, wide = _bounds(pilot)
     scale = pilot.spread / math.sqrt(items)
@@ -211,8 +204,8 @@ def _in_design(pilot: Pilot, items: int, documents: int, needed: Callable[[float
     """What it takes in equal documents of that size."""
     import numpy as np
 
-    if pilot.spread is None or pilot.sample.effective_groups < FEW_CLUSTERS:
-        return replace(_estimate(pilot, needed), needed=None)
+    if pilot.few is not None or pilot.spread is None:
+        return Estimate(None, reason=pilot.few)
     size = items / documents
     like = Summed(np.zeros(max(documents, int(FEW_CLUSTERS))), np.full(max(documents, int(FEW_CLUSTERS)), size))
     point, low, high = _ratios(pilot, size)

@@ -18,8 +18,8 @@ from ..gate.evidence import evidence_of, scored
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs, require_used
-from ..statistics.clusters import Summed, clustered
-from ..statistics.paired import TIE_DECIMALS
+from ..statistics.clusters import FEW_CLUSTERS, Summed, clustered
+from ..statistics.paired import FEW_ITEMS, TIE_DECIMALS
 from .components import Component, Components, components_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class Pilot:
 
     ``sample`` holds their sums by document (of scores brought to the scale of differences, where there is one run).
     ``spread`` is the cluster-robust standard error of the mean difference times the root of the number of items: as a
-    check has it. ``freedom`` says how well it is known, in degrees of freedom; None where it was assumed.
+    check has it. ``freedom`` says how well it is known, in degrees of freedom; None where it was assumed. ``differ``
+    counts the items with other scores in the two runs, where those are known.
     """
 
     metric: str
@@ -60,6 +61,17 @@ class Pilot:
     components: Components
     seeds: int
     delta: float | None = None
+    differ: int | None = None
+
+    @property
+    def few(self) -> str | None:
+        """Why nothing can be planned from so little; None where it can."""
+        if self.sample.effective_groups < FEW_CLUSTERS:
+            told = f"{self.sample.effective_groups:.1f} equal documents, it takes {FEW_CLUSTERS:.0f}"
+            return f"the pilot says as much as {told}"
+        if self.differ is not None and self.differ < FEW_ITEMS:
+            return f"too few items differ: {self.differ} of {self.sample.n}, it takes {FEW_ITEMS}"
+        return None if self.spread is not None else "no bound can be told of the pilot"
 
     @property
     def standard_error(self) -> float | None:
@@ -177,6 +189,7 @@ def _of_differences(metric: Metric, arms: Arms, assumed: Assumptions, alpha: flo
         components,
         len(names) or 1,
         found.delta,
+        int((found.differences != 0).sum()),
     )
 
 

@@ -38,7 +38,7 @@ def _needs_lines(plans: Sequence[Plan], alpha: float, power: float) -> list[str]
     """What the pilot shows and what the margins take."""
     head = f"error rate {100 * alpha:g} %, power {100 * power:g} %; 90 % intervals in brackets"
     rows = [("metric", "these items can show", "margin", "a check needs", "a comparison needs", "the recipes need")]
-    notes: list[str] = []
+    notes: list[tuple[str, str]] = []
     for plan in plans:
         needs, looked = plan.needs, plan.options
         margin = "" if needs.margin is None else f"{needs.margin:g}"
@@ -47,7 +47,7 @@ def _needs_lines(plans: Sequence[Plan], alpha: float, power: float) -> list[str]
             (needs.metric, shown, margin, _estimate(needs.check), _estimate(needs.comparison), _seeds(needs.seeds))
         )
         reasons = [needs.pilot.reason, *(each.reason for each in (needs.check, needs.comparison) if each is not None)]
-        notes += [f"{needs.metric}: {reason}" for reason in dict.fromkeys(filter(None, reasons))]
+        notes += [(needs.metric, f": {reason}") for reason in dict.fromkeys(reasons) if reason is not None]
     used = [index for index in range(len(rows[0])) if any(row[index] for row in rows[1:])]
     table = columns([tuple(row[index] for index in used) for row in rows], "<" * len(used))
     return [head, *table, *_grouped(notes)]
@@ -71,7 +71,7 @@ def _component_lines(plans: Sequence[Plan]) -> list[str]:
     """Standard deviations by source, and what is not known of them."""
     names = ("documents", "items", "single answers", "seeds")
     rows: list[tuple[str, ...]] = [("one difference varies by", *names, "alike in a document")]
-    notes: list[str] = []
+    notes: list[tuple[str, str]] = []
     for plan in plans:
         parts = plan.pilot.components
         each = dict(zip(names, (parts.document, parts.item, parts.rest, parts.replicate), strict=True))
@@ -86,20 +86,17 @@ def _component_lines(plans: Sequence[Plan]) -> list[str]:
         for name, one in each.items():
             if one.value is None:
                 absent.setdefault(with_unknown(one), []).append(name)
-        notes += [f"{plan.needs.metric}, {' and '.join(found)}: {reason}" for reason, found in absent.items()]
-        notes.append("" if parts.method in ("none", "assumed") else f"{plan.needs.metric}: by {parts.method}")
-    if any("*" in row[2] for row in rows):
-        notes.append("*: with what single answers vary by")
-    return [*columns(rows, "<>>>>>"), *_grouped(notes)]
+        notes += [(plan.needs.metric, f" ({', '.join(found)}): {reason}") for reason, found in absent.items()]
+        notes += [] if parts.method in ("none", "assumed") else [(plan.needs.metric, f": by {parts.method}")]
+    star = ["*: with what single answers vary by"] if any("*" in row[2] for row in rows) else []
+    return [*columns(rows, "<>>>>>"), *star, *_grouped(notes)]
 
 
-def _grouped(notes: Sequence[str]) -> list[str]:
-    """Notes that say the same of several metrics as one: the names, then what is said."""
+def _grouped(notes: Sequence[tuple[str, str]]) -> list[str]:
+    """Notes that say the same of several metrics as one line: the names, then what is said."""
     found: dict[str, list[str]] = {}
-    for note in filter(None, notes):
-        name, colon, text = note.partition(": ")
-        metric, comma, part = name.partition(", ")
-        found.setdefault(f"{comma}{part}{colon}{text}", []).append(metric)
+    for metric, text in notes:
+        found.setdefault(text, []).append(metric)
     return [f"{', '.join(dict.fromkeys(names))}{text}" for text, names in found.items()]
 
 
@@ -112,7 +109,7 @@ def _option_lines(plans: Sequence[Plan], costs: Costs) -> list[str]:
         f"document {costs.cost_document:g}, a seed {costs.cost_seed:g}):"
     )
     rows = [("metric", "buy", "items", "documents", "seeds", "standard error", "of the recipes", "")]
-    best = []
+    best: list[tuple[str, str]] = []
     for plan in plans:
         for option in plan.options:
             error = "unknown" if option.error is None else f"{option.error:.3g}"
@@ -124,9 +121,9 @@ def _option_lines(plans: Sequence[Plan], costs: Costs) -> list[str]:
         known = [each for each in plan.options if each.error is not None and each.buys != "now"]
         if known:
             first = min(known, key=lambda each: each.error or 0.0)
-            line = f"{plan.needs.metric}: {_BUYS[first.buys]} bring the error down most"
+            line = f": {_BUYS[first.buys]} bring the error down most"
             size = best_size(plan.pilot, costs)
-            best.append(line + (f"; best are {size:.1f} items a document" if size is not None else ""))
+            best.append((plan.needs.metric, line + ("" if size is None else f"; best are {size:.1f} items a document")))
     used = [index for index in range(len(rows[0])) if any(row[index] for row in rows[1:])]
     sides = "<<>>>>><"
     table = columns([tuple(row[index] for index in used) for row in rows], "".join(sides[index] for index in used))
