@@ -71,10 +71,14 @@ def run(args: argparse.Namespace) -> int:
 def _about_ledger(before: int, after: int) -> list[str]:
     """What becomes of the looks at the anchor that was there."""
     if after:
-        return [f"it is the same baseline: its ledger of {after} looks goes on"]
+        return [f"it is the same baseline: its ledger of {_looks(after)} goes on"]
     if before:
-        return [f"the ledger of {before} looks at the old baseline ends here; that of the new one starts empty"]
+        return [f"the ledger of {_looks(before)} at the old baseline ends here; that of the new one starts empty"]
     return []
+
+
+def _looks(count: int) -> str:
+    return f"{count} look{'' if count == 1 else 's'}"
 
 
 def _against_old(loaded: LoadedRun, options: PinOptions) -> tuple[list[str], list[Drop]]:
