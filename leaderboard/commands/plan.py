@@ -185,6 +185,7 @@ def _document(options: PlanOptions, plans: list[Plan], title: str, notes: list[s
                 "effective_documents": plan.pilot.sample.effective_groups,
                 "delta": plan.pilot.delta,
                 "components": plan.pilot.components.to_dict(),
+                "judges": None if plan.pilot.judges is None else asdict(plan.pilot.judges),
                 "budget": [option.to_dict() for option in plan.options],
             }
             for plan in plans

@@ -21,6 +21,7 @@ from ..runs.sources import open_runs, require_used
 from ..statistics.clusters import FEW_CLUSTERS, Summed, clustered
 from ..statistics.paired import FEW_ITEMS, TIE_DECIMALS
 from .components import Component, Components, components_of
+from .panels import judge_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,13 +45,21 @@ class Assumptions:
 
 
 @dataclass(frozen=True)
+class Judges:
+    """What a panel adds to the variance of a difference: each judge's own effect, and what single verdicts vary by."""
+
+    judge: Component
+    verdict: Component
+
+
+@dataclass(frozen=True)
 class Pilot:
     """What is known of the differences in one metric.
 
     ``sample`` holds their sums by document (of scores brought to the scale of differences, where there is one run).
     ``spread`` is the cluster-robust standard error of the mean difference times the root of the number of items: as a
     check has it. ``freedom`` says how well it is known, in degrees of freedom; None where it was assumed. ``differ``
-    counts the items with other scores in the two runs, where those are known.
+    counts the items with other scores in the two runs, where those are known; ``judges`` is there for judged metrics.
     """
 
     metric: str
@@ -62,6 +71,7 @@ class Pilot:
     seeds: int
     delta: float | None = None
     differ: int | None = None
+    judges: Judges | None = None
 
     @property
     def few(self) -> str | None:
@@ -190,6 +200,7 @@ def _of_differences(metric: Metric, arms: Arms, assumed: Assumptions, alpha: flo
         len(names) or 1,
         found.delta,
         int((found.differences != 0).sum()),
+        _judges(metric, arms, found.items, found.clusters),
     )
 
 
@@ -243,16 +254,37 @@ def _of_scores(metric: Metric, arms: Arms, assumed: Assumptions) -> Pilot:
     )
 
 
+def _judges(metric: Metric, arms: Arms, items: Sequence[str], clusters: Sequence[str]) -> Judges | None:
+    """What the judges of two models' runs add, by what each of them says of the same items."""
+    if metric.family != "judged":
+        return None
+    sides: list[dict[str, NDArray[np.float64]]] = []
+    for recipe in arms.recipes:
+        by_seed = []
+        for run in recipe.seeds.values() or (recipe.run,):
+            found = judge_columns(metric, run, items)
+            if isinstance(found, str):
+                unknown = Component(None, reason=found)
+                return Judges(unknown, unknown)
+            by_seed.append(found)
+        sides.append({name: sum(each[name] for each in by_seed) / len(by_seed) for name in by_seed[0]})
+    base, ours = sides
+    parts = _components([ours[name] - base[name] for name in ours if name in base], clusters, "one judge only", "judge")
+    return Judges(parts.replicate, parts.rest)
+
+
 _ONE_MODEL = "one model only: how a seed changes the difference of two is not seen"
 
 
-def _components(columns: Sequence[NDArray[np.float64]], clusters: Sequence[str], few: str) -> Components:
+def _components(
+    columns: Sequence[NDArray[np.float64]], clusters: Sequence[str], few: str, replicate: str = "seed"
+) -> Components:
     import numpy as np
 
     values = np.stack(columns, axis=1)
     whole = ~np.isnan(values).any(axis=1)
     names = np.array(clusters, dtype=object)[whole]
-    return components_of(values[whole], np.unique(names, return_inverse=True)[1], "seed", few)
+    return components_of(values[whole], np.unique(names, return_inverse=True)[1], replicate, few)
 
 
 def _matched(arms: Arms) -> tuple[list[str], list[tuple[LoadedRun, LoadedRun]]]:

@@ -87,6 +87,10 @@ def _component_lines(plans: Sequence[Plan]) -> list[str]:
             if one.value is None:
                 absent.setdefault(with_unknown(one), []).append(name)
         notes += [(plan.needs.metric, f" ({', '.join(found)}): {reason}") for reason, found in absent.items()]
+        if plan.pilot.judges is not None:
+            judge, verdict = (with_unknown(one) for one in (plan.pilot.judges.judge, plan.pilot.judges.verdict))
+            told = judge if judge == verdict else f"{judge}; single verdicts: {verdict}"
+            notes.append((plan.needs.metric, f" (judges): {told}"))
         notes += [] if parts.method in ("none", "assumed") else [(plan.needs.metric, f": by {parts.method}")]
     star = ["*: with what single answers vary by"] if any("*" in row[2] for row in rows) else []
     return [*columns(rows, "<>>>>>"), *star, *_grouped(notes)]
