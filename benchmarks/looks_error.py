@@ -43,9 +43,9 @@ def p_values(
     for _ in range(LOOKS):
         own = sums_of(sizes, repeats, draw)
         sums = math.sqrt(common) * baseline + math.sqrt(1 - common) * own + sizes * shift
-        drops.append(sign_flip.tails(-sums, -sums.sum(axis=1)))
+        drops.append(sign_flip.tail(-sums, -sums.sum(axis=1)))
         raised = sums + sizes * margin
-        margins.append(sign_flip.tails(raised, raised.sum(axis=1)))
+        margins.append(sign_flip.tail(raised, raised.sum(axis=1)))
     return np.stack(drops, axis=1), np.stack(margins, axis=1)
 
 

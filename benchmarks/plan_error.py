@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from telbench.leaderboard.planning.components import variance_bounds
 from telbench.leaderboard.planning.pilot import freedom_of
 from telbench.leaderboard.statistics import sign_flip
-from telbench.leaderboard.statistics.clusters import Summed
+from telbench.leaderboard.statistics.clusters import summed_up
 from telbench.leaderboard.statistics.power import needed_for_difference, needed_for_margin
 
 ALPHA, POWER, BATCH = 0.05, 0.8, 50
@@ -59,7 +59,7 @@ def true_spread(made: Draw, draw: np.random.Generator) -> float:
     """Standard error times root of the number of items, in many documents."""
     sizes = draw.choice(clauses(1), 20_000)
     (sums,) = made(sizes, 1)
-    error = Summed(sums, sizes.astype(np.float64)).standard_error
+    error = summed_up(sums, sizes.astype(np.float64)).standard_error
     assert error is not None
     return error * math.sqrt(float(sizes.sum()))
 
@@ -74,11 +74,11 @@ def powers(
             sizes = draw.choice(clauses(1), count)
             sums, moved = made(sizes, BATCH), made(sizes, BATCH) - sizes * margin
             if place:
-                hits[2] += (sign_flip.two_sideds(moved) <= ALPHA).sum()
+                hits[2] += (sign_flip.two_sided(moved) <= ALPHA).sum()
                 continue
             raised = sums + sizes * margin
-            hits[0] += (sign_flip.tails(raised, raised.sum(axis=1)) <= ALPHA).sum()
-            hits[1] += (sign_flip.tails(-moved, -moved.sum(axis=1)) <= ALPHA).sum()
+            hits[0] += (sign_flip.tail(raised, raised.sum(axis=1)) <= ALPHA).sum()
+            hits[1] += (sign_flip.tail(-moved, -moved.sum(axis=1)) <= ALPHA).sum()
     return [float(hit) for hit in hits / (repeats // BATCH * BATCH)]
 
 
@@ -92,7 +92,7 @@ def pilots(
     for _ in range(repeats):
         sizes = draw.choice(clauses(1), documents)
         (sums,) = made(sizes, 1)
-        pilot = Summed(sums, sizes.astype(np.float64))
+        pilot = summed_up(sums, sizes.astype(np.float64))
         error, freedom = pilot.standard_error, freedom_of(pilot)
         assert error is not None
         assert freedom is not None
@@ -126,7 +126,7 @@ def main() -> int:
         "right or wrong, correlation 0.05": right_or_wrong(0.05, draw),
     }
     spreads = {name: true_spread(made, draw) for name, made in kinds.items()}
-    like = Summed(np.zeros(98), clauses(1).astype(np.float64))
+    like = summed_up(np.zeros(98), clauses(1).astype(np.float64))
     fine = True
     print("| differences | margin | a check needs | unchanged passes | the drop is shown | a comparison shows it |")
     print("|---|---|---|---|---|---|")

@@ -74,12 +74,26 @@ class Reasoning:
     opened: bool = False
     kept: bool = False
 
-    def separate(self, text: str, apart: str | None) -> Separated:
-        """Answer and trace of a completion; ``apart`` is a trace that came apart from its text."""
+    def separate(self, text: str, apart: str | None = None) -> Separated:
+        r"""Trace and answer of a generated text; ``apart`` is a trace that came apart from it.
+
+        >>> Reasoning().separate("<think>\nB? No.\n</think>\n\nC")
+        Separated(answer='C', trace='B? No.', closed=True)
+        >>> Reasoning().separate("<think>It could be B")
+        Separated(answer='', trace='It could be B', closed=False)
+        >>> Reasoning().separate("NR uses OFDM.")
+        Separated(answer='NR uses OFDM.', trace=None, closed=True)
+        """
+        found = Separated(text.strip())
         if self.kept:
-            return Separated(text.strip(), apart)
+            return replace(found, trace=apart)
         # A server that has taken the trace away leaves a text that was not begun within it.
-        found = separate(text, self.format, opened=self.opened and apart is None)
+        opened = self.opened and apart is None
+        for name in (self.format,) if self.format else UNMISTAKABLE:
+            markers = FORMATS[name]
+            if opened or markers.end in text or markers.start in text:
+                found = _separated(text, markers, opened)
+                break
         return found if apart is None else replace(found, trace=apart)
 
 
@@ -92,28 +106,6 @@ def reasoning_asked(name: str) -> Reasoning:
     if name not in {"auto", "none", *FORMATS}:
         raise InputError(f"--reasoning {name} is no format: {near_name(name, ('auto', 'none', *FORMATS))}")
     return Reasoning(None if name in {"auto", "none"} else name, kept=name == "none")
-
-
-def separate(text: str, format_: str | None = None, *, opened: bool = False) -> Separated:
-    r"""Trace and answer of a generated text.
-
-    Args:
-        text: what the model generated.
-        format_: a name of `FORMATS`; None looks for each of the `UNMISTAKABLE` ones.
-        opened: the prompt already opened the trace, so that the text begins within it.
-
-    >>> separate("<think>\nB? No.\n</think>\n\nC")
-    Separated(answer='C', trace='B? No.', closed=True)
-    >>> separate("<think>It could be B")
-    Separated(answer='', trace='It could be B', closed=False)
-    >>> separate("NR uses OFDM.")
-    Separated(answer='NR uses OFDM.', trace=None, closed=True)
-    """
-    for name in (format_,) if format_ else UNMISTAKABLE:
-        markers = FORMATS[name]
-        if opened or markers.end in text or markers.start in text:
-            return _separated(text, markers, opened)
-    return Separated(text.strip())
 
 
 def _separated(text: str, markers: Markers, opened: bool) -> Separated:

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from telbench.config import written, yaml_text
+from telbench.config import written
 from telbench.errors import InputError
 
 from ..cli.terminal import Reporter
@@ -158,13 +158,16 @@ def repeating(settings: EvalSettings) -> str:
 
     Paths are whole, so that the file works from any folder; a hub id or a name stays what it is.
     """
+    import yaml
+
     asked = written(settings)
     for name in ("out", "fresh"):
         asked.pop(name, None)
     for name in ("model", "base", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
-    return f"# telbench eval --config {SETTINGS}\n{yaml_text(asked)}"
+    told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
+    return f"# telbench eval --config {SETTINGS}\n{told}"
 
 
 def _complete(header: dict[str, Any], plan: Plan) -> bool:

@@ -108,10 +108,7 @@ def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
     info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
     if checkpoint is not None:
         window_of(checkpoint, settings, settings.sampling.max_tokens or LENGTHS[0])
-    data = settings.data
-    everything = load_whole(
-        data.data, data_dir=data.data_dir, mapping=data.mapping, options=data.options, skip_bad=data.skip_bad
-    )
+    everything = load_whole(settings.data)
     whole = everything.split(settings.data.split)
     dataset = limited(whole, settings.data.limit, settings.sampling.seed)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))

@@ -16,11 +16,13 @@ from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
-from ...harness.cli.tables import columns, print_json, shown
+from ...harness.cli.tables import columns, plain, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
 from ...metrics.contract import Metric
+from ..compare.markdown import markdown as as_markdown
+from ..gate.explain import explained_gate
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
 from ..gate.ledger import opened
 from ..gate.margins import margin_doubts
@@ -77,6 +79,8 @@ class CheckOptions:
     out: Path | None = setting(None, "write gate.json there", metavar="FILE")
     junit: Path | None = setting(None, "write JUnit XML there", metavar="FILE")
     summary: Path | None = setting(None, "write a Markdown summary there", metavar="FILE")
+    markdown: bool = setting(False, "print the Markdown summary, for a pull request")
+    explain: bool = setting(False, "say in plain words what each column, verdict and flag means")
     cluster: str | None = setting(
         None, "field that names the source document in samples of other harnesses", metavar="FIELD"
     )
@@ -96,6 +100,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
+    if args.json and options.markdown:
+        raise InputError("--json and --markdown: choose one")
     gate, candidate = gate_of(options)
     document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
     summary = markdown(gate, _questions(candidate, gate))
@@ -105,8 +111,13 @@ def run(args: argparse.Namespace) -> int:
     _tell_github(gate, summary)
     if args.json:
         print_json(gate.to_dict())
+        return gate.exit_code
+    lines = _lines(gate)
+    means = explained_gate(gate, lines) if options.explain else []
+    if options.markdown:
+        sys.stdout.write(visible("\n".join([summary, *([as_markdown(means)] if means else [])]), lines=True))
     else:
-        _print(gate)
+        sys.stdout.writelines(shown(line) + "\n" for line in [*lines, *([""] if means else []), *plain(means)])
     return gate.exit_code
 
 
@@ -233,12 +244,12 @@ def _tell_github(gate: Gate, summary: str) -> None:
             sys.stderr.write(f"telbench check: no step summary: {visible(str(error))}\n")
 
 
-def _print(gate: Gate) -> None:
+def _lines(gate: Gate) -> list[str]:
     names = f"{gate.candidate['name']} against {gate.baseline['name']}"
     code = f"exit code {gate.exit_code}"
     if gate.verdict == "inconclusive" and not gate.exit_code:
         code += " (3 with --on-inconclusive fail)"
-    lines = [
+    return [
         *(f"WARNING: {warning}" for warning in gate.warnings),
         *columns(terminal_rows(gate), "<<>>>>>><"),
         *([guardrail_line(gate)] if gate.policy.guardrails else []),
@@ -246,4 +257,3 @@ def _print(gate: Gate) -> None:
         *look_lines(gate),
         *power_lines(gate),
     ]
-    sys.stdout.writelines(shown(line) + "\n" for line in lines)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from ..compare.markdown import escaped as cell
 from ..statistics.paired import FEW_CLUSTERS
 from .gate import Gate, MetricGate
 
@@ -47,10 +47,10 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
     lines = [
         f"## telbench check: {gate.verdict}",
         "",
-        f"{_markdown_cell(_name(gate.candidate))} against {_markdown_cell(_name(gate.baseline))}",
+        f"{cell(_name(gate.candidate))} against {cell(_name(gate.baseline))}",
         "",
     ]
-    lines += [f"> ⚠️ {_markdown_cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
+    lines += [f"> ⚠️ {cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
     lines += [
         "| | metric | role | baseline | candidate | difference | bounds | margin, budget | n | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -59,11 +59,11 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
         margin = allowed(each)
         arrow = "" if each.higher_is_better else " (lower is better)"
         lines.append(
-            f"| {MARKS[each.verdict]} | `{each.metric}`{arrow} | {each.role} | {_figure(each.baseline)} | "
+            f"| {MARKS[each.verdict]} | {cell(each.metric)}{arrow} | {each.role} | {_figure(each.baseline)} | "
             f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
-            f"{each.verdict}: {_markdown_cell(each.reason)} |"
+            f"{each.verdict}: {cell(each.reason)} |"
         )
-    told = (f"- {_markdown_cell(line)}" for line in (*look_lines(gate), *power_lines(gate)))
+    told = (f"- {cell(line)}" for line in (*look_lines(gate), *power_lines(gate)))
     lines += ["", _method(gate), "", *told, ""]
     for each in gate.metrics:
         lines += _worst_table(each, questions or {})
@@ -171,13 +171,14 @@ def _case_lines(each: MetricGate) -> list[str]:
 def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     if each.verdict == "PASS" or not each.worst:
         return []
-    lines = [f"<details><summary>{each.metric}: worst items ({each.steep_drops} steep drops)</summary>", ""]
+    title = cell(each.metric, inside_html=True)
+    lines = [f"<details><summary>{title}: worst items ({each.steep_drops} steep drops)</summary>", ""]
     lines += ["| item | difference | question |", "|---|---|---|"]
     for item in each.worst:
         question = questions.get(str(item["item_id"]), "")
         question = question if len(question) <= 200 else question[:199] + "…"
-        name, loss = _markdown_cell(str(item["item_id"])), _plus_minus(item["difference"])
-        lines.append(f"| {name} | {loss} | {_markdown_cell(question)} |")
+        name, loss = cell(str(item["item_id"])), _plus_minus(item["difference"])
+        lines.append(f"| {name} | {loss} | {cell(question)} |")
     return [*lines, "", "</details>", ""]
 
 
@@ -222,12 +223,6 @@ def _bounds(each: MetricGate) -> str:
 
 def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
-
-
-def _markdown_cell(text: str) -> str:
-    """Text of unknown origin inside a Markdown table: no markup, no cell border, one line."""
-    line = " ".join(_NOT_XML.sub("\ufffd", text).split())
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@])", r"\\\1", html.escape(line, quote=False))
 
 
 def _message(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..statistics.clusters import FEW_CLUSTERS, Summed
+from ..statistics.clusters import FEW_CLUSTERS, Summed, summed_up
 from ..statistics.power import Needed, needed_for_difference, needed_for_margin
 from ..statistics.recipes import FEWEST_SEEDS
 from ..statistics.sign_flip import normal_quantile
@@ -207,7 +207,7 @@ def _in_design(pilot: Pilot, items: int, documents: int, needed: Callable[[float
     if pilot.few is not None or pilot.spread is None:
         return Estimate(None, reason=pilot.few)
     size = items / documents
-    like = Summed(np.zeros(max(documents, int(FEW_CLUSTERS))), np.full(max(documents, int(FEW_CLUSTERS)), size))
+    like = summed_up(np.zeros(max(documents, int(FEW_CLUSTERS))), np.full(max(documents, int(FEW_CLUSTERS)), size))
     point, low, high = _ratios(pilot, size)
     narrow, wide = _bounds(pilot)
 

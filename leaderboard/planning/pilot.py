@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from telbench.errors import IncomparableError, InputError
 
 from ...metrics.contract import Metric
-from ...metrics.intervals import cluster_sums, statistics_matrix
-from ..compare.pairwise import corpus_sums
+from ...metrics.intervals import aggregate, statistics_matrix, summed
 from ..compare.seeds import SEED, Recipe, average_seeds, without_seed, word
 from ..gate.evidence import evidence_of, scored
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs, require_used
-from ..statistics.clusters import FEW_CLUSTERS, Summed, clustered
+from ..statistics.clusters import FEW_CLUSTERS, Summed, clustered, summed_up
+from ..statistics.corpus import score_sums
 from ..statistics.paired import FEW_ITEMS, TIE_DECIMALS
 from .components import Component, Components, components_of
 from .panels import judge_columns
@@ -160,7 +161,7 @@ def assumed_pilot(metric: str, assumed: Assumptions, items: int, documents: int)
         document, Component(within), unknown, _assumed_seed(unknown, assumed), share, "assumed", True
     )
     least, more = divmod(items, documents)
-    sample = Summed(np.zeros(documents), np.repeat([least + 1.0, float(least)], [more, documents - more]))
+    sample = summed_up(np.zeros(documents), np.repeat([least + 1.0, float(least)], [more, documents - more]))
     pilot = Pilot(metric, "assumptions", sample, None, None, components, 1)
     return replace(pilot, spread=assumed.sd * math.sqrt(1 + (pilot.typical - 1) * (icc or 0.0)))
 
@@ -220,7 +221,7 @@ def _of_scores(metric: Metric, arms: Arms, assumed: Assumptions) -> Pilot:
     clusters = [run.clusters[item] for item in items]
     values = np.array([sides[item] for item in items], np.float64)
     by_item = clustered(values, clusters)
-    data, deviation = Summed(by_item.sums, by_item.sizes), by_item.deviation
+    sums, sizes, deviation = by_item.sums, by_item.sizes, by_item.deviation
     if assumed.sd is not None:
         if not deviation:
             raise InputError(
@@ -230,10 +231,9 @@ def _of_scores(metric: Metric, arms: Arms, assumed: Assumptions) -> Pilot:
     else:
         factor = math.sqrt(2 * (1 - (assumed.correlation or 0.0)))
     if metric.level == "corpus":
-        _, summed = cluster_sums(
-            [statistics_matrix(metric, [run.scores[metric.name][item] for item in items])], clusters
-        )
-        data = Summed(corpus_sums(metric, summed)[0], summed[0][:, -1])
+        (found,) = summed([statistics_matrix(metric, [run.scores[metric.name][item] for item in items])], clusters)
+        sizes = found.by_cluster[:, -1]
+        sums = score_sums(found.by_cluster, sizes, partial(aggregate, metric))
         components = _none_of_corpus(metric)
     else:
         seeds = arms.recipes[0].seeds
@@ -241,7 +241,7 @@ def _of_scores(metric: Metric, arms: Arms, assumed: Assumptions) -> Pilot:
         components = _components(columns or [values * factor], clusters, _why_one_seed(arms))
         # Seeds of one model: their effect on its scores is not that on a difference of two.
         components = replace(components, replicate=_assumed_seed(Component(None, reason=_ONE_MODEL), assumed))
-    data = Summed(data.sums * factor, data.sizes)
+    data = summed_up(sums * factor, sizes)
     error = data.standard_error
     return Pilot(
         metric.name,

@@ -6,10 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telbench.reasoning import FORMATS, UNMISTAKABLE, Separated, format_of, opened_by, separate
+from telbench.reasoning import FORMATS, UNMISTAKABLE, Reasoning, Separated, format_of, opened_by
 
 MARKS = [mark for markers in FORMATS.values() for mark in (markers.start, markers.end)]
 TEXT = st.text().filter(lambda text: not any(mark in text for mark in MARKS))
+
+
+def separate(text: str, format_: str | None = None, *, opened: bool = False) -> Separated:
+    return Reasoning(format_, opened).separate(text)
 
 
 @pytest.mark.parametrize("name", UNMISTAKABLE)

@@ -18,7 +18,7 @@ from telbench.leaderboard.planning.components import Component, Components
 from telbench.leaderboard.planning.needs import Shown, needs_of, ratio_of_spreads, seeds_for
 from telbench.leaderboard.planning.pilot import Arms, Assumptions, Pilot, assumed_pilot, freedom_of, pilot_of
 from telbench.leaderboard.runs.loaded import LoadedRun
-from telbench.leaderboard.statistics.clusters import Summed
+from telbench.leaderboard.statistics.clusters import Summed, summed_up
 
 from ...made_runs import answered_run, made_run, metric
 
@@ -54,7 +54,7 @@ def known(
         "",
         False,
     )
-    sample = Summed(np.zeros(len(sizes)), np.array(sizes, np.float64))
+    sample = summed_up(np.zeros(len(sizes)), np.array(sizes, np.float64))
     return Pilot("token_f1", "two runs", sample, error * math.sqrt(sum(sizes)), None, parts, 1)
 
 
@@ -205,12 +205,12 @@ def test_one_run_with_a_correlation_plans_as_two_runs_that_have_it():
 
 def test_the_spread_of_many_normal_documents_is_known_to_as_many_degrees_of_freedom():
     draw = np.random.default_rng(9)
-    found = freedom_of(Summed(draw.normal(size=4000), np.ones(4000)))
+    found = freedom_of(summed_up(draw.normal(size=4000), np.ones(4000)))
     assert found == pytest.approx(3999, rel=0.1)
     # Differences that are 0 but for a few say far less (kurtosis 1 / p).
     rare = np.array([1.0, -1.0] * 20 + [0.0] * 3960)
-    assert freedom_of(Summed(rare, np.ones(4000))) == pytest.approx(2 * 4000 / (1 / 0.01 - 1), rel=0.01)
-    assert freedom_of(Summed(np.ones(1), np.ones(1))) is None
+    assert freedom_of(summed_up(rare, np.ones(4000))) == pytest.approx(2 * 4000 / (1 / 0.01 - 1), rel=0.01)
+    assert freedom_of(summed_up(np.ones(1), np.ones(1))) is None
 
 
 def test_nine_of_ten_pilots_name_an_interval_that_holds_what_the_truth_takes():
@@ -219,7 +219,7 @@ def test_nine_of_ten_pilots_name_an_interval_that_holds_what_the_truth_takes():
     held = 0
     for _ in range(400):
         sums = 0.3 * (math.sqrt(0.05) * sizes * draw.normal(size=60) + np.sqrt(0.95 * sizes) * draw.normal(size=60))
-        pilot = planned_from(Summed(sums, sizes.astype(np.float64)))
+        pilot = planned_from(summed_up(sums, sizes.astype(np.float64)))
         needs = needs_of(pilot, 0.02, alpha=0.05, power=0.8)
         assert needs.check is not None
         assert needs.check.low is not None

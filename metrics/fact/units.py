@@ -1,0 +1,186 @@
+"""Units of telecom texts: what each measures, and how much it is in the basic unit of its dimension.
+
+pint (https://pint.readthedocs.io) knows the units and converts them; the table here has the spellings that telecom
+texts use for them, and keeps apart what pint has no dimensions for: bits from hertz, dB from dBm, percent from ppm.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Dimension, its basic unit in pint's words, then pint's word for each unit and its spellings. Spellings with a capital
+# or of at most two letters are taken as written (mW is no MW); all others in any case.
+_TABLE = """
+frequency hertz
+  hertz: Hz, hertz, times per second, times a second
+  kilohertz: kHz, KHz, kilohertz
+  megahertz: MHz, megahertz
+  gigahertz: GHz, gigahertz
+  terahertz: THz, terahertz
+time second
+  picosecond: ps, picosecond, picoseconds
+  nanosecond: ns, nsec, nanosecond, nanoseconds
+  microsecond: us, μs, usec, μsec, microsecond, microseconds
+  millisecond: ms, msec, msecs, millisecond, milliseconds
+  second: s, sec, secs, second, seconds
+  minute: min, mins, minute, minutes
+  hour: h, hr, hrs, hour, hours
+  day: day, days
+  week: week, weeks
+  year: year, years
+rate bit/second
+  bit/second: bps, bit/s, bits/s, b/s, bits per second, bit per second, bits/sec
+  kilobit/second: kbps, kbit/s, kbits/s, kb/s, Kb/s, Kbit/s, Kbps, kilobits per second, kilobit per second
+  megabit/second: Mbps, Mbit/s, Mbits/s, Mb/s, megabits per second, megabit per second, mbps
+  gigabit/second: Gbps, Gbit/s, Gbits/s, Gb/s, gigabits per second, gigabit per second, gbps
+  terabit/second: Tbps, Tbit/s, Tb/s, terabits per second
+  byte/second: B/s, byte/s, bytes/s, bytes per second, octets per second
+  kilobyte/second: kB/s, KB/s, kilobytes per second
+  megabyte/second: MB/s, megabytes per second
+  gigabyte/second: GB/s, gigabytes per second
+chips chip/second
+  chip/second: chips/s, cps, chips per second
+  kilochip/second: kcps
+  megachip/second: Mcps, Mchip/s, megachips per second
+information bit
+  bit: bit, bits
+  kilobit: kbit, kbits, kb, kilobit, kilobits
+  megabit: Mbit, Mbits, Mb, megabit, megabits
+  gigabit: Gbit, Gbits, Gb, gigabit, gigabits
+  byte: byte, bytes, octet, octets, B
+  kilobyte: kB, KB, kbyte, kbytes, kilobyte, kilobytes
+  megabyte: MB, Mbyte, megabyte, megabytes
+  gigabyte: GB, gigabyte, gigabytes
+  kibibyte: KiB
+  mebibyte: MiB
+  gibibyte: GiB
+length metre
+  nanometre: nm, nanometre, nanometres, nanometer, nanometers
+  micrometre: um, μm, micrometre, micrometres, micrometer, micrometers
+  millimetre: mm, millimetre, millimetres, millimeter, millimeters
+  centimetre: cm, centimetre, centimetres, centimeter, centimeters
+  metre: m, metre, metres, meter, meters
+  kilometre: km, kilometre, kilometres, kilometer, kilometers
+speed metre/second
+  metre/second: m/s, metres per second, meters per second
+  kilometre/hour: km/h, kmph, km/hr, kilometres per hour, kilometers per hour
+power watt
+  picowatt: pW
+  nanowatt: nW
+  microwatt: uW, μW
+  milliwatt: mW, milliwatt, milliwatts
+  watt: W, watt, watts
+  kilowatt: kW, kilowatt, kilowatts
+  decibelmilliwatt: dBm
+  decibelwatt: dBW
+level dB
+  dB: dB, decibel, decibels
+gain dBi
+  dBi: dBi
+density dBm/Hz
+  dBm/Hz: dBm/Hz
+share percent
+  percent: %, percent, per cent, pct
+tolerance ppm
+  ppm: ppm, parts per million
+  ppb: ppb, parts per billion
+angle degree
+  degree: °, degree, degrees, deg
+  radian: rad, radian, radians
+temperature degC
+  degC: °C, degrees Celsius, degree Celsius
+voltage volt
+  millivolt: mV
+  volt: V, volt, volts
+current ampere
+  milliampere: mA
+  ampere: A, ampere, amperes
+traffic erlang
+  erlang: erlang, erlangs, Erlang
+"""
+# What pint has no unit or no scale for: the table's own factors.
+_OWN = {"dB": 1.0, "dBi": 1.0, "dBm/Hz": 1.0, "ppm": 1.0, "ppb": 1e-3, "percent": 1.0, "degC": 1.0, "erlang": 1.0}
+_OWN |= {"chip/second": 1.0, "kilochip/second": 1e3, "megachip/second": 1e6}
+_LOGARITHMIC = frozenset({"decibelmilliwatt", "decibelwatt"})
+
+
+class Unit(NamedTuple):
+    """What a unit measures, the basic unit of that dimension, and pint's word for the unit itself."""
+
+    dimension: str
+    basic: str
+    name: str
+
+
+def _rows() -> Iterator[tuple[str, Unit]]:
+    dimension = basic = ""
+    for line in _TABLE.strip().splitlines():
+        if not line.startswith(" "):
+            dimension, basic = line.split()
+            continue
+        name, _, spellings = line.strip().partition(": ")
+        for spelling in spellings.split(", "):
+            yield spelling, Unit(dimension, basic, name)
+
+
+# By spelling; spellings that may be written in any case stand in lower case.
+UNITS: dict[str, Unit] = dict(_rows())
+
+
+def _as_written(spelling: str) -> bool:
+    return len(spelling) <= 2 or spelling != spelling.lower()
+
+
+def _any_of(spellings: list[str]) -> str:
+    return "|".join(re.escape(each) for each in sorted(spellings, key=lambda each: (-len(each), each)))
+
+
+_EXACT = _any_of([each for each in UNITS if _as_written(each)])
+_LOOSE = _any_of([each for each in UNITS if not _as_written(each)])
+# A unit right after its number: "10ms", "10 ms", "32-bit".
+_AFTER = re.compile(rf"(?:\s|-| -)?(?:({_EXACT})|((?i:{_LOOSE})))(?![\w/])(?!-[A-Z])")
+
+
+def unit_at(text: str, position: int) -> tuple[Unit, int] | None:
+    """The unit that stands at a position right after a number, and where it ends; None where there is none.
+
+    >>> unit_at("20MHz", 2)[0].dimension, unit_at("20 MHz", 2)[1], unit_at("20 cells", 2)
+    ('frequency', 6, None)
+    """
+    match = _AFTER.match(text, position)
+    if match is None:
+        return None
+    unit = UNITS.get(match[1] or "") or UNITS.get(match[2] or "") or UNITS.get((match[2] or "").lower())
+    return None if unit is None else (unit, match.end())
+
+
+@cache
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
+
+
+@lru_cache(maxsize=512)
+def _factor(unit: Unit) -> float:
+    own = _OWN.get(unit.name)
+    return own if own is not None else float(_registry().convert(1.0, unit.name, unit.basic))
+
+
+@lru_cache(maxsize=4096)
+def in_basic_unit(value: float, unit: Unit) -> float:
+    """The value in the basic unit of its dimension; levels in dBm and dBW become watts.
+
+    >>> round(in_basic_unit(30, UNITS["dBm"]), 9), in_basic_unit(40, UNITS["octets"])
+    (1.0, 320.0)
+    """
+    if unit.name in _LOGARITHMIC:
+        # Beyond what a float holds as a power; no device has such a level.
+        level = min(max(value, -2000.0), 2000.0)
+        return float(_registry().Quantity(level, unit.name).to(unit.basic).magnitude)
+    return value * _factor(unit)
