@@ -258,6 +258,8 @@ def _judges(metric: Metric, arms: Arms, items: Sequence[str], clusters: Sequence
     """What the judges of two models' runs add, by what each of them says of the same items."""
     if metric.family != "judged":
         return None
+    import numpy as np
+
     sides: list[dict[str, NDArray[np.float64]]] = []
     for recipe in arms.recipes:
         by_seed = []
@@ -267,7 +269,7 @@ def _judges(metric: Metric, arms: Arms, items: Sequence[str], clusters: Sequence
                 unknown = Component(None, reason=found)
                 return Judges(unknown, unknown)
             by_seed.append(found)
-        sides.append({name: sum(each[name] for each in by_seed) / len(by_seed) for name in by_seed[0]})
+        sides.append({name: np.mean([each[name] for each in by_seed], axis=0) for name in by_seed[0]})
     base, ours = sides
     parts = _components([ours[name] - base[name] for name in ours if name in base], clusters, "one judge only", "judge")
     return Judges(parts.replicate, parts.rest)
