@@ -1,6 +1,6 @@
 """Makes the table of acronyms that the fact metrics read: pairs of an acronym and its expansion, no other text.
 
-    python benchmarks/fact_acronyms.py --data DIR > metrics/fact/lexicon/acronyms_found.tsv
+    python benchmarks/fact_acronyms.py --data DIR > metrics/fact/reading/lexicon/acronyms_found.tsv
 
 Sources: telecom-nano (embedded); under DIR, where they are there, TeleQnA (MIT) and the entities of MM-TelcoBench
 (CC BY 4.0). A pair counts where a text defines it ("Access and Mobility Management Function (AMF)", "AMF (Access and
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from telbench.harness.datasets.rows import parse_json
 from telbench.harness.datasets.sets import nano, teleqna
-from telbench.metrics.fact.acronyms import defined, spells, words_of
+from telbench.metrics.fact.reading.acronyms import defined, spells, words_of
 
 _LONG = re.compile(r"[^\w\s/&-]")
 

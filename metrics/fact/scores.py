@@ -12,8 +12,9 @@ from hashlib import blake2b
 from typing import get_args
 
 from ..contract import ItemScore, Metric, Sample, missing
-from .agreement import Finding, Kind, Status, findings
-from .reading import read, read_again
+from .agreement import findings
+from .findings import Finding, Kind, Status
+from .reading.reading import read, read_again
 
 NO_FACT = "no fact in the references beyond the question"
 VERSION = 1
@@ -45,11 +46,9 @@ class Tally:
 
     @property
     def agreement(self) -> float | None:
-        """Half for contradicting nothing, and half for the share of facts that are told; 0 for telling none."""
+        """The share of facts that are told, less 1 where any is contradicted."""
         told = self.share("agreed")
-        if not told:
-            return told
-        return (0 if self.number("contradicted") else 0.5) + told / 2
+        return None if told is None else told - bool(self.number("contradicted"))
 
 
 def tally(found: Sequence[Finding]) -> Tally:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..ngram.text_cache import TextCache
+from ...ngram.text_cache import TextCache
 from .contrasts import Pole, poles
 from .entities import Entity, entities, key_of
 from .polarity import Polarity, polarity
@@ -35,14 +35,35 @@ class Reading:
         return named | {key_of(token) for token in self.text.plain.split() if len(token) < 40}
 
     @cached_property
+    def initials(self) -> str:
+        """The first letters of all words that carry content, a space where a sentence ends."""
+        letters, sentence = [], 0
+        for word in self.text.words:
+            if word.sentence != sentence:
+                sentence = word.sentence
+                letters.append(" ")
+            if word.text not in STOP:
+                letters.append(word.text[0])
+        return "".join(letters)
+
+    @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         """The numbers that are no part of a name, in order."""
         return quantities(self.text, [(each.start, each.end) for each in self.entities])
 
     @cached_property
     def poles(self) -> tuple[Pole, ...]:
-        """The sides of contrasts, in order; "not encrypted" is unencrypted."""
-        return poles(self.text, self.polarity.covered)
+        """The sides of contrasts, in order; "not encrypted" is unencrypted, and the DU of an O-DU is part of a name."""
+        plain = self.text.plain
+        names = [(e.start, e.end) for e in self.entities if not plain[e.start : e.end].islower() and "-" in plain[e.start : e.end]]
+        starts = [start for start, _ in names]
+        found = []
+        for pole in poles(self.text, self.polarity.covered):
+            at = bisect_right(starts, pole.start) - 1
+            inside = at >= 0 and names[at][1] > pole.start and names[at] != (pole.start, pole.end)
+            if not inside:
+                found.append(pole)
+        return tuple(found)
 
     @cached_property
     def polarity(self) -> Polarity:

@@ -15,17 +15,15 @@ from typing import Literal
 
 from .numerals import Numeral, numerals, ordinals
 from .text import STOP, Text, Word
-from .units import Unit, in_basic_unit, unit_at
+from .units import UNITS, Unit, in_basic_unit, unit_at
 
 Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
 COUNTED = frozenset(
-    "symbol slot subfram frame minislot superfram hyperfram octet sampl chip subcarri block bit digit carrier port layer "
-    "antenna beam cell bearer".split()
+    ["symbol", "slot", "subfram", "frame", "minislot", "superfram", "hyperfram", "octet", "sampl", "chip", "subcarri", "block", "bit", "digit", "carrier", "port", "layer", "antenna", "beam", "cell", "bearer"]
 )
 _LABELS = frozenset(
-    "port type number option format mode version class categori layer level phase profil case protocol valu index code "
-    "step stage seri messag caus event band group field section split".split()
+    ["port", "type", "number", "option", "format", "mode", "version", "class", "categori", "layer", "level", "phase", "profil", "case", "protocol", "valu", "index", "code", "step", "stage", "seri", "messag", "caus", "event", "band", "group", "field", "section", "split"]
 )
 _BEFORE_LEAST = re.compile(
     r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher|better) than|"
@@ -48,6 +46,11 @@ _ROUGHLY = re.compile(
 _TO = re.compile(r"\s*(?:-|–|—|to|up to|through|until|\.{2,3}|…|~|and|or)\s*(?:an? )?$", re.IGNORECASE)
 _OPENS_RANGE = re.compile(r"(?:between|from|begins? at|range of)\s*(?:an? )?$", re.IGNORECASE)
 _SEPARATES = re.compile(r"\s*(?:,|/|and|or|,\s?and|,\s?or)\s*$", re.IGNORECASE)
+_OFTEN = re.compile(r"(?:\s[a-z]+){1,2}?\s(?:per|an?|each|every)\s(second|minute|hour|millisecond)\b", re.IGNORECASE)
+_RATES = {
+    "second": UNITS["Hz"], "millisecond": UNITS["kHz"],
+    "minute": Unit("frequency", "hertz", "1/minute"), "hour": Unit("frequency", "hertz", "1/hour"),
+}  # fmt: skip
 _NEAR = 26
 
 
@@ -115,6 +118,11 @@ def _quantity(text: Text, numeral: Numeral) -> tuple[Quantity, Unit | None] | No
     bound = "least" if _AFTER_LEAST.match(after) else "most" if _AFTER_MOST.match(after) else bound
     counted: frozenset[str] = frozenset()
     label: frozenset[str] = frozenset()
+    often = _OFTEN.match(plain, end) if measured is None else None
+    if often:
+        # So many a second is a frequency: 8000 samples per second, 1500 times a minute.
+        measured = (_RATES[often[1].lower()], often.end())
+        end = often.end()
     if measured is None:
         label, counted = _around(text, numeral)
         # "TS 38 .331" and list numbers at the start of a line count nothing.
@@ -134,7 +142,7 @@ _LIST_MARK = re.compile(r"[.)]\s")
 
 
 def _is_list_mark(plain: str, numeral: Numeral) -> bool:
-    line_start = plain[max(0, numeral.start - 4) : numeral.start].split("\n")[-1].strip() == ""
+    line_start = plain[max(0, numeral.start - 4) : numeral.start].rsplit("\n", maxsplit=1)[-1].strip() == ""
     opens = numeral.start == 0 or "\n" in plain[max(0, numeral.start - 4) : numeral.start]
     return line_start and opens and bool(_LIST_MARK.match(plain, numeral.end))
 
@@ -243,6 +251,10 @@ def equal(one: Quantity, other: Quantity) -> bool:
         if (bare.counted and (one.dimension or other.dimension)) or _counted_apart(one, other):
             return False
         pairs = ((one.number, other.number),)
+        measured = other if other.dimension else one
+        if measured.dimension == "share" and math.isclose(bare.number, measured.value, rel_tol=1e-6):
+            # 10^-2 is 1 %.
+            return one.high is None and other.high is None
     tolerance = 0.01 if one.roughly or other.roughly or one.dimension == "power" else 1e-6
     if (one.high is None) != (other.high is None):
         return False

@@ -20,18 +20,11 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|;|\n")
 _CLAUSE_END = re.compile(r"[,:()\[\]](?=\s|$)|(?<=\s)[(\[]|[.!?](?=\s|$)|;|\n|(?<=\s)[-–—](?=\s)")
 _CLAUSE_WORDS = frozenset(
-    "but while whereas although though because since so which who that whose when if unless whether and or as until "
-    "once whatever".split()
+    ["but", "while", "whereas", "although", "though", "because", "since", "so", "which", "who", "that", "whose", "when", "if", "unless", "whether", "and", "or", "as", "until", "once", "whatever"]
 )
 # Words that carry no fact of their own, and letters that hyphens part from names.
 STOP = frozenset(
-    "a an the this that these those it its they them their he she we you i one ones there here such same other another "
-    "each every any all some both either of in on at by for from to into onto over under within through across between "
-    "among with without about around near up down out off upon via per than as like and or but nor so if when while "
-    "where which who whom whose what how why because since until unless whether although though is are was were be been "
-    "being am do does did done doing has have had having can could may might must shall should will would ought not no "
-    "never none neither nothing also only just even still yet very more most less least much many few then thus hence "
-    "therefore however i.e e.g ie eg etc namely called named known means mean i'm it's isn't don't doesn't".split()
+    ["a", "an", "the", "this", "that", "these", "those", "it", "its", "they", "them", "their", "he", "she", "we", "you", "i", "one", "ones", "there", "here", "such", "same", "other", "another", "each", "every", "any", "all", "some", "both", "either", "of", "in", "on", "at", "by", "for", "from", "to", "into", "onto", "over", "under", "within", "through", "across", "between", "among", "with", "without", "about", "around", "near", "up", "down", "out", "off", "upon", "via", "per", "than", "as", "like", "and", "or", "but", "nor", "so", "if", "when", "while", "where", "which", "who", "whom", "whose", "what", "how", "why", "because", "since", "until", "unless", "whether", "although", "though", "is", "are", "was", "were", "be", "been", "being", "am", "do", "does", "did", "done", "doing", "has", "have", "had", "having", "can", "could", "may", "might", "must", "shall", "should", "will", "would", "ought", "not", "no", "never", "none", "neither", "nothing", "also", "only", "just", "even", "still", "yet", "very", "more", "most", "less", "least", "much", "many", "few", "then", "thus", "hence", "therefore", "however", "i.e", "e.g", "ie", "eg", "etc", "namely", "called", "named", "known", "means", "mean", "i'm", "it's", "isn't", "don't", "doesn't"]
 ) | frozenset("bcdefghijklmnopqrstuvwxyz")
 
 

@@ -17,7 +17,7 @@ _ACRONYM = r"[A-Za-z0-9][A-Za-z0-9/-]{0,14}[A-Z0-9][a-z]?"
 _BEFORE = re.compile(rf"\(\s?({_ACRONYM})s?\s?[),;]")
 _INSIDE = re.compile(r"\b([A-Z][A-Za-z0-9/-]{1,14})\s\(([A-Za-z][\w /&-]{4,90})\)")
 _WORDS = re.compile(r"[A-Za-z0-9]+")
-_SMALL = frozenset("of and for the to in on a an with by over from per at".split())
+_SMALL = frozenset(["of", "and", "for", "the", "to", "in", "on", "a", "an", "with", "by", "over", "from", "per", "at"])
 _REACH = 110
 
 
