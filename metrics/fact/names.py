@@ -13,7 +13,7 @@ from .reading.text import stem
 _UNKNOWN, _PHRASE = frozenset({"?"}), frozenset({"phrase"})
 # An answer so many times as long as its reference tells more than was asked: a name of the same class has to stand
 # between the same words there.
-_LONG, _FROM_WORDS = 3, 25
+_LONG, _FROM_WORDS = 2.5, 12
 
 
 def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:

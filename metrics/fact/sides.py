@@ -11,8 +11,8 @@ from .reading.text import STOP
 
 # Words at most between a contrast and its arguments.
 _ARGUMENT = 8
-# An answer's clause of so few words has no context to compare.
-_BRIEF = 3
+# An answer of so few words has no context to compare.
+_BRIEF = 12
 
 
 def side_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
 
 def _denied(reading: Reading, pole: Pole) -> bool:
     """Does the text deny it? The other side of a complementary contrast has taken its denial up already."""
-    return not pole.group.complementary and pole.first in reading.polarity.covered
+    return not pole.group.complementary and pole.first in reading.polarity.focus
 
 
 def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Pole) -> bool:
@@ -66,7 +66,7 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     if _denied(answer, pole) != _denied(reference, used[0]):
         return False
     own = _clause(answer, pole)
-    return len(own) <= _BRIEF or any(own & _clause(reference, each) for each in used)
+    return len(answer.text.words) <= _BRIEF or any(own & _clause(reference, each) for each in used)
 
 
 def _clause(reading: Reading, pole: Pole) -> frozenset[str]:
@@ -125,7 +125,7 @@ def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[
     ]
     rest = [w for w in words[pole.last + 1 : pole.last + 1 + 2 * _ARGUMENT] if w.sentence == sentence]
     after = [w for w in rest if w.text not in STOP]
-    than = next((w.start for w in rest[:_ARGUMENT] if w.text == "than"), -1)
+    than = next((w.start for w in rest[: 2 * _ARGUMENT] if w.text == "than"), -1)
     comma = reading.text.plain.find(",", pole.end, after[-1].end) if after else -1
     if than >= 0:
         # "lower at A than at B": what is compared stands on either side of "than".

@@ -42,6 +42,24 @@ _SEND = _forms(
 _RECEIVE = _forms("receive respond answer obtain accept") | {"replies", "reply", "replied", "gets"}
 
 
+# Other words for those who send and receive.
+_ACTORS = {
+    **dict.fromkeys(("termin", "devic", "handset", "mobil", "phone", "smartphon"), "ue"),
+    **dict.fromkeys(("station", "gnodeb", "enodeb", "nodeb", "enb", "gnb"), "bs"),
+    **dict.fromkeys(("call", "caller"), "caller"), "calle": "callee", "calling": "caller",
+    "old": "sourc", "new": "target", "destin": "target",
+}  # fmt: skip
+_BRIEF = 40
+
+
+def _actor(word: Word) -> str:
+    return "callee" if word.text == "called" else "caller" if word.text == "calling" else _ACTORS.get(word.stem, word.stem)
+
+
+def _names(word: Word) -> bool:
+    return word.text not in STOP or word.text == "called"
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """The words of where something comes from and where it goes, in one sentence."""
@@ -60,7 +78,7 @@ def _after(words: Sequence[Word], at: int) -> list[Word]:
             break
         if word.clause > words[at].clause + 1:
             break
-        if word.text not in STOP:
+        if _names(word):
             found.append(word)
     return found
 
@@ -74,7 +92,7 @@ def _before(words: Sequence[Word], at: int) -> list[Word]:
     for word in reversed(words[max(0, first - 3) : first + 1]):
         if word.sentence != words[at].sentence or word.text in _PREPOSITIONS or word.text in _BE:
             break
-        if word.text not in STOP:
+        if _names(word):
             found.append(word)
     return found
 
@@ -92,6 +110,10 @@ def _ways(reading: Reading) -> list[_Way]:
                 target += _before(words, at - 2)
         elif word.text in _TO:
             target += _after(words, at)
+            opening = [each for each in words[max(0, at - 4) : at] if each.sentence == word.sentence]
+            if not source and len(opening) == sum(each.sentence == word.sentence for each in words[max(0, at - 6) : at]):
+                # "Source gNB to target gNB": nothing but a name stands before.
+                source += [each for each in opening if _names(each)]
         elif word.text in _SEND or word.text in _RECEIVE:
             side = source if word.text in _SEND else target
             if not passive:
@@ -100,9 +122,13 @@ def _ways(reading: Reading) -> list[_Way]:
                 side += _after(words, at + 1)
         elif word.text == "by" and at > 2 and any(each.text in _RECEIVE for each in words[at - 2 : at]):
             target += _after(words, at)
+    if len(words) <= _BRIEF and found:
+        # A few sentences tell one thing together: "A sends it. B receives it."
+        parts = list(found.values())
+        found = {0: ([w for source, _ in parts for w in source], [w for _, target in parts for w in target])}
     ways = []
     for source, target in found.values():
-        of, to = frozenset(w.stem for w in source), frozenset(w.stem for w in target)
+        of, to = frozenset(map(_actor, source)), frozenset(map(_actor, target))
         if of - to and to - of:
             spans = [*source, *target]
             ways.append(_Way(of - to, to - of, min(w.start for w in spans), max(w.end for w in spans)))
@@ -114,14 +140,15 @@ def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     wanted = _ways(reference)
     told = _ways(answer) if wanted else []
     for way in wanted:
+        words = reference.text.raw[way.start : way.end]
         for other in told:
             straight = way.source & other.source or way.target & other.target
             turned = way.source & other.target and way.target & other.source
             if straight or turned:
-                words = reference.text.raw[way.start : way.end]
-                status = "agreed" if straight else "contradicted"
-                yield Finding("direction", words, status, ((other.start, other.end),), only_if_seen=True)
+                yield Finding("direction", words, "agreed" if straight else "contradicted", ((other.start, other.end),))
                 break
+        else:
+            yield Finding("direction", words, "omitted")
     yield from _relation_findings(reference, answer)
 
 

@@ -37,8 +37,8 @@ _NUMBER = re.compile(
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
 _ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
-_PARTS = re.compile(r"\b(half|quarter|third|tenth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
-_PART_VALUES = {"half": 0.5, "quarter": 0.25, "third": 1 / 3, "tenth": 0.1}
+_PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
+_PART_VALUES = {"half": 0.5, "quarter": 0.25, "third": 1 / 3, "fifth": 0.2, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 _MAGNITUDE_AFTER = re.compile(r"\s(hundred|thousand|million|billion)\b", re.IGNORECASE)
 _ORDINAL = re.compile(rf"\b(?:(\d{{1,4}})(?:st|nd|rd|th)|({'|'.join(_ORDINALS)}))\b", re.IGNORECASE)
 _TRANSLATED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")

@@ -29,9 +29,9 @@ _SHORT = {
 }
 # Phrases that deny what follows.
 _PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than")})
-# Words that limit or go round: what their clause says is not plainly said.
-_LIMITS = frozenset(["only", "alone", "solely", "outside", "beyond", "unlike", "merely", "hardly", "rarely", "away", "unnecessary"])
-_LIMITING = frozenset(["bypass", "avoid", "dispens", "exempt"])
+# Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
+_LIMITS = frozenset("only alone solely merely hardly rarely unnecessary".split())
+_ROUND = frozenset("outside beyond unlike bypass bypasses bypassed bypassing avoids avoided away dispensing exempt".split())
 _CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
 _AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
@@ -57,8 +57,8 @@ class Negation:
 class Polarity:
     """The negations of a text; stems that are denied, and stems that are said, with the first place of each.
 
-    ``clauses`` are the content stems of each clause. ``covered`` are the places of denied words in the text's ``words``. A sentence that denies anything is left alone
-    when it only seems to say what the other text denies: the words between may carry the negation.
+    ``clauses`` are the content stems of each clause. ``sentences`` of each sentence. ``covered`` are the places of denied words in the text's ``words``. A sentence that denies anything is left alone
+    when it only seems to say what the other text denies: the words between may carry the negation. ``focus`` are the places of the first words that negations cover.
     """
 
     negations: tuple[Negation, ...]
@@ -66,6 +66,8 @@ class Polarity:
     said: dict[str, Word]
     covered: frozenset[int]
     clauses: dict[int, frozenset[str]]
+    sentences: dict[int, frozenset[str]]
+    focus: frozenset[int]
     denying_clauses: frozenset[int]
     conditional_sentences: frozenset[int]
 
@@ -80,6 +82,7 @@ def polarity(text: Text) -> Polarity:
     negations: list[Negation] = []
     parity = [0] * len(words)
     cues: dict[int, int] = {}
+    focus: set[int] = set()
     for at, word in enumerate(words):
         cue = word.text in _CUES or word.text.endswith("n't")
         opens = at + 1
@@ -101,6 +104,8 @@ def polarity(text: Text) -> Polarity:
                 break
             parity[place] += 1
             if covered.text not in STOP:
+                if not scope:
+                    focus ^= {place}
                 scope.append(covered)
         negations.append(Negation(word, tuple(scope)))
         cues[word.clause] = cues.get(word.clause, 0) + 1
@@ -115,15 +120,16 @@ def polarity(text: Text) -> Polarity:
             (said if count % 2 else denied).setdefault(stem(bare), word)
     # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
     quiet = {clause for clause, count in cues.items() if count % 2}
-    quiet |= {word.clause for word in words if word.text in _LIMITS or word.stem in _LIMITING}
-    stems: dict[int, set[str]] = {}
+    quiet |= {word.clause for word in words if word.text in _LIMITS}
+    by_clause: dict[int, set[str]] = {}
+    by_sentence: dict[int, set[str]] = {}
     for word in words:
         if word.text not in STOP:
-            stems.setdefault(word.clause, set()).add(word.stem)
-    by_clause = {clause: frozenset(found) for clause, found in stems.items()}
-    conditional = frozenset(word.sentence for word in words if word.text in _CONDITIONS)
+            by_clause.setdefault(word.clause, set()).add(word.stem)
+            by_sentence.setdefault(word.sentence, set()).add(word.stem)
+    conditional = frozenset(word.sentence for word in words if word.text in _CONDITIONS or word.text in _ROUND)
     covered = frozenset(at for at, count in enumerate(parity) if count % 2)
-    return Polarity(tuple(negations), denied, said, covered, by_clause, frozenset(quiet), conditional)
+    return Polarity(tuple(negations), denied, said, covered, {clause: frozenset(each) for clause, each in by_clause.items()}, {sentence: frozenset(each) for sentence, each in by_sentence.items()}, frozenset(focus), frozenset(quiet), conditional)
 
 
 def _names(plain: str, end: int) -> bool:
@@ -132,8 +138,8 @@ def _names(plain: str, end: int) -> bool:
 
 
 def _same_scope(words: Sequence[Word], cue: int, place: int) -> bool:
-    """Does "or" or "nor" carry a negation on: "does not segment or retransmit"?"""
-    return any(word.text in ("or", "nor") for word in words[max(cue, place - 1) : place + 1])
+    """Does "or" carry a negation on: "does not segment or retransmit"?"""
+    return any(word.text == "or" for word in words[max(cue, place - 1) : place + 1])
 
 
 def _without_prefix(word: str) -> str:
@@ -158,7 +164,8 @@ class Denial:
 def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word) -> bool:
     """Have the clauses more in common than the one word, where they have more?"""
     own = mine.clauses.get(negation.cue.clause, frozenset()) - {word.stem}
-    theirs = others.clauses.get(other.clause, frozenset()) - {word.stem}
+    theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
+    own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - {word.stem}
     return not own or not theirs or bool(own & theirs)
 
 

@@ -60,7 +60,7 @@ class Quantity:
 
     ``value`` (and ``high`` of a range) are in the basic unit of ``dimension``; without a unit the dimension is empty,
     and ``counted`` are the stems of the words that it counts, ``label`` of those that it follows ("port 38412").
-    ``number`` is the number as written.
+    ``number`` is the number as written, ``lead`` its value in the first of the units that a rate is made of.
     """
 
     value: float
@@ -74,6 +74,7 @@ class Quantity:
     bound: Bound = ""
     roughly: bool = False
     spelt: bool = False
+    lead: float | None = None
 
 
 def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quantity, ...]:
@@ -191,7 +192,8 @@ def _in_basic(quantity: Quantity, unit: Unit | None) -> Quantity:
     if unit is None:
         return quantity
     value = in_basic_unit(quantity.value, unit)
-    return replace(quantity, value=value, dimension=unit.dimension, counted=frozenset(), label=quantity.label)
+    lead = in_basic_unit(quantity.value, unit._replace(below=())) if unit.below else value
+    return replace(quantity, value=value, dimension=unit.dimension, counted=frozenset(), lead=lead)
 
 
 def _ranges(plain: str, found: list[Quantity], units: list[Unit | None]) -> list[Quantity]:
@@ -241,7 +243,7 @@ def equal(one: Quantity, other: Quantity) -> bool:
     """
     if one.dimension and other.dimension:
         if one.dimension != other.dimension:
-            return False
+            return _leads(one, other) or _leads(other, one)
         pairs = ((one.value, other.value),)
     elif one.dimension == "ordinal" or other.dimension == "ordinal":
         return False
@@ -261,6 +263,13 @@ def equal(one: Quantity, other: Quantity) -> bool:
     if one.high is not None and other.high is not None and one.dimension == other.dimension:
         pairs = (*pairs, (one.high, other.high))
     return all(math.isclose(a, b, rel_tol=tolerance) for a, b in pairs)
+
+
+def _leads(one: Quantity, other: Quantity) -> bool:
+    """Is one the beginning of the other's rate: 17 ps for each nm, and 17 ps/(nm·km)?"""
+    if one.lead is None or other.lead is None or not other.dimension.startswith(f"{one.dimension}/"):
+        return False
+    return math.isclose(one.lead, other.lead, rel_tol=1e-6)
 
 
 def _counted_apart(one: Quantity, other: Quantity) -> bool:

@@ -58,7 +58,7 @@ class Reading:
         names = [(e.start, e.end) for e in self.entities if not plain[e.start : e.end].islower() and "-" in plain[e.start : e.end]]
         starts = [start for start, _ in names]
         found = []
-        for pole in poles(self.text, self.polarity.covered):
+        for pole in poles(self.text, self.polarity.focus):
             at = bisect_right(starts, pole.start) - 1
             inside = at >= 0 and names[at][1] > pole.start and names[at] != (pole.start, pole.end)
             if not inside:

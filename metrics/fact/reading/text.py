@@ -63,20 +63,26 @@ def _stemmer() -> Callable[[str], str]:
     return PorterStemmer().stem
 
 
-# Endings that Porter leaves apart though telecom texts use the words for one another.
+# Stems that telecom texts use for one another; each group counts as its first. Checked as words, the rest as stems.
+_SYNONYMS = """
+encrypt cipher ciper encipher ciph; synchron synchronis synchroniz; author authoris authoriz; optim optimis optimiz
+priorit prioritis prioritiz; receiv receipt recept obtain; maintain mainten keep kept preserv retain retent
+pass travel travers flow goe; requir need; us employ utilis utiliz; send sent transmit transmiss; forward relai
+check verif verifi examin inspect; allow permit enabl; assign alloc; select choos chosen chose pick; carri transport convei
+connect link interconnect join; decid determin; creat generat produc; ensur guarante; support offer provid
+contain hold includ compris consist; comput calcul; chang modifi alter; discard delet remov drop; larg big; fast quick
+datagram packet; measur measure; identif identifi denot; protect secur; order sort; begin start initi
+"""
 _SAME = {
-    "allow": "allow", "alloc": "alloc", "deriv": "deriv", "ciper": "cipher", "encipher": "encrypt", "cipher": "encrypt",
-    "encrypt": "encrypt", "ciph": "encrypt", "synchronis": "synchron", "synchroniz": "synchron", "authoris": "author",
-    "authoriz": "author", "optimis": "optim", "optimiz": "optim", "prioritis": "priorit", "prioritiz": "priorit",
-    "receipt": "receiv", "recept": "receiv", "maintain": "mainten", "identif": "identifi",
-}  # fmt: skip
+    each: group.split()[0] for line in _SYNONYMS.strip().splitlines() for group in line.split(";") for each in group.split()
+}
 
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """Porter stem of a word in lower case; a word of three letters or fewer is its own."""
     if len(word) <= 3 or not word.isascii() or len(word) > 40:
-        return word[:40]
+        return _SAME.get(word, word[:40])
     made = _stemmer()(word)
     return _SAME.get(made, made)
 

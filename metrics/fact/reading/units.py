@@ -158,7 +158,7 @@ _ABBREVIATED = [
     each for each in UNITS if _as_written(each) and ("/" in each or each.endswith(("Hz", "bps")) or each[:2] == "dB")
 ]
 _IN_FULL = [each for each in UNITS if len(each) > 4 and each.endswith("s") and each.isalpha()]
-_IN_FULL += [each for each in UNITS if " per " in each]
+_IN_FULL += [each for each in UNITS if not _as_written(each) and (" per " in each or "/" in each)]
 _ALONE = re.compile(rf"(?<![\w/.-])(?:({_any_of(_ABBREVIATED)})|((?i:{_any_of(_IN_FULL)})))(?![\w/-])")
 
 
