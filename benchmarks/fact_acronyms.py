@@ -1,6 +1,6 @@
 """Makes the table of acronyms that the fact metrics read: pairs of an acronym and its expansion, no other text.
 
-    python benchmarks/fact_acronyms.py --data DIR > metrics/fact/reading/lexicon/acronyms_found.tsv
+    python benchmarks/fact_acronyms.py --data DIR > metrics/fact/reading/tables/acronyms_found.tsv
 
 Sources: telecom-nano (embedded); under DIR, where they are there, TeleQnA (MIT) and the entities of MM-TelcoBench
 (CC BY 4.0). A pair counts where a text defines it ("Access and Mobility Management Function (AMF)", "AMF (Access and

@@ -41,7 +41,8 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
             yield Finding("entity", words, status, places(against), only_if_seen=given)
 
 
-def _stands_for(rival: Entity, fact: Entity, answer: Reading, around: frozenset[tuple[int, str]], given: bool, long: bool
+def _stands_for(
+    rival: Entity, fact: Entity, answer: Reading, around: frozenset[tuple[int, str]], given: bool, long: bool
 ) -> bool:
     """Does a name stand where another should: one of its class, or of any between the same words?
 
@@ -65,7 +66,7 @@ def _part_of(one: Entity, other: Entity) -> bool:
 
 def _named(fact: Entity, answer: Reading) -> tuple[tuple[int, int], ...] | None:
     """Where the answer names an entity; empty where it does in lower case, None where it does not."""
-    named = places(each for each in answer.entities if each.keys & fact.keys)
+    named = places(dict.fromkeys(each for key in fact.keys for each in answer.named.get(key, ())))
     if named:
         return named
     if fact.keys & answer.keys:

@@ -121,16 +121,23 @@ def pairing_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
                     yield Finding("direction", words, "agreed", places, only_if_seen=True)
 
 
-def _contexts(reading: Reading, mentions: Sequence[_Mention]) -> dict[str, dict[str, tuple[frozenset[str], _Mention]]]:
-    """For each group with two members or more, the words of its sentence that are nearest to each."""
+def _parted(mentions: Sequence[_Mention]) -> dict[str, list[_Mention]]:
+    """The groups of which two members or more stand in clauses of their own."""
     groups: dict[str, list[_Mention]] = {}
     for mention in mentions:
         groups.setdefault(mention.group, []).append(mention)
+    return {
+        name: members
+        for name, members in groups.items()
+        if 2 <= len(members) <= 6 and len({m.key for m in members}) > 1 and len({m.clause for m in members}) > 1
+    }
+
+
+def _contexts(reading: Reading, groups: dict[str, list[_Mention]]) -> dict[str, dict[str, tuple[frozenset[str], _Mention]]]:
+    """For each group with two members or more, the words of its sentence that are nearest to each."""
     words = reading.text.words
     found: dict[str, dict[str, tuple[frozenset[str], _Mention]]] = {}
     for name, members in groups.items():
-        if not 2 <= len(members) <= 6 or len({each.key for each in members}) < 2:
-            continue
         near: dict[str, set[str]] = {}
         places = {place for each in members for place in range(each.first, each.last + 1)}
         for each in members:
@@ -153,8 +160,12 @@ def _context_findings(
     reference: Reading, mine: Sequence[_Mention], answer: Reading, theirs: Sequence[_Mention]
 ) -> Iterator[Finding]:
     """Two of a kind that have changed places: downstream is broadcast and upstream TDMA, or the other way round."""
-    wanted = _contexts(reference, mine)
-    told = _contexts(answer, theirs) if wanted else {}
+    own, other_own = _parted(mine), _parted(theirs)
+    both = own.keys() & other_own.keys()
+    if not both:
+        return
+    wanted = _contexts(reference, {name: own[name] for name in sorted(both)})
+    told = _contexts(answer, {name: other_own[name] for name in both})
     for name, members in wanted.items():
         there = told.get(name, {})
         keys = sorted(key for key in members if key in there)

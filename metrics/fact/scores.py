@@ -115,7 +115,13 @@ def _agreement(sample: Sample) -> float | None:
 
 
 def _fact_metric(
-    name: str, score: Callable[[Sample], float | None], description: str, absent: str = NO_FACT, better: bool = True
+    name: str,
+    score: Callable[[Sample], float | None],
+    description: str,
+    absent: str = NO_FACT,
+    *,
+    better: bool = True,
+    lowest: float = 0,
 ) -> Metric:
     def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
         values = map(score, samples)
@@ -124,7 +130,7 @@ def _fact_metric(
     return Metric(
         name=name,
         family="fact",
-        range=(0, 1),
+        range=(lowest, 1),
         higher_is_better=better,
         needs=frozenset({"references"}),
         level="item",
@@ -138,8 +144,9 @@ def _fact_metric(
 fact_agreement = _fact_metric(
     "fact_agreement",
     _agreement,
-    "Half for contradicting no fact of the reference and half for the share of its facts that the answer tells; "
-    "0 when it tells none.",
+    "Share of the reference's facts that the answer tells, less 1 where it contradicts any: 1 tells all, 0 tells none, "
+    "below 0 is wrong.",
+    lowest=-1,
 )
 quantity_agreement = _fact_metric(
     "quantity_agreement",

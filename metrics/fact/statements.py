@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from .findings import Finding
+from .reading.lexicon import word_list
 from .reading.polarity import denials
 from .reading.reading import Reading
 from .reading.text import STOP, Word
@@ -13,9 +14,7 @@ from .reading.text import STOP, Word
 # A statement counts as made when the answer has this share of its words that are new to the question.
 STATED = 1 / 3
 # A sentence states something where it has a verb: one of these, or so many words that it must have one.
-_VERBS = frozenset(
-    ["is", "are", "was", "were", "be", "has", "have", "had", "can", "could", "may", "might", "must", "shall", "should", "will", "would", "does", "do", "did", "cannot"]
-)
+_VERBS = word_list("auxiliary verbs")
 _WORDS = 6
 _ASKS = re.compile(
     r"(?:[^?]*,\s)?(?:do|does|did|is|are|was|were|can|could|may|must|shall|should|will|would|has|have)\b", re.IGNORECASE

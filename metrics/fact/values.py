@@ -17,7 +17,10 @@ _LISTED = re.compile(r"\s*(?:,|/|;|,?\s*(?:and|or))\s*(?:an? |the )?", re.IGNORE
 
 
 def quantity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """For each quantity of the reference: does the answer tell it, or another value in its place?"""
     wanted, told = reference.quantities, answer.quantities
+    if not wanted:
+        return
     known = (*wanted, *question.quantities)
     strange = [each for each in told if not any(_alike(each, other) for other in known)]
     for at, fact in enumerate(wanted):
@@ -51,13 +54,14 @@ def quantity_findings(reference: Reading, answer: Reading, question: Reading) ->
 def _repeated(reference: Reading, fact: Quantity, answer: Reading, told: Sequence[Quantity]) -> list[Quantity]:
     """Another value of the reference that the answer has once more, in the place of this one: 5 and 5 bits for 3 and 5."""
     around = neighbours(reference, fact.start, fact.end)
-    found = []
-    for each in told:
-        times = sum(equal(each, other) for other in told)
-        if times > sum(equal(each, other) for other in reference.quantities) > 0 and same_kind(fact, each):
-            if around & neighbours(answer, each.start, each.end):
-                found.append(each)
-    return found
+    return [
+        each
+        for each in told
+        if same_kind(fact, each)
+        and (wanted := sum(equal(each, other) for other in reference.quantities))
+        and sum(equal(each, other) for other in told) > wanted
+        and around & neighbours(answer, each.start, each.end)
+    ]
 
 
 def _told(fact: Quantity, told: Sequence[Quantity]) -> list[Quantity]:

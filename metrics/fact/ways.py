@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .findings import Finding
+from .reading.lexicon import word_list
 from .reading.reading import Reading
 from .reading.text import STOP, Word
 
 _FROM, _TO = frozenset({"from"}), frozenset({"to", "towards", "toward", "into", "onto"})
-_PREPOSITIONS = (
-    _FROM | _TO | frozenset(["by", "in", "on", "at", "of", "over", "with", "via", "through", "between", "for", "under", "within", "as", "and", "or"])
-)
-_BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "gets", "get"])
+_PREPOSITIONS = _FROM | _TO | word_list("prepositions")
+_BE = word_list("forms of be")
 _PASSIVE = frozenset({"sent", "held", "known", "made", "given", "taken", "kept", "told", "chosen", "driven", "run"})
 _WHO = frozenset({"that", "which", "who"})
 
@@ -53,7 +52,9 @@ _BRIEF = 40
 
 
 def _actor(word: Word) -> str:
-    return "callee" if word.text == "called" else "caller" if word.text == "calling" else _ACTORS.get(word.stem, word.stem)
+    return (
+        "callee" if word.text == "called" else "caller" if word.text == "calling" else _ACTORS.get(word.stem, word.stem)
+    )
 
 
 def _names(word: Word) -> bool:
@@ -111,7 +112,9 @@ def _ways(reading: Reading) -> list[_Way]:
         elif word.text in _TO:
             target += _after(words, at)
             opening = [each for each in words[max(0, at - 4) : at] if each.sentence == word.sentence]
-            if not source and len(opening) == sum(each.sentence == word.sentence for each in words[max(0, at - 6) : at]):
+            if not source and len(opening) == sum(
+                each.sentence == word.sentence for each in words[max(0, at - 6) : at]
+            ):
                 # "Source gNB to target gNB": nothing but a name stands before.
                 source += [each for each in opening if _names(each)]
         elif word.text in _SEND or word.text in _RECEIVE:
@@ -160,9 +163,7 @@ class _Actor:
     end: int
 
 
-_ROLE_NOUNS = frozenset(
-    ["client", "server", "network", "termin", "devic", "sender", "receiv", "oper", "subscrib", "node", "router", "switch", "host", "manag", "agent", "control", "core", "user", "base", "station", "peer", "caller", "calle", "transmitt", "handset", "mobil"]
-)
+_ROLE_NOUNS = word_list("actor stems")
 
 
 def _actors(reading: Reading) -> list[_Actor]:

@@ -40,7 +40,32 @@ _INTERFACE = re.compile(
     r"(?:N\d{1,2}|S\d{1,2}[a-z]?|X2|Xn|E[12]|F1|A1|O[12]|Y1|R1|W1|NG|Uu|Un|PC5|Iub|Iur|Iuh?|Iu-[CP]S|Gi|SGi|G[npb]|"
     r"G[xyz]|Rx|[CDS][hx]|M[bwngr]|Um|Abis|T8|LTE-Uu)(?:-[CU])?"
 )
-_SPECIAL = frozenset(["Xn", "Uu", "Un", "Iub", "Iur", "Iu", "Iuh", "Gi", "Gn", "Gp", "Gb", "Gx", "Gy", "Gz", "Rx", "Cx", "Dx", "Sh", "Mb", "Mw", "Um", "Abis"])
+_SPECIAL = frozenset(
+    [
+        "Xn",
+        "Uu",
+        "Un",
+        "Iub",
+        "Iur",
+        "Iu",
+        "Iuh",
+        "Gi",
+        "Gn",
+        "Gp",
+        "Gb",
+        "Gx",
+        "Gy",
+        "Gz",
+        "Rx",
+        "Cx",
+        "Dx",
+        "Sh",
+        "Mb",
+        "Mw",
+        "Um",
+        "Abis",
+    ]
+)
 _TIMER = re.compile(r"[TN]\d{3}[a-z]?$|t-[A-Z]\w+$")
 _CAMEL = re.compile(r"[A-Z]?[a-z]+(?:[A-Z][a-z]+)+$|[A-Z]{2,}(?:[A-Z][a-z]{2,})+$")
 _LETTERED = re.compile(
@@ -48,6 +73,7 @@ _LETTERED = re.compile(
     r"\s([A-Z])(?![\w-])",
     re.IGNORECASE,
 )
+_OPENS = re.compile(r"[.!?\n:;*•]")
 _TITLE = re.compile(r"[A-Z][a-z]{2,}")
 # A unit is no name, with its number or without.
 _MEASURE = re.compile(
@@ -254,8 +280,10 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
     for match in _tokens(plain):
         token, start, end = match
         between = plain[previous_end:start]
-        opens = previous_end == 0 or bool(set(between) & set(".!?\n:;*•")) or (opens and not between.strip(' "(['))
+        opens = previous_end == 0 or (between != " " and _OPENS.search(between) is not None) or (opens and not between.strip(' "(['))
         previous_end = end
+        if token.islower() and token.isalpha():
+            continue
         hexadecimal = _HEX.fullmatch(token) if len(token) > 3 else None
         if hexadecimal:
             value = (hexadecimal[1] or hexadecimal[2]).lower()
@@ -267,7 +295,14 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
         digits = any(letter.isdigit() for letter in token)
         letters = any(letter.isalpha() for letter in token)
         own = key_of(token)
-        if capitals >= 2 or (capitals and digits) or token in _SPECIAL or (capitals and re.match(r"[a-z]-[A-Z]", token)) or (digits and letters and not token[0].isdigit() and not _COUNTED.fullmatch(token)) or (capitals and own in known and (not opens or len(token) > 3)):
+        if (
+            capitals >= 2
+            or (capitals and digits)
+            or token in _SPECIAL
+            or (capitals and re.match(r"[a-z]-[A-Z]", token))
+            or (digits and letters and not token[0].isdigit() and not _COUNTED.fullmatch(token))
+            or (capitals and own in known and (not opens or len(token) > 3))
+        ):
             pass
         elif capitals and not opens and _TITLE.fullmatch(token):
             found.append(Entity(frozenset({own}), frozenset({"name"}), start, end))
@@ -286,6 +321,9 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
 def _tokens(plain: str) -> Iterator[tuple[str, int, int]]:
     """Words with hyphens; two names with a slash between them (UDM/ARPF) are two."""
     for match in _TOKEN.finditer(plain):
+        if "/" not in match[0]:
+            yield match[0], *match.span()
+            continue
         parts = match[0].split("/")
         if (
             len(parts) > 1

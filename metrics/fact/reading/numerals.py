@@ -8,14 +8,49 @@ from typing import NamedTuple
 
 from .text import SUPERSCRIPTS
 
-_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL = {word: value for value, word in enumerate(_UNITS)} | {word: 20 + 10 * at for at, word in enumerate(_TENS)}
 _MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _ORDINALS = {
     word: float(value)
     for value, word in enumerate(
-        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"], 1
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+        ],
+        1,
     )
 }
 _FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75, "⅓": 1 / 3, "⅔": 2 / 3}
@@ -38,7 +73,15 @@ _NUMBER = re.compile(
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
 _ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
 _PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
-_PART_VALUES = {"half": 0.5, "quarter": 0.25, "third": 1 / 3, "fifth": 0.2, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
+_PART_VALUES = {
+    "half": 0.5,
+    "quarter": 0.25,
+    "third": 1 / 3,
+    "fifth": 0.2,
+    "tenth": 0.1,
+    "hundredth": 0.01,
+    "thousandth": 0.001,
+}
 _MAGNITUDE_AFTER = re.compile(r"\s(hundred|thousand|million|billion)\b", re.IGNORECASE)
 _ORDINAL = re.compile(rf"\b(?:(\d{{1,4}})(?:st|nd|rd|th)|({'|'.join(_ORDINALS)}))\b", re.IGNORECASE)
 _TRANSLATED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .lexicon import word_list
 from .text import STOP, Text, Word, stem
 
-_CUES = frozenset(
-    ["not", "never", "no", "without", "cannot", "neither", "nor", "none", "nothing", "nobody", "non", "lack", "lacks", "lacking", "fails", "failing", "unable", "avoids", "avoid", "refrains", "refuses", "forbids", "prohibits", "nowhere", "omits", "excluding", "except", "replaces", "replace", "replacing"]
-)
+_CUES = word_list("negations")
 _SHORT = {
     "without": 4,
     "non": 1,
@@ -30,8 +29,8 @@ _SHORT = {
 # Phrases that deny what follows.
 _PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than")})
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
-_LIMITS = frozenset("only alone solely merely hardly rarely unnecessary".split())
-_ROUND = frozenset("outside beyond unlike bypass bypasses bypassed bypassing avoids avoided away dispensing exempt".split())
+_LIMITS = word_list("limiting")
+_ROUND = word_list("going round")
 _CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
 _AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
@@ -40,9 +39,7 @@ _BOUNDS = frozenset(
 )
 _REACH = 8
 # Words that begin with un and in without denying the rest.
-_WHOLE = frozenset(
-    ["unit", "units", "unique", "uniform", "union", "universal", "unicast", "until", "under", "unless", "unite", "united", "understand", "uniquely", "unified"]
-)
+_WHOLE = word_list("un is no prefix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,17 @@ def polarity(text: Text) -> Polarity:
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
     conditional = frozenset(word.sentence for word in words if word.text in _CONDITIONS or word.text in _ROUND)
     covered = frozenset(at for at, count in enumerate(parity) if count % 2)
-    return Polarity(tuple(negations), denied, said, covered, {clause: frozenset(each) for clause, each in by_clause.items()}, {sentence: frozenset(each) for sentence, each in by_sentence.items()}, frozenset(focus), frozenset(quiet), conditional)
+    return Polarity(
+        tuple(negations),
+        denied,
+        said,
+        covered,
+        {clause: frozenset(each) for clause, each in by_clause.items()},
+        {sentence: frozenset(each) for sentence, each in by_sentence.items()},
+        frozenset(focus),
+        frozenset(quiet),
+        conditional,
+    )
 
 
 def _names(plain: str, end: int) -> bool:

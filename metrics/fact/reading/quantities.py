@@ -13,18 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .lexicon import word_list
 from .numerals import Numeral, numerals, ordinals
 from .text import STOP, Text, Word
 from .units import UNITS, Unit, in_basic_unit, unit_at
 
 Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
-COUNTED = frozenset(
-    ["symbol", "slot", "subfram", "frame", "minislot", "superfram", "hyperfram", "octet", "sampl", "chip", "subcarri", "block", "bit", "digit", "carrier", "port", "layer", "antenna", "beam", "cell", "bearer"]
-)
-_LABELS = frozenset(
-    ["port", "type", "number", "option", "format", "mode", "version", "class", "categori", "layer", "level", "phase", "profil", "case", "protocol", "valu", "index", "code", "step", "stage", "seri", "messag", "caus", "event", "band", "group", "field", "section", "split"]
-)
+COUNTED = word_list("counted stems")
+_LABELS = word_list("labels")
 _BEFORE_LEAST = re.compile(
     r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher|better) than|"
     r"minimum(?: of| is|:)?|starting (?:at|from)|above|over|exceed(?:s|ing)?|beyond|[≥>]=?|from)(?: an?)?\s*$",

@@ -14,7 +14,9 @@ from .quantities import Quantity, quantities
 from .text import STOP, Text
 
 # Characters of an answer that are read; no answer to a question has its facts behind them.
-LONGEST = 200_000
+LONGEST = 100_000
+# Of each kind of fact so many are read, from the start: what lists more tells nothing, and comparing takes their square.
+MOST_QUANTITIES, MOST_NAMES, MOST_POLES = 400, 2_000, 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +26,28 @@ class Reading:
     text: Text
 
     @cached_property
+    def seen(self) -> dict[tuple[int, int], frozenset[tuple[int, str]]]:
+        """What stands beside places that were asked for before."""
+        return {}
+
+    @cached_property
     def entities(self) -> tuple[Entity, ...]:
         """The names, in order."""
-        return entities(self.text)
+        return entities(self.text)[:MOST_NAMES]
+
+    @cached_property
+    def named(self) -> dict[str, list[Entity]]:
+        """The names by each of their keys."""
+        found: dict[str, list[Entity]] = {}
+        for entity in self.entities:
+            for key in entity.keys:
+                found.setdefault(key, []).append(entity)
+        return found
 
     @cached_property
     def keys(self) -> frozenset[str]:
         """All that the text names, by any of its names; words in lower case too, for names written small."""
-        named = frozenset().union(*(entity.keys for entity in self.entities))
-        return named | {key_of(token) for token in self.text.plain.split() if len(token) < 40}
+        return frozenset(self.named) | {key_of(token) for token in self.text.plain.split() if len(token) < 40}
 
     @cached_property
     def initials(self) -> str:
@@ -49,13 +64,17 @@ class Reading:
     @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         """The numbers that are no part of a name, in order."""
-        return quantities(self.text, [(each.start, each.end) for each in self.entities])
+        return quantities(self.text, [(each.start, each.end) for each in self.entities])[:MOST_QUANTITIES]
 
     @cached_property
     def poles(self) -> tuple[Pole, ...]:
         """The sides of contrasts, in order; "not encrypted" is unencrypted, and the DU of an O-DU is part of a name."""
         plain = self.text.plain
-        names = [(e.start, e.end) for e in self.entities if not plain[e.start : e.end].islower() and "-" in plain[e.start : e.end]]
+        names = [
+            (e.start, e.end)
+            for e in self.entities
+            if not plain[e.start : e.end].islower() and "-" in plain[e.start : e.end]
+        ]
         starts = [start for start, _ in names]
         found = []
         for pole in poles(self.text, self.polarity.focus):
@@ -63,7 +82,7 @@ class Reading:
             inside = at >= 0 and names[at][1] > pole.start and names[at] != (pole.start, pole.end)
             if not inside:
                 found.append(pole)
-        return tuple(found)
+        return tuple(found[:MOST_POLES])
 
     @cached_property
     def polarity(self) -> Polarity:
@@ -78,6 +97,13 @@ def read(text: str) -> Reading:
 
 def neighbours(reading: Reading, start: int, end: int) -> frozenset[tuple[int, str]]:
     """The content words right before and after a place in its sentence, each with its side."""
+    found = reading.seen.get((start, end))
+    if found is None:
+        found = reading.seen[start, end] = _neighbours(reading, start, end)
+    return found
+
+
+def _neighbours(reading: Reading, start: int, end: int) -> frozenset[tuple[int, str]]:
     words, starts = reading.text.words, reading.text.starts
     first, last = bisect_left(starts, start), bisect_left(starts, end)
     if first >= len(words):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
+from .lexicon import lines_of, word_list
+
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _KEPT = frozenset(SUPERSCRIPTS + "⁻⁺½¼¾⅓⅔")
 _MADE = {"−": "-", "‐": "-", "‑": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\0": " "}
@@ -19,13 +21,9 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 # What parts sentences: a line, or a mark before white space ("TS 38.331" has none).
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|;|\n")
 _CLAUSE_END = re.compile(r"[,:()\[\]](?=\s|$)|(?<=\s)[(\[]|[.!?](?=\s|$)|;|\n|(?<=\s)[-–—](?=\s)")
-_CLAUSE_WORDS = frozenset(
-    ["but", "while", "whereas", "although", "though", "because", "since", "so", "which", "who", "that", "whose", "when", "if", "unless", "whether", "and", "or", "as", "until", "once", "whatever"]
-)
+_CLAUSE_WORDS = word_list("clause openers")
 # Words that carry no fact of their own, and letters that hyphens part from names.
-STOP = frozenset(
-    ["a", "an", "the", "this", "that", "these", "those", "it", "its", "they", "them", "their", "he", "she", "we", "you", "i", "one", "ones", "there", "here", "such", "same", "other", "another", "each", "every", "any", "all", "some", "both", "either", "of", "in", "on", "at", "by", "for", "from", "to", "into", "onto", "over", "under", "within", "through", "across", "between", "among", "with", "without", "about", "around", "near", "up", "down", "out", "off", "upon", "via", "per", "than", "as", "like", "and", "or", "but", "nor", "so", "if", "when", "while", "where", "which", "who", "whom", "whose", "what", "how", "why", "because", "since", "until", "unless", "whether", "although", "though", "is", "are", "was", "were", "be", "been", "being", "am", "do", "does", "did", "done", "doing", "has", "have", "had", "having", "can", "could", "may", "might", "must", "shall", "should", "will", "would", "ought", "not", "no", "never", "none", "neither", "nothing", "also", "only", "just", "even", "still", "yet", "very", "more", "most", "less", "least", "much", "many", "few", "then", "thus", "hence", "therefore", "however", "i.e", "e.g", "ie", "eg", "etc", "namely", "called", "named", "known", "means", "mean", "i'm", "it's", "isn't", "don't", "doesn't"]
-) | frozenset("bcdefghijklmnopqrstuvwxyz")
+STOP = word_list("no content") | frozenset("bcdefghijklmnopqrstuvwxyz")
 
 
 class Word(NamedTuple):
@@ -63,19 +61,8 @@ def _stemmer() -> Callable[[str], str]:
     return PorterStemmer().stem
 
 
-# Stems that telecom texts use for one another; each group counts as its first. Checked as words, the rest as stems.
-_SYNONYMS = """
-encrypt cipher ciper encipher ciph; synchron synchronis synchroniz; author authoris authoriz; optim optimis optimiz
-priorit prioritis prioritiz; receiv receipt recept obtain; maintain mainten keep kept preserv retain retent
-pass travel travers flow goe; requir need; us employ utilis utiliz; send sent transmit transmiss; forward relai
-check verif verifi examin inspect; allow permit enabl; assign alloc; select choos chosen chose pick; carri transport convei
-connect link interconnect join; decid determin; creat generat produc; ensur guarante; support offer provid
-contain hold includ compris consist; comput calcul; chang modifi alter; discard delet remov drop; larg big; fast quick
-datagram packet; measur measure; identif identifi denot; protect secur; order sort; begin start initi
-"""
-_SAME = {
-    each: group.split()[0] for line in _SYNONYMS.strip().splitlines() for group in line.split(";") for each in group.split()
-}
+# Stems that telecom texts use for one another; each group counts as its first.
+_SAME = {each: line.split()[0] for line in lines_of("synonyms.txt") for each in line.split()}
 
 
 @lru_cache(maxsize=1 << 16)

@@ -42,19 +42,19 @@ _UNITS = {
 }  # fmt: skip
 _UNIT = re.compile(rf"(?<=\d)([ -]?)({'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?![\w/-])")
 _CLASSES = (
-    "AMF SMF UPF PCF UDM UDR AUSF NRF NSSF NEF MME HSS PCRF SGSN GGSN MGCF".split(),
-    "TCP UDP SCTP".split(),
-    "RLC PDCP SDAP RRC MAC".split(),
-    "O-DU O-RU O-CU-CP O-CU-UP".split(),
-    "N1 N2 N3 N4 N6 N9 N26".split(),
-    "PDCCH PUCCH PDSCH PUSCH PBCH PRACH".split(),
-    "SUPI SUCI GUAMI IMSI IMEI".split(),
-    "BGP OSPF LDP IS-IS".split(),
-    "SIP RTP RTCP SDP".split(),
-    "IPv4 IPv6".split(),
-    "TDD FDD".split(),
-    "S1-U S6a S8 S12 S11".split(),
-    "PSS SSS CSI-RS DM-RS SRS PT-RS".split(),
+    ["AMF", "SMF", "UPF", "PCF", "UDM", "UDR", "AUSF", "NRF", "NSSF", "NEF", "MME", "HSS", "PCRF", "SGSN", "GGSN", "MGCF"],
+    ["TCP", "UDP", "SCTP"],
+    ["RLC", "PDCP", "SDAP", "RRC", "MAC"],
+    ["O-DU", "O-RU", "O-CU-CP", "O-CU-UP"],
+    ["N1", "N2", "N3", "N4", "N6", "N9", "N26"],
+    ["PDCCH", "PUCCH", "PDSCH", "PUSCH", "PBCH", "PRACH"],
+    ["SUPI", "SUCI", "GUAMI", "IMSI", "IMEI"],
+    ["BGP", "OSPF", "LDP", "IS-IS"],
+    ["SIP", "RTP", "RTCP", "SDP"],
+    ["IPv4", "IPv6"],
+    ["TDD", "FDD"],
+    ["S1-U", "S6a", "S8", "S12", "S11"],
+    ["PSS", "SSS", "CSI-RS", "DM-RS", "SRS", "PT-RS"],
 )
 _SIDES = (
     ("uplink", "downlink"), ("upstream", "downstream"), ("before", "after"), ("minimum", "maximum"), ("client", "server"),
