@@ -53,10 +53,10 @@ def main() -> int:
     found = Counter(pair for text in _texts(folder) for pair in defined(text))
     found.update((name, full) for name, full in _entities(folder) if spells(full, name))
     merged: set[tuple[str, str]] = set()
-    for acronym, expansion in found:
-        expansion = " ".join(words_of(_LONG.sub(" ", expansion)))
-        if 2 <= len(expansion.split()) <= 9 and expansion.split()[0] not in ("and", "or"):
-            merged.add((acronym, expansion))
+    for acronym, written in found:
+        words = words_of(_LONG.sub(" ", written))
+        if 2 <= len(words) <= 9 and words[0] not in ("and", "or"):
+            merged.add((acronym, " ".join(words)))
     lines = sorted(f"{acronym}\t{expansion}" for acronym, expansion in merged)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0

@@ -106,7 +106,8 @@ def _lines(
     if not found:
         yield "the references hold no fact beyond the question that the fact metrics know"
         return
-    yield f"facts of the reference: {MARKS['agreed'][0]}agreed{MARKS['agreed'][1]}, {MARKS['contradicted'][0]}contradicted{MARKS['contradicted'][1]}"
+    legend = ", ".join(f"{before}{status}{after}" for status, (before, after) in MARKS.items())
+    yield f"facts of the reference: {legend}"
     for each in found:
         there = ", ".join(f"'{_one_line(answer[start:end])}'" for start, end in each.places)
         stands = f" <- {there}" if there and each.status == "contradicted" else f" = {there}" if there else ""
@@ -120,7 +121,8 @@ def _another_version(header: Mapping[str, Any]) -> Iterator[str]:
 
     entry = (header.get("metrics") or {}).get(fact_agreement.name)
     if entry and entry.get("signature") != fact_agreement.signature:
-        yield f"the run was scored as {_one_line(entry.get('signature'))}, the facts above as {fact_agreement.signature}"
+        scored = _one_line(entry.get("signature"))
+        yield f"the run was scored as {scored}, the facts above as {fact_agreement.signature}"
 
 
 def _one_line(text: object) -> str:

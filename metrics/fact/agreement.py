@@ -1,4 +1,4 @@
-"""The facts of a reference held against an answer: told, contradicted or left out, each with its place in the answer."""
+"""The facts of a reference held against an answer: told, contradicted or left out, each with its place there."""
 
 from __future__ import annotations
 

@@ -23,12 +23,13 @@ def pieces(answer: str, found: Sequence[Finding]) -> Iterator[Piece]:
     [('port ', None), ('2152', 'contradicted')]
     """
     at = 0
-    spans = {
+    spans: dict[tuple[int, int], Status] = {
         (start, end): finding.status
         for finding in sorted(found, key=lambda finding: finding.status == "contradicted")
         for start, end in finding.places
     }
-    for (start, end), status in sorted(spans.items(), key=lambda each: (each[0][0], each[1] != "contradicted", each[0][1])):
+    ordered = sorted(spans.items(), key=lambda each: (each[0][0], each[1] != "contradicted", each[0][1]))
+    for (start, end), status in ordered:
         if start < at or end > len(answer):
             continue
         if start > at:

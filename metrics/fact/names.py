@@ -17,6 +17,7 @@ _LONG, _FROM_WORDS = 2.5, 12
 
 
 def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """For each name of the reference: does the answer have it, or another in its place?"""
     known = frozenset().union(*(each.keys for each in (*reference.entities, *question.entities)))
     rivals = [each for each in answer.entities if not each.keys & known and not each.keys & question.keys]
     seen = set[str]()

@@ -1,4 +1,4 @@
-"""What goes with what in a reference (10 Gbit/s with downstream), and whether an answer pairs it the other way round."""
+"""What goes with what in a reference (10 Gbit/s with downstream), and whether an answer turns the pairs round."""
 
 from __future__ import annotations
 
@@ -133,7 +133,9 @@ def _parted(mentions: Sequence[_Mention]) -> dict[str, list[_Mention]]:
     }
 
 
-def _contexts(reading: Reading, groups: dict[str, list[_Mention]]) -> dict[str, dict[str, tuple[frozenset[str], _Mention]]]:
+def _contexts(
+    reading: Reading, groups: dict[str, list[_Mention]]
+) -> dict[str, dict[str, tuple[frozenset[str], _Mention]]]:
     """For each group with two members or more, the words of its sentence that are nearest to each."""
     words = reading.text.words
     found: dict[str, dict[str, tuple[frozenset[str], _Mention]]] = {}

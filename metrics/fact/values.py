@@ -52,7 +52,7 @@ def quantity_findings(reference: Reading, answer: Reading, question: Reading) ->
 
 
 def _repeated(reference: Reading, fact: Quantity, answer: Reading, told: Sequence[Quantity]) -> list[Quantity]:
-    """Another value of the reference that the answer has once more, in the place of this one: 5 and 5 bits for 3 and 5."""
+    """Another value of the reference that the answer has once more in this one's place: 5 and 5 bits for 3 and 5."""
     around = neighbours(reference, fact.start, fact.end)
     return [
         each

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .findings import Finding
 from .reading.lexicon import word_list
@@ -232,7 +233,7 @@ def _relation_findings(reference: Reading, answer: Reading) -> Iterator[Finding]
     for actor in _actors(answer):
         told.setdefault(actor.key, set()).add(actor.role)
         places.setdefault(actor.key, (actor.start, actor.end))
-    for one, other in zip(wanted, wanted[1:], strict=False):
+    for one, other in pairwise(wanted):
         if one.key == other.key or _OPPOSITE[one.role] != other.role:
             continue
         roles, others = told.get(one.key, set()), told.get(other.key, set())

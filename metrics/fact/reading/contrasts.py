@@ -61,8 +61,8 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
         name, _, sides = line.partition(":")
         parted = sides.split("|")
         group = Group(name.rstrip(" ~<>"), len(parted), "~" in name, "<>" in name)
-        for side, words in enumerate(parted):
-            for phrase in words.split(","):
+        for side, phrases in enumerate(parted):
+            for phrase in phrases.split(","):
                 words = phrase.split()
                 for last in _forms(words[-1]):
                     own = (*words[:-1], last)

@@ -224,7 +224,8 @@ def _numbered(text: Text) -> list[Entity]:
         kind, name = {
             "bare": ("spec", f"ts {told}"), "spec": ("spec", f"ts {told}"), "r": ("release", f"release {told}"),
             "bandno": ("band", told if told[0] in "nB" else f"B{told}"), "band": ("band", told),
-            "itu": ("itu", told), "ipv4": ("address", told), "ipv6": ("address", told), "qam": ("modulation", told + "qam"),
+            "itu": ("itu", told), "ipv4": ("address", told), "ipv6": ("address", told),
+            "qam": ("modulation", told + "qam"),
         }.get(group, (group, f"{group} {told}"))  # fmt: skip
         found.append(Entity(frozenset({name.lower()}), frozenset({kind}), *match.span()))
     return found
@@ -280,7 +281,8 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
     for match in _tokens(plain):
         token, start, end = match
         between = plain[previous_end:start]
-        opens = previous_end == 0 or (between != " " and _OPENS.search(between) is not None) or (opens and not between.strip(' "(['))
+        starts_sentence = between != " " and _OPENS.search(between) is not None
+        opens = previous_end == 0 or starts_sentence or (opens and not between.strip(' "(['))
         previous_end = end
         if token.islower() and token.isalpha():
             continue

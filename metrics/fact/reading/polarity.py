@@ -54,8 +54,9 @@ class Negation:
 class Polarity:
     """The negations of a text; stems that are denied, and stems that are said, with the first place of each.
 
-    ``clauses`` are the content stems of each clause. ``sentences`` of each sentence. ``covered`` are the places of denied words in the text's ``words``. A sentence that denies anything is left alone
-    when it only seems to say what the other text denies: the words between may carry the negation. ``focus`` are the places of the first words that negations cover.
+    ``clauses`` and ``sentences`` hold the content stems of each. ``covered`` are the places of denied words in the
+    text's ``words``, ``focus`` those of the first words that negations cover. A clause that denies anything is left
+    alone when it only seems to say what the other text denies: the words between may carry the negation.
     """
 
     negations: tuple[Negation, ...]

@@ -29,8 +29,8 @@ _BEFORE_LEAST = re.compile(
 )
 _BEFORE_MOST = re.compile(
     r"(?:at most|no(?:t)? (?:more|greater|longer|higher|larger) than|(?:less|fewer|shorter|lower|smaller) than|"
-    r"maximum(?: of| is|:)?|up to|as (?:many|much|high|long) as|below|under|within|not exceed(?:ing)?|limited to|[≤<]=?)"
-    r"(?: an?)?\s*$",
+    r"maximum(?: of| is|:)?|up to|as (?:many|much|high|long) as|below|under|within|not exceed(?:ing)?|limited to|"
+    r"[≤<]=?)(?: an?)?\s*$",
     re.IGNORECASE,
 )
 _AFTER_LEAST = re.compile(
@@ -150,10 +150,9 @@ def _around(text: Text, numeral: Numeral) -> tuple[frozenset[str], frozenset[str
     words = text.words
     first = bisect_left(text.starts, numeral.start)
     last = bisect_left(text.starts, numeral.end)
-    if first >= len(words):
-        own = words[-1].clause if words else 0
-    else:
-        own = words[first].clause
+    if not words:
+        return frozenset(), frozenset()
+    own = words[min(first, len(words) - 1)].clause
     label: list[str] = []
     for word in reversed(words[max(0, first - 5) : first]):
         if word.clause != own or word.text.isdigit() or len(label) == 3:

@@ -15,7 +15,7 @@ from .text import STOP, Text
 
 # Characters of an answer that are read; no answer to a question has its facts behind them.
 LONGEST = 100_000
-# Of each kind of fact so many are read, from the start: what lists more tells nothing, and comparing takes their square.
+# Of each kind of fact so many are read, from the start: what lists more tells nothing, and comparing takes its square.
 MOST_QUANTITIES, MOST_NAMES, MOST_POLES = 400, 2_000, 1_000
 
 

@@ -1,4 +1,4 @@
-"""Wrong answers made by rule from right ones, one fact changed in each; the rules know nothing of the metrics' lexicon."""
+"""Wrong answers made by rule from right ones, one fact changed in each; the rules know no list of the metrics."""
 
 from __future__ import annotations
 
@@ -35,14 +35,56 @@ _WORDS = {
 }
 _SPELT = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _UNITS = {
-    "ms": "s", "seconds": "minutes", "second": "minute", "milliseconds": "seconds", "minutes": "hours", "bits": "octets",
-    "bit": "octet", "octets": "bits", "bytes": "bits", "byte": "bit", "kHz": "MHz", "MHz": "GHz", "GHz": "MHz", "Hz": "kHz",
-    "THz": "GHz", "kbit/s": "Mbit/s", "Mbit/s": "Gbit/s", "Gbit/s": "Mbit/s", "nm": "mm", "ns": "ms", "dBm": "dB", "dB": "dBm",
-    "symbols": "slots", "subframes": "slots", "slots": "symbols", "percent": "ppm", "ppm": "percent", "km": "m", "Mbps": "kbps",
-}  # fmt: skip
+    "ms": "s",
+    "seconds": "minutes",
+    "second": "minute",
+    "milliseconds": "seconds",
+    "minutes": "hours",
+    "bits": "octets",
+    "bit": "octet",
+    "octets": "bits",
+    "bytes": "bits",
+    "byte": "bit",
+    "kHz": "MHz",
+    "MHz": "GHz",
+    "GHz": "MHz",
+    "Hz": "kHz",
+    "THz": "GHz",
+    "kbit/s": "Mbit/s",
+    "Mbit/s": "Gbit/s",
+    "Gbit/s": "Mbit/s",
+    "nm": "mm",
+    "ns": "ms",
+    "dBm": "dB",
+    "dB": "dBm",
+    "symbols": "slots",
+    "subframes": "slots",
+    "slots": "symbols",
+    "percent": "ppm",
+    "ppm": "percent",
+    "km": "m",
+    "Mbps": "kbps",
+}
 _UNIT = re.compile(rf"(?<=\d)([ -]?)({'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?![\w/-])")
 _CLASSES = (
-    ["AMF", "SMF", "UPF", "PCF", "UDM", "UDR", "AUSF", "NRF", "NSSF", "NEF", "MME", "HSS", "PCRF", "SGSN", "GGSN", "MGCF"],
+    [
+        "AMF",
+        "SMF",
+        "UPF",
+        "PCF",
+        "UDM",
+        "UDR",
+        "AUSF",
+        "NRF",
+        "NSSF",
+        "NEF",
+        "MME",
+        "HSS",
+        "PCRF",
+        "SGSN",
+        "GGSN",
+        "MGCF",
+    ],
     ["TCP", "UDP", "SCTP"],
     ["RLC", "PDCP", "SDAP", "RRC", "MAC"],
     ["O-DU", "O-RU", "O-CU-CP", "O-CU-UP"],
@@ -57,12 +99,29 @@ _CLASSES = (
     ["PSS", "SSS", "CSI-RS", "DM-RS", "SRS", "PT-RS"],
 )
 _SIDES = (
-    ("uplink", "downlink"), ("upstream", "downstream"), ("before", "after"), ("minimum", "maximum"), ("client", "server"),
-    ("source", "target"), ("source", "destination"), ("increases", "decreases"), ("user plane", "control plane"),
-    ("starts", "stops"), ("at least", "at most"), ("transmitter", "receiver"), ("home", "visited"), ("mandatory", "optional"),
-    ("time domain", "frequency domain"), ("direct", "indirect"), ("local", "remote"), ("largest", "smallest"),
-    ("encrypted", "unencrypted"), ("private", "public"), ("internal", "external"), ("permanent", "temporary"),
-)  # fmt: skip
+    ("uplink", "downlink"),
+    ("upstream", "downstream"),
+    ("before", "after"),
+    ("minimum", "maximum"),
+    ("client", "server"),
+    ("source", "target"),
+    ("source", "destination"),
+    ("increases", "decreases"),
+    ("user plane", "control plane"),
+    ("starts", "stops"),
+    ("at least", "at most"),
+    ("transmitter", "receiver"),
+    ("home", "visited"),
+    ("mandatory", "optional"),
+    ("time domain", "frequency domain"),
+    ("direct", "indirect"),
+    ("local", "remote"),
+    ("largest", "smallest"),
+    ("encrypted", "unencrypted"),
+    ("private", "public"),
+    ("internal", "external"),
+    ("permanent", "temporary"),
+)
 _HELPERS = re.compile(r"\b(is|are|can|may|must|should|was|has to be|will)\b(?! not\b)")
 _DENIED = re.compile(r"\b(is|are|does|do|can|may|must|should) not\b|\bwithout\b|\bno longer\b")
 _VERBS = re.compile(
