@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from .findings import Finding, Status, places
@@ -19,7 +20,11 @@ _LONG, _FROM_WORDS = 2.5, 12
 def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """For each name of the reference: does the answer have it, or another in its place?"""
     known = frozenset().union(*(each.keys for each in (*reference.entities, *question.entities)))
-    rivals = [each for each in answer.entities if not each.keys & known and not each.keys & question.keys]
+    rivals = [
+        each
+        for each in answer.entities
+        if not each.keys & known and not each.keys & question.keys and not _is_denied(answer, each.start, first=False)
+    ]
     seen = set[str]()
     size = len(answer.text.words)
     long = size > max(_FROM_WORDS, _LONG * len(reference.text.words))
@@ -31,6 +36,10 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
         seen |= fact.keys
         given = bool(fact.keys & question.keys)
         named = _named(fact, answer)
+        if named and not _is_denied(reference, fact.start) and all(_is_denied(answer, at) for at, _ in named):
+            # "not SCTP"
+            yield Finding("entity", words, "contradicted", named, only_if_seen=given)
+            continue
         if named is not None:
             if not given:
                 yield Finding("entity", words, "agreed", named)
@@ -53,6 +62,12 @@ def _stands_for(
     if alike and not given and not long:
         return True
     return (alike or not (given or rival.tags & _PHRASE)) and bool(around & neighbours(answer, rival.start, rival.end))
+
+
+def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:
+    """Does a negation cover the name there; with ``first``, before all else?"""
+    at = bisect_left(reading.text.starts, start)
+    return at in (reading.polarity.focus if first else reading.polarity.covered)
 
 
 def _spelt_out(key: str, answer: Reading) -> bool:

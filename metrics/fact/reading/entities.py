@@ -14,13 +14,13 @@ from functools import cache, lru_cache
 
 from .acronyms import Entry, singular, table, words_of
 from .text import Text, Word
-from .units import UNITS
+from .units import UNITS, unit_at
 
 _SPEC = r"(?:\d{2}\.\d{3}(?:-\d{1,2}){0,2}|\d{2}\.\d{2}(?!\d))"
 # Names with a number by their form, the first that fits at a place; the name of each group tells the class.
 _NUMBERED = re.compile(
     rf"(?:(?:3GPP|ETSI)\s)?\bT[SR][ -]?(?P<spec>{_SPEC})"
-    rf"|(?<![\w.,-])(?P<bare>[2-5]\d\.\d{{3}})(?![\w.]*\d)(?!\s?(?:[kMG]?Hz|[kMG]?bit|[kMG]?bps|m?s\b|dB|m?W\b|%))"
+    rf"|(?<![\w.,-])(?P<bare>[2-5]\d\.\d{{3}})(?![\w.]*\d)"
     r"|\bRFC[ -]?(?P<rfc>\d{3,5})\b"
     r"|\b(?:ITU-[TR]\s)?(?:Rec(?:ommendation|\.)?\s)?(?P<itu>[A-Z]\.\d{1,4}(?:\.\d{1,3}){0,2})(?![\w.]*\d)"
     r"|\bIEEE\s(?:Std\s)?(?P<ieee>\d{3,4}(?:\.\d{1,2})?[a-zA-Z]{0,2})\b"
@@ -66,7 +66,7 @@ _SPECIAL = frozenset(
         "Abis",
     ]
 )
-_TIMER = re.compile(r"[TN]\d{3}[a-z]?$|t-[A-Z]\w+$")
+_TIMER = re.compile(r"[TN]\d{3,4}[a-z]?$|t-[A-Z]\w+$")
 _CAMEL = re.compile(r"[A-Z]?[a-z]+(?:[A-Z][a-z]+)+$|[A-Z]{2,}(?:[A-Z][a-z]{2,})+$")
 _LETTERED = re.compile(
     r"\b(category|profile|point|class|type|configuration|mode|option|case|group|annex|appendix|model|plane|side|method)"
@@ -221,6 +221,8 @@ def _numbered(text: Text) -> list[Entity]:
     for match in _NUMBERED.finditer(text.plain):
         group = match.lastgroup or ""
         told = match[group]
+        if group == "bare" and unit_at(text.plain, match.end()):
+            continue
         kind, name = {
             "bare": ("spec", f"ts {told}"), "spec": ("spec", f"ts {told}"), "r": ("release", f"release {told}"),
             "bandno": ("band", told if told[0] in "nB" else f"B{told}"), "band": ("band", told),

@@ -98,7 +98,7 @@ def polarity(text: Text) -> Polarity:
         scope = []
         for place in range(opens, min(opens + reach, len(words))):
             covered = words[place]
-            if covered.clause != word.clause and not _same_scope(words, at, place):
+            if covered.text == "nor" or (covered.clause != word.clause and not _same_scope(words, at, place)):
                 break
             parity[place] += 1
             if covered.text not in STOP:

@@ -28,7 +28,8 @@ _BEFORE_LEAST = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_MOST = re.compile(
-    r"(?:at most|no(?:t)? (?:more|greater|longer|higher|larger) than|(?:less|fewer|shorter|lower|smaller) than|"
+    r"(?:at most|no(?:t)? (?:more|greater|longer|higher|larger) than|"
+    r"(?<!\bno )(?<!\bnot )(?:less|fewer|shorter|lower|smaller) than|"
     r"maximum(?: of| is|:)?|up to|as (?:many|much|high|long) as|below|under|within|not exceed(?:ing)?|limited to|"
     r"[≤<]=?)(?: an?)?\s*$",
     re.IGNORECASE,

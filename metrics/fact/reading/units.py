@@ -145,25 +145,26 @@ def _as_written(spelling: str) -> bool:
 
 
 def _any_of(spellings: list[str]) -> str:
-    return "|".join(re.escape(each) for each in sorted(spellings, key=lambda each: (-len(each), each)))
+    """The spellings as a regular expression, longer ones first, each in any case where it may be."""
+    ordered = sorted(spellings, key=lambda each: (-len(each), each))
+    return "|".join(re.escape(each) if _as_written(each) else f"(?i:{re.escape(each)})" for each in ordered)
 
 
-_EXACT = _any_of([each for each in UNITS if _as_written(each)])
-_LOOSE = _any_of([each for each in UNITS if not _as_written(each)])
+_ANY = _any_of(list(UNITS))
 # A unit right after its number: "10ms", "10 ms", "32-bit".
-_AFTER = re.compile(rf"(?:\s|-| -)?(?:({_EXACT})|((?i:{_LOOSE})))(?!\w)(?!-[A-Z])")
-_DIVIDED = re.compile(rf"(?:/\s?|\sper\s|\s?[·*]\s?)\(?(?:({_EXACT})|((?i:{_LOOSE})))(?!\w)\)?")
+_AFTER = re.compile(rf"(?:\s|-| -)?({_ANY})(?!\w)(?!-[A-Z])")
+_DIVIDED = re.compile(rf"(?:/\s?|\sper\s|\s?[·*]\s?)\(?({_ANY})(?!\w)\)?")
 # A unit in running text without a number: spelt out in the plural, or an abbreviation that is no other word.
 _ABBREVIATED = [
     each for each in UNITS if _as_written(each) and ("/" in each or each.endswith(("Hz", "bps")) or each[:2] == "dB")
 ]
 _IN_FULL = [each for each in UNITS if len(each) > 4 and each.endswith("s") and each.isalpha()]
 _IN_FULL += [each for each in UNITS if not _as_written(each) and (" per " in each or "/" in each)]
-_ALONE = re.compile(rf"(?<![\w/.-])(?:({_any_of(_ABBREVIATED)})|((?i:{_any_of(_IN_FULL)})))(?![\w/-])")
+_ALONE = re.compile(rf"(?<![\w/.-])({_any_of(_ABBREVIATED + _IN_FULL)})(?![\w/-])")
 
 
 def _spelt(match: re.Match[str]) -> Unit | None:
-    return UNITS.get(match[1] or "") or UNITS.get(match[2] or "") or UNITS.get((match[2] or "").lower())
+    return UNITS.get(match[1]) or UNITS.get(match[1].lower())
 
 
 def unit_at(text: str, position: int) -> tuple[Unit, int] | None:
