@@ -272,6 +272,7 @@ SUITES = {
         *FAMILIES["judged"],
     ),
 }
+SUITES["telbench16"] = (*SUITES["telbench14"], "fact_agreement", "fact_contradiction")
 
 
 def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:
