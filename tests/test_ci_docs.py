@@ -26,6 +26,7 @@ ROOMS = ("judges", "metrics", "harness", "kd", "leaderboard")
 COUNT = 240
 # What each test takes, by the words that tell its snippet from the others. Blocks of "text" are output.
 ANCHOR = "telbench baseline pin runs/release"
+SEQUENTIAL = "--sequential"
 GATE_FILE = "# gate.yaml"
 GATE = "telbench check --gate gate.yaml"
 BOARD = "telbench leaderboard build"
@@ -34,7 +35,7 @@ GITHUB = "# .github/workflows/gate.yml"
 QUALITY = "# .github/workflows/quality.yml"
 GITLAB = "# .gitlab-ci.yml"
 PYTEST = "# test_candidate.py"
-TAKEN = (ANCHOR, GATE_FILE, GATE, BOARD, LOGS, GITHUB, QUALITY, GITLAB, PYTEST)
+TAKEN = (ANCHOR, SEQUENTIAL, GATE_FILE, GATE, BOARD, LOGS, GITHUB, QUALITY, GITLAB, PYTEST)
 # A runner has python with pip; here what they install is there already, and only the place is looked at.
 PIP = 'for last; do :; done; test -f "$last/pyproject.toml"'
 PYTHON = f'if [ "$1 $2" = "-m pip" ]; then {PIP}; else exec "{sys.executable}" "$@"; fi'
@@ -222,6 +223,14 @@ def test_the_workflow_of_the_main_branch_keeps_history_and_badge(stage: Stage) -
     assert [json.loads(line)["verdict"] for line in kept.stdout.splitlines()] == ["pass", "fail"]
     shown = subprocess.run([*remote, "show", "main:quality/badge.json"], capture_output=True, text=True, check=True)
     assert json.loads(shown.stdout)["color"] == "red"
+
+
+@pytest.mark.slow
+def test_a_baseline_is_looked_at_again_and_the_anchor_keeps_a_ledger(stage: Stage) -> None:
+    score(stage, "runs/candidate", "candidate")
+    assert "look 1 at this baseline" in run_bash(stage, snippet(SEQUENTIAL)).stdout
+    again = run_bash(stage, snippet(SEQUENTIAL))
+    assert "look 1 at this baseline; it was looked at before" in again.stdout, again.stderr
 
 
 @pytest.mark.slow

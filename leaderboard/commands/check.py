@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,27 @@ from telbench.config import group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, flags_given, settings_of
 
-from ...harness.cli.tables import Block, columns, plain, print_json, shown
+from ...harness.cli.tables import columns, plain, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
+from ...metrics.contract import Metric
 from ..checks.file import cases_of, read_gate
 from ..checks.settings import PolicySettings, case_of
 from ..checks.several import GateSet, all_line, data_line, judge_set, markdown_of
 from ..compare.markdown import markdown as as_markdown
-from ..gate.explain import explained_gate
-from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, judge_gates
-from ..gate.report import guardrail_line, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.explain import explained_gates
+from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Case, Gate, GatePolicy, judge_gate
+from ..gate.ledger import opened
+from ..gate.report import guardrail_line, look_lines, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.sequential import judge_look
+from ..gate.spending import HALF
 from ..publish.files import Outcome, OutputFiles, tell_github, write_files
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun
 from ..runs.sources import open_run, require_used
+
+# Decides on (candidate, baseline, metrics, policy).
+Judge = Callable[[LoadedRun, LoadedRun, Sequence[Metric], GatePolicy], Gate]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +49,12 @@ class CheckOptions(PolicySettings):
         metavar="FILE",
     )
     files: OutputFiles = group(OutputFiles, "files to write")
+    sequential: bool = setting(
+        False, "hold the error rates over all looks at this baseline; the anchor keeps a ledger of them"
+    )
+    half_spent_by: int = setting(
+        HALF, "with --sequential: looks by which half of the error rate is spent", metavar="N", low=1, high=10_000
+    )
     markdown: bool = setting(False, "print the Markdown summary, for a pull request")
     explain: bool = setting(False, "say in plain words what each column, verdict and flag means")
 
@@ -58,8 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
-    if args.json and options.markdown:
-        raise InputError("--json and --markdown: choose one")
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
     if options.gate is None:
         found = _alone(options)
         commands = [line for gate in found.gates.values() for line in workflow_commands(gate)]
@@ -72,19 +86,12 @@ def run(args: argparse.Namespace) -> int:
         print_json(found.document)
         return found.exit_code
     lines = _lines(found, options)
-    means = _means(found, lines) if options.explain else []
+    means = explained_gates(list(found.gates.values()), lines) if options.explain else []
     if options.markdown:
         sys.stdout.write(visible("\n".join([found.summary, *([as_markdown(means)] if means else [])]), lines=True))
     else:
         sys.stdout.writelines(shown(line) + "\n" for line in [*lines, *([""] if means else []), *plain(means)])
     return found.exit_code
-
-
-def _means(found: Outcome, lines: Sequence[str]) -> list[Block]:
-    """What the words of the lines mean, whichever data set they are of."""
-    gates = list(found.gates.values())
-    together = tuple(each for gate in gates for each in gate.metrics)
-    return explained_gate(replace(gates[0], metrics=together), lines)
 
 
 def _alone(options: CheckOptions) -> Outcome:
@@ -100,6 +107,8 @@ def _together(options: CheckOptions, file: Path, over: Mapping[str, Any]) -> Out
     for flag, given in (("--baseline", options.baseline), ("--candidate", options.candidate)):
         if given is not None:
             raise InputError(f"{flag} and --gate: {file} names the runs of each data set: give one of the two")
+    if options.sequential:
+        raise InputError("--sequential and --gate: a ledger is of one baseline: check its data set by itself")
     asked = read_gate(file, over)
     cases = cases_of(asked)
     found = judge_set(cases, asked.gate.on_inconclusive)
@@ -114,9 +123,21 @@ def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
     if options.baseline is None or options.candidate is None:
         lacking = "--baseline" if options.baseline is None else "--candidate"
         raise InputError(f"{lacking} is missing: name two runs, or a file of several data sets with --gate")
-    base, ours = open_run(options.baseline, options.reading), open_run(options.candidate, options.reading)
+    if not options.sequential:
+        return _judged_as_asked(options, options.candidate, options.baseline, judge_gate)
+    with opened(options.baseline, options.alpha, options.half_spent_by) as ledger:
+        return _judged_as_asked(options, options.candidate, options.baseline, partial(judge_look, ledger))
+
+
+def _judged_as_asked(options: CheckOptions, candidate: Path, baseline: Path, judge: Judge) -> tuple[Gate, LoadedRun]:
+    base, ours = open_run(baseline, options.reading), open_run(candidate, options.reading)
     require_used(options.reading, [base, ours])
-    return judge_gates([options.case(ours, base)])[0], ours
+    return _decided(options.case(ours, base), judge), ours
+
+
+def _decided(case: Case, judge: Judge) -> Gate:
+    gate = judge(case.candidate, case.baseline, case.metrics, case.policy)
+    return replace(gate, warnings=(*case.warnings, *gate.warnings))
 
 
 def judged(
@@ -131,10 +152,11 @@ def judged(
     reading: Reading = AS_IT_IS,
     budgets: Mapping[str, float] | None = None,
     guardrail_budget: float = GUARDRAIL_BUDGET,
+    judge: Judge = judge_gate,
 ) -> tuple[Gate, LoadedRun]:
     """The gate of two runs by path, and the candidate; ``guardrails`` None takes all other shared metrics.
 
-    ``reading`` says what logs of other harnesses leave open.
+    ``reading`` says what logs of other harnesses leave open; ``judge`` decides (candidate, baseline, metrics, policy).
 
     Raises:
         InputError: for paths that hold no runs, or a policy that is none. IncomparableError: for runs that were not
@@ -155,7 +177,7 @@ def judged(
         max_missing=max_missing,
         guardrail_budget=guardrail_budget,
     )
-    return judge_gates([case])[0], ours
+    return _decided(case, judge), ours
 
 
 def _questions(candidate: LoadedRun, gate: Gate) -> dict[str, str]:
@@ -176,7 +198,7 @@ def _lines(found: Outcome, options: CheckOptions) -> list[str]:
         if gate.verdict == "inconclusive" and not gate.exit_code:
             code += " (3 with --on-inconclusive fail)"
         told = f"{gate.verdict.upper()}: {gate.candidate['name']} against {gate.baseline['name']}, {code}"
-        return [*_table(gate), told, *power_lines(gate)]
+        return [*_table(gate), told, *look_lines(gate), *power_lines(gate)]
     lines = []
     for name, gate in found.gates.items():
         lines += [f"{name}: {gate.candidate['name']} against {gate.baseline['name']}"]
