@@ -14,6 +14,8 @@ from telbench.leaderboard.checks.settings import PolicySettings
 from telbench.leaderboard.checks.several import GateSet, all_line, data_line, judge_set, markdown_of
 from telbench.leaderboard.gate.gate import Case, GatePolicy, judge_gate
 from telbench.leaderboard.gate.report import junit_xml, markdown, terminal_rows, workflow_commands
+from telbench.leaderboard.gate.sequential import combined, judge_levels
+from telbench.leaderboard.gate.spending import Levels
 
 from ...made_runs import made_run, metric
 
@@ -137,6 +139,19 @@ def test_a_fall_in_one_category_fails_though_the_mean_of_all_items_holds():
     assert held.reason.startswith("the drop is larger than the budget of 0.02")
     wide = replace(one, policy=replace(one.policy, category_budgets={"token_f1": 0.2}))
     assert judge_set({"a": wide}, "warn").gates["a"].metrics[2].verdict == "PASS_SMALL_DROP"
+
+
+def test_a_look_at_a_baseline_holds_categories_too():
+    one = case(1, -0.06, policy=replace(POLICY, guardrails=(), categories=("odd",)))
+    red, passing = judge_levels(one.candidate, one.baseline, METRICS, one.policy, Levels(0.02, 0.05))
+    assert [each.role for each in passing.metrics] == ["primary"]
+    # Two families: each has half of the level of red.
+    assert red.policy.alpha == 0.01
+    found = combined(red, passing, one.policy)
+    assert [(each.title, each.role, each.verdict) for each in found.metrics] == [
+        ("token_f1", "primary", "FAIL_HARD"),
+        ("token_f1 in odd", "category", "FAIL"),
+    ]
 
 
 def test_all_categories_leave_out_those_that_cannot_tell_and_say_so():
