@@ -44,7 +44,7 @@ class Sample:
     ``letter_scores`` that of each choice's label after the prompt that lists them;
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
     the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
-    questions that ought to be refused: they have no references.
+    questions that ought to be refused: they have no references. ``passages`` are the parts that a context came in.
     """
 
     item_id: str
@@ -62,6 +62,7 @@ class Sample:
     answerable: bool = True
     cluster_id: str | None = None
     category: str | None = None
+    passages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +272,7 @@ SUITES = {
         *FAMILIES["judged"],
     ),
 }
+SUITES["telbench16"] = (*SUITES["telbench14"], "fact_agreement", "fact_contradiction")
 
 
 def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:

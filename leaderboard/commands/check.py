@@ -22,7 +22,7 @@ from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
 from ...metrics.contract import Metric
 from ..compare.markdown import markdown as as_markdown
-from ..gate.explain import explained_gate
+from ..gate.explain import explained_gates
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
 from ..gate.ledger import opened
 from ..gate.margins import margin_doubts
@@ -100,8 +100,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
-    if args.json and options.markdown:
-        raise InputError("--json and --markdown: choose one")
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
     gate, candidate = gate_of(options)
     document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
     summary = markdown(gate, _questions(candidate, gate))
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(gate.to_dict())
         return gate.exit_code
     lines = _lines(gate)
-    means = explained_gate(gate, lines) if options.explain else []
+    means = explained_gates([gate], lines) if options.explain else []
     if options.markdown:
         sys.stdout.write(visible("\n".join([summary, *([as_markdown(means)] if means else [])]), lines=True))
     else:

@@ -38,10 +38,11 @@ TERMS: dict[str, str] = {
 }
 
 
-def explained_gate(gate: Gate, lines: Sequence[str]) -> list[Block]:
-    """``word: meaning`` for the columns, and for the verdicts, flags and terms that the gate and its lines have."""
-    text, verdicts = "\n".join(lines), {each.verdict for each in gate.metrics}
-    flags = {flag: [each.metric for each in gate.metrics if flag in each.flags] for flag in FLAGS}
+def explained_gates(gates: Sequence[Gate], lines: Sequence[str]) -> list[Block]:
+    """``word: meaning`` for the columns, and for the verdicts, flags and terms that the gates and their lines have."""
+    metrics = [each for gate in gates for each in gate.metrics]
+    text, verdicts = "\n".join(lines), {each.verdict for each in metrics}
+    flags = {flag: dict.fromkeys(each.metric for each in metrics if flag in each.flags) for flag in FLAGS}
     told = [
         *(f"{word}: {meaning}" for word, meaning in COLUMNS.items()),
         *(f"{word}: {meaning}" for word, meaning in VERDICTS.items() if word in verdicts),
