@@ -6,6 +6,7 @@ Formats are called as vLLM's reasoning parsers are. A trace is no answer: nothin
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -48,6 +49,9 @@ FORMATS: dict[str, Markers] = {
 }
 # Markers that no answer begins with by chance: looked for in every answer, whatever its model.
 UNMISTAKABLE = ("hunyuan_a13b", "qwen3", "seed_oss", "mistral", "kimi_vl", "exaone", "openai_gptoss")
+_TOKEN = re.compile(r"<\|\w+\|>")
+# Around the messages of a conversation whose marks are spelled with several tokens.
+_CONTROL_TOKENS = ("<|start|>", "<|end|>")
 _CONTROL = re.compile(r"<\|(?:start|end|return|channel|message)\|>(?:assistant)?")
 
 
@@ -153,6 +157,25 @@ def format_of(template: str, tokens: frozenset[str] = frozenset()) -> str | None
         if known and markers.answer_start in template:
             return name
     return None
+
+
+def marks_in(special: Collection[str]) -> tuple[str, ...]:
+    """Those of a vocabulary's special tokens that marks of a format are spelled with, sorted.
+
+    A text decoded without them does not tell where a trace ends.
+
+    >>> marks_in({"[THINK]", "[/THINK]", "</s>", "<|end|>"})
+    ('[/THINK]', '[THINK]')
+    >>> marks_in({"<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>"})
+    ('<|channel|>', '<|end|>', '<|message|>', '<|start|>')
+    """
+    found: set[str] = set()
+    for name in UNMISTAKABLE:
+        for mark in (FORMATS[name].start, FORMATS[name].end):
+            spelled = set(_TOKEN.findall(mark)) or {mark}
+            if spelled <= set(special):
+                found |= spelled if mark in spelled else spelled | ({*_CONTROL_TOKENS} & set(special))
+    return tuple(sorted(found))
 
 
 def opened_by(prompt: str, format_: str) -> bool:

@@ -299,6 +299,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             answerable=answerable,
             cluster_id=item.source_document,
             category=item.category,
+            passages=item.passages,
         )
         if isinstance(references, str):
             sample = replace(sample, no_reference_scores=references)

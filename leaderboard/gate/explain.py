@@ -32,6 +32,8 @@ TERMS: dict[str, str] = {
     "adjusted p": "how often chance alone gives so large a drop, corrected for the metrics of the same role",
     "all of them together": "many guardrails are as many chances of a false alarm; Holm's correction keeps the risk of "
     "any at the error rate",
+    "at this baseline": "this look decides at levels of its own, so that the error rates hold over all looks at the "
+    "baseline; what earlier looks lost of them is gone, what they did not use is in the levels of this one",
     "exit code": "0 no regression, 1 regression, 2 bad input, 3 inconclusive where that is to fail, 4 not comparable",
 }
 
