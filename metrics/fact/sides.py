@@ -13,6 +13,7 @@ from .reading.text import STOP
 _ARGUMENT = 8
 # An answer of so few words has no context to compare.
 _BRIEF = 12
+_ORDER = frozenset({"before", "after"})
 
 
 def side_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -107,7 +108,8 @@ def _reciprocal(
         straight = len(left & before) + len(right & after)
         turned = len(left & after) + len(right & before)
         # Only an order is turned round by its arguments alone: "sent by A" and "A sends" say the same.
-        swapped = turned > straight + (0 if other_side else 1) and (other_side or fact.group.name == "order")
+        ordered = other_side or answer.text.words[pole.first].text in _ORDER
+        swapped = turned > straight + (0 if other_side else 1) and ordered
         (against if swapped != other_side else agreed).append((pole.start, pole.end))
     if agreed:
         return Finding("direction", words, "agreed", tuple(agreed))

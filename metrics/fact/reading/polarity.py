@@ -94,6 +94,7 @@ def polarity(text: Text) -> Polarity:
             continue
         if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
             continue
+        opens += following == "longer"
         reach = _SHORT.get(word.text, _REACH)
         scope = []
         for place in range(opens, min(opens + reach, len(words))):
