@@ -11,7 +11,7 @@ from .reading.reading import Reading, neighbours
 from .reading.text import stem
 
 # Tags of names that no class is known of, and of phrases in lower case: their neighbours have to tell.
-_UNKNOWN, _PHRASE = frozenset({"?"}), frozenset({"phrase"})
+_UNKNOWN, _PHRASE = frozenset({"?", "name"}), frozenset({"phrase"})
 # An answer so many times as long as its reference tells more than was asked: a name of the same class has to stand
 # between the same words there.
 _LONG, _FROM_WORDS = 2.5, 12

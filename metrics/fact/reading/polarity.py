@@ -38,6 +38,8 @@ _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
 )
 _REACH = 8
+# Clauses with more words than this have to have two in common to be about the same.
+_FEW = 3
 # Words that begin with un and in without denying the rest.
 _WHOLE = word_list("un is no prefix")
 
@@ -175,7 +177,7 @@ def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polari
     own = mine.clauses.get(negation.cue.clause, frozenset()) - {word.stem}
     theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
     own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - {word.stem}
-    return not own or not theirs or bool(own & theirs)
+    return not own or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
 
 
 def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
