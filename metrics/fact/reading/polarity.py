@@ -203,6 +203,8 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             for word, other in said
             if other is not None
             and word.stem not in others.denied
+            # What a text says in one place and denies in another depends on a condition.
+            and word.stem not in mine.said
             and other.clause not in others.denying_clauses
             and other.sentence not in others.conditional_sentences
         ]
