@@ -34,7 +34,6 @@ TERMS: dict[str, str] = {
     "any at the error rate",
     "at this baseline": "this look decides at levels of its own, so that the error rates hold over all looks at the "
     "baseline; what earlier looks lost of them is gone, what they did not use is in the levels of this one",
-    "at this baseline": "each look at a baseline spends a part of the error rate, so that all looks together keep it",
     "exit code": "0 no regression, 1 regression, 2 bad input, 3 inconclusive where that is to fail, 4 not comparable",
 }
 
