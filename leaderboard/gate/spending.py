@@ -62,8 +62,9 @@ def share(look: int, half: int) -> float:
 def next_levels(decided: Iterable[tuple[bool, bool]], alpha: float, half: int) -> Levels:
     """The levels of the look that comes after those ``decided``: of each, whether it showed a drop, and none beyond.
 
-    >>> next_levels([(False, True)], 0.06, 1)
-    Levels(red=0.01, passing=0.04, red_lost=0.03, passing_lost=0.0)
+    >>> levels = next_levels([(False, True)], 0.06, 1)
+    >>> round(levels.red, 4), round(levels.passing, 4), levels.red_lost, levels.passing_lost
+    (0.01, 0.04, 0.03, 0.0)
     """
     sides: tuple[list[bool], list[bool]] = ([], [])
     looks = 0

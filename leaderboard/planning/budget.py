@@ -112,7 +112,7 @@ def _option(pilot: Pilot, buys: Buy, cost: float, in_documents: float, in_items:
         factor = in_items if buys == "items" else _fewer_answers(pilot, seeds)
         found, ends, reason = _items_part(pilot, base, factor)
         if factor is None:
-            reason = parts.rest.reason
+            reason = parts.rest.reason or parts.item.reason
     recipe = None
     if parts.replicate.value is not None:
         # What single answers add is not known from one seed: then the items' part is taken as it is.

@@ -185,7 +185,7 @@ def _of_differences(metric: Metric, arms: Arms, assumed: Assumptions, alpha: flo
     base, ours = arms.runs
     found = evidence_of(metric, ours, base, margin=None, alpha=alpha, max_missing=max_missing)
     names, seeds = _matched(arms)
-    columns = [_differences(metric, found.items, *pair) for pair in seeds] or [found.differences]
+    columns = [_differences(metric, found.items, *pair) for pair in seeds] if len(seeds) > 1 else [found.differences]
     if metric.level == "corpus":
         components = _none_of_corpus(metric)
     else:

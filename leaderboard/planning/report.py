@@ -126,6 +126,9 @@ def _option_lines(plans: Sequence[Plan], costs: Costs) -> list[str]:
         if known:
             first = min(known, key=lambda each: each.error or 0.0)
             line = f": {_BUYS[first.buys]} bring the error down most"
+            recipes = [each for each in plan.options if each.recipe_error is not None and each.buys != "now"]
+            if recipes:
+                line += f", that of the recipes {_BUYS[min(recipes, key=lambda each: each.recipe_error or 0.0).buys]}"
             size = best_size(plan.pilot, costs)
             best.append((plan.needs.metric, line + ("" if size is None else f"; best are {size:.1f} items a document")))
     used = [index for index in range(len(rows[0])) if any(row[index] for row in rows[1:])]

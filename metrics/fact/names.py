@@ -6,12 +6,12 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from .findings import Finding, Status, places
-from .reading.entities import SYNONYMS, Entity
+from .reading.entities import PARTIES, SYNONYMS, Entity
 from .reading.reading import Reading, neighbours
 from .reading.text import stem
 
 # Tags of names that no class is known of, and of phrases in lower case: their neighbours have to tell.
-_UNKNOWN, _PHRASE = frozenset({"?"}), frozenset({"phrase"})
+_UNKNOWN, _PHRASE = frozenset({"?", "name"}), frozenset({"phrase"})
 # An answer so many times as long as its reference tells more than was asked: a name of the same class has to stand
 # between the same words there.
 _LONG, _FROM_WORDS = 2.5, 12
@@ -36,9 +36,9 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
         seen |= fact.keys
         given = bool(fact.keys & question.keys)
         named = _named(fact, answer)
-        if named and not _is_denied(reference, fact.start) and all(_is_denied(answer, at) for at, _ in named):
+        if named and not given and not _is_denied(reference, fact.start) and all(_is_denied(answer, at) for at, _ in named):
             # "not SCTP"
-            yield Finding("entity", words, "contradicted", named, only_if_seen=given)
+            yield Finding("entity", words, "contradicted", named)
             continue
         if named is not None:
             if not given:
@@ -61,7 +61,9 @@ def _stands_for(
     alike = bool(rival.tags & fact.tags - _UNKNOWN) and not _part_of(rival, fact)
     if alike and not given and not long:
         return True
-    return (alike or not (given or rival.tags & _PHRASE)) and bool(around & neighbours(answer, rival.start, rival.end))
+    if not alike and (given or rival.tags & _PHRASE or bool(rival.keys & PARTIES) != bool(fact.keys & PARTIES)):
+        return False
+    return bool(around & neighbours(answer, rival.start, rival.end))
 
 
 def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:

@@ -43,7 +43,7 @@ def _mentions(reading: Reading) -> list[_Mention]:
         add(f"contrast {pole.group.name}", str(pole.side), pole.start, pole.end)
     for entity in reading.entities:
         key = min(entity.keys, key=len)
-        for tag in entity.tags - {"?", "capitals", "name"}:
+        for tag in entity.tags - {"?", "capitals", "name", "phrase"}:
             add(f"entity {tag}", key, entity.start, entity.end)
     for quantity in reading.quantities:
         kind = quantity.dimension or "number"

@@ -13,6 +13,9 @@ from .reading.text import STOP
 _ARGUMENT = 8
 # An answer of so few words has no context to compare.
 _BRIEF = 12
+# So many words have two clauses in common that speak of the same thing, where they have as many.
+_SHARED = 2
+_ORDER = frozenset({"before", "after"})
 
 
 def side_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -66,7 +69,10 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     if _denied(answer, pole) != _denied(reference, used[0]):
         return False
     own = _clause(answer, pole)
-    return len(answer.text.words) <= _BRIEF or any(own & _clause(reference, each) for each in used)
+    if len(answer.text.words) <= _BRIEF:
+        return True
+    others = [_clause(reference, each) for each in used]
+    return any(len(own & other) >= min(_SHARED, len(other)) > 0 for other in others)
 
 
 def _clause(reading: Reading, pole: Pole) -> frozenset[str]:
@@ -107,7 +113,8 @@ def _reciprocal(
         straight = len(left & before) + len(right & after)
         turned = len(left & after) + len(right & before)
         # Only an order is turned round by its arguments alone: "sent by A" and "A sends" say the same.
-        swapped = turned > straight + (0 if other_side else 1) and (other_side or fact.group.name == "order")
+        ordered = other_side or answer.text.words[pole.first].text in _ORDER
+        swapped = turned > straight + (0 if other_side else 1) and ordered
         (against if swapped != other_side else agreed).append((pole.start, pole.end))
     if agreed:
         return Finding("direction", words, "agreed", tuple(agreed))

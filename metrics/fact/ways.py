@@ -59,7 +59,7 @@ def _actor(word: Word) -> str:
 
 
 def _names(word: Word) -> bool:
-    return word.text not in STOP or word.text == "called"
+    return word.text not in STOP or word.text in ("called", "near")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,8 @@ def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
             straight = way.source & other.source or way.target & other.target
             turned = way.source & other.target and way.target & other.source
             if straight or turned:
-                yield Finding("direction", words, "agreed" if straight else "contradicted", ((other.start, other.end),))
+                status = "contradicted" if turned else "agreed"
+                yield Finding("direction", words, status, ((other.start, other.end),))
                 break
         else:
             yield Finding("direction", words, "omitted")

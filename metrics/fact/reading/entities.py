@@ -89,6 +89,8 @@ _HEADS = {
     "protocol": "protocol", "channel": "channel", "signal": "signal", "identifier": "identifier",
     "identity": "identifier", "id": "identifier", "interface": "interface", "duplex": "duplex", "layer": "layer",
 }  # fmt: skip
+# Those whom all else is done for: they stand beside the same words as any name.
+PARTIES = frozenset({"ue", "ms", "gnb", "enb", "bts"})
 # Other words for an entity that paraphrases use; they stand for it in an answer, and are none themselves.
 SYNONYMS = {
     "ue": frozenset(["termin", "devic", "handset", "mobil", "phone", "smartphon"]),

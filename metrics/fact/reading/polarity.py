@@ -38,6 +38,8 @@ _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
 )
 _REACH = 8
+# Clauses with more words than this have to have two in common to be about the same.
+_FEW = 3
 # Words that begin with un and in without denying the rest.
 _WHOLE = word_list("un is no prefix")
 
@@ -94,6 +96,7 @@ def polarity(text: Text) -> Polarity:
             continue
         if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
             continue
+        opens += following == "longer"
         reach = _SHORT.get(word.text, _REACH)
         scope = []
         for place in range(opens, min(opens + reach, len(words))):
@@ -174,7 +177,7 @@ def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polari
     own = mine.clauses.get(negation.cue.clause, frozenset()) - {word.stem}
     theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
     own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - {word.stem}
-    return not own or not theirs or bool(own & theirs)
+    return not own or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
 
 
 def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
@@ -200,6 +203,8 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             for word, other in said
             if other is not None
             and word.stem not in others.denied
+            # What a text says in one place and denies in another depends on a condition.
+            and word.stem not in mine.said
             and other.clause not in others.denying_clauses
             and other.sentence not in others.conditional_sentences
         ]

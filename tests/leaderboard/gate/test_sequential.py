@@ -27,6 +27,7 @@ from telbench.leaderboard.gate.sequential import combined, judge_levels, judge_l
 from telbench.leaderboard.gate.spending import Levels, next_levels, share
 from telbench.leaderboard.runs.anchor import read_anchor, write_anchor
 from telbench.leaderboard.runs.loaded import LoadedRun
+from telbench.leaderboard.testing import assert_no_regression
 
 from ...made_runs import made_run, metric
 
@@ -306,7 +307,11 @@ def test_the_command_keeps_the_ledger_and_a_new_pin_says_what_becomes_of_it(tmp_
     assert "it is the same baseline: its ledger of 1 look goes on" in capsys.readouterr().err
     assert main([*check[:-1], "--json"]) == 1
     assert "look" not in json.loads(capsys.readouterr().out)
+    for number in (2, 2):
+        found = assert_no_regression(runs["base"], anchor, margins={"token_f1": 0.02}, sequential=True)
+        assert found.look is not None
+        assert (found.verdict, found.look.number) == ("pass", number)
     assert main(["baseline", "pin", runs["run"], "--out", anchor, "--force", "--accept-drop"]) == 0
-    assert "the ledger of 1 look at the old baseline ends here" in capsys.readouterr().err
+    assert "the ledger of 2 looks at the old baseline ends here" in capsys.readouterr().err
     assert main(["baseline", "pin", runs["base"], "--out", anchor, "--force"]) == 0
     assert Path(anchor).read_bytes() == first

@@ -189,6 +189,12 @@ def test_runs_with_several_seeds_tell_what_seeds_and_single_answers_add():
     assert pilot.components.rest.value == pytest.approx(2 * 0.05**2, rel=0.15)
     assert pilot.components.replicate.value == pytest.approx(0.0016, rel=0.2)
     assert pilot.delta == pytest.approx(0.02, abs=0.01)
+    # One seed in common tells nothing of seeds, and the plan is that of the averages.
+    fewer = [*average_seeds(runs[:3]), Recipe(runs[3], {"0": runs[3]})]
+    alone = planned([recipe.run for recipe in fewer], fewer)
+    assert (alone.seeds, alone.components.replicate.reason) == (1, "the models have no two seeds in common")
+    assert alone.components.item_holds_rest
+    assert alone.spread == planned([recipe.run for recipe in fewer]).spread
 
 
 def test_one_run_with_a_correlation_plans_as_two_runs_that_have_it():
