@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from .findings import Finding
+from collections.abc import Sequence
+
+from .findings import Finding, Places
 from .names import entity_findings
+from .near_copies import near_copy_findings
 from .pairings import pairing_findings
 from .reading.reading import Reading
 from .sides import side_findings
@@ -19,7 +22,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     >>> [(f.kind, f.fact, f.status) for f in findings(read("SCTP, port 38412"), read("port 2152"), read("Which port?"))]
     [('quantity', '38412', 'contradicted'), ('entity', 'SCTP', 'omitted')]
     """
-    return (
+    found = (
         *quantity_findings(reference, answer, question),
         *unit_findings(reference, answer, question),
         *entity_findings(reference, answer, question),
@@ -28,3 +31,11 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *pairing_findings(reference, answer),
         *statement_findings(reference, answer, question),
     )
+    seen = [place for each in found if each.status == "contradicted" for place in each.places]
+    copies = near_copy_findings(reference, answer)
+    return (*found, *(each for each in copies if not _overlap(each.places, seen)))
+
+
+def _overlap(places: Places, seen: Sequence[tuple[int, int]]) -> bool:
+    """Does any of these places touch one of those?"""
+    return any(start < other_end and other < end for start, end in places for other, other_end in seen)

@@ -36,7 +36,12 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
         seen |= fact.keys
         given = bool(fact.keys & question.keys)
         named = _named(fact, answer)
-        if named and not given and not _is_denied(reference, fact.start) and all(_is_denied(answer, at) for at, _ in named):
+        if (
+            named
+            and not given
+            and not _is_denied(reference, fact.start)
+            and all(_is_denied(answer, at) for at, _ in named)
+        ):
             # "not SCTP"
             yield Finding("entity", words, "contradicted", named)
             continue

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from .lexicon import word_list
 from .text import STOP, Text, Word, stem
 
-_CUES = word_list("negations")
+# Words that deny.
+NEGATIONS = word_list("negations")
 _SHORT = {
     "without": 4,
     "non": 1,
@@ -84,7 +85,7 @@ def polarity(text: Text) -> Polarity:
     cues: dict[int, int] = {}
     focus: set[int] = set()
     for at, word in enumerate(words):
-        cue = word.text in _CUES or word.text.endswith("n't")
+        cue = word.text in NEGATIONS or word.text.endswith("n't")
         opens = at + 1
         if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
             cue, opens = True, at + 2

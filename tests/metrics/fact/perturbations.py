@@ -125,7 +125,8 @@ _SIDES = (
 _HELPERS = re.compile(r"\b(is|are|can|may|must|should|was|has to be|will)\b(?! not\b)")
 _DENIED = re.compile(r"\b(is|are|does|do|can|may|must|should) not\b|\bwithout\b|\bno longer\b")
 _VERBS = re.compile(
-    r"(?<=[a-z0-9A-Z] )(supports|uses|carries|identifies|contains|defines|provides|allows|connects|selects|stores|handles)\b"
+    r"(?<=[a-z0-9A-Z] )"
+    r"(supports|uses|carries|identifies|contains|defines|provides|allows|connects|selects|stores|handles)\b"
 )
 _FROM_TO = re.compile(r"\bfrom (the |a |an )?([A-Za-z][\w-]+) (to|towards) (the |a |an )?([A-Za-z][\w-]+)\b")
 
