@@ -1,6 +1,6 @@
 """Makes the table of acronyms that the fact metrics read: pairs of an acronym and its expansion, no other text.
 
-    python benchmarks/fact_acronyms.py --data DIR > metrics/fact/lexicon/acronyms_found.tsv
+    python benchmarks/fact_acronyms.py --data DIR > metrics/fact/reading/tables/acronyms_found.tsv
 
 Sources: telecom-nano (embedded); under DIR, where they are there, TeleQnA (MIT) and the entities of MM-TelcoBench
 (CC BY 4.0). A pair counts where a text defines it ("Access and Mobility Management Function (AMF)", "AMF (Access and
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from telbench.harness.datasets.rows import parse_json
 from telbench.harness.datasets.sets import nano, teleqna
-from telbench.metrics.fact.acronyms import defined, spells, words_of
+from telbench.metrics.fact.reading.acronyms import defined, spells, words_of
 
 _LONG = re.compile(r"[^\w\s/&-]")
 
@@ -53,10 +53,10 @@ def main() -> int:
     found = Counter(pair for text in _texts(folder) for pair in defined(text))
     found.update((name, full) for name, full in _entities(folder) if spells(full, name))
     merged: set[tuple[str, str]] = set()
-    for acronym, expansion in found:
-        expansion = " ".join(words_of(_LONG.sub(" ", expansion)))
-        if 2 <= len(expansion.split()) <= 9 and expansion.split()[0] not in ("and", "or"):
-            merged.add((acronym, expansion))
+    for acronym, written in found:
+        words = words_of(_LONG.sub(" ", written))
+        if 2 <= len(words) <= 9 and words[0] not in ("and", "or"):
+            merged.add((acronym, " ".join(words)))
     lines = sorted(f"{acronym}\t{expansion}" for acronym, expansion in merged)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0

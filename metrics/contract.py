@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 from telbench.registry import load
@@ -203,6 +203,7 @@ class MetricRecipe:
     """A metric that cannot be made before its resources are known; registered in place of a `Metric`.
 
     ``build`` gives a metric of the same name whatever is absent: then all its scores are missing with the reason.
+    ``recorded`` is the value that one judge's record gives, where its verdict is all that the metric reads.
     """
 
     name: str
@@ -210,6 +211,7 @@ class MetricRecipe:
     range: Range
     needs: frozenset[str]
     build: Callable[[Resources], Metric]
+    recorded: Callable[[Mapping[str, Any]], float | None] | None = None
 
 
 def metric(
@@ -270,6 +272,7 @@ SUITES = {
         *FAMILIES["judged"],
     ),
 }
+SUITES["telbench16"] = (*SUITES["telbench14"], "fact_agreement", "fact_contradiction")
 
 
 def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:

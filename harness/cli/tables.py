@@ -238,26 +238,22 @@ def fitted(blocks: Sequence[Block], width: int = WIDTH) -> list[Block]:
 
     Tables of the same columns lose the same ones.
     """
-    gone: dict[tuple[str, ...], int] = {}
-    for _ in range(2):
-        slim: list[Block] = []
-        for block in blocks:
-            if not isinstance(block, Grid):
-                slim.append(block)
-                continue
-            spare = [head for head in block.spare if head in block.heads]
-            for count in range(gone.get(block.heads, 0), len(spare) + 1):
-                kept = [place for place, head in enumerate(block.heads) if head not in spare[:count]]
-                heads, *rows = (tuple(row[place] for place in kept) for row in (block.heads, *block.rows))
-                sides = "".join(block.sides[place] for place in kept)
-                gone[block.heads] = count
-                if max(map(len, columns([heads, *rows], sides))) <= width:
-                    break
-            slim.append(Grid(heads, tuple(rows), sides))
-    named: dict[str, None] = {}
-    for block in blocks:
-        if isinstance(block, Grid):
-            named |= dict.fromkeys([head for head in block.spare if head in block.heads][: gone[block.heads]])
+    slim, named = list(blocks), dict[str, None]()
+    grids = [(place, block) for place, block in enumerate(blocks) if isinstance(block, Grid)]
+    for heads in dict.fromkeys(grid.heads for _, grid in grids):
+        alike = [(place, grid) for place, grid in grids if grid.heads == heads]
+        spare = [head for head in alike[0][1].spare if head in heads]
+        for count in range(len(spare) + 1):
+            kept = [place for place, head in enumerate(heads) if head not in spare[:count]]
+            longest = 0
+            for place, grid in alike:
+                first, *rows = (tuple(row[cell] for cell in kept) for row in (grid.heads, *grid.rows))
+                sides = "".join(grid.sides[cell] for cell in kept)
+                slim[place] = Grid(first, tuple(rows), sides)
+                longest = max(longest, *map(len, columns([first, *rows], sides)))
+            if longest <= width or count == len(spare):
+                named |= dict.fromkeys(spare[:count])
+                break
     note = Words(f"left out, for lines of {width} columns (--wide has them): {', '.join(named)}")
     return [*slim, *([note] if named else [])]
 

@@ -28,7 +28,9 @@ class SubCommand(Options):
 
     module: Any = None
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - one for all overloads of argparse
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """Parse by the options of the sub-command."""
         self._complete()
         return super().parse_known_args(args, namespace)

@@ -6,8 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,15 +20,22 @@ from ...harness.cli.tables import columns, plain, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
+from ...metrics.contract import Metric
 from ..compare.markdown import markdown as as_markdown
-from ..gate.explain import explained_gate
+from ..gate.explain import explained_gates
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
+from ..gate.ledger import opened
 from ..gate.margins import margin_doubts
-from ..gate.report import guardrail_line, junit_xml, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.report import guardrail_line, junit_xml, look_lines, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.sequential import judge_look
+from ..gate.spending import HALF
 from ..runs.directions import LogSettings
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_run, require_used
+
+# Decides on (candidate, baseline, metrics, policy).
+Judge = Callable[[LoadedRun, LoadedRun, Sequence[Metric], GatePolicy], Gate]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,12 @@ class CheckOptions:
     on_inconclusive: Literal["warn", "fail"] = setting(
         "warn", "what too few items to tell come to: a warning, or exit code 3"
     )
+    sequential: bool = setting(
+        False, "hold the error rates over all looks at this baseline; the anchor keeps a ledger of them"
+    )
+    half_spent_by: int = setting(
+        HALF, "with --sequential: looks by which half of the error rate is spent", metavar="N", low=1, high=10_000
+    )
     alpha: float = setting(ALPHA, "error rate", metavar="X", low=1e-6, high=0.4999)
     max_missing: float = setting(
         MAX_MISSING, "refuse when more items than this lack a score", metavar="SHARE", low=0, high=1
@@ -86,8 +100,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
-    if args.json and options.markdown:
-        raise InputError("--json and --markdown: choose one")
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
     gate, candidate = gate_of(options)
     document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
     summary = markdown(gate, _questions(candidate, gate))
@@ -99,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(gate.to_dict())
         return gate.exit_code
     lines = _lines(gate)
-    means = explained_gate(gate, lines) if options.explain else []
+    means = explained_gates([gate], lines) if options.explain else []
     if options.markdown:
         sys.stdout.write(visible("\n".join([summary, *([as_markdown(means)] if means else [])]), lines=True))
     else:
@@ -109,6 +123,13 @@ def run(args: argparse.Namespace) -> int:
 
 def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
     """The gate that the options ask for, and the candidate."""
+    if not options.sequential:
+        return _judged_as_asked(options, judge_gate)
+    with opened(options.baseline, options.alpha, options.half_spent_by) as ledger:
+        return _judged_as_asked(options, partial(judge_look, ledger))
+
+
+def _judged_as_asked(options: CheckOptions, judge: Judge) -> tuple[Gate, LoadedRun]:
     named, budgets = guardrails_of(options.guardrail)
     return judged(
         options.candidate,
@@ -121,6 +142,7 @@ def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
         reading=Reading(options.logs, options.cluster),
         budgets=budgets,
         guardrail_budget=options.guardrail_budget,
+        judge=judge,
     )
 
 
@@ -157,10 +179,11 @@ def judged(
     reading: Reading = AS_IT_IS,
     budgets: Mapping[str, float] | None = None,
     guardrail_budget: float = GUARDRAIL_BUDGET,
+    judge: Judge = judge_gate,
 ) -> tuple[Gate, LoadedRun]:
     """The gate of two runs by path, and the candidate; ``guardrails`` None takes all other shared metrics.
 
-    ``reading`` says what logs of other harnesses leave open.
+    ``reading`` says what logs of other harnesses leave open; ``judge`` decides (candidate, baseline, metrics, policy).
 
     Raises:
         InputError: for paths that hold no runs, or a policy that is none. IncomparableError: for runs that were not
@@ -181,7 +204,7 @@ def judged(
     others = tuple(metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, base, ours))
     guards = others if guardrails is None else guardrails
     policy = GatePolicy(margins, guards, alpha, on_inconclusive, max_missing, dict(budgets or {}), guardrail_budget)
-    gate = judge_gate(ours, base, metrics, policy)
+    gate = judge(ours, base, metrics, policy)
     return replace(gate, warnings=(*notes, *margin_doubts(policy, metrics, base), *gate.warnings)), ours
 
 
@@ -231,5 +254,6 @@ def _lines(gate: Gate) -> list[str]:
         *columns(terminal_rows(gate), "<<>>>>>><"),
         *([guardrail_line(gate)] if gate.policy.guardrails else []),
         f"{gate.verdict.upper()}: {names}, {code}",
+        *look_lines(gate),
         *power_lines(gate),
     ]

@@ -116,8 +116,8 @@ def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
 def run(args: argparse.Namespace) -> int:
     """Print the answer and the tables; exit code 4 when the runs were not measured alike."""
     options = settings_of(args, CompareOptions)
-    if args.json and options.markdown:
-        raise InputError("--json and --markdown: choose one")
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
     found = compared(options, RESAMPLES if args.json else 0)
     runs, names, recipes = found.runs, found.names, found.recipes
     measured = {each.metric for each in found.pairs}

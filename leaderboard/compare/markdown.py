@@ -47,7 +47,7 @@ def markdown(blocks: Sequence[Block]) -> str:
 def escaped(text: str, *, inside_html: bool = False) -> str:
     r"""Text as one line of Markdown without markup, HTML, table borders, links, mentions and references.
 
-    ``inside_html``: of a line that begins with a tag, where signs of Markdown are plain text.
+    ``inside_html``: of a line that begins with a tag, where a backslash would be shown.
 
     >>> print(escaped("a|b `c`\n<d> @e #1 _f_"))
     a\|b \`c\` &lt;d&gt; @&#8203;e #&#8203;1 \_f\_
@@ -72,4 +72,6 @@ def _harmless(inside_html: bool, found: re.Match[str]) -> str:
     part = found.group()
     if found["html"]:
         return _HTML[part]
-    return part + _BREAK if found["linked"] else part if inside_html else f"\\{part}"
+    if found["linked"]:
+        return part + _BREAK
+    return f"&#{ord(part)};" if inside_html else f"\\{part}"

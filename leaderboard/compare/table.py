@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from ...harness.cli.tables import Block, Grid, Words, difference_text, number, p_value
 from ...metrics.contract import Metric
@@ -92,6 +93,8 @@ def sentences(found: Compared) -> list[str]:
     What a study's factors do comes first, then metrics that decide, then others, then categories. Differences are
     those of the values, run minus first run: a gain is negative where lower is better.
     """
+    measured = {each.metric for each in found.pairs}
+    metrics = [metric for metric in found.metrics if metric.name in measured]
     told = [study_sentence(name, study) for name, study in found.studies.items()]
     families: dict[str, list[Comparison]] = {"primary ": [], "": [], "other ": [], "category": []}
     for each in found.pairs:
@@ -101,12 +104,12 @@ def sentences(found: Compared) -> list[str]:
         if not rows:
             continue
         if family in ("", "primary ") and len(found.runs) == 2:
-            told.append(f"{verdicts_told(rows, found.names, found.metrics, f'{family}metrics')}.")
+            told.append(f"{verdicts_told(rows, found.names, metrics, f'{family}metrics')}.")
         elif family != "category" and len(found.runs) > 2:
             told += leader_sentences(found, family, {each.metric for each in rows})
         else:
             head = f"Within categories ({len(rows)} rows)" if family == "category" else f"Other metrics ({len(rows)})"
-            told.append(f"{head}: {verdicts_told(rows, found.names, found.metrics)}.")
+            told.append(f"{head}: {verdicts_told(rows, found.names, metrics)}.")
     return [*told, *([seeds_sentence(found)] if found.seeds else [])]
 
 
@@ -143,7 +146,7 @@ def report(found: Compared) -> list[Block]:
         blocks.append(Words(told, "title"))
         for metric in compared:
             blocks += _ranked(found, metric, {run: each for (name, run), each in whole.items() if name == metric.name})
-        blocks += [Words(CAPTIONS[posthoc]) for posthoc in dict.fromkeys(each.posthoc for each in found.rankings)]
+        blocks += [Words(told) for told in dict.fromkeys(CAPTIONS[each.posthoc] for each in found.rankings)]
     if len(whole) < len(found.pairs):
         blocks += [Words("within categories", "title"), _categories(found, compared, heads)]
     blocks += [*(_seeds(found) if found.seeds else ()), *(_studies(found) if found.studies else ())]
@@ -218,7 +221,11 @@ def _ranked(found: Compared, metric: Metric, rows: Mapping[str, Comparison]) -> 
         )
     if ranking.critical_difference is not None:
         told += f", critical difference of mean ranks {ranking.critical_difference:.3f}"
-    blocks: list[Block] = [Words(told, "title"), _grid(_RANKED, "<<><>", table)]
+    grid = _grid(_RANKED, "<<><>", table)
+    if ranking.posthoc != "mean":
+        # What was tested is shown.
+        grid = replace(grid, spare=_SPARE[1:])
+    blocks: list[Block] = [Words(told, "title"), grid]
     if ranking.conflicts:
         pairs = [f"{ranking.names[one]} over {ranking.names[other]}" for one, other in ranking.conflicts]
         more = f" and {len(pairs) - _NAMED} pairs more" if len(pairs) > _NAMED else ""

@@ -32,14 +32,17 @@ TERMS: dict[str, str] = {
     "adjusted p": "how often chance alone gives so large a drop, corrected for the metrics of the same role",
     "all of them together": "many guardrails are as many chances of a false alarm; Holm's correction keeps the risk of "
     "any at the error rate",
+    "at this baseline": "this look decides at levels of its own, so that the error rates hold over all looks at the "
+    "baseline; what earlier looks lost of them is gone, what they did not use is in the levels of this one",
     "exit code": "0 no regression, 1 regression, 2 bad input, 3 inconclusive where that is to fail, 4 not comparable",
 }
 
 
-def explained_gate(gate: Gate, lines: Sequence[str]) -> list[Block]:
-    """``word: meaning`` for the columns, and for the verdicts, flags and terms that the gate and its lines have."""
-    text, verdicts = "\n".join(lines), {each.verdict for each in gate.metrics}
-    flags = {flag: [each.metric for each in gate.metrics if flag in each.flags] for flag in FLAGS}
+def explained_gates(gates: Sequence[Gate], lines: Sequence[str]) -> list[Block]:
+    """``word: meaning`` for the columns, and for the verdicts, flags and terms that the gates and their lines have."""
+    metrics = [each for gate in gates for each in gate.metrics]
+    text, verdicts = "\n".join(lines), {each.verdict for each in metrics}
+    flags = {flag: dict.fromkeys(each.metric for each in metrics if flag in each.flags) for flag in FLAGS}
     told = [
         *(f"{word}: {meaning}" for word, meaning in COLUMNS.items()),
         *(f"{word}: {meaning}" for word, meaning in VERDICTS.items() if word in verdicts),

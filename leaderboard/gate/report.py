@@ -63,7 +63,8 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
             f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
             f"{each.verdict}: {cell(each.reason)} |"
         )
-    lines += ["", _method(gate), "", *(f"- {cell(line)}" for line in power_lines(gate)), ""]
+    told = (f"- {cell(line)}" for line in (*look_lines(gate), *power_lines(gate)))
+    lines += ["", _method(gate), "", *told, ""]
     for each in gate.metrics:
         lines += _worst_table(each, questions or {})
     text = "\n".join(lines) + "\n"
@@ -104,6 +105,19 @@ def allowed(each: MetricGate) -> str:
     return "" if each.margin is None else f"{each.margin:g}"
 
 
+def look_lines(gate: Gate) -> list[str]:
+    """At which levels a look was decided, and what is left; nothing where each check stands for itself."""
+    look = gate.look
+    if look is None:
+        return []
+    levels, alpha = look.levels, look.alpha
+    again = "; it was looked at before, and costs nothing again" if look.again else ""
+    return [
+        f"look {look.number} at this baseline{again}: red at {levels.red:.2g} ({levels.red_lost:.2g} of {alpha:g} lost "
+        f"before), pass at {levels.passing:.2g} ({levels.passing_lost:.2g} of {alpha:g} lost before)"
+    ]
+
+
 def power_lines(gate: Gate) -> list[str]:
     """What the data could have shown, a line a primary metric: without it nobody knows what a pass is worth."""
     return [_power_line(each) for each in gate.metrics if each.margin is not None]
@@ -122,14 +136,14 @@ def _power_line(each: MetricGate) -> str:
         )
     return (
         f"{told} can show a drop of {each.detectable:.2g} or more (80 % power); for {each.margin:g} you need about "
-        f"{_about(each.n_for_margin)} in {_about(each.clusters_for_margin)} documents"
+        f"{about(each.n_for_margin)} in {about(each.clusters_for_margin)} documents"
     )
 
 
-def _about(count: int) -> str:
+def about(count: int) -> str:
     """A number of two digits that count.
 
-    >>> _about(1473), _about(8)
+    >>> about(1473), about(8)
     ('1,500', '8')
     """
     return f"{float(f'{count:.2g}'):,.0f}"
@@ -170,8 +184,9 @@ def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
 
 def _method(gate: Gate) -> str:
     guards = sum(each.budget is not None for each in gate.metrics)
+    level = f"at {1 - gate.policy.alpha:.0%}" if gate.look is None else "at the levels of this look"
     told = (
-        f"Differences are paired by item, positive is better; bounds are one-sided at {1 - gate.policy.alpha:.0%} and "
+        f"Differences are paired by item, positive is better; bounds are one-sided {level} and "
         "p-values are from the cluster sign-flip test; drops are Holm-corrected within each role."
     )
     return f"{told} {guardrail_line(gate)}." if guards else told

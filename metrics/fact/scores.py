@@ -12,8 +12,9 @@ from hashlib import blake2b
 from typing import get_args
 
 from ..contract import ItemScore, Metric, Sample, missing
-from .agreement import Finding, Kind, Status, findings
-from .reading import read, read_again
+from .agreement import findings
+from .findings import Finding, Kind, Status
+from .reading.reading import read, read_again
 
 NO_FACT = "no fact in the references beyond the question"
 VERSION = 1
@@ -45,11 +46,9 @@ class Tally:
 
     @property
     def agreement(self) -> float | None:
-        """Half for contradicting nothing, and half for the share of facts that are told; 0 for telling none."""
+        """The share of facts that are told, less 1 where any is contradicted."""
         told = self.share("agreed")
-        if not told:
-            return told
-        return (0 if self.number("contradicted") else 0.5) + told / 2
+        return None if told is None else told - bool(self.number("contradicted"))
 
 
 def tally(found: Sequence[Finding]) -> Tally:
@@ -116,7 +115,13 @@ def _agreement(sample: Sample) -> float | None:
 
 
 def _fact_metric(
-    name: str, score: Callable[[Sample], float | None], description: str, absent: str = NO_FACT, better: bool = True
+    name: str,
+    score: Callable[[Sample], float | None],
+    description: str,
+    absent: str = NO_FACT,
+    *,
+    better: bool = True,
+    lowest: float = 0,
 ) -> Metric:
     def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
         values = map(score, samples)
@@ -125,7 +130,7 @@ def _fact_metric(
     return Metric(
         name=name,
         family="fact",
-        range=(0, 1),
+        range=(lowest, 1),
         higher_is_better=better,
         needs=frozenset({"references"}),
         level="item",
@@ -139,8 +144,9 @@ def _fact_metric(
 fact_agreement = _fact_metric(
     "fact_agreement",
     _agreement,
-    "Half for contradicting no fact of the reference and half for the share of its facts that the answer tells; "
-    "0 when it tells none.",
+    "Share of the reference's facts that the answer tells, less 1 where it contradicts any: 1 tells all, 0 tells none, "
+    "below 0 is wrong.",
+    lowest=-1,
 )
 quantity_agreement = _fact_metric(
     "quantity_agreement",

@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from telbench.errors import InputError
 
 from ...judges.chat import writable
 from ...judges.contract import JudgeTask
 from ...judges.material import alternatives, numbered
-from ...judges.panel import Judgement, JudgePanel
+from ...judges.panel import Judgement, JudgePanel, recorded_verdict
 from ...judges.rubric import Rubric, load_rubric, read_rubric
 from ...judges.schemas import MOST_PASSAGES
 from ...judges.verdicts import Missing, Verdict
@@ -86,7 +86,16 @@ class JudgedRecipe:
 
     def registered(self) -> MetricRecipe:
         """As the registry holds it."""
-        return MetricRecipe(self.name, "judged", self.range, self.needs | {"judge"}, self.build)
+        alone = None if "encoder" in self.needs else self.recorded
+        return MetricRecipe(self.name, "judged", self.range, self.needs | {"judge"}, self.build, alone)
+
+    def recorded(self, record: Mapping[str, Any]) -> float | None:
+        """What one judge's record, as ``judgements.jsonl`` keeps it, gives by itself; None without a verdict."""
+        verdict = recorded_verdict(load_rubric(self.rubric), record)
+        if isinstance(verdict, Missing):
+            return None
+        (score,) = self.read([(Sample("", ""), verdict)], None)
+        return score.value
 
     def build(self, resources: Resources) -> Metric:
         """The metric. Raises `InputError` for an unusable rubric or encoder."""

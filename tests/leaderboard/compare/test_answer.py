@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,7 @@ def base_of(lost: int, gained: int, n: int = N) -> list[float]:
     return [0.0] * gained + [1.0] * lost + [0.0] * (n - gained - lost)
 
 
-def pair(changes: dict[str, tuple[int, int]], **more: Any) -> list[LoadedRun]:
+def pair(changes: Mapping[str, tuple[int, int]], **more: Any) -> list[LoadedRun]:
     """today and candidate, which gains and loses so many of 200 items in each metric."""
     return [
         made_run("today", {name: base_of(lost, gained) for name, (gained, lost) in changes.items()}, **more),
@@ -71,7 +71,7 @@ def test_better_and_worse_are_both_said_and_never_set_off() -> None:
 
 
 def test_all_metrics_one_metric_and_many() -> None:
-    changes = dict.fromkeys(("exact_match", "token_f1"), (40, 10))
+    changes = {"exact_match": (40, 10), "token_f1": (40, 10)}
     both = "candidate is better than today on both metrics: exact_match +0.150 [], token_f1 +0.150 []."
     assert told(compared_runs(pair(changes), list(changes))) == [both]
     alone = "candidate is better than today on exact_match: +0.150 []."
@@ -145,6 +145,18 @@ def test_too_few_documents_are_counted_with_how_many_it_takes() -> None:
     }
 
 
+def test_of_many_metrics_with_too_few_documents_the_poorest_is_told() -> None:
+    # The second metric has no score in the third document: 100 items in two of 50.
+    runs = [
+        made_run("today", {"token_f1": [0.5] * 150, "rougeL": [0.5] * 100 + [None] * 50}, per_document=50),
+        made_run("candidate", {"token_f1": [0.6] * 150, "rougeL": [0.6] * 100 + [None] * 50}, per_document=50),
+    ]
+    assert told(compared_runs(runs, ["token_f1", "rougeL"])) == [
+        "Nothing can be told of candidate and today on any of 2 metrics: 2 source documents tell as much as 2.0 of "
+        "equal size, it takes 6."
+    ]
+
+
 def test_too_few_items_that_differ_are_counted() -> None:
     changes = {"exact_match": (5, 0), "token_f1": (40, 10)}
     assert told(compared_runs(pair(changes), list(changes))) == [
@@ -164,7 +176,7 @@ def test_a_claim_says_how_many_items_it_rests_on_and_that_most_say_the_opposite(
     assert sentence == "candidate is worse than today on token_f1: -0.050 [] (160 of 200 items)."
 
 
-def three(shifts: dict[str, Sequence[float]], titles: Sequence[str]) -> list[LoadedRun]:
+def three(shifts: Mapping[str, Sequence[float]], titles: Sequence[str]) -> list[LoadedRun]:
     """Runs whose metrics lie so far above a common base, with a little noise of their own."""
     base = np.random.default_rng(0).uniform(0.3, 0.6, N)
     draw = np.random.default_rng(1)

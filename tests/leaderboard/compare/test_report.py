@@ -133,6 +133,14 @@ def test_markdown_says_what_the_terminal_says() -> None:
         assert set(line.split()) <= words, line
 
 
+def test_a_ranking_by_ranks_shows_the_ranks_that_it_tests() -> None:
+    runs = [run_of(f"telecom-{name}", shift, ("token_f1",)) for name, shift in (("a", 0.0), ("b", 0.1), ("c", 0.1))]
+    heads = {posthoc: next(line for line in report_lines(compared_runs(runs, ["token_f1"], posthoc=posthoc))
+                           if line.startswith("rank ")) for posthoc in ("mean", "nemenyi")}  # fmt: skip
+    assert "mean rank" not in heads["mean"]
+    assert "mean rank" in heads["nemenyi"]
+
+
 def test_every_verdict_has_a_word_and_every_word_a_meaning() -> None:
     assert set(SHORT.values()) <= set(VERDICTS)
     assert {"identical", "sign_conflict", "few_items", "few_clusters", "many_ties"} <= set(FLAGS)
@@ -217,13 +225,16 @@ def test_the_command_prints_the_answer_first_in_each_form(
     assert document["runs"][1]["difference"]["exact_match"]["delta"] == -0.5
 
 
-def test_json_and_markdown_at_once_are_refused(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("form", ["markdown", "explain"])
+def test_json_and_another_form_at_once_are_refused(
+    form: str, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     for words in (
         ["compare", *folders[:2]],
         ["check", "--baseline", folders[0], "--candidate", folders[1], "--margin", "exact_match=0.1"],
     ):
-        assert main([*words, "--json", "--markdown"]) == 2
-        assert capsys.readouterr().err.count("--json and --markdown: choose one") == 1
+        assert main([*words, "--json", f"--{form}"]) == 2
+        assert capsys.readouterr().err.count(f"--json and --{form}: choose one") == 1
 
 
 def test_a_report_too_long_for_a_comment_is_told(

@@ -14,8 +14,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from telbench.harness.cli.main import main
+from telbench.harness.cli.tables import Words
 from telbench.leaderboard.compare.explain import FLAGS
-from telbench.leaderboard.gate.explain import COLUMNS, TERMS, VERDICTS, explained_gate
+from telbench.leaderboard.gate.explain import COLUMNS, TERMS, VERDICTS, explained_gates
 from telbench.leaderboard.gate.gate import Gate, GatePolicy, Verdict, judge_gate
 from telbench.leaderboard.gate.report import markdown, terminal_rows
 
@@ -34,7 +35,7 @@ def gate_of(shift: float, *, per_document: int = 1) -> Gate:
 
 
 def words_of(gate: Gate, lines: list[str]) -> list[str]:
-    return [block.text.partition(": ")[0] for block in explained_gate(gate, lines)[1:]]
+    return [block.text.partition(": ")[0] for block in explained_gates([gate], lines)[1:] if isinstance(block, Words)]
 
 
 def test_every_verdict_and_every_column_of_a_gate_is_explained() -> None:

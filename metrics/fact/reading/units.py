@@ -1,7 +1,8 @@
 """Units of telecom texts: what each measures, and how much it is in the basic unit of its dimension.
 
 pint (https://pint.readthedocs.io) knows the units and converts them; the table here has the spellings that telecom
-texts use for them, and keeps apart what pint has no dimensions for: bits from hertz, dB from dBm, percent from ppm.
+texts use for them, and keeps apart what pint has no dimensions for: bits from hertz, dB from dBm. Units made
+of several (dB/km, ps/(nm·km), bit/s/Hz) are put together from their parts.
 """
 
 from __future__ import annotations
@@ -82,11 +83,8 @@ level dB
   dB: dB, decibel, decibels
 gain dBi
   dBi: dBi
-density dBm/Hz
-  dBm/Hz: dBm/Hz
-share percent
+share one
   percent: %, percent, per cent, pct
-tolerance ppm
   ppm: ppm, parts per million
   ppb: ppb, parts per billion
 angle degree
@@ -104,17 +102,27 @@ traffic erlang
   erlang: erlang, erlangs, Erlang
 """
 # What pint has no unit or no scale for: the table's own factors.
-_OWN = {"dB": 1.0, "dBi": 1.0, "dBm/Hz": 1.0, "ppm": 1.0, "ppb": 1e-3, "percent": 1.0, "degC": 1.0, "erlang": 1.0}
-_OWN |= {"chip/second": 1.0, "kilochip/second": 1e3, "megachip/second": 1e6}
+_OWN = {"dB": 1.0, "dBi": 1.0, "ppm": 1e-6, "ppb": 1e-9, "percent": 0.01, "degC": 1.0, "erlang": 1.0}
+_OWN |= {
+    "decibelmilliwatt": 1.0,
+    "decibelwatt": 1.0,
+    "chip/second": 1.0,
+    "kilochip/second": 1e3,
+    "megachip/second": 1e6,
+}
 _LOGARITHMIC = frozenset({"decibelmilliwatt", "decibelwatt"})
 
 
 class Unit(NamedTuple):
-    """What a unit measures, the basic unit of that dimension, and pint's word for the unit itself."""
+    """What a unit measures, the basic unit of that dimension, and pint's word for the unit itself.
+
+    ``below`` are the units that it is divided by: those of length twice in ps/(nm·km).
+    """
 
     dimension: str
     basic: str
     name: str
+    below: tuple[Unit, ...] = ()
 
 
 def _rows() -> Iterator[tuple[str, Unit]]:
@@ -137,13 +145,26 @@ def _as_written(spelling: str) -> bool:
 
 
 def _any_of(spellings: list[str]) -> str:
-    return "|".join(re.escape(each) for each in sorted(spellings, key=lambda each: (-len(each), each)))
+    """The spellings as a regular expression, longer ones first, each in any case where it may be."""
+    ordered = sorted(spellings, key=lambda each: (-len(each), each))
+    return "|".join(re.escape(each) if _as_written(each) else f"(?i:{re.escape(each)})" for each in ordered)
 
 
-_EXACT = _any_of([each for each in UNITS if _as_written(each)])
-_LOOSE = _any_of([each for each in UNITS if not _as_written(each)])
+_ANY = _any_of(list(UNITS))
 # A unit right after its number: "10ms", "10 ms", "32-bit".
-_AFTER = re.compile(rf"(?:\s|-| -)?(?:({_EXACT})|((?i:{_LOOSE})))(?![\w/])(?!-[A-Z])")
+_AFTER = re.compile(rf"(?:\s|-| -)?({_ANY})(?!\w)(?!-[A-Z])")
+_DIVIDED = re.compile(rf"(?:/\s?|\sper\s|\s?[·*]\s?)\(?({_ANY})(?!\w)\)?")
+# A unit in running text without a number: spelt out in the plural, or an abbreviation that is no other word.
+_ABBREVIATED = [
+    each for each in UNITS if _as_written(each) and ("/" in each or each.endswith(("Hz", "bps")) or each[:2] == "dB")
+]
+_IN_FULL = [each for each in UNITS if len(each) > 4 and each.endswith("s") and each.isalpha()]
+_IN_FULL += [each for each in UNITS if not _as_written(each) and (" per " in each or "/" in each)]
+_ALONE = re.compile(rf"(?<![\w/.-])({_any_of(_ABBREVIATED + _IN_FULL)})(?![\w/-])")
+
+
+def _spelt(match: re.Match[str]) -> Unit | None:
+    return UNITS.get(match[1]) or UNITS.get(match[1].lower())
 
 
 def unit_at(text: str, position: int) -> tuple[Unit, int] | None:
@@ -151,12 +172,36 @@ def unit_at(text: str, position: int) -> tuple[Unit, int] | None:
 
     >>> unit_at("20MHz", 2)[0].dimension, unit_at("20 MHz", 2)[1], unit_at("20 cells", 2)
     ('frequency', 6, None)
+    >>> unit_at("0.2 dB/km", 3)[0].dimension
+    'level/length'
     """
     match = _AFTER.match(text, position)
-    if match is None:
+    unit = None if match is None else _spelt(match)
+    if match is None or unit is None:
         return None
-    unit = UNITS.get(match[1] or "") or UNITS.get(match[2] or "") or UNITS.get((match[2] or "").lower())
-    return None if unit is None else (unit, match.end())
+    end = match.end()
+    while len(unit.below) < 3 and (match := _DIVIDED.match(text, end)):
+        divisor = _spelt(match)
+        if divisor is None or (match[0].strip()[0] in "·*" and not unit.below):
+            break
+        dimension = f"{unit.dimension}/{divisor.dimension}"
+        unit, end = Unit(dimension, unit.basic, unit.name, (*unit.below, divisor)), match.end()
+    return unit, end
+
+
+def units_alone(text: str) -> list[tuple[Unit, int, int]]:
+    """The units that a text speaks of without a number, with their places: "given in bit/s", "counts octets"."""
+    found = [(_spelt(match), *match.span()) for match in _ALONE.finditer(text)]
+    return [
+        (unit, start, end)
+        for unit, start, end in found
+        if unit is not None and not _NUMBER_BEFORE.search(text[max(0, start - 12) : start])
+    ]
+
+
+_NUMBER_BEFORE = re.compile(
+    r"(?:\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|sixteen|hundred|few|several))[\s-]?$"
+)
 
 
 @cache
@@ -169,7 +214,10 @@ def _registry() -> Any:
 @lru_cache(maxsize=512)
 def _factor(unit: Unit) -> float:
     own = _OWN.get(unit.name)
-    return own if own is not None else float(_registry().convert(1.0, unit.name, unit.basic))
+    factor = own if own is not None else float(_registry().convert(1.0, unit.name, unit.basic))
+    for divisor in unit.below:
+        factor /= _factor(divisor)
+    return factor
 
 
 @lru_cache(maxsize=4096)
@@ -179,7 +227,7 @@ def in_basic_unit(value: float, unit: Unit) -> float:
     >>> round(in_basic_unit(30, UNITS["dBm"]), 9), in_basic_unit(40, UNITS["octets"])
     (1.0, 320.0)
     """
-    if unit.name in _LOGARITHMIC:
+    if unit.name in _LOGARITHMIC and not unit.below:
         # Beyond what a float holds as a power; no device has such a level.
         level = min(max(value, -2000.0), 2000.0)
         return float(_registry().Quantity(level, unit.name).to(unit.basic).magnitude)

@@ -1,14 +1,14 @@
 """Words that exclude one another (uplink and downlink, before and after): which of them a text uses, and where.
 
-The groups are `lexicon/contrasts.txt`.
+The groups are `tables/contrasts.txt`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
+from .lexicon import lines_of
 from .text import Text
 
 
@@ -57,15 +57,12 @@ def _forms(word: str) -> tuple[str, ...]:
 def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
     """The groups' words in all their forms, by their first; longer phrases first."""
     found: dict[str, list[tuple[tuple[str, ...], Group, int]]] = {}
-    content = resources.files(__package__ or __name__).joinpath("lexicon", "contrasts.txt").read_text(encoding="utf-8")
-    for line in content.splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
+    for line in lines_of("contrasts.txt"):
         name, _, sides = line.partition(":")
         parted = sides.split("|")
         group = Group(name.rstrip(" ~<>"), len(parted), "~" in name, "<>" in name)
-        for side, words in enumerate(parted):
-            for phrase in words.split(","):
+        for side, phrases in enumerate(parted):
+            for phrase in phrases.split(","):
                 words = phrase.split()
                 for last in _forms(words[-1]):
                     own = (*words[:-1], last)

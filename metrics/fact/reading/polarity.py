@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .lexicon import word_list
 from .text import STOP, Text, Word, stem
 
-_CUES = frozenset(
-    "not never no without cannot neither nor none nothing nobody non lack lacks lacking fails failing unable avoids avoid "
-    "refrains refuses forbids prohibits nowhere omits excluding except replaces replace replacing".split()
-)
+_CUES = word_list("negations")
 _SHORT = {
     "without": 4,
     "non": 1,
@@ -30,14 +28,20 @@ _SHORT = {
 }
 # Phrases that deny what follows.
 _PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than")})
+# Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
+_LIMITS = word_list("limiting")
+_ROUND = word_list("going round")
 _CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
-_AFFIRM = frozenset({"only", "just", "merely", "necessarily", "later", "more", "less", "longer", "matter", "least"})
-_REACH = 8
-# Words that begin with un and in without denying the rest.
-_WHOLE = frozenset(
-    "unit units unique uniform union universal unicast until under unless unite united understand uniquely unified".split()
+_AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
+_BOUNDS = frozenset(
+    {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
 )
+_REACH = 8
+# Clauses with more words than this have to have two in common to be about the same.
+_FEW = 3
+# Words that begin with un and in without denying the rest.
+_WHOLE = word_list("un is no prefix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,18 @@ class Negation:
 class Polarity:
     """The negations of a text; stems that are denied, and stems that are said, with the first place of each.
 
-    ``covered`` are the places of denied words in the text's ``words``. A sentence that denies anything is left alone
-    when it only seems to say what the other text denies: the words between may carry the negation.
+    ``clauses`` and ``sentences`` hold the content stems of each. ``covered`` are the places of denied words in the
+    text's ``words``, ``focus`` those of the first words that negations cover. A clause that denies anything is left
+    alone when it only seems to say what the other text denies: the words between may carry the negation.
     """
 
     negations: tuple[Negation, ...]
     denied: dict[str, Word]
     said: dict[str, Word]
     covered: frozenset[int]
+    clauses: dict[int, frozenset[str]]
+    sentences: dict[int, frozenset[str]]
+    focus: frozenset[int]
     denying_clauses: frozenset[int]
     conditional_sentences: frozenset[int]
 
@@ -73,7 +81,8 @@ def polarity(text: Text) -> Polarity:
     words = text.words
     negations: list[Negation] = []
     parity = [0] * len(words)
-    denying: set[int] = set()
+    cues: dict[int, int] = {}
+    focus: set[int] = set()
     for at, word in enumerate(words):
         cue = word.text in _CUES or word.text.endswith("n't")
         opens = at + 1
@@ -85,17 +94,22 @@ def polarity(text: Text) -> Polarity:
             continue
         if not cue or (following in _AFFIRM and word.text in ("not", "no")):
             continue
+        if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
+            continue
+        opens += following == "longer"
         reach = _SHORT.get(word.text, _REACH)
         scope = []
         for place in range(opens, min(opens + reach, len(words))):
             covered = words[place]
-            if covered.clause != word.clause and not _same_scope(words, at, place):
+            if covered.text == "nor" or (covered.clause != word.clause and not _same_scope(words, at, place)):
                 break
             parity[place] += 1
             if covered.text not in STOP:
+                if not scope:
+                    focus ^= {place}
                 scope.append(covered)
         negations.append(Negation(word, tuple(scope)))
-        denying.add(word.clause)
+        cues[word.clause] = cues.get(word.clause, 0) + 1
     denied: dict[str, Word] = {}
     said: dict[str, Word] = {}
     for count, word in zip(parity, words, strict=True):
@@ -105,9 +119,28 @@ def polarity(text: Text) -> Polarity:
         bare = _without_prefix(word.text)
         if bare:
             (said if count % 2 else denied).setdefault(stem(bare), word)
-    conditional = frozenset(word.sentence for word in words if word.text in _CONDITIONS)
+    # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
+    quiet = {clause for clause, count in cues.items() if count % 2}
+    quiet |= {word.clause for word in words if word.text in _LIMITS}
+    by_clause: dict[int, set[str]] = {}
+    by_sentence: dict[int, set[str]] = {}
+    for word in words:
+        if word.text not in STOP:
+            by_clause.setdefault(word.clause, set()).add(word.stem)
+            by_sentence.setdefault(word.sentence, set()).add(word.stem)
+    conditional = frozenset(word.sentence for word in words if word.text in _CONDITIONS or word.text in _ROUND)
     covered = frozenset(at for at, count in enumerate(parity) if count % 2)
-    return Polarity(tuple(negations), denied, said, covered, frozenset(denying), conditional)
+    return Polarity(
+        tuple(negations),
+        denied,
+        said,
+        covered,
+        {clause: frozenset(each) for clause, each in by_clause.items()},
+        {sentence: frozenset(each) for sentence, each in by_sentence.items()},
+        frozenset(focus),
+        frozenset(quiet),
+        conditional,
+    )
 
 
 def _names(plain: str, end: int) -> bool:
@@ -116,8 +149,8 @@ def _names(plain: str, end: int) -> bool:
 
 
 def _same_scope(words: Sequence[Word], cue: int, place: int) -> bool:
-    """Does "or" or "nor" carry a negation on: "does not segment or retransmit"?"""
-    return any(word.text in ("or", "nor") for word in words[max(cue, place - 1) : place + 1])
+    """Does "or" carry a negation on: "does not segment or retransmit"?"""
+    return any(word.text == "or" for word in words[max(cue, place - 1) : place + 1])
 
 
 def _without_prefix(word: str) -> str:
@@ -139,13 +172,23 @@ class Denial:
     answer: Word
 
 
-def denials(reference: Polarity, answer: Polarity, heard: frozenset[str] = frozenset()) -> list[Denial]:
+def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word) -> bool:
+    """Have the clauses more in common than the one word, where they have more?"""
+    own = mine.clauses.get(negation.cue.clause, frozenset()) - {word.stem}
+    theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
+    own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - {word.stem}
+    return not own or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
+
+
+def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
     """Where an answer denies what the reference says, or says what it denies.
 
-    ``heard`` are the stems of the question: words that are new to it decide first.
+    ``heard`` are the stems of the question: words that are new to it decide first. What the question itself denies
+    may be repeated in either way.
     """
     found = [Denial(*clash) for clash in _clashes(reference, answer, heard)]
-    return found + [Denial(word, denied) for denied, word in _clashes(answer, reference, heard)]
+    found += [Denial(word, denied) for denied, word in _clashes(answer, reference, heard)]
+    return [each for each in found if each.reference.stem not in question.denied]
 
 
 def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
@@ -160,10 +203,13 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             for word, other in said
             if other is not None
             and word.stem not in others.denied
+            # What a text says in one place and denies in another depends on a condition.
+            and word.stem not in mine.said
             and other.clause not in others.denying_clauses
             and other.sentence not in others.conditional_sentences
         ]
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
-        alike = sum(word.stem in others.denied for word in first)
+        alike = sum(word.stem in others.denied for word in negation.scope[:6])
+        clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
         if len(clash) > alike and (clash[0][0] is first[0] or len(clash) > 1):
             yield clash[0]

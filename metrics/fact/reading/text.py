@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
+from .lexicon import lines_of, word_list
+
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _KEPT = frozenset(SUPERSCRIPTS + "⁻⁺½¼¾⅓⅔")
 _MADE = {"−": "-", "‐": "-", "‑": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\0": " "}
@@ -19,20 +21,9 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 # What parts sentences: a line, or a mark before white space ("TS 38.331" has none).
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|;|\n")
 _CLAUSE_END = re.compile(r"[,:()\[\]](?=\s|$)|(?<=\s)[(\[]|[.!?](?=\s|$)|;|\n|(?<=\s)[-–—](?=\s)")
-_CLAUSE_WORDS = frozenset(
-    "but while whereas although though because since so which who that whose when if unless whether and or as until "
-    "once whatever".split()
-)
+_CLAUSE_WORDS = word_list("clause openers")
 # Words that carry no fact of their own, and letters that hyphens part from names.
-STOP = frozenset(
-    "a an the this that these those it its they them their he she we you i one ones there here such same other another "
-    "each every any all some both either of in on at by for from to into onto over under within through across between "
-    "among with without about around near up down out off upon via per than as like and or but nor so if when while "
-    "where which who whom whose what how why because since until unless whether although though is are was were be been "
-    "being am do does did done doing has have had having can could may might must shall should will would ought not no "
-    "never none neither nothing also only just even still yet very more most less least much many few then thus hence "
-    "therefore however i.e e.g ie eg etc namely called named known means mean i'm it's isn't don't doesn't".split()
-) | frozenset("bcdefghijklmnopqrstuvwxyz")
+STOP = word_list("no content") | frozenset("bcdefghijklmnopqrstuvwxyz")
 
 
 class Word(NamedTuple):
@@ -70,20 +61,15 @@ def _stemmer() -> Callable[[str], str]:
     return PorterStemmer().stem
 
 
-# Endings that Porter leaves apart though telecom texts use the words for one another.
-_SAME = {
-    "allow": "allow", "alloc": "alloc", "deriv": "deriv", "ciper": "cipher", "encipher": "encrypt", "cipher": "encrypt",
-    "encrypt": "encrypt", "ciph": "encrypt", "synchronis": "synchron", "synchroniz": "synchron", "authoris": "author",
-    "authoriz": "author", "optimis": "optim", "optimiz": "optim", "prioritis": "priorit", "prioritiz": "priorit",
-    "receipt": "receiv", "recept": "receiv", "maintain": "mainten", "identif": "identifi",
-}  # fmt: skip
+# Stems that telecom texts use for one another; each group counts as its first.
+_SAME = {each: line.split()[0] for line in lines_of("synonyms.txt") for each in line.split()}
 
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """Porter stem of a word in lower case; a word of three letters or fewer is its own."""
     if len(word) <= 3 or not word.isascii() or len(word) > 40:
-        return word[:40]
+        return _SAME.get(word, word[:40])
     made = _stemmer()(word)
     return _SAME.get(made, made)
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from .acronyms import singular, table
+from .acronyms import Entry, singular, table, words_of
 from .text import Text, Word
-from .units import UNITS
+from .units import UNITS, unit_at
 
 _SPEC = r"(?:\d{2}\.\d{3}(?:-\d{1,2}){0,2}|\d{2}\.\d{2}(?!\d))"
 # Names with a number by their form, the first that fits at a place; the name of each group tells the class.
 _NUMBERED = re.compile(
     rf"(?:(?:3GPP|ETSI)\s)?\bT[SR][ -]?(?P<spec>{_SPEC})"
-    rf"|(?<![\w.,-])(?P<bare>[2-5]\d\.\d{{3}})(?![\w.]*\d)(?!\s?(?:[kMG]?Hz|[kMG]?bit|[kMG]?bps|m?s\b|dB|m?W\b|%))"
+    rf"|(?<![\w.,-])(?P<bare>[2-5]\d\.\d{{3}})(?![\w.]*\d)"
     r"|\bRFC[ -]?(?P<rfc>\d{3,5})\b"
     r"|\b(?:ITU-[TR]\s)?(?:Rec(?:ommendation|\.)?\s)?(?P<itu>[A-Z]\.\d{1,4}(?:\.\d{1,3}){0,2})(?![\w.]*\d)"
     r"|\bIEEE\s(?:Std\s)?(?P<ieee>\d{3,4}(?:\.\d{1,2})?[a-zA-Z]{0,2})\b"
@@ -33,19 +34,46 @@ _NUMBERED = re.compile(
     r"|(?<![\w.-])(?P<split>\d-\d[a-z])\b"
 )
 # A word with hyphens and slashes; its own characters only, so that the search is linear.
+_HEX = re.compile(r"(?:0[xX])([0-9A-Fa-f]{2,16})|([0-9A-F]*(?:[0-9][A-F]|[A-F][0-9]|[A-F]{4})[0-9A-F]*)")
 _TOKEN = re.compile(r"[^\W_]+(?:[-/_.&+][^\W_]+)*\+?")
 _INTERFACE = re.compile(
     r"(?:N\d{1,2}|S\d{1,2}[a-z]?|X2|Xn|E[12]|F1|A1|O[12]|Y1|R1|W1|NG|Uu|Un|PC5|Iub|Iur|Iuh?|Iu-[CP]S|Gi|SGi|G[npb]|"
     r"G[xyz]|Rx|[CDS][hx]|M[bwngr]|Um|Abis|T8|LTE-Uu)(?:-[CU])?"
 )
-_SPECIAL = frozenset("Xn Uu Un Iub Iur Iu Iuh Gi Gn Gp Gb Gx Gy Gz Rx Cx Dx Sh Mb Mw Um Abis".split())
-_TIMER = re.compile(r"[TN]\d{3}[a-z]?$|t-[A-Z]\w+$")
+_SPECIAL = frozenset(
+    [
+        "Xn",
+        "Uu",
+        "Un",
+        "Iub",
+        "Iur",
+        "Iu",
+        "Iuh",
+        "Gi",
+        "Gn",
+        "Gp",
+        "Gb",
+        "Gx",
+        "Gy",
+        "Gz",
+        "Rx",
+        "Cx",
+        "Dx",
+        "Sh",
+        "Mb",
+        "Mw",
+        "Um",
+        "Abis",
+    ]
+)
+_TIMER = re.compile(r"[TN]\d{3,4}[a-z]?$|t-[A-Z]\w+$")
 _CAMEL = re.compile(r"[A-Z]?[a-z]+(?:[A-Z][a-z]+)+$|[A-Z]{2,}(?:[A-Z][a-z]{2,})+$")
 _LETTERED = re.compile(
     r"\b(category|profile|point|class|type|configuration|mode|option|case|group|annex|appendix|model|plane|side|method)"
     r"\s([A-Z])(?![\w-])",
     re.IGNORECASE,
 )
+_OPENS = re.compile(r"[.!?\n:;*•]")
 _TITLE = re.compile(r"[A-Z][a-z]{2,}")
 # A unit is no name, with its number or without.
 _MEASURE = re.compile(
@@ -61,9 +89,11 @@ _HEADS = {
     "protocol": "protocol", "channel": "channel", "signal": "signal", "identifier": "identifier",
     "identity": "identifier", "id": "identifier", "interface": "interface", "duplex": "duplex", "layer": "layer",
 }  # fmt: skip
+# Those whom all else is done for: they stand beside the same words as any name.
+PARTIES = frozenset({"ue", "ms", "gnb", "enb", "bts"})
 # Other words for an entity that paraphrases use; they stand for it in an answer, and are none themselves.
 SYNONYMS = {
-    "ue": frozenset("termin devic handset mobil phone smartphon".split()),
+    "ue": frozenset(["termin", "devic", "handset", "mobil", "phone", "smartphon"]),
     "gnb": frozenset({"station", "gnodeb"}), "enb": frozenset({"station", "enodeb"}), "bts": frozenset({"station"}),
     "nodeb": frozenset({"station"}), "fdd": frozenset({"pair"}), "tdd": frozenset({"unpair"}),
     "phy": frozenset({"physic"}), "5gc": frozenset({"core"}), "epc": frozenset({"core"}),
@@ -114,13 +144,32 @@ def _by_acronym() -> dict[str, frozenset[str]]:
 def _by_expansion() -> dict[str, tuple[tuple[tuple[str, ...], frozenset[str]], ...]]:
     """Expansions by their first word, longest first, with the keys of their acronyms."""
     keys: dict[tuple[str, ...], set[str]] = {}
-    for entry in table():
+    for entry in (*table(), *_half_spelt()):
         if len(entry.words) > 1 or entry.kind:
             keys.setdefault(entry.words, set()).add(key_of(entry.acronym))
     first: dict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = {}
     for words, owners in keys.items():
         first.setdefault(words[0], []).append((words, frozenset(owners)))
     return {word: tuple(sorted(found, key=lambda each: -len(each[0]))) for word, found in first.items()}
+
+
+def _half_spelt() -> list[Entry]:
+    """Names whose end stays an acronym: "serving CSCF", "single carrier FDMA"."""
+    acronyms: dict[tuple[str, ...], list[str]] = {}
+    for entry in table():
+        if len(entry.words) > 1:
+            acronyms.setdefault(entry.words, []).append(entry.acronym)
+    return [
+        Entry(entry.acronym, (*entry.words[:cut], *words_of(short)), entry.kind)
+        for entry in table()
+        for cut in range(1, len(entry.words) - 1)
+        for short in acronyms.get(entry.words[cut:], ())
+    ]
+
+
+@cache
+def _named_by_key() -> dict[str, str]:
+    return {key_of(entry.acronym): entry.acronym for entry in reversed(table())}
 
 
 @lru_cache(maxsize=1 << 14)
@@ -174,10 +223,13 @@ def _numbered(text: Text) -> list[Entity]:
     for match in _NUMBERED.finditer(text.plain):
         group = match.lastgroup or ""
         told = match[group]
+        if group == "bare" and unit_at(text.plain, match.end()):
+            continue
         kind, name = {
             "bare": ("spec", f"ts {told}"), "spec": ("spec", f"ts {told}"), "r": ("release", f"release {told}"),
             "bandno": ("band", told if told[0] in "nB" else f"B{told}"), "band": ("band", told),
-            "itu": ("itu", told), "ipv4": ("address", told), "ipv6": ("address", told), "qam": ("modulation", told + "qam"),
+            "itu": ("itu", told), "ipv4": ("address", told), "ipv6": ("address", told),
+            "qam": ("modulation", told + "qam"),
         }.get(group, (group, f"{group} {told}"))  # fmt: skip
         found.append(Entity(frozenset({name.lower()}), frozenset({kind}), *match.span()))
     return found
@@ -208,7 +260,7 @@ def _expanded(text: Text, before: list[Entity]) -> list[Entity]:
             if tuple(plain[at : at + len(expansion)]) == expansion and _free(words[at].start, taken, starts):
                 span = words[at : at + len(expansion)]
                 if _one_phrase(text.plain, span):
-                    tags = frozenset().union(*(_by_acronym().get(key, frozenset()) for key in keys))
+                    tags = frozenset().union(*(tags_of(_named_by_key()[key]) for key in keys)) - {"?"}
                     found.append(Entity(keys, tags or frozenset({"phrase"}), span[0].start, span[-1].end))
                     at += len(expansion) - 1
                     break
@@ -230,24 +282,33 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
     known = _by_acronym()
     found: list[Entity] = []
     previous_end, opens = 0, True
-    for match in _TOKEN.finditer(plain):
-        token, (start, end) = match[0], match.span()
+    for match in _tokens(plain):
+        token, start, end = match
         between = plain[previous_end:start]
-        opens = previous_end == 0 or bool(set(between) & set(".!?\n:;*•")) or (opens and not between.strip(' "(['))
+        starts_sentence = between != " " and _OPENS.search(between) is not None
+        opens = previous_end == 0 or starts_sentence or (opens and not between.strip(' "(['))
         previous_end = end
+        if token.islower() and token.isalpha():
+            continue
+        hexadecimal = _HEX.fullmatch(token) if len(token) > 3 else None
+        if hexadecimal:
+            value = (hexadecimal[1] or hexadecimal[2]).lower()
+            found.append(Entity(frozenset({value}), frozenset({"hexadecimal"}), start, end))
+            continue
         if len(token) > 60 or not _free(start, taken, starts) or _MEASURE.fullmatch(token):
             continue
         capitals = sum(letter.isupper() for letter in token)
         digits = any(letter.isdigit() for letter in token)
         letters = any(letter.isalpha() for letter in token)
         own = key_of(token)
-        if capitals >= 2 or (capitals and digits) or token in _SPECIAL:
-            pass
-        elif capitals and re.match(r"[a-z]-[A-Z]", token):
-            pass
-        elif digits and letters and not token[0].isdigit() and not _COUNTED.fullmatch(token):
-            pass
-        elif capitals and own in known and (not opens or len(token) > 3):
+        if (
+            capitals >= 2
+            or (capitals and digits)
+            or token in _SPECIAL
+            or (capitals and re.match(r"[a-z]-[A-Z]", token))
+            or (digits and letters and not token[0].isdigit() and not _COUNTED.fullmatch(token))
+            or (capitals and own in known and (not opens or len(token) > 3))
+        ):
             pass
         elif capitals and not opens and _TITLE.fullmatch(token):
             found.append(Entity(frozenset({own}), frozenset({"name"}), start, end))
@@ -261,6 +322,26 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
         tags = frozenset({"capitals"}) if _is_shouted(token, own, known) else tags_of(token.rstrip("."))
         found.append(Entity(frozenset({own}), tags, start, end))
     return found
+
+
+def _tokens(plain: str) -> Iterator[tuple[str, int, int]]:
+    """Words with hyphens; two names with a slash between them (UDM/ARPF) are two."""
+    for match in _TOKEN.finditer(plain):
+        if "/" not in match[0]:
+            yield match[0], *match.span()
+            continue
+        parts = match[0].split("/")
+        if (
+            len(parts) > 1
+            and all(len(part) > 2 and not part.islower() for part in parts)
+            and key_of(match[0]) not in _by_acronym()
+        ):
+            start = match.start()
+            for part in parts:
+                yield part, start, start + len(part)
+                start += len(part) + 1
+        else:
+            yield match[0], *match.span()
 
 
 def _is_shouted(token: str, own: str, known: dict[str, frozenset[str]]) -> bool:

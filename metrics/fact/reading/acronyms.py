@@ -1,6 +1,6 @@
 """Acronyms and what they stand for: a table, and the definitions that a text itself gives.
 
-The table is `lexicon/acronyms.tsv`, kept by hand (acronym, expansion, class), and `lexicon/acronyms_found.tsv`, made by
+The table is `tables/acronyms.tsv`, kept by hand (acronym, expansion, class), and `tables/acronyms_found.tsv`, made by
 ``benchmarks/fact_acronyms.py``. An acronym with several expansions keeps them all.
 """
 
@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
+
+from .lexicon import lines_of, word_list
 
 _ACRONYM = r"[A-Za-z0-9][A-Za-z0-9/-]{0,14}[A-Z0-9][a-z]?"
 # At most nine words before a bracket; each is a run of word characters, so that the search stays linear.
 _BEFORE = re.compile(rf"\(\s?({_ACRONYM})s?\s?[),;]")
 _INSIDE = re.compile(r"\b([A-Z][A-Za-z0-9/-]{1,14})\s\(([A-Za-z][\w /&-]{4,90})\)")
 _WORDS = re.compile(r"[A-Za-z0-9]+")
-_SMALL = frozenset("of and for the to in on a an with by over from per at".split())
+_SMALL = word_list("small words of expansions")
 _REACH = 110
 
 
@@ -99,12 +100,9 @@ def defined(text: str) -> Iterator[tuple[str, str]]:
 @cache
 def table() -> tuple[Entry, ...]:
     """All entries, those kept by hand first."""
-    folder = resources.files(__package__ or __name__).joinpath("lexicon")
     entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
     for name in ("acronyms.tsv", "acronyms_found.tsv"):
-        for line in folder.joinpath(name).read_text(encoding="utf-8").splitlines():
-            if not line.strip() or line.startswith("#"):
-                continue
+        for line in lines_of(name):
             acronym, expansion, kind = (*line.split("\t"), "")[:3]
             words = words_of(expansion)
             entries.setdefault((acronym, words), Entry(acronym, words, kind))

@@ -13,29 +13,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .lexicon import word_list
 from .numerals import Numeral, numerals, ordinals
 from .text import STOP, Text, Word
-from .units import Unit, in_basic_unit, unit_at
+from .units import UNITS, Unit, in_basic_unit, unit_at
 
 Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
-COUNTED = frozenset(
-    "symbol slot subfram frame minislot superfram hyperfram octet sampl chip subcarri block bit digit carrier port layer "
-    "antenna beam cell bearer".split()
-)
-_LABELS = frozenset(
-    "port type number option format mode version class categori layer level phase profil case protocol valu index code "
-    "step stage seri messag caus event band group field section split".split()
-)
+COUNTED = word_list("counted stems")
+_LABELS = word_list("labels")
 _BEFORE_LEAST = re.compile(
     r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher|better) than|"
     r"minimum(?: of| is|:)?|starting (?:at|from)|above|over|exceed(?:s|ing)?|beyond|[≥>]=?|from)(?: an?)?\s*$",
     re.IGNORECASE,
 )
 _BEFORE_MOST = re.compile(
-    r"(?:at most|no(?:t)? (?:more|greater|longer|higher|larger) than|(?:less|fewer|shorter|lower|smaller) than|"
-    r"maximum(?: of| is|:)?|up to|as (?:many|much|high|long) as|below|under|within|not exceed(?:ing)?|limited to|[≤<]=?)"
-    r"(?: an?)?\s*$",
+    r"(?:at most|no(?:t)? (?:more|greater|longer|higher|larger) than|"
+    r"(?<!\bno )(?<!\bnot )(?:less|fewer|shorter|lower|smaller) than|"
+    r"maximum(?: of| is|:)?|up to|as (?:many|much|high|long) as|below|under|within|not exceed(?:ing)?|limited to|"
+    r"[≤<]=?)(?: an?)?\s*$",
     re.IGNORECASE,
 )
 _AFTER_LEAST = re.compile(
@@ -48,6 +44,11 @@ _ROUGHLY = re.compile(
 _TO = re.compile(r"\s*(?:-|–|—|to|up to|through|until|\.{2,3}|…|~|and|or)\s*(?:an? )?$", re.IGNORECASE)
 _OPENS_RANGE = re.compile(r"(?:between|from|begins? at|range of)\s*(?:an? )?$", re.IGNORECASE)
 _SEPARATES = re.compile(r"\s*(?:,|/|and|or|,\s?and|,\s?or)\s*$", re.IGNORECASE)
+_OFTEN = re.compile(r"(?:\s[a-z]+){1,2}?\s(?:per|an?|each|every)\s(second|minute|hour|millisecond)\b", re.IGNORECASE)
+_RATES = {
+    "second": UNITS["Hz"], "millisecond": UNITS["kHz"],
+    "minute": Unit("frequency", "hertz", "1/minute"), "hour": Unit("frequency", "hertz", "1/hour"),
+}  # fmt: skip
 _NEAR = 26
 
 
@@ -57,7 +58,7 @@ class Quantity:
 
     ``value`` (and ``high`` of a range) are in the basic unit of ``dimension``; without a unit the dimension is empty,
     and ``counted`` are the stems of the words that it counts, ``label`` of those that it follows ("port 38412").
-    ``number`` is the number as written.
+    ``number`` is the number as written, ``lead`` its value in the first of the units that a rate is made of.
     """
 
     value: float
@@ -71,6 +72,7 @@ class Quantity:
     bound: Bound = ""
     roughly: bool = False
     spelt: bool = False
+    lead: float | None = None
 
 
 def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quantity, ...]:
@@ -115,6 +117,11 @@ def _quantity(text: Text, numeral: Numeral) -> tuple[Quantity, Unit | None] | No
     bound = "least" if _AFTER_LEAST.match(after) else "most" if _AFTER_MOST.match(after) else bound
     counted: frozenset[str] = frozenset()
     label: frozenset[str] = frozenset()
+    often = _OFTEN.match(plain, end) if measured is None else None
+    if often:
+        # So many a second is a frequency: 8000 samples per second, 1500 times a minute.
+        measured = (_RATES[often[1].lower()], often.end())
+        end = often.end()
     if measured is None:
         label, counted = _around(text, numeral)
         # "TS 38 .331" and list numbers at the start of a line count nothing.
@@ -134,7 +141,7 @@ _LIST_MARK = re.compile(r"[.)]\s")
 
 
 def _is_list_mark(plain: str, numeral: Numeral) -> bool:
-    line_start = plain[max(0, numeral.start - 4) : numeral.start].split("\n")[-1].strip() == ""
+    line_start = plain[max(0, numeral.start - 4) : numeral.start].rsplit("\n", maxsplit=1)[-1].strip() == ""
     opens = numeral.start == 0 or "\n" in plain[max(0, numeral.start - 4) : numeral.start]
     return line_start and opens and bool(_LIST_MARK.match(plain, numeral.end))
 
@@ -144,10 +151,9 @@ def _around(text: Text, numeral: Numeral) -> tuple[frozenset[str], frozenset[str
     words = text.words
     first = bisect_left(text.starts, numeral.start)
     last = bisect_left(text.starts, numeral.end)
-    if first >= len(words):
-        own = words[-1].clause if words else 0
-    else:
-        own = words[first].clause
+    if not words:
+        return frozenset(), frozenset()
+    own = words[min(first, len(words) - 1)].clause
     label: list[str] = []
     for word in reversed(words[max(0, first - 5) : first]):
         if word.clause != own or word.text.isdigit() or len(label) == 3:
@@ -183,7 +189,8 @@ def _in_basic(quantity: Quantity, unit: Unit | None) -> Quantity:
     if unit is None:
         return quantity
     value = in_basic_unit(quantity.value, unit)
-    return replace(quantity, value=value, dimension=unit.dimension, counted=frozenset(), label=quantity.label)
+    lead = in_basic_unit(quantity.value, unit._replace(below=())) if unit.below else value
+    return replace(quantity, value=value, dimension=unit.dimension, counted=frozenset(), lead=lead)
 
 
 def _ranges(plain: str, found: list[Quantity], units: list[Unit | None]) -> list[Quantity]:
@@ -233,7 +240,7 @@ def equal(one: Quantity, other: Quantity) -> bool:
     """
     if one.dimension and other.dimension:
         if one.dimension != other.dimension:
-            return False
+            return _leads(one, other) or _leads(other, one)
         pairs = ((one.value, other.value),)
     elif one.dimension == "ordinal" or other.dimension == "ordinal":
         return False
@@ -243,12 +250,23 @@ def equal(one: Quantity, other: Quantity) -> bool:
         if (bare.counted and (one.dimension or other.dimension)) or _counted_apart(one, other):
             return False
         pairs = ((one.number, other.number),)
+        measured = other if other.dimension else one
+        if measured.dimension == "share" and math.isclose(bare.number, measured.value, rel_tol=1e-6):
+            # 10^-2 is 1 %.
+            return one.high is None and other.high is None
     tolerance = 0.01 if one.roughly or other.roughly or one.dimension == "power" else 1e-6
     if (one.high is None) != (other.high is None):
         return False
     if one.high is not None and other.high is not None and one.dimension == other.dimension:
         pairs = (*pairs, (one.high, other.high))
     return all(math.isclose(a, b, rel_tol=tolerance) for a, b in pairs)
+
+
+def _leads(one: Quantity, other: Quantity) -> bool:
+    """Is one the beginning of the other's rate: 17 ps for each nm, and 17 ps/(nm·km)?"""
+    if one.lead is None or other.lead is None or not other.dimension.startswith(f"{one.dimension}/"):
+        return False
+    return math.isclose(one.lead, other.lead, rel_tol=1e-6)
 
 
 def _counted_apart(one: Quantity, other: Quantity) -> bool:

@@ -8,17 +8,49 @@ from typing import NamedTuple
 
 from .text import SUPERSCRIPTS
 
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL = {word: value for value, word in enumerate(_UNITS)} | {word: 20 + 10 * at for at, word in enumerate(_TENS)}
 _MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _ORDINALS = {
     word: float(value)
     for value, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), 1
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+        ],
+        1,
     )
 }
 _FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75, "⅓": 1 / 3, "⅔": 2 / 3}
@@ -30,7 +62,8 @@ _NUMBER = re.compile(
     r"(?<![\w.^])(?<!\d:)"
     r"(?:(?P<sign>(?<![\w)\]%])[-+±]|\b(?:minus|negative) )\s?)?"
     r"(?:(?P<hex>0[xX][0-9A-Fa-f]{1,16})\b"
-    rf"|(?P<base>\d{{1,4}})(?:{_EXPONENT}|(?P<super>{_SUPER})| to the (?:power (?:of )?)?(?P<power>(?:minus |-)?\d{{1,3}})\b)"
+    rf"|(?P<base>\d{{1,4}})(?:{_EXPONENT}|(?P<super>{_SUPER})"
+    r"| to the (?:power (?:of )?)?(?P<power>(?:minus |-)?\d{1,3})\b)"
     rf"|(?P<digits>{_DIGITS})"
     r"(?:[eE](?P<e>[-+]?\d{1,3})(?![\w.])"
     rf"|\s?[x×·*]\s?10\s?(?:(?:\^|\*\*)\s?[({{]?\s?(?P<times>[-+]?\d{{1,4}})[)}}]?|(?P<times_super>{_SUPER})))?"
@@ -39,8 +72,17 @@ _NUMBER = re.compile(
     r"(?! ?[:.]\d)"
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
-_PARTS = re.compile(r"\b(half|quarter|third|tenth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
-_PART_VALUES = {"half": 0.5, "quarter": 0.25, "third": 1 / 3, "tenth": 0.1}
+_ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
+_PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
+_PART_VALUES = {
+    "half": 0.5,
+    "quarter": 0.25,
+    "third": 1 / 3,
+    "fifth": 0.2,
+    "tenth": 0.1,
+    "hundredth": 0.01,
+    "thousandth": 0.001,
+}
 _MAGNITUDE_AFTER = re.compile(r"\s(hundred|thousand|million|billion)\b", re.IGNORECASE)
 _ORDINAL = re.compile(rf"\b(?:(\d{{1,4}})(?:st|nd|rd|th)|({'|'.join(_ORDINALS)}))\b", re.IGNORECASE)
 _TRANSLATED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
@@ -63,9 +105,14 @@ def numerals(text: str) -> list[Numeral]:
     [1e-05, 1e-05, 1e-05, 1024.0, 24.0, 2500000.0]
     """
     found = [*_digits(text), *_spelt(text)]
+    found = [*_one_in(text, found), *found]
     for match in _PARTS.finditer(text):
         found.append(Numeral(_PART_VALUES[match[1].lower()], match.start(), match.end() - 1, spelt=True))
-    return sorted(found, key=lambda each: each.start)
+    kept: list[Numeral] = []
+    for each in sorted(found, key=lambda each: (each.start, -each.end)):
+        if not kept or each.start >= kept[-1].end:
+            kept.append(each)
+    return kept
 
 
 def ordinals(text: str) -> list[Numeral]:
@@ -74,6 +121,15 @@ def ordinals(text: str) -> list[Numeral]:
         Numeral(float(match[1]) if match[1] else _ORDINALS[match[2].lower()], *match.span(), spelt=match[1] is None)
         for match in _ORDINAL.finditer(text)
     ]
+
+
+def _one_in(text: str, found: list[Numeral]) -> Iterator[Numeral]:
+    """Shares in words: "one packet in a hundred", "1 part in 10^11"."""
+    by_start = {each.start: each for each in found}
+    for match in _ONE_IN.finditer(text):
+        whole = by_start.get(match.end())
+        if whole is not None and whole.value >= 10:
+            yield Numeral(1 / whole.value, match.start(), whole.end, spelt=True)
 
 
 def _digits(text: str) -> Iterator[Numeral]:
