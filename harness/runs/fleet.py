@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,9 +67,11 @@ def evaluate_all(every: Sequence[EvalSettings], reporter: Reporter, command: Seq
         planning.append(time.perf_counter() - started)
     made: dict[Path, tuple[Generated | None, float]] = {}
     try:
-        for plan in _on_shared_engines(plans):
-            started = time.perf_counter()
-            made[plan.out] = _answered(plan, reporter, command), time.perf_counter() - started
+        # Closed at once where one of them fails: the engine would live on beside the error.
+        with contextlib.closing(_on_shared_engines(plans)) as in_turn:
+            for plan in in_turn:
+                started = time.perf_counter()
+                made[plan.out] = _answered(plan, reporter, command), time.perf_counter() - started
         runs = []
         for plan, seconds in zip(plans, planning, strict=True):
             answered = Answered(plan, made[plan.out][0], seconds, made[plan.out][1])
@@ -79,7 +81,7 @@ def evaluate_all(every: Sequence[EvalSettings], reporter: Reporter, command: Seq
     return runs
 
 
-def _on_shared_engines(plans: Sequence[Plan]) -> Iterator[Plan]:
+def _on_shared_engines(plans: Sequence[Plan]) -> Generator[Plan]:
     """The plans, those that share an engine one after the other; it is closed after the last of them."""
     left = {plan.out: plan for plan in plans}
     while left:
