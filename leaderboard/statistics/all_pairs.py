@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...metrics.threads import one_thread
 from . import sign_flip
 from .multiplicity import holm
 from .paired import FEW_CLUSTERS, TIE_DECIMALS
@@ -83,6 +84,7 @@ def all_pairs(
     return [PairedRuns(*row) for row in zip(*columns, *limits, *tests, strict=True)]
 
 
+@one_thread()
 def beaten_by(
     scores: NDArray[np.float64], clusters: Sequence[str], costs: Sequence[float], level: float = 0.95
 ) -> list[int | None]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ...metrics.threads import one_thread
 from . import sign_flip
 from .clusters import Summed
 
@@ -88,6 +89,7 @@ def flipped(found: CorpusDifference, data: Summed, level: float) -> CorpusDiffer
     )
 
 
+@one_thread()
 def corpus_difference(
     run: NDArray[np.float64],
     other: NDArray[np.float64],
@@ -124,6 +126,7 @@ def corpus_difference(
     return CorpusDifference(delta, low, high, p, p_below, p_above, resamples)
 
 
+@one_thread()
 def bootstrap_differences(
     run: NDArray[np.float64], other: NDArray[np.float64], score: Score, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
