@@ -102,16 +102,16 @@ class Metric:
     """A named score and how to compute it.
 
     ``score_batch`` maps samples to scores, one each, in order. ``aggregate`` turns summed statistics (B, k) into B
-    corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
-    make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
-    tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
-    it is scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a
-    data set, whatever was answered, which values an unrelated and a right answer have. ``chance`` is the value that
-    guessing has on a sample. ``readings`` gives the value under other readings of the answers, by their names, from
-    the value, the number of scores and the counted reasons of those that have a value. ``variants`` are
-    the forms of the metric, each with a signature of its own, for texts that have to be cut otherwise than into words.
-    ``says`` is what an answer comes to, None where that is nothing: for metrics of right and wrong it tells which
-    answers agree.
+    corpus scores; it is given exactly for ``level="corpus"``. ``statistics`` is that k: where it is told, a run whose
+    items have another number of them is refused. ``options`` are the settings that change the value: they make the
+    signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks`` tells what
+    judges have to be asked for a sample, so that a whole run's questions can be put to them at once before it is
+    scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a data
+    set, whatever was answered, which values an unrelated and a right answer have. ``chance`` is the value that guessing
+    has on a sample. ``readings`` gives the value under other readings of the answers, by their names, from the value,
+    the number of scores and the counted reasons of those that have a value. ``variants`` are the forms of the metric,
+    each with a signature of its own, for texts that have to be cut otherwise than into words. ``says`` is what an
+    answer comes to, None where that is nothing: for metrics of right and wrong it tells which answers agree.
     """
 
     name: str
@@ -132,6 +132,7 @@ class Metric:
     readings: Callable[[float, int, Mapping[str, int]], Mapping[str, float]] | None = None
     variants: Mapping[Segmentation, Metric] = field(default_factory=dict)
     says: Callable[[Sample], Hashable | None] | None = None
+    statistics: int | None = None
 
     @property
     def judged(self) -> bool:

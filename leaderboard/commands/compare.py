@@ -23,6 +23,7 @@ from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs
+from ..statistics.corpus import RESAMPLES
 from ..statistics.factorial import Study
 
 
@@ -62,11 +63,6 @@ class CompareOptions:
         """What is drawn as a whole; a field of samples names their source documents."""
         return cast(ClusterBy, self.cluster) if self.cluster in get_args(ClusterBy) else "source_document"
 
-    @property
-    def reading(self) -> Reading:
-        """How logs of other harnesses are read."""
-        return Reading(self.logs, None if self.cluster in get_args(ClusterBy) else self.cluster)
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
@@ -88,26 +84,36 @@ class Compared:
     notes: list[str]
 
 
-def compared(options: CompareOptions) -> Compared:
-    """Open the runs and compare each with the first.
+def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
+    """Open the runs and compare each with the first; ``resamples`` as of `compare_runs`.
 
     Raises:
         InputError: for what is no run. IncomparableError: for runs that were not measured alike.
     """
     if len(options.runs) < 2:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
-    runs = open_runs(options.runs, options.reading)
+    runs = open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
     require_alike(runs)
     notes = notes_of(runs)
-    metrics = _chosen(shared_metrics(runs, options.metrics or None), options.metrics, notes)
+    known = {metric.name: metric for metric in shared_metrics(runs, options.metrics or None)}
+    for name in options.metrics:
+        if name not in known:
+            raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
+    metrics = [known[name] for name in options.metrics or known]
     for name in options.primary:
         if all(metric.name != name for metric in metrics):
             raise InputError(f"--primary {name}: compared are {', '.join(metric.name for metric in metrics)}")
-    recipes = _recipes(options, runs)
+    recipes = _recipes(options, runs) if options.average_seeds else []
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
     pairs = compare_runs(
-        runs, metrics, by=options.by, strata=options.strata is not None, names=names, primary=options.primary
+        runs,
+        metrics,
+        by=options.by,
+        strata=options.strata is not None,
+        names=names,
+        primary=options.primary,
+        resamples=resamples,
     )
     return Compared(runs, names, metrics, recipes, pairs, notes)
 
@@ -115,7 +121,7 @@ def compared(options: CompareOptions) -> Compared:
 def run(args: argparse.Namespace) -> int:
     """Print the tables; exit code 4 when the runs were not measured alike."""
     options = settings_of(args, CompareOptions)
-    found = compared(options)
+    found = compared(options, RESAMPLES if args.json else 0)
     runs, names, metrics, recipes, pairs = found.runs, found.names, found.metrics, found.recipes, found.pairs
     measured = {each.metric for each in pairs}
     rankings: list[Ranking] = []
@@ -146,32 +152,25 @@ def run(args: argparse.Namespace) -> int:
         *(f"WARNING: {note}" for note in found.notes),
         *warning_lines(runs, names, pairs),
         *table_lines(runs, names, metrics, pairs, options.by, options.primary),
-        *seed_lines(seeds),
-        *ranking_lines(rankings),
-        *study_lines(studies),
     ]
+    if seeds:
+        lines += seed_lines(seeds)
+    if rankings:
+        lines += ranking_lines(rankings)
+    if studies:
+        lines += study_lines(studies)
     sys.stdout.writelines(shown(line) + "\n" for line in lines)
     return 0
 
 
 def _recipes(options: CompareOptions, runs: Sequence[LoadedRun]) -> list[Recipe]:
-    """The runs with their seeds averaged, where that was asked for."""
-    if not options.average_seeds:
-        return []
+    """The runs with their seeds averaged."""
     if options.study:
         raise InputError("--study takes seeds apart itself: leave --average-seeds out")
     recipes = average_seeds(runs)
     if len(recipes) < 2:
         raise InputError("all runs are seeds of one recipe: name those of another to compare it with")
     return recipes
-
-
-def _chosen(metrics: list[Metric], wanted: Sequence[str], notes: Sequence[str]) -> list[Metric]:
-    known = {metric.name: metric for metric in metrics}
-    for name in wanted:
-        if name not in known:
-            raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
-    return [known[name] for name in wanted] or metrics
 
 
 def _in_all(runs: Sequence[LoadedRun], metric: Metric) -> bool:

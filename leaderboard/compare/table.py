@@ -260,8 +260,6 @@ def ranking_lines(rankings: Sequence[Ranking]) -> list[str]:
 
 def seed_lines(effects: Sequence[SeedEffect]) -> list[str]:
     """Recipes against the first with training seeds as the unit, beside the tables that have items as theirs."""
-    if not effects:
-        return []
     rows: list[Sequence[str]] = [("metric", "recipe", "over seeds", "p", "by seed")]
     for each in effects:
         recipe = each.effect

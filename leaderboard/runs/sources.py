@@ -15,6 +15,7 @@ from ...harness.runs.folder import HEADER, read_samples
 from ...metrics.contract import ItemScore, Metric, Sample, metrics_named, missing
 from ...metrics.fingerprints import fingerprint
 from .anchor import read_anchor
+from .directions import AS_LOGGED
 from .foreign import AS_IT_IS, Reading
 from .inspect_logs import read_inspect
 from .lm_eval_logs import holds_results, read_lm_eval
@@ -52,7 +53,8 @@ def require_used(reading: Reading, runs: Iterable[LoadedRun]) -> None:
         InputError: naming the flag.
     """
     logs = [run for run in runs if run.own_metrics]
-    reading.settings.require_known([name for run in logs for name in run.own_metrics])
+    if reading.settings != AS_LOGGED:
+        reading.settings.require_known([name for run in logs for name in run.own_metrics])
     if reading.cluster is not None and not logs:
         raise InputError(
             f"--cluster {reading.cluster} names a field of samples of lm-eval or inspect: none of the runs is their log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -50,3 +51,9 @@ class TextCache(Generic[Value]):
                     del self._kept[oldest]
                     self._spent -= len(oldest) + 1
         return value
+
+
+@functools.cache
+def remembered(compute: Callable[[str], Value]) -> TextCache[Value]:
+    """The function with its memory, which is made when it is first asked for."""
+    return TextCache(compute)
