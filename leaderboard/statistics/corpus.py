@@ -72,27 +72,6 @@ def score_sums(rows: NDArray[np.float64], sizes: NDArray[np.float64], score: Sco
     return sizes * float(score(total[None])[0]) + count * influence
 
 
-<<<<<<< HEAD
-def flipped(found: CorpusDifference, data: Summed, level: float) -> CorpusDifference:
-    """The same difference with p-values and interval of one test, the sign-flip test of its sums (`score_sums`)."""
-    interval = sign_flip.interval(data, level)
-    return CorpusDifference(
-        found.delta,
-        None if interval is None else interval[0],
-        None if interval is None else interval[1],
-        sign_flip.two_sided(data.sums),
-        sign_flip.greater(-data.sums),
-        sign_flip.greater(data.sums),
-        found.resamples,
-        found.p,
-        found.ci_low,
-        found.ci_high,
-    )
-
-
-@one_thread()
-=======
->>>>>>> 29d52b4c5b79306cdc2008fd9022b7121c327568
 def corpus_difference(
     run: NDArray[np.float64],
     other: NDArray[np.float64],
@@ -120,6 +99,7 @@ def corpus_difference(
     return _resampled(found, run, other, score, resamples, level, seed) if resamples else found, data
 
 
+@one_thread()
 def _resampled(
     found: CorpusDifference,
     run: NDArray[np.float64],
