@@ -10,6 +10,7 @@ from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.factorial import Effect, Study
 from ..statistics.paired import FEW_CLUSTERS
+from ..statistics.skew import carriers_text
 from .pairwise import ALPHA, FEW_DOCUMENTS, Comparison
 from .ranking import CAPTIONS, Ranking
 from .readings import doubts
@@ -43,6 +44,13 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
                 f"{number(each.items.rank_biserial, 1)}) point in opposite directions: many small changes one way, few "
                 "large ones the other"
             )
+    carried = [each for each in whole if each.items.carriers]
+    lines += [
+        f"note: {each.metric} of {each.run}: {carriers_text(each.items.carriers, each.items.clusters)}"
+        for each in carried[:_NAMED]
+    ]
+    if len(carried) > _NAMED:
+        lines.append(f"note: few documents carry the spread of {len(carried) - _NAMED} rows more (carriers in --json)")
     if few := sorted({each.metric for each in whole if "few_clusters" in each.items.flags}):
         effective = min(each.items.effective_clusters for each in whole if each.metric in few)
         lines.append(

@@ -21,7 +21,9 @@ from ..runs.loaded import LoadedRun
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS
 from ..statistics.power import items_for_margin
+from ..statistics.skew import documents_for
 from .evidence import Evidence, evidence_of
+from .unseen import Overlooked, overlooked
 
 Role = Literal["primary", "guardrail"]
 Verdict = Literal["PASS", "PASS_SMALL_DROP", "INCONCLUSIVE", "FAIL", "FAIL_HARD"]
@@ -90,7 +92,9 @@ class MetricGate:
     than the margin (None for corpus scores, where the bound decides). ``n_needed`` items would settle an inconclusive
     primary metric if the difference stays as it is; None where it lies beyond the margin. ``detectable`` is the
     smallest drop that these items find with 80 % power, and the smallest margin that they confirm so often for an
-    unchanged model; ``n_for_margin`` items in ``clusters_for_margin`` documents would do so for the margin.
+    unchanged model; ``n_for_margin`` items in ``clusters_for_margin`` documents would do so for the margin. A metric
+    that passes by its bound but would not with failures that its documents may hide is inconclusive, with the flag
+    ``dominated`` or ``unseen_failures`` and the p-value ``p_overlooked`` (`unseen`).
 
     A guardrail has a ``budget`` in place of a margin; ``p_beyond`` tests for a drop that is larger, and
     ``p_beyond_adjusted`` is corrected by Holm over all guardrails.
@@ -124,6 +128,7 @@ class MetricGate:
     p_beyond_adjusted: float | None = None
     n_for_margin: int | None = None
     clusters_for_margin: int | None = None
+    p_overlooked: float | None = None
 
 
 @dataclass(frozen=True)
@@ -233,10 +238,16 @@ def _judged(
 def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
     margin = policy.margins.get(each.metric.name)
     role: Role = "guardrail" if margin is None else "primary"
-    verdict, reason, needed = _decision(each, tests, margin, policy)
-    wanted = None
+    hidden = None
+    if margin is not None and each.lower is not None and each.lower > -margin:
+        hidden = overlooked(each.data, sorted(set(each.clusters)), each.loss, margin, policy.alpha)
+    verdict, reason, needed = _decision(each, tests, margin, policy, hidden)
+    wanted = documents = None
     if margin is not None and each.spread is not None and each.effective >= FEW_CLUSTERS:
-        wanted = items_for_margin(each.spread, margin, alpha=policy.alpha)
+        wanted = items_for_margin(each.spread, margin, alpha=policy.alpha) or 0
+        documents = math.ceil(wanted * each.data.groups / each.data.n)
+        if each.loss and (least := documents_for(margin, each.loss, policy.alpha) or 0) > documents:
+            wanted, documents = math.ceil(least * each.data.n / each.data.groups), least
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
     return MetricGate(
@@ -262,12 +273,13 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
         higher_is_better=each.metric.higher_is_better,
         steep_drops=int((each.differences < -STEEP * width).sum()),
         worst=_worst(each),
-        flags=each.flags,
+        flags=each.flags if hidden is None else (*(flag for flag in each.flags if flag != hidden.flag), hidden.flag),
         budget=tests.budget,
         p_beyond=tests.beyond,
         p_beyond_adjusted=tests.beyond_adjusted,
         n_for_margin=wanted,
-        clusters_for_margin=None if wanted is None else math.ceil(wanted * each.data.groups / each.data.n),
+        clusters_for_margin=documents,
+        p_overlooked=None if hidden is None else hidden.p,
     )
 
 
@@ -282,7 +294,7 @@ def _worst(each: Evidence) -> tuple[Mapping[str, Any], ...]:
 
 
 def _decision(
-    each: Evidence, tests: _Tests, margin: float | None, policy: GatePolicy
+    each: Evidence, tests: _Tests, margin: float | None, policy: GatePolicy, hidden: Overlooked | None
 ) -> tuple[Verdict, str, int | None]:
     adjusted = tests.drop
     dropped = adjusted <= policy.alpha and each.delta < 0
@@ -294,6 +306,8 @@ def _decision(
     if margin is None:
         return *_within_budget(tests, dropped, policy.alpha), None
     if each.lower > -margin:
+        if hidden is not None:
+            return "INCONCLUSIVE", hidden.reason, None
         if dropped:
             return "PASS_SMALL_DROP", f"a drop is shown, and it is smaller than the margin of {margin:g}", None
         return "PASS", f"any drop is smaller than the margin of {margin:g}", None
