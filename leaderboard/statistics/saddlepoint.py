@@ -29,6 +29,7 @@ _FIRST, _LAST, _RETURNS = 4.0, 80.0, 0.02
 _POINTS, _WIDTH = 1 << 15, 16.0
 # Units are looked for among so many parts of the smallest sum; what rounding may leave, relative to the largest.
 _PARTS, _LOOSE, LOOSEST = 12, 1e-6, 0.01
+_FINE = 100
 _DECIMALS = (0.1, 0.05, 0.01, 0.001)
 # A chance that the grid gives is trusted down to here.
 GRID_LEAST = 1e-9
@@ -91,11 +92,13 @@ def units_of(sizes: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     """The unit that all sizes of a row are whole multiples of, shape (P, G) to (P,); 0 where there is none.
 
     Scores in quarters or of two decimals have one, and so have edits over words. ``most`` units in all are looked for,
-    at most: parts of the smallest size, then decimals.
+    at most: parts of the smallest size, then decimals. A unit below a hundredth of the standard deviation of T is none:
+    so small a step moves a p-value of 0.05 by 2 % of itself, at most, and there are many to convolve.
     """
     import numpy as np
 
     largest, reach = sizes.max(axis=1, initial=0.0), sizes.sum(axis=1)
+    deviation = np.sqrt(np.einsum("pg,pg->p", sizes, sizes))
     smallest = np.where(sizes > ROUNDING * largest[:, None], sizes, np.inf).min(axis=1, initial=np.inf)
     found = whole_units(sizes, most)
 
@@ -105,7 +108,7 @@ def units_of(sizes: NDArray[np.float64], most: int) -> NDArray[np.float64]:
 
     everywhere = np.where(np.isfinite(smallest), smallest, 1.0)
     for units in (*(everywhere / part for part in range(1, _PARTS + 1)), *(0.0 * reach + unit for unit in _DECIMALS)):
-        rows = np.flatnonzero((found == 0) & (largest > 0) & (reach <= most * units))
+        rows = np.flatnonzero((found == 0) & (largest > 0) & (reach <= most * units) & (deviation <= _FINE * units))
         # A glance at a few sizes tells of most rows that this is not it.
         for columns in (slice(0, 16), slice(None)):
             rows = rows[divided(rows, units[rows], columns)]

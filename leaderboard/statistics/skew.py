@@ -113,7 +113,7 @@ def unseen(data: Summed, margin: float, loss: float) -> float:
     rates, none_seen = rates[rates < 1], none_seen[rates < 1]
     drops = (margin - rates * loss) / (1 - rates)
     moved = data.sums + data.sizes * drops[:, None]
-    return float((none_seen * sign_flip.tail(moved, moved.sum(axis=1))).max())
+    return float((none_seen * sign_flip.tail(moved, moved.sum(axis=1), smooth=True)).max())
 
 
 def with_one_lost(data: Summed, margin: float, loss: float) -> float:

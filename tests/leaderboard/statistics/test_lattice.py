@@ -44,8 +44,9 @@ def test_units_are_found_row_by_row_and_none_where_there_is_none():
     whole = draw.integers(1, 9, 40).astype(float)
     rows = np.array([whole, 0.75 * whole, np.round(whole / 7, 9), np.zeros(40), draw.normal(size=40) ** 2])
     assert units_of(rows, 200_000) == pytest.approx([1.0, 0.75, 1 / 7, 1.0, 0.0])
-    # As many units as the smallest sum tells, and no more than are asked for.
+    # No more than are asked for, and none so small that it does not count.
     assert units_of(rows[:2], 10).tolist() == [0.0, 0.0]
+    assert units_of(np.append(np.ones(40), 0.01)[None], 200_000).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("jitter", [0.01, 0.03, 0.1])
