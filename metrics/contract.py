@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 from telbench.registry import load
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..judges.panel import JudgePanel
     from .anchors import Anchors
 
-Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal"]
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact"]
 Level = Literal["item", "corpus"]
 # How n-gram metrics cut texts: words of the Latin script, words of any script, or characters where no spaces stand.
 Segmentation = Literal["words", "unicode-words", "characters"]
@@ -44,7 +44,7 @@ class Sample:
     ``letter_scores`` that of each choice's label after the prompt that lists them;
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
     the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
-    questions that ought to be refused: they have no references.
+    questions that ought to be refused: they have no references. ``passages`` are the parts that a context came in.
     """
 
     item_id: str
@@ -62,6 +62,7 @@ class Sample:
     answerable: bool = True
     cluster_id: str | None = None
     category: str | None = None
+    passages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ class MetricRecipe:
     """A metric that cannot be made before its resources are known; registered in place of a `Metric`.
 
     ``build`` gives a metric of the same name whatever is absent: then all its scores are missing with the reason.
+    ``recorded`` is the value that one judge's record gives, where its verdict is all that the metric reads.
     """
 
     name: str
@@ -209,6 +211,7 @@ class MetricRecipe:
     range: Range
     needs: frozenset[str]
     build: Callable[[Resources], Metric]
+    recorded: Callable[[Mapping[str, Any]], float | None] | None = None
 
 
 def metric(
@@ -256,6 +259,10 @@ FAMILIES = {
     "judged": ("factual_correctness", "faithfulness", "answer_correctness", "rubric_score"),
     "likelihood": ("reference_likelihood", "reference_perplexity", "reference_bits_per_byte", "judge_likelihood"),
     "refusal": ("refusal_accuracy", "over_refusal"),
+    "fact": (
+        *("fact_agreement", "fact_contradiction", "fact_omission"),
+        *("quantity_agreement", "entity_agreement", "polarity_agreement"),
+    ),
 }
 # Metrics of several families under one name.
 SUITES = {
@@ -265,6 +272,7 @@ SUITES = {
         *FAMILIES["judged"],
     ),
 }
+SUITES["telbench16"] = (*SUITES["telbench14"], "fact_agreement", "fact_contradiction")
 
 
 def metrics_named(names: Iterable[str], resources: Resources | None = None) -> list[Metric]:

@@ -138,13 +138,6 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return found
 
 
-def yaml_text(values: Mapping[str, Any]) -> str:
-    """The mapping as YAML, in its order; `read_yaml` reads it back."""
-    import yaml
-
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)
-
-
 def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
     """An instance of the dataclass ``kind`` from a mapping; nested dataclasses from nested mappings.
 

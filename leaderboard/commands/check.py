@@ -6,8 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,17 +16,26 @@ from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
-from ...harness.cli.tables import columns, print_json, shown
+from ...harness.cli.tables import columns, plain, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
 from ...harness.storage import disk_message
+from ...metrics.contract import Metric
+from ..compare.markdown import markdown as as_markdown
+from ..gate.explain import explained_gates
 from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
+from ..gate.ledger import opened
 from ..gate.margins import margin_doubts
-from ..gate.report import guardrail_line, junit_xml, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.report import guardrail_line, junit_xml, look_lines, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.sequential import judge_look
+from ..gate.spending import HALF
 from ..runs.directions import LogSettings
 from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_run, require_used
+
+# Decides on (candidate, baseline, metrics, policy).
+Judge = Callable[[LoadedRun, LoadedRun, Sequence[Metric], GatePolicy], Gate]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +66,12 @@ class CheckOptions:
     on_inconclusive: Literal["warn", "fail"] = setting(
         "warn", "what too few items to tell come to: a warning, or exit code 3"
     )
+    sequential: bool = setting(
+        False, "hold the error rates over all looks at this baseline; the anchor keeps a ledger of them"
+    )
+    half_spent_by: int = setting(
+        HALF, "with --sequential: looks by which half of the error rate is spent", metavar="N", low=1, high=10_000
+    )
     alpha: float = setting(ALPHA, "error rate", metavar="X", low=1e-6, high=0.4999)
     max_missing: float = setting(
         MAX_MISSING, "refuse when more items than this lack a score", metavar="SHARE", low=0, high=1
@@ -63,6 +79,8 @@ class CheckOptions:
     out: Path | None = setting(None, "write gate.json there", metavar="FILE")
     junit: Path | None = setting(None, "write JUnit XML there", metavar="FILE")
     summary: Path | None = setting(None, "write a Markdown summary there", metavar="FILE")
+    markdown: bool = setting(False, "print the Markdown summary, for a pull request")
+    explain: bool = setting(False, "say in plain words what each column, verdict and flag means")
     cluster: str | None = setting(
         None, "field that names the source document in samples of other harnesses", metavar="FIELD"
     )
@@ -82,6 +100,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
     gate, candidate = gate_of(options)
     document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
     summary = markdown(gate, _questions(candidate, gate))
@@ -91,13 +111,25 @@ def run(args: argparse.Namespace) -> int:
     _tell_github(gate, summary)
     if args.json:
         print_json(gate.to_dict())
+        return gate.exit_code
+    lines = _lines(gate)
+    means = explained_gates([gate], lines) if options.explain else []
+    if options.markdown:
+        sys.stdout.write(visible("\n".join([summary, *([as_markdown(means)] if means else [])]), lines=True))
     else:
-        _print(gate)
+        sys.stdout.writelines(shown(line) + "\n" for line in [*lines, *([""] if means else []), *plain(means)])
     return gate.exit_code
 
 
 def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
     """The gate that the options ask for, and the candidate."""
+    if not options.sequential:
+        return _judged_as_asked(options, judge_gate)
+    with opened(options.baseline, options.alpha, options.half_spent_by) as ledger:
+        return _judged_as_asked(options, partial(judge_look, ledger))
+
+
+def _judged_as_asked(options: CheckOptions, judge: Judge) -> tuple[Gate, LoadedRun]:
     named, budgets = guardrails_of(options.guardrail)
     return judged(
         options.candidate,
@@ -110,6 +142,7 @@ def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
         reading=Reading(options.logs, options.cluster),
         budgets=budgets,
         guardrail_budget=options.guardrail_budget,
+        judge=judge,
     )
 
 
@@ -146,10 +179,11 @@ def judged(
     reading: Reading = AS_IT_IS,
     budgets: Mapping[str, float] | None = None,
     guardrail_budget: float = GUARDRAIL_BUDGET,
+    judge: Judge = judge_gate,
 ) -> tuple[Gate, LoadedRun]:
     """The gate of two runs by path, and the candidate; ``guardrails`` None takes all other shared metrics.
 
-    ``reading`` says what logs of other harnesses leave open.
+    ``reading`` says what logs of other harnesses leave open; ``judge`` decides (candidate, baseline, metrics, policy).
 
     Raises:
         InputError: for paths that hold no runs, or a policy that is none. IncomparableError: for runs that were not
@@ -170,7 +204,7 @@ def judged(
     others = tuple(metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, base, ours))
     guards = others if guardrails is None else guardrails
     policy = GatePolicy(margins, guards, alpha, on_inconclusive, max_missing, dict(budgets or {}), guardrail_budget)
-    gate = judge_gate(ours, base, metrics, policy)
+    gate = judge(ours, base, metrics, policy)
     return replace(gate, warnings=(*notes, *margin_doubts(policy, metrics, base), *gate.warnings)), ours
 
 
@@ -210,16 +244,16 @@ def _tell_github(gate: Gate, summary: str) -> None:
             sys.stderr.write(f"telbench check: no step summary: {visible(str(error))}\n")
 
 
-def _print(gate: Gate) -> None:
+def _lines(gate: Gate) -> list[str]:
     names = f"{gate.candidate['name']} against {gate.baseline['name']}"
     code = f"exit code {gate.exit_code}"
     if gate.verdict == "inconclusive" and not gate.exit_code:
         code += " (3 with --on-inconclusive fail)"
-    lines = [
+    return [
         *(f"WARNING: {warning}" for warning in gate.warnings),
         *columns(terminal_rows(gate), "<<>>>>>><"),
         *([guardrail_line(gate)] if gate.policy.guardrails else []),
         f"{gate.verdict.upper()}: {names}, {code}",
+        *look_lines(gate),
         *power_lines(gate),
     ]
-    sys.stdout.writelines(shown(line) + "\n" for line in lines)

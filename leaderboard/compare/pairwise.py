@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from telbench.errors import InputError
 
+from ...harness.cli.tables import difference_text
 from ...metrics.contract import Metric
 from ...metrics.intervals import aggregate, statistics_matrix, summed
 from ..runs.loaded import LoadedRun
@@ -29,6 +30,28 @@ ALPHA = 0.05
 NOT_SHOWN = "no difference shown"
 FEW_DOCUMENTS = "too few source documents to tell"
 FEW_DIFFER = "too few items differ to tell"
+# A sentence names so many metrics, runs or rows; the rest are counted.
+_NAMED = 3
+# What a row is called in tables and fields.
+OPPOSITE = ", but most items say the opposite"
+SHORT = {
+    "better": "better",
+    "worse": "worse",
+    f"better{OPPOSITE}": "better",
+    f"worse{OPPOSITE}": "worse",
+    NOT_SHOWN: "not shown",
+    "identical": "identical",
+    FEW_DOCUMENTS: "too few",
+    FEW_DIFFER: "too few",
+}
+# What rows are sorted by: how a sentence begins with them, and how it goes on with them.
+GROUPS = {
+    "worse": ("{run} is worse than {base} on", "worse on"),
+    "better": ("{run} is better than {base} on", "better on"),
+    "not shown": ("No difference between {run} and {base} is shown on", "no difference shown on"),
+    "identical": ("{run} and {base} have the same score on every item on", "the same score on every item on"),
+    "too few": ("Nothing can be told of {run} and {base} on", "nothing can be told on"),
+}
 
 
 @dataclass(frozen=True)
@@ -269,4 +292,81 @@ def verdict(each: Comparison, p_adjusted: float, alpha: float = ALPHA) -> str:
     if p_adjusted > alpha:
         return NOT_SHOWN
     word = "better" if each.delta > 0 else "worse"
-    return f"{word}, but most items say the opposite" if "sign_conflict" in flags else word
+    return f"{word}{OPPOSITE}" if "sign_conflict" in flags else word
+
+
+def verdicts_told(rows: Sequence[Comparison], names: Sequence[str], metrics: Sequence[Metric], noun: str = "") -> str:
+    """How many rows are worse, better, not shown, the same and untold, and which. None is set off against another.
+
+    With a ``noun`` for the rows it is a sentence on the two runs. Differences are those of the values, run minus first
+    run. ``names`` and ``metrics`` are of all that was compared.
+    """
+    clauses = []
+    for group, (begin, go_on) in GROUPS.items():
+        members = [each for each in rows if SHORT[each.verdict] == group]
+        if not members:
+            continue
+        where, lead = str(len(members)), go_on
+        if noun and not clauses:
+            lead = begin.format(run=names[1], base=names[0])
+            every = "any of" if group in ("not shown", "too few") else "all"
+            share = every if len(members) == len(rows) else f"{len(members)} of"
+            where = f"{'both' if share == 'all' and len(rows) == 2 else f'{share} {len(rows)}'} {noun}"
+            where = rows[0].metric if len(rows) == 1 else where
+        named = _listed(group, members, names, metrics, alone=len(rows) == 1 and bool(noun))
+        if group == "identical" and len(members) == len(rows) and noun:
+            named = ""
+        clauses.append(f"{lead} {where}" + (f": {named}" if named else ""))
+    return "; ".join(clauses)
+
+
+def _listed(
+    group: str, members: Sequence[Comparison], names: Sequence[str], metrics: Sequence[Metric], *, alone: bool
+) -> str:
+    """Rows of one group by name, with the number that their verdict rests on."""
+    many, several = len(names) > 2, len(metrics) > 1
+    labels = []
+    for each in members:
+        metric = each.metric if several or each.stratum is None else None
+        label = " ".join(filter(None, (each.stratum, metric, f"of {each.run}" if many else None)))
+        labels.append("" if alone else f"{label} ")
+    if group in ("worse", "better"):
+        return some([f"{label}{_claim(each, metrics)}" for label, each in zip(labels, members, strict=True)])
+    if group == "not shown":
+        told = [f"{label}{each.detectable or 0:.2g}" for label, each in zip(labels, members, strict=True)]
+        return f"would have seen {some(told)}"
+    if group == "identical":
+        return some([label.rstrip() for label in labels])
+    clauses = []
+    if documents := [each.items for each in members if each.verdict == FEW_DOCUMENTS]:
+        least = min(documents, key=lambda items: items.effective_clusters)
+        clauses.append(
+            f"{least.clusters} source documents tell as much as {least.effective_clusters:.1f} of equal size, it takes "
+            f"{FEW_CLUSTERS:.0f}"
+        )
+    few = [f"{label}{each.items.n_nonzero}" for label, each in zip(labels, members, strict=True)
+           if each.verdict == FEW_DIFFER]  # fmt: skip
+    return "; ".join([*clauses, *([f"too few items differ ({some(few)}), it takes {FEW_ITEMS}"] if few else [])])
+
+
+def _claim(each: Comparison, metrics: Sequence[Metric]) -> str:
+    """A difference as the values have it, with its interval and with what to know of it."""
+    metric = next(metric for metric in metrics if metric.name == each.metric)
+    notes = [] if metric.higher_is_better else ["lower is better"]
+    if "sign_conflict" in each.items.flags:
+        notes.append("most items say the opposite")
+    everything = each.n + sum(each.unpaired.values())
+    if each.n < 0.99 * everything:
+        notes.append(f"{each.n} of {everything} items")
+    told = difference_text(each.delta, each.ci_verdict, metric.range[1], higher_is_better=metric.higher_is_better)
+    return told + (f" ({', '.join(notes)})" if notes else "")
+
+
+def some(named: Sequence[str]) -> str:
+    """The first three of them, and how many more.
+
+    >>> some(["a", "b", "c", "d"])
+    'a, b, c and 1 more'
+    """
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more

@@ -20,9 +20,10 @@ from ..compare.readings import doubts
 from ..runs.loaded import LoadedRun
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS
-from ..statistics.power import items_for_margin
+from ..statistics.power import Needed, items_for_margin, needed_for_margin
 from ..statistics.skew import documents_for
 from .evidence import Evidence, evidence_of
+from .spending import Look
 from .unseen import Overlooked, overlooked
 
 Role = Literal["primary", "guardrail"]
@@ -133,7 +134,10 @@ class MetricGate:
 
 @dataclass(frozen=True)
 class Gate:
-    """The verdict of all metrics: ``exit_code`` 0 pass, 1 regression, 3 inconclusive where that is to fail."""
+    """The verdict of all metrics: ``exit_code`` 0 pass, 1 regression, 3 inconclusive where that is to fail.
+
+    ``look`` is there where the gate holds its error rates over several looks at one baseline.
+    """
 
     verdict: Literal["pass", "fail", "inconclusive"]
     exit_code: int
@@ -142,10 +146,12 @@ class Gate:
     candidate: Mapping[str, Any]
     metrics: tuple[MetricGate, ...]
     warnings: tuple[str, ...] = field(default=())
+    look: Look | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record; the same inputs give the same bytes."""
-        return {"schema_version": 1, **asdict(self)}
+        found = {"schema_version": 1, **asdict(self)}
+        return found if self.look is not None else {key: value for key, value in found.items() if key != "look"}
 
 
 def judge_gate(candidate: LoadedRun, baseline: LoadedRun, metrics: Sequence[Metric], policy: GatePolicy) -> Gate:
@@ -242,12 +248,12 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
     if margin is not None and each.lower is not None and each.lower > -margin:
         hidden = overlooked(each.data, sorted(set(each.clusters)), each.loss, margin, policy.alpha)
     verdict, reason, needed = _decision(each, tests, margin, policy, hidden)
-    wanted = documents = None
-    if margin is not None and each.spread is not None and each.effective >= FEW_CLUSTERS:
-        wanted = items_for_margin(each.spread, margin, alpha=policy.alpha) or 0
-        documents = math.ceil(wanted * each.data.groups / each.data.n)
-        if each.loss and (least := documents_for(margin, each.loss, policy.alpha) or 0) > documents:
-            wanted, documents = math.ceil(least * each.data.n / each.data.groups), least
+    wanted = None
+    if margin is not None and each.spread is not None:
+        wanted = needed_for_margin(each.spread, margin, each.data, policy.alpha)
+        least = documents_for(margin, each.loss, policy.alpha) if each.loss else None
+        if wanted is not None and least is not None and least > wanted.documents:
+            wanted = Needed(math.ceil(least * each.data.n / each.data.groups), least)
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
     return MetricGate(
@@ -277,8 +283,8 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
         budget=tests.budget,
         p_beyond=tests.beyond,
         p_beyond_adjusted=tests.beyond_adjusted,
-        n_for_margin=wanted,
-        clusters_for_margin=documents,
+        n_for_margin=None if wanted is None else wanted.items,
+        clusters_for_margin=None if wanted is None else wanted.documents,
         p_overlooked=None if hidden is None else hidden.p,
     )
 

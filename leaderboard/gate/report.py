@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from ..compare.markdown import escaped as cell
 from ..statistics.paired import FEW_CLUSTERS
 from .gate import Gate, MetricGate
 
@@ -47,10 +47,10 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
     lines = [
         f"## telbench check: {gate.verdict}",
         "",
-        f"{_markdown_cell(_name(gate.candidate))} against {_markdown_cell(_name(gate.baseline))}",
+        f"{cell(_name(gate.candidate))} against {cell(_name(gate.baseline))}",
         "",
     ]
-    lines += [f"> ⚠️ {_markdown_cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
+    lines += [f"> ⚠️ {cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
     lines += [
         "| | metric | role | baseline | candidate | difference | bounds | margin, budget | n | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -59,11 +59,12 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
         margin = allowed(each)
         arrow = "" if each.higher_is_better else " (lower is better)"
         lines.append(
-            f"| {MARKS[each.verdict]} | `{each.metric}`{arrow} | {each.role} | {_figure(each.baseline)} | "
+            f"| {MARKS[each.verdict]} | {cell(each.metric)}{arrow} | {each.role} | {_figure(each.baseline)} | "
             f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
-            f"{each.verdict}: {_markdown_cell(each.reason)} |"
+            f"{each.verdict}: {cell(each.reason)} |"
         )
-    lines += ["", _method(gate), "", *(f"- {_markdown_cell(line)}" for line in power_lines(gate)), ""]
+    told = (f"- {cell(line)}" for line in (*look_lines(gate), *power_lines(gate)))
+    lines += ["", _method(gate), "", *told, ""]
     for each in gate.metrics:
         lines += _worst_table(each, questions or {})
     text = "\n".join(lines) + "\n"
@@ -104,6 +105,19 @@ def allowed(each: MetricGate) -> str:
     return "" if each.margin is None else f"{each.margin:g}"
 
 
+def look_lines(gate: Gate) -> list[str]:
+    """At which levels a look was decided, and what is left; nothing where each check stands for itself."""
+    look = gate.look
+    if look is None:
+        return []
+    levels, alpha = look.levels, look.alpha
+    again = "; it was looked at before, and costs nothing again" if look.again else ""
+    return [
+        f"look {look.number} at this baseline{again}: red at {levels.red:.2g} ({levels.red_lost:.2g} of {alpha:g} lost "
+        f"before), pass at {levels.passing:.2g} ({levels.passing_lost:.2g} of {alpha:g} lost before)"
+    ]
+
+
 def power_lines(gate: Gate) -> list[str]:
     """What the data could have shown, a line a primary metric: without it nobody knows what a pass is worth."""
     return [_power_line(each) for each in gate.metrics if each.margin is not None]
@@ -122,14 +136,14 @@ def _power_line(each: MetricGate) -> str:
         )
     return (
         f"{told} can show a drop of {each.detectable:.2g} or more (80 % power); for {each.margin:g} you need about "
-        f"{_about(each.n_for_margin)} in {_about(each.clusters_for_margin)} documents"
+        f"{about(each.n_for_margin)} in {about(each.clusters_for_margin)} documents"
     )
 
 
-def _about(count: int) -> str:
+def about(count: int) -> str:
     """A number of two digits that count.
 
-    >>> _about(1473), _about(8)
+    >>> about(1473), about(8)
     ('1,500', '8')
     """
     return f"{float(f'{count:.2g}'):,.0f}"
@@ -157,20 +171,22 @@ def _case_lines(each: MetricGate) -> list[str]:
 def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     if each.verdict == "PASS" or not each.worst:
         return []
-    lines = [f"<details><summary>{each.metric}: worst items ({each.steep_drops} steep drops)</summary>", ""]
+    title = cell(each.metric, inside_html=True)
+    lines = [f"<details><summary>{title}: worst items ({each.steep_drops} steep drops)</summary>", ""]
     lines += ["| item | difference | question |", "|---|---|---|"]
     for item in each.worst:
         question = questions.get(str(item["item_id"]), "")
         question = question if len(question) <= 200 else question[:199] + "…"
-        name, loss = _markdown_cell(str(item["item_id"])), _plus_minus(item["difference"])
-        lines.append(f"| {name} | {loss} | {_markdown_cell(question)} |")
+        name, loss = cell(str(item["item_id"])), _plus_minus(item["difference"])
+        lines.append(f"| {name} | {loss} | {cell(question)} |")
     return [*lines, "", "</details>", ""]
 
 
 def _method(gate: Gate) -> str:
     guards = sum(each.budget is not None for each in gate.metrics)
+    level = f"at {1 - gate.policy.alpha:.0%}" if gate.look is None else "at the levels of this look"
     told = (
-        f"Differences are paired by item, positive is better; bounds are one-sided at {1 - gate.policy.alpha:.0%} and "
+        f"Differences are paired by item, positive is better; bounds are one-sided {level} and "
         "p-values are from the cluster sign-flip test; drops are Holm-corrected within each role."
     )
     return f"{told} {guardrail_line(gate)}." if guards else told
@@ -207,12 +223,6 @@ def _bounds(each: MetricGate) -> str:
 
 def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
-
-
-def _markdown_cell(text: str) -> str:
-    """Text of unknown origin inside a Markdown table: no markup, no cell border, one line."""
-    line = " ".join(_NOT_XML.sub("\ufffd", text).split())
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@])", r"\\\1", html.escape(line, quote=False))
 
 
 def _message(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
-from telbench.reasoning import separate
+from telbench.reasoning import Reasoning
 
 from ...harness.engines.replay import READERS, TEXT, read_answers
 from ...harness.runs.folder import HEADER, read_samples
@@ -88,7 +88,7 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
     """
     samples = {sample["item_id"]: sample for sample in read_samples(base.path)}
     answers = {
-        item: None if text is None else separate(text).answer
+        item: None if text is None else Reasoning().separate(text).answer
         for item, text in read_answers(path, list(samples)).texts.items()
     }
     names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Fewer effective clusters cannot carry a claim.
+FEW_CLUSTERS = 6.0
+
 
 @dataclass(frozen=True)
 class Summed:

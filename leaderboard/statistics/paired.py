@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import sign_flip
-from .clusters import Clustered, Summed, clustered
+from .clusters import FEW_CLUSTERS, Clustered, Summed, clustered
 from .power import ALPHA, POWER
 from .sign_flip import normal_quantile
 from .signed_rank import SMALLEST, hodges_lehmann, signed_rank
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Scores are rounded to so many decimals after subtracting: rounding errors must not break ties.
 TIE_DECIMALS = 9
-# Fewer differences other than 0, or fewer effective clusters, cannot carry a claim.
-FEW_ITEMS, FEW_CLUSTERS = 6, 6.0
+# Fewer differences other than 0 cannot carry a claim.
+FEW_ITEMS = 6
 MANY_TIES = 0.5
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+from .clusters import FEW_CLUSTERS, Summed
 from .sign_flip import normal_quantile
 
 ALPHA, POWER = 0.05, 0.8
@@ -26,3 +28,37 @@ def items_for_margin(
     if room <= 0:
         return None
     return math.ceil(((normal_quantile(1 - alpha) + normal_quantile(power)) * deviation / room) ** 2)
+
+
+@dataclass(frozen=True)
+class Needed:
+    """How many ``items`` in how many source ``documents`` it takes."""
+
+    items: int
+    documents: int
+
+
+def needed_for_margin(
+    deviation: float, margin: float, sample: Summed, alpha: float = ALPHA, power: float = POWER
+) -> Needed | None:
+    """What confirms non-inferiority by ``margin`` for an unchanged model, of documents like those of the ``sample``.
+
+    As many items show a drop of the margin, one-sided at ``alpha``. ``deviation`` is the cluster-robust standard error
+    times the root of the number of items. There are never fewer documents than carry a claim. None where the sample
+    has too few of them itself.
+    """
+    return _in_documents(items_for_margin(deviation, margin, alpha=alpha, power=power), sample)
+
+
+def needed_for_difference(
+    deviation: float, difference: float, sample: Summed, alpha: float = ALPHA, power: float = POWER
+) -> Needed | None:
+    """The same for showing a difference of two runs by a two-sided test, as a comparison does."""
+    return _in_documents(items_for_difference(deviation, difference, alpha, power), sample)
+
+
+def _in_documents(items: int | None, sample: Summed) -> Needed | None:
+    if items is None or sample.effective_groups < FEW_CLUSTERS:
+        return None
+    items = max(items, math.ceil(sample.n * FEW_CLUSTERS / sample.effective_groups))
+    return Needed(items, math.ceil(items * sample.groups / sample.n))

@@ -192,7 +192,8 @@ def _score_batch(words: Words, samples: Sequence[Sample]) -> list[ItemScore]:
 
     if not samples:
         return []
-    stats = [_ter_statistics(sample, words, remembered(words)) for sample in samples]
+    reference_words = remembered(words)
+    stats = [_ter_statistics(sample, words, reference_words) for sample in samples]
     values = ter_scores(np.array(stats)).tolist()
     return [ItemScore(value, None, row) for value, row in zip(values, stats, strict=True)]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 
@@ -53,7 +52,15 @@ class TextCache(Generic[Value]):
         return value
 
 
-@functools.cache
+_MADE: dict[Callable[[str], Any], TextCache[Any]] = {}
+
+
 def remembered(compute: Callable[[str], Value]) -> TextCache[Value]:
-    """The function with its memory, which is made when it is first asked for."""
-    return TextCache(compute)
+    """The function with its memory, which is made when it is first asked for.
+
+    >>> remembered(str.split) is remembered(str.split)
+    True
+    """
+    if compute not in _MADE:
+        _MADE[compute] = TextCache(compute)
+    return _MADE[compute]

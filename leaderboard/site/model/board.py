@@ -24,7 +24,7 @@ from .columns import RunColumns, read_columns
 from .composite import OVERALL, composite_metric, composite_parts, with_composite
 from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, measured_alike, rankable, run_folders
-from .standings import Measured, MetricTable, Standing, decided_together, explored_together, measured, metric_table
+from .standings import Measured, MetricTable, Standing, decided_together, measured, metric_table
 
 # Below so many scores a second process costs more than it saves.
 _WORTH_A_PROCESS = 300_000
@@ -159,7 +159,7 @@ def make_board(
         jobs.append(_Comparing(metric, ranked[metric.name][0], places, [names[place] for place in places], options))
     measured_alone = all_of(_compared, jobs, workers, reporter, "comparing")
     # The composite says the same as the metrics once more: it is a family by itself.
-    found = explored_together(decided_together(measured_alone, [OVERALL]))
+    found = decided_together(measured_alone, [OVERALL])
     tables = [
         metric_table(
             job.metric, job.runs, job.places, job.names, one, ranked[job.metric.name][1], baseline=job.places[0] == 0

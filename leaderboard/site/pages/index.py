@@ -19,6 +19,7 @@ FAMILIES = {
     "judged": "judged",
     "likelihood": "likelihood",
     "refusal": "refusal",
+    "fact": "fact",
 }
 
 

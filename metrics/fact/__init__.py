@@ -1,0 +1,1 @@
+"""Metrics of facts without a model: quantities, entities, polarity and direction of the reference in the answer."""

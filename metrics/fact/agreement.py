@@ -1,0 +1,30 @@
+"""The facts of a reference held against an answer: told, contradicted or left out, each with its place there."""
+
+from __future__ import annotations
+
+from .findings import Finding
+from .names import entity_findings
+from .pairings import pairing_findings
+from .reading.reading import Reading
+from .sides import side_findings
+from .statements import statement_findings
+from .values import quantity_findings, unit_findings
+from .ways import way_findings
+
+
+def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Finding, ...]:
+    """What the answer makes of each fact of the reference that the question does not give.
+
+    >>> from .reading.reading import read
+    >>> [(f.kind, f.fact, f.status) for f in findings(read("SCTP, port 38412"), read("port 2152"), read("Which port?"))]
+    [('quantity', '38412', 'contradicted'), ('entity', 'SCTP', 'omitted')]
+    """
+    return (
+        *quantity_findings(reference, answer, question),
+        *unit_findings(reference, answer, question),
+        *entity_findings(reference, answer, question),
+        *side_findings(reference, answer, question),
+        *way_findings(reference, answer),
+        *pairing_findings(reference, answer),
+        *statement_findings(reference, answer, question),
+    )

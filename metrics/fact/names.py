@@ -1,0 +1,96 @@
+"""Names of a reference in an answer: told by any of their names, another one in their place, or none."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from .findings import Finding, Status, places
+from .reading.entities import SYNONYMS, Entity
+from .reading.reading import Reading, neighbours
+from .reading.text import stem
+
+# Tags of names that no class is known of, and of phrases in lower case: their neighbours have to tell.
+_UNKNOWN, _PHRASE = frozenset({"?"}), frozenset({"phrase"})
+# An answer so many times as long as its reference tells more than was asked: a name of the same class has to stand
+# between the same words there.
+_LONG, _FROM_WORDS = 2.5, 12
+
+
+def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """For each name of the reference: does the answer have it, or another in its place?"""
+    known = frozenset().union(*(each.keys for each in (*reference.entities, *question.entities)))
+    rivals = [
+        each
+        for each in answer.entities
+        if not each.keys & known and not each.keys & question.keys and not _is_denied(answer, each.start, first=False)
+    ]
+    seen = set[str]()
+    size = len(answer.text.words)
+    long = size > max(_FROM_WORDS, _LONG * len(reference.text.words))
+    for fact in reference.entities:
+        words = reference.text.raw[fact.start : fact.end]
+        # A phrase in small letters that happens to have an acronym is told by its words, or not at all.
+        if fact.keys & seen or ("phrase" in fact.tags and words.islower()):
+            continue
+        seen |= fact.keys
+        given = bool(fact.keys & question.keys)
+        named = _named(fact, answer)
+        if named and not _is_denied(reference, fact.start) and all(_is_denied(answer, at) for at, _ in named):
+            # "not SCTP"
+            yield Finding("entity", words, "contradicted", named, only_if_seen=given)
+            continue
+        if named is not None:
+            if not given:
+                yield Finding("entity", words, "agreed", named)
+            continue
+        around = neighbours(reference, fact.start, fact.end) if rivals else frozenset()
+        against = [each for each in rivals if _stands_for(each, fact, answer, around, given, long)]
+        if against or not given:
+            status: Status = "contradicted" if against else "omitted"
+            yield Finding("entity", words, status, places(against), only_if_seen=given)
+
+
+def _stands_for(
+    rival: Entity, fact: Entity, answer: Reading, around: frozenset[tuple[int, str]], given: bool, long: bool
+) -> bool:
+    """Does a name stand where another should: one of its class, or of any between the same words?
+
+    Both is asked for where the question gives the fact: an answer need not repeat it.
+    """
+    alike = bool(rival.tags & fact.tags - _UNKNOWN) and not _part_of(rival, fact)
+    if alike and not given and not long:
+        return True
+    return (alike or not (given or rival.tags & _PHRASE)) and bool(around & neighbours(answer, rival.start, rival.end))
+
+
+def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:
+    """Does a negation cover the name there; with ``first``, before all else?"""
+    at = bisect_left(reading.text.starts, start)
+    return at in (reading.polarity.focus if first else reading.polarity.covered)
+
+
+def _spelt_out(key: str, answer: Reading) -> bool:
+    """Do words in a row begin with the letters of an acronym that no table knows?"""
+    return len(key) > 2 and key.isalpha() and "?" not in key and key in answer.initials
+
+
+def _part_of(one: Entity, other: Entity) -> bool:
+    """Is one name the beginning of the other: HTTP and HTTP/2?"""
+    return any(a.startswith(b) or b.startswith(a) for a in one.keys for b in other.keys)
+
+
+def _named(fact: Entity, answer: Reading) -> tuple[tuple[int, int], ...] | None:
+    """Where the answer names an entity; empty where it does in lower case, None where it does not."""
+    named = places(dict.fromkeys(each for key in fact.keys for each in answer.named.get(key, ())))
+    if named:
+        return named
+    if fact.keys & answer.keys:
+        return ()
+    if any(_spelt_out(key, answer) for key in fact.keys):
+        return ()
+    others = frozenset().union(*(SYNONYMS.get(key, frozenset()) for key in fact.keys))
+    if "name" in fact.tags:
+        others |= {stem(key) for key in fact.keys}
+    found = [word for word in answer.text.words if word.stem in others] if others & answer.text.stems else []
+    return tuple((word.start, word.end) for word in found[:1]) or None

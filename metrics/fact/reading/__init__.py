@@ -1,0 +1,1 @@
+"""What stands in a text: words, quantities, names, contrasts and negations, each with its place."""

@@ -1,0 +1,219 @@
+"""Numbers in a text: digits, powers, fractions, hexadecimal, and numerals in words; each with its place and value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .text import SUPERSCRIPTS
+
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SMALL = {word: value for value, word in enumerate(_UNITS)} | {word: 20 + 10 * at for at, word in enumerate(_TENS)}
+_MAGNITUDES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_ORDINALS = {
+    word: float(value)
+    for value, word in enumerate(
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+        ],
+        1,
+    )
+}
+_FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75, "⅓": 1 / 3, "⅔": 2 / 3}
+_SPELT = "|".join(sorted((*_SMALL, *_MAGNITUDES), key=lambda word: (-len(word), word)))
+_SUPER = f"[⁻⁺]?[{SUPERSCRIPTS}]{{1,4}}"
+_DIGITS = r"(?>(?:\d{1,3}(?:[,']\d{3})+(?![\d,])|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
+_EXPONENT = r"(?:\^|\*\*)\s?[({]?\s?(?P<raised>[-+]?\d{1,4})[)}]?"
+_NUMBER = re.compile(
+    r"(?<![\w.^])(?<!\d:)"
+    r"(?:(?P<sign>(?<![\w)\]%])[-+±]|\b(?:minus|negative) )\s?)?"
+    r"(?:(?P<hex>0[xX][0-9A-Fa-f]{1,16})\b"
+    rf"|(?P<base>\d{{1,4}})(?:{_EXPONENT}|(?P<super>{_SUPER})"
+    r"| to the (?:power (?:of )?)?(?P<power>(?:minus |-)?\d{1,3})\b)"
+    rf"|(?P<digits>{_DIGITS})"
+    r"(?:[eE](?P<e>[-+]?\d{1,3})(?![\w.])"
+    rf"|\s?[x×·*]\s?10\s?(?:(?:\^|\*\*)\s?[({{]?\s?(?P<times>[-+]?\d{{1,4}})[)}}]?|(?P<times_super>{_SUPER})))?"
+    r"(?P<part>\s?[½¼¾⅓⅔]|(?<=\b[1-9])/[1-9]\d?(?![\w/.]))?"
+    r"|(?P<fraction>[½¼¾⅓⅔]))"
+    r"(?! ?[:.]\d)"
+)
+_WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
+_ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
+_PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
+_PART_VALUES = {
+    "half": 0.5,
+    "quarter": 0.25,
+    "third": 1 / 3,
+    "fifth": 0.2,
+    "tenth": 0.1,
+    "hundredth": 0.01,
+    "thousandth": 0.001,
+}
+_MAGNITUDE_AFTER = re.compile(r"\s(hundred|thousand|million|billion)\b", re.IGNORECASE)
+_ORDINAL = re.compile(rf"\b(?:(\d{{1,4}})(?:st|nd|rd|th)|({'|'.join(_ORDINALS)}))\b", re.IGNORECASE)
+_TRANSLATED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
+
+
+class Numeral(NamedTuple):
+    """A number with its place; ``spelt`` where it is written in words, ``exact`` is how it is written."""
+
+    value: float
+    start: int
+    end: int
+    spelt: bool = False
+    tolerance: bool = False
+
+
+def numerals(text: str) -> list[Numeral]:
+    """The cardinal numbers of a folded text in order, without those inside names (n78, 5G, TS 38.331).
+
+    >>> [n.value for n in numerals("10^-5, 1e-5, 10⁻⁵, 1,024 and twenty-four or 2.5 million")]
+    [1e-05, 1e-05, 1e-05, 1024.0, 24.0, 2500000.0]
+    """
+    found = [*_digits(text), *_spelt(text)]
+    found = [*_one_in(text, found), *found]
+    for match in _PARTS.finditer(text):
+        found.append(Numeral(_PART_VALUES[match[1].lower()], match.start(), match.end() - 1, spelt=True))
+    kept: list[Numeral] = []
+    for each in sorted(found, key=lambda each: (each.start, -each.end)):
+        if not kept or each.start >= kept[-1].end:
+            kept.append(each)
+    return kept
+
+
+def ordinals(text: str) -> list[Numeral]:
+    """The ordinal numbers of a text, in order: "3rd", "third"."""
+    return [
+        Numeral(float(match[1]) if match[1] else _ORDINALS[match[2].lower()], *match.span(), spelt=match[1] is None)
+        for match in _ORDINAL.finditer(text)
+    ]
+
+
+def _one_in(text: str, found: list[Numeral]) -> Iterator[Numeral]:
+    """Shares in words: "one packet in a hundred", "1 part in 10^11"."""
+    by_start = {each.start: each for each in found}
+    for match in _ONE_IN.finditer(text):
+        whole = by_start.get(match.end())
+        if whole is not None and whole.value >= 10:
+            yield Numeral(1 / whole.value, match.start(), whole.end, spelt=True)
+
+
+def _digits(text: str) -> Iterator[Numeral]:
+    for match in _NUMBER.finditer(text):
+        value = _value(match)
+        if value is None:
+            continue
+        end = match.end()
+        magnitude = _MAGNITUDE_AFTER.match(text, end)
+        if magnitude:
+            value, end = value * _MAGNITUDES[magnitude[1].lower()], magnitude.end()
+        sign = (match["sign"] or "").strip()
+        if sign in ("-", "minus", "negative"):
+            value = -value
+        yield Numeral(value, match.start(), end, tolerance=sign == "±")
+
+
+def _value(match: re.Match[str]) -> float | None:
+    if match["hex"]:
+        return float(int(match["hex"], 16))
+    if match["fraction"]:
+        return _FRACTIONS[match["fraction"]]
+    if match["base"]:
+        written = (
+            match["raised"] or (match["super"] or "").translate(_TRANSLATED) or match["power"].replace("minus ", "-")
+        )
+        return _power(float(match["base"]), int(written))
+    digits = re.sub(r"[,' ]", "", match["digits"])
+    if len(digits) > 300:
+        return None
+    value = float(digits)
+    exponent = match["e"] or match["times"] or (match["times_super"] or "").translate(_TRANSLATED)
+    if exponent:
+        scale = _power(10.0, int(exponent))
+        value = None if scale is None else value * scale
+    part = (match["part"] or "").strip()
+    if value is None or not part:
+        return value
+    if part in _FRACTIONS:
+        return value + _FRACTIONS[part]
+    return value / float(part[1:])
+
+
+def _power(base: float, exponent: int) -> float | None:
+    try:
+        return base**exponent
+    except (OverflowError, ZeroDivisionError):
+        return None
+
+
+def _spelt(text: str) -> Iterator[Numeral]:
+    for match in _WORDS.finditer(text):
+        # "2.5 million" was read with its digits.
+        if match[0].lower() in _MAGNITUDES and text[max(0, match.start() - 2) : match.start()].strip().isdigit():
+            continue
+        pieces = [(each.group().lower(), match.start() + each.start()) for each in re.finditer(r"\w+", match.group())]
+        start, total, current, last = pieces[0][1], 0.0, None, 10**12
+        end, scaled = start, False
+        for word, at in pieces:
+            if word == "and":
+                if not scaled and current is not None:
+                    yield Numeral(total + current, start, end, spelt=True)
+                    total, current, last, start = 0.0, None, 10**12, -1
+                continue
+            if start < 0:
+                start = at
+            if word in _MAGNITUDES:
+                size = _MAGNITUDES[word]
+                current = (1 if current is None else current) * size
+                if size > 100:
+                    total, current = total + current, 0.0
+                last, scaled = size, True
+            else:
+                value = _SMALL[word]
+                # "twenty four" is one number, "two three" are two.
+                if (
+                    current is not None
+                    and not (scaled and value < last)
+                    and not (last >= 20 and value < 10 and last < 100)
+                ):
+                    yield Numeral(total + current, start, end, spelt=True)
+                    total, current, start, scaled = 0.0, None, at, False
+                current = (current or 0.0) + value
+                last, scaled = value, False
+            end = at + len(word)
+        if current is not None:
+            yield Numeral(total + current, start, end, spelt=True)

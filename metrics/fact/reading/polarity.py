@@ -1,0 +1,210 @@
+"""What a text denies: negations with their scope, and statements held against them.
+
+A negation covers the words after it up to the end of its clause. Two texts contradict one another where one denies
+what the other says, word stem by word stem. Statements under *unless* and *until* are left alone: what is denied there
+depends on the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .lexicon import word_list
+from .text import STOP, Text, Word, stem
+
+_CUES = word_list("negations")
+_SHORT = {
+    "without": 4,
+    "non": 1,
+    "lack": 4,
+    "lacks": 4,
+    "lacking": 4,
+    "excluding": 4,
+    "replaces": 2,
+    "replace": 2,
+    "replacing": 2,
+    "except": 4,
+}
+# Phrases that deny what follows.
+_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than")})
+# Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
+_LIMITS = word_list("limiting")
+_ROUND = word_list("going round")
+_CONDITIONS = frozenset({"unless", "until", "otherwise"})
+# "not only" and the like deny nothing; "no more than" is a bound.
+_AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
+_BOUNDS = frozenset(
+    {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
+)
+_REACH = 8
+# Words that begin with un and in without denying the rest.
+_WHOLE = word_list("un is no prefix")
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """A negating word and the content words that it covers, by their places in ``words``."""
+
+    cue: Word
+    scope: tuple[Word, ...]
+
+
+@dataclass(frozen=True)
+class Polarity:
+    """The negations of a text; stems that are denied, and stems that are said, with the first place of each.
+
+    ``clauses`` and ``sentences`` hold the content stems of each. ``covered`` are the places of denied words in the
+    text's ``words``, ``focus`` those of the first words that negations cover. A clause that denies anything is left
+    alone when it only seems to say what the other text denies: the words between may carry the negation.
+    """
+
+    negations: tuple[Negation, ...]
+    denied: dict[str, Word]
+    said: dict[str, Word]
+    covered: frozenset[int]
+    clauses: dict[int, frozenset[str]]
+    sentences: dict[int, frozenset[str]]
+    focus: frozenset[int]
+    denying_clauses: frozenset[int]
+    conditional_sentences: frozenset[int]
+
+
+def polarity(text: Text) -> Polarity:
+    """Where a text denies what; linear in its length.
+
+    >>> sorted(polarity(Text("It does not segment SDUs, and adds an unencrypted header.")).denied)
+    ['encrypt', 'sdu', 'segment']
+    """
+    words = text.words
+    negations: list[Negation] = []
+    parity = [0] * len(words)
+    cues: dict[int, int] = {}
+    focus: set[int] = set()
+    for at, word in enumerate(words):
+        cue = word.text in _CUES or word.text.endswith("n't")
+        opens = at + 1
+        if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
+            cue, opens = True, at + 2
+        following = words[at + 1].text if at + 1 < len(words) else ""
+        if word.text == "non" and _names(text.plain, word.end):
+            # "Non-RT" and "non-3GPP" are names.
+            continue
+        if not cue or (following in _AFFIRM and word.text in ("not", "no")):
+            continue
+        if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
+            continue
+        reach = _SHORT.get(word.text, _REACH)
+        scope = []
+        for place in range(opens, min(opens + reach, len(words))):
+            covered = words[place]
+            if covered.text == "nor" or (covered.clause != word.clause and not _same_scope(words, at, place)):
+                break
+            parity[place] += 1
+            if covered.text not in STOP:
+                if not scope:
+                    focus ^= {place}
+                scope.append(covered)
+        negations.append(Negation(word, tuple(scope)))
+        cues[word.clause] = cues.get(word.clause, 0) + 1
+    denied: dict[str, Word] = {}
+    said: dict[str, Word] = {}
+    for count, word in zip(parity, words, strict=True):
+        if word.text in STOP:
+            continue
+        (denied if count % 2 else said).setdefault(word.stem, word)
+        bare = _without_prefix(word.text)
+        if bare:
+            (said if count % 2 else denied).setdefault(stem(bare), word)
+    # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
+    quiet = {clause for clause, count in cues.items() if count % 2}
+    quiet |= {word.clause for word in words if word.text in _LIMITS}
+    by_clause: dict[int, set[str]] = {}
+    by_sentence: dict[int, set[str]] = {}
+    for word in words:
+        if word.text not in STOP:
+            by_clause.setdefault(word.clause, set()).add(word.stem)
+            by_sentence.setdefault(word.sentence, set()).add(word.stem)
+    conditional = frozenset(word.sentence for word in words if word.text in _CONDITIONS or word.text in _ROUND)
+    covered = frozenset(at for at, count in enumerate(parity) if count % 2)
+    return Polarity(
+        tuple(negations),
+        denied,
+        said,
+        covered,
+        {clause: frozenset(each) for clause, each in by_clause.items()},
+        {sentence: frozenset(each) for sentence, each in by_sentence.items()},
+        frozenset(focus),
+        frozenset(quiet),
+        conditional,
+    )
+
+
+def _names(plain: str, end: int) -> bool:
+    """Does a capital or a digit follow the hyphen: Non-RT, non-3GPP?"""
+    return plain[end : end + 1] == "-" and (plain[end + 1 : end + 2].isupper() or plain[end + 1 : end + 2].isdigit())
+
+
+def _same_scope(words: Sequence[Word], cue: int, place: int) -> bool:
+    """Does "or" carry a negation on: "does not segment or retransmit"?"""
+    return any(word.text == "or" for word in words[max(cue, place - 1) : place + 1])
+
+
+def _without_prefix(word: str) -> str:
+    if (
+        word.startswith("un")
+        and len(word) >= 7
+        and word not in _WHOLE
+        and word.endswith(("ed", "able", "al", "ing", "ful"))
+    ):
+        return word[2:]
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A contradiction: the word of the reference, and the word of the answer, one said and one denied."""
+
+    reference: Word
+    answer: Word
+
+
+def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word) -> bool:
+    """Have the clauses more in common than the one word, where they have more?"""
+    own = mine.clauses.get(negation.cue.clause, frozenset()) - {word.stem}
+    theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
+    own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - {word.stem}
+    return not own or not theirs or bool(own & theirs)
+
+
+def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
+    """Where an answer denies what the reference says, or says what it denies.
+
+    ``heard`` are the stems of the question: words that are new to it decide first. What the question itself denies
+    may be repeated in either way.
+    """
+    found = [Denial(*clash) for clash in _clashes(reference, answer, heard)]
+    found += [Denial(word, denied) for denied, word in _clashes(answer, reference, heard)]
+    return [each for each in found if each.reference.stem not in question.denied]
+
+
+def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
+    """For each negation a word that it covers and the other text says, if that denies none of them."""
+    for negation in mine.negations:
+        if negation.cue.sentence in mine.conditional_sentences:
+            continue
+        first = [word for word in negation.scope if word.stem not in heard][:4] or list(negation.scope[:4])
+        said = [(word, others.said.get(word.stem)) for word in first]
+        clash = [
+            (word, other)
+            for word, other in said
+            if other is not None
+            and word.stem not in others.denied
+            and other.clause not in others.denying_clauses
+            and other.sentence not in others.conditional_sentences
+        ]
+        # The word right after the negation, or two of those behind it: one alone is often beside the point.
+        alike = sum(word.stem in others.denied for word in negation.scope[:6])
+        clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
+        if len(clash) > alike and (clash[0][0] is first[0] or len(clash) > 1):
+            yield clash[0]

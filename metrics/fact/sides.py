@@ -1,0 +1,137 @@
+"""Contrasts of a reference in an answer: the same side (uplink), the other one, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .findings import Finding, Places, places
+from .reading.contrasts import Pole
+from .reading.reading import Reading, neighbours
+from .reading.text import STOP
+
+# Words at most between a contrast and its arguments.
+_ARGUMENT = 8
+# An answer of so few words has no context to compare.
+_BRIEF = 12
+
+
+def side_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """For each side of a contrast that the reference names: does the answer name it, or another?"""
+    told: dict[str, dict[int, list[Pole]]] = {}
+    for pole in answer.poles:
+        told.setdefault(pole.group.name, {}).setdefault(pole.side, []).append(pole)
+    asked: dict[str, set[int]] = {}
+    for pole in question.poles:
+        asked.setdefault(pole.group.name, set()).add(pole.side)
+    wanted: dict[tuple[str, int], list[Pole]] = {}
+    for pole in reference.poles:
+        wanted.setdefault((pole.group.name, pole.side), []).append(pole)
+    for (name, side), used in wanted.items():
+        words = reference.text.raw[used[0].start : used[0].end]
+        there = told.get(name, {})
+        same = there.get(side, [])
+        if side in asked.get(name, set()):
+            # What the question gives need not be told, but it must not be turned round.
+            turned = () if same else _in_place(reference, used, answer, there, side)
+            if turned:
+                yield Finding("direction", words, "contradicted", turned, only_if_seen=True)
+            continue
+        others = [
+            pole
+            for other, found in there.items()
+            for pole in found
+            if (name, other) not in wanted
+            and other not in asked.get(name, set())
+            and _opposes(reference, used, answer, pole)
+        ]
+        if used[0].group.reciprocal:
+            yield _reciprocal(reference, used[0], answer, same, others, words)
+        elif same:
+            alike = [pole for pole in same if _denied(answer, pole) == _denied(reference, used[0])]
+            yield Finding("direction", words, "agreed" if alike else "contradicted", places(alike or same))
+        elif others:
+            yield Finding("direction", words, "contradicted", places(others))
+        else:
+            turned = _in_place(reference, used, answer, there, side)
+            yield Finding("direction", words, "contradicted" if turned else "omitted", turned)
+
+
+def _denied(reading: Reading, pole: Pole) -> bool:
+    """Does the text deny it? The other side of a complementary contrast has taken its denial up already."""
+    return not pole.group.complementary and pole.first in reading.polarity.focus
+
+
+def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Pole) -> bool:
+    """Is another side said of the same thing: do their clauses share a word, or is the answer too brief to tell?"""
+    if _denied(answer, pole) != _denied(reference, used[0]):
+        return False
+    own = _clause(answer, pole)
+    return len(answer.text.words) <= _BRIEF or any(own & _clause(reference, each) for each in used)
+
+
+def _clause(reading: Reading, pole: Pole) -> frozenset[str]:
+    words = reading.text.words
+    own = words[pole.first]
+    near = words[max(0, pole.first - 2 * _ARGUMENT) : pole.last + 2 * _ARGUMENT]
+    return frozenset(
+        word.stem
+        for word in near
+        if word.clause == own.clause and word.text not in STOP and not pole.start <= word.start < pole.end
+    )
+
+
+def _in_place(
+    reference: Reading, used: Sequence[Pole], answer: Reading, there: dict[int, list[Pole]], side: int
+) -> Places:
+    """Where the answer has another side between the same words."""
+    around, theirs = set[tuple[int, str]](), set[tuple[int, str]]()
+    for pole in reference.poles:
+        if pole.group.name == used[0].group.name:
+            (around if pole.side == side else theirs).update(neighbours(reference, pole.start, pole.end))
+    return tuple(
+        (pole.start, pole.end)
+        for other, poles in there.items()
+        for pole in poles
+        if other != side and neighbours(answer, pole.start, pole.end) & around - theirs
+    )
+
+
+def _reciprocal(
+    reference: Reading, fact: Pole, answer: Reading, same: list[Pole], others: list[Pole], words: str
+) -> Finding:
+    """A before B is B after A: the other word with its arguments turned round agrees."""
+    left, right = _arguments(reference, fact)
+    agreed, against = [], []
+    for pole, other_side in [*((each, False) for each in same), *((each, True) for each in others)]:
+        before, after = _arguments(answer, pole)
+        straight = len(left & before) + len(right & after)
+        turned = len(left & after) + len(right & before)
+        # Only an order is turned round by its arguments alone: "sent by A" and "A sends" say the same.
+        swapped = turned > straight + (0 if other_side else 1) and (other_side or fact.group.name == "order")
+        (against if swapped != other_side else agreed).append((pole.start, pole.end))
+    if agreed:
+        return Finding("direction", words, "agreed", tuple(agreed))
+    if against:
+        return Finding("direction", words, "contradicted", tuple(against))
+    return Finding("direction", words, "omitted")
+
+
+def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[str]]:
+    """The content before and after a word in its sentence; a clause that opens with it gives its argument first."""
+    words = reading.text.words
+    sentence = words[pole.first].sentence
+    before = [
+        w for w in words[max(0, pole.first - _ARGUMENT) : pole.first] if w.sentence == sentence and w.text not in STOP
+    ]
+    rest = [w for w in words[pole.last + 1 : pole.last + 1 + 2 * _ARGUMENT] if w.sentence == sentence]
+    after = [w for w in rest if w.text not in STOP]
+    than = next((w.start for w in rest[: 2 * _ARGUMENT] if w.text == "than"), -1)
+    comma = reading.text.plain.find(",", pole.end, after[-1].end) if after else -1
+    if than >= 0:
+        # "lower at A than at B": what is compared stands on either side of "than".
+        between = [w for w in after if w.start < than]
+        before, after = between or before, [w for w in after if w.start > than]
+    elif not before and comma >= 0:
+        before, after = [w for w in after if w.start > comma], [w for w in after if w.start < comma]
+    left, right = frozenset(w.stem for w in before), frozenset(w.stem for w in after[:_ARGUMENT])
+    return left - right, right - left

@@ -1,0 +1,78 @@
+"""Statements of a reference in an answer: made, denied, or not made; and yes and no."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .findings import Finding
+from .reading.lexicon import word_list
+from .reading.polarity import denials
+from .reading.reading import Reading
+from .reading.text import STOP, Word
+
+# A statement counts as made when the answer has this share of its words that are new to the question.
+STATED = 1 / 3
+# A sentence states something where it has a verb: one of these, or so many words that it must have one.
+_VERBS = word_list("auxiliary verbs")
+_WORDS = 6
+_ASKS = re.compile(
+    r"(?:[^?]*,\s)?(?:do|does|did|is|are|was|were|can|could|may|must|shall|should|will|would|has|have)\b", re.IGNORECASE
+)
+_VERDICT = re.compile(
+    r"\W*(yes|no|correct|true|false|right|wrong|it (?:is|does|can|has|will|must)\b(?: not|n't)?(?=\W*[:.;,]))",
+    re.IGNORECASE,
+)
+_NEGATIVE = re.compile(r"no$|false|wrong|.*(?:not|n't)", re.IGNORECASE)
+
+
+def statement_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """Each sentence of the reference: does the answer make it, or deny it?"""
+    yield from _verdict_finding(reference, answer, question)
+    heard = question.text.stems
+    clashes = denials(reference.polarity, answer.polarity, question.polarity, heard)
+    by_sentence: dict[int, list[Word]] = {}
+    for word in reference.text.words:
+        if word.text not in STOP:
+            by_sentence.setdefault(word.sentence, []).append(word)
+    denying = {negation.cue.sentence for negation in reference.polarity.negations}
+    for sentence, words in by_sentence.items():
+        new = {word.stem for word in words} - heard
+        denies = sentence in denying
+        if not (denies or (new and len(words) > 1 and _states(reference, words))):
+            continue
+        told = reference.text.raw[words[0].start : words[-1].end]
+        against = [clash for clash in clashes if clash.reference.sentence == sentence]
+        if against:
+            places = tuple((clash.answer.start, clash.answer.end) for clash in against)
+            yield Finding("polarity", told, "contradicted", places)
+            continue
+        made = new & answer.text.stems or ({word.stem for word in words} & answer.text.stems if not new else set())
+        enough = len(made) >= STATED * max(1, len(new))
+        yield Finding("polarity", told, "agreed" if enough else "omitted")
+
+
+def _states(reading: Reading, words: list[Word]) -> bool:
+    """Has the sentence of these words a verb?"""
+    if len(words) >= _WORDS:
+        return True
+    own = words[0].sentence
+    return any(word.sentence == own and word.text in _VERBS for word in reading.text.words)
+
+
+def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """Yes or no, where it is asked for: what the reference says or means, and what the answer opens with."""
+    if not _ASKS.match(question.text.plain.lstrip()):
+        return
+    told = _VERDICT.match(answer.text.plain)
+    if told is None:
+        return
+    wanted = _VERDICT.match(reference.text.plain)
+    if wanted is not None:
+        denied, words = bool(_NEGATIVE.match(wanted[1])), wanted[1]
+    else:
+        first = reference.text.words[0].sentence if reference.text.words else 0
+        cues = [negation.cue for negation in reference.polarity.negations if negation.cue.sentence == first]
+        denied, words = bool(cues), cues[0].text if cues else "yes"
+    status = "agreed" if denied == bool(_NEGATIVE.match(told[1])) else "contradicted"
+    yield Finding("polarity", words, status, (told.span(1),), only_if_seen=True)

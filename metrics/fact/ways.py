@@ -1,0 +1,246 @@
+"""From whom to whom, and who does it to whom: the parts that a reference gives, and whether an answer turns them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .findings import Finding
+from .reading.lexicon import word_list
+from .reading.reading import Reading
+from .reading.text import STOP, Word
+
+_FROM, _TO = frozenset({"from"}), frozenset({"to", "towards", "toward", "into", "onto"})
+_PREPOSITIONS = _FROM | _TO | word_list("prepositions")
+_BE = word_list("forms of be")
+_PASSIVE = frozenset({"sent", "held", "known", "made", "given", "taken", "kept", "told", "chosen", "driven", "run"})
+_WHO = frozenset({"that", "which", "who"})
+
+
+def _forms(verbs: str) -> frozenset[str]:
+    found = set()
+    for verb in verbs.split():
+        root = verb.removesuffix("e")
+        found |= {
+            verb,
+            verb + "s",
+            root + "ed",
+            root + "es",
+            root + "ing",
+            verb + verb[-1] + "ed",
+            verb + verb[-1] + "ing",
+        }
+    return frozenset(found)
+
+
+# Who sends is where it comes from; who receives or answers is where it goes.
+_SEND = _forms(
+    "send transmit issue forward deliver convey return originate initiate start open trigger export emit"
+) | {"sent"}
+_RECEIVE = _forms("receive respond answer obtain accept") | {"replies", "reply", "replied", "gets"}
+
+
+# Other words for those who send and receive.
+_ACTORS = {
+    **dict.fromkeys(("termin", "devic", "handset", "mobil", "phone", "smartphon"), "ue"),
+    **dict.fromkeys(("station", "gnodeb", "enodeb", "nodeb", "enb", "gnb"), "bs"),
+    **dict.fromkeys(("call", "caller"), "caller"), "calle": "callee", "calling": "caller",
+    "old": "sourc", "new": "target", "destin": "target",
+}  # fmt: skip
+_BRIEF = 40
+
+
+def _actor(word: Word) -> str:
+    return (
+        "callee" if word.text == "called" else "caller" if word.text == "calling" else _ACTORS.get(word.stem, word.stem)
+    )
+
+
+def _names(word: Word) -> bool:
+    return word.text not in STOP or word.text == "called"
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The words of where something comes from and where it goes, in one sentence."""
+
+    source: frozenset[str]
+    target: frozenset[str]
+    start: int
+    end: int
+
+
+def _after(words: Sequence[Word], at: int) -> list[Word]:
+    """The words of the name that follows a place, up to a preposition or a verb."""
+    found = []
+    for word in words[at + 1 : at + 6]:
+        if word.sentence != words[at].sentence or word.text in _PREPOSITIONS or word.text in _BE or word.text in _WHO:
+            break
+        if word.clause > words[at].clause + 1:
+            break
+        if _names(word):
+            found.append(word)
+    return found
+
+
+def _before(words: Sequence[Word], at: int) -> list[Word]:
+    """The words of the name before a verb."""
+    found = []
+    first = at - 1
+    if first >= 0 and words[first].text in _WHO:
+        first -= 1
+    for word in reversed(words[max(0, first - 3) : first + 1]):
+        if word.sentence != words[at].sentence or word.text in _PREPOSITIONS or word.text in _BE:
+            break
+        if _names(word):
+            found.append(word)
+    return found
+
+
+def _ways(reading: Reading) -> list[_Way]:
+    words = reading.text.words
+    found: dict[int, tuple[list[Word], list[Word]]] = {}
+    for at, word in enumerate(words):
+        passive = at > 0 and any(each.text in _BE for each in words[max(0, at - 2) : at])
+        source, target = found.setdefault(word.sentence, ([], []))
+        if word.text in _FROM:
+            source += _after(words, at)
+            if at > 1 and words[at - 1].text.endswith("ed") and words[at - 2].text in _BE:
+                # "A is derived from B"
+                target += _before(words, at - 2)
+        elif word.text in _TO:
+            target += _after(words, at)
+            opening = [each for each in words[max(0, at - 4) : at] if each.sentence == word.sentence]
+            if not source and len(opening) == sum(
+                each.sentence == word.sentence for each in words[max(0, at - 6) : at]
+            ):
+                # "Source gNB to target gNB": nothing but a name stands before.
+                source += [each for each in opening if _names(each)]
+        elif word.text in _SEND or word.text in _RECEIVE:
+            side = source if word.text in _SEND else target
+            if not passive:
+                side += _before(words, at)
+            elif at + 1 < len(words) and words[at + 1].text == "by":
+                side += _after(words, at + 1)
+        elif word.text == "by" and at > 2 and any(each.text in _RECEIVE for each in words[at - 2 : at]):
+            target += _after(words, at)
+    if len(words) <= _BRIEF and found:
+        # A few sentences tell one thing together: "A sends it. B receives it."
+        parts = list(found.values())
+        found = {0: ([w for source, _ in parts for w in source], [w for _, target in parts for w in target])}
+    ways = []
+    for source, target in found.values():
+        of, to = frozenset(map(_actor, source)), frozenset(map(_actor, target))
+        if of - to and to - of:
+            spans = [*source, *target]
+            ways.append(_Way(of - to, to - of, min(w.start for w in spans), max(w.end for w in spans)))
+    return ways
+
+
+def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
+    """From A to B, or A sends it and B receives it: not from B to A."""
+    wanted = _ways(reference)
+    told = _ways(answer) if wanted else []
+    for way in wanted:
+        words = reference.text.raw[way.start : way.end]
+        for other in told:
+            straight = way.source & other.source or way.target & other.target
+            turned = way.source & other.target and way.target & other.source
+            if straight or turned:
+                yield Finding("direction", words, "agreed" if straight else "contradicted", ((other.start, other.end),))
+                break
+        else:
+            yield Finding("direction", words, "omitted")
+    yield from _relation_findings(reference, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Actor:
+    key: str
+    role: str
+    start: int
+    end: int
+
+
+_ROLE_NOUNS = word_list("actor stems")
+
+
+def _actors(reading: Reading) -> list[_Actor]:
+    """Who has which part: agent or patient."""
+    words, starts = reading.text.words, reading.text.starts
+    mentions = [(min(e.keys, key=len), bisect_left(starts, e.start), e.start, e.end) for e in reading.entities]
+    taken = {
+        place
+        for _, first, _, end in mentions
+        for place in range(first, min(first + 6, len(words)))
+        if words[place].start < end
+    }
+    mentions += [
+        (word.stem, place, word.start, word.end)
+        for place, word in enumerate(words)
+        if place not in taken and word.stem in _ROLE_NOUNS
+    ]
+    found = []
+    for key, first, start, end in sorted(mentions, key=lambda each: each[2]):
+        role = _role(words, first, end) if first < len(words) else ""
+        if role:
+            found.append(_Actor(key, role, start, end))
+    return found
+
+
+def _role(words: Sequence[Word], first: int, end: int) -> str:
+    for place in range(first - 1, max(-1, first - 4), -1):
+        word = words[place]
+        if word.sentence != words[first].sentence:
+            break
+        if word.text == "by":
+            return "agent"
+        if word.text in _PREPOSITIONS:
+            return ""
+        if word.text not in ("the", "a", "an", "its", "their", "that", "this", "each", "one", "another"):
+            break
+    after = [word for word in words[first : first + 8] if word.start >= end and word.sentence == words[first].sentence][
+        :3
+    ]
+    if len(after) > 1 and after[0].text in _BE:
+        passive = after[1].text.endswith("ed") or after[1].text in _PASSIVE
+        return "patient" if passive else ""
+    before = words[first - 1] if first and words[first - 1].sentence == words[first].sentence else None
+    if after and after[0].text.endswith("s") and after[0].text not in STOP and not after[0].text.endswith("ss"):
+        opens = (
+            before is None or before.text in ("the", "a", "an", "each", "every") or before.clause != words[first].clause
+        )
+        return "agent" if opens else ""
+    if before is not None:
+        verb = words[first - 2] if before.text in ("the", "a", "an") and first > 1 else before
+        if verb.text.endswith("s") and verb.text not in STOP and not verb.text.endswith("ss"):
+            return "patient"
+    return ""
+
+
+_OPPOSITE = {"agent": "patient", "patient": "agent"}
+
+
+def _relation_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
+    """Pairs with opposite parts: A does it to B."""
+    wanted = _actors(reference)
+    if len({actor.key for actor in wanted}) < 2:
+        return
+    told: dict[str, set[str]] = {}
+    places: dict[str, tuple[int, int]] = {}
+    for actor in _actors(answer):
+        told.setdefault(actor.key, set()).add(actor.role)
+        places.setdefault(actor.key, (actor.start, actor.end))
+    for one, other in pairwise(wanted):
+        if one.key == other.key or _OPPOSITE[one.role] != other.role:
+            continue
+        roles, others = told.get(one.key, set()), told.get(other.key, set())
+        words = reference.text.raw[one.start : other.end]
+        marked = tuple(places[key] for key in (one.key, other.key) if key in places)
+        turned = other.role in roles and one.role not in roles and one.role in others and other.role not in others
+        if turned:
+            yield Finding("direction", words, "contradicted", marked, only_if_seen=True)
+        elif one.role in roles and other.role in others:
+            yield Finding("direction", words, "agreed", marked, only_if_seen=True)

@@ -1,0 +1,109 @@
+"""Facts of a reference in an answer, by hand: agreed, contradicted, omitted."""
+
+from __future__ import annotations
+
+import pytest
+
+from telbench.metrics.fact.agreement import findings
+from telbench.metrics.fact.findings import Finding
+from telbench.metrics.fact.reading.reading import read
+
+
+def found(reference: str, answer: str, question: str = "") -> tuple[Finding, ...]:
+    return findings(read(reference), read(answer), read(question))
+
+
+def contradicted(reference: str, answer: str, question: str = "") -> set[str]:
+    return {each.kind for each in found(reference, answer, question) if each.status == "contradicted"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "question", "kind"),
+    [
+        ("T3510 lasts 15 seconds.", "It lasts 16 seconds.", "How long is T3510?", "quantity"),
+        ("T3510 lasts 15 seconds.", "It lasts 15 minutes.", "How long is T3510?", "quantity"),
+        ("The level is 23 dBm.", "The level is 23 dB.", "What is the level?", "quantity"),
+        ("At least 5 ms.", "At most 5 ms.", "How long?", "quantity"),
+        ("Control loops of 1 second or longer.", "Loops of 10 ms to 1 second.", "How fast?", "quantity"),
+        ("A 3-bit identity and a 5-bit size.", "A 5-bit identity and a 5-bit size.", "Which fields?", "quantity"),
+        ("Port 2152.", "Port 2152 or 2123.", "Which port?", "quantity"),
+        ("Port 2152.", "Ports 2123, 2152, 8805 and 38412.", "Which port?", "quantity"),
+        ("The bit rate is given in bit/s.", "It is given in kbit/s.", "In which unit?", "quantity"),
+        ("N1 lies between the UE and the AMF.", "Between the UE and the SMF.", "What does N1 connect?", "entity"),
+        ("It runs over SCTP.", "It runs over UDP.", "Which transport?", "entity"),
+        ("TS 23.501", "TS 23.502", "Which specification?", "entity"),
+        ("Split Option 2 hosts RRC.", "Split Option 7 hosts RRC.", "What does split Option 2 host?", "quantity"),
+        ("The O-RU does not perform precoding.", "The O-RU performs precoding.", "What of the O-RU?", "polarity"),
+        ("UDP retransmits nothing.", "Yes, it does so.", "Does UDP retransmit datagrams?", "polarity"),
+        ("An S-NSSAI is optional.", "It is mandatory.", "Is it needed?", "direction"),
+        ("It is sent in the uplink.", "It is sent in the downlink.", "Where is it sent?", "direction"),
+        ("The request goes before the response.", "The request goes after the response.", "When?", "direction"),
+        ("From the O-DU to the O-RU.", "From the O-RU to the O-DU.", "Which way?", "direction"),
+        ("The UE sends it to the gNB.", "The gNB sends it to the UE.", "Who sends it?", "direction"),
+        (
+            "10 Gbit/s downstream and 2.5 Gbit/s upstream.",
+            "2.5 Gbit/s downstream and 10 Gbit/s upstream.",
+            "Which rates?",
+            "direction",
+        ),
+        (
+            "Downstream is broadcast, upstream is TDMA.",
+            "Upstream is broadcast, downstream is TDMA.",
+            "How?",
+            "direction",
+        ),
+    ],
+)
+def test_a_wrong_fact_is_a_contradiction(reference: str, answer: str, question: str, kind: str) -> None:
+    assert kind in contradicted(reference, answer, question)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "question"),
+    [
+        ("T3510 lasts 15 seconds.", "A quarter of a minute.", "How long is T3510?"),
+        ("At least 5 ms.", "5 ms or more", "How long?"),
+        ("The request goes before the response.", "The response goes after the request.", "When?"),
+        ("From the O-DU to the O-RU.", "The O-RU receives it from the O-DU.", "Which way?"),
+        ("The SMF controls the UPF.", "The UPF is controlled by the SMF.", "Who controls it?"),
+        ("The packets are unencrypted.", "The packets are not encrypted.", "How are they sent?"),
+        ("It does not segment SDUs.", "No segmentation of SDUs takes place.", "What does it do?"),
+        ("Only the master sends it.", "The master sends it, and no other node does.", "Who sends it?"),
+        ("Port 2152.", "Port 2152; the control plane uses 2123.", "Which port?"),
+        (
+            "It runs over SCTP.",
+            "It runs over the Stream Control Transmission Protocol on top of IP.",
+            "Which transport?",
+        ),
+        ("Messages are accepted when the limit is 255.", "Unless the limit is 255, no message is accepted.", "When?"),
+    ],
+)
+def test_other_words_for_a_fact_are_no_contradiction(reference: str, answer: str, question: str) -> None:
+    assert contradicted(reference, answer, question) == set()
+    assert any(each.status == "agreed" for each in found(reference, answer, question))
+
+
+def test_leaving_out_is_not_contradicting() -> None:
+    statuses = {each.fact: each.status for each in found("SCTP, port 38412", "SCTP", "What carries NGAP?")}
+    assert statuses == {"38412": "omitted", "SCTP": "agreed"}
+
+
+def test_what_the_question_gives_is_no_fact_unless_it_is_turned_round() -> None:
+    facts = {each.fact for each in found("N1 joins the UE and the AMF.", "the AMF", "What does N1 join with the UE?")}
+    assert "AMF" in facts and not facts & {"N1", "UE"}
+    turned = found("The O-RU is a logical node.", "The O-DU is a logical node.", "What is the O-RU?")
+    assert [each.only_if_seen for each in turned if each.status == "contradicted"] == [True]
+
+
+def test_facts_that_were_not_asked_for_contradict_nothing() -> None:
+    answer = "Port 38412 of SCTP, with streams for 5 ms of data of the AMF in clause 9.2 and 3 retries."
+    assert contradicted("SCTP, port 38412", answer, "What carries NGAP?") == set()
+
+
+def test_every_place_is_in_the_answer() -> None:
+    answer = "\u2212 It lasts １６ seconds over UDP, 😀 not over SCTP."
+    for each in found("It lasts 15 seconds over SCTP.", answer):
+        for start, end in each.places:
+            assert answer[start:end].strip()
+    places = [each.places for each in found("It lasts 15 seconds.", answer) if each.kind == "quantity"]
+    assert [answer[start:end] for start, end in places[0]] == ["１６ seconds"]
