@@ -9,12 +9,14 @@ of every matrix counts the scored items. All metrics of a run share the resample
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from telbench.errors import TelbenchError
 
 from .contract import ItemScore, Metric
+from .threads import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +26,8 @@ RESAMPLES = 2000
 LEVEL = 0.95
 # Counts held at a time (8 MB): keeps memory flat in the number of clusters.
 _BLOCK = 1 << 20
+# Products of fewer multiplications than this are on one thread anyhow.
+_SPLIT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -203,10 +207,11 @@ def replicates(
     edges = np.cumsum([rows.shape[1] for rows in summed])[:-1]
     blocks: list[list[NDArray[np.float64]]] = [[] for _ in metrics]
     height = max(1, min(resamples, _BLOCK // groups))
-    for first in range(0, resamples, height):
-        sums = resample_counts(groups, min(height, resamples - first), seed, first) @ together
-        for index, part in enumerate(np.split(sums, edges, axis=1)):
-            blocks[index].append(aggregate(metrics[index], part))
+    with one_thread() if height * together.size > _SPLIT else nullcontext():
+        for first in range(0, resamples, height):
+            sums = resample_counts(groups, min(height, resamples - first), seed, first) @ together
+            for index, part in enumerate(np.split(sums, edges, axis=1)):
+                blocks[index].append(aggregate(metrics[index], part))
     return [np.concatenate(parts) for parts in blocks]
 
 

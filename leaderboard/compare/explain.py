@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...harness.cli.tables import Block, Grid, Words
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS
+from ..statistics.skew import FEW_CARRIERS
 from .answer import Compared
 
 SIGN_CONFLICT = "mean and ranks point in opposite directions: many small changes one way, few large ones the other"
@@ -56,6 +57,8 @@ FLAGS: dict[str, str] = {
     "few_items": f"fewer than {FEW_ITEMS} items differ",
     "few_clusters": f"the documents say as much as fewer than {FEW_CLUSTERS:.0f} equal ones",
     "many_ties": "more than half of the items have the same score in both runs",
+    "dominated": f"fewer than {FEW_CARRIERS:.0f} documents carry the difference: with others it could differ",
+    "unseen_failures": "so few documents could miss those that fail: what they would lose may exceed the margin",
 }
 # Found anywhere in the text of a report.
 PHRASES: dict[str, str] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
@@ -16,7 +17,7 @@ from ...metrics.contract import Metric
 from ...metrics.intervals import aggregate, cluster_numbers, statistics_matrix, summed
 from ..runs.loaded import LoadedRun
 from ..statistics.all_pairs import PairedRuns, all_pairs
-from ..statistics.corpus import SUM_DECIMALS, score_sums
+from ..statistics.corpus import SUM_DECIMALS, difference_sums
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS, TIE_DECIMALS
 from ..statistics.ranks import (
@@ -111,17 +112,11 @@ def rank_runs(
     values = np.array([[column[item].value for item in items] for column in columns], np.float64)
     _, membership = cluster_numbers(cluster_names(runs[0], items, by))
     titles = names or [run.name for run in runs]
-    totals = None
+    rows = None
     if metric.level == "corpus":
         matrices = [statistics_matrix(metric, [column[item] for item in items]) for column in columns]
-        sign = 1.0 if metric.higher_is_better else -1.0
-        totals = np.array(
-            [
-                score_sums(each.by_cluster, each.by_cluster[:, -1], lambda rows: sign * aggregate(metric, rows))
-                for each in summed(matrices, cluster_names(runs[0], items, by))
-            ]
-        )
-    return rank_values(values, membership, metric, titles, posthoc=posthoc, alpha=alpha, totals=totals)
+        rows = np.array([each.by_cluster for each in summed(matrices, cluster_names(runs[0], items, by))])
+    return rank_values(values, membership, metric, titles, posthoc=posthoc, alpha=alpha, rows=rows)
 
 
 def rank_values(
@@ -132,11 +127,11 @@ def rank_values(
     *,
     posthoc: Posthoc = "mean",
     alpha: float = ALPHA,
-    totals: NDArray[np.float64] | None = None,
+    rows: NDArray[np.float64] | None = None,
 ) -> Ranking:
     """Rank k runs by the values of the items that all have, shape (k, n); ``membership`` is the cluster of each item.
 
-    ``totals``, shape (k, G), stand for the sums of items where the score is one of the corpus; higher is better.
+    ``rows``, shape (k, G, c), are the statistics summed by cluster where the score is one of the corpus.
 
     Raises:
         InputError: for fewer than three runs.
@@ -149,9 +144,13 @@ def rank_values(
     sums = np.array([np.bincount(membership, weights=row) for row in scores], np.float64)
     blocks = np.round(sums / sizes, TIE_DECIMALS).T + 0.0
     result = friedman(blocks)
-    tested, decimals = (sums, TIE_DECIMALS) if totals is None else (totals, SUM_DECIMALS)
-    pairs = all_pairs(tested, sizes, level=1 - alpha, decimals=decimals, means=blocks.T)
-    k, means = len(values), scores.mean(axis=1) if totals is None else totals.sum(axis=1) / sizes.sum()
+    k, means = len(values), scores.mean(axis=1)
+    parts = None
+    if rows is not None:
+        means = sign * aggregate(metric, rows.sum(axis=1))
+        parts = partial(_parts, rows, metric)
+    decimals = TIE_DECIMALS if rows is None else SUM_DECIMALS
+    pairs = all_pairs(sums, sizes, level=1 - alpha, decimals=decimals, means=blocks.T, parts=parts)
     effective = float(sizes.sum() ** 2 / (sizes**2).sum())
     ranking = Ranking(
         metric=metric.name,
@@ -170,6 +169,12 @@ def rank_values(
     if posthoc in ("nemenyi", "conover"):
         return _separated(ranking, nemenyi(result) if posthoc == "nemenyi" else conover(blocks))
     return ranked_together([ranking])[0]
+
+
+def _parts(rows: NDArray[np.float64], metric: Metric, one: int, other: int) -> NDArray[np.float64]:
+    """The difference of two corpus scores as sums of clusters, higher is better."""
+    sign = 1.0 if metric.higher_is_better else -1.0
+    return difference_sums(rows[one], rows[other], lambda totals: sign * aggregate(metric, totals))
 
 
 def ranked_together(rankings: Sequence[Ranking], primary: Collection[str] = ()) -> list[Ranking]:

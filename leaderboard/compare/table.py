@@ -10,6 +10,7 @@ from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.factorial import Effect
 from ..statistics.paired import FEW_CLUSTERS
+from ..statistics.skew import carriers_text
 from .answer import Compared, leader_sentences, seeds_sentence, seeds_text, study_sentence
 from .pairwise import FEW_DOCUMENTS, OPPOSITE, SHORT, Comparison, verdicts_told
 from .ranking import CAPTIONS
@@ -47,6 +48,13 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
                 f"{number(each.items.rank_biserial, 1)}) point in opposite directions: many small changes one way, few "
                 "large ones the other"
             )
+    carried = [each for each in whole if each.items.carriers]
+    lines += [
+        f"note: {each.metric} of {each.run}: {carriers_text(each.items.carriers, each.items.clusters)}"
+        for each in carried[:_NAMED]
+    ]
+    if len(carried) > _NAMED:
+        lines.append(f"note: few documents carry the spread of {len(carried) - _NAMED} rows more (carriers in --json)")
     if few := sorted({each.metric for each in whole if "few_clusters" in each.items.flags}):
         effective = min(each.items.effective_clusters for each in whole if each.metric in few)
         lines.append(

@@ -15,6 +15,7 @@ from ..runs.loaded import LoadedRun
 from ..statistics import sign_flip
 from ..statistics.clusters import Summed, clustered
 from ..statistics.paired import differences_of, paired_difference
+from ..statistics.skew import failing_loss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,11 @@ _POWER = 0.8416
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one metric before Holm's correction."""
+    """What is known of one metric before Holm's correction.
+
+    ``loss`` is what a document loses that gets the worst answers (`skew.failing_loss`), on the metric's scale; None
+    where its range has no worst end.
+    """
 
     metric: Metric
     values: tuple[float, float]
@@ -44,6 +49,7 @@ class Evidence:
     effective: float
     flags: tuple[str, ...]
     data: Summed
+    loss: float | None
 
     def p_beyond(self, budget: float) -> float:
         """The test for a drop that is larger than ``budget``."""
@@ -76,6 +82,7 @@ def evidence_of(
         return _corpus_evidence(
             metric, candidate, baseline, items, clusters, missing, alpha, differences, data.effective_groups
         )
+    worst = metric.range[0 if metric.higher_is_better else 1]
     # Bounds that invert the tests which decide, so that bounds and p-values never disagree.
     record = paired_difference(differences, clusters, level=1 - 2 * alpha, adjusted_wald=False)
     spread = None if data.standard_error is None else data.standard_error * math.sqrt(data.n)
@@ -97,6 +104,7 @@ def evidence_of(
         record.effective_clusters,
         record.flags,
         data,
+        None if worst is None else failing_loss(clustered(np.abs(values[1] - worst), clusters)),
     )
 
 
@@ -148,6 +156,7 @@ def _corpus_evidence(
 ) -> Evidence:
     """A corpus score: bounds and p-values from the sums that stand for it."""
     found, values, data = compare_corpora(candidate, baseline, metric, items, clusters, level=1 - 2 * alpha)
+    worst = metric.range[0 if metric.higher_is_better else 1]
     half = None if found.ci_low is None or found.ci_high is None else (found.ci_high - found.ci_low) / 2
     # The interval is 2 z wide on either side of the estimate; what 80 % power takes is one deviation of 0.84 more.
     error = None if half is None else half / sign_flip.normal_quantile(1 - alpha)
@@ -168,6 +177,7 @@ def _corpus_evidence(
         effective,
         (),
         data,
+        None if worst is None else abs(values[1] - worst),
     )
 
 

@@ -19,11 +19,13 @@ from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS
-from ..statistics.power import items_for_margin, needed_for_margin
+from ..statistics.power import Needed, items_for_margin, needed_for_margin
+from ..statistics.skew import documents_for
 from .categories import category_evidence
 from .evidence import Evidence, evidence_of
 from .remarks import facts, remarks
 from .spending import Look
+from .unseen import Overlooked, overlooked
 
 Role = Literal["primary", "guardrail", "category"]
 Verdict = Literal["PASS", "PASS_SMALL_DROP", "INCONCLUSIVE", "FAIL", "FAIL_HARD"]
@@ -103,7 +105,9 @@ class MetricGate:
     smaller than the margin (None for corpus scores, where the bound decides). ``n_needed`` items would settle an
     inconclusive primary metric if the difference stays as it is; None where it lies beyond the margin. ``detectable``
     is the smallest drop that these items find with 80 % power, and the smallest margin that they confirm so often for
-    an unchanged model; ``n_for_margin`` items in ``clusters_for_margin`` documents would do so for the margin.
+    an unchanged model; ``n_for_margin`` items in ``clusters_for_margin`` documents would do so for the margin. A metric
+    that passes by its bound but would not with failures that its documents may hide is inconclusive, with the flag
+    ``dominated`` or ``unseen_failures`` and the p-value ``p_overlooked`` (`unseen`).
 
     A guardrail has a ``budget`` in place of a margin; ``p_beyond`` tests for a drop that is larger, and
     ``p_beyond_adjusted`` is corrected by Holm over all guardrails. So has a primary metric within a ``category`` of the
@@ -138,6 +142,7 @@ class MetricGate:
     p_beyond_adjusted: float | None = None
     n_for_margin: int | None = None
     clusters_for_margin: int | None = None
+    p_overlooked: float | None = None
     category: str | None = None
 
     @property
@@ -285,10 +290,16 @@ def _verdict(asked: _Asked, tests: _Tests) -> MetricGate:
     each, policy = asked.each, asked.policy
     margin = None if asked.budget is not None else policy.margins[each.metric.name]
     role: Role = "primary" if margin is not None else "guardrail" if asked.category is None else "category"
-    verdict, reason, needed = _decision(each, tests, margin, policy)
+    hidden = None
+    if margin is not None and each.lower is not None and each.lower > -margin:
+        hidden = overlooked(each.data, sorted(set(each.clusters)), each.loss, margin, policy.alpha)
+    verdict, reason, needed = _decision(each, tests, margin, policy, hidden)
     wanted = None
     if margin is not None and each.spread is not None:
         wanted = needed_for_margin(each.spread, margin, each.data, policy.alpha)
+        least = documents_for(margin, each.loss, policy.alpha) if each.loss else None
+        if wanted is not None and least is not None and least > wanted.documents:
+            wanted = Needed(math.ceil(least * each.data.n / each.data.groups), least)
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
     return MetricGate(
@@ -314,12 +325,13 @@ def _verdict(asked: _Asked, tests: _Tests) -> MetricGate:
         higher_is_better=each.metric.higher_is_better,
         steep_drops=int((each.differences < -STEEP * width).sum()),
         worst=_worst(each),
-        flags=each.flags,
+        flags=each.flags if hidden is None else (*(flag for flag in each.flags if flag != hidden.flag), hidden.flag),
         budget=tests.budget,
         p_beyond=tests.beyond,
         p_beyond_adjusted=tests.beyond_adjusted,
         n_for_margin=None if wanted is None else wanted.items,
         clusters_for_margin=None if wanted is None else wanted.documents,
+        p_overlooked=None if hidden is None else hidden.p,
         category=asked.category,
     )
 
@@ -335,7 +347,7 @@ def _worst(each: Evidence) -> tuple[Mapping[str, Any], ...]:
 
 
 def _decision(
-    each: Evidence, tests: _Tests, margin: float | None, policy: GatePolicy
+    each: Evidence, tests: _Tests, margin: float | None, policy: GatePolicy, hidden: Overlooked | None
 ) -> tuple[Verdict, str, int | None]:
     adjusted = tests.drop
     dropped = adjusted <= policy.alpha and each.delta < 0
@@ -347,6 +359,8 @@ def _decision(
     if margin is None:
         return *_within_budget(tests, dropped, policy.alpha), None
     if each.lower > -margin:
+        if hidden is not None:
+            return "INCONCLUSIVE", hidden.reason, None
         if dropped:
             return "PASS_SMALL_DROP", f"a drop is shown, and it is smaller than the margin of {margin:g}", None
         return "PASS", f"any drop is smaller than the margin of {margin:g}", None

@@ -7,10 +7,11 @@ run is better and no dearer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...metrics.threads import one_thread
 from . import sign_flip
 from .multiplicity import holm
 from .paired import FEW_CLUSTERS, TIE_DECIMALS
@@ -55,12 +56,14 @@ def all_pairs(
     level: float = 0.95,
     decimals: int = 9,
     means: NDArray[np.float64] | None = None,
+    parts: Callable[[int, int], NDArray[np.float64]] | None = None,
 ) -> list[PairedRuns]:
     """All pairs of k runs, (0, 1), (0, 2), …, from their scores summed within clusters.
 
     ``sums`` has shape (k, G), higher is better; ``sizes`` (G,) are the numbers of items. Differences of sums, and of
     means, are rounded to ``decimals``, so that rounding errors break no ties. ``means``, shape (k, G), are what the
-    signed-rank test compares where it is not the sums by size.
+    signed-rank test compares where it is not the sums by size. ``parts`` gives the differences of two runs, shape (G,),
+    where they are not those of the sums.
     """
     import numpy as np
 
@@ -70,7 +73,11 @@ def all_pairs(
     deltas, p_mean, p_wilcoxon = np.empty(len(first)), np.empty(len(first)), np.empty(len(first))
     ends = np.empty((2, len(first)))
     for block in _blocks(len(first), _SMALL // len(sizes)):
-        differences = np.round(sums[first[block]] - sums[second[block]], decimals) + 0.0
+        if parts is None:
+            found = sums[first[block]] - sums[second[block]]
+        else:
+            found = np.array([parts(*pair) for pair in zip(first[block], second[block], strict=True)])
+        differences = np.round(found, decimals) + 0.0
         deltas[block] = differences.sum(axis=1) / count
         p_mean[block] = sign_flip.two_sided(differences)
         for end, lower in zip(ends, (True, False), strict=True):
@@ -83,6 +90,7 @@ def all_pairs(
     return [PairedRuns(*row) for row in zip(*columns, *limits, *tests, strict=True)]
 
 
+@one_thread()
 def beaten_by(
     scores: NDArray[np.float64], clusters: Sequence[str], costs: Sequence[float], level: float = 0.95
 ) -> list[int | None]:

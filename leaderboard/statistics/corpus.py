@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ...metrics.threads import one_thread
 from . import sign_flip
 from .clusters import Summed, summed_up
 
@@ -27,6 +28,8 @@ _BLOCK = 1 << 17
 _KEPT = 1 << 25
 # Share of a statistic's total by which it is moved to see the slope of the score.
 _STEP = 1e-5
+# Relative to what is summed: the error of a slope that is known to `_STEP`.
+_ROUNDING = 1e-9
 # Differences of sums are rounded to so many decimals: slopes are known to no more, and noise must not break ties.
 SUM_DECIMALS = 6
 
@@ -52,23 +55,29 @@ class CorpusDifference:
     bootstrap_high: float | None = None
 
 
-def score_sums(rows: NDArray[np.float64], sizes: NDArray[np.float64], score: Score) -> NDArray[np.float64]:
-    """A corpus score as sums of clusters, shape (G,): they add up to the score times the number of items.
+def difference_sums(run: NDArray[np.float64], other: NDArray[np.float64], score: Score) -> NDArray[np.float64]:
+    """The difference of two corpus scores as sums of clusters, shape (G,): they add up to it times the number of items.
 
-    A cluster's part is its share of the items in the score, plus its influence: the slope of the score at the total,
-    times the cluster's rows (Efron 1982, the infinitesimal jackknife). Of a mean these are the plain sums. So what
-    tests sums of items tests corpus scores too. ``rows`` has shape (G, k), ``sizes`` (G,) are the numbers of items.
+    A cluster's part is the slope of the score half way between the two totals, times the difference of the cluster's
+    rows: to second order what a swap of the cluster changes (the infinitesimal jackknife, Efron 1982, at the point that
+    swaps leave where it is). Of a mean these are the plain sums of differences, of TER edits over words. So what tests
+    sums of items tests corpus scores too. What the slope leaves of the difference is shared by number of items. ``run``
+    and ``other`` have shape (G, k), their last column counts items.
     """
     import numpy as np
 
-    total = rows.sum(axis=0)
-    steps = _STEP * np.maximum(np.abs(total), np.abs(rows).max(axis=0))
-    moved = score(total + np.diag(steps)) - score(total - np.diag(steps))
+    totals, sizes = np.stack([run.sum(axis=0), other.sum(axis=0)]), run[:, -1]
+    middle = totals.mean(axis=0)
+    steps = _STEP * np.maximum(np.abs(middle), np.abs(np.vstack([run, other])).max(axis=0))
+    moved = score(middle + np.diag(steps)) - score(middle - np.diag(steps))
     # A statistic that is 0 everywhere moves nothing.
-    influence = rows @ (moved / np.where(steps > 0, 2 * steps, 1.0))
-    count = float(sizes.sum())
-    influence -= sizes * float(influence.sum()) / count
-    return sizes * float(score(total[None])[0]) + count * influence
+    slopes, count = moved / np.where(steps > 0, 2 * steps, 1.0), float(sizes.sum())
+    here, there = score(totals).tolist()
+    # Differences first: where they are 0, so is the part.
+    parts = count * ((run - other) @ slopes)
+    left = (here - there) * count - float(parts.sum())
+    # What is left of a straight line is the error of its slope, not of the line.
+    return parts if abs(left) <= _ROUNDING * float(np.abs(parts).sum()) else parts + sizes * (left / count)
 
 
 def corpus_difference(
@@ -88,8 +97,7 @@ def corpus_difference(
     import numpy as np
 
     ours, theirs = score(np.stack([run.sum(axis=0), other.sum(axis=0)])).tolist()
-    parts = score_sums(run, run[:, -1], score) - score_sums(other, other[:, -1], score)
-    data = summed_up(np.round(parts, SUM_DECIMALS) + 0.0, run[:, -1])
+    data = summed_up(np.round(difference_sums(run, other, score), SUM_DECIMALS) + 0.0, run[:, -1])
     interval = sign_flip.interval(data, level) or (None, None)
     two_sided = float(sign_flip.two_sided(data.sums))
     found = CorpusDifference(
@@ -98,6 +106,7 @@ def corpus_difference(
     return _resampled(found, run, other, score, resamples, level, seed) if resamples else found, data
 
 
+@one_thread()
 def _resampled(
     found: CorpusDifference,
     run: NDArray[np.float64],
@@ -130,6 +139,7 @@ def _resampled(
     return replace(found, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high)
 
 
+@one_thread()
 def bootstrap_differences(
     run: NDArray[np.float64], other: NDArray[np.float64], score: Score, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from .clusters import FEW_CLUSTERS, Clustered, Summed, clustered
 from .power import ALPHA, POWER
 from .sign_flip import normal_quantile
 from .signed_rank import SMALLEST, hodges_lehmann, signed_rank
+from .skew import Carrier, dominated, named_carriers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +68,8 @@ class PairedDifference:
     for binary metrics without clusters it is McNemar's exact test. ``hodges_lehmann``, ``rank_biserial`` (-1 to 1) and
     ``superiority`` are effect sizes; the last is the share of items on which the run is better, ties counting half.
     ``flags`` are warnings: ``identical``, ``sign_conflict`` (mean and ranks point in opposite directions, at least one
-    of them significantly), ``few_items``, ``few_clusters``, ``many_ties``.
+    of them significantly), ``few_items``, ``few_clusters``, ``many_ties``, ``dominated``: few source documents carry
+    the spread, and ``carriers`` are the largest of them (`skew`).
     """
 
     n: int
@@ -93,6 +95,7 @@ class PairedDifference:
     mcnemar: McNemar | None
     level: float
     flags: tuple[str, ...]
+    carriers: tuple[Carrier, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record."""
@@ -136,6 +139,8 @@ def paired_difference(
     by_item = ranked if separate else signed_rank(values)
     p_mean = float(sign_flip.two_sided(data.sums))
     p_wilcoxon = exact.p_exact if exact is not None and separate else ranked.p
+    few = wins + losses >= FEW_ITEMS and data.effective_groups >= FEW_CLUSTERS and dominated(data)
+    names = [str(place) for place in range(data.n)] if clusters is None else sorted(set(clusters))
     return PairedDifference(
         n=data.n,
         n_nonzero=wins + losses,
@@ -159,7 +164,8 @@ def paired_difference(
         power=power_of(data, 1 - level),
         mcnemar=exact,
         level=level,
-        flags=_flags(data, wins, losses, by_item.rank_biserial, p_mean, p_wilcoxon, 1 - level),
+        flags=(*_flags(data, wins, losses, by_item.rank_biserial, p_mean, p_wilcoxon, 1 - level), *["dominated"] * few),
+        carriers=tuple(named_carriers(data, names)) if few else (),
     )
 
 

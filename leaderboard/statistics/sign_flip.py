@@ -5,8 +5,8 @@ T = sum_g e_g s_g over all 2^G signs e_g is not sampled but computed: exactly wh
 saddlepoint approximation (`saddlepoint`). So the p-value is the same every time, and it is never bounded by a number of
 resamples, which a correction for many comparisons could make useless.
 
-Exactly: whole-number sums by convolving binomial distributions; up to `EXACT` clusters by meeting in the middle
-(Horowitz and Sahni 1974). Arrays of sums have shape (..., G): a row a difference, as many as there are.
+Exactly: multiples of a common unit by convolving binomial distributions; up to `EXACT` clusters by meeting in the
+middle (Horowitz and Sahni 1974). Arrays of sums have shape (..., G): a row a difference, as many as there are.
 """
 
 from __future__ import annotations
@@ -16,8 +16,19 @@ from collections.abc import Callable
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from ...metrics.threads import one_thread
 from .clusters import Summed
-from .saddlepoint import ROUNDING, SMALLEST, approximate_tails
+from .saddlepoint import (
+    GRID_LEAST,
+    LOOSEST,
+    ROUNDING,
+    SMALLEST,
+    approximate_tails,
+    coarse,
+    grid_tail,
+    units_of,
+    whole_units,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +59,13 @@ def greater(sums: NDArray[np.float64]) -> float:
     return float(tail(sums, math.fsum(sums)))
 
 
-def tail(sums: NDArray[np.float64], threshold: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """P(sum_g e_g s_g >= threshold) with independent fair signs e_g, shapes (..., G) and (...) to (...)."""
+def tail(
+    sums: NDArray[np.float64], threshold: NDArray[np.float64] | float, *, smooth: bool = False
+) -> NDArray[np.float64]:
+    """P(sum_g e_g s_g >= threshold) with independent fair signs e_g, shapes (..., G) and (...) to (...).
+
+    Where ``smooth``, whether sums lie near a lattice is not looked at: so shifted sums are tested at many shifts.
+    """
     import numpy as np
 
     sizes, thresholds = np.abs(np.atleast_2d(sums)), np.atleast_1d(np.asarray(threshold, np.float64))
@@ -57,14 +73,26 @@ def tail(sums: NDArray[np.float64], threshold: NDArray[np.float64] | float) -> N
     slack = ROUNDING * np.where(reach > 0, reach, 1.0)
     found = np.where(thresholds <= slack - reach, 1.0, 0.0)
     inside = (thresholds > slack - reach) & (thresholds <= reach + slack)
-    whole = (reach <= LATTICE) & (sizes == np.rint(sizes)).all(axis=1)
     few = np.count_nonzero(sizes, axis=1) <= EXACT
-    for row in np.flatnonzero(inside & (whole | few)):
+    units = whole_units(sizes, LATTICE) if smooth else units_of(sizes, LATTICE)
+    for row in np.flatnonzero(inside & ((units > 0) | few)):
         used, reached = sizes[row][sizes[row] > 0], float(thresholds[row] - slack[row])
-        found[row] = _lattice_tail(used.astype(np.int64), reached) if whole[row] else counted_tail(used, reached)
-    others = np.flatnonzero(inside & ~whole & ~few)
+        if units[row] > 0:
+            unit = float(units[row])
+            counts = np.rint(used / unit).astype(np.int64)
+            # Sums that were rounded, as multiples of fractions are, are known to less.
+            least = reached if unit == 1 else float(thresholds[row]) / unit - LOOSEST
+            found[row] = _lattice_tail(counts[counts > 0], least)
+        else:
+            found[row] = counted_tail(used, reached)
+    others = np.flatnonzero(inside & (units == 0) & ~few)
     if len(others):
         found[others] = sign_tails(sizes[others], thresholds[others])
+        near = np.zeros(0, bool) if smooth else coarse(sizes[others])
+        for row in others[: len(near)][near]:
+            chance = grid_tail(sizes[row], float(thresholds[row]))
+            # So far out the grid knows nothing, and the approximation is right.
+            found[row] = chance if chance > GRID_LEAST else found[row]
     return found.reshape(np.shape(threshold))
 
 
@@ -103,7 +131,7 @@ def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, 
     def excess(members: NDArray[np.intp], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far the test of a mean of ``shifts`` is from rejecting, in normal deviates: nearly linear in shifts."""
         moved = turned[rows[members]] - sizes * shifts[:, None]
-        chances = np.clip(tail(moved, moved.sum(axis=1)), SMALLEST, 1 - 1e-16)
+        chances = np.clip(tail(moved, moved.sum(axis=1), smooth=True), SMALLEST, 1 - 1e-16)
         return needed + np.array([normal_quantile(chance) for chance in chances.tolist()])
 
     # The normal approximation, with the spread that the shifted sums have.
@@ -216,6 +244,7 @@ def counted_tail(sizes: NDArray[np.float64], threshold: float) -> float:
     return float(reached.sum(dtype=np.float64)) / 2.0 ** len(sizes)
 
 
+@one_thread()
 def sign_tails(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     """P(sum_g e_g s_g >= threshold) row by row, shapes (P, G) and (P,) to (P,); ``sizes`` are not negative.
 

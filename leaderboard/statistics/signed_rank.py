@@ -7,6 +7,7 @@ disasters pass it. So it stands beside the sign-flip test of the mean, never in 
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -170,18 +171,23 @@ def _normal(deviation: float, spread: float) -> float:
 def hodges_lehmann(differences: NDArray[np.float64]) -> float:
     """Median of all averages of two differences, each with itself included. Source: Hodges and Lehmann 1963.
 
-    Exact without making all n (n + 1) / 2 averages: those below a value are counted by binary search.
+    Exact without making all n (n + 1) / 2 averages: those of equal differences are counted, and where many differ,
+    those below a value are counted by binary search.
     """
     import numpy as np
 
-    values = np.sort(np.asarray(differences, np.float64))
+    values = np.sort(np.asarray(differences, np.float64)) + 0.0
     count = len(values)
     total = count * (count + 1) // 2
     low_rank, high_rank = (total + 1) // 2, total // 2 + 1
-    if count <= 1500:
-        averages = ((values[:, None] + values[None, :]) / 2)[np.triu_indices(count)]
-        pair = np.partition(averages, [low_rank - 1, high_rank - 1])
-        return float((pair[low_rank - 1] + pair[high_rank - 1]) / 2)
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= 1500:
+        one, other = np.triu_indices(len(distinct))
+        averages = (distinct[one] + distinct[other]) / 2
+        order = np.argsort(averages, kind="stable")
+        ways = np.where(one == other, counts[one] * (counts[one] + 1) // 2, counts[one] * counts[other])[order]
+        places = np.searchsorted(np.cumsum(ways), [low_rank, high_rank])
+        return float(averages[order[places]].sum() / 2)
     return (_walsh_average(values, low_rank) + _walsh_average(values, high_rank)) / 2
 
 
@@ -196,14 +202,26 @@ def _walsh_average(values: NDArray[np.float64], rank: int) -> float:
         reached = np.searchsorted(values, 2 * limit - values, side="right")
         return int(np.maximum(0, reached - positions).sum())
 
-    low, high = float(values[0]), float(values[-1])
-    if not_above(low) >= rank:
-        return low
-    while True:
-        middle = low + (high - low) / 2
-        if not low < middle < high:
-            return high
-        if not_above(middle) >= rank:
+    low, high = (_ordinal(float(end)) for end in (values[0], values[-1]))
+    if not_above(float(values[0])) >= rank:
+        return float(values[0])
+    # Half of the numbers between, not of the distance: 0 is far from every other number in bits.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if not_above(_numbered(middle)) >= rank:
             high = middle
         else:
             low = middle
+    return _numbered(high)
+
+
+def _ordinal(value: float) -> int:
+    """The place of a number among all that a computer knows, 0 for 0."""
+    (bits,) = struct.unpack("<q", struct.pack("<d", abs(value)))
+    return bits if value >= 0 else -bits
+
+
+def _numbered(place: int) -> float:
+    """The number at a place (`_ordinal`)."""
+    (value,) = struct.unpack("<d", struct.pack("<q", abs(place)))
+    return value if place >= 0 else -value

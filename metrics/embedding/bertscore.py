@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..anchors import Anchors
 from ..contract import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
 from ..fingerprints import fingerprint
+from ..threads import one_thread
 from .calibration import Kind, Pair, calibrated_by
 from .encoder import TextEncoder, open_encoder
 from .store import Embedded
@@ -68,13 +69,14 @@ def best_match(
     references = encoder.embed([text for sample in samples for text in sample.references if text.strip()], keep=True)
     predictions = encoder.embed([sample.prediction for sample in samples if sample.prediction.strip()], keep=False)
     best: list[Match | None] = []
-    for sample in samples:
-        usable = [references[text] for text in sample.references if text.strip()]
-        if (prediction := predictions.get(sample.prediction)) is None:
-            found = [Match(0.0, 0.0, 0.0) for other in usable if _token_weights(other, idf).sum() > 0]
-        else:
-            found = [one for other in usable if (one := match(prediction, other, idf)) is not None]
-        best.append(Match(*map(max, zip(*found, strict=True))) if found else None)
+    with one_thread():
+        for sample in samples:
+            usable = [references[text] for text in sample.references if text.strip()]
+            if (prediction := predictions.get(sample.prediction)) is None:
+                found = [Match(0.0, 0.0, 0.0) for other in usable if _token_weights(other, idf).sum() > 0]
+            else:
+                found = [one for other in usable if (one := match(prediction, other, idf)) is not None]
+            best.append(Match(*map(max, zip(*found, strict=True))) if found else None)
     return best
 
 
@@ -97,7 +99,8 @@ def _pair_values(
 ) -> list[float]:
     idf = _idf_of(encoder, corpus)
     known = encoder.embed([text for pair in pairs for text in pair], keep=True)
-    matches = [match(known[left], known[right], idf) for left, right in pairs]
+    with one_thread():
+        matches = [match(known[left], known[right], idf) for left, right in pairs]
     return [part(one) for one in matches if one is not None]
 
 

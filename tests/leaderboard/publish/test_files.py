@@ -19,7 +19,7 @@ KINDS = ("out", "junit", "summary", "comment", "badge", "history")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
     for name, right in (("release", 0.7), ("same", 0.7), ("worse", 0.2)):
-        scored_run(folder, name, "a", 60, right, "token_f1,exact_match")
+        scored_run(folder, name, "a", 300, right, "token_f1,exact_match")
     return folder
 
 

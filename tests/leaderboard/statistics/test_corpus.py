@@ -13,7 +13,7 @@ import pytest
 
 from telbench.leaderboard.statistics import corpus, sign_flip
 from telbench.leaderboard.statistics.clusters import clustered
-from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference, score_sums
+from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference, difference_sums
 from telbench.metrics.contract import Sample, metrics_named
 from telbench.metrics.intervals import aggregate, statistics_matrix
 
@@ -229,30 +229,58 @@ def test_a_score_that_is_not_a_number_in_some_draws_gives_no_interval():
     assert (found.delta, found.bootstrap_low, found.bootstrap_high) == (0.5, None, None)
 
 
-def test_the_sums_of_a_mean_are_its_plain_sums_and_those_of_a_ratio_have_its_value_and_its_error():
+def test_the_parts_of_a_difference_of_means_are_the_plain_sums():
     draw = np.random.default_rng(7)
     sizes = draw.integers(1, 9, 40).astype(float)
-    values = np.column_stack([draw.normal(3, 1, 40) * sizes, sizes])
-    assert score_sums(values, sizes, mean) == pytest.approx(values[:, 0], rel=1e-6)
-    # A ratio of two sums, with a statistic that is 0 throughout.
-    ratio = np.column_stack([draw.normal(3, 1, 40), draw.uniform(1, 2, 40), np.zeros(40)])
-    found = score_sums(ratio, sizes, lambda rows: rows[:, 0] / rows[:, 1])
-    value = ratio[:, 0].sum() / ratio[:, 1].sum()
-    assert found.sum() / sizes.sum() == pytest.approx(value)
-    # A score that grows with the number of documents still is what its parts add up to.
-    assert score_sums(ratio, sizes, lambda rows: rows[:, 0]).sum() == pytest.approx(sizes.sum() * ratio[:, 0].sum())
-    # The delta method: residuals over the mean of the denominator.
-    error = np.sqrt(((ratio[:, 0] - value * ratio[:, 1]) ** 2).sum()) / ratio[:, 1].sum()
-    spread = np.sqrt(((found - sizes * value) ** 2).sum()) / sizes.sum()
-    assert spread == pytest.approx(error, rel=1e-6)
+    one, other = (np.column_stack([draw.normal(3, 1, 40) * sizes, sizes]) for _ in range(2))
+    assert difference_sums(one, other, mean) == pytest.approx(one[:, 0] - other[:, 0], rel=1e-6, abs=1e-8)
+
+
+def test_the_parts_of_edits_over_words_are_multiples_of_one_edit():
+    # Two systems, the same references: a swap moves edits alone.
+    draw = np.random.default_rng(8)
+    words, sizes = draw.integers(20, 90, 33).astype(float), draw.integers(1, 4, 33).astype(float)
+    one, other = (np.column_stack([draw.integers(0, 9, 33), words, sizes]).astype(float) for _ in range(2))
+    found = difference_sums(one, other, lambda rows: 100 * rows[:, 0] / rows[:, 1])
+    edit = 100 * sizes.sum() / words.sum()
+    assert found == pytest.approx((one[:, 0] - other[:, 0]) * edit, rel=1e-6, abs=1e-9)
+
+
+def test_the_parts_of_any_score_add_up_to_its_difference_and_turn_with_the_runs():
+    draw = np.random.default_rng(9)
+    # A statistic that is 0 throughout; a ratio; one that grows with the number of documents.
+    one, other = (
+        np.column_stack([draw.uniform(1, 3, 40), draw.uniform(1, 2, 40), np.zeros(40), np.ones(40)]) for _ in range(2)
+    )
+    for score in (lambda r: r[:, 0] / r[:, 1], lambda r: r[:, 0], lambda r: np.exp(r[:, 0] / r[:, 3])):
+        parts = difference_sums(one, other, score)
+        totals = score(np.stack([one.sum(axis=0), other.sum(axis=0)]))
+        assert parts.sum() / 40 == pytest.approx(totals[0] - totals[1])
+        assert difference_sums(other, one, score) == pytest.approx(-parts, rel=1e-5, abs=1e-8)
+
+
+def test_a_part_is_what_a_swap_of_its_document_changes_to_second_order():
+    draw = np.random.default_rng(10)
+    one, other = (np.column_stack([draw.uniform(1, 3, 200), draw.uniform(1, 2, 200), np.ones(200)]) for _ in range(2))
+
+    def score(rows):
+        return rows[:, 0] / rows[:, 1]
+
+    def difference(first, second):
+        return float(np.subtract(*score(np.stack([first.sum(axis=0), second.sum(axis=0)]))))
+
+    parts = difference_sums(one, other, score) / 200
+    signs = draw.choice([True, False], (30, 200, 1))
+    for sign in signs:
+        swapped = difference(np.where(sign, one, other), np.where(sign, other, one))
+        assert swapped == pytest.approx(float(np.where(sign[:, 0], parts, -parts).sum()), abs=2e-4)
 
 
 @pytest.mark.parametrize("system", WMT17)
 def test_flipping_the_sums_of_bleu_has_the_published_p_values_of_swaps(system):
     aggregate, sides = wmt17(system)
-    ones = np.ones(len(sides[0]))
-    here, there = (score_sums(side, ones, aggregate) for side in sides)
-    found = sign_flip.two_sided(here - there)
+    counted = [np.column_stack([side, np.ones(len(side))]) for side in sides]
+    found = sign_flip.two_sided(difference_sums(*counted, lambda rows: aggregate(rows[:, :-1])))
     for published in WMT17[system][1:]:
         if published is not None:
             # Four standard errors of 10,000 swaps, and a hundredth for the slope in place of the curve.

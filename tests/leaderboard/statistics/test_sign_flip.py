@@ -153,20 +153,12 @@ def test_near_the_centre_the_tail_is_that_of_the_normal_distribution():
 def test_twenty_four_clusters_are_counted_out_and_one_more_is_approximated():
     draw = np.random.default_rng(2)
     for count, exact in ((24, True), (25, False)):
-        halves = [int(number) for number in draw.choice([1, 3, 5, 7, 9], size=count)]
-        patterns = {0: 1}
-        for half in halves:
-            moved: dict[int, int] = {}
-            for total, ways in patterns.items():
-                for reached in (total - half, total + half):
-                    moved[reached] = moved.get(reached, 0) + ways
-            patterns = moved
-        threshold = sum(halves) // 4
-        expected = sum(ways for total, ways in patterns.items() if total >= threshold) / 2**count
         # Clusters of nothing are none.
-        sums = np.array([*halves, 0, 0, 0]) / 2
-        found = sign_flip.tail(sums, threshold / 2)
-        assert found == pytest.approx(expected, rel=0.2)
+        sums = np.append(draw.uniform(0.5, 4, count), [0.0, 0.0, 0.0])
+        threshold = float(sums.sum()) / 4
+        expected = sign_flip.counted_tail(sums[:count], threshold)
+        found = sign_flip.tail(sums, threshold)
+        assert found == pytest.approx(expected, rel=0.02)
         assert (abs(found - expected) < 1e-12) == exact
 
 

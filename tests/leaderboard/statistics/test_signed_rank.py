@@ -124,3 +124,25 @@ def test_a_median_that_is_the_smallest_value_is_that_value():
     values = np.array([1.0] * (2089 - 1477) + [0.1] * 1477)
     assert hodges_lehmann(values) == 0.1
     assert hodges_lehmann(-values) == -0.1
+
+
+@pytest.mark.parametrize("zeros", [0, 900, 3000])
+def test_hodges_lehmann_of_many_ties_is_exact_and_takes_few_counts(zeros, monkeypatch):
+    draw = np.random.default_rng(6)
+    values = np.append(np.round(draw.normal(0, 0.2, 1700), 9), np.zeros(zeros))
+    averages = ((values[:, None] + values[None, :]) / 2)[np.triu_indices(len(values))]
+    counts = []
+    searchsorted = np.searchsorted
+    monkeypatch.setattr(np, "searchsorted", lambda *given, **more: counts.append(1) or searchsorted(*given, **more))
+    found = hodges_lehmann(values)
+    assert found == pytest.approx(float(np.median(averages)), abs=1e-12)
+    # Towards 0 a search that halves distances takes a thousand.
+    assert len(counts) <= 2 * 66
+
+
+def test_hodges_lehmann_of_right_or_wrong_counts_pairs_of_three_values():
+    draw = np.random.default_rng(7)
+    for chances in ((0.1, 0.8, 0.1), (0.05, 0.2, 0.75), (0.6, 0.39, 0.01), (0.3, 0.0, 0.7)):
+        values = draw.choice([-1.0, 0.0, 1.0], 2500, p=chances)
+        averages = ((values[:, None] + values[None, :]) / 2)[np.triu_indices(2500)]
+        assert hodges_lehmann(values) == float(np.median(averages))
