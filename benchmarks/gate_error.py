@@ -7,7 +7,11 @@ with guardrails of the default budget and, beside, without one: any shown drop. 
 of a model whose primary metric truly drops by just its margin, and of one that has a guardrail dropping by 0.1. Prints
 a row each and exits with 1 where an unchanged model turns red in more than 5 % plus 3.5 standard errors.
 
-    python benchmarks/gate_error.py [--repeats 250]
+``--sets`` does so for one gate over three data sets, as ``gate.yaml`` makes it: the two sets of clauses and 327 single
+questions, each with three primary metrics, five guardrails and each primary metric in four categories. Beside the gate
+with one correction over all stands what three checks, each by itself, come to.
+
+    python benchmarks/gate_error.py [--repeats 250] [--sets]
 """
 
 from __future__ import annotations
@@ -22,8 +26,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from telbench.leaderboard.gate.gate import Gate, GatePolicy, judge_gate
+from telbench.leaderboard.checks.several import GateSet, judge_set
+from telbench.leaderboard.gate.gate import Case, Gate, GatePolicy, judge_gate
 from telbench.leaderboard.runs.loaded import LoadedRun
+from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.metrics.contract import ItemScore, Metric, metrics_named
 
 # TeleQuAD v4, clauses of the test split: (size, how many).
@@ -32,6 +38,7 @@ CLAUSES = [
     *((14, 2), (16, 1), (17, 2), (19, 1), (20, 2), (29, 1), (31, 1)),
 ]
 RATE, MARGIN = 0.05, 0.02
+PRIMARY, GUARDRAILS, CATEGORIES = 3, 5, ("a", "b", "c", "d")
 
 
 def clauses(every: int) -> NDArray[np.int64]:
@@ -40,7 +47,7 @@ def clauses(every: int) -> NDArray[np.int64]:
 
 
 def run_of(name: str, values: NDArray[np.float64], metrics: list[Metric], membership: NDArray[np.int64]) -> LoadedRun:
-    """A run with these values, a row a metric."""
+    """A run with these values, a row a metric; each cluster is of one category."""
     header = {
         "run_id": name,
         "model": {"name": name},
@@ -51,13 +58,15 @@ def run_of(name: str, values: NDArray[np.float64], metrics: list[Metric], member
         metric.name: {str(item): ItemScore(value) for item, value in enumerate(row)}
         for metric, row in zip(metrics, values.tolist(), strict=True)
     }
-    return LoadedRun(Path(name), header, {str(i): str(c) for i, c in enumerate(membership)}, scores)
+    clusters = {str(i): str(c) for i, c in enumerate(membership)}
+    categories = {str(i): CATEGORIES[c % len(CATEGORIES)] for i, c in enumerate(membership)}
+    return LoadedRun(Path(name), header, clusters, scores, categories=categories)
 
 
-def gate_of(
+def pair_of(
     metrics: list[Metric], sizes: NDArray[np.int64], shifts: Mapping[int, float], draw: np.random.Generator
-) -> Gate:
-    """The gate of one made pair of runs; ``shifts`` are true differences by place of the metric."""
+) -> tuple[LoadedRun, LoadedRun]:
+    """A made candidate and its baseline; ``shifts`` are true differences by place of the metric."""
     membership = np.repeat(np.arange(len(sizes)), sizes)
     rows, items = len(metrics), len(membership)
 
@@ -70,8 +79,70 @@ def gate_of(
     values = np.full((rows, items), 0.5)
     changed = values + errors() + np.array([[shifts.get(place, 0.0)] for place in range(rows)])
     base, run = (run_of(name, made, metrics, membership) for name, made in (("base", values), ("run", changed)))
+    return run, base
+
+
+def gate_of(
+    metrics: list[Metric], sizes: NDArray[np.int64], shifts: Mapping[int, float], draw: np.random.Generator
+) -> Gate:
+    """The gate of one made pair of runs."""
+    run, base = pair_of(metrics, sizes, shifts, draw)
     names = [metric.name for metric in metrics]
     return judge_gate(run, base, metrics, GatePolicy({names[0]: MARGIN}, tuple(names[1:])))
+
+
+def sets_of(
+    metrics: list[Metric], shifts: Mapping[int, float], draw: np.random.Generator, *, budget: float = MARGIN
+) -> tuple[GateSet, bool]:
+    """A gate over three made data sets, and whether any of them is red where each is checked by itself.
+
+    ``shifts`` are of the first data set; ``budget`` is the share that guardrails and categories may drop by.
+    """
+    names = [metric.name for metric in metrics]
+    margins = dict.fromkeys(names[:PRIMARY], MARGIN)
+    policy = GatePolicy(
+        margins,
+        tuple(names[PRIMARY:]),
+        guardrail_budget=budget,
+        categories=CATEGORIES,
+        category_budgets=dict.fromkeys(margins, budget),
+    )
+    cases = {}
+    for place, sizes in enumerate((clauses(1), clauses(3), np.ones(327, np.int64))):
+        run, base = pair_of(metrics, sizes, {} if place else shifts, draw)
+        cases[f"set{place}"] = Case(run, base, metrics, policy)
+    found = judge_set(cases, "warn")
+    return found, any(red_alone(gate) for gate in found.gates.values())
+
+
+def red_alone(gate: Gate) -> bool:
+    """Would the data set turn red by itself, its tests corrected without those of the others?"""
+    primary, budgeted = (
+        [each for each in gate.metrics if (each.margin is None) == without] for without in (False, True)
+    )
+    drops = zip(primary, holm([each.p_drop for each in primary]), strict=True)
+    worse = any(p <= RATE and each.delta < 0 and (each.lower or 0) <= -MARGIN for each, p in drops)
+    return worse or any(p <= RATE for p in holm([each.p_beyond or 0 for each in budgeted]))
+
+
+def print_sets(metrics: list[Metric], repeats: int) -> bool:
+    """Rows of unchanged models and of models that did change; True where unchanged ones are red seldom enough."""
+    print("| model | guardrails and categories may drop by | red | red if each data set were checked by itself |")
+    print("|---|---|---|---|")
+    limit = RATE + 3.5 * math.sqrt(RATE * (1 - RATE) / repeats)
+    fine = True
+    for told, shifts, budget, count in (
+        ("unchanged", {}, MARGIN, repeats),
+        ("unchanged", {}, 0.0, repeats),
+        ("one primary metric drops by 0.05 in 693 questions", {0: -0.05}, MARGIN, repeats // 5),
+        ("a guardrail drops by 0.1 in 693 questions", {PRIMARY: -0.1}, MARGIN, repeats // 5),
+    ):
+        draw = np.random.default_rng([len(shifts), round(100 * budget), *shifts])
+        found = [sets_of(metrics, shifts, draw, budget=budget) for _ in range(count)]
+        red, alone = sum(gates.verdict == "fail" for gates, _ in found), sum(each for _, each in found)
+        print(f"| {told} | {budget:g} | {100 * red / count:.1f} | {100 * alone / count:.1f} |", flush=True)
+        fine = fine and (bool(shifts) or budget == 0 or red / count <= limit)
+    return fine
 
 
 def shares(metrics: list[Metric], sizes: NDArray[np.int64], repeats: int) -> list[float]:
@@ -99,8 +170,12 @@ def main() -> int:
     """Simulate and print; 0 when unchanged models are red as seldom as was claimed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=250)
+    parser.add_argument("--sets", action="store_true")
     arguments = parser.parse_args()
     (one,) = metrics_named(["token_f1"])
+    if arguments.sets:
+        metrics = [replace(one, name=f"m{place}") for place in range(PRIMARY + GUARDRAILS)]
+        return 0 if print_sets(metrics, arguments.repeats) else 1
     limit = RATE + 3.5 * math.sqrt(RATE * (1 - RATE) / arguments.repeats)
     fine = True
     print(

@@ -74,7 +74,7 @@ def rejections(sizes: NDArray[np.int64], runs: int, spiky: bool, draw: np.random
     sums = np.array([np.bincount(membership, weights=row) for row in values], np.float64)
     first, second = np.triu_indices(runs, 1)
     pairs = sums[first] - sums[second]
-    tests = (sign_flip.two_sideds(pairs), signed_ranks(pairs / sizes))
+    tests = (sign_flip.two_sided(pairs), signed_ranks(pairs / sizes))
     by_mean, by_rank = (min(holm(p.tolist())) <= ERROR for p in tests)
     return by_mean, by_rank
 

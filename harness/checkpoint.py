@@ -131,6 +131,23 @@ def open_checkpoint(model: str, *, trust_remote_code: bool = False, online: bool
     return checkpoint
 
 
+def open_tokenizer(folder: str) -> Checkpoint:
+    """A folder with the tokenizer and the configuration of a model, which need not have weights.
+
+    Raises:
+        InputError: where one of them is not there, or needs custom code.
+    """
+    path = Path(folder).expanduser()
+    config = read_json(path / "config.json") if _is_file(path / "config.json") else None
+    if not isinstance(config, dict) or not has_tokenizer(path):
+        raise InputError(
+            f"--tokenizer {folder} has no config.json with a tokenizer beside it: name the folder that holds these "
+            "files of the served model"
+        )
+    refuse_custom_code(path, config)
+    return Checkpoint(path, model_name(path), config, (), False)
+
+
 def model_name(path: Path) -> str:
     """What a folder is called on tables: its name, or the id of a snapshot in the hub's cache.
 

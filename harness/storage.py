@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -207,6 +208,62 @@ def _busy(folder: Path, owner: str) -> InputError:
 
 
 _PATIENCE = 30.0
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path, patience: float = _PATIENCE) -> Iterator[None]:
+    """Exclusive use of what ``path`` stands for among processes; waits ``patience`` seconds for another to finish.
+
+    The system gives the lock back however a process ends.
+
+    Raises:
+        InputError: when another process holds it for longer, or the file cannot be made.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            file = _locked(path)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"another process has held {path} for {patience:g} s: run the command again"
+                ) from error
+            time.sleep(0.02)
+        except OSError as error:
+            raise InputError(disk_message(error, path)) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        file.close()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a text in place of a file at once: whoever reads it, or a machine that stops, finds the old or the new one.
+
+    Raises:
+        InputError: when it cannot be written; then the old one is there.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if path.exists():
+            shutil.copymode(path, scratch)
+        scratch.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise InputError(disk_message(error, path)) from error
 
 
 @contextlib.contextmanager

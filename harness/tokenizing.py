@@ -32,12 +32,23 @@ def read_tokenizer(checkpoint: Checkpoint) -> Any:
             ) from error
         raise InputError(f"{checkpoint.path / 'config.json'} cannot be used: {first_line(error)}") from error
     try:
-        return load_tokenizer(checkpoint.tokenizer_path, trust_remote_code=checkpoint.trust_remote_code)
+        tokenizer = load_tokenizer(checkpoint.tokenizer_path, trust_remote_code=checkpoint.trust_remote_code)
     except Exception as error:
         raise InputError(
             f"{checkpoint.tokenizer_path}: the tokenizer cannot be loaded: {first_line(error)}: copy the checkpoint's "
             "tokenizer files again"
         ) from error
+    if not hasattr(tokenizer, "is_fast"):
+        raise InputError(
+            f"{checkpoint.tokenizer_path}: its tokenizer is one of mistral-common, which telbench does not read: take "
+            "a checkpoint with tokenizer.json, or serve this one with vLLM and use --engine openai"
+        )
+    return tokenizer
+
+
+def special_tokens(tokenizer: Any) -> dict[int, str]:
+    """Id and text of the tokens that decoding leaves out where it is told to skip special ones."""
+    return {token: added.content for token, added in tokenizer.added_tokens_decoder.items() if added.special}
 
 
 def require_own_tokens(checkpoint: Checkpoint, highest: int) -> None:

@@ -1,4 +1,4 @@
-"""The records of one chat completion, and reading a server's answer into them, strictly."""
+"""The records of one completion, of a chat or of a text, and reading a server's answer into them, strictly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .strict_json import read_strict_json
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One conversation to be continued.
+    """One conversation to be continued, or one text: a ``prompt``, whole or in token ids, without messages.
 
     ``body`` holds every further field of the request as the API names it (``temperature``, ``max_tokens``,
     ``response_format``, ``logprobs`` …).
@@ -20,6 +20,14 @@ class ChatRequest:
     key: str
     messages: Sequence[Mapping[str, str]]
     body: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str | Sequence[int] | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is to be continued, as the API names it."""
+        if self.prompt is None:
+            return {"messages": [dict(message) for message in self.messages]}
+        return {"prompt": self.prompt if isinstance(self.prompt, str) else list(self.prompt)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +56,8 @@ class MalformedAnswerError(Exception):
     """A body that is not a chat completion; the message says what is wrong with it."""
 
 
-def read_reply(key: str, body: bytes) -> ChatReply:
-    """The first choice of a chat completion's JSON body; raises `MalformedAnswerError`.
+def read_reply(key: str, body: bytes, *, text: bool = False) -> ChatReply:
+    """The first choice of a completion's JSON body, of a chat or of a ``text``; raises `MalformedAnswerError`.
 
     Absent content is the empty text; content given in parts is joined.
     """
@@ -58,7 +66,7 @@ def read_reply(key: str, body: bytes) -> ChatReply:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise MalformedAnswerError(_server_error(answer) or "the answer has no choices")
     choice = choices[0]
-    message = choice.get("message")
+    message = {"content": choice["text"]} if text and "text" in choice else choice.get("message")
     if not isinstance(message, dict):
         raise MalformedAnswerError("the answer's choice has no message")
     usage = answer.get("usage")

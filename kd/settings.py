@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import Bounded, read_settings, same_as, setting
+from telbench.config import Bounded, read_settings, same_as, setting, written
 from telbench.errors import InputError
 
 from ..harness.datasets.settings import DataSettings as AskedData
@@ -207,17 +207,11 @@ class TrainingSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: what the checkpoint's note keeps."""
-        told = _plain(asdict(self))
+        told = written(self, whole=True)
         # Algorithms without numbers of their own keep the note, and the key made of it, that they always had.
         if not self.method.objective_options:
             del told["method"]["objective_options"]
         return told
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 
 def require_verb(settings: TrainingSettings, verb: str) -> None:

@@ -100,6 +100,8 @@ def _declaration_problems(metric: Metric) -> list[str]:
         problems.append("no description: write a docstring that says what is computed")
     if (metric.level == "corpus") != (metric.aggregate is not None):
         problems.append("level is 'corpus' exactly when there is an aggregate")
+    if metric.level == "item" and metric.statistics is not None:
+        problems.append("statistics are declared, which only corpus metrics have")
     if any(mark in metric.name for mark in "|, /\\") or not metric.name:
         problems.append(f"name {metric.name!r}: letters, digits, _ and - only")
     return problems
@@ -151,6 +153,8 @@ def _corpus_problems(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     lengths = {len(score.stats or ()) for score in scores if score.value is not None}
     if len(lengths) != 1 or 0 in lengths:
         return [f"statistics of lengths {sorted(lengths)}: one fixed length is needed"]
+    if metric.statistics not in (None, *lengths):
+        return [f"declares {metric.statistics} statistics an item and gives {lengths.pop()}"]
     problems: list[str] = []
     matrix = statistics_matrix(metric, scores)
     total = _attempt(lambda: aggregate(metric, matrix.sum(axis=0, keepdims=True)), "aggregating", problems)

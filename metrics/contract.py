@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 from telbench.registry import load
@@ -44,7 +44,7 @@ class Sample:
     ``letter_scores`` that of each choice's label after the prompt that lists them;
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
     the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
-    questions that ought to be refused: they have no references.
+    questions that ought to be refused: they have no references. ``passages`` are the parts that a context came in.
     """
 
     item_id: str
@@ -62,6 +62,7 @@ class Sample:
     answerable: bool = True
     cluster_id: str | None = None
     category: str | None = None
+    passages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +103,16 @@ class Metric:
     """A named score and how to compute it.
 
     ``score_batch`` maps samples to scores, one each, in order. ``aggregate`` turns summed statistics (B, k) into B
-    corpus scores; it is given exactly for ``level="corpus"``. ``options`` are the settings that change the value: they
-    make the signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks``
-    tells what judges have to be asked for a sample, so that a whole run's questions can be put to them at once before
-    it is scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a
-    data set, whatever was answered, which values an unrelated and a right answer have. ``chance`` is the value that
-    guessing has on a sample. ``readings`` gives the value under other readings of the answers, by their names, from
-    the value, the number of scores and the counted reasons of those that have a value. ``variants`` are
-    the forms of the metric, each with a signature of its own, for texts that have to be cut otherwise than into words.
-    ``says`` is what an answer comes to, None where that is nothing: for metrics of right and wrong it tells which
-    answers agree.
+    corpus scores; it is given exactly for ``level="corpus"``. ``statistics`` is that k: where it is told, a run whose
+    items have another number of them is refused. ``options`` are the settings that change the value: they make the
+    signature, together with ``version`` (raise it when the same input gives another value). ``judge_tasks`` tells what
+    judges have to be asked for a sample, so that a whole run's questions can be put to them at once before it is
+    scored; ``judge_texts`` likewise of which texts they have to tell the likelihood. ``calibrate`` tells for a data
+    set, whatever was answered, which values an unrelated and a right answer have. ``chance`` is the value that guessing
+    has on a sample. ``readings`` gives the value under other readings of the answers, by their names, from the value,
+    the number of scores and the counted reasons of those that have a value. ``variants`` are the forms of the metric,
+    each with a signature of its own, for texts that have to be cut otherwise than into words. ``says`` is what an
+    answer comes to, None where that is nothing: for metrics of right and wrong it tells which answers agree.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Metric:
     readings: Callable[[float, int, Mapping[str, int]], Mapping[str, float]] | None = None
     variants: Mapping[Segmentation, Metric] = field(default_factory=dict)
     says: Callable[[Sample], Hashable | None] | None = None
+    statistics: int | None = None
 
     @property
     def judged(self) -> bool:
@@ -201,6 +203,7 @@ class MetricRecipe:
     """A metric that cannot be made before its resources are known; registered in place of a `Metric`.
 
     ``build`` gives a metric of the same name whatever is absent: then all its scores are missing with the reason.
+    ``recorded`` is the value that one judge's record gives, where its verdict is all that the metric reads.
     """
 
     name: str
@@ -208,6 +211,7 @@ class MetricRecipe:
     range: Range
     needs: frozenset[str]
     build: Callable[[Resources], Metric]
+    recorded: Callable[[Mapping[str, Any]], float | None] | None = None
 
 
 def metric(

@@ -23,8 +23,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form (sorted keys, no spaces, UTF-8)."""
-    # Lone surrogates, which only hostile input has, are hashed as they are.
-    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return text_sha256(_CANONICAL.encode(value))
 
 
 def list_fingerprint(values: Iterable[Any]) -> str:

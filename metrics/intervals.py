@@ -155,7 +155,7 @@ def bootstrap(
     ``matrices`` come from `statistics_matrix`, a row an item; ``clusters`` names each item's cluster. With fewer than
     two clusters there is no interval (None), never a made-up one.
     """
-    return bootstrap_sums(metrics, _summed(matrices, cluster_numbers(clusters)), resamples=resamples, seed=seed)
+    return bootstrap_sums(metrics, summed(matrices, clusters), resamples=resamples, seed=seed)
 
 
 def bootstrap_sums(
@@ -164,11 +164,11 @@ def bootstrap_sums(
     """What `bootstrap` gives, from rows that were summed as they came."""
     import numpy as np
 
-    summed = [each.by_cluster for each in sums]
-    groups = len(summed[0]) if summed else 0
+    by_cluster = [each.by_cluster for each in sums]
+    groups = len(by_cluster[0]) if by_cluster else 0
     method = f"cluster bootstrap percentile|clusters:{groups}|resamples:{resamples}|seed:{seed}|level:{LEVEL}"
     estimates = []
-    for metric, each, drawn in zip(metrics, sums, replicates(metrics, summed, resamples, seed), strict=True):
+    for metric, each, drawn in zip(metrics, sums, replicates(metrics, by_cluster, resamples, seed), strict=True):
         value = float(aggregate(metric, each.total)[0])
         scored = int(each.total[0, -1])
         absent = each.items - scored
@@ -181,15 +181,9 @@ def bootstrap_sums(
     return estimates
 
 
-def cluster_sums(
-    matrices: Sequence[NDArray[np.float64]], clusters: Sequence[str]
-) -> tuple[int, list[NDArray[np.float64]]]:
-    """Number of clusters G, and each matrix summed within clusters: shape (G, k + 1)."""
+def summed(matrices: Sequence[NDArray[np.float64]], clusters: Sequence[str]) -> list[ClusterSums]:
+    """The sums of each matrix; ``clusters`` names each item's cluster, in the order of the rows."""
     numbers = cluster_numbers(clusters)
-    return numbers[0], [each.by_cluster for each in _summed(matrices, numbers)]
-
-
-def _summed(matrices: Sequence[NDArray[np.float64]], numbers: tuple[int, NDArray[np.intp]]) -> list[ClusterSums]:
     sums = [ClusterSums(*numbers) for _ in matrices]
     for each, matrix in zip(sums, matrices, strict=True):
         each.add(matrix)

@@ -105,6 +105,7 @@ reference_perplexity = Metric(
     ),
     score_batch=_each(_reference_perplexity),
     aggregate=_perplexity,
+    statistics=2,
     options=END,
 )
 reference_bits_per_byte = Metric(
@@ -120,5 +121,6 @@ reference_bits_per_byte = Metric(
     ),
     score_batch=_each(_reference_bits_per_byte),
     aggregate=_ratio,
+    statistics=2,
     options=END,
 )

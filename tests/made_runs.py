@@ -7,6 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from telbench.harness.cli.tables import fitted, plain
+from telbench.leaderboard.compare.answer import Compared
+from telbench.leaderboard.compare.pairwise import compare_runs
+from telbench.leaderboard.compare.ranking import Posthoc, rank_runs, ranked_together
+from telbench.leaderboard.compare.table import report
 from telbench.leaderboard.runs.loaded import LoadedRun
 from telbench.metrics.contract import ItemScore, Metric, Sample, metrics_named, missing
 
@@ -79,3 +84,26 @@ def answered_run(
     return replace(
         made, scores={title: {sample.item_id: score for sample, score in zip(samples, scores, strict=True)}}
     ), one
+
+
+def compared_runs(
+    runs: Sequence[LoadedRun],
+    titles: Sequence[str],
+    *,
+    primary: Sequence[str] = (),
+    strata: bool = False,
+    posthoc: Posthoc = "mean",
+) -> Compared:
+    """What ``telbench compare`` finds of these runs in these metrics, names as the runs have them."""
+    metrics = [metric(title) for title in titles]
+    pairs = compare_runs(runs, metrics, primary=primary, strata=strata)
+    rankings = []
+    if len(runs) > 2:
+        rankings = ranked_together([rank_runs(runs, each, posthoc=posthoc) for each in metrics], primary)
+    return Compared(runs, [run.name for run in runs], metrics, [], pairs, primary=primary, rankings=rankings)
+
+
+def report_lines(found: Compared, *, wide: bool = False) -> list[str]:
+    """The lines that the command prints."""
+    blocks = report(found)
+    return plain(blocks if wide else fitted(blocks))

@@ -54,12 +54,13 @@ def echo(_number: int, request: dict[str, Any]) -> Step:
 
 
 class ScriptedServer:
-    """Answers ``/v1/chat/completions`` by ``script(number of the request from 0, its body)``."""
+    """Answers ``/v1/chat/completions`` and ``/v1/completions`` by ``script(number of the request, its body)``."""
 
     def __init__(self, port: int = 0) -> None:
         self.script: Script = echo
         self.models: list[dict[str, Any]] | None = [{"id": "scripted", "object": "model", "owned_by": "test"}]
         self.requests: list[dict[str, Any]] = []
+        self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.times: list[float] = []
         self.open_now = 0
@@ -75,9 +76,10 @@ class ScriptedServer:
         """Where the API is."""
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
-    def enter(self, request: dict[str, Any], headers: dict[str, str]) -> int:
+    def enter(self, request: dict[str, Any], headers: dict[str, str], path: str) -> int:
         """Count a request in; its number."""
         with self._lock:
+            self.paths.append(path)
             self.requests.append(request)
             self.headers.append(headers)
             self.times.append(time.monotonic())
@@ -129,7 +131,8 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            number = server.enter(request, {name.lower(): value for name, value in self.headers.items()})
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            number = server.enter(request, headers, self.path)
             try:
                 step = server.script(number, request)
                 server.ended.wait(step.delay)

@@ -29,8 +29,10 @@ DOOR = Path("harness") / "package"
 BASE = {"telbench.errors", "telbench.config", "telbench.flags", "telbench.reasoning", "telbench.registry"}
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-# What CONTRIBUTING.md tells a reader to make.
+# What CONTRIBUTING.md and docs/ci.md tell a reader to make.
 EXAMPLES = {
+    ".github/workflows/gate.yml",
+    ".github/workflows/quality.yml",
     "metrics/ngram/numbers.py",
     "harness/engines/first_words.py",
     "harness/datasets/sets/ports.py",

@@ -1,4 +1,4 @@
-"""How many files and functions a reader passes who follows two answers through ``telbench score``."""
+"""How many files and functions a reader passes who follows a score, a comparison or a training."""
 
 from __future__ import annotations
 
@@ -7,14 +7,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "stations.py"
-MOST_FILES, MOST_FUNCTIONS = 24, 120
 
 
-def test_a_scored_answer_passes_few_stations() -> None:
-    run = subprocess.run([sys.executable, SCRIPT, "--metrics", "token_f1"], capture_output=True, text=True, check=True)
-    found = re.match(r"telbench score of two items: (\d+) files, (\d+) functions", run.stdout)
+@pytest.mark.parametrize(
+    ("flow", "metrics", "most_files", "most_functions"),
+    [
+        ("score", "token_f1", 24, 120),
+        ("compare", "", 25, 105),
+        # A model is trained before the one that is followed: it takes a quarter of a minute.
+        pytest.param("train", "", 43, 233, marks=pytest.mark.slow),
+    ],
+)
+def test_a_flow_passes_few_stations(flow: str, metrics: str, most_files: int, most_functions: int) -> None:
+    run = subprocess.run(
+        [sys.executable, SCRIPT, "--flow", flow, "--metrics", metrics], capture_output=True, text=True, check=True
+    )
+    found = re.match(r"telbench .*: (\d+) files, (\d+) functions\n", run.stdout)
     assert found is not None
     files, functions = map(int, found.groups())
-    assert files <= MOST_FILES, run.stdout
-    assert functions <= MOST_FUNCTIONS, run.stdout
+    assert files <= most_files, run.stdout
+    assert functions <= most_functions, run.stdout

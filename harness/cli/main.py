@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prompts": ("telbench.harness.commands.prompts", "print the exact prompts of a run, before anything is spent"),
     "compare": ("telbench.leaderboard.commands.compare", "set finished runs side by side, with paired differences"),
     "check": ("telbench.leaderboard.commands.check", "fail a pipeline when a candidate is worse than the baseline"),
+    "plan": ("telbench.leaderboard.commands.plan", "how many items, documents and seeds a margin takes, from a pilot"),
     "baseline": ("telbench.leaderboard.commands.baseline", "pin the run that candidates are held against"),
     "leaderboard": (
         "telbench.leaderboard.commands.board",

@@ -1,15 +1,22 @@
-"""A run's result for people: one table, values with intervals, what is missing and why."""
+"""Results for people: the table of a run, and what reports are made of (words and tables in lines of 80 columns)."""
 
 from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from .terminal import visible
 
+WIDTH = 80
+# A reader learns from a p-value down to here that it is small.
+_SMALL_P = 0.001
+# Differences are rounded to so many decimals before they are tested.
+_MOST_DIGITS = 9
 # Other readings of an answer, as a table calls them.
 READINGS = {"first": "the first conclusion", "text": "the option's text"}
 
@@ -30,6 +37,46 @@ def number(value: float | None, high: float | None) -> str:
     digits = 3 if high is not None and high <= 1 else 1
     # Adding 0.0 takes the sign off a rounded zero.
     return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def difference_text(
+    delta: float, interval: tuple[float, float] | None, width: float | None, *, higher_is_better: bool = True
+) -> str:
+    """A difference with its interval, in as many digits as it takes to see that 0 is not in it.
+
+    Differences are positive where better. They are written as those of the values: a gain is negative where lower is
+    better.
+
+    >>> difference_text(-0.0091, (-0.0187, -0.0003), 1), difference_text(0.004, (-0.0002, 0.0082), 1)
+    ('-0.0091 [-0.0187, -0.0003]', '+0.004 [0.000, 0.008]')
+    >>> difference_text(-14.3, (-30.8, 0.6), None, higher_is_better=False)
+    '+14.3 [-0.6, 30.8]'
+    """
+    if not higher_is_better:
+        delta, interval = -delta, interval and (-interval[1], -interval[0])
+    if interval is None:
+        shown = number(delta, width)
+        return shown if shown.startswith("-") else f"+{shown}"
+    digits = 3 if width is not None and width <= 1 else 1
+    inner = max(interval[0], -interval[1])
+    while inner > 0 and digits < _MOST_DIGITS and round(inner, digits) == 0:
+        digits += 1
+    ends = [f"{round(value, digits) + 0.0:.{digits}f}" for value in (delta, *interval)]
+    return f"{'' if ends[0].startswith('-') else '+'}{ends[0]} [{ends[1]}, {ends[2]}]"
+
+
+def p_value(p: float, alpha: float = 0.05) -> str:
+    """A p-value as it is printed: never rounded to ``alpha`` from above.
+
+    >>> p_value(0.0312), p_value(1e-9), p_value(1.0), p_value(0.05003)
+    ('0.031', '<0.001', '1.000', '0.05003')
+    """
+    if p < _SMALL_P:
+        return f"<{_SMALL_P}"
+    digits = 3
+    while p > alpha and round(p, digits) <= alpha and digits < _MOST_DIGITS:
+        digits += 1
+    return f"{p:.{digits}f}"
 
 
 def print_run(header: Mapping[str, Any]) -> None:
@@ -160,3 +207,68 @@ def _remarks(header: Mapping[str, Any]) -> list[str]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
         told.append(f"{sum(dropped.values())} records dropped ({reasons})")
     return told
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph: the answer, a warning, the title of what follows, or a note."""
+
+    text: str
+    kind: Literal["answer", "warning", "title", "note"] = "note"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table; ``sides`` has < (left) or > (right) for each column.
+
+    ``spare`` names columns that narrow lines do without, the first of them first.
+    """
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sides: str
+    spare: tuple[str, ...] = ()
+
+
+Block = Words | Grid
+
+
+def fitted(blocks: Sequence[Block], width: int = WIDTH) -> list[Block]:
+    """The same without spare columns that make lines longer than that, and a note that names them.
+
+    Tables of the same columns lose the same ones.
+    """
+    slim, named = list(blocks), dict[str, None]()
+    grids = [(place, block) for place, block in enumerate(blocks) if isinstance(block, Grid)]
+    for heads in dict.fromkeys(grid.heads for _, grid in grids):
+        alike = [(place, grid) for place, grid in grids if grid.heads == heads]
+        spare = [head for head in alike[0][1].spare if head in heads]
+        for count in range(len(spare) + 1):
+            kept = [place for place, head in enumerate(heads) if head not in spare[:count]]
+            longest = 0
+            for place, grid in alike:
+                first, *rows = (tuple(row[cell] for cell in kept) for row in (grid.heads, *grid.rows))
+                sides = "".join(grid.sides[cell] for cell in kept)
+                slim[place] = Grid(first, tuple(rows), sides)
+                longest = max(longest, *map(len, columns([first, *rows], sides)))
+            if longest <= width or count == len(spare):
+                named |= dict.fromkeys(spare[:count])
+                break
+    note = Words(f"left out, for lines of {width} columns (--wide has them): {', '.join(named)}")
+    return [*slim, *([note] if named else [])]
+
+
+def plain(blocks: Sequence[Block]) -> list[str]:
+    """Lines that are safe to print; words in lines of 80 columns. No word is broken, and no name cut."""
+    lines, before = [], ""
+    for block in blocks:
+        kind = "grid" if isinstance(block, Grid) else block.kind
+        if before and (kind == "title" or (before != kind and before in ("answer", "warning"))):
+            lines.append("")
+        before = kind
+        if isinstance(block, Grid):
+            lines += columns([block.heads, *block.rows], block.sides)
+            continue
+        text = shown(f"WARNING: {block.text}" if kind == "warning" else block.text)
+        lines += textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return lines

@@ -53,11 +53,13 @@ class Source:
     def load(self) -> WholeSet:
         """The whole set."""
         return load_whole(
-            self.data,
-            data_dir=self.data_dir,
-            mapping=self.mapping,
-            options=self.options,
-            skip_bad=self.skip_bad,
+            DataSettings(
+                self.data,
+                data_dir=self.data_dir,
+                mapping=self.mapping,
+                options=self.options,
+                skip_bad=self.skip_bad,
+            )
         )
 
 

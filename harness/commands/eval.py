@@ -5,29 +5,49 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from telbench.config import settings_in
+from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
 from ..runs.evaluate import make_run
+from ..runs.fleet import make_runs
 from ..runs.settings import EvalSettings
 from .network import online_allowed, stay_offline
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.usage = "telbench eval --model CKPT [--data NAME|PATH] [OPTIONS]"
+    parser.usage = "telbench eval --model CKPT [CKPT ...] [--data NAME|PATH] [OPTIONS]"
     parser.epilog = (
         "Interrupted runs are resumed by the same command. Exit codes: 0 fine, 2 bad usage or input, 5 the engine or "
         "telbench failed, 130 interrupted."
     )
-    add_flags(parser, EvalSettings, config=True)
-    add_json(parser, "print the run's header as JSON")
+    told = settings_in(EvalSettings)["model"].told["help"]
+    parser.add_argument(
+        "--model",
+        dest="model",
+        nargs="+",
+        action="extend",
+        metavar="CKPT",
+        default=argparse.SUPPRESS,
+        help=f"{told}; of several each gets a run folder, in --out if that is given",
+    )
+    add_flags(parser, EvalSettings, without=("model",), config=True)
+    add_json(parser, "print the run's header as JSON (of several models: a list)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the run and print its table."""
+    """Make the run of each model and print its table."""
+    models = getattr(args, "model", [])
+    if models:
+        args.model = models[0]
     settings = settings_of(args, EvalSettings)
     online = online_allowed(settings.engine.online)
     if not online:
         stay_offline()
     settings = replace(settings, engine=replace(settings.engine, online=online))
-    return make_run(settings, args.command_line, as_json=args.json)
+    if len(models) < 2:
+        return make_run(settings, args.command_line, as_json=args.json)
+    if settings.name:
+        raise InputError(f"--name {settings.name} cannot be the name of {len(models)} models: drop it")
+    return make_runs([replace(settings, model=model) for model in models], args.command_line, as_json=args.json)

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _facts(opening: Opening, asked: Asked, settings: EvalSettings) -> dict[str, Any]:
     """What holds for all prompts of the data."""
-    checkpoint, prompts = opening.engine_settings.checkpoint, asked.prompts
+    cutter, prompts = opening.cutter, asked.prompts
     counts = [len(prompt.request.token_ids) for prompt in prompts if prompt.request.token_ids]
     return {
         "model": settings.model,
@@ -91,7 +91,7 @@ def _facts(opening: Opening, asked: Asked, settings: EvalSettings) -> dict[str, 
         "data": {"name": opening.dataset.name, "split": opening.dataset.split, "n": len(opening.dataset.items)},
         "prompt": opening.prompting.settings.recorded,
         "chat_template": _template_from(opening, asked),
-        "window": None if checkpoint is None else window_of(checkpoint, settings, asked.sampling.max_tokens),
+        "window": None if cutter is None else window_of(cutter, settings, asked.sampling.max_tokens),
         "sampling": asdict(asked.sampling),
         "reasoning": {
             "format": asked.reasoning.format,
@@ -107,7 +107,7 @@ def _facts(opening: Opening, asked: Asked, settings: EvalSettings) -> dict[str, 
 
 def _template_from(opening: Opening, asked: Asked) -> str:
     """Who turns messages into the text that the model reads."""
-    if not opening.engine.local:
+    if opening.cutter is None and opening.prompting.settings.chat:
         return "the server's"
     if asked.template is None:
         return "none: telbench's plain template"
@@ -116,8 +116,7 @@ def _template_from(opening: Opening, asked: Asked) -> str:
 
 def _shown(opening: Opening, asked: Asked, count: int) -> list[dict[str, Any]]:
     """The first prompts: ids and the text that they stand for, or the messages that a server is sent."""
-    checkpoint = opening.engine_settings.checkpoint
-    decode = None if checkpoint is None else partial(_decoded, read_tokenizer(checkpoint))
+    decode = None if opening.cutter is None else partial(_decoded, read_tokenizer(opening.cutter))
     return [_one(prompt, decode) for prompt in asked.prompts[:count]]
 
 
@@ -130,6 +129,8 @@ def _one(prompt: Prompt, decode: Callable[[Sequence[int]], str] | None) -> dict[
     found: dict[str, Any] = {"item_id": request.item_id, "problem": prompt.problem, "truncated": prompt.truncated}
     found |= {"examples": list(prompt.examples), "examples_left_out": prompt.left_out}
     found["shown_choices"] = list(prompt.shown_choices)
+    if request.text:
+        return found | {"text": request.text}
     if decode is None:
         return found | {"messages": [dict(message) for message in request.messages]}
     ids = list(request.token_ids)
@@ -147,7 +148,9 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         f"chat template: {found['chat_template']}",
         f"max-tokens {sampling['max_tokens']}, temperature {sampling['temperature']:g}, seed {sampling['seed']}"
         + (f", stops at {', '.join(map(repr, sampling['stop']))}" if sampling["stop"] else ""),
-        f"reasoning format: {format_}" + (", begun by the prompt" if reasoning["opened"] else ""),
+        f"reasoning format: {format_}"
+        + (", begun by the prompt" if reasoning["opened"] else "")
+        + (f"; special tokens that stay in answers: {' '.join(sampling['marks'])}" if sampling["marks"] else ""),
     ]
     if tokens is not None:
         window = f"; the window of prompt and answer: {found['window']}" if found["window"] else ""
@@ -169,6 +172,8 @@ def _prompt_lines(prompt: Mapping[str, Any]) -> list[str]:
     lines = [f"=== {prompt['item_id']}" + (f" ({', '.join(told)})" if told else "")]
     if prompt["problem"]:
         return [*lines, f"not asked: {prompt['problem']}"]
+    if "token_ids" not in prompt and "text" in prompt:
+        return [*lines, prompt["text"]]
     if "messages" in prompt:
         return lines + [line for each in prompt["messages"] for line in (f"--- {each['role']}", each["content"])]
     return [*lines, prompt["text"], "--- token ids", " ".join(map(str, prompt["token_ids"]))]

@@ -29,7 +29,7 @@ class ScoreSettings:
 
     predictions: Path = setting(
         REQUIRED,
-        ".jsonl, .json, .csv or .parquet with 'id' and 'prediction', or .txt with a line an item",
+        ".jsonl, .json, .csv, .tsv or .parquet with 'id' and 'prediction', or .txt with a line an item; also .gz",
         metavar="PREDICTIONS",
         positional=True,
     )

@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from telbench.errors import InputError
 from telbench.registry import hint, listed, load_as
@@ -52,62 +53,46 @@ class WholeSet:
         return DataSet(self.name, name, items, self.dropped, self.split_rule, self.source, self.repaired, self.warnings)
 
 
-def load_dataset(
-    name_or_path: str,
-    *,
-    split: str = "test",
-    data_dir: Path | None = None,
-    mapping: Mapping[str, str] | None = None,
-    options: Mapping[str, str] | None = None,
-    skip_bad: bool = False,
-) -> DataSet:
-    """One split of a registered set or of a user's file.
-
-    Args:
-        name_or_path: a registered name, or a path that ends in .jsonl, .csv, .tsv, .parquet or .json.
-        split: a split of the set, or ``all``.
-        data_dir: where the files of registered sets lie, else the environment variable TELBENCH_DATA.
-        mapping: for files: canonical field to the file's column.
-        options: for registered sets: the loader's options.
-        skip_bad: for files: drop rows that cannot be read, counted by reason.
+def load_dataset(name_or_path: str, split: str = "test", **options: Any) -> DataSet:
+    """One split of a registered set or of a user's file; ``options`` are further fields of `DataSettings`.
 
     Raises:
         InputError: for everything that the caller got wrong or a file holds wrong, in one line.
     """
-    whole = load_whole(name_or_path, data_dir=data_dir, mapping=mapping, options=options, skip_bad=skip_bad)
-    return whole.split(split)
+    return load_asked(DataSettings(name_or_path, split, **options))
 
 
-def load_whole(
-    name_or_path: str,
-    *,
-    data_dir: Path | None = None,
-    mapping: Mapping[str, str] | None = None,
-    options: Mapping[str, str] | None = None,
-    skip_bad: bool = False,
-) -> WholeSet:
-    """All items of a registered set or of a user's file; see `load_dataset`.
+def load_asked(asked: DataSettings, split: str | None = None) -> DataSet:
+    """The items that the settings name, all of their split (or of another one). Raises as `load_whole`."""
+    return load_whole(asked).split(split or asked.split)
+
+
+def load_whole(asked: DataSettings) -> WholeSet:
+    """All items of the registered set or the user's file that the settings name, of whatever split.
 
     The mapping may also say what a file of answers calls the ``prediction``: that is no field of an item.
+
+    Raises:
+        InputError: for everything that the caller got wrong or a file holds wrong, in one line.
     """
-    mapping = {ours: theirs for ours, theirs in (mapping or {}).items() if ours != "prediction"}
-    if name_or_path in listed(GROUP):
+    mapping = {ours: theirs for ours, theirs in asked.mapping.items() if ours != "prediction"}
+    if asked.data in listed(GROUP):
         if mapping:
-            raise InputError(
-                f"--map renames columns of a file; '{name_or_path}' is a registered set with its own loader"
-            )
-        if skip_bad:
-            raise InputError(f"--skip-bad is for files; '{name_or_path}' is a registered set with its own rules")
-        return load_registered(load_as(GROUP, name_or_path, DatasetSpec), data_dir, options or {})
-    path = Path(name_or_path)
+            raise InputError(f"--map renames columns of a file; '{asked.data}' is a registered set with its own loader")
+        if asked.skip_bad:
+            raise InputError(f"--skip-bad is for files; '{asked.data}' is a registered set with its own rules")
+        return load_registered(load_as(GROUP, asked.data, DatasetSpec), asked.data_dir, asked.options)
+    path = Path(asked.data)
     if ending(path) not in READERS and not _exists(path):
-        meant = hint(name_or_path, listed(GROUP))
-        raise InputError(f"unknown data set '{name_or_path}': {meant} (a file ends in {', '.join(READERS)})")
-    if options:
-        raise InputError(f"{path}: a file takes no option '{next(iter(options))}': options belong to registered sets")
+        meant = hint(asked.data, listed(GROUP))
+        raise InputError(f"unknown data set '{asked.data}': {meant} (a file ends in {', '.join(READERS)})")
+    if asked.options:
+        raise InputError(
+            f"{path}: a file takes no option '{next(iter(asked.options))}': options belong to registered sets"
+        )
     if not mapping:
         _refuse_published(path)
-    loaded = load_file(path, mapping, skip_bad=skip_bad)
+    loaded = load_file(path, mapping, skip_bad=asked.skip_bad)
     return WholeSet(
         path.name[: -len(ending(path))],
         loaded.items,
@@ -148,14 +133,6 @@ def data_folder(data_dir: Path | None) -> Path | None:
     """The folder with the public sets: as given, else from the environment, else none."""
     named = os.environ.get(FOLDER_VARIABLE)
     return data_dir or (Path(named) if named else None)
-
-
-def load_asked(asked: DataSettings, split: str | None = None) -> DataSet:
-    """The items that the settings name, all of their split (or of another one). Raises as `load_dataset`."""
-    whole = load_whole(
-        asked.data, data_dir=asked.data_dir, mapping=asked.mapping, options=asked.options, skip_bad=asked.skip_bad
-    )
-    return whole.split(split or asked.split)
 
 
 def limited(dataset: DataSet, limit: int | None, seed: int) -> DataSet:

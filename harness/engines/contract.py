@@ -20,13 +20,17 @@ Message = Mapping[str, str]
 FinishReason = Literal["stop", "length", "error"]
 
 
+_NARROWS_NOTHING = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 # What changes nothing, and leaves no trace in the identity of a run.
-NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+NEUTRAL: Mapping[str, Any] = {**_NARROWS_NOTHING, "marks": ()}
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to decode: ``max_tokens`` is the longest answer; temperature 0 is greedy."""
+    """How to decode: ``max_tokens`` is the longest answer; temperature 0 is greedy.
+
+    ``marks`` are special tokens that stay in the text, where local engines leave all others out.
+    """
 
     max_tokens: int = 128
     temperature: float = 0.0
@@ -36,24 +40,27 @@ class Sampling:
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    marks: tuple[str, ...] = ()
 
     @property
     def added(self) -> dict[str, Any]:
-        """Those of `NEUTRAL` that change something."""
-        return {name: getattr(self, name) for name, neutral in NEUTRAL.items() if getattr(self, name) != neutral}
+        """What narrows the choice of tokens, where it changes something: by the names that engines know it by."""
+        return {name: value for name, off in _NARROWS_NOTHING.items() if (value := getattr(self, name)) != off}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One prompt. Local engines read ``token_ids`` (final: special tokens included), servers read ``messages``.
 
-    ``key`` identifies the request within a run; ``item_id`` is for engines that answer from a file.
+    Servers read ``token_ids`` or ``text``, the whole prompt, where there is one. ``key`` identifies the request within
+    a run; ``item_id`` is for engines that answer from a file.
     """
 
     key: str
     item_id: str
     messages: tuple[Message, ...]
     token_ids: Sequence[int] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +92,15 @@ def request_seed(seed: int, key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Text to be scored: the log-likelihood of ``token_ids[start:]`` given ``token_ids[:start]`` is wanted."""
+    """Text to be scored: the log-likelihood of ``token_ids[start:]`` given ``token_ids[:start]`` is wanted.
+
+    Without token ids it is that of ``texts[1]`` given ``texts[0]``, which a server cuts into its own tokens.
+    """
 
     key: str
     token_ids: Sequence[int]
     start: int
+    texts: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,18 @@ class Engine(Protocol):
         ...
 
 
+class SharedEngine(Protocol):
+    """One loaded model behind several engines, which are opened one after the other. It is loaded for the first."""
+
+    def open(self, settings: EngineSettings) -> Engine:
+        """An engine like that of `EngineSpec.open`; closing it leaves the model loaded."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
 GROUP = "telbench.engines"
 
 
@@ -151,7 +174,8 @@ class EngineSettings:
     ``max_model_len`` is the longest prompt plus answer of this run in tokens; ``item_ids`` are those of all its items
     in order, for engines that answer from a file; ``answer_fields`` are that file's own names of ``id`` and
     ``prediction``, ``missing_cap`` the share of items that it may leave out. ``chat_template_kwargs`` are for
-    engines that leave the chat template to a server. ``options`` are the engine's own arguments as the user wrote
+    engines that leave the chat template to a server. ``completions``: a server is to continue texts, not chats.
+    ``options`` are the engine's own arguments as the user wrote
     them. ``deterministic``: no prompt is worked on together with another.
     """
 
@@ -169,6 +193,7 @@ class EngineSettings:
     missing_cap: float = 0.05
     batch_tokens: int = 16384
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    completions: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
 
@@ -179,6 +204,8 @@ class EngineSpec:
 
     ``describe`` is cheap (no torch, no model) and gives what the generation cache is keyed on; ``cacheable`` is False
     where the weights behind the answers cannot be known. ``answers_by_item`` engines answer an item, not a prompt.
+    ``texts``: the engine is no local one, and continues `Request.token_ids` and `Request.text` all the same.
+    ``share`` opens adapters of one base on one loaded model: it is told of all that will be opened.
     ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``options`` and
     ``deterministic`` of `EngineSettings`.
     """
@@ -189,8 +216,10 @@ class EngineSpec:
     describe: Callable[[EngineSettings], EngineInfo]
     open: Callable[[EngineSettings], Engine]
     answers_by_item: bool = False
+    texts: bool = False
     adapters: bool = False
     options: bool = False
+    share: Callable[[Sequence[EngineSettings]], SharedEngine] | None = None
 
 
 def engine_named(name: str) -> tuple[EngineSpec, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from .contract import Request, Sampling, request_seed
 from .guided import Chances, Grammars, GuidedRequest, Mask, TokenChances
 from .narrowing import RepetitionPenalty, likeliest
-from .stopping import GrowingAnswer
+from .stopping import GrowingAnswer, hidden_tokens
 
 
 class Decoding:
@@ -29,8 +29,9 @@ class Decoding:
         self._model, self._grammars, self._batch = model, grammars, batch
         self._caller = _ThreadState(model.device.type)
         self._sampling = batch[0].sampling
+        hidden = hidden_tokens(tokenizer, self._sampling.marks)
         self._answers = [
-            GrowingAnswer(tokenizer, guided.request.token_ids, ends, self._sampling.stop) for guided in batch
+            GrowingAnswer(tokenizer, guided.request.token_ids, ends, self._sampling.stop, hidden) for guided in batch
         ]
         self._chances = Chances([guided.alternatives for guided in batch])
         self._found: SimpleQueue[int | BaseException | None] = SimpleQueue()

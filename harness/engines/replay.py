@@ -1,4 +1,4 @@
-"""Answers from a file: JSONL, JSON, CSV, parquet with an id and an answer, or plain text with a line an item."""
+"""Answers from a file: JSONL, JSON, CSV, TSV, parquet with an id and an answer, or plain text with a line an item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ..datasets.rows import csv_rows, decode, jsonl_rows, kind_of, parquet_rows, parse_json, read_bytes, read_text
+from ..datasets.rows import (
+    csv_rows,
+    decode,
+    ending,
+    jsonl_rows,
+    kind_of,
+    parquet_rows,
+    parse_json,
+    read_bytes,
+    read_text,
+)
 from ..datasets.wording import clean, whole
 from ..identity import file_sha256
 from .contract import Answers, Completion, Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling
@@ -63,8 +73,10 @@ def read_answers(
         InputError: for a file that is absent, empty, garbled, without the two fields, or with an id twice, for too few
             answers, or for a text of more or fewer lines than items.
     """
-    if path.suffix.lower() != TEXT:
-        return _by_id(path, item_ids, fields, missing_cap)
+    # Below a .gz, what is packed in it.
+    format_ = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    if format_ != TEXT:
+        return _by_id(path, format_, item_ids, fields, missing_cap)
     lines = decode(read_bytes(path), str(path)).split("\n")
     if not lines[-1].strip():
         lines.pop()
@@ -76,13 +88,13 @@ def read_answers(
     return Answers({item_id: line.replace("\0", "").strip() for item_id, line in zip(item_ids, lines, strict=True)})
 
 
-def _by_id(path: Path, item_ids: Sequence[str], fields: Mapping[str, str], missing_cap: float) -> Answers:
+def _by_id(path: Path, format_: str, item_ids: Sequence[str], fields: Mapping[str, str], missing_cap: float) -> Answers:
     texts: dict[str, str | None] = {}
     traces: dict[str, str] = {}
     shown: dict[str, tuple[int, ...]] = {}
     names: tuple[str, str] | None = None
-    for number, row in _rows(path):
-        where = f"{path}, {PLACES[path.suffix.lower()]} {number}"
+    for number, row in _rows(path, format_):
+        where = f"{path}, {PLACES.get(format_, 'line')} {number}"
         names = names or _fields(row, where, fields)
         for name in names:
             if name not in row:
@@ -178,15 +190,23 @@ def _json_rows(path: Path) -> Rows:
         yield number, record
 
 
-READERS = {".jsonl": jsonl_rows, ".json": _json_rows, ".csv": csv_rows, ".parquet": parquet_rows}
-PLACES = {".jsonl": "line", ".json": "element", ".csv": "line", ".parquet": "row"}
+READERS = {
+    **dict.fromkeys((".jsonl", ".ndjson"), jsonl_rows),
+    ".json": _json_rows,
+    **dict.fromkeys((".csv", ".tsv"), csv_rows),
+    ".parquet": parquet_rows,
+}
+# What a record's number counts, where that is not lines.
+PLACES = {".json": "element", ".parquet": "row"}
 
 
-def _rows(path: Path) -> Rows:
-    reader = READERS.get(path.suffix.lower())
+def _rows(path: Path, format_: str) -> Rows:
+    reader = READERS.get(format_)
     if reader is None:
         known = ", ".join((*READERS, TEXT))
-        raise InputError(f"{path}: the ending '{path.suffix}' is none of those of answers: {known}")
+        raise InputError(
+            f"{path}: the ending '{ending(path)}' is none of those of answers: {known}, also packed (.jsonl.gz)"
+        )
     return reader(path)
 
 

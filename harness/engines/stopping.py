@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from ..tokenizing import special_tokens
 from .contract import FinishReason
 
 
 class GrowingAnswer:
     """Tokens and text of one completion, by the rules of vLLM, so that both local engines give the same.
 
-    The ending token counts but is not decoded; special tokens are left out; a stop string ends the answer with the
-    token that completes it, and the text just before it; of a character cut off in the middle nothing is shown.
+    The ending token counts but is not decoded; special tokens are left out, or those of ``hidden`` alone; a stop string
+    ends the answer with the token that completes it, and the text just before it; of a character cut off in the
+    middle nothing is shown.
     """
 
-    def __init__(self, tokenizer: Any, prompt: Sequence[int], ends: frozenset[int], stops: Sequence[str]) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        prompt: Sequence[int],
+        ends: frozenset[int],
+        stops: Sequence[str],
+        hidden: frozenset[int] | None = None,
+    ) -> None:
         self.tokens: list[int] = []
         self.text = ""
         self.finish_reason: FinishReason = "length"
         self._tokenizer = tokenizer
         self._ends = ends
         self._stops = stops
-        self._stream = _stream(prompt) if tokenizer.is_fast else None
+        self._hidden = hidden
+        self._shown: list[int] = []
+        before = prompt if hidden is None else [token for token in prompt if token not in hidden]
+        self._stream = self._stream_after(before) if tokenizer.is_fast else None
 
     @property
     def ended(self) -> bool:
@@ -37,6 +49,8 @@ class GrowingAnswer:
         if token in self._ends:
             self.finish_reason = "stop"
             return
+        if self._hidden is not None and token in self._hidden:
+            return
         before = len(self.text)
         self._decode(token)
         if self._stops and len(self.text) > before:
@@ -44,7 +58,8 @@ class GrowingAnswer:
 
     def _decode(self, token: int) -> None:
         if self._stream is None:
-            text = self._tokenizer.decode(self.tokens, skip_special_tokens=True)
+            self._shown.append(token)
+            text = self._tokenizer.decode(self._shown, skip_special_tokens=self._hidden is None)
             self.text = text.rstrip("\ufffd") if text.endswith("\ufffd") else text
             return
         backend = self._tokenizer.backend_tokenizer
@@ -54,7 +69,7 @@ class GrowingAnswer:
             # Bytes that never become a character derail the stream; it starts again at this token, as vLLM's does.
             if not str(error).startswith("Invalid prefix"):
                 raise
-            self._stream = _stream(())
+            self._stream = self._stream_after(())
             self.text += self._stream.step(backend, token) or ""
 
     def _cut(self, before: int) -> None:
@@ -68,8 +83,14 @@ class GrowingAnswer:
             self.text = self.text[: min(found)[2]]
             self.finish_reason = "stop"
 
+    def _stream_after(self, tokens: Sequence[int]) -> Any:
+        from tokenizers.decoders import DecodeStream
 
-def _stream(prompt: Sequence[int]) -> Any:
-    from tokenizers.decoders import DecodeStream
+        return DecodeStream(ids=list(tokens), skip_special_tokens=self._hidden is None)
 
-    return DecodeStream(ids=list(prompt), skip_special_tokens=True)
+
+def hidden_tokens(tokenizer: Any, marks: Collection[str]) -> frozenset[int] | None:
+    """The special tokens that no text shows, where these ``marks`` stay; None where there are none to stay."""
+    if not marks:
+        return None
+    return frozenset(token for token, text in special_tokens(tokenizer).items() if text not in marks)

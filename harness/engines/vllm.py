@@ -7,6 +7,8 @@ import gc
 import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from telbench.errors import EngineError, InputError, install_command
@@ -32,6 +34,7 @@ from .contract import (
 )
 from .guided import GuidedCompletion, GuidedRequest, TokenChances
 from .options import facts
+from .stopping import GrowingAnswer, hidden_tokens
 from .vllm_arguments import (
     CPU_ENVIRONMENT,
     CPU_OPTIONS,
@@ -61,13 +64,15 @@ class VllmEngine:
         self._heard = heard or Overheard()
         self._adapter = adapter
         self._scores = scores
+        self._lent = False
+        self._hidden: dict[tuple[str, ...], frozenset[int] | None] = {}
         self.info = info
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Queue all requests, then yield each completion in the step in which it ends."""
         each = [_params(request, sampling) for request in requests]
         for index, output in self._finished([list(request.token_ids) for request in requests], each):
-            yield _completion(requests[index], output)
+            yield self._marked(_completion(requests[index], output), output, sampling)
 
     def generate_guided(self, requests: Sequence[GuidedRequest]) -> Iterator[GuidedCompletion]:
         """The same, held to schemas, with the chances of tokens: all of it in one queue."""
@@ -79,7 +84,28 @@ class VllmEngine:
             alternatives = guided.alternatives or None
             each.append(_params(guided.request, guided.sampling, structured_outputs=schema, logprobs=alternatives))
         for index, output in self._finished([list(guided.request.token_ids) for guided in requests], each):
-            yield GuidedCompletion(_completion(requests[index].request, output), _chances(output))
+            asked = requests[index]
+            completion = self._marked(_completion(asked.request, output), output, asked.sampling)
+            yield GuidedCompletion(completion, _chances(output))
+
+    def _marked(self, completion: Completion, output: Any, sampling: Sampling) -> Completion:
+        """The completion with the marks that are special tokens in its text, and no other special token."""
+        if not sampling.marks or completion.finish_reason == "error":
+            return completion
+        if sampling.marks not in self._hidden:
+            self._hidden[sampling.marks] = hidden_tokens(self._llm.get_tokenizer(), sampling.marks)
+        # A string that stopped the answer is cut from its text, a token that ended it is not decoded.
+        by_token = completion.finish_reason == "stop" and not isinstance(output.outputs[0].stop_reason, str)
+        tokens = completion.token_ids[:-1] if by_token else completion.token_ids
+        hidden = self._hidden[sampling.marks]
+        answer = GrowingAnswer(self._llm.get_tokenizer(), output.prompt_token_ids, frozenset(), sampling.stop, hidden)
+        for token in tokens:
+            answer.push(token)
+        if answer.ended:
+            # vLLM looks for stop strings in a text with all special tokens, and may have gone on.
+            completion = replace(completion, finish_reason="stop", token_ids=tuple(answer.tokens))
+            completion = replace(completion, completion_tokens=len(answer.tokens))
+        return replace(completion, text=answer.text)
 
     def log_likelihoods(self, continuations: Sequence[Continuation]) -> Iterator[tuple[str, float]]:
         """Prompt log-probabilities summed over the continuation's tokens."""
@@ -143,14 +169,15 @@ class VllmEngine:
 
     def close(self) -> None:
         """Shut the engine core down and free its memory, so that another checkpoint can be loaded."""
-        llm = self.__dict__.pop("_llm", None)
-        if llm is None:
-            return
-        # An engine that died cannot be shut down in order; its memory is freed all the same.
-        with contextlib.suppress(Exception):
-            llm.llm_engine.engine_core.shutdown()
-        del llm
-        _free()
+        if self._lent:
+            self.__dict__.pop("_llm", None)
+        elif "_llm" in self.__dict__:
+            _shut_down(self.__dict__.pop("_llm"))
+
+    def lent(self) -> Any:
+        """The `vllm.LLM`, which closing this engine now leaves as it is."""
+        self._lent = True
+        return self._llm
 
 
 def _params(request: Request, sampling: Sampling, **more: Any) -> Any:
@@ -162,6 +189,7 @@ def _params(request: Request, sampling: Sampling, **more: Any) -> Any:
         top_p=sampling.top_p,
         seed=None if sampling.temperature == 0 else request_seed(sampling.seed, request.key),
         stop=list(sampling.stop) or None,
+        skip_special_tokens=not sampling.marks,
         **sampling.added,
         **more,
     )
@@ -176,6 +204,14 @@ def _chances(output: Any) -> tuple[TokenChances, ...]:
         TokenChances(token, places[token].logprob, tuple((other, each.logprob) for other, each in places.items()))
         for token, places in zip(answer.token_ids, answer.logprobs, strict=True)
     )
+
+
+def _shut_down(llm: Any) -> None:
+    # An engine that died cannot be shut down in order; its memory is freed all the same.
+    with contextlib.suppress(Exception):
+        llm.llm_engine.engine_core.shutdown()
+    del llm
+    _free()
 
 
 def _free() -> None:
@@ -222,6 +258,37 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     Raises:
         InputError: for an architecture vLLM does not know, or weights it cannot load.
     """
+    adapter = None if settings.checkpoint is None else settings.checkpoint.adapter
+    return _opened(settings, None, 1, () if adapter is None else (adapter,))
+
+
+class SharedVllm:
+    """One `vllm.LLM` of a base model with its adapters; see `SharedEngine`."""
+
+    def __init__(self, every: Sequence[EngineSettings]) -> None:
+        self._adapters = [each.checkpoint.adapter for each in every if each.checkpoint and each.checkpoint.adapter]
+        lengths = [each.max_model_len for each in every]
+        self._longest = None if None in lengths else max(each for each in lengths if each is not None)
+        self._llm: Any = None
+
+    def open(self, settings: EngineSettings) -> VllmEngine:
+        """The engine of one adapter; the first loads the base."""
+        adapter = None if settings.checkpoint is None else settings.checkpoint.adapter
+        if adapter is None:
+            raise InputError("only adapters of one base share an engine")
+        settings = replace(settings, max_model_len=self._longest)
+        engine = _opened(settings, self._llm, 1 + self._adapters.index(adapter), self._adapters)
+        self._llm = engine.lent()
+        return engine
+
+    def close(self) -> None:
+        """Shut the engine core down and free its memory."""
+        if self.__dict__.get("_llm") is not None:
+            _shut_down(self.__dict__.pop("_llm"))
+
+
+def _opened(settings: EngineSettings, llm: Any, number: int, adapters: Sequence[Path]) -> VllmEngine:
+    """The engine of a checkpoint, on ``llm`` if that is there; its adapter goes by ``number``."""
     checkpoint = settings.checkpoint
     if checkpoint is None:
         raise InputError("--engine vllm needs --model CHECKPOINT")
@@ -233,10 +300,10 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     options = {**(CPU_OPTIONS if on_cpu else {}), **user_options(settings)}
     if settings.deterministic:
         options |= ONE_AT_A_TIME
-    arguments = {**own_arguments(settings, checkpoint, info.dtype, options, on_cpu=on_cpu), **options}
+    arguments = {**own_arguments(settings, checkpoint, adapters, info.dtype, options, on_cpu=on_cpu), **options}
     try:
-        llm = kind(**arguments)
-        adapter = _loaded_adapter(llm, checkpoint)
+        llm = kind(**arguments) if llm is None else llm
+        adapter = _loaded_adapter(llm, checkpoint, number)
     except Exception as error:
         # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
         with contextlib.suppress(Exception):
@@ -246,7 +313,7 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
     actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
     recorded = facts(settings, info.settings["device"], options)
     # With an adapter on the output head vLLM gives prompts no log-probabilities, or wrong ones.
-    scores = checkpoint.adapter is None or "lm_head" not in adapted_modules(checkpoint.adapter)
+    scores = not any("lm_head" in adapted_modules(each) for each in adapters)
     described = EngineInfo("vllm", info.version, actual, recorded)
     return VllmEngine(llm, described, adapter, scores=scores, heard=heard)
 
@@ -264,13 +331,14 @@ def _llm_class(*, on_cpu: bool) -> Any:
     return LLM
 
 
-def _loaded_adapter(llm: Any, checkpoint: Checkpoint) -> Any:
+def _loaded_adapter(llm: Any, checkpoint: Checkpoint, number: int) -> Any:
     """The request that adds the adapter to each prompt; it is loaded now, so that what is wrong shows at once."""
     if checkpoint.adapter is None:
         return None
     from vllm.lora.request import LoRARequest
 
-    request = LoRARequest("adapter", 1, str(checkpoint.adapter))
+    # Cached parts of prompts are kept apart by this name.
+    request = LoRARequest(f"adapter-{number}", number, str(checkpoint.adapter))
     llm.llm_engine.add_lora(request)
     return request
 
@@ -286,5 +354,12 @@ def _cause(error: BaseException) -> str:
 
 
 ENGINE = EngineSpec(
-    "vllm", local=True, cacheable=True, describe=describe, open=open_engine, adapters=True, options=True
+    "vllm",
+    local=True,
+    cacheable=True,
+    describe=describe,
+    open=open_engine,
+    adapters=True,
+    options=True,
+    share=SharedVllm,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,15 @@ def user_options(settings: EngineSettings) -> dict[str, Any]:
 
 
 def own_arguments(
-    settings: EngineSettings, checkpoint: Checkpoint, dtype: str, options: Mapping[str, Any], *, on_cpu: bool
+    settings: EngineSettings,
+    checkpoint: Checkpoint,
+    adapters: Sequence[Path],
+    dtype: str,
+    options: Mapping[str, Any],
+    *,
+    on_cpu: bool,
 ) -> dict[str, Any]:
-    """What telbench sets itself, beside the user's ``options``."""
+    """What telbench sets itself, beside the user's ``options``; with room for each of the ``adapters``."""
     own: dict[str, Any] = {
         "model": str(checkpoint.path),
         "dtype": dtype,
@@ -125,8 +131,8 @@ def own_arguments(
         "structured_outputs_config": {"backend": GRAMMARS, "disable_any_whitespace": True},
         "disable_log_stats": True,
     }
-    if checkpoint.adapter is not None:
-        own |= _adapter_arguments(checkpoint, checkpoint.adapter)
+    if adapters:
+        own |= _adapter_arguments(checkpoint, adapters)
     if on_cpu and not os.environ.get(CACHE_SPACE) and "kv_cache_memory_bytes" not in options:
         import psutil
 
@@ -135,9 +141,13 @@ def own_arguments(
     return own
 
 
-def _adapter_arguments(checkpoint: Checkpoint, adapter: Path) -> dict[str, Any]:
-    """What vLLM has to know of an adapter before it loads the base: its rank, its places and its tokenizer."""
-    rank, modules = adapter_rank(adapter), adapted_modules(adapter)
+def _adapter_arguments(checkpoint: Checkpoint, adapters: Sequence[Path]) -> dict[str, Any]:
+    """What vLLM has to know of adapters before it loads the base: ranks, places and the tokenizer.
+
+    One adapter is at work at a time, so there is room for one.
+    """
+    rank = max(map(adapter_rank, adapters))
+    modules = frozenset[str]().union(*map(adapted_modules, adapters))
     own: dict[str, Any] = {
         "enable_lora": True,
         "max_loras": 1,

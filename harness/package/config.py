@@ -108,8 +108,24 @@ def settings_in(kind: type[Any]) -> dict[str, Setting]:
     return found
 
 
+class Located(dict[str, Any]):
+    """A mapping of a YAML file, with the line that each of its keys stands on."""
+
+    lines: Mapping[str, int] = types.MappingProxyType({})
+
+
+def _lines(given: object) -> Mapping[str, int]:
+    return given.lines if isinstance(given, Located) else {}
+
+
+def _at(given: object, name: object, value: object = None) -> str:
+    """Where a mapping of a file has the key: `` (line 3)``; not told of one with keys of its own, which tell it."""
+    line = _lines(given).get(str(name))
+    return "" if line is None or isinstance(value, Mapping) else f" (line {line})"
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML (or JSON) file; an empty file is an empty one.
+    """The mapping in a YAML (or JSON) file; an empty file is an empty one. Those of YAML know their lines.
 
     Raises:
         InputError: naming file and line when it cannot be read or is no mapping.
@@ -129,20 +145,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
         where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
         raise InputError(f"{file} is not YAML: {getattr(error, 'problem', None) or error}{where}") from error
     except (RecursionError, ValueError) as error:
-        format_ = "JSON" if file.suffix == ".json" else "YAML"
-        raise InputError(f"{file} is not {format_} that can be read: {error}") from error
+        raise InputError(f"{file} is no {'JSON' if file.suffix == '.json' else 'YAML'} to be read: {error}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):
         raise InputError(f"{file} holds no mapping (key: value lines) but a {type(found).__name__}")
     return found
-
-
-def yaml_text(values: Mapping[str, Any]) -> str:
-    """The mapping as YAML, in its order; `read_yaml` reads it back."""
-    import yaml
-
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)
 
 
 def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
@@ -157,7 +165,7 @@ def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
     known = settings_in(kind)
     for name in given:
         if name not in known:
-            raise InputError(f"{where}: unknown key '{name}': {near_name(str(name), known)}")
+            raise InputError(f"{where}: unknown key '{name}'{_at(given, name)}: {near_name(str(name), known)}")
     values: dict[str, dict[str, Any]] = {"": {}}  # by group; those without one under ""
     for key, one in known.items():
         if key in given:
@@ -165,7 +173,7 @@ def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
             if one.nested and not one.required and isinstance(value, Mapping):
                 value = merged(written(one.default()) or {}, value)
             if value is not None or not one.optional:
-                value = _value(one.kind, value, f"{where}: {key}", one.told)
+                value = _value(one.kind, value, f"{where}: {key}{_at(given, key, value)}", one.told)
             group, _, name = one.path.rpartition(".")
             values.setdefault(group, {})[name] = value
         elif one.required:
@@ -209,7 +217,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     >>> merged({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 5}})
     {'a': 1, 'b': {'c': 5, 'd': 3}}
     """
-    together = dict(base)
+    together = Located(base)
+    together.lines = {name: line for name, line in _lines(base).items() if name not in over} | {**_lines(over)}
     for name, value in over.items():
         before = together.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
@@ -315,7 +324,8 @@ def _value(kind: Any, value: object, where: str, told: Mapping[str, Any]) -> Any
     if origin is not None and origin is not Literal:
         if not isinstance(value, Mapping):
             raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(value)}")
-        return {str(name): _value(parts[1], one, f"{where}: {name}", {}) for name, one in value.items()}
+        told_at = {name: f"{where}: {name}{_at(value, name, one)}" for name, one in value.items()}
+        return {str(name): _value(parts[1], one, told_at[name], {}) for name, one in value.items()}
     return _single(kind, value, where, told)
 
 
@@ -353,15 +363,20 @@ def _shown(value: object) -> str:
 
 
 def _once_each(loader: Any) -> Any:
-    """The loader, refusing a key that stands twice in one mapping: YAML would keep the last in silence."""
+    """The loader, its mappings `Located`; a key that stands twice in one is refused: YAML would keep the last."""
+    import yaml
 
     class OnceEach(loader):
         """Refuses repeated keys."""
 
+        def _located(self, node: Any) -> Any:
+            made = Located()
+            yield made
+            made.update(self.construct_mapping(node))
+            made.lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             """A mapping whose keys are all different."""
-            import yaml
-
             seen: set[Any] = set()
             for key_node, _ in node.value:
                 key = self.construct_object(key_node, deep=True)
@@ -373,4 +388,5 @@ def _once_each(loader: Any) -> Any:
                     seen.add(key)
             return super().construct_mapping(node, deep)
 
+    OnceEach.add_constructor("tag:yaml.org,2002:map", OnceEach._located)
     return OnceEach

@@ -174,7 +174,7 @@ def _add(parser: argparse.ArgumentParser, one: Setting, prefix: str, config: boo
         metavar = told.get("metavar", "PATH" if kind is Path else "X")
         options = {"metavar": metavar, "type": partial(_parsed, kind, told)}
         if origin is tuple and positional:
-            options |= {"nargs": "+", "type": typing.get_args(kind)[0]}
+            options |= {"nargs": "+" if one.required else "*", "type": typing.get_args(kind)[0]}
         elif origin is tuple:
             options["action"] = "extend"
         elif origin is not None:

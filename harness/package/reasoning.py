@@ -6,6 +6,7 @@ Formats are called as vLLM's reasoning parsers are. A trace is no answer: nothin
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -48,6 +49,9 @@ FORMATS: dict[str, Markers] = {
 }
 # Markers that no answer begins with by chance: looked for in every answer, whatever its model.
 UNMISTAKABLE = ("hunyuan_a13b", "qwen3", "seed_oss", "mistral", "kimi_vl", "exaone", "openai_gptoss")
+_TOKEN = re.compile(r"<\|\w+\|>")
+# Around the messages of a conversation whose marks are spelled with several tokens.
+_CONTROL_TOKENS = ("<|start|>", "<|end|>")
 _CONTROL = re.compile(r"<\|(?:start|end|return|channel|message)\|>(?:assistant)?")
 
 
@@ -74,12 +78,26 @@ class Reasoning:
     opened: bool = False
     kept: bool = False
 
-    def separate(self, text: str, apart: str | None) -> Separated:
-        """Answer and trace of a completion; ``apart`` is a trace that came apart from its text."""
+    def separate(self, text: str, apart: str | None = None) -> Separated:
+        r"""Trace and answer of a generated text; ``apart`` is a trace that came apart from it.
+
+        >>> Reasoning().separate("<think>\nB? No.\n</think>\n\nC")
+        Separated(answer='C', trace='B? No.', closed=True)
+        >>> Reasoning().separate("<think>It could be B")
+        Separated(answer='', trace='It could be B', closed=False)
+        >>> Reasoning().separate("NR uses OFDM.")
+        Separated(answer='NR uses OFDM.', trace=None, closed=True)
+        """
+        found = Separated(text.strip())
         if self.kept:
-            return Separated(text.strip(), apart)
+            return replace(found, trace=apart)
         # A server that has taken the trace away leaves a text that was not begun within it.
-        found = separate(text, self.format, opened=self.opened and apart is None)
+        opened = self.opened and apart is None
+        for name in (self.format,) if self.format else UNMISTAKABLE:
+            markers = FORMATS[name]
+            if opened or markers.end in text or markers.start in text:
+                found = _separated(text, markers, opened)
+                break
         return found if apart is None else replace(found, trace=apart)
 
 
@@ -92,28 +110,6 @@ def reasoning_asked(name: str) -> Reasoning:
     if name not in {"auto", "none", *FORMATS}:
         raise InputError(f"--reasoning {name} is no format: {near_name(name, ('auto', 'none', *FORMATS))}")
     return Reasoning(None if name in {"auto", "none"} else name, kept=name == "none")
-
-
-def separate(text: str, format_: str | None = None, *, opened: bool = False) -> Separated:
-    r"""Trace and answer of a generated text.
-
-    Args:
-        text: what the model generated.
-        format_: a name of `FORMATS`; None looks for each of the `UNMISTAKABLE` ones.
-        opened: the prompt already opened the trace, so that the text begins within it.
-
-    >>> separate("<think>\nB? No.\n</think>\n\nC")
-    Separated(answer='C', trace='B? No.', closed=True)
-    >>> separate("<think>It could be B")
-    Separated(answer='', trace='It could be B', closed=False)
-    >>> separate("NR uses OFDM.")
-    Separated(answer='NR uses OFDM.', trace=None, closed=True)
-    """
-    for name in (format_,) if format_ else UNMISTAKABLE:
-        markers = FORMATS[name]
-        if opened or markers.end in text or markers.start in text:
-            return _separated(text, markers, opened)
-    return Separated(text.strip())
 
 
 def _separated(text: str, markers: Markers, opened: bool) -> Separated:
@@ -161,6 +157,25 @@ def format_of(template: str, tokens: frozenset[str] = frozenset()) -> str | None
         if known and markers.answer_start in template:
             return name
     return None
+
+
+def marks_in(special: Collection[str]) -> tuple[str, ...]:
+    """Those of a vocabulary's special tokens that marks of a format are spelled with, sorted.
+
+    A text decoded without them does not tell where a trace ends.
+
+    >>> marks_in({"[THINK]", "[/THINK]", "</s>", "<|end|>"})
+    ('[/THINK]', '[THINK]')
+    >>> marks_in({"<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>"})
+    ('<|channel|>', '<|end|>', '<|message|>', '<|start|>')
+    """
+    found: set[str] = set()
+    for name in UNMISTAKABLE:
+        for mark in (FORMATS[name].start, FORMATS[name].end):
+            spelled = set(_TOKEN.findall(mark)) or {mark}
+            if spelled <= set(special):
+                found |= spelled if mark in spelled else spelled | ({*_CONTROL_TOKENS} & set(special))
+    return tuple(sorted(found))
 
 
 def opened_by(prompt: str, format_: str) -> bool:

@@ -17,9 +17,10 @@ from typing import Any, Literal
 from ..datasets.items import Item
 from ..datasets.wording import whole_characters
 from ..engines.contract import Continuation, Message, Request
-from .encoder import CUE, Encoder
+from .encoder import Encoder
 from .options import option_labels, shown_order
 from .passages import best_passage
+from .plain import CUE, plain_text, text_continuation
 from .template import UserTemplate
 
 Book = Literal["open", "closed"]
@@ -176,13 +177,14 @@ def example_answer(example: Item, settings: PromptSettings) -> str:
 
 
 def encoder_for(tokenizer: Any, settings: PromptSettings) -> Encoder:
-    """The chat template's encoder where the tokenizer has one (and ``settings.chat``), else the plain one.
-
-    What the user's own template or the data say in full is followed by no cue for the answer.
-    """
-    own = settings.raw or settings.template is not None
+    """The chat template's encoder where the tokenizer has one (and ``settings.chat``), else the plain one."""
     chat = settings.chat and bool(tokenizer.chat_template)
-    return Encoder(tokenizer, chat=chat, cue="" if own else CUE, variables=settings.chat_template_kwargs)
+    return Encoder(tokenizer, chat=chat, cue=cue_of(settings), variables=settings.chat_template_kwargs)
+
+
+def cue_of(settings: PromptSettings) -> str:
+    """What stands before an answer: nothing where the user's own template or the data say all."""
+    return "" if settings.raw or settings.template is not None else CUE
 
 
 def build_prompt(
@@ -292,17 +294,22 @@ def _cut(
 
 
 def option_continuations(
-    item: Item, settings: PromptSettings, encoder: Encoder, examples: Sequence[Item] = ()
+    item: Item, settings: PromptSettings, encoder: Encoder | None, examples: Sequence[Item] = ()
 ) -> tuple[Continuation, ...]:
     """Each choice's text as the answer to the question alone (options not listed), in the order of the choices.
 
     Examples are asked and answered likewise. Empty where a choice has no token: its likelihood would be that of saying
-    nothing, which beats every answer.
+    nothing, which beats every answer. Without ``encoder`` they are texts.
     """
     context = shown_context(item, settings)
     messages = conversation(_open(item), settings, context, [*map(_open, examples)])
     continuations = []
     for choice in item.choices:
+        if encoder is None:
+            if not choice.strip():
+                return ()
+            continuations.append(text_continuation("option", plain_text(messages, cue_of(settings)), choice))
+            continue
         ids, start = encoder.continuation(messages, choice)
         if start == len(ids):
             return ()

@@ -18,12 +18,11 @@ from ..datasets.wording import whole_characters
 from ..engines.contract import Message
 from ..tokenizing import first_line, require_own_tokens
 from .passages import Passages, take_apart
+from .plain import CUE, plain_text
 
 RECENT_CONTEXTS = 16
 # Some templates write today's date into the prompt, and the answers would change overnight: they are told this one.
 TEMPLATE_DATE = date(2024, 7, 26)
-# What the plain template writes before an answer.
-CUE = "\nAnswer:"
 
 
 @dataclass(frozen=True)
@@ -57,21 +56,11 @@ class Encoder:
         if self.chat:
             ids = self._from_template(messages)
         else:
-            ids = list(self.tokenizer(self._plainly(messages), add_special_tokens=True)["input_ids"])
+            ids = list(self.tokenizer(plain_text(messages, self.cue), add_special_tokens=True)["input_ids"])
             # Some tokenizers close every text; the answer has to go on where the prompt stops.
             if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
                 ids.pop()
         return single_start(ids, self.tokenizer.bos_token_id)
-
-    def _plainly(self, messages: Sequence[Message]) -> str:
-        """The messages as blocks of text: each example's answer follows its question, as the reply is to do."""
-        blocks: list[str] = []
-        for message in messages:
-            if message["role"] == "assistant":
-                blocks[-1] += f" {message['content']}"
-            else:
-                blocks.append(message["content"] + (self.cue if message["role"] == "user" else ""))
-        return "\n\n".join(blocks)
 
     def conversation(self, messages: Iterable[Mapping[str, str]]) -> list[int]:
         """Token ids of a conversation up to the reply; without a chat template its texts are one message.

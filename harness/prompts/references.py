@@ -12,6 +12,7 @@ from .build import Prompt
 from .encoder import Encoder
 
 DO_NOT_FIT = "prompt and reference do not fit the window"
+NO_END = "a server does not tell its end-of-sequence token: --tokenizer"
 MULTIPLE_CHOICE = "multiple choice: see choice_likelihood"
 # The continuations of an item's references in their order, or the reason why they cannot be scored.
 References = tuple[Continuation, ...] | str

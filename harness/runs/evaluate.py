@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from telbench.config import written, yaml_text
+from telbench.config import written
 from telbench.errors import InputError
 
 from ..cli.terminal import Reporter
@@ -60,6 +60,19 @@ class Run:
     reused: bool = False
 
 
+@dataclass(frozen=True)
+class Answered:
+    """A run whose journal is filled; ``generated`` is None where it was found finished.
+
+    ``planning`` and ``answering`` are the seconds that were spent on it so far.
+    """
+
+    plan: Plan
+    generated: Generated | None
+    planning: float = 0.0
+    answering: float = 0.0
+
+
 class InterruptedRunError(KeyboardInterrupt):
     """Ctrl-C while a run was being made; ``path`` holds what is needed to go on."""
 
@@ -96,25 +109,33 @@ def resume_line(command: Sequence[str], path: Path) -> str:
     return shlex.join([*kept, *([] if named else ["--out", str(path)])])
 
 
-def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] = ()) -> Run:
+def evaluate(
+    settings: EvalSettings, reporter: Reporter, command: Sequence[str] = (), answered: Answered | None = None
+) -> Run:
     """Make the run that the settings describe, or finish one that was begun, or return it when it is done.
+
+    ``answered``: the run's answers are made already, those of several runs together.
 
     Raises:
         InputError: for wrong input (nothing lost). EngineError: when the engine died (what it finished is kept).
         InterruptedRunError: on Ctrl-C.
     """
     started = time.perf_counter()
-    plan = make_plan(settings, reporter)
-    seconds = {"plan": time.perf_counter() - started}
+    if answered is None:
+        plan = make_plan(settings, reporter)
+        seconds = {"plan": time.perf_counter() - started}
+    else:
+        plan, seconds = answered.plan, {"plan": answered.planning}
+        started -= answered.planning + answered.answering
     folder = RunFolder(plan.out)
     try:
-        finished = folder.claim(plan.run_id, plan.depends_on, fresh=settings.fresh)
-        if finished is not None and _complete(finished, plan):
+        finished = folder.claim(plan.run_id, plan.depends_on, fresh=settings.fresh and answered is None)
+        if finished is not None and complete(finished, plan):
             folder.settle()
             return Run(folder.path, finished, reused=True)
         header = first_header(plan, command, folder.created)
         folder.begin(header, repeating(settings))
-        generated, scored = _answer_and_score(plan, folder, reporter, seconds)
+        generated, scored = _answer_and_score(plan, folder, reporter, seconds, answered)
         seconds["total"] = time.perf_counter() - started
         # As a reader of the file finds it: lists for tuples.
         header = json.loads(json.dumps(finished_header(header, plan, generated, scored, seconds)))
@@ -127,16 +148,12 @@ def evaluate(settings: EvalSettings, reporter: Reporter, command: Sequence[str] 
 
 
 def _answer_and_score(
-    plan: Plan, folder: RunFolder, reporter: Reporter, seconds: dict[str, float]
+    plan: Plan, folder: RunFolder, reporter: Reporter, seconds: dict[str, float], answered: Answered | None
 ) -> tuple[Generated, Scored]:
-    """Fill the journal, have it judged, score it; ``seconds`` gets the time of each."""
+    """Fill the journal unless that is done, have it judged, score it; ``seconds`` gets the time of each."""
     with RecordStore(folder.path / JOURNAL) as store, contextlib.ExitStack() as stack:
-        if store.torn:
-            reporter.note(f"repaired {JOURNAL}: a half-written last line ({store.torn} bytes) was cut off")
-        if store.garbled:
-            reporter.note(f"{JOURNAL}: {store.garbled} unreadable lines are ignored; their answers are made again")
         stack.enter_context(reporter.quiet(folder.path / LOG))
-        generated = fill_journal(plan, store, reporter)
+        generated = (answered and answered.generated) or fill_journal(plan, store, reporter)
         judging = time.perf_counter()
         if plan.panel is not None:
             from .judge import judged
@@ -158,16 +175,19 @@ def repeating(settings: EvalSettings) -> str:
 
     Paths are whole, so that the file works from any folder; a hub id or a name stays what it is.
     """
+    import yaml
+
     asked = written(settings)
     for name in ("out", "fresh"):
         asked.pop(name, None)
-    for name in ("model", "base", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
+    for name in ("model", "base", "tokenizer", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
-    return f"# telbench eval --config {SETTINGS}\n{yaml_text(asked)}"
+    told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
+    return f"# telbench eval --config {SETTINGS}\n{told}"
 
 
-def _complete(header: dict[str, Any], plan: Plan) -> bool:
+def complete(header: dict[str, Any], plan: Plan) -> bool:
     """Is the finished run the one asked for: same metrics by signature, and nothing left to retry?"""
     signatures = {metric.name: metric.signature for metric in plan.metrics}
     found = {name: entry.get("signature") for name, entry in header.get("metrics", {}).items()}

@@ -14,6 +14,7 @@ from telbench.errors import EngineError, InputError, TelbenchError
 from ..cli.terminal import Reporter
 from ..engines.contract import Continuation, Engine, EngineInfo
 from ..storage import RecordStore, shared_store
+from .folder import JOURNAL
 from .plan import Plan
 from .sampled import Draw, draws_of, generated
 
@@ -39,6 +40,10 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
     Raises:
         EngineError: when the engine dies; InputError: when it cannot start or the disk is full.
     """
+    if store.torn:
+        reporter.note(f"repaired {JOURNAL}: a half-written last line ({store.torn} bytes) was cut off")
+    if store.garbled:
+        reporter.note(f"{JOURNAL}: {store.garbled} unreadable lines are ignored; their answers are made again")
     asking = [prompt.request for prompt in plan.prompts if prompt.problem is None]
     one = plan.samples == 1
     wanted: dict[str, Draw] = {each.key: (0, each) for each in asking} if one else draws_of(asking, plan.samples)
@@ -164,9 +169,14 @@ def _score_continuations(
             for key, value in _guarded(engine.log_likelihoods(continuations), engine.info.name):
                 store.put(key, {"log_likelihood": value if math.isfinite(value) else None})
                 meter.advance()
-        except NotImplementedError:
-            reporter.note(f"the {engine.info.name} engine gives no likelihoods: metrics that need them have no value")
+        except NotImplementedError as error:
+            why = f" ({error})" if str(error) else ""
+            reporter.note(
+                f"the {engine.info.name} engine gives no likelihoods{why}: metrics that need them have no value"
+            )
             return 0
+    for told in getattr(engine, "notes", ()):
+        reporter.note(told)
     for each in continuations:
         # Not finite (half-precision overflow): the checkpoint's own doing, and the same when asked again.
         if each.key not in store:

@@ -33,7 +33,7 @@ def judged_item(run: Path, item_id: str) -> dict[str, Any]:
     keys = sample.get("judgements", {})
     records: dict[str, Any] = {}
     if any(keys.values()):
-        records = _records(run, {key for name in judged for key in keys.get(name, ())})
+        records = records_of(run, {key for name in judged for key in keys.get(name, ())})
     metrics = {
         name: {
             "value": sample["scores"].get(name),
@@ -48,7 +48,7 @@ def judged_item(run: Path, item_id: str) -> dict[str, Any]:
     return {"run": str(run), "sample": sample, "metrics": metrics, "judgements": records}
 
 
-def _records(run: Path, keys: set[str]) -> dict[str, Any]:
+def records_of(run: Path, keys: set[str]) -> dict[str, Any]:
     """The latest record of each key; the file is only read, so that a run on a read-only disk can be shown."""
     path, found = run / JUDGEMENTS, {}
     try:

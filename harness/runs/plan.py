@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -15,10 +15,9 @@ from telbench.errors import InputError
 from telbench.reasoning import Reasoning, reasoning_asked
 
 from ...metrics.contract import Metric, Resources, metrics_named
-from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import fingerprint, list_fingerprint
 from ..adapter import open_model
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, open_tokenizer
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
 from ..datasets.loading import limited, load_whole
@@ -39,13 +38,19 @@ from ..prompts.options import shown_order
 from ..prompts.references import References
 from .prompting import Prompting, prompting, tell_examples, template_variables
 from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
+from .resources import cut, resources_of
 from .settings import EvalSettings
 
+# What a user would have to name to use an option.
+OWNERS = {
+    "local": "vllm or transformers",
+    "openai": "openai",
+    "tokens": "openai with --tokenizer",
+    "replay": "replay",
+}
+NO_ENCODER = "needs --encoder with the folder of an encoder: add it"
 # What --map may say of a file of answers.
 ANSWER_FIELDS = ("id", "prediction")
-# What a user would have to name to use an option.
-OWNERS = {"local": "vllm or transformers", "openai": "openai", "replay": "replay"}
-NO_ENCODER = "needs --encoder with the folder of an encoder: add it"
 
 if TYPE_CHECKING:
     from ...judges.panel import JudgePanel
@@ -86,7 +91,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Opening:
-    """What is known of a run before its prompts are built; ``whole`` is the split of which ``dataset`` is drawn."""
+    """What is known of a run before its prompts are built; ``whole`` is the split of which ``dataset`` is drawn.
+
+    ``cutter`` has the tokenizer that prompts are cut with: the checkpoint, or the folder of a server's tokenizer.
+    """
 
     engine: EngineSpec
     engine_settings: EngineSettings
@@ -94,6 +102,7 @@ class Opening:
     whole: DataSet
     dataset: DataSet
     prompting: Prompting
+    cutter: Checkpoint | None = None
 
 
 def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
@@ -105,13 +114,12 @@ def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
     engine, note = engine_named(settings.engine.engine)
     _refuse_stray_options(settings, engine)
     engine_settings = _engine_settings(settings, engine)
-    info, checkpoint = engine.describe(engine_settings), engine_settings.checkpoint
-    if checkpoint is not None:
-        window_of(checkpoint, settings, settings.sampling.max_tokens or LENGTHS[0])
-    data = settings.data
-    everything = load_whole(
-        data.data, data_dir=data.data_dir, mapping=data.mapping, options=data.options, skip_bad=data.skip_bad
-    )
+    info, cutter = engine.describe(engine_settings), engine_settings.checkpoint
+    if settings.engine.tokenizer:
+        cutter = open_tokenizer(settings.engine.tokenizer)
+    if cutter is not None:
+        window_of(cutter, settings, settings.sampling.max_tokens or LENGTHS[0])
+    everything = load_whole(settings.data)
     whole = everything.split(settings.data.split)
     dataset = limited(whole, settings.data.limit, settings.sampling.seed)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
@@ -123,18 +131,18 @@ def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
     reporter.note(f"{note} · {dataset.name} {dataset.split}: {len(dataset.items)} items, {made.settings.book} book")
     for told in dataset.told if dataset.repaired else ():
         reporter.note(told)
-    return Opening(engine, engine_settings, info, whole, dataset, made)
+    return Opening(engine, engine_settings, info, whole, dataset, made, cutter)
 
 
 def asked_in(opening: Opening, settings: EvalSettings, needs: frozenset[str], reporter: Reporter) -> Asked:
     """All prompts, with what metrics of these ``needs`` score. Raises `InputError`."""
-    engine, dataset, checkpoint = opening.engine, opening.dataset, opening.engine_settings.checkpoint
+    engine, dataset = opening.engine, opening.dataset
     # The whole split decides, so that --limit changes no answer.
     usual = answer_tokens(opening.whole.items)
-    if checkpoint is None:
-        asked = untokenised(dataset, opening.prompting, settings, engine, usual)
+    if opening.cutter is None:
+        asked = untokenised(dataset, opening.prompting, needs, settings, engine, usual, reporter)
     else:
-        asked = tokenised(checkpoint, dataset, opening.prompting, needs, settings, engine, usual, reporter)
+        asked = tokenised(opening.cutter, dataset, opening.prompting, needs, settings, engine, usual, reporter)
     if count := too_short(dataset.items, asked.sampling.max_tokens):
         reporter.note(
             f"{count} of {len(dataset.items)} items have only references longer than --max-tokens "
@@ -156,12 +164,12 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
     resources = Resources()
     if settings.metrics.encoder or settings.judging.specs or settings.judging.rubrics:
-        resources = _resources(settings, dataset)
+        resources = resources_of(settings, dataset)
     plain = all(text.isascii() for item in opening.whole.items for text in item.references)
     if plain and settings.metrics.segmentation == "auto":
         metrics = tuple(metrics_named(names, resources))
     else:
-        metrics = _cut(opening.whole, names, resources, settings, reporter)
+        metrics = cut(opening.whole, names, resources, settings, reporter)
     if engine.answers_by_item:
         asked = _given(dataset, engine, opening.engine_settings, settings, reporter)
     else:
@@ -172,8 +180,10 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     run_id, generation_id = fingerprint(depends_on), None
     if engine.cacheable and identity is not None:
         generation_id = fingerprint([identity.sha256, asdict(info), depends_on["sampling"]])
-    name = settings.name or (checkpoint.name if checkpoint else settings.model)
-    name = name or (settings.given.answers.stem if settings.given.answers else engine.name)
+    name, answers = settings.name or (checkpoint.name if checkpoint else settings.model), settings.given.answers
+    if not name and answers is not None:
+        name = Path(answers.name.removesuffix(".gz")).stem
+    name = name or engine.name
     slug = "-".join((name, Path(dataset.name).stem, dataset.split, book, run_id[:8]))
     return Plan(
         settings=settings,
@@ -271,6 +281,7 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         chat_template_kwargs=template_variables(settings.prompt.chat_template_kwargs)
         if settings.prompt.chat_template_kwargs
         else {},
+        completions=engine.texts and (bool(options.tokenizer) or not settings.prompt.chat_template),
         options=options.engine_option,
         deterministic=options.deterministic,
     )
@@ -308,38 +319,6 @@ def _given(
     return Asked(tuple(prompts), Sampling(seed=settings.sampling.seed), reasoning)
 
 
-def _resources(settings: EvalSettings, dataset: DataSet) -> Resources:
-    """The judges and the encoder that the settings name."""
-    resources, panel = Resources(), None
-    if settings.judging.specs or settings.judging.rubrics:
-        # All of judges: a run without them starts without it.
-        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
-
-        panel = open_panel(settings.judging, settings.sampling.seed)
-        refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
-    if settings.metrics.encoder:
-        resources = encoder_resources(settings.metrics.encoder, settings.metrics.encoder_layer)
-    if settings.metrics.encoder_idf:
-        # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
-        resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
-    return replace(resources, judge=panel, rubrics=settings.judging.rubrics)
-
-
-def _cut(
-    whole: DataSet, names: Sequence[str], resources: Resources, settings: EvalSettings, reporter: Reporter
-) -> tuple[Metric, ...]:
-    """The metrics in the form that the scripts of the references need, or that the user asks for."""
-    from ...metrics.ngram.scripts import scripts_of, segmentation_note
-
-    asked = settings.metrics.segmentation
-    scripts = scripts_of([text for item in whole.items for text in item.references])
-    used = scripts.needed if asked == "auto" else asked
-    metrics = tuple(metrics_named(names, replace(resources, segmentation=used)))
-    if told := segmentation_note(scripts, used, metrics):
-        reporter.note(told)
-    return metrics
-
-
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     """Refuse what this engine would ignore in silence, and what only has a meaning beside another option.
 
@@ -348,6 +327,7 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     """
     kind = "replay" if engine.answers_by_item else "openai" if engine.name == "openai" else "other"
     kind = "local" if engine.local else kind
+    kinds = {kind, *(["tokens"] if settings.engine.tokenizer else [])}
     given = [
         (each.flag, each.told["engines"])
         for each in settings_in(EvalSettings).values()
@@ -355,7 +335,7 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     ]
     given += [("--map prediction=…", ("replay",))] if "prediction" in settings.data.mapping else []
     for flag, readers in given:
-        if kind not in readers:
+        if kinds.isdisjoint(readers):
             owners = " or ".join(OWNERS[reader] for reader in readers if reader in OWNERS)
             raise InputError(
                 f"{flag} belongs to --engine {owners}, this is {engine.name}: add --engine {owners} or drop it"

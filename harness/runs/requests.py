@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from telbench.errors import InputError
-from telbench.reasoning import Reasoning, format_of, opened_by, reasoning_asked
+from telbench.reasoning import Reasoning, format_of, marks_in, opened_by, reasoning_asked
 
 from ...metrics.fingerprints import fingerprint
 from ..checkpoint import Checkpoint
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet, Item
-from ..engines.contract import Continuation, EngineSpec, Request, Sampling
-from ..prompts.build import PLAIN_STOPS, Prompt, build_prompt, encoder_for, option_continuations
+from ..engines.contract import Continuation, EngineSpec, Sampling
+from ..prompts.build import PLAIN_STOPS, Prompt, build_prompt, cue_of, encoder_for, option_continuations
 from ..prompts.encoder import Encoder, try_system, try_template, try_variables
 from ..prompts.options import option_labels
-from ..prompts.references import References, all_references, continuations_of
-from ..tokenizing import read_tokenizer, require_own_tokens
+from ..prompts.plain import plain_text, text_continuation
+from ..prompts.references import NO_END, References, all_references, continuations_of
+from ..tokenizing import read_tokenizer, require_own_tokens, special_tokens
 from .prompting import Prompting
 from .settings import EvalSettings
 
@@ -26,6 +27,8 @@ from .settings import EvalSettings
 _SHORTEST_PROMPT = 16
 # Lengths of answers in tokens, of which the data takes the first that holds nearly all its references.
 LENGTHS = (128, 256, 512, 1024, 2048)
+# What metrics may need that is a likelihood.
+LIKELIHOODS = frozenset({"option_scores", "letter_scores", "reference_scores"})
 # What a model that thinks first may use beside its answer.
 TRACE_TOKENS = 4096
 # Fewer than a token has in English, so that lengths are not underestimated; every checkpoint gets the same.
@@ -47,16 +50,47 @@ class Asked:
 
 
 def untokenised(
-    dataset: DataSet, prompting: Prompting, settings: EvalSettings, engine: EngineSpec, usual: int
+    dataset: DataSet,
+    prompting: Prompting,
+    needs: frozenset[str],
+    settings: EvalSettings,
+    engine: EngineSpec,
+    usual: int,
+    reporter: Reporter,
 ) -> Asked:
-    """What a server is asked, which reads messages and not tokens.
+    """What a server is asked, which reads messages or, for a base model, texts, and cuts them into tokens itself.
 
     ``usual`` is the longest answer in tokens where the user names none.
     """
     sampling = settings.sampling.resolved(usual)
+    asked = settings.prompt.reasoning
     built = (build_prompt(item, prompting.settings, None, None, prompting.examples_for(item)) for item in dataset.items)
-    kept = tuple(_kept(prompt, engine, sampling) for prompt in built)
-    return Asked(kept, sampling, reasoning_asked(settings.prompt.reasoning))
+    if not engine.texts or prompting.settings.chat:
+        if engine.texts and needs & LIKELIHOODS:
+            reporter.note(
+                "a chat tells no likelihoods, and metrics that need them have no value: --no-chat-template for a base "
+                "model, --tokenizer FOLDER for the exact tokens"
+            )
+        return Asked(tuple(_kept(prompt, engine, sampling) for prompt in built), sampling, reasoning_asked(asked))
+    if not sampling.stop:
+        sampling = replace(sampling, stop=PLAIN_STOPS)
+    cue = cue_of(prompting.settings)
+    prompts = [
+        replace(prompt, request=replace(prompt.request, text=plain_text(prompt.request.messages, cue)))
+        for prompt in built
+    ]
+    options, letters = {}, {}
+    if "option_scores" in needs:
+        options = _options(dataset.items, prompts, prompting, None, None)
+    if "letter_scores" in needs and prompting.settings.lists_options:
+        letters = {
+            item.id: tuple(text_continuation("letter", prompt.request.text, label) for label in _labels(item, prompt))
+            for item, prompt in zip(dataset.items, prompts, strict=True)
+            if item.choices
+        }
+    references = dict.fromkeys((item.id for item in dataset.items if item.gold_references), NO_END)
+    kept = tuple(_kept(prompt, engine, sampling) for prompt in prompts)
+    return Asked(kept, sampling, reasoning_asked(asked), options, letters, references)
 
 
 def tokenised(
@@ -79,6 +113,7 @@ def tokenised(
     template = template if isinstance(template, str) else None
     reasoning = _reasoning_in(encoder, settings.prompt.reasoning, template)
     sampling = _sampling(settings, usual, checkpoint, reasoning)
+    sampling = replace(sampling, marks=marks_in({*special_tokens(encoder.tokenizer).values()}))
     if not encoder.chat and not sampling.stop:
         sampling = replace(sampling, stop=PLAIN_STOPS)
     window = window_of(checkpoint, settings, sampling.max_tokens)
@@ -114,7 +149,7 @@ def tokenised(
 
 
 def _options(
-    items: Sequence[Item], prompts: Sequence[Prompt], prompting: Prompting, encoder: Encoder, window: int | None
+    items: Sequence[Item], prompts: Sequence[Prompt], prompting: Prompting, encoder: Encoder | None, window: int | None
 ) -> dict[str, tuple[Continuation, ...]]:
     """The texts of the options by item, where all of them fit, after as many examples as the prompt shows."""
     found: dict[str, tuple[Continuation, ...]] = {}
@@ -134,15 +169,20 @@ def _letters(
     for item, prompt in zip(items, prompts, strict=True):
         if not item.choices or prompt.problem is not None:
             continue
-        asked, labels = list(prompt.request.token_ids), option_labels(item)
-        by_choice = dict(zip(prompt.shown_choices, labels, strict=True))
-        answers = [encoder.answer_ids(by_choice[index]) for index in range(len(item.choices))]
+        asked = list(prompt.request.token_ids)
+        answers = [encoder.answer_ids(label) for label in _labels(item, prompt)]
         if all(answers) and (window is None or len(asked) + max(map(len, answers)) < window):
             found[item.id] = tuple(
                 Continuation(f"letter:{fingerprint([asked, ids])}", array("I", [*asked, *ids]), len(asked))
                 for ids in answers
             )
     return found
+
+
+def _labels(item: Item, prompt: Prompt) -> list[str]:
+    """The labels of the options in the order of the choices, as the prompt shows them."""
+    by_choice = dict(zip(prompt.shown_choices, option_labels(item), strict=True))
+    return [by_choice[index] for index in range(len(item.choices))]
 
 
 def _reasoning_in(encoder: Encoder, asked: str, template: str | None) -> Reasoning:
@@ -218,6 +258,6 @@ def _kept(prompt: Prompt, engine: EngineSpec, sampling: Sampling) -> Prompt:
     """
     request = prompt.request
     key = request.key if sampling.temperature == 0 else fingerprint([request.key, request.item_id])
-    # Where ids take their place, messages would only hold every context a second time.
-    messages = () if engine.local else request.messages
-    return replace(prompt, request=Request(key, request.item_id, messages, request.token_ids))
+    # Where ids or a text take their place, messages would only hold every context a second time.
+    messages = () if engine.local or request.token_ids or request.text else request.messages
+    return replace(prompt, request=replace(request, key=key, messages=messages))

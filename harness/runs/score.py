@@ -185,7 +185,7 @@ def _entry(column: _Column, estimate: Estimate, items: Sequence[Item]) -> dict[s
         "range": list(metric.range),
         "level": metric.level,
     }
-    if metric.judge_tasks or metric.judge_texts:
+    if metric.judged:
         entry["judge_missing"] = column.unjudged
     if column.notes:
         entry["notes"] = dict(sorted(column.notes.items()))
@@ -288,7 +288,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
         sample = Sample(
             item_id=item.id,
             prediction="",
-            references=item.references if answerable else (),
+            references=item.gold_references,
             question=item.question,
             context=item.context,
             choices=item.choices,
@@ -299,6 +299,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             answerable=answerable,
             cluster_id=item.source_document,
             category=item.category,
+            passages=item.passages,
         )
         if isinstance(references, str):
             sample = replace(sample, no_reference_scores=references)

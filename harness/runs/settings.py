@@ -26,7 +26,10 @@ class PromptOptions(Bounded):
         None, "open book: show the context; closed: do not (default: by the data)"
     )
     chat_template: bool = setting(
-        True, "use the plain template even if there is a chat one", flag="--no-chat-template", engines=LOADING
+        True,
+        "use the plain template even if there is a chat one; a server is asked for /v1/completions",
+        flag="--no-chat-template",
+        engines=ASKING,
     )
     reasoning: str = setting(
         "auto",
@@ -68,7 +71,7 @@ class PromptOptions(Bounded):
         "chat template instead of the checkpoint's own",
         flag="--chat-template",
         metavar="FILE",
-        engines=("local",),
+        engines=("local", "tokens"),
     )
     chat_template_kwargs: Mapping[str, Any] = setting(
         {},
@@ -130,7 +133,8 @@ class SamplingOptions(Bounded):
 
     def resolved(self, usual: int) -> Sampling:
         """The sampling, with ``usual`` for the longest answer where none is named."""
-        given = {field.name: getattr(self, field.name) for field in fields(Sampling)}
+        known = {field.name for field in fields(Sampling)}
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name in known}
         return Sampling(**{**given, "max_tokens": self.max_tokens or usual})
 
 
@@ -177,7 +181,7 @@ class EngineOptions(Bounded):
         "longest prompt with answer in tokens, if not the model's",
         metavar="N",
         low=1,
-        engines=LOADING,
+        engines=(*LOADING, "tokens"),
     )
     base: str = setting(
         "",
@@ -196,6 +200,12 @@ class EngineOptions(Bounded):
     revision: str = setting("", "branch, tag or commit of a hub id, with --online", metavar="REV", engines=("local",))
     base_url: str = setting(
         "", "openai: the server, such as http://127.0.0.1:8000/v1", metavar="URL", engines=("openai",)
+    )
+    tokenizer: str = setting(
+        "",
+        "openai: folder of the served model's tokenizer and config.json: prompts go to /v1/completions in its tokens",
+        metavar="PATH",
+        engines=("openai",),
     )
     max_in_flight: int = setting(
         32, "openai: most requests at once", metavar="N", low=1, high=1000, engines=("openai",)

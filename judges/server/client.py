@@ -150,12 +150,12 @@ class Exchange:
                 content = await api.complete(
                     {
                         "model": self._settings.model,
-                        "messages": [dict(message) for message in request.messages],
+                        **request.asked,
                         **request.body,
                     }
                 )
             self._heard = asyncio.get_running_loop().time()
-            return read_reply(request.key, content)
+            return read_reply(request.key, content, text=request.prompt is not None)
         except TimeoutError:
             return RequestFailure("broken", f"no answer within {self._settings.deadline:g} s", timed_out=True)
         except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Posts of chat completions, over plain HTTP/1.1 at a fifth of what a general HTTP client costs a call.
+"""Posts of chat and text completions, over plain HTTP/1.1 at a fifth of what a general HTTP client costs a call.
 
 A judge on one's own machine can answer a thousand times a second; a client and its pool would spend more than a core
 on that. A `Wire` keeps connections to one host open and speaks h11's protocol. A `Connection` sends over it whatever it
@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
-PATH = "chat/completions"
-_NAMED = {"model", "messages"}
+CHAT, TEXT = "chat/completions", "completions"
+_NAMED = {"model", "messages", "prompt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +39,26 @@ class WireError(Exception):
 class Wire:
     """Connections to one host; for one event loop, and never more open than posts at once.
 
-    ``target`` is the path of every post and ``headers`` go with it. ``connect_seconds`` is how long a connection may
-    take to be made.
+    ``headers`` go with every post. ``connect_seconds`` is how long a connection may take to be made.
     """
 
-    def __init__(self, host: str, port: int, target: str, headers: Mapping[str, str], connect_seconds: float) -> None:
+    def __init__(self, host: str, port: int, headers: Mapping[str, str], connect_seconds: float) -> None:
         # Imported before any deadline runs: on a busy machine that takes seconds.
         import h11  # noqa: F401
 
-        self._host, self._port, self._target = host, port, target.encode()
+        self._host, self._port = host, port
         self._headers = [(name.encode(), text.encode()) for name, text in headers.items()]
         self._connect_seconds = connect_seconds
         self._idle: list[_Connection] = []
 
-    async def post(self, body: bytes) -> HttpAnswer:
-        """The answer to a post of ``body``. Raises `WireError`; a call that is cancelled closes its connection."""
+    async def post(self, target: str, body: bytes) -> HttpAnswer:
+        """The answer to a post of ``body`` to the path ``target``.
+
+        Raises `WireError`; a call that is cancelled closes its connection.
+        """
         connection = self._kept() or await self._connect()
         try:
-            answer = await connection.exchange(self._target, self._headers, body)
+            answer = await connection.exchange(target.encode(), self._headers, body)
         except BaseException:
             connection.abort()
             raise
@@ -188,7 +190,7 @@ class StatusError(Exception):
 
 
 class Connection:
-    """Asks for chat completions with the address, headers and time-outs of an ``openai.AsyncOpenAI``.
+    """Asks for completions with the address, headers and time-outs of an ``openai.AsyncOpenAI``.
 
     Plain HTTP, which is what servers on one's own machines speak, goes over the `Wire`; TLS, proxies and redirects are
     left to the package.
@@ -196,14 +198,15 @@ class Connection:
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        url = api.base_url.join(PATH)
+        self._targets = {path: api.base_url.join(path).raw_path.decode() for path in (CHAT, TEXT)}
+        url = api.base_url.join(CHAT)
         self._wire = None
         if url.scheme == "http" and not _behind_proxy(url.host):
             # The package's headers hold markers for those that are to be left out.
             headers = {name.lower(): text for name, text in api.default_headers.items() if isinstance(text, str)}
             headers |= {"host": url.netloc.decode(), "authorization": f"Bearer {api.api_key}"}
             headers["accept-encoding"] = "identity"
-            self._wire = Wire(url.host, url.port or 80, url.raw_path.decode(), headers, api.timeout.connect)
+            self._wire = Wire(url.host, url.port or 80, headers, api.timeout.connect)
 
     async def __aenter__(self) -> Connection:
         return self
@@ -216,20 +219,23 @@ class Connection:
         await self._api.close()
 
     async def complete(self, body: Mapping[str, Any]) -> bytes:
-        """The JSON of a chat completion.
+        """The JSON of a chat completion, or of a text completion where the body has a ``prompt``.
 
         Raises `WireError`, `StatusError` and the package's own errors, and ValueError for what JSON cannot hold.
         """
         if self._wire is not None:
             text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            answer = await self._wire.post(text.encode())
+            answer = await self._wire.post(self._targets[TEXT if "prompt" in body else CHAT], text.encode())
             if answer.status >= 400:
                 raise StatusError(answer)
             if answer.status < 300:
                 return answer.content
-        messages, rest = body["messages"], {name: value for name, value in body.items() if name not in _NAMED}
+        rest = {name: value for name, value in body.items() if name not in _NAMED}
+        if "prompt" in body:
+            create = self._api.completions.with_raw_response.create
+            return (await create(model=body["model"], prompt=body["prompt"], extra_body=rest)).content
         create = self._api.chat.completions.with_raw_response.create
-        return (await create(model=body["model"], messages=messages, extra_body=rest)).content
+        return (await create(model=body["model"], messages=body["messages"], extra_body=rest)).content
 
 
 def _behind_proxy(host: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
+from ...harness.cli.main import Options
 from ...harness.cli.terminal import visible
 from ...harness.commands.network import stay_offline
 
@@ -22,22 +23,40 @@ ACTIONS: dict[str, tuple[str, str]] = {
 }
 
 
+class SubCommand(Options):
+    """A parser whose options are added when its sub-command is called, so that no other one's module is imported."""
+
+    module: Any = None
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - one for all overloads of argparse
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        """Parse by the options of the sub-command."""
+        self._complete()
+        return super().parse_known_args(args, namespace)
+
+    def _flags(self) -> list[str]:
+        self._complete()
+        return super()._flags()
+
+    def _complete(self) -> None:
+        if self.module is None:
+            self.module = importlib.import_module(ACTIONS[self.prog.rpartition(" ")[2]][0], __package__)
+            self.module.configure(self)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """A parser for each sub-command."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
-    for name, (module, told) in ACTIONS.items():
-        _module(module).configure(actions.add_parser(name, help=told, description=told, allow_abbrev=False))
+    actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS), parser_class=SubCommand)
+    for name, (_, told) in ACTIONS.items():
+        actions.add_parser(name, help=told, description=told, allow_abbrev=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the sub-command and return its exit code."""
     stay_offline()
     try:
-        return _module(ACTIONS[args.action][0]).run(args)
+        return importlib.import_module(ACTIONS[args.action][0], __package__).run(args)
     except InputError as error:
         # The line may quote a folder or a data set.
         raise InputError(visible(str(error))) from error
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(name, __package__)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from telbench.config import require_positive
 from telbench.errors import TelbenchError
 
 from ..settings import Schedule
-from ..train.optimisation import Pace, learning_rate_at, one_way
+from ..train.optimisation import learning_rate_at, one_way
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -87,7 +88,7 @@ def descend(
     from torch.nn.utils import clip_grad_norm_
 
     optimizer = adamw(model, settings.learning_rate, settings.weight_decay)
-    pace = Pace()
+    wall, cpu = time.perf_counter(), time.process_time()
     name, count = counted
     step = total = 0
     losses: list[float] = []
@@ -111,11 +112,11 @@ def descend(
                 total += count(batch)
                 losses.append(value)
                 record = {"step": step, "epoch": epoch, "loss": value, "learning_rate": rate, "gradient_norm": norm}
-                record |= {name: total, "seconds": round(pace.seconds, 3)}
+                record |= {name: total, "seconds": round(time.perf_counter() - wall, 3)}
                 lines.write(json.dumps(record, allow_nan=False) + "\n")
                 tell(value)
         model.eval()
-    return Passes(step, total, tuple(losses), pace.seconds, pace.cpu_seconds)
+    return Passes(step, total, tuple(losses), time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def adamw(model: nn.Module, peak: float, weight_decay: float) -> AdamW:

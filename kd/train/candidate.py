@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,9 @@ def train_candidate(settings: TrainingSettings, out: Path, reporter: Reporter, *
         if accelerator.is_main_process:
             shutil.rmtree(work, ignore_errors=True)
         return Candidate(out, read_origin(out), made_now=False)
-    with _locked(work, accelerator.is_main_process):
+    with contextlib.ExitStack() as stack:
+        if accelerator.is_main_process:
+            stack.callback(FolderLock(work).release)
         return _train(_prepared(identified, work, accelerator, told), out, work, accelerator, told)
 
 
@@ -120,18 +122,6 @@ def _claim(out: Path, work: Path, key: str, *, fresh: bool) -> None:
         raise InputError(f"cannot write in {work.parent}: {error.strerror}: choose another --out") from error
 
 
-@contextlib.contextmanager
-def _locked(work: Path, main: bool) -> Iterator[None]:
-    if not main:
-        yield
-        return
-    lock = FolderLock(work)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter: Reporter) -> Candidate:
     from .distiller import Distiller
     from .trainer import Trainer
@@ -143,8 +133,8 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             teacher = _teacher(prepared, accelerator.device)
         distiller = Distiller(student, settings.method, teacher, prepared.link)
         trainer = Trainer(prepared, distiller, accelerator, work, teacher=teacher, own_answers=_own(prepared, student))
-        if trainer.resumed:
-            reporter.note(f"{work}: going on after step {trainer.resumed} of {prepared.plan.steps}")
+        if begun := trainer.progress.step:
+            reporter.note(f"{work}: going on after step {begun} of {prepared.plan.steps}")
         label = f"{settings.method.algorithm} {out.name}"
         try:
             with reporter.progress(label, prepared.plan.steps) as meter:

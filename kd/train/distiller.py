@@ -43,15 +43,10 @@ class MicroBatch:
     teacher_rows: Tensor | None = None
     own: bool = False
 
-    @property
-    def labels(self) -> int:
-        """The student's answer tokens."""
-        return self.batch.n_labels
-
 
 @dataclass(frozen=True)
 class Denominators:
-    """Of the whole optimizer step, over all its micro-batches and processes.
+    """Answer tokens (``labels``) and aligned rows (``pairs``) of the whole optimizer step, over all processes.
 
     ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: what `Objective.share` came to.
     """
@@ -60,16 +55,6 @@ class Denominators:
     pairs: int
     share: float | None = None
     weight: float = 1.0
-
-    @property
-    def per_label(self) -> float:
-        """What each answer token weighs."""
-        return self.weight / max(1, self.labels)
-
-    @property
-    def per_pair(self) -> float:
-        """What each aligned row weighs."""
-        return self.weight / max(1, self.pairs)
 
 
 def make_micro_batch(
@@ -174,7 +159,8 @@ class Distiller(nn.Module):
         if asked == "cross_entropy" or over is None:
             return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
         rows = self._rows(micro, Projected(hidden, self._cut(self.head())), labels, inputs)
-        loss = self.objective.loss(replace(rows, per_label=over.per_label, per_pair=over.per_pair, share=over.share))
+        each = {"per_label": over.weight / max(1, over.labels), "per_pair": over.weight / max(1, over.pairs)}
+        loss = self.objective.loss(replace(rows, **each, share=over.share))
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
 
     def _share(self, micro: MicroBatch) -> tuple[int, int]:

@@ -123,7 +123,7 @@ class BatchPlan:
 
     def __init__(self, lengths: Sequence[int], optimiser: OptimiserSettings) -> None:
         """Items by the tokens that the student reads of each."""
-        self._lengths = lengths
+        self.lengths = lengths
         self._optimiser = optimiser
         self.epoch_steps = -(-len(lengths) // optimiser.batch_size)
         self.steps, self.tokens = self._budget()
@@ -138,18 +138,18 @@ class BatchPlan:
 
     def _epoch(self, epoch: int) -> list[list[int]]:
         rng = random.Random(f"{self._optimiser.seed}:{epoch}")
-        return bucketed_indices(self._lengths, self._optimiser.batch_size, rng)
+        return bucketed_indices(self.lengths, self._optimiser.batch_size, rng)
 
     def _budget(self) -> tuple[int, int]:
         """(steps, tokens): the first step that reaches ``max_tokens`` is the last one, epochs permitting."""
-        whole = sum(self._lengths)
+        whole = sum(self.lengths)
         limit = self._optimiser.max_tokens
         if limit is None or limit > self._optimiser.epochs * whole:
             return self._optimiser.epochs * self.epoch_steps, self._optimiser.epochs * whole
         epochs = (limit - 1) // whole
         steps, tokens = epochs * self.epoch_steps, epochs * whole
         for batch in self._epoch(epochs):
-            steps, tokens = steps + 1, tokens + sum(self._lengths[index] for index in batch)
+            steps, tokens = steps + 1, tokens + sum(self.lengths[index] for index in batch)
             if tokens >= limit:
                 break
         return steps, tokens

@@ -1,4 +1,4 @@
-"""What every training loop shares: fixed threads and random numbers, the optimizer and its rates, the time."""
+"""What every training loop shares: fixed threads and random numbers, the optimizer and its rates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import math
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,23 +18,6 @@ if TYPE_CHECKING:
 
 # A line a step, beside the checkpoint.
 LOG = "training.jsonl"
-
-
-class Pace:
-    """Wall and processor time since the start."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    @property
-    def seconds(self) -> float:
-        """Wall seconds."""
-        return time.perf_counter() - self._wall
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Processor seconds of all threads of this process."""
-        return time.process_time() - self._cpu
 
 
 @contextlib.contextmanager

@@ -126,15 +126,13 @@ def _texts(
         )
     if align and not any(example.aligned for example in examples):
         raise InputError("no answer token is aligned between the two vocabularies: use dskd_cma or uld")
-    dev, looked_at = _dev(data, train.items, prompts, ours)
+    dev, looked_at = (None, ()) if data.dev_split == NONE else _dev(data, train.items, prompts, ours)
     return TrainingTexts(train, examples, dropped, dev, looked_at)
 
 
 def _dev(
     data: DataSettings, trained: Sequence[Item], prompts: PromptSettings, ours: Reader
-) -> tuple[DataSet | None, Sequence[PairedExample]]:
-    if data.dev_split == NONE:
-        return None, ()
+) -> tuple[DataSet, Sequence[PairedExample]]:
     try:
         dev = load_split(data, data.dev_split)
     except InputError as error:
@@ -165,7 +163,7 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
             dict(settings.factors),
             student.identity.sha256,
             None if teacher is None else teacher.identity.sha256,
-            _rows_format(settings),
+            None if settings.teacher_cache is None else _rows_format(settings.teacher_cache),
             None if settings.teacher_run is None else read_run(settings.teacher_run)["run_id"],
             data_facts(train),
             INSTRUCTIONS,
@@ -174,13 +172,11 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
     )
 
 
-def _rows_format(settings: TrainingSettings) -> str | None:
-    """The number format of the teacher's stored rows; none for a live teacher."""
-    if settings.teacher_cache is None:
-        return None
+def _rows_format(cache: Path) -> str:
+    """The number format of the teacher's stored rows."""
     from ..teacher.cache import TeacherCache
 
-    return str(TeacherCache(settings.teacher_cache).record["key"]["dtype"])
+    return str(TeacherCache(cache).record["key"]["dtype"])
 
 
 def place_beside(out: Path) -> Path:

@@ -103,19 +103,6 @@ def load_rng(folder: Path, rank: int) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
-@dataclass(frozen=True, eq=False)
-class Held:
-    """Trained weights by name, and the optimizer's tensors, whole and on the processor."""
-
-    weights: dict[str, Tensor]
-    moments: dict[str, Tensor]
-
-
-def held(module: nn.Module, optimizer: Optimizer) -> Held:
-    """Both of a training; where they are spread over processes, all of them have to call this together."""
-    return Held(whole(trained_weights(module)), _flat(optimizer))
-
-
 def whole(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors on the processor; those that FSDP has spread over processes are put together."""
     joined = {name: tensor.full_tensor() if spread(tensor) else tensor for name, tensor in tensors.items()}
@@ -127,7 +114,15 @@ def spread(tensor: Any) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def save_state(work: Path, scratch: Path, state: Held, progress: Progress) -> None:
+def moments_of(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors, called by the number of their weight, whole and on the processor."""
+    state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
+    return whole({f"{index}.{key}": value for index, values in state.items() for key, value in values.items()})
+
+
+def save_state(
+    work: Path, scratch: Path, weights: dict[str, Tensor], moments: dict[str, Tensor], progress: Progress
+) -> None:
     """Put the state of a step at its place, from a scratch folder that already holds the random numbers.
 
     Raises:
@@ -137,8 +132,8 @@ def save_state(work: Path, scratch: Path, state: Held, progress: Progress) -> No
 
     final = work / f"step-{progress.step:08d}"
     try:
-        save_file(state.weights, scratch / MODEL)
-        save_file(state.moments, scratch / OPTIMIZER)
+        save_file(weights, scratch / MODEL)
+        save_file(moments, scratch / OPTIMIZER)
         (scratch / STATE).write_text(json.dumps(asdict(progress), allow_nan=False), encoding="utf-8")
         for file in scratch.iterdir():
             _push(file)
@@ -224,11 +219,6 @@ def _like(value: Tensor, weight: Any) -> Tensor:
 def full(error: OSError, place: Path) -> InputError:
     """The line for a disk that takes no more while a state is saved."""
     return InputError(disk_message(error, place) + "; the state saved before is kept")
-
-
-def _flat(optimizer: Optimizer) -> dict[str, Tensor]:
-    state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
-    return whole({f"{index}.{key}": value for index, values in state.items() for key, value in values.items()})
 
 
 def _read(file: Path) -> dict[str, Tensor]:

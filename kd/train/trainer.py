@@ -12,6 +12,7 @@ import json
 import math
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from ...harness.cli.terminal import Meter
 from ..teacher.rows import TeacherRows
 from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
 from .examples import PairedExample, PlannedStep, shared_out, taught
-from .optimisation import LOG, Pace, adamw_over, asked_to_stop, learning_rate_at
+from .optimisation import LOG, adamw_over, asked_to_stop, learning_rate_at
 from .prepare import Prepared
 from .report import event_writer, write_events
 from .state import (
@@ -35,10 +36,10 @@ from .state import (
     Best,
     Progress,
     full,
-    held,
     load_optimizer,
     load_rng,
     load_weights,
+    moments_of,
     read_progress,
     save_best,
     save_rng,
@@ -95,7 +96,6 @@ class Trainer:
         self._own_answers = own_answers
         self._distiller = distiller
         self._events: Any = None
-        self._pace = Pace()
         optimizer = adamw_over(
             distiller.student, distiller.projectors, self._optimiser, prepared.settings.method.projector_rate
         )
@@ -109,12 +109,8 @@ class Trainer:
         if found is not None:
             load_optimizer(self._optimizer.optimizer, found[1] / OPTIMIZER)
             load_rng(found[1], accelerator.process_index)
-        self._seconds = self.progress.seconds, self.progress.cpu_seconds
-
-    @property
-    def resumed(self) -> int:
-        """The step that training goes on from; 0 for a new one."""
-        return self.progress.step
+        # When a training would have begun that had never been stopped.
+        self._begun = time.perf_counter() - self.progress.seconds, time.process_time() - self.progress.cpu_seconds
 
     def train(self, meter: Meter) -> Trained:
         """All steps that are left; the last and the best step's weights are then in the working folder.
@@ -138,9 +134,6 @@ class Trainer:
                     raise KeyboardInterrupt
             if not plan.steps or self.progress.step < plan.steps:
                 raise TelbenchError("the plan ended before its last step")
-        return self._finish(last)
-
-    def _finish(self, last: float) -> Trained:
         best, step = self.progress.best, self.progress.step
         return Trained(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
 
@@ -165,14 +158,14 @@ class Trainer:
         norm = float(self._accelerator.clip_grad_norm_(self._module.parameters(), self._optimiser.clip_norm))
         self._check(norm, "gradient norm", planned.number)
         self._optimizer.step()
-        tokens = self.progress.tokens + sum(self._length(index) for index in planned.items)
-        wall, cpu = self._seconds
+        tokens = self.progress.tokens + sum(self._prepared.plan.lengths[index] for index in planned.items)
+        wall, cpu = self._begun
         self.progress = replace(
             self.progress,
             step=planned.number + 1,
             tokens=tokens,
-            seconds=wall + self._pace.seconds,
-            cpu_seconds=cpu + self._pace.cpu_seconds,
+            seconds=time.perf_counter() - wall,
+            cpu_seconds=time.process_time() - cpu,
         )
         record |= {"gradient_norm": norm, "tokens": tokens, "seconds": round(self.progress.seconds, 3)}
         if self._own_answers is not None:
@@ -208,7 +201,7 @@ class Trainer:
 
     def _denominators(self, micros: Sequence[MicroBatch], weights: Sequence[float]) -> Denominators:
         counted = [micro for micro, weight in zip(micros, weights, strict=True) if weight]
-        counts = [sum(micro.labels for micro in counted), sum(len(micro.pairs) for micro in counted), 0, 0]
+        counts = [sum(micro.batch.n_labels for micro in counted), sum(len(micro.pairs) for micro in counted), 0, 0]
         if self._distiller.objective.share is not None:
             # Of parts without weight too: where the head is spread over processes, all of them ask together.
             for micro, weight in zip(micros, weights, strict=True):
@@ -279,7 +272,7 @@ class Trainer:
                 micro = make_micro_batch(chosen, prepared.pad, self._distiller.objective, None, device)
                 loss, _ = self._module(micro, None, "cross_entropy")
                 if mine < len(batches):
-                    summed += torch.tensor([float(loss), micro.labels], dtype=torch.float64)
+                    summed += torch.tensor([float(loss), micro.batch.n_labels], dtype=torch.float64)
         self._module.train()
         total, count = self._summed(summed).tolist()
         return total / count
@@ -303,10 +296,11 @@ class Trainer:
             save_rng(scratch, self._accelerator.process_index)
         except OSError as error:
             raise full(error, scratch) from error
-        state = held(self._distiller, self._optimizer.optimizer)
+        # Where weights are spread over processes, all of them ask together.
+        weights, moments = whole(trained_weights(self._distiller)), moments_of(self._optimizer.optimizer)
         self._accelerator.wait_for_everyone()
         if self._accelerator.is_main_process:
-            save_state(self._work, scratch, state, self.progress)
+            save_state(self._work, scratch, weights, moments, self.progress)
         self._accelerator.wait_for_everyone()
 
     @contextlib.contextmanager
@@ -334,9 +328,6 @@ class Trainer:
                 write_events(self._events, record)
         except OSError as error:
             raise full(error, self._work / LOG) from error
-
-    def _length(self, index: int) -> int:
-        return len(self._prepared.texts.examples[index].student.ids) - 1
 
 
 def _saved_step(work: Path) -> int:

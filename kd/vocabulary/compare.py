@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from telbench.errors import InputError, missing_extra
@@ -17,14 +18,12 @@ from ..objectives.contract import Permission, VocabularyFacts, permissions
 from .alignment import align, tokens_of
 
 
+@cache
 def _byte_alphabet() -> dict[str, int]:
     """Character to byte of byte-level vocabularies: printable Latin-1 stands for itself, the rest from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + k): byte for k, byte in enumerate(others)}
-
-
-_BYTES = _byte_alphabet()
 
 
 def ids_by_text(vocabulary: Mapping[str, int]) -> dict[bytes, int]:
@@ -44,8 +43,9 @@ def text_of(token: str, bytewise: bool) -> bytes:
     (True, True, b'\n')
     """
     if bytewise:
-        if all(character in _BYTES for character in token):
-            return bytes(_BYTES[character] for character in token)
+        alphabet = _byte_alphabet()
+        if all(character in alphabet for character in token):
+            return bytes(alphabet[character] for character in token)
     elif _is_byte(token):
         return bytes([int(token[3:5], 16)])
     return (token if bytewise else token.replace("\u2581", " ")).encode("utf-8", "surrogatepass")

@@ -14,6 +14,7 @@ from telbench.flags import add_flags, add_json, settings_of
 from ...harness.cli.tables import print_json
 from ...harness.cli.terminal import visible
 from ..gate.drops import Drop, drops
+from ..gate.ledger import alone, looks_at
 from ..runs.anchor import read_anchor, write_anchor
 from ..runs.directions import LogSettings, require_directions
 from ..runs.foreign import Reading
@@ -51,8 +52,10 @@ def run(args: argparse.Namespace) -> int:
     require_used(reading, [loaded])
     require_directions(loaded.undirected, loaded.own_metrics)
     notes, lower = _against_old(loaded, options) if options.force else ([], [])
-    size = write_anchor(loaded, options.out, force=options.force)
-    notes = [*loaded.notes, *notes]
+    with alone(options.out):
+        before = looks_at(options.out)
+        size = write_anchor(loaded, options.out, force=options.force)
+        notes = [*loaded.notes, *notes, *_about_ledger(before, looks_at(options.out))]
     if args.json:
         told = {"lower": [drop.to_dict() for drop in lower], "warnings": notes}
         print_json({"anchor": str(options.out), "bytes": size, "run_id": loaded.header["run_id"], **told})
@@ -63,6 +66,19 @@ def run(args: argparse.Namespace) -> int:
         f"  telbench check --baseline {visible(str(options.out))} --candidate RUN --margin METRIC=X\n"
     )
     return 0
+
+
+def _about_ledger(before: int, after: int) -> list[str]:
+    """What becomes of the looks at the anchor that was there."""
+    if after:
+        return [f"it is the same baseline: its ledger of {_looks(after)} goes on"]
+    if before:
+        return [f"the ledger of {_looks(before)} at the old baseline ends here; that of the new one starts empty"]
+    return []
+
+
+def _looks(count: int) -> str:
+    return f"{count} look{'' if count == 1 else 's'}"
 
 
 def _against_old(loaded: LoadedRun, options: PinOptions) -> tuple[list[str], list[Drop]]:

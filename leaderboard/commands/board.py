@@ -31,6 +31,7 @@ class BuildOptions:
     allow_incomplete: bool = setting(False, "rank runs that lack more than 1 % of a metric's scores too")
     cluster: ClusterBy = setting("source_document", "what is drawn and flipped as a whole")
     pairs: Literal["wilcoxon", "mean"] = setting("mean", "test behind rank ranges and letters")
+    history: Path | None = setting(None, "checks of a gate to draw (telbench check --history)", metavar="FILE")
     data_dir: Path | None = same_as(DataSettings, "data_dir")
 
 
@@ -72,7 +73,7 @@ def build(asked: BuildOptions) -> str:
     from ..site.model.eligibility import run_folders
 
     require_own(asked.out)
-    options = Options(asked.title, asked.baseline, asked.allow_incomplete, asked.cluster, asked.pairs)
+    options = Options(asked.title, asked.baseline, asked.allow_incomplete, asked.cluster, asked.pairs, asked.history)
     reporter = Reporter()
     paths = [*asked.runs, *([] if asked.baseline is None else _unnamed(asked.baseline, asked.runs))]
     contexts = find_contexts(run_folders(paths)[0], asked.data_dir)

@@ -3,70 +3,60 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from telbench.config import REQUIRED, group, setting
+from telbench.config import group, setting
 from telbench.errors import InputError
-from telbench.flags import add_flags, add_json, settings_of
+from telbench.flags import add_flags, add_json, flags_given, settings_of
 
-from ...harness.cli.tables import columns, print_json, shown
+from ...harness.cli.tables import columns, plain, print_json, shown
 from ...harness.cli.terminal import visible
 from ...harness.runs.folder import SAMPLES, read_samples
-from ...harness.storage import disk_message
-from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Gate, GatePolicy, judge_gate
-from ..gate.margins import margin_doubts
-from ..gate.report import guardrail_line, junit_xml, markdown, power_lines, terminal_rows, workflow_commands
-from ..runs.directions import LogSettings
+from ...metrics.contract import Metric
+from ..checks.file import cases_of, read_gate
+from ..checks.settings import PolicySettings, case_of
+from ..checks.several import GateSet, all_line, data_line, judge_set, markdown_of
+from ..compare.markdown import markdown as as_markdown
+from ..gate.explain import explained_gates
+from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Case, Gate, GatePolicy, judge_gate
+from ..gate.ledger import opened
+from ..gate.report import guardrail_line, look_lines, markdown, power_lines, terminal_rows, workflow_commands
+from ..gate.sequential import judge_look
+from ..gate.spending import HALF
+from ..publish.files import Outcome, OutputFiles, tell_github, write_files
 from ..runs.foreign import AS_IT_IS, Reading
-from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
+from ..runs.loaded import LoadedRun
 from ..runs.sources import open_run, require_used
+
+# Decides on (candidate, baseline, metrics, policy).
+Judge = Callable[[LoadedRun, LoadedRun, Sequence[Metric], GatePolicy], Gate]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOptions:
+class CheckOptions(PolicySettings):
     """``telbench check``: two runs, the policy, and what is written."""
 
-    baseline: Path = setting(
-        REQUIRED, "anchor file of telbench baseline pin, run folder or log", metavar="RUN", required=True
+    baseline: Path | None = setting(None, "anchor file of telbench baseline pin, run folder or log", metavar="RUN")
+    candidate: Path | None = setting(None, "the candidate's run folder or log", metavar="RUN")
+    gate: Path | None = setting(
+        None,
+        "YAML of several data sets as one gate, in place of two runs; flags come before it",
+        metavar="FILE",
     )
-    candidate: Path = setting(REQUIRED, "the candidate's run folder or log", metavar="RUN", required=True)
-    margins: Mapping[str, float] = setting(
-        {},
-        "a primary metric and the largest drop to accept, on its own scale; several times or with commas",
-        flag="--margin",
-        metavar="METRIC=X",
+    files: OutputFiles = group(OutputFiles, "files to write")
+    sequential: bool = setting(
+        False, "hold the error rates over all looks at this baseline; the anchor keeps a ledger of them"
     )
-    guardrail: tuple[str, ...] = setting(
-        (),
-        "metrics that fail on a shown drop beyond their budget only (default: all others that both runs have); "
-        "METRIC=X sets the budget of one, on its own scale",
-        many="comma",
-        metavar="METRIC[=X],...",
+    half_spent_by: int = setting(
+        HALF, "with --sequential: looks by which half of the error rate is spent", metavar="N", low=1, high=10_000
     )
-    guardrail_budget: float = setting(
-        GUARDRAIL_BUDGET, "share of its range that a guardrail may drop by", metavar="SHARE", low=0, high=1
-    )
-    guardrails: bool = setting(True, "look at the primary metrics alone", flag="--no-guardrails")
-    on_inconclusive: Literal["warn", "fail"] = setting(
-        "warn", "what too few items to tell come to: a warning, or exit code 3"
-    )
-    alpha: float = setting(ALPHA, "error rate", metavar="X", low=1e-6, high=0.4999)
-    max_missing: float = setting(
-        MAX_MISSING, "refuse when more items than this lack a score", metavar="SHARE", low=0, high=1
-    )
-    out: Path | None = setting(None, "write gate.json there", metavar="FILE")
-    junit: Path | None = setting(None, "write JUnit XML there", metavar="FILE")
-    summary: Path | None = setting(None, "write a Markdown summary there", metavar="FILE")
-    cluster: str | None = setting(
-        None, "field that names the source document in samples of other harnesses", metavar="FIELD"
-    )
-    logs: LogSettings = group(LogSettings, "logs of other harnesses")
+    markdown: bool = setting(False, "print the Markdown summary, for a pull request")
+    explain: bool = setting(False, "say in plain words what each column, verdict and flag means")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -82,56 +72,72 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, write what was asked for, print the table; the exit code is the verdict."""
     options = settings_of(args, CheckOptions)
-    gate, candidate = gate_of(options)
-    document = json.dumps(gate.to_dict(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
-    summary = markdown(gate, _questions(candidate, gate))
-    for path, text in ((options.out, document), (options.junit, junit_xml(gate)), (options.summary, summary)):
-        if path is not None:
-            _write(path, text)
-    _tell_github(gate, summary)
-    if args.json:
-        print_json(gate.to_dict())
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
+    if options.gate is None:
+        found = _alone(options)
+        commands = [line for gate in found.gates.values() for line in workflow_commands(gate)]
     else:
-        _print(gate)
-    return gate.exit_code
+        found = _together(options, options.gate, flags_given(args, PolicySettings))
+        commands = [line for name, gate in found.gates.items() for line in workflow_commands(gate, name)]
+    write_files(options.files, found)
+    tell_github(options.files, found, commands)
+    if args.json:
+        print_json(found.document)
+        return found.exit_code
+    lines = _lines(found, options)
+    means = explained_gates(list(found.gates.values()), lines) if options.explain else []
+    if options.markdown:
+        sys.stdout.write(visible("\n".join([found.summary, *([as_markdown(means)] if means else [])]), lines=True))
+    else:
+        sys.stdout.writelines(shown(line) + "\n" for line in [*lines, *([""] if means else []), *plain(means)])
+    return found.exit_code
+
+
+def _alone(options: CheckOptions) -> Outcome:
+    """The gate of the two runs that the flags name."""
+    gate, candidate = gate_of(options)
+    name = str(candidate.header["data"]["name"])
+    summary = markdown(gate, _questions(candidate, gate))
+    return Outcome(gate.verdict, gate.exit_code, {name: gate}, {name: candidate}, gate.to_dict(), summary)
+
+
+def _together(options: CheckOptions, file: Path, over: Mapping[str, Any]) -> Outcome:
+    """The gates of a file's data sets, at one error rate."""
+    for flag, given in (("--baseline", options.baseline), ("--candidate", options.candidate)):
+        if given is not None:
+            raise InputError(f"{flag} and --gate: {file} names the runs of each data set: give one of the two")
+    if options.sequential:
+        raise InputError("--sequential and --gate: a ledger is of one baseline: check its data set by itself")
+    asked = read_gate(file, over)
+    cases = cases_of(asked)
+    found = judge_set(cases, asked.gate.on_inconclusive)
+    candidates = {name: case.candidate for name, case in cases.items()}
+    questions = {name: _questions(candidates[name], gate) for name, gate in found.gates.items()}
+    summary = markdown_of(found, questions)
+    return Outcome(found.verdict, found.exit_code, found.gates, candidates, found.to_dict(), summary)
 
 
 def gate_of(options: CheckOptions) -> tuple[Gate, LoadedRun]:
     """The gate that the options ask for, and the candidate."""
-    named, budgets = guardrails_of(options.guardrail)
-    return judged(
-        options.candidate,
-        options.baseline,
-        margins=dict(options.margins),
-        guardrails=(named or None) if options.guardrails else (),
-        alpha=options.alpha,
-        on_inconclusive=options.on_inconclusive,
-        max_missing=options.max_missing,
-        reading=Reading(options.logs, options.cluster),
-        budgets=budgets,
-        guardrail_budget=options.guardrail_budget,
-    )
+    if options.baseline is None or options.candidate is None:
+        lacking = "--baseline" if options.baseline is None else "--candidate"
+        raise InputError(f"{lacking} is missing: name two runs, or a file of several data sets with --gate")
+    if not options.sequential:
+        return _judged_as_asked(options, options.candidate, options.baseline, judge_gate)
+    with opened(options.baseline, options.alpha, options.half_spent_by) as ledger:
+        return _judged_as_asked(options, options.candidate, options.baseline, partial(judge_look, ledger))
 
 
-def guardrails_of(given: Sequence[str]) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Guardrails that were chosen, and budgets by name. Where all have a budget, none is chosen: all others stay.
+def _judged_as_asked(options: CheckOptions, candidate: Path, baseline: Path, judge: Judge) -> tuple[Gate, LoadedRun]:
+    base, ours = open_run(baseline, options.reading), open_run(candidate, options.reading)
+    require_used(options.reading, [base, ours])
+    return _decided(options.case(ours, base), judge), ours
 
-    Raises:
-        InputError: for a budget that is no number.
 
-    >>> guardrails_of(["rougeL", "bleu=1.5"]), guardrails_of(["bleu=1.5"])
-    ((('rougeL', 'bleu'), {'bleu': 1.5}), ((), {'bleu': 1.5}))
-    """
-    parts = [each.partition("=") for each in given]
-    budgets: dict[str, float] = {}
-    for name, equals, text in parts:
-        if equals:
-            try:
-                budgets[name] = float(text)
-            except ValueError as error:
-                raise InputError(f"--guardrail {name}={text}: give a number, the largest drop to accept") from error
-    chosen = tuple(name for name, _, _ in parts)
-    return (chosen if len(budgets) < len(chosen) else ()), budgets
+def _decided(case: Case, judge: Judge) -> Gate:
+    gate = judge(case.candidate, case.baseline, case.metrics, case.policy)
+    return replace(gate, warnings=(*case.warnings, *gate.warnings))
 
 
 def judged(
@@ -146,10 +152,11 @@ def judged(
     reading: Reading = AS_IT_IS,
     budgets: Mapping[str, float] | None = None,
     guardrail_budget: float = GUARDRAIL_BUDGET,
+    judge: Judge = judge_gate,
 ) -> tuple[Gate, LoadedRun]:
     """The gate of two runs by path, and the candidate; ``guardrails`` None takes all other shared metrics.
 
-    ``reading`` says what logs of other harnesses leave open.
+    ``reading`` says what logs of other harnesses leave open; ``judge`` decides (candidate, baseline, metrics, policy).
 
     Raises:
         InputError: for paths that hold no runs, or a policy that is none. IncomparableError: for runs that were not
@@ -159,24 +166,18 @@ def judged(
         raise InputError(f"on_inconclusive is '{on_inconclusive}': give 'warn' or 'fail'")
     base, ours = open_run(baseline, reading), open_run(candidate, reading)
     require_used(reading, [base, ours])
-    require_alike([base, ours])
-    metrics = shared_metrics([base, ours], None if guardrails is None else {*margins, *guardrails})
-    notes = notes_of([base, ours])
-    known = {metric.name for metric in metrics}
-    for name in margins:
-        if name not in known:
-            shared = f"--margin {name}: metric '{name}' is not in both runs: they share {', '.join(sorted(known))}"
-            raise InputError("; ".join([shared, *notes]))
-    others = tuple(metric.name for metric in metrics if metric.name not in margins and _usable(metric.name, base, ours))
-    guards = others if guardrails is None else guardrails
-    policy = GatePolicy(margins, guards, alpha, on_inconclusive, max_missing, dict(budgets or {}), guardrail_budget)
-    gate = judge_gate(ours, base, metrics, policy)
-    return replace(gate, warnings=(*notes, *margin_doubts(policy, metrics, base), *gate.warnings)), ours
-
-
-def _usable(name: str, *runs: LoadedRun) -> bool:
-    """A guardrail that nobody asked for by name counts only where both runs have values."""
-    return all(run.header["metrics"][name]["value"] is not None for run in runs)
+    case = case_of(
+        ours,
+        base,
+        margins=margins,
+        guardrails=guardrails,
+        budgets=budgets or {},
+        alpha=alpha,
+        on_inconclusive=on_inconclusive,
+        max_missing=max_missing,
+        guardrail_budget=guardrail_budget,
+    )
+    return _decided(case, judge), ours
 
 
 def _questions(candidate: LoadedRun, gate: Gate) -> dict[str, str]:
@@ -189,37 +190,26 @@ def _questions(candidate: LoadedRun, gate: Gate) -> dict[str, str]:
     }
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise InputError(disk_message(error, path)) from error
+def _lines(found: Outcome, options: CheckOptions) -> list[str]:
+    """What the command prints: the table and what became of it, by data set where there are several."""
+    if options.gate is None:
+        (gate,) = found.gates.values()
+        code = f"exit code {gate.exit_code}"
+        if gate.verdict == "inconclusive" and not gate.exit_code:
+            code += " (3 with --on-inconclusive fail)"
+        told = f"{gate.verdict.upper()}: {gate.candidate['name']} against {gate.baseline['name']}, {code}"
+        return [*_table(gate), told, *look_lines(gate), *power_lines(gate)]
+    lines = []
+    for name, gate in found.gates.items():
+        lines += [f"{name}: {gate.candidate['name']} against {gate.baseline['name']}"]
+        lines += [*_table(gate), *power_lines(gate), ""]
+    lines += [data_line(name, gate) for name, gate in found.gates.items()]
+    return [*lines, all_line(GateSet(found.verdict, found.exit_code, found.gates))]
 
 
-def _tell_github(gate: Gate, summary: str) -> None:
-    """Annotations and the step's summary, inside GitHub Actions only."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
-    sys.stderr.writelines(f"{line}\n" for line in workflow_commands(gate))
-    if place := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with open(place, "a", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(summary)
-        except OSError as error:
-            sys.stderr.write(f"telbench check: no step summary: {visible(str(error))}\n")
-
-
-def _print(gate: Gate) -> None:
-    names = f"{gate.candidate['name']} against {gate.baseline['name']}"
-    code = f"exit code {gate.exit_code}"
-    if gate.verdict == "inconclusive" and not gate.exit_code:
-        code += " (3 with --on-inconclusive fail)"
-    lines = [
+def _table(gate: Gate) -> list[str]:
+    return [
         *(f"WARNING: {warning}" for warning in gate.warnings),
         *columns(terminal_rows(gate), "<<>>>>>><"),
-        *([guardrail_line(gate)] if gate.policy.guardrails else []),
-        f"{gate.verdict.upper()}: {names}, {code}",
-        *power_lines(gate),
+        *([guardrail_line(gate)] if any(each.budget is not None for each in gate.metrics) else []),
     ]
-    sys.stdout.writelines(shown(line) + "\n" for line in lines)

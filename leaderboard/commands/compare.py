@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -13,16 +13,21 @@ from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
-from ...harness.cli.tables import print_json, shown
+from ...harness.cli.tables import fitted, plain, print_json
+from ...harness.cli.terminal import visible
 from ...metrics.contract import Metric
-from ..compare.pairwise import ClusterBy, Comparison, compare_runs
+from ..compare.answer import Compared, answer_fields
+from ..compare.explain import explained
+from ..compare.markdown import COMMENT_LIMIT, markdown
+from ..compare.pairwise import ClusterBy, compare_runs
 from ..compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
 from ..compare.seeds import Recipe, average_seeds, seed_effects, study_of
-from ..compare.table import distinct_names, ranking_lines, seed_lines, study_lines, table_lines, warning_lines
+from ..compare.table import distinct_names, report, sentences, warning_lines
 from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs
+from ..statistics.corpus import RESAMPLES
 from ..statistics.factorial import Study
 
 
@@ -55,17 +60,15 @@ class CompareOptions:
     factors: tuple[str, ...] = setting(
         (), "factors of the study (default: all that vary)", many="comma", metavar="NAME,…"
     )
+    markdown: bool = setting(False, "as GitHub-flavoured Markdown, for a pull request")
+    explain: bool = setting(False, "say in plain words what each column and verdict means")
+    wide: bool = setting(False, "all columns, however long the lines")
     logs: LogSettings = group(LogSettings, "logs of other harnesses")
 
     @property
     def by(self) -> ClusterBy:
         """What is drawn as a whole; a field of samples names their source documents."""
         return cast(ClusterBy, self.cluster) if self.cluster in get_args(ClusterBy) else "source_document"
-
-    @property
-    def reading(self) -> Reading:
-        """How logs of other harnesses are read."""
-        return Reading(self.logs, None if self.cluster in get_args(ClusterBy) else self.cluster)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -76,88 +79,83 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "as JSON")
 
 
-@dataclass(frozen=True)
-class Compared:
-    """Runs that were measured alike (averaged over seeds where that was asked), and each against the first."""
-
-    runs: list[LoadedRun]
-    names: list[str]
-    metrics: list[Metric]
-    recipes: list[Recipe]
-    pairs: list[Comparison]
-    notes: list[str]
-
-
-def compared(options: CompareOptions) -> Compared:
-    """Open the runs and compare each with the first.
+def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
+    """Open the runs and compare each with the first; ``resamples`` as of `compare_runs`.
 
     Raises:
         InputError: for what is no run. IncomparableError: for runs that were not measured alike.
     """
     if len(options.runs) < 2:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
-    runs = open_runs(options.runs, options.reading)
+    runs = open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
     require_alike(runs)
     notes = notes_of(runs)
-    metrics = _chosen(shared_metrics(runs, options.metrics or None), options.metrics, notes)
+    known = {metric.name: metric for metric in shared_metrics(runs, options.metrics or None)}
+    for name in options.metrics:
+        if name not in known:
+            raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
+    metrics = [known[name] for name in options.metrics or known]
     for name in options.primary:
         if all(metric.name != name for metric in metrics):
             raise InputError(f"--primary {name}: compared are {', '.join(metric.name for metric in metrics)}")
-    recipes = _recipes(options, runs)
+    recipes = _recipes(options, runs) if options.average_seeds else []
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
     pairs = compare_runs(
-        runs, metrics, by=options.by, strata=options.strata is not None, names=names, primary=options.primary
+        runs,
+        metrics,
+        by=options.by,
+        strata=options.strata is not None,
+        names=names,
+        primary=options.primary,
+        resamples=resamples,
     )
-    return Compared(runs, names, metrics, recipes, pairs, notes)
+    return Compared(runs, names, metrics, recipes, pairs, notes, options.primary, options.cluster)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables; exit code 4 when the runs were not measured alike."""
+    """Print the answer and the tables; exit code 4 when the runs were not measured alike."""
     options = settings_of(args, CompareOptions)
-    found = compared(options)
-    runs, names, metrics, recipes, pairs = found.runs, found.names, found.metrics, found.recipes, found.pairs
-    measured = {each.metric for each in pairs}
+    if args.json and (options.markdown or options.explain):
+        raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
+    found = compared(options, RESAMPLES if args.json else 0)
+    runs, names, recipes = found.runs, found.names, found.recipes
+    measured = {each.metric for each in found.pairs}
+    metrics = [metric for metric in found.metrics if metric.name in measured]
     rankings: list[Ranking] = []
     if len(runs) > 2:
         rankings = [
             rank_runs(runs, metric, posthoc=options.pairs, by=options.by, names=names)
             for metric in metrics
-            if metric.name in measured and _in_all(runs, metric)
+            if _in_all(runs, metric)
         ]
         rankings = ranked_together(rankings, options.primary)
     studies: dict[str, Study] = {}
     if options.study:
-        factors = options.factors or None
         studies = {
-            metric.name: study_of(runs, metric, by=options.by, factors=factors)
-            for metric in metrics
-            if metric.name in measured
+            metric.name: study_of(runs, metric, by=options.by, factors=options.factors or None) for metric in metrics
         }
-    seeds = seed_effects(recipes, names, metrics) if recipes else []
+    seeds = seed_effects(recipes, names, found.metrics) if recipes else []
+    found = replace(found, rankings=rankings, seeds=seeds, studies=studies)
     if args.json:
-        document = _document(options, runs, names, metrics, pairs, rankings, studies)
-        for entry, recipe in zip(document["runs"], recipes, strict=False):
-            entry["seeds"] = {seed: str(run.path) for seed, run in recipe.seeds.items()}
-        document["warnings"] = [*found.notes, *document["warnings"]]
-        print_json({**document, "over_seeds": [each.to_dict() for each in seeds]})
+        print_json(_document(found))
         return 0
-    lines = [
-        *(f"WARNING: {note}" for note in found.notes),
-        *warning_lines(runs, names, pairs),
-        *table_lines(runs, names, metrics, pairs, options.by, options.primary),
-        *seed_lines(seeds),
-        *ranking_lines(rankings),
-        *study_lines(studies),
-    ]
-    sys.stdout.writelines(shown(line) + "\n" for line in lines)
+    blocks = report(found) if options.wide or options.markdown else fitted(report(found))
+    blocks += explained(found, blocks) if options.explain else []
+    if not options.markdown:
+        sys.stdout.writelines(line + "\n" for line in plain(blocks))
+        return 0
+    text = markdown(blocks)
+    sys.stdout.write(visible(text, lines=True))
+    if len(text) > COMMENT_LIMIT:
+        sys.stderr.write(
+            f"note: {len(text):,} characters, and a comment on GitHub holds {COMMENT_LIMIT:,}: name fewer --metrics\n"
+        )
     return 0
 
 
 def _recipes(options: CompareOptions, runs: Sequence[LoadedRun]) -> list[Recipe]:
-    """The runs with their seeds averaged, where that was asked for."""
-    if not options.average_seeds:
-        return []
+    """The runs with their seeds averaged."""
     if options.study:
         raise InputError("--study takes seeds apart itself: leave --average-seeds out")
     recipes = average_seeds(runs)
@@ -166,41 +164,27 @@ def _recipes(options: CompareOptions, runs: Sequence[LoadedRun]) -> list[Recipe]
     return recipes
 
 
-def _chosen(metrics: list[Metric], wanted: Sequence[str], notes: Sequence[str]) -> list[Metric]:
-    known = {metric.name: metric for metric in metrics}
-    for name in wanted:
-        if name not in known:
-            raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
-    return [known[name] for name in wanted] or metrics
-
-
 def _in_all(runs: Sequence[LoadedRun], metric: Metric) -> bool:
     """Has any item a score in all runs?"""
     columns = [run.scores[metric.name] for run in runs]
     return any(all(column[item].value is not None for column in columns) for item in runs[0].clusters)
 
 
-def _document(
-    options: CompareOptions,
-    runs: Sequence[LoadedRun],
-    names: Sequence[str],
-    metrics: Sequence[Metric],
-    pairs: Sequence[Comparison],
-    rankings: Sequence[Ranking],
-    studies: dict[str, Study],
-) -> dict[str, Any]:
-    return {
+def _document(found: Compared) -> dict[str, Any]:
+    runs, names, pairs = found.runs, found.names, found.pairs
+    document = {
         "schema_version": 1,
+        "answer": answer_fields(found, sentences(found)),
         "baseline": str(runs[0].path),
-        "cluster": options.cluster,
-        "warnings": warning_lines(runs, names, pairs),
+        "cluster": found.cluster,
+        "warnings": [*found.notes, *warning_lines(runs, names, pairs)],
         "runs": [
             {
                 "path": str(run.path),
                 "name": name,
                 "run_id": run.header["run_id"],
                 "factors": run.header.get("factors", {}),
-                "metrics": {metric.name: run.header["metrics"][metric.name] for metric in metrics},
+                "metrics": {metric.name: run.header["metrics"][metric.name] for metric in found.metrics},
                 "difference": {
                     each.metric: each.to_dict() for each in pairs if each.run == name and each.stratum is None
                 }
@@ -210,6 +194,10 @@ def _document(
             for index, (run, name) in enumerate(zip(runs, names, strict=True))
         ],
         "categories": [each.to_dict() for each in pairs if each.stratum is not None],
-        "rankings": [ranking.to_dict() for ranking in rankings],
-        "study": {name: study.to_dict() for name, study in studies.items()},
+        "rankings": [ranking.to_dict() for ranking in found.rankings],
+        "study": {name: study.to_dict() for name, study in found.studies.items()},
+        "over_seeds": [each.to_dict() for each in found.seeds],
     }
+    for entry, recipe in zip(document["runs"], found.recipes, strict=False):
+        entry["seeds"] = {seed: str(run.path) for seed, run in recipe.seeds.items()}
+    return document

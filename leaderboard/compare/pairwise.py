@@ -4,29 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from telbench.errors import InputError
 
+from ...harness.cli.tables import difference_text
 from ...metrics.contract import Metric
-from ...metrics.intervals import aggregate, cluster_sums, score_of, statistics_matrix
+from ...metrics.intervals import aggregate, statistics_matrix, summed
 from ..runs.loaded import LoadedRun
 from ..statistics import sign_flip
-from ..statistics.clusters import Summed, clustered
-from ..statistics.corpus import SUM_DECIMALS, CorpusDifference, corpus_difference, flipped, score_sums
-from ..statistics.multiplicity import family, holm, holm_levels
-from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS, PairedDifference, differences_of, paired_difference
-from ..statistics.power import detectable
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from ..statistics.clusters import Summed, clustered, summed_up
+from ..statistics.corpus import RESAMPLES, CorpusDifference, corpus_difference
+from ..statistics.multiplicity import benjamini_hochberg, holm, holm_levels
+from ..statistics.paired import (
+    FEW_CLUSTERS,
+    FEW_ITEMS,
+    PairedDifference,
+    detectable,
+    differences_of,
+    paired_difference,
+)
 
 ClusterBy = Literal["source_document", "category", "item"]
 ALPHA = 0.05
 NOT_SHOWN = "no difference shown"
 FEW_DOCUMENTS = "too few source documents to tell"
 FEW_DIFFER = "too few items differ to tell"
+# A sentence names so many metrics, runs or rows; the rest are counted.
+_NAMED = 3
+# What a row is called in tables and fields.
+OPPOSITE = ", but most items say the opposite"
+SHORT = {
+    "better": "better",
+    "worse": "worse",
+    f"better{OPPOSITE}": "better",
+    f"worse{OPPOSITE}": "worse",
+    NOT_SHOWN: "not shown",
+    "identical": "identical",
+    FEW_DOCUMENTS: "too few",
+    FEW_DIFFER: "too few",
+}
+# What rows are sorted by: how a sentence begins with them, and how it goes on with them.
+GROUPS = {
+    "worse": ("{run} is worse than {base} on", "worse on"),
+    "better": ("{run} is better than {base} on", "better on"),
+    "not shown": ("No difference between {run} and {base} is shown on", "no difference shown on"),
+    "identical": ("{run} and {base} have the same score on every item on", "the same score on every item on"),
+    "too few": ("Nothing can be told of {run} and {base} on", "nothing can be told on"),
+}
 
 
 @dataclass(frozen=True)
@@ -97,14 +122,15 @@ def compare_runs(
     strata: bool = False,
     names: Sequence[str] | None = None,
     primary: Collection[str] = (),
+    resamples: int = RESAMPLES,
 ) -> list[Comparison]:
     """Every run after the first against the first, in every metric; ``strata``: once more within each category.
 
     Verdicts are corrected together over all rows of the whole data, and over all of the categories; ``primary`` metrics
     have families of their own. Metrics in which no item can be paired are left out. Raises `InputError` when nothing
-    can be paired at all.
+    can be paired at all. ``resamples``: how many swaps and draws corpus scores have beside their test.
     """
-    measured = measure_runs(runs, metrics, by=by, strata=strata, names=names)
+    measured = measure_runs(runs, metrics, by=by, strata=strata, names=names, resamples=resamples)
     if not measured:
         raise InputError("no item has a score in both runs: there is nothing to compare")
     return decided([each for each, _ in measured], [data for _, data in measured], primary)
@@ -117,21 +143,21 @@ def measure_runs(
     by: ClusterBy = "source_document",
     strata: bool = False,
     names: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
 ) -> list[tuple[Comparison, Summed]]:
-    """What `compare_runs` finds before there are verdicts, each with what is tested; none where nothing can be paired.
+    """What `compare_runs` finds before anything is corrected, each with what is tested; none where nothing is paired.
 
-    Verdicts need all metrics that are shown together (`decided`).
+    Corrections and verdicts need all metrics that are shown together (`decided`).
     """
     base, titles = runs[0], names or [run.name for run in runs]
     measured = []
     for stratum in (None, *(_categories(base) if strata else ())):
         for metric in metrics:
             for title, run in zip(titles[1:], runs[1:], strict=True):
-                found = _compared(run, base, metric, by, stratum, title)
+                found = _compared(run, base, metric, by, stratum, title, resamples)
                 if found is not None:
                     measured.append(found)
-    corrected = _corrected([each for each, _ in measured])
-    return [(each, data) for each, (_, data) in zip(corrected, measured, strict=True)]
+    return measured
 
 
 def compare_corpora(
@@ -140,27 +166,26 @@ def compare_corpora(
     metric: Metric,
     items: Sequence[str],
     clusters: Sequence[str],
+    *,
     level: float = 0.95,
+    resamples: int = 0,
 ) -> tuple[CorpusDifference, tuple[float, float], Summed]:
     """The difference of two corpus scores over these items, positive where the run is better, and both scores.
 
-    The third are the sums that are tested (`score_sums`).
+    The third are the sums that are tested.
     """
-    import numpy as np
-
     matrices = [statistics_matrix(metric, [side.scores[metric.name][item] for item in items]) for side in (run, base)]
-    _, summed = cluster_sums(matrices, clusters)
+    ours, theirs = summed(matrices, clusters)
     sign = 1.0 if metric.higher_is_better else -1.0
-    found = corpus_difference(summed[0], summed[1], lambda rows: sign * aggregate(metric, rows), level=level)
-    ours, theirs = corpus_sums(metric, summed)
-    data = Summed(np.round(ours - theirs, SUM_DECIMALS) + 0.0, summed[0][:, -1])
-    return flipped(found, data, level), (score_of(metric, matrices[0]), score_of(metric, matrices[1])), data
-
-
-def corpus_sums(metric: Metric, summed: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """Corpus scores of runs as sums of clusters (`score_sums`), higher is better, from their statistics by cluster."""
-    sign = 1.0 if metric.higher_is_better else -1.0
-    return [score_sums(rows, rows[:, -1], lambda given: sign * aggregate(metric, given)) for rows in summed]
+    found, data = corpus_difference(
+        ours.by_cluster,
+        theirs.by_cluster,
+        lambda rows: sign * aggregate(metric, rows),
+        resamples=resamples,
+        level=level,
+    )
+    scores = float(aggregate(metric, ours.total)[0]), float(aggregate(metric, theirs.total)[0])
+    return found, scores, data
 
 
 def cluster_names(run: LoadedRun, items: Sequence[str], by: ClusterBy) -> list[str]:
@@ -189,7 +214,7 @@ def _categories(run: LoadedRun) -> list[str]:
 
 
 def _compared(
-    run: LoadedRun, base: LoadedRun, metric: Metric, by: ClusterBy, stratum: str | None, title: str
+    run: LoadedRun, base: LoadedRun, metric: Metric, by: ClusterBy, stratum: str | None, title: str, resamples: int
 ) -> tuple[Comparison, Summed] | None:
     import numpy as np
 
@@ -206,14 +231,14 @@ def _compared(
     corpus = None
     scores = float(values[0].mean()), float(values[1].mean())
     if metric.level == "corpus":
-        corpus, scores, data = compare_corpora(run, base, metric, paired, clusters)
+        corpus, scores, data = compare_corpora(run, base, metric, paired, clusters, resamples=resamples)
     found = Comparison(
         metric=metric.name,
         run=title,
         stratum=stratum,
         values=scores,
         n=len(paired),
-        unpaired=unpaired_reasons(run, base, metric.name, items),
+        unpaired=unpaired_reasons(run, base, metric.name, items) if len(paired) < len(items) else {},
         items=record,
         corpus=corpus,
         p=record.p_mean if corpus is None else corpus.p,
@@ -221,34 +246,31 @@ def _compared(
         q=1.0,
         verdict="",
     )
-    return found, Summed(data.sums, data.sizes)
-
-
-def _corrected(measured: Sequence[Comparison]) -> list[Comparison]:
-    groups: dict[tuple[str, str | None], list[int]] = {}
-    for index, each in enumerate(measured):
-        groups.setdefault((each.metric, each.stratum), []).append(index)
-    adjusted: dict[int, float] = {}
-    for (name, _), members in groups.items():
-        found = family(f"runs against the first in {name}", [measured[index].p for index in members]).adjusted
-        adjusted.update({index: p or 0.0 for index, p in zip(members, found, strict=True)})
-    explored = family("all metrics and runs", [each.p for each in measured], "bh").adjusted
-    return [replace(each, p_adjusted=adjusted[index], q=explored[index] or 0.0) for index, each in enumerate(measured)]
+    return found, summed_up(data.sums, data.sizes)
 
 
 def decided(measured: Sequence[Comparison], data: Sequence[Summed], primary: Collection[str] = ()) -> list[Comparison]:
-    """The same with verdicts, corrected by Holm over all metrics and runs; what is tested is ``data``, by row."""
-    found = [replace(each, p_verdict=1.0, ci_verdict=None, verdict=verdict(each, 1.0)) for each in measured]
+    """The same corrected for how many they are, with verdicts; what is tested is ``data``, by row."""
+    explored = benjamini_hochberg([each.p for each in measured])
+    found = [
+        replace(each, q=q, p_verdict=1.0, ci_verdict=None, verdict=verdict(each, 1.0))
+        for each, q in zip(measured, explored, strict=True)
+    ]
+    metrics: dict[tuple[str, str | None], list[int]] = {}
     families: dict[tuple[bool, bool], list[int]] = {}
     for index, each in enumerate(measured):
+        metrics.setdefault((each.metric, each.stratum), []).append(index)
         # What can claim nothing is no test, and costs the others nothing.
         if "few_clusters" not in each.items.flags:
             families.setdefault((each.metric in primary, each.stratum is None), []).append(index)
+    for members in metrics.values():
+        for index, p in zip(members, holm([measured[index].p for index in members]), strict=True):
+            found[index] = replace(found[index], p_adjusted=p)
     for members in families.values():
         raw = [measured[index].p for index in members]
         for index, p, rate in zip(members, holm(raw), holm_levels(raw, ALPHA), strict=True):
             found[index] = replace(
-                measured[index],
+                found[index],
                 p_verdict=p,
                 ci_verdict=sign_flip.interval(data[index], 1 - rate),
                 level_verdict=1 - rate,
@@ -270,4 +292,81 @@ def verdict(each: Comparison, p_adjusted: float, alpha: float = ALPHA) -> str:
     if p_adjusted > alpha:
         return NOT_SHOWN
     word = "better" if each.delta > 0 else "worse"
-    return f"{word}, but most items say the opposite" if "sign_conflict" in flags else word
+    return f"{word}{OPPOSITE}" if "sign_conflict" in flags else word
+
+
+def verdicts_told(rows: Sequence[Comparison], names: Sequence[str], metrics: Sequence[Metric], noun: str = "") -> str:
+    """How many rows are worse, better, not shown, the same and untold, and which. None is set off against another.
+
+    With a ``noun`` for the rows it is a sentence on the two runs. Differences are those of the values, run minus first
+    run. ``names`` and ``metrics`` are of all that was compared.
+    """
+    clauses = []
+    for group, (begin, go_on) in GROUPS.items():
+        members = [each for each in rows if SHORT[each.verdict] == group]
+        if not members:
+            continue
+        where, lead = str(len(members)), go_on
+        if noun and not clauses:
+            lead = begin.format(run=names[1], base=names[0])
+            every = "any of" if group in ("not shown", "too few") else "all"
+            share = every if len(members) == len(rows) else f"{len(members)} of"
+            where = f"{'both' if share == 'all' and len(rows) == 2 else f'{share} {len(rows)}'} {noun}"
+            where = rows[0].metric if len(rows) == 1 else where
+        named = _listed(group, members, names, metrics, alone=len(rows) == 1 and bool(noun))
+        if group == "identical" and len(members) == len(rows) and noun:
+            named = ""
+        clauses.append(f"{lead} {where}" + (f": {named}" if named else ""))
+    return "; ".join(clauses)
+
+
+def _listed(
+    group: str, members: Sequence[Comparison], names: Sequence[str], metrics: Sequence[Metric], *, alone: bool
+) -> str:
+    """Rows of one group by name, with the number that their verdict rests on."""
+    many, several = len(names) > 2, len(metrics) > 1
+    labels = []
+    for each in members:
+        metric = each.metric if several or each.stratum is None else None
+        label = " ".join(filter(None, (each.stratum, metric, f"of {each.run}" if many else None)))
+        labels.append("" if alone else f"{label} ")
+    if group in ("worse", "better"):
+        return some([f"{label}{_claim(each, metrics)}" for label, each in zip(labels, members, strict=True)])
+    if group == "not shown":
+        told = [f"{label}{each.detectable or 0:.2g}" for label, each in zip(labels, members, strict=True)]
+        return f"would have seen {some(told)}"
+    if group == "identical":
+        return some([label.rstrip() for label in labels])
+    clauses = []
+    if documents := [each.items for each in members if each.verdict == FEW_DOCUMENTS]:
+        least = min(documents, key=lambda items: items.effective_clusters)
+        clauses.append(
+            f"{least.clusters} source documents tell as much as {least.effective_clusters:.1f} of equal size, it takes "
+            f"{FEW_CLUSTERS:.0f}"
+        )
+    few = [f"{label}{each.items.n_nonzero}" for label, each in zip(labels, members, strict=True)
+           if each.verdict == FEW_DIFFER]  # fmt: skip
+    return "; ".join([*clauses, *([f"too few items differ ({some(few)}), it takes {FEW_ITEMS}"] if few else [])])
+
+
+def _claim(each: Comparison, metrics: Sequence[Metric]) -> str:
+    """A difference as the values have it, with its interval and with what to know of it."""
+    metric = next(metric for metric in metrics if metric.name == each.metric)
+    notes = [] if metric.higher_is_better else ["lower is better"]
+    if "sign_conflict" in each.items.flags:
+        notes.append("most items say the opposite")
+    everything = each.n + sum(each.unpaired.values())
+    if each.n < 0.99 * everything:
+        notes.append(f"{each.n} of {everything} items")
+    told = difference_text(each.delta, each.ci_verdict, metric.range[1], higher_is_better=metric.higher_is_better)
+    return told + (f" ({', '.join(notes)})" if notes else "")
+
+
+def some(named: Sequence[str]) -> str:
+    """The first three of them, and how many more.
+
+    >>> some(["a", "b", "c", "d"])
+    'a, b, c and 1 more'
+    """
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from telbench.errors import InputError
 
 from ...metrics.contract import Metric
-from ...metrics.intervals import cluster_numbers, cluster_sums, statistics_matrix
+from ...metrics.intervals import aggregate, cluster_numbers, statistics_matrix, summed
 from ..runs.loaded import LoadedRun
 from ..statistics.all_pairs import PairedRuns, all_pairs
-from ..statistics.corpus import SUM_DECIMALS
+from ..statistics.corpus import SUM_DECIMALS, score_sums
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS, TIE_DECIMALS
 from ..statistics.ranks import (
@@ -30,7 +30,7 @@ from ..statistics.ranks import (
     rank_ranges,
     symmetric,
 )
-from .pairwise import ALPHA, ClusterBy, cluster_names, corpus_sums
+from .pairwise import ALPHA, ClusterBy, cluster_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,8 +114,13 @@ def rank_runs(
     totals = None
     if metric.level == "corpus":
         matrices = [statistics_matrix(metric, [column[item] for item in items]) for column in columns]
-        summed = cluster_sums(matrices, cluster_names(runs[0], items, by))[1]
-        totals = np.array(corpus_sums(metric, summed))
+        sign = 1.0 if metric.higher_is_better else -1.0
+        totals = np.array(
+            [
+                score_sums(each.by_cluster, each.by_cluster[:, -1], lambda rows: sign * aggregate(metric, rows))
+                for each in summed(matrices, cluster_names(runs[0], items, by))
+            ]
+        )
     return rank_values(values, membership, metric, titles, posthoc=posthoc, alpha=alpha, totals=totals)
 
 

@@ -1,27 +1,31 @@
-"""Comparisons as text: the warnings that matter first, then a table that people can read."""
+"""A comparison as a report: the answer, the warnings that matter, then tables that people can read."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
-from ...harness.cli.tables import columns, number
+from ...harness.cli.tables import Block, Grid, Words, difference_text, number, p_value
 from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
-from ..statistics.factorial import Effect, Study
+from ..statistics.factorial import Effect
 from ..statistics.paired import FEW_CLUSTERS
-from .pairwise import ALPHA, FEW_DOCUMENTS, Comparison
-from .ranking import CAPTIONS, Ranking
+from .answer import Compared, leader_sentences, seeds_sentence, seeds_text, study_sentence
+from .pairwise import FEW_DOCUMENTS, OPPOSITE, SHORT, Comparison, verdicts_told
+from .ranking import CAPTIONS
 from .readings import doubts
-from .seeds import SeedEffect
 
+_WARNING = "WARNING: "
+_LOWER = " (lower)"
 CLUSTERS = {"source_document": "source documents", "category": "categories", "item": "items"}
-# A reader learns from a p-value down to here that it is small.
-_SMALL_P = 0.001
 # A line names so many pairs of runs; the rest are counted.
 _NAMED = 3
-# Differences are rounded to so many decimals before they are tested.
-_MOST_DIGITS = 9
+# Longer names of runs are told once, above the table.
+_LONGEST_HEAD = 12
+# What a row says of its pair of runs, and what of it narrow lines do without, first to last.
+_FIGURES = ("difference", "p", "verdict", "sees", "calibrated", "r", "wins/ties/losses", "n")
+_RANKED = ("rank", "run", "score", "group", "mean rank")
+_SPARE = ("mean rank", "r", "wins/ties/losses", "n", "group", "p", "calibrated", "sees")
 
 
 def distinct_names(runs: Sequence[LoadedRun]) -> list[str]:
@@ -55,7 +59,18 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
     for run, name in zip(runs, names, strict=True):
         if over := (run.header.get("judge") or {}).get("over_cap"):
             lines.append(f"WARNING: judges gave no verdict on many items of {name} in {', '.join(over)}")
-    lines += _formats(runs, names)
+    computed: dict[str, list[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        if dtype := run.header["generation"].get("dtype"):
+            computed.setdefault(dtype, []).append(name)
+    if len(computed) > 1:
+        told = "; ".join(
+            f"{dtype}: {', '.join(each[:4])}{' …' if len(each) > 4 else ''}" for dtype, each in computed.items()
+        )
+        lines.append(
+            f"WARNING: other number formats ({told}): a part of the difference may be rounding; --dtype sets one for "
+            "all"
+        )
     lost = {
         f"{each.metric} of {each.run}": sum(each.unpaired.values())
         for each in whole
@@ -72,57 +87,168 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
     return lines
 
 
-def _formats(runs: Sequence[LoadedRun], names: Sequence[str]) -> list[str]:
-    """One warning where the models were computed in different number formats, as far as that is known."""
-    computed: dict[str, list[str]] = {}
-    for run, name in zip(runs, names, strict=True):
-        if dtype := run.header["generation"].get("dtype"):
-            computed.setdefault(dtype, []).append(name)
-    if len(computed) < 2:
-        return []
-    told = "; ".join(
-        f"{dtype}: {', '.join(each[:4])}{' …' if len(each) > 4 else ''}" for dtype, each in computed.items()
-    )
-    return [
-        f"WARNING: other number formats ({told}): a part of the difference may be rounding; --dtype sets one for all"
-    ]
+def sentences(found: Compared) -> list[str]:
+    """Sentences: who is better or worse than the first run, or who leads; the one that counts is the first.
+
+    What a study's factors do comes first, then metrics that decide, then others, then categories. Differences are
+    those of the values, run minus first run: a gain is negative where lower is better.
+    """
+    measured = {each.metric for each in found.pairs}
+    metrics = [metric for metric in found.metrics if metric.name in measured]
+    told = [study_sentence(name, study) for name, study in found.studies.items()]
+    families: dict[str, list[Comparison]] = {"primary ": [], "": [], "other ": [], "category": []}
+    for each in found.pairs:
+        whole = "" if not found.primary else "primary " if each.metric in found.primary else "other "
+        families[whole if each.stratum is None else "category"].append(each)
+    for family, rows in families.items():
+        if not rows:
+            continue
+        if family in ("", "primary ") and len(found.runs) == 2:
+            told.append(f"{verdicts_told(rows, found.names, metrics, f'{family}metrics')}.")
+        elif family != "category" and len(found.runs) > 2:
+            told += leader_sentences(found, family, {each.metric for each in rows})
+        else:
+            head = f"Within categories ({len(rows)} rows)" if family == "category" else f"Other metrics ({len(rows)})"
+            told.append(f"{head}: {verdicts_told(rows, found.names, metrics)}.")
+    return [*told, *([seeds_sentence(found)] if found.seeds else [])]
 
 
-def table_lines(
-    runs: Sequence[LoadedRun],
-    names: Sequence[str],
-    metrics: Sequence[Metric],
-    compared: Sequence[Comparison],
-    cluster: str,
-    primary: Collection[str] = (),
-) -> list[str]:
-    """A row a metric for two runs; a table a metric, with a row a run, for more; all categories in one table."""
-    data = runs[0].header["data"]
-    lines = [f"{data['name']} {data['split']}: {data['n']} items"]
-    found = {(each.metric, each.run): each for each in compared if each.stratum is None}
-    others = list(zip(runs[1:], names[1:], strict=True))
-    if len(runs) == 2:
+def report(found: Compared) -> list[Block]:
+    """The answer, warnings, then tables: a row a metric for two runs, a table a metric with a row a run for more.
+
+    All categories stand in one table. Differences are those of the values that stand beside them, run minus first run.
+    """
+    data, two = found.runs[0].header["data"], len(found.runs) == 2
+    documents = max(each.items.clusters for each in found.pairs)
+    drawn = f"{documents:,} {CLUSTERS.get(found.cluster, 'clusters')}"
+    told = f"{data['name']} {data['split']}: {data['n']:,} items"
+    fits = max(map(len, found.names)) <= _LONGEST_HEAD and not {*found.names} & {"metric", "category", *_FIGURES}
+    heads = tuple(found.names) if two and fits else ("base", "run")
+    if heads != tuple(found.names):
+        told += f"; base is {found.names[0]}" + (f", run is {found.names[1]}" if two else "")
+    blocks: list[Block] = [Words(text, "answer") for text in sentences(found)]
+    blocks += [Words(note, "warning") for note in found.notes]
+    for line in warning_lines(found.runs, found.names, found.pairs):
+        text = line.removeprefix(_WARNING)
+        blocks.append(Words(text, "note" if text == line else "warning"))
+    whole = {(each.metric, each.run): each for each in found.pairs if each.stratum is None}
+    compared = [metric for metric in found.metrics if any(name == metric.name for name, _ in whole)]
+    if two:
         rows = [
-            _row(runs[0], runs[1], metric, found.get((metric.name, names[1])), _title(metric)) for metric in metrics
+            (
+                metric.name + _LOWER * (not metric.higher_is_better),
+                *_cells(whole[metric.name, found.names[1]], metric, found, values=True),
+            )
+            for metric in compared
         ]
-        lines += _table(["metric", names[0], names[1]], rows)
+        blocks += [Words(told, "title"), _grid(("metric", *heads), "<>>", rows)]
     else:
-        for metric in metrics:
-            rows = [_row(runs[0], run, metric, found.get((metric.name, name)), name) for run, name in others]
-            lines += ["", _title(metric), *_table(["run", names[0], "run"], rows)]
-    strata = [each for each in compared if each.stratum is not None]
-    if strata:
-        lines += ["", *_categories(runs, names, metrics, strata)]
-    count = max(each.items.clusters for each in compared)
-    lines.append(
-        f"difference = run minus {names[0]}, + better, - worse; interval and p by the sign-flip test over {count} "
-        f"{CLUSTERS[cluster]}"
+        blocks.append(Words(told, "title"))
+        for metric in compared:
+            blocks += _ranked(found, metric, {run: each for (name, run), each in whole.items() if name == metric.name})
+        blocks += [Words(told) for told in dict.fromkeys(CAPTIONS[each.posthoc] for each in found.rankings)]
+    if len(whole) < len(found.pairs):
+        blocks += [Words("within categories", "title"), _categories(found, compared, heads)]
+    blocks += [*(_seeds(found) if found.seeds else ()), *(_studies(found) if found.studies else ())]
+    if lost := [metric.name for metric in found.metrics if metric not in compared]:
+        blocks.append(Words(f"not compared, as no item has a score in both: {', '.join(lost)}"))
+    lower = ", ".join(metric.name for metric in compared if not metric.higher_is_better)
+    method = f"difference: run minus {found.names[0]}{f', so that - is better in {lower}' if lower else ''}"
+    if any(each.p_verdict < 1 or each.ci_verdict for each in found.pairs):
+        method += (
+            f"; interval and p by the sign-flip test over {drawn}, Holm over {_families(found.pairs, found.primary)}: "
+            "the interval holds 0 where no difference is shown; sees: the true difference that the row would have "
+            "shown in 4 cases of 5"
+        )
+    return [*blocks, Words(f"{method}. --explain tells more, --json everything")]
+
+
+def _grid(heads: Sequence[str], sides: str, rows: Sequence[Sequence[str]]) -> Grid:
+    """Rows under these heads and those of the figures of a pair; columns without any text are left out."""
+    heads, sides = (*heads, *_FIGURES), sides + ">><>>>>>"
+    kept = [place for place in range(len(heads)) if any(row[place] for row in rows)]
+    cells = tuple(tuple(row[place] for place in kept) for row in rows)
+    return Grid(tuple(heads[place] for place in kept), cells, "".join(sides[place] for place in kept), _SPARE)
+
+
+def _cells(each: Comparison | None, metric: Metric, found: Compared, *, values: bool = False) -> tuple[str, ...]:
+    """The figures of a pair of runs, after the two values where these are asked for."""
+    if each is None:
+        return ("",) * (len(_FIGURES) + 2 * values)
+    record, width = each.items, metric.range[1]
+    pair = (found.runs[0], found.runs[list(found.names).index(each.run)])
+    scales = [(run.header["metrics"][metric.name].get("calibration") or {}).get("value") for run in pair]
+    return (
+        *((number(each.values[1], width), number(each.values[0], width)) if values else ()),
+        difference_text(each.delta, each.ci_verdict, width, higher_is_better=metric.higher_is_better),
+        "" if each.verdict == FEW_DOCUMENTS else p_value(each.p_verdict),
+        SHORT[each.verdict] + (", mixed" if each.verdict.endswith(OPPOSITE) else ""),
+        f"{each.detectable:.2g}" if each.detectable else "",
+        "" if scales == [None, None] else f"{number(scales[0], 1)}, {number(scales[1], 1)}",
+        number(record.rank_biserial, 1) if record.rank_biserial is not None else "",
+        f"{record.wins}/{record.ties}/{record.losses}",
+        str(each.n),
     )
-    lines.append(
-        f"p: Holm over {_families(compared, primary)}; the interval is at the level at which Holm decides on its row, "
-        "so it holds 0 where no difference is shown; r: rank-biserial; p alone, 95 % intervals alone, q in --json"
-    )
-    return lines
+
+
+def _ranked(found: Compared, metric: Metric, rows: Mapping[str, Comparison]) -> list[Block]:
+    """One metric of three runs or more: a row a run, best first, with its ranks and how it stands to the first."""
+    ranking = next((each for each in found.rankings if each.metric == metric.name), None)
+    title = metric.name + ("" if metric.higher_is_better else " (lower is better)")
+    if ranking is None:
+        table = [("", name, number(rows[name].values[0], metric.range[1]), "", "", *_cells(rows[name], metric, found))
+                 for name in found.names[1:] if name in rows]  # fmt: skip
+        return [Words(f"{title}: no item has a score in all runs, so nothing is ranked", "title"),
+                _grid(_RANKED, "<<><>", table)]  # fmt: skip
+    result, table = ranking.friedman, []
+    for place in ranking.order:
+        name, (low, high) = ranking.names[place], ranking.ranges[place]
+        figures = _cells(rows.get(name), metric, found)
+        if not place:
+            figures = ("", "", "base", *figures[3:])
+        elif name not in rows:
+            figures = ("", "", "no pair", *figures[3:])
+        table.append((
+            str(low) if low == high else f"{low}-{high}", name, number(ranking.means[place], metric.range[1]),
+            ranking.letters[place], f"{result.mean_ranks[place]:.2f}", *figures,
+        ))  # fmt: skip
+    blocks_of = f"{ranking.blocks:,} {CLUSTERS.get(found.cluster, 'clusters')}"
+    told = f"{title}: {blocks_of}, Kendall's W {result.kendall_w:.3f}, Friedman p {p_value(result.p_f)}"
+    if ranking.few_clusters:
+        told = (
+            f"{title}: {ranking.effective_clusters:.1f} effective source documents, it takes {FEW_CLUSTERS:.0f}: one "
+            "group"
+        )
+    if ranking.critical_difference is not None:
+        told += f", critical difference of mean ranks {ranking.critical_difference:.3f}"
+    grid = _grid(_RANKED, "<<><>", table)
+    if ranking.posthoc != "mean":
+        # What was tested is shown.
+        grid = replace(grid, spare=_SPARE[1:])
+    blocks: list[Block] = [Words(told, "title"), grid]
+    if ranking.conflicts:
+        pairs = [f"{ranking.names[one]} over {ranking.names[other]}" for one, other in ranking.conflicts]
+        more = f" and {len(pairs) - _NAMED} pairs more" if len(pairs) > _NAMED else ""
+        mean = ranking.posthoc == "mean"
+        words = "signed ranks say the opposite" if mean else "by the mean it is the other way round"
+        blocks.append(Words(f"{words}: {', '.join(pairs[:_NAMED])}{more}", "note" if mean else "warning"))
+    return blocks
+
+
+def _categories(found: Compared, compared: Sequence[Metric], heads: Sequence[str]) -> Grid:
+    """All categories: within each metric a row a category, or one a category and run."""
+    strata = [each for each in found.pairs if each.stratum is not None]
+    many, rows = len(found.runs) > 2, list[tuple[str, ...]]()
+    empty = ("",) * (len(_FIGURES) + 2)
+    for metric in compared:
+        deep = "  " * (len(compared) > 1)
+        rows += [(metric.name + _LOWER * (not metric.higher_is_better), *empty)] if deep else []
+        for stratum in sorted({str(each.stratum) for each in strata if each.metric == metric.name}):
+            mine = [each for each in strata if each.metric == metric.name and each.stratum == stratum]
+            rows += [(deep + stratum, *empty)] if many else []
+            rows += [(f"{deep}  {each.run}" if many else deep + stratum, *_cells(each, metric, found, values=True))
+                     for each in mine]  # fmt: skip
+    return _grid(("category", *heads), "<>>", rows)
 
 
 def _families(compared: Sequence[Comparison], primary: Collection[str]) -> str:
@@ -143,162 +269,41 @@ def _families(compared: Sequence[Comparison], primary: Collection[str]) -> str:
     )
 
 
-def _categories(
-    runs: Sequence[LoadedRun], names: Sequence[str], metrics: Sequence[Metric], strata: Sequence[Comparison]
-) -> list[str]:
-    """All categories in one table."""
-    by_name, places = {metric.name: metric for metric in metrics}, {name: place for place, name in enumerate(names)}
-    heads = ["category", "metric", *(["run"] if len(runs) > 2 else []), names[0], names[1] if len(runs) == 2 else "run"]
-    rows = []
-    for each in sorted(strata, key=lambda each: (str(each.stratum), list(by_name).index(each.metric))):
-        metric = by_name[each.metric]
-        labels = [str(each.stratum), _title(metric), *([each.run] if len(runs) > 2 else [])]
-        rows.append(_row(runs[0], runs[places[each.run]], metric, each, *labels))
-    return _table(heads, rows)
-
-
-def _title(metric: Metric) -> str:
-    return metric.name + ("" if metric.higher_is_better else " (lower is better)")
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    heads = [*heads, "difference", "p", "r", "wins/ties/losses", "n", "verdict"]
-    sides = "<" * (len(heads) - 8) + ">>>>>>><"
-    return columns([heads, *rows], sides)
-
-
-def _row(base: LoadedRun, run: LoadedRun, metric: Metric, each: Comparison | None, *labels: str) -> list[str]:
-    if each is None:
-        return [*labels, "N/A", "N/A", "N/A", "", "", "", "0", "no item has a score in both"]
-    entries = [side.header["metrics"][metric.name] for side in (base, run)]
-    width, record = entries[0]["range"][1], each.items
-    return [
-        *labels,
-        _value_text(each.values[1], entries[0], width),
-        _value_text(each.values[0], entries[1], width),
-        difference_text(each.delta, each.ci_verdict, width),
-        "" if each.verdict == FEW_DOCUMENTS else p_value(each.p_verdict),
-        number(record.rank_biserial, 1) if record.rank_biserial is not None else "",
-        f"{record.wins}/{record.ties}/{record.losses}",
-        str(each.n),
-        each.told,
-    ]
-
-
-def difference_text(delta: float, interval: tuple[float, float] | None, width: float | None) -> str:
-    """A difference with its interval, in as many digits as it takes to see that 0 is not in it.
-
-    >>> difference_text(-0.0091, (-0.0187, -0.0003), 1), difference_text(0.004, (-0.0002, 0.0082), 1)
-    ('-0.0091 [-0.0187, -0.0003]', '+0.004 [0.000, 0.008]')
-    """
-    if interval is None:
-        return _signed(delta, width)
-    digits = 3 if width is not None and width <= 1 else 1
-    inner = max(interval[0], -interval[1])
-    while inner > 0 and digits < _MOST_DIGITS and round(inner, digits) == 0:
-        digits += 1
-    shown = [f"{round(value, digits) + 0.0:.{digits}f}" for value in (delta, *interval)]
-    sign = "" if shown[0].startswith("-") else "+"
-    return f"{sign}{shown[0]} [{shown[1]}, {shown[2]}]"
-
-
-def _value_text(value: float, entry: Mapping[str, Any], width: float | None) -> str:
-    """A value, with the calibrated position beside it where the metric's scale says little by itself."""
-    calibrated = (entry.get("calibration") or {}).get("value")
-    return number(value, width) + ("" if calibrated is None else f" (cal. {number(calibrated, 1)})")
-
-
-def _signed(value: float, width: float | None) -> str:
-    text = number(value, width)
-    return text if text.startswith("-") else f"+{text}"
-
-
-def p_value(p: float) -> str:
-    """A p-value as it is printed: never rounded to 0.05 from above.
-
-    >>> p_value(0.0312), p_value(1e-9), p_value(1.0), p_value(0.05003)
-    ('0.031', '<0.001', '1.000', '0.05003')
-    """
-    if p < _SMALL_P:
-        return f"<{_SMALL_P}"
-    digits = 3
-    while p > ALPHA and round(p, digits) <= ALPHA and digits < _MOST_DIGITS:
-        digits += 1
-    return f"{p:.{digits}f}"
-
-
-def ranking_lines(rankings: Sequence[Ranking]) -> list[str]:
-    """For each metric: ranks that each run may have, and letters that unseparated runs share."""
-    lines: list[str] = []
-    for each in rankings:
-        result = each.friedman
-        agreement = f"; Kendall's W {result.kendall_w:.3f}, Friedman p {p_value(result.p_f)}"
-        if each.few_clusters:
-            agreement = (
-                f" ({each.effective_clusters:.1f} effective source documents, it takes {FEW_CLUSTERS:.0f}: one group)"
-            )
-        lines += ["", f"{each.metric}: ranks of {len(each.names)} runs in {each.blocks} blocks{agreement}"]
-        rows: list[Sequence[str]] = [("rank", "run", "mean", "mean rank", "group")]
-        for index in each.order:
-            low, high = each.ranges[index]
-            rank = str(low) if low == high else f"{low}-{high}"
-            mean = f"{each.means[index]:.3f}"
-            rows.append((rank, each.names[index], mean, f"{result.mean_ranks[index]:.2f}", each.letters[index]))
-        lines += columns(rows, "<<>><")
-        if each.conflicts:
-            pairs = ", ".join(f"{each.names[one]} over {each.names[other]}" for one, other in each.conflicts[:_NAMED])
-            more = len(each.conflicts) - _NAMED
-            pairs += f" and {more} pairs more" if more > 0 else ""
-            mean = each.posthoc == "mean"
-            words = "signed ranks say the opposite" if mean else "WARNING: by the mean it is the other way round"
-            lines.append(f"{words}: {pairs}")
-        lines.append(CAPTIONS[each.posthoc])
-        if each.critical_difference is not None:
-            lines.append(f"critical difference of mean ranks: {each.critical_difference:.3f}")
-    return lines
-
-
-def seed_lines(effects: Sequence[SeedEffect]) -> list[str]:
+def _seeds(found: Compared) -> list[Block]:
     """Recipes against the first with training seeds as the unit, beside the tables that have items as theirs."""
-    if not effects:
-        return []
-    rows: list[Sequence[str]] = [("metric", "recipe", "over seeds", "p", "by seed")]
-    for each in effects:
-        recipe = each.effect
-        told = "" if recipe.effect is None else _signed(recipe.effect, 1)
-        if recipe.effect is not None and recipe.ci_low is not None and recipe.ci_high is not None:
-            told = difference_text(recipe.effect, (recipe.ci_low, recipe.ci_high), 1)
-        by_seed = ", ".join(f"{seed}: {_signed(value, 1)}" for seed, value in each.by_seed.items())
-        p = "" if each.p_adjusted is None else p_value(each.p_adjusted)
+    rows = []
+    for each in found.seeds:
+        told = seeds_text(found, each)
         if each.effect.method.startswith("sign"):
             told += f" ({each.effect.reason})"
+        sign = 1 if next(metric for metric in found.metrics if metric.name == each.metric).higher_is_better else -1
+        by_seed = ", ".join(f"{seed}: {difference_text(sign * value, None, 1)}" for seed, value in each.by_seed.items())
+        p = "" if each.p_adjusted is None else p_value(each.p_adjusted)
         rows.append((each.metric, each.recipe, told, p, by_seed or "no seed in both"))
-    return [
-        "",
+    title = (
         "the recipes as such (every seed is a training; t over matched seeds, Holm over recipes within a metric, "
-        "intervals at its levels):",
-        *columns(rows, "<<>><"),
-    ]
+        "intervals at its levels)"
+    )
+    heads = ("metric", "recipe", "over seeds", "p", "by seed")
+    return [Words(title, "title"), Grid(heads, tuple(rows), "<<>><", ("by seed",))]
 
 
-def study_lines(studies: Mapping[str, Study]) -> list[str]:
+def _studies(found: Compared) -> list[Block]:
     """For each metric: what each factor does, what depends on what, and what can be said of recipes."""
-    lines: list[str] = []
-    for name, study in studies.items():
+    blocks: list[Block] = []
+    for name, study in found.studies.items():
         factors = "; ".join(f"{factor}: {', '.join(levels)}" for factor, levels in study.factors.items())
-        lines += ["", f"study of {name} ({factors})"]
-        rows: list[Sequence[str]] = [("contrast", "effect", "p", "p Wilcoxon", "n", "over seeds")]
-        rows += [_effect_row(effect) for effect in (*study.main, *study.interactions, *study.simple, *study.within)]
-        lines += columns(rows, "<>>>><")
-        lines += [f"left out: {words}" for words in study.omitted]
-        lines.append(f"effect, p: {study.estimands[0]}; over seeds: {study.estimands[1]}")
-        lines.append(
-            "p, intervals: Holm within main effects and interactions, simple effects, and each factor within the others"
-        )
-    return lines
+        effects = (*study.main, *study.interactions, *study.simple, *study.within)
+        heads = ("contrast", "effect", "p", "p Wilcoxon", "n", "over seeds")
+        grid = Grid(heads, tuple(map(_effect_row, effects)), "<>>>><")
+        blocks += [Words(f"study of {name} ({factors})", "title"), grid]
+        blocks += [Words(f"left out: {words}") for words in study.omitted]
+        blocks.append(Words(f"effect, p: {study.estimands[0]}; over seeds: {study.estimands[1]}"))
+    told = "p, intervals: Holm within main effects and interactions, simple effects, and each factor within the others"
+    return [*blocks, Words(f"+ is better; {told}")]
 
 
-def _effect_row(effect: Effect) -> Sequence[str]:
+def _effect_row(effect: Effect) -> tuple[str, ...]:
     record, recipe = effect.items, effect.recipe
     if recipe.p is None:
         seeds = recipe.reason or ""

@@ -1,4 +1,4 @@
 """Is the candidate worse than the margin allows? The decision and its reports.
 
-Imports runs and statistics; only commands and `leaderboard.testing` stand above.
+Imports compare, runs and statistics; checks, publish, commands and `leaderboard.testing` stand above.
 """

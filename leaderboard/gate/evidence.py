@@ -66,7 +66,7 @@ def evidence_of(
     """
     import numpy as np
 
-    ours, theirs = (_scored(run, metric) for run in (candidate, baseline))
+    ours, theirs = (scored(run, metric) for run in (candidate, baseline))
     items, missing = _paired(metric.name, ours, theirs, candidate, baseline, max_missing)
     clusters = tuple(baseline.clusters[item] for item in items)
     values = [np.array([side[item] for item in items], np.float64) for side in (ours, theirs)]
@@ -171,7 +171,7 @@ def _corpus_evidence(
     )
 
 
-def _scored(run: LoadedRun, metric: Metric) -> dict[str, float | None]:
+def scored(run: LoadedRun, metric: Metric) -> dict[str, float | None]:
     """Values by item; one that the model failed to answer has the metric's worst value, where there is one."""
     worst = metric.range[0] if metric.higher_is_better else metric.range[1]
     found: dict[str, float | None] = {}

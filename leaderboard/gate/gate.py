@@ -16,15 +16,18 @@ from typing import Any, Literal
 from telbench.errors import InputError
 
 from ...metrics.contract import Metric
-from ..compare.readings import doubts
 from ..runs.loaded import LoadedRun
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS
-from ..statistics.power import items_for_margin
+from ..statistics.power import items_for_margin, needed_for_margin
+from .categories import category_evidence
 from .evidence import Evidence, evidence_of
+from .remarks import facts, remarks
+from .spending import Look
 
-Role = Literal["primary", "guardrail"]
+Role = Literal["primary", "guardrail", "category"]
 Verdict = Literal["PASS", "PASS_SMALL_DROP", "INCONCLUSIVE", "FAIL", "FAIL_HARD"]
+GateVerdict = Literal["pass", "fail", "inconclusive"]
 OnInconclusive = Literal["warn", "fail"]
 ALPHA = 0.05
 # More items than this share without a score on one side make the comparison another one.
@@ -42,7 +45,9 @@ class GatePolicy:
 
     A guardrail may drop by its budget: that of ``budgets``, on its own scale, else the share ``guardrail_budget`` of
     its range (of the baseline's value where the range is open). ``max_missing`` is the largest share of items (0 to 1)
-    that may lack a score on either side. Raises `InputError` for values that cannot be.
+    that may lack a score on either side. In ``categories`` of the items (`categories.EVERY`: in all of them) no primary
+    metric may drop by more than its margin, or than its ``category_budgets`` on its own scale. Raises `InputError` for
+    values that cannot be.
     """
 
     margins: Mapping[str, float]
@@ -52,6 +57,8 @@ class GatePolicy:
     max_missing: float = MAX_MISSING
     budgets: Mapping[str, float] = field(default_factory=dict)
     guardrail_budget: float = GUARDRAIL_BUDGET
+    categories: tuple[str, ...] = ()
+    category_budgets: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what is no policy."""
@@ -67,6 +74,12 @@ class GatePolicy:
                 raise InputError(f"--guardrail {name}={budget}: give 0 or a positive number, on the metric's own scale")
             if name not in self.guardrails:
                 raise InputError(f"--guardrail {name}={budget}: {name} is no guardrail")
+        for name, budget in self.category_budgets.items():
+            if not (0 <= budget < math.inf and name in self.margins and self.categories):
+                raise InputError(
+                    f"--category-budget {name}={budget}: give 0 or a positive number for a metric with a margin, and "
+                    "--categories"
+                )
         if not 0 <= self.guardrail_budget <= 1:
             raise InputError(f"--guardrail-budget {self.guardrail_budget}: give a share of the range, from 0 to 1")
         if not 0 < self.alpha < 0.5:
@@ -86,14 +99,15 @@ class MetricGate:
     """One metric's verdict and what it rests on; differences are candidate minus baseline, positive is better.
 
     ``lower`` and ``upper`` are one-sided bounds of the mean difference at 1 - alpha; ``p_drop`` tests for a drop, and
-    ``p_drop_adjusted`` is corrected by Holm over the metrics of the same role; ``p_margin`` tests for a drop smaller
-    than the margin (None for corpus scores, where the bound decides). ``n_needed`` items would settle an inconclusive
-    primary metric if the difference stays as it is; None where it lies beyond the margin. ``detectable`` is the
-    smallest drop that these items find with 80 % power, and the smallest margin that they confirm so often for an
-    unchanged model; ``n_for_margin`` items in ``clusters_for_margin`` documents would do so for the margin.
+    ``p_drop_adjusted`` is corrected by Holm over all with a margin, or all with a budget; ``p_margin`` tests for a drop
+    smaller than the margin (None for corpus scores, where the bound decides). ``n_needed`` items would settle an
+    inconclusive primary metric if the difference stays as it is; None where it lies beyond the margin. ``detectable``
+    is the smallest drop that these items find with 80 % power, and the smallest margin that they confirm so often for
+    an unchanged model; ``n_for_margin`` items in ``clusters_for_margin`` documents would do so for the margin.
 
     A guardrail has a ``budget`` in place of a margin; ``p_beyond`` tests for a drop that is larger, and
-    ``p_beyond_adjusted`` is corrected by Holm over all guardrails.
+    ``p_beyond_adjusted`` is corrected by Holm over all guardrails. So has a primary metric within a ``category`` of the
+    items, whose role that is then: it is of the guardrails' family.
     """
 
     metric: str
@@ -124,23 +138,48 @@ class MetricGate:
     p_beyond_adjusted: float | None = None
     n_for_margin: int | None = None
     clusters_for_margin: int | None = None
+    category: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The metric, and the category where it is held in one: text of unknown origin."""
+        return self.metric if self.category is None else f"{self.metric} in {self.category}"
 
 
 @dataclass(frozen=True)
 class Gate:
-    """The verdict of all metrics: ``exit_code`` 0 pass, 1 regression, 3 inconclusive where that is to fail."""
+    """The verdict of all metrics: ``exit_code`` 0 pass, 1 regression, 3 inconclusive where that is to fail.
 
-    verdict: Literal["pass", "fail", "inconclusive"]
+    ``look`` is there where the gate holds its error rates over several looks at one baseline.
+    """
+
+    verdict: GateVerdict
     exit_code: int
     policy: GatePolicy
     baseline: Mapping[str, Any]
     candidate: Mapping[str, Any]
     metrics: tuple[MetricGate, ...]
     warnings: tuple[str, ...] = field(default=())
+    look: Look | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record; the same inputs give the same bytes."""
-        return {"schema_version": 1, **asdict(self)}
+        found = {"schema_version": 1, **asdict(self)}
+        return found if self.look is not None else {key: value for key, value in found.items() if key != "look"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A candidate and the baseline that it is held against, measured alike (`runs.loaded.require_alike`).
+
+    ``metrics`` are those that both have, ``warnings`` what was told of the runs and margins.
+    """
+
+    candidate: LoadedRun
+    baseline: LoadedRun
+    metrics: Sequence[Metric]
+    policy: GatePolicy
+    warnings: tuple[str, ...] = ()
 
 
 def judge_gate(candidate: LoadedRun, baseline: LoadedRun, metrics: Sequence[Metric], policy: GatePolicy) -> Gate:
@@ -149,52 +188,40 @@ def judge_gate(candidate: LoadedRun, baseline: LoadedRun, metrics: Sequence[Metr
     Raises:
         InputError: for a metric that the runs do not share. IncomparableError: when too many items lack a score.
     """
-    known = {metric.name: metric for metric in metrics}
-    for name in (*policy.margins, *policy.guardrails):
-        if name not in known:
-            raise InputError(f"metric '{name}' is not in both runs: they share {', '.join(known)}")
-    primary = _judged([known[name] for name in policy.margins], candidate, baseline, policy)
-    guards = _judged([known[name] for name in policy.guardrails], candidate, baseline, policy)
-    found = (*primary, *guards)
+    return judge_gates([Case(candidate, baseline, metrics, policy)])[0]
+
+
+def judge_gates(cases: Sequence[Case]) -> list[Gate]:
+    """A gate for each case, at one error rate: families of tests hold the metrics of all of them.
+
+    Raises:
+        InputError: for a metric that the runs do not share, or a category that there is not. IncomparableError: when
+            too many items lack a score.
+    """
+    asked, notes = zip(*(_asked(case) for case in cases), strict=True)
+    alone = [(place, each) for place, of_case in enumerate(asked) for each in of_case]
+    found: list[list[MetricGate]] = [[] for _ in cases]
+    for proven in (True, False):
+        family = [(place, each) for place, each in alone if (each.budget is None) == proven]
+        for (place, _), judged in zip(family, _judged([each for _, each in family]), strict=True):
+            found[place].append(judged)
+    return [_gate(*each) for each in zip(cases, found, notes, strict=True)]
+
+
+def _gate(case: Case, found: Sequence[MetricGate], notes: Sequence[str]) -> Gate:
     failed = any(each.verdict in ("FAIL", "FAIL_HARD") for each in found)
     open_ones = any(each.verdict == "INCONCLUSIVE" for each in found)
-    verdict = "fail" if failed else "inconclusive" if open_ones else "pass"
-    code = 1 if failed else 3 if open_ones and policy.on_inconclusive == "fail" else 0
+    flags = {each.metric: each.flags for each in found if each.category is None}
+    warnings = (*case.warnings, *remarks(case.candidate, case.baseline, flags), *notes)
     return Gate(
-        verdict, code, policy, _facts(baseline), _facts(candidate), found, _warnings(candidate, baseline, found)
+        "fail" if failed else "inconclusive" if open_ones else "pass",
+        1 if failed else 3 if open_ones and case.policy.on_inconclusive == "fail" else 0,
+        case.policy,
+        facts(case.baseline),
+        facts(case.candidate),
+        tuple(found),
+        tuple(dict.fromkeys(warnings)),
     )
-
-
-def _facts(run: LoadedRun) -> dict[str, Any]:
-    header = run.header
-    return {
-        "name": run.name,
-        "run_id": header.get("run_id"),
-        "weights_sha256": header["model"].get("weights_sha256"),
-        "items_sha256": header["data"]["items_sha256"],
-        "counts": header.get("counts", {}),
-    }
-
-
-def _warnings(candidate: LoadedRun, baseline: LoadedRun, gates: Sequence[MetricGate]) -> tuple[str, ...]:
-    told = [
-        f"{each.metric}: mean and ranks of the differences point in opposite directions: many small changes one way, "
-        "few large ones the other; read its worst items"
-        for each in gates
-        if "sign_conflict" in each.flags
-    ]
-    for each in gates:
-        sides = [
-            (name, run.header["metrics"][each.metric])
-            for name, run in (("baseline", baseline), ("candidate", candidate))
-        ]
-        told += doubts(each.metric, sides)
-    total = candidate.header["data"]["n"]
-    for count, words in (("error", "items without an answer"), ("empty", "empty answers"), ("cut_off", "cut answers")):
-        here, there = (run.header.get("counts", {}).get(count, 0) for run in (candidate, baseline))
-        if here > there and here > 0.01 * total:
-            told.append(f"the candidate has {here} {words}, the baseline {there}")
-    return tuple(told)
 
 
 @dataclass(frozen=True)
@@ -207,36 +234,61 @@ class _Tests:
     beyond_adjusted: float | None = None
 
 
-def _judged(
-    metrics: Sequence[Metric], candidate: LoadedRun, baseline: LoadedRun, policy: GatePolicy
-) -> list[MetricGate]:
-    measured = [
-        evidence_of(
-            metric,
-            candidate,
-            baseline,
-            margin=policy.margins.get(metric.name),
+@dataclass(frozen=True)
+class _Asked:
+    """What one metric is held to, and what the runs say of it; those with a budget need no proof."""
+
+    each: Evidence
+    policy: GatePolicy
+    budget: float | None = None
+    category: str | None = None
+
+
+def _asked(case: Case) -> tuple[list[_Asked], list[str]]:
+    """Primary metrics, guardrails and categories of one case, and what to tell of categories that are left out."""
+    policy, known = case.policy, {metric.name: metric for metric in case.metrics}
+    for name in (*policy.margins, *policy.guardrails):
+        if name not in known:
+            raise InputError(f"metric '{name}' is not in both runs: they share {', '.join(known)}")
+    found = []
+    for name in (*policy.margins, *policy.guardrails):
+        one = evidence_of(
+            known[name],
+            case.candidate,
+            case.baseline,
+            margin=policy.margins.get(name),
             alpha=policy.alpha,
             max_missing=policy.max_missing,
         )
-        for metric in metrics
-    ]
-    drops = holm([each.p_drop for each in measured])
-    budgets = [policy.budget_of(each.metric, each.values[1]) for each in measured]
-    if any(budget is None for budget in budgets):
-        return [_verdict(each, _Tests(p), policy) for each, p in zip(measured, drops, strict=True)]
-    beyond = [each.p_beyond(budget or 0.0) for each, budget in zip(measured, budgets, strict=True)]
-    tests = map(_Tests, drops, budgets, beyond, holm(beyond))
-    return [_verdict(each, test, policy) for each, test in zip(measured, tests, strict=True)]
+        found.append(_Asked(one, policy, policy.budget_of(one.metric, one.values[1])))
+    within, notes = category_evidence(
+        policy.categories, [known[name] for name in policy.margins], case.candidate, case.baseline, policy.alpha
+    )
+    for category, one in within:
+        budget = policy.category_budgets.get(one.metric.name, policy.margins[one.metric.name])
+        found.append(_Asked(one, policy, budget, category))
+    return found, notes
 
 
-def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
-    margin = policy.margins.get(each.metric.name)
-    role: Role = "guardrail" if margin is None else "primary"
+def _judged(family: Sequence[_Asked]) -> list[MetricGate]:
+    """Verdicts of tests that are corrected together."""
+    drops = holm([one.each.p_drop for one in family])
+    beyond = [0.0 if one.budget is None else one.each.p_beyond(one.budget) for one in family]
+    found = []
+    for one, drop, p, adjusted in zip(family, drops, beyond, holm(beyond), strict=True):
+        tests = _Tests(drop) if one.budget is None else _Tests(drop, one.budget, p, adjusted)
+        found.append(_verdict(one, tests))
+    return found
+
+
+def _verdict(asked: _Asked, tests: _Tests) -> MetricGate:
+    each, policy = asked.each, asked.policy
+    margin = None if asked.budget is not None else policy.margins[each.metric.name]
+    role: Role = "primary" if margin is not None else "guardrail" if asked.category is None else "category"
     verdict, reason, needed = _decision(each, tests, margin, policy)
     wanted = None
-    if margin is not None and each.spread is not None and each.effective >= FEW_CLUSTERS:
-        wanted = items_for_margin(each.spread, margin, alpha=policy.alpha)
+    if margin is not None and each.spread is not None:
+        wanted = needed_for_margin(each.spread, margin, each.data, policy.alpha)
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
     return MetricGate(
@@ -266,8 +318,9 @@ def _verdict(each: Evidence, tests: _Tests, policy: GatePolicy) -> MetricGate:
         budget=tests.budget,
         p_beyond=tests.beyond,
         p_beyond_adjusted=tests.beyond_adjusted,
-        n_for_margin=wanted,
-        clusters_for_margin=None if wanted is None else math.ceil(wanted * each.data.groups / each.data.n),
+        n_for_margin=None if wanted is None else wanted.items,
+        clusters_for_margin=None if wanted is None else wanted.documents,
+        category=asked.category,
     )
 
 

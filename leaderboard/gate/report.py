@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from ..compare.markdown import escaped as cell
 from ..statistics.paired import FEW_CLUSTERS
 from .gate import Gate, MetricGate
 
@@ -20,37 +20,46 @@ MARKS = {"PASS": "✅", "PASS_SMALL_DROP": "⚠️", "INCONCLUSIVE": "❔", "FAI
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit_xml(gate: Gate) -> str:
-    """JUnit XML: a test case a metric; a failed one has a failure, an inconclusive one is skipped with its reason."""
-    failures = sum(each.verdict.startswith("FAIL") for each in gate.metrics)
-    skipped = sum(each.verdict == "INCONCLUSIVE" for each in gate.metrics)
-    counts = {"tests": str(len(gate.metrics)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
-    root = ElementTree.Element("testsuites", {"name": "telbench check", **counts})
-    suite = ElementTree.SubElement(root, "testsuite", {"name": _xml(f"{_name(gate.candidate)} against "
-                                                                    f"{_name(gate.baseline)}"), **counts})  # fmt: skip
-    for each in gate.metrics:
-        case = ElementTree.SubElement(suite, "testcase", {"classname": f"telbench.{each.role}", "name": each.metric})
-        line = _xml(f"{each.verdict}: {each.reason}")
-        if each.verdict.startswith("FAIL"):
-            failure = ElementTree.SubElement(case, "failure", {"message": line, "type": each.verdict})
-            failure.text = _xml("\n".join(_case_lines(each)))
-        elif each.verdict == "INCONCLUSIVE":
-            ElementTree.SubElement(case, "skipped", {"message": line})
-        output = ElementTree.SubElement(case, "system-out")
-        output.text = _xml("\n".join(_case_lines(each)))
+def junit_xml(*gates: Gate) -> str:
+    """JUnit XML: a suite a gate, a test case a metric; failed ones have a failure, inconclusive ones are skipped."""
+    found = [each for gate in gates for each in gate.metrics]
+    root = ElementTree.Element("testsuites", {"name": "telbench check", **_counts(found)})
+    for gate in gates:
+        name = _xml(f"{_name(gate.candidate)} against {_name(gate.baseline)}")
+        suite = ElementTree.SubElement(root, "testsuite", {"name": name, **_counts(gate.metrics)})
+        for each in gate.metrics:
+            _test_case(suite, each)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
+def _counts(metrics: Sequence[MetricGate]) -> dict[str, str]:
+    failures = sum(each.verdict.startswith("FAIL") for each in metrics)
+    skipped = sum(each.verdict == "INCONCLUSIVE" for each in metrics)
+    return {"tests": str(len(metrics)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
+
+
+def _test_case(suite: ElementTree.Element, each: MetricGate) -> None:
+    case = ElementTree.SubElement(suite, "testcase", {"classname": f"telbench.{each.role}", "name": _xml(each.title)})
+    line = _xml(f"{each.verdict}: {each.reason}")
+    if each.verdict.startswith("FAIL"):
+        failure = ElementTree.SubElement(case, "failure", {"message": line, "type": each.verdict})
+        failure.text = _xml("\n".join(_case_lines(each)))
+    elif each.verdict == "INCONCLUSIVE":
+        ElementTree.SubElement(case, "skipped", {"message": line})
+    output = ElementTree.SubElement(case, "system-out")
+    output.text = _xml("\n".join(_case_lines(each)))
+
+
+def markdown(gate: Gate, questions: Mapping[str, str] | None = None, heading: str = "## telbench check") -> str:
     """A summary that fits GitHub's limit; ``questions`` are those of the worst items, by item id."""
     lines = [
-        f"## telbench check: {gate.verdict}",
+        f"{heading}: {gate.verdict}",
         "",
-        f"{_markdown_cell(_name(gate.candidate))} against {_markdown_cell(_name(gate.baseline))}",
+        f"{cell(_name(gate.candidate))} against {cell(_name(gate.baseline))}",
         "",
     ]
-    lines += [f"> ⚠️ {_markdown_cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
+    lines += [f"> ⚠️ {cell(warning)}" for warning in gate.warnings] + ([""] if gate.warnings else [])
     lines += [
         "| | metric | role | baseline | candidate | difference | bounds | margin, budget | n | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -59,30 +68,37 @@ def markdown(gate: Gate, questions: Mapping[str, str] | None = None) -> str:
         margin = allowed(each)
         arrow = "" if each.higher_is_better else " (lower is better)"
         lines.append(
-            f"| {MARKS[each.verdict]} | `{each.metric}`{arrow} | {each.role} | {_figure(each.baseline)} | "
+            f"| {MARKS[each.verdict]} | {cell(each.title)}{arrow} | {each.role} | {_figure(each.baseline)} | "
             f"{_figure(each.candidate)} | {_plus_minus(each.delta)} | {_bounds(each)} | {margin} | {each.n} | "
-            f"{each.verdict}: {_markdown_cell(each.reason)} |"
+            f"{each.verdict}: {cell(each.reason)} |"
         )
-    lines += ["", _method(gate), "", *(f"- {_markdown_cell(line)}" for line in power_lines(gate)), ""]
+    told = (f"- {cell(line)}" for line in (*look_lines(gate), *power_lines(gate)))
+    lines += ["", _method(gate), "", *told, ""]
     for each in gate.metrics:
         lines += _worst_table(each, questions or {})
-    text = "\n".join(lines) + "\n"
-    if len(text.encode()) > MARKDOWN_LIMIT:
-        text = (
-            text.encode()[: MARKDOWN_LIMIT - 100].decode(errors="ignore").rsplit("\n", 1)[0] + "\n\n(cut: too long)\n"
-        )
-    return text
+    return cut("\n".join(lines) + "\n", MARKDOWN_LIMIT)
 
 
-def workflow_commands(gate: Gate) -> Iterator[str]:
-    """Workflow commands for GitHub Actions, one line a metric that did not pass and a warning."""
+def cut(text: str, limit: int) -> str:
+    """Text of whole lines in so many bytes of UTF-8, with a word where lines were left out."""
+    if len(text.encode()) <= limit:
+        return text
+    return text.encode()[: limit - 100].decode(errors="ignore").rsplit("\n", 1)[0] + "\n\n(cut: too long)\n"
+
+
+def workflow_commands(gate: Gate, data: str = "") -> Iterator[str]:
+    """Workflow commands for GitHub Actions, one line a metric that did not pass and a warning.
+
+    ``data`` is the name of the data set, where there are several.
+    """
+    tool = f"telbench {data}".strip()
     for each in gate.metrics:
         if each.verdict == "PASS":
             continue
         kind = "error" if each.verdict.startswith("FAIL") else "warning"
-        yield f"::{kind} title={_property(f'telbench {each.metric}')}::{_message(f'{each.verdict}: {each.reason}')}"
+        yield f"::{kind} title={_property(f'{tool} {each.title}')}::{_message(f'{each.verdict}: {each.reason}')}"
     for warning in gate.warnings:
-        yield f"::warning title=telbench::{_message(warning)}"
+        yield f"::warning title={_property(tool)}::{_message(warning)}"
 
 
 def terminal_rows(gate: Gate) -> list[Sequence[str]]:
@@ -93,7 +109,7 @@ def terminal_rows(gate: Gate) -> list[Sequence[str]]:
     for each in gate.metrics:
         margin = allowed(each)
         cells = (_figure(each.baseline), _figure(each.candidate), _plus_minus(each.delta), _bounds(each), margin)
-        rows.append((each.metric, each.role, *cells, str(each.n), f"{each.verdict}: {each.reason}"))
+        rows.append((each.title, each.role, *cells, str(each.n), f"{each.verdict}: {each.reason}"))
     return rows
 
 
@@ -102,6 +118,19 @@ def allowed(each: MetricGate) -> str:
     if each.budget is not None:
         return f"{each.budget:.3g} (budget)"
     return "" if each.margin is None else f"{each.margin:g}"
+
+
+def look_lines(gate: Gate) -> list[str]:
+    """At which levels a look was decided, and what is left; nothing where each check stands for itself."""
+    look = gate.look
+    if look is None:
+        return []
+    levels, alpha = look.levels, look.alpha
+    again = "; it was looked at before, and costs nothing again" if look.again else ""
+    return [
+        f"look {look.number} at this baseline{again}: red at {levels.red:.2g} ({levels.red_lost:.2g} of {alpha:g} lost "
+        f"before), pass at {levels.passing:.2g} ({levels.passing_lost:.2g} of {alpha:g} lost before)"
+    ]
 
 
 def power_lines(gate: Gate) -> list[str]:
@@ -122,14 +151,14 @@ def _power_line(each: MetricGate) -> str:
         )
     return (
         f"{told} can show a drop of {each.detectable:.2g} or more (80 % power); for {each.margin:g} you need about "
-        f"{_about(each.n_for_margin)} in {_about(each.clusters_for_margin)} documents"
+        f"{about(each.n_for_margin)} in {about(each.clusters_for_margin)} documents"
     )
 
 
-def _about(count: int) -> str:
+def about(count: int) -> str:
     """A number of two digits that count.
 
-    >>> _about(1473), _about(8)
+    >>> about(1473), about(8)
     ('1,500', '8')
     """
     return f"{float(f'{count:.2g}'):,.0f}"
@@ -157,32 +186,41 @@ def _case_lines(each: MetricGate) -> list[str]:
 def _worst_table(each: MetricGate, questions: Mapping[str, str]) -> list[str]:
     if each.verdict == "PASS" or not each.worst:
         return []
-    lines = [f"<details><summary>{each.metric}: worst items ({each.steep_drops} steep drops)</summary>", ""]
+    title = cell(each.title, inside_html=True)
+    lines = [f"<details><summary>{title}: worst items ({each.steep_drops} steep drops)</summary>", ""]
     lines += ["| item | difference | question |", "|---|---|---|"]
     for item in each.worst:
         question = questions.get(str(item["item_id"]), "")
         question = question if len(question) <= 200 else question[:199] + "…"
-        name, loss = _markdown_cell(str(item["item_id"])), _plus_minus(item["difference"])
-        lines.append(f"| {name} | {loss} | {_markdown_cell(question)} |")
+        name, loss = cell(str(item["item_id"])), _plus_minus(item["difference"])
+        lines.append(f"| {name} | {loss} | {cell(question)} |")
     return [*lines, "", "</details>", ""]
 
 
 def _method(gate: Gate) -> str:
-    guards = sum(each.budget is not None for each in gate.metrics)
+    level = f"at {1 - gate.policy.alpha:.0%}" if gate.look is None else "at the levels of this look"
     told = (
-        f"Differences are paired by item, positive is better; bounds are one-sided at {1 - gate.policy.alpha:.0%} and "
+        f"Differences are paired by item, positive is better; bounds are one-sided {level} and "
         "p-values are from the cluster sign-flip test; drops are Holm-corrected within each role."
     )
-    return f"{told} {guardrail_line(gate)}." if guards else told
+    return f"{told} {guardrail_line(gate)}." if any(each.budget is not None for each in gate.metrics) else told
 
 
 def guardrail_line(gate: Gate) -> str:
-    """What the guardrails are held to."""
-    guards = sum(each.budget is not None for each in gate.metrics)
-    named = ", ".join(f"{name} {budget:g}" for name, budget in gate.policy.budgets.items())
+    """What the guardrails are held to, and categories where there are."""
+    guards, held = (sum(each.role == role for each in gate.metrics) for role in ("guardrail", "category"))
+    told = []
+    if guards:
+        named = ", ".join(f"{name} {budget:g}" for name, budget in gate.policy.budgets.items())
+        told.append(
+            f"{guards} guardrail{'' if guards == 1 else 's'}: a budget of {100 * gate.policy.guardrail_budget:g} % of "
+            f"the range each{f' ({named})' if named else ''}"
+        )
+    if held:
+        count = len({each.category for each in gate.metrics if each.category is not None})
+        told.append(f"{count} categor{'y' if count == 1 else 'ies'}: a drop of the margin, or of its own budget, each")
     return (
-        f"{guards} guardrail{'' if guards == 1 else 's'}: a budget of {100 * gate.policy.guardrail_budget:g} % of the "
-        f"range each{f' ({named})' if named else ''}; all of them together fail a model within its budgets in at most "
+        f"{'; '.join(told)}; all of them together fail a model within its budgets in at most "
         f"{100 * gate.policy.alpha:g} %"
     )
 
@@ -207,12 +245,6 @@ def _bounds(each: MetricGate) -> str:
 
 def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
-
-
-def _markdown_cell(text: str) -> str:
-    """Text of unknown origin inside a Markdown table: no markup, no cell border, one line."""
-    line = " ".join(_NOT_XML.sub("\ufffd", text).split())
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@])", r"\\\1", html.escape(line, quote=False))
 
 
 def _message(text: str) -> str:

@@ -7,19 +7,20 @@ that many small drops cannot add up unseen.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
 
-from ...harness.storage import disk_message
+from ...harness.storage import disk_message, replace_text
 from .foreign import own_metrics
 from .loaded import LoadedRun, gather
 from .validation import Lines, require_header
 
 KIND, VERSION = "telbench anchor", 1
+LEDGER = "ledger"
 # Scores are kept to so many decimals: far below any margin, far above rounding noise.
 DECIMALS = 9
 _MEND = "pin it again"
@@ -50,7 +51,7 @@ def anchor_document(run: LoadedRun) -> dict[str, Any]:
         if item in run.failed:
             row["failed"] = True
         items.append(row)
-    kept = {name: _shareable(header[name]) for name in _KEPT if name in header}
+    kept = {name: shareable(header[name]) for name in _KEPT if name in header}
     told = ("name", "parameters")
     kept["model"] = {key: kept["model"][key] for key in kept["model"] if key in told or key.endswith("_sha256")}
     metrics = {name: {key: entry[key] for key in entry if key != "notes"} for name, entry in header["metrics"].items()}
@@ -63,20 +64,80 @@ def write_anchor(run: LoadedRun, path: Path, *, force: bool = False) -> int:
     Returns its size in bytes. Raises `InputError` when another anchor is there and not ``force``, or it cannot be
     written.
     """
-    document = anchor_document(run)
-    head = json.dumps({**document, "items": None}, ensure_ascii=True, allow_nan=False, sort_keys=True)
-    rows = ",\n".join(json.dumps(row, ensure_ascii=True, allow_nan=False, sort_keys=True) for row in document["items"])
-    text = head.replace('"items": null', f'"items": [\n{rows}\n]') + "\n"
+    text = _text(anchor_document(run))
     try:
-        if path.exists() and not force and path.read_text(encoding="utf-8") != text:
+        if path.exists() and _without_ledger(path) == text:
+            # The same release: looks at it stay counted.
+            return len(path.read_text(encoding="utf-8"))
+        if path.exists() and not force:
             raise InputError(f"{path} holds another anchor: pass --force to replace it, and have the change reviewed")
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f"{path.name}.tmp")
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
     except OSError as error:
         raise InputError(disk_message(error, path)) from error
+    replace_text(path, text)
     return len(text)
+
+
+def read_ledger(path: Path) -> Any:
+    """What an anchor keeps of looks at it (`gate.ledger`), or None.
+
+    Raises:
+        InputError: when the file cannot be read or is no anchor.
+    """
+    document = _json(path)
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise InputError(f"{path} is no anchor: make one with telbench baseline pin")
+    return document.get(LEDGER)
+
+
+def write_ledger(path: Path, ledger: Mapping[str, Any]) -> None:
+    """Put the ledger into an anchor, a look a line; all else in the file stays as it is, and a kill leaves it whole.
+
+    Raises:
+        InputError: when it cannot be written; then nothing has changed.
+    """
+    replace_text(path, _text({**_json(path), LEDGER: ledger}))
+
+
+def _without_ledger(path: Path) -> str:
+    """The text of an anchor that nobody looked at yet; of another file its own."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(document, dict) or LEDGER not in document:
+        return text
+    return _text({key: value for key, value in document.items() if key != LEDGER})
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    """The document with its items and looks a line each."""
+    parts = []
+    for key, value in sorted(document.items()):
+        told = _dumped(value)
+        if key == "items":
+            told = _lines(value)
+        elif key == LEDGER:
+            head = _dumped({name: part for name, part in value.items() if name != "looks"})
+            told = f'{head[:-1]}, "looks": {_lines(value["looks"])}}}'
+        parts.append(f"{_dumped(key)}: {told}")
+    return f"{{{', '.join(parts)}}}\n"
+
+
+def _lines(rows: Sequence[Any]) -> str:
+    return "[\n" + ",\n".join(map(_dumped, rows)) + "\n]"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, sort_keys=True)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def read_anchor(path: Path) -> LoadedRun | None:
@@ -85,10 +146,7 @@ def read_anchor(path: Path) -> LoadedRun | None:
     Raises:
         InputError: when it is an anchor of a later telbench, or a damaged one.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    document = _json(path)
     if not isinstance(document, dict) or document.get("kind") != KIND:
         return None
     if document.get("version") != VERSION:
@@ -124,16 +182,16 @@ def _sample(row: Any, names: Sequence[str]) -> Any:
     }
 
 
-def _shareable(value: Any) -> Any:
+def shareable(value: Any) -> Any:
     """A header's fact without places on the machine that made it: of a path its last name, of a mapping no ``path``.
 
-    >>> _shareable({"name": "/home/me/models/tiny", "path": "/home/me/models/tiny", "judge": "local:/opt/judge"})
+    >>> shareable({"name": "/home/me/models/tiny", "path": "/home/me/models/tiny", "judge": "local:/opt/judge"})
     {'name': 'tiny', 'judge': 'local:judge'}
     """
     if isinstance(value, dict):
-        return {key: _shareable(part) for key, part in value.items() if key != "path"}
+        return {key: shareable(part) for key, part in value.items() if key != "path"}
     if isinstance(value, list):
-        return [_shareable(part) for part in value]
+        return [shareable(part) for part in value]
     if not isinstance(value, str):
         return value
     before, colon, rest = value.rpartition(":")

@@ -41,11 +41,6 @@ class LogSettings:
         (), "a metric of another harness's log that is better when higher", many="repeat", metavar="NAME"
     )
 
-    def __post_init__(self) -> None:
-        """Refuse a metric that is said to be both."""
-        if both := sorted(set(self.lower_is_better) & set(self.higher_is_better)):
-            raise InputError(f"{both[0]} is given as --lower-is-better and as --higher-is-better: choose one")
-
     def told(self, name: str) -> bool | None:
         """What the user says of the metric, by its name with or without what stands before the slash; None: nothing."""
         names = set(_called(name))
@@ -54,11 +49,13 @@ class LogSettings:
         return True if names & set(self.higher_is_better) else None
 
     def require_known(self, names: Iterable[str]) -> None:
-        """Refuse a metric that no log has.
+        """Refuse a metric that no log has, or that is said to be both.
 
         Raises:
             InputError: with the near name.
         """
+        if both := sorted(set(self.lower_is_better) & set(self.higher_is_better)):
+            raise InputError(f"{both[0]} is given as --lower-is-better and as --higher-is-better: choose one")
         known = list(dict.fromkeys(each for name in names for each in _called(name)))
         for flag, given in (("lower", self.lower_is_better), ("higher", self.higher_is_better)):
             for name in given:

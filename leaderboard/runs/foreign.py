@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from telbench.config import near_name
 from telbench.errors import InputError
 
-from ...metrics.contract import ItemScore, Metric, missing
+from ...metrics.contract import ItemScore, missing
 from ...metrics.fingerprints import fingerprint
 from .directions import AS_LOGGED, LogSettings, direction, share
 from .loaded import LoadedRun
@@ -126,12 +126,9 @@ def run_of(log: Log, settings: LogSettings) -> LoadedRun:
     )
 
 
-def own_metrics(header: Mapping[str, Any]) -> dict[str, Metric]:
-    """The metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
-    harness = header["generation"]["engine"]
-    if harness not in (LM_EVAL, INSPECT):
-        return {}
-    return {name: _metric(harness, name, entry) for name, entry in header["metrics"].items()}
+def own_metrics(header: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
+    return tuple(header["metrics"]) if header["generation"]["engine"] in (LM_EVAL, INSPECT) else ()
 
 
 def _header(log: Log, entries: Mapping[str, Any], scores: Mapping[str, Column]) -> dict[str, Any]:
@@ -171,27 +168,6 @@ def _entry(
         "range": [0, 1] if bounded else [None, None],
         "level": "item",
     }
-
-
-def _metric(harness: str, name: str, entry: Mapping[str, Any]) -> Metric:
-    low, high = entry["range"]
-    refuse: Callable[..., Any] = _no_scoring
-    return Metric(
-        name=name,
-        family="ngram",
-        range=(low, high),
-        # Where nobody knows, `shared_metrics` refuses to use it.
-        higher_is_better=entry["higher_is_better"] is not False,
-        needs=frozenset(),
-        level="item",
-        description=f"as {harness} scored it",
-        score_batch=refuse,
-        options={"harness": harness},
-    )
-
-
-def _no_scoring(*_: object) -> list[ItemScore]:
-    raise InputError("scores of another harness are read from its log, not computed")
 
 
 def json_object(text: str | bytes, where: str) -> dict[str, Any]:

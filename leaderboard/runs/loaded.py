@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import IncomparableError, InputError
 
 from ...harness.runs.folder import HEADER, SAMPLES, read_run, read_samples
-from ...metrics.contract import ItemScore, Metric, Sample, metrics_named
+from ...metrics.contract import ItemScore, Metric, metrics_named
 from .directions import require_directions
 from .validation import Lines, require_header
 
@@ -46,7 +46,7 @@ _WHOLE = "copy the damaged run again"
 class LoadedRun:
     """A finished run's header with the scores of its items.
 
-    ``failed`` are items that the model did not answer. ``own_metrics`` are those of a run that another harness scored,
+    ``failed`` are items that the model did not answer. ``own_metrics`` name those of a run that another harness scored,
     ``undirected`` those of them of which nobody said which way is better, with the file that they come from. ``notes``
     are told beside every result. ``first_line`` is the line of the first item, in files that have one a line.
     """
@@ -57,7 +57,7 @@ class LoadedRun:
     scores: dict[str, dict[str, ItemScore]]
     failed: frozenset[str] = frozenset()
     categories: Mapping[str, str | None] = field(default_factory=dict)
-    own_metrics: Mapping[str, Metric] = field(default_factory=dict)
+    own_metrics: Collection[str] = ()
     undirected: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     first_line: int | None = None
@@ -130,17 +130,12 @@ def require_alike(runs: Sequence[LoadedRun]) -> None:
                 what = f"other {label} ({_short(ours)} and {_short(theirs)})"
                 raise IncomparableError(f"{first.path} and {other.path} cannot be compared: {what}")
     for other in runs:
-        require_same_items(first, other)
+        if other.clusters != first.clusters:
+            raise other_items(first, other)
 
 
-def require_same_items(first: LoadedRun, other: LoadedRun) -> None:
-    """Refuse files of runs on the same items that do not have the same ids and source documents.
-
-    Raises:
-        InputError: naming file and line.
-    """
-    if first.clusters == other.clusters:
-        return
+def other_items(first: LoadedRun, other: LoadedRun) -> InputError:
+    """What is said of files of runs on the same items that have other ids or source documents, with file and line."""
     for place, (item, cluster) in enumerate(other.clusters.items()):
         theirs = first.clusters.get(item)
         if theirs == cluster:
@@ -150,12 +145,12 @@ def require_same_items(first: LoadedRun, other: LoadedRun) -> None:
             file = other.path / SAMPLES if other.path.is_dir() else other.path
             where = f"{file}, line {other.first_line + place}"
         if theirs is None:
-            raise InputError(f"{where}: {first.path} has no item '{item}', though both name the same items: {_WHOLE}")
-        raise InputError(
+            return InputError(f"{where}: {first.path} has no item '{item}', though both name the same items: {_WHOLE}")
+        return InputError(
             f"{where}: item '{item}' is of source document '{cluster}', in {first.path} of '{theirs}': {_WHOLE}"
         )
     item = next(item for item in first.clusters if item not in other.clusters)
-    raise InputError(f"{other.path} has no item '{item}', which {first.path} has: {_WHOLE}")
+    return InputError(f"{other.path} has no item '{item}', which {first.path} has: {_WHOLE}")
 
 
 def shared_metrics(runs: Sequence[LoadedRun], wanted: Collection[str] | None = None) -> list[Metric]:
@@ -172,52 +167,62 @@ def shared_metrics(runs: Sequence[LoadedRun], wanted: Collection[str] | None = N
             raise IncomparableError(f"metric {name} was computed in different ways ({', '.join(sorted(signatures))})")
     if not names:
         raise IncomparableError("the runs share no metric: score them with the same --metrics")
-    if not runs[0].own_metrics:
-        metrics = metrics_named(names)
-        for metric in metrics:
-            for run in runs if metric.level == "corpus" else ():
-                _require_statistics(metric, run)
-        return metrics
     used = [name for name in names if wanted is None or name in wanted]
     for run in runs:
-        require_directions(run.undirected, used)
-    return [_common([run.own_metrics[name] for run in runs], runs) for name in names]
+        if run.undirected:
+            require_directions(run.undirected, used)
+    return [_metric_of(name, runs) for name in names]
 
 
-def _require_statistics(metric: Metric, run: LoadedRun) -> None:
-    """Refuse statistics that are not as many as the metric makes: their sums would mean something else."""
-    own = metric.signed(run.header["metrics"][metric.name]["signature"])
-    trial = own.score([Sample("trial", "a b", ("a b",), reference_scores=((-1.0, 1),))])[0].stats
-    rows = (score.stats for score in run.scores.get(metric.name, {}).values())
-    first = next((row for row in rows if row is not None), None)
-    if trial is not None and first is not None and len(trial) != len(first):
-        raise InputError(
-            f"{run.path}: {metric.name} has {len(first)} statistics an item where this telbench makes {len(trial)}: "
-            "score the run again"
-        )
+def _metric_of(name: str, runs: Sequence[LoadedRun]) -> Metric:
+    """A metric as the runs' headers tell it, with the widest of their ranges; one of the corpus is loaded to sum up."""
+    entries = [run.header["metrics"][name] for run in runs]
+    if any(entry["level"] == "corpus" for entry in entries):
+        (metric,) = metrics_named([name])
+        _require_statistics(metric, runs)
+        return metric
+    higher = [entry["higher_is_better"] is not False for entry in entries]
+    if not all(higher) and any(higher):
+        other = runs[higher.index(not higher[0])]
+        mend = f"pass --higher-is-better {name} or --lower-is-better {name}" if runs[0].own_metrics else _WHOLE
+        raise IncomparableError(f"{name}: {runs[0].path} and {other.path} do not say alike which way is better: {mend}")
+    lows, highs = zip(*(entry["range"] for entry in entries), strict=True)
+    return Metric(
+        name=name,
+        family=entries[0]["family"],
+        range=(None if None in lows else min(lows), None if None in highs else max(highs)),
+        higher_is_better=higher[0],
+        needs=frozenset(),
+        level="item",
+        description="",
+        score_batch=_no_scoring,
+    )
+
+
+def _no_scoring(*_: object) -> list[ItemScore]:
+    raise InputError("scores of finished runs are read, not computed")
+
+
+def _require_statistics(metric: Metric, runs: Sequence[LoadedRun]) -> None:
+    """Refuse statistics that are not as many as the metric makes, or as another run has: their sums would mean
+    something else.
+    """
+    expected, place = metric.statistics, "this telbench makes"
+    for run in runs:
+        rows = (score.stats for score in run.scores.get(metric.name, {}).values())
+        found = next((len(row) for row in rows if row is not None), expected)
+        if expected is None and found is not None:
+            expected, place = found, f"{run.path} has"
+        if found != expected:
+            raise InputError(
+                f"{run.path}: {metric.name} has {found} statistics an item where {place} {expected}: "
+                "score the run again"
+            )
 
 
 def notes_of(runs: Sequence[LoadedRun]) -> list[str]:
     """What readers of these runs should know beside the numbers, each once."""
     return list(dict.fromkeys(note for run in runs for note in run.notes))
-
-
-def _common(forms: Sequence[Metric], runs: Sequence[LoadedRun]) -> Metric:
-    """A metric of several logs, with the widest of the ranges that they suggest."""
-    first = forms[0]
-    for form, run in zip(forms, runs, strict=True):
-        if form.higher_is_better != first.higher_is_better:
-            raise IncomparableError(
-                f"{first.name}: {runs[0].path} and {run.path} do not say alike which way is better: pass "
-                f"--higher-is-better {first.name} or --lower-is-better {first.name}"
-            )
-    lows, highs = zip(*(form.range for form in forms), strict=True)
-    return replace(first, range=(_widest(min, lows), _widest(max, highs)))
-
-
-def _widest(choose: Callable[[list[float]], float], bounds: Sequence[float | None]) -> float | None:
-    known = [bound for bound in bounds if bound is not None]
-    return choose(known) if len(known) == len(bounds) else None
 
 
 def _short(value: Any) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
-from telbench.reasoning import separate
+from telbench.reasoning import Reasoning
 
 from ...harness.engines.replay import READERS, TEXT, read_answers
 from ...harness.runs.folder import HEADER, read_samples
 from ...metrics.contract import ItemScore, Metric, Sample, metrics_named, missing
 from ...metrics.fingerprints import fingerprint
 from .anchor import read_anchor
+from .directions import AS_LOGGED
 from .foreign import AS_IT_IS, Reading
 from .inspect_logs import read_inspect
 from .lm_eval_logs import holds_results, read_lm_eval
@@ -52,7 +53,8 @@ def require_used(reading: Reading, runs: Iterable[LoadedRun]) -> None:
         InputError: naming the flag.
     """
     logs = [run for run in runs if run.own_metrics]
-    reading.settings.require_known([name for run in logs for name in run.own_metrics])
+    if reading.settings != AS_LOGGED:
+        reading.settings.require_known([name for run in logs for name in run.own_metrics])
     if reading.cluster is not None and not logs:
         raise InputError(
             f"--cluster {reading.cluster} names a field of samples of lm-eval or inspect: none of the runs is their log"
@@ -86,7 +88,7 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
     """
     samples = {sample["item_id"]: sample for sample in read_samples(base.path)}
     answers = {
-        item: None if text is None else separate(text).answer
+        item: None if text is None else Reasoning().separate(text).answer
         for item, text in read_answers(path, list(samples)).texts.items()
     }
     names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]

@@ -158,12 +158,14 @@ def _entry_complaint(entry: Any) -> str | None:
     """What is wrong with what a header says of a metric."""
     if not isinstance(entry, dict):
         return f" is {_shown(entry)}, it must be {_OBJECT}"
+    limits: Any = entry.get("range")
+    pair = isinstance(limits, list | tuple) and len(limits) == 2
     for name, fits in (
         ("signature", isinstance(entry.get("signature"), str)),
         ("family", isinstance(entry.get("family"), str)),
         ("level", entry.get("level") in ("item", "corpus")),
         ("higher_is_better", isinstance(entry.get("higher_is_better"), bool)),
-        ("range", _is_range(entry.get("range"))),
+        ("range", pair and all(limit is None or complaint(limit, (-_LARGEST, _LARGEST)) is None for limit in limits)),
     ):
         if not fits:
             return f".{name} is {_shown(entry.get(name))}, which it cannot be"
@@ -172,12 +174,6 @@ def _entry_complaint(entry: Any) -> str | None:
         if wrong is not None:
             return f".{name} {wrong}"
     return None
-
-
-def _is_range(limits: Any) -> bool:
-    if not isinstance(limits, list | tuple) or len(limits) != 2:
-        return False
-    return all(limit is None or complaint(limit, (-_LARGEST, _LARGEST)) is None for limit in limits)
 
 
 def _shown(value: Any) -> str:

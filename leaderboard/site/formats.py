@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...harness.cli.tables import number
+from ...harness.cli.tables import difference_text, number, p_value
 from ...harness.cli.terminal import visible
 from ..compare.pairwise import Comparison
-from ..compare.table import difference_text, p_value
 
 # Longer answers are cut on pages; the run folder has them whole.
 LONGEST_TEXT = 20_000

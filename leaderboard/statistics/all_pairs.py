@@ -72,7 +72,7 @@ def all_pairs(
     for block in _blocks(len(first), _SMALL // len(sizes)):
         differences = np.round(sums[first[block]] - sums[second[block]], decimals) + 0.0
         deltas[block] = differences.sum(axis=1) / count
-        p_mean[block] = sign_flip.two_sideds(differences)
+        p_mean[block] = sign_flip.two_sided(differences)
         for end, lower in zip(ends, (True, False), strict=True):
             end[block] = sign_flip.bounds(differences, sizes, (1 - level) / 2, lower=lower)
     for block in _blocks(len(first), _LARGE // len(sizes)):

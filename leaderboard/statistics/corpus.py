@@ -7,12 +7,12 @@ swapped or drawn, never single items of one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from . import sign_flip
-from .clusters import Summed
+from .clusters import Summed, summed_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +33,11 @@ SUM_DECIMALS = 6
 
 @dataclass(frozen=True)
 class CorpusDifference:
-    """Score of the run minus that of the other, its interval by paired bootstrap, p by approximate randomisation.
+    """Score of the run minus that of the other, with the sign-flip test of its sums (`score_sums`).
 
     ``p`` is two-sided; ``p_below`` is small where the difference is lower than chance makes it, ``p_above`` where it is
-    higher. Where the tests and the interval are those of `flipped`, ``p_swaps``, ``bootstrap_low`` and
-    ``bootstrap_high`` keep those of swaps and draws.
+    higher. ``ci_low`` and ``ci_high`` are the interval of the same test. Beside them stand ``p_swaps``, by approximate
+    randomisation, and the ends of the paired bootstrap's interval, from so many ``resamples`` each; None without any.
     """
 
     delta: float
@@ -46,7 +46,7 @@ class CorpusDifference:
     p: float
     p_below: float
     p_above: float
-    resamples: int
+    resamples: int = 0
     p_swaps: float | None = None
     bootstrap_low: float | None = None
     bootstrap_high: float | None = None
@@ -71,23 +71,6 @@ def score_sums(rows: NDArray[np.float64], sizes: NDArray[np.float64], score: Sco
     return sizes * float(score(total[None])[0]) + count * influence
 
 
-def flipped(found: CorpusDifference, data: Summed, level: float) -> CorpusDifference:
-    """The same difference with p-values and interval of one test, the sign-flip test of its sums (`score_sums`)."""
-    interval = sign_flip.interval(data, level)
-    return CorpusDifference(
-        found.delta,
-        None if interval is None else interval[0],
-        None if interval is None else interval[1],
-        sign_flip.two_sided(data.sums),
-        sign_flip.greater(-data.sums),
-        sign_flip.greater(data.sums),
-        found.resamples,
-        found.p,
-        found.ci_low,
-        found.ci_high,
-    )
-
-
 def corpus_difference(
     run: NDArray[np.float64],
     other: NDArray[np.float64],
@@ -96,32 +79,55 @@ def corpus_difference(
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
-) -> CorpusDifference:
+) -> tuple[CorpusDifference, Summed]:
     """Compare two runs by rows of additive statistics summed within clusters, shape (G, k), the same clusters in order.
 
-    ``score`` maps summed rows (B, k) to B corpus scores. p: share of 10,000 random swaps of whole clusters between the
-    two with a difference at least as large, (c + 1) / (R + 1), two-sided (Noreen 1989; Riezler and Maxwell 2005). The
-    interval is the percentile interval of the difference over clusters drawn with replacement; None with one cluster.
+    The last column of the rows counts items. ``score`` maps summed rows (B, k) to B corpus scores. The second that is
+    given are the sums that are tested. Without ``resamples`` nothing is swapped and drawn, which takes the most time.
+    """
+    import numpy as np
+
+    ours, theirs = score(np.stack([run.sum(axis=0), other.sum(axis=0)])).tolist()
+    parts = score_sums(run, run[:, -1], score) - score_sums(other, other[:, -1], score)
+    data = summed_up(np.round(parts, SUM_DECIMALS) + 0.0, run[:, -1])
+    interval = sign_flip.interval(data, level) or (None, None)
+    two_sided = float(sign_flip.two_sided(data.sums))
+    found = CorpusDifference(
+        ours - theirs, *interval, two_sided, sign_flip.greater(-data.sums), sign_flip.greater(data.sums)
+    )
+    return _resampled(found, run, other, score, resamples, level, seed) if resamples else found, data
+
+
+def _resampled(
+    found: CorpusDifference,
+    run: NDArray[np.float64],
+    other: NDArray[np.float64],
+    score: Score,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> CorpusDifference:
+    """The same with what swaps and draws say.
+
+    ``p_swaps``: share of random swaps of whole clusters between the two with a difference at least as large,
+    (c + 1) / (R + 1), two-sided (Noreen 1989; Riezler and Maxwell 2005). The bootstrap's interval is the percentile
+    interval of the difference over clusters drawn with replacement; None with one cluster.
     """
     import numpy as np
 
     total = np.stack([run.sum(axis=0), other.sum(axis=0)])
-    scores = score(total)
-    delta = float(scores[0] - scores[1])
-    reached = below = above = 0
+    reached = 0
     for swapped in _swaps(len(run), resamples, seed):
         first = total[1] + swapped @ (run - other)
         difference = score(first) - score(total.sum(axis=0) - first)
-        reached += int((np.abs(difference) >= abs(delta) - 1e-12).sum())
-        below += int((difference <= delta + 1e-12).sum())
-        above += int((difference >= delta - 1e-12).sum())
+        reached += int((np.abs(difference) >= abs(found.delta) - 1e-12).sum())
     low = high = None
     if len(run) > 1:
         spread = bootstrap_differences(run, other, score, resamples=resamples, seed=seed)
         if np.isfinite(spread).all():
             low, high = (float(end) for end in np.quantile(spread, [(1 - level) / 2, (1 + level) / 2]))
-    p, p_below, p_above = ((count + 1) / (resamples + 1) for count in (reached, below, above))
-    return CorpusDifference(delta, low, high, p, p_below, p_above, resamples)
+    p_swaps = (reached + 1) / (resamples + 1)
+    return replace(found, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high)
 
 
 def bootstrap_differences(

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import sign_flip
-from .clusters import Clustered, clustered
-from .power import Power, power_of
-from .signed_rank import SMALLEST, hodges_lehmann, signed_rank, superiority
+from .clusters import FEW_CLUSTERS, Clustered, Summed, clustered
+from .power import ALPHA, POWER
+from .sign_flip import normal_quantile
+from .signed_rank import SMALLEST, hodges_lehmann, signed_rank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 # Scores are rounded to so many decimals after subtracting: rounding errors must not break ties.
 TIE_DECIMALS = 9
-# Fewer differences other than 0, or fewer effective clusters, cannot carry a claim.
-FEW_ITEMS, FEW_CLUSTERS = 6, 6.0
+# Fewer differences other than 0 cannot carry a claim.
+FEW_ITEMS = 6
 MANY_TIES = 0.5
 
 
@@ -38,14 +39,35 @@ class McNemar:
 
 
 @dataclass(frozen=True)
+class Power:
+    """For a test at ``alpha`` with ``power``, from the spread of the differences at hand.
+
+    ``detectable``: the smallest true mean difference that a two-sided test would find so often. ``margin``: the
+    smallest non-inferiority margin that a one-sided test would confirm so often for an unchanged model.
+    """
+
+    alpha: float
+    power: float
+    n: int
+    design_effect: float
+    detectable: float | None
+    margin: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class PairedDifference:
     """Run minus other in one metric, the sign turned so that a positive difference is better.
 
     ``delta`` is the mean difference over items, with its interval (``ci_low``, ``ci_high``) and p-value (``p_mean``)
     from the cluster sign-flip test. ``p_wilcoxon`` is the signed-rank test, of cluster means where items are clustered;
     for binary metrics without clusters it is McNemar's exact test. ``hodges_lehmann``, ``rank_biserial`` (-1 to 1) and
-    ``superiority`` (0 to 1) are effect sizes. ``flags`` are warnings: ``identical``, ``sign_conflict`` (mean and ranks
-    point in opposite directions, at least one of them significantly), ``few_items``, ``few_clusters``, ``many_ties``.
+    ``superiority`` are effect sizes; the last is the share of items on which the run is better, ties counting half.
+    ``flags`` are warnings: ``identical``, ``sign_conflict`` (mean and ranks point in opposite directions, at least one
+    of them significantly), ``few_items``, ``few_clusters``, ``many_ties``.
     """
 
     n: int
@@ -112,7 +134,7 @@ def paired_difference(
         interval = sign_flip.interval(data, level)
     ranked = signed_rank(values if separate else np.round(data.sums / data.sizes, TIE_DECIMALS))
     by_item = ranked if separate else signed_rank(values)
-    p_mean = sign_flip.two_sided(data.sums)
+    p_mean = float(sign_flip.two_sided(data.sums))
     p_wilcoxon = exact.p_exact if exact is not None and separate else ranked.p
     return PairedDifference(
         n=data.n,
@@ -129,7 +151,7 @@ def paired_difference(
         wilcoxon="mcnemar exact" if exact is not None and separate else f"signed rank, wilcox, {ranked.method}",
         hodges_lehmann=hodges_lehmann(values),
         rank_biserial=by_item.rank_biserial,
-        superiority=superiority(values),
+        superiority=(wins + (data.n - wins - losses) / 2) / data.n,
         clusters=data.groups,
         effective_clusters=data.effective_groups,
         intracluster_correlation=data.intracluster_correlation,
@@ -167,10 +189,33 @@ def paired_difference_interval(gained: int, lost: int, n: int, level: float = 0.
     Bonett and Price's adjusted Wald: with p = (gained + 1) / (n + 2) and q = (lost + 1) / (n + 2), p - q plus and minus
     z sqrt((p + q - (p - q)^2) / (n + 2)). Source: Bonett and Price 2012.
     """
-    z = sign_flip.normal_quantile((1 + level) / 2)
+    z = normal_quantile((1 + level) / 2)
     p, q = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     half = z * math.sqrt(max(0.0, p + q - (p - q) ** 2) / (n + 2))
     return max(-1.0, p - q - half), min(1.0, p - q + half)
+
+
+def power_of(data: Clustered, alpha: float = ALPHA, power: float = POWER) -> Power:
+    """What these items could show: (z_{1-alpha/2} + z_{power}) times the cluster-robust standard error.
+
+    Source: Miller 2024 (Adding Error Bars to Evals), section 5, with the clusters' design effect.
+    """
+    error = data.standard_error
+    one_sided = normal_quantile(1 - alpha) + normal_quantile(power)
+    return Power(
+        alpha,
+        power,
+        data.n,
+        data.design_effect or 1.0,
+        detectable(data, alpha, power),
+        None if error is None else one_sided * error,
+    )
+
+
+def detectable(data: Summed, alpha: float = ALPHA, power: float = POWER) -> float | None:
+    """The smallest true mean difference that a two-sided test at ``alpha`` finds so often; None with one cluster."""
+    error = data.standard_error
+    return None if error is None else (normal_quantile(1 - alpha / 2) + normal_quantile(power)) * error
 
 
 def _flags(

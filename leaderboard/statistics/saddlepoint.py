@@ -2,8 +2,7 @@
 
 T = sum_g e_g s_g with fair signs e_g has the cumulant generating function K(t) = sum_g log cosh(t s_g). With K'(t) =
 threshold, w = sqrt(2 (t threshold - K(t))) and u = t sqrt(K''(t)), the tail is 1 - Phi(w) + phi(w) (1/u - 1/w)
-(Lugannani and Rice 1980). Sizes that dominate the sum are enumerated, since their two signs make the distribution
-bimodal.
+(Lugannani and Rice 1980).
 """
 
 from __future__ import annotations
@@ -15,51 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# A size with more than this share of the sum of squares is enumerated, up to so many of them.
-DOMINANT_SHARE, MOST_DOMINANT = 0.05, 10
 # A p-value is never 0, only too small for a number.
 SMALLEST = 1e-300
 # Relative to the largest sum: what rounding may move a sum that is equal in exact arithmetic.
 ROUNDING = 1e-10
-# Numbers held at a time (1 MB, so that they stay in the cache of a core).
-_BLOCK = 1 << 17
 _SQRT_TWO_PI = math.sqrt(2 * math.pi)
 
 
-def sign_tails(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(sum_g e_g s_g >= threshold) row by row, shapes (P, G) and (P,) to (P,); ``sizes`` are not negative.
-
-    The mean over the signs of the dominant sizes of the saddlepoint tail of the others.
-    """
-    import numpy as np
-
-    scale = np.sqrt(np.einsum("pg,pg->p", sizes, sizes))
-    shares = sizes / scale[:, None]
-    targets = thresholds / scale
-    dominant = np.minimum((shares**2 > DOMINANT_SHARE).sum(axis=1), MOST_DOMINANT)
-    tails = np.empty(len(sizes))
-    for count in np.unique(dominant).tolist():
-        members = np.flatnonzero(dominant == count)
-        height = max(1, (_BLOCK >> count) // sizes.shape[1])
-        for start in range(0, len(members), height):
-            rows = members[start : start + height]
-            ordered = -np.partition(-shares[rows], count - 1, axis=1) if count else shares[rows]
-            wanted = targets[rows, None] - sign_totals(ordered[:, :count])
-            tails[rows] = _tails(ordered[:, count:], wanted).mean(axis=1)
-    return tails
-
-
-def sign_totals(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The totals of all 2^n choices of signs, shape (P, n) to (P, 2^n)."""
-    import numpy as np
-
-    totals = np.zeros((len(sizes), 1))
-    for size in sizes.T[:, :, None]:
-        totals = np.concatenate([totals - size, totals + size], axis=1)
-    return totals
-
-
-def _tails(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+def approximate_tails(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     """P(sum_g e_g s_g >= threshold) for each threshold of a row, shapes (P, G) and (P, T) to (P, T)."""
     import numpy as np
 

@@ -6,57 +6,53 @@ saddlepoint approximation (`saddlepoint`). So the p-value is the same every time
 resamples, which a correction for many comparisons could make useless.
 
 Exactly: whole-number sums by convolving binomial distributions; up to `EXACT` clusters by meeting in the middle
-(Horowitz and Sahni 1974). The functions whose names end in ``s`` test many differences at once, a row each.
+(Horowitz and Sahni 1974). Arrays of sums have shape (..., G): a row a difference, as many as there are.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from .clusters import Summed
-from .saddlepoint import ROUNDING, SMALLEST, sign_tails, sign_totals
+from .saddlepoint import ROUNDING, SMALLEST, approximate_tails
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# The quantile of the standard normal distribution, by its probability.
+normal_quantile = NormalDist().inv_cdf
 # Clusters up to which all signs are counted.
 EXACT = 24
 # Whole-number sums are convolved up to this total.
 LATTICE = 200_000
+# A size with more than this share of the sum of squares is enumerated, up to so many of them: its two signs make the
+# distribution bimodal, which no approximation near a normal one follows.
+DOMINANT_SHARE, MOST_DOMINANT = 0.05, 10
+# Numbers held at a time (1 MB, so that they stay in the cache of a core).
+_BLOCK = 1 << 17
 
 
-def two_sided(sums: NDArray[np.float64]) -> float:
-    """P(|T| >= |observed|) under random signs of the cluster sums; 1 where the observed total is 0."""
-    return float(two_sideds(sums[None])[0])
-
-
-def two_sideds(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`two_sided` of each row, shape (P, G) to (P,)."""
+def two_sided(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """P(|T| >= |observed|) under random signs of the cluster sums, shape (..., G) to (...); 1 for a total of 0."""
     import numpy as np
 
-    return np.minimum(1.0, 2 * tails(sums, np.abs(sums.sum(axis=1))))
+    return np.minimum(1.0, 2 * tail(sums, np.abs(sums.sum(axis=-1))))
 
 
 def greater(sums: NDArray[np.float64]) -> float:
     """P(T >= observed): small where the sums are larger than chance makes them."""
-    return tail(sums, math.fsum(sums))
+    return float(tail(sums, math.fsum(sums)))
 
 
-def tail(sums: NDArray[np.float64], threshold: float) -> float:
-    """P(sum_g e_g s_g >= threshold) with independent fair signs e_g."""
+def tail(sums: NDArray[np.float64], threshold: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """P(sum_g e_g s_g >= threshold) with independent fair signs e_g, shapes (..., G) and (...) to (...)."""
     import numpy as np
 
-    return float(tails(sums[None], np.array([threshold]))[0])
-
-
-def tails(sums: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`tail` of each row, shapes (P, G) and (P,) to (P,)."""
-    import numpy as np
-
-    sizes = np.abs(sums)
+    sizes, thresholds = np.abs(np.atleast_2d(sums)), np.atleast_1d(np.asarray(threshold, np.float64))
     reach = sizes.sum(axis=1)
     slack = ROUNDING * np.where(reach > 0, reach, 1.0)
     found = np.where(thresholds <= slack - reach, 1.0, 0.0)
@@ -64,12 +60,12 @@ def tails(sums: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray
     whole = (reach <= LATTICE) & (sizes == np.rint(sizes)).all(axis=1)
     few = np.count_nonzero(sizes, axis=1) <= EXACT
     for row in np.flatnonzero(inside & (whole | few)):
-        used, threshold = sizes[row][sizes[row] > 0], float(thresholds[row] - slack[row])
-        found[row] = _lattice_tail(used.astype(np.int64), threshold) if whole[row] else counted_tail(used, threshold)
+        used, reached = sizes[row][sizes[row] > 0], float(thresholds[row] - slack[row])
+        found[row] = _lattice_tail(used.astype(np.int64), reached) if whole[row] else counted_tail(used, reached)
     others = np.flatnonzero(inside & ~whole & ~few)
     if len(others):
         found[others] = sign_tails(sizes[others], thresholds[others])
-    return found
+    return found.reshape(np.shape(threshold))
 
 
 def interval(data: Summed, level: float = 0.95) -> tuple[float, float] | None:
@@ -78,18 +74,14 @@ def interval(data: Summed, level: float = 0.95) -> tuple[float, float] | None:
     Inverts the test: a shift delta is in the interval if flipping the signs of S_g - m_g delta gives a p-value above
     1 - level. None where no shift can be rejected (too few clusters).
     """
-    ends = [bound(data, (1 - level) / 2, lower=lower) for lower in (True, False)]
-    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
-
-
-def bound(data: Summed, alpha: float, *, lower: bool) -> float | None:
-    """The one-sided confidence bound at 1 - ``alpha`` from inverting the one-sided test; None if there is none."""
-    end = float(bounds(data.sums[None], data.sizes, alpha, lower=lower)[0])
-    return None if math.isnan(end) else end
+    low, high = (float(bounds(data.sums[None], data.sizes, (1 - level) / 2, lower=side)[0]) for side in (True, False))
+    return None if math.isnan(low) or math.isnan(high) else (low, high)
 
 
 def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, *, lower: bool) -> NDArray[np.float64]:
-    """`bound` of each row of sums over the same clusters of ``sizes``, shapes (P, G) and (G,) to (P,); NaN for none.
+    """One-sided confidence bounds at 1 - ``alpha`` from inverting the one-sided test; NaN where there is none.
+
+    Of each row of sums over the same clusters of ``sizes``, shapes (P, G) and (G,) to (P,).
 
     A bound leaves 0 out exactly where the test of the sums as they are rejects it: totals that are equal by chance, as
     those of whole numbers are, count there, and at no shift beside it.
@@ -111,7 +103,7 @@ def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, 
     def excess(members: NDArray[np.intp], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far the test of a mean of ``shifts`` is from rejecting, in normal deviates: nearly linear in shifts."""
         moved = turned[rows[members]] - sizes * shifts[:, None]
-        chances = np.clip(tails(moved, moved.sum(axis=1)), SMALLEST, 1 - 1e-16)
+        chances = np.clip(tail(moved, moved.sum(axis=1)), SMALLEST, 1 - 1e-16)
         return needed + np.array([normal_quantile(chance) for chance in chances.tolist()])
 
     # The normal approximation, with the spread that the shifted sums have.
@@ -120,7 +112,7 @@ def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, 
     # What is counted out is a step function: it may stay at or near 0 from one step to the next.
     close = 0.0 if len(sizes) <= EXACT else 1e-6
     ends[rows] = sign * _roots(excess, centres[rows], offsets, 1e-5 * spreads[rows], close)
-    rejected = tails(turned, turned.sum(axis=1)) <= alpha
+    rejected = tail(turned, turned.sum(axis=1)) <= alpha
     ends = np.where(~rejected & (sign * ends > 0), 0.0, ends)
     return np.where(rejected & (sign * ends <= 0), sign * 1e-5 * spreads, ends)
 
@@ -224,8 +216,34 @@ def counted_tail(sizes: NDArray[np.float64], threshold: float) -> float:
     return float(reached.sum(dtype=np.float64)) / 2.0 ** len(sizes)
 
 
-def normal_quantile(probability: float) -> float:
-    """The quantile of the standard normal distribution."""
-    from statistics import NormalDist
+def sign_tails(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """P(sum_g e_g s_g >= threshold) row by row, shapes (P, G) and (P,) to (P,); ``sizes`` are not negative.
 
-    return NormalDist().inv_cdf(probability)
+    The mean over the signs of the dominant sizes of the saddlepoint tail of the others.
+    """
+    import numpy as np
+
+    scale = np.sqrt(np.einsum("pg,pg->p", sizes, sizes))
+    shares = sizes / scale[:, None]
+    targets = thresholds / scale
+    dominant = np.minimum((shares**2 > DOMINANT_SHARE).sum(axis=1), MOST_DOMINANT)
+    tails = np.empty(len(sizes))
+    for count in np.unique(dominant).tolist():
+        members = np.flatnonzero(dominant == count)
+        height = max(1, (_BLOCK >> count) // sizes.shape[1])
+        for start in range(0, len(members), height):
+            rows = members[start : start + height]
+            ordered = -np.partition(-shares[rows], count - 1, axis=1) if count else shares[rows]
+            wanted = targets[rows, None] - sign_totals(ordered[:, :count])
+            tails[rows] = approximate_tails(ordered[:, count:], wanted).mean(axis=1)
+    return tails
+
+
+def sign_totals(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The totals of all 2^n choices of signs, shape (P, n) to (P, 2^n)."""
+    import numpy as np
+
+    totals = np.zeros((len(sizes), 1))
+    for size in sizes.T[:, :, None]:
+        totals = np.concatenate([totals - size, totals + size], axis=1)
+    return totals

@@ -25,19 +25,17 @@ _BLOCK = 1 << 17
 
 @dataclass(frozen=True)
 class SignedRank:
-    """Rank sums of positive and negative differences, the p-value, and how it was got (``exact`` or ``normal``)."""
+    """Rank sums of positive and negative differences, the p-value, and how it was got (``exact`` or ``normal``).
+
+    ``rank_biserial`` is (W+ - W-) / (W+ + W-), -1 to 1; None where every difference is 0. Source: Kerby 2014.
+    """
 
     positive: float
     negative: float
     n_nonzero: int
     p: float
     method: str
-
-    @property
-    def rank_biserial(self) -> float | None:
-        """(W+ - W-) / (W+ + W-), -1 to 1; None where every difference is 0. Source: Kerby 2014."""
-        total = self.positive + self.negative
-        return (self.positive - self.negative) / total if total else None
+    rank_biserial: float | None
 
 
 def signed_rank(differences: NDArray[np.float64]) -> SignedRank:
@@ -52,17 +50,24 @@ def signed_rank(differences: NDArray[np.float64]) -> SignedRank:
     values = np.asarray(differences, np.float64)
     used = values[values != 0]
     if not len(used):
-        return SignedRank(0.0, 0.0, 0, 1.0, "exact")
-    positive_counts, counts = _grouped(used)
+        return SignedRank(0.0, 0.0, 0, 1.0, "exact", None)
+    # Of each distinct magnitude, in order: how many differences there are, and how many of them are positive.
+    _, places, counts = np.unique(np.abs(used), return_inverse=True, return_counts=True)
+    positive_counts = np.bincount(places, weights=used > 0)
     ranks = np.cumsum(counts) - (counts - 1) / 2.0
     positive = float((ranks * positive_counts).sum())
     negative = float((ranks * (counts - positive_counts)).sum())
     if len(used) <= EXACT:
-        return SignedRank(positive, negative, len(used), _exact(ranks, counts, positive), "exact")
-    # Under the null each rank joins W+ with probability 1/2: variance is the sum of squared ranks over 4.
-    variance = float((ranks**2 * counts).sum()) / 4
-    p = _normal(positive - (positive + negative) / 2, math.sqrt(variance))
-    return SignedRank(positive, negative, len(used), p, "normal")
+        # Doubled, the mid-ranks are whole numbers, and their sums over all 2^n signs can be counted.
+        chances = _chances(tuple(np.repeat(np.rint(2 * ranks).astype(np.int64), counts).tolist()))
+        place = round(2 * positive)
+        upper, lower = float(chances[place:][::-1].sum()), float(chances[: place + 1].sum())
+        p, method = min(1.0, 2 * min(upper, lower)), "exact"
+    else:
+        # Under the null each rank joins W+ with probability 1/2: variance is the sum of squared ranks over 4.
+        variance = float((ranks**2 * counts).sum()) / 4
+        p, method = _normal(positive - (positive + negative) / 2, math.sqrt(variance)), "normal"
+    return SignedRank(positive, negative, len(used), p, method, (positive - negative) / (positive + negative))
 
 
 def signed_ranks(differences: NDArray[np.float64], decimals: int = 9) -> NDArray[np.float64]:
@@ -143,28 +148,6 @@ def _rank_sums(
     return nonzero, positive, ties - (zeros**3 - zeros)
 
 
-def _grouped(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each distinct absolute value, in order: how many are positive, and how many there are."""
-    import numpy as np
-
-    order = np.argsort(np.abs(values))
-    sizes = np.abs(values)[order]
-    starts = np.flatnonzero(np.concatenate([[True], sizes[1:] != sizes[:-1]]))
-    counts = np.diff(np.append(starts, len(sizes)))
-    positive = np.add.reduceat((values[order] > 0).astype(np.int64), starts)
-    return positive, counts
-
-
-def _exact(ranks: NDArray[np.float64], counts: NDArray[np.int64], positive: float) -> float:
-    """P-value over all 2^n signs of the mid-ranks: doubled, they are whole numbers, and their sums can be counted."""
-    import numpy as np
-
-    chances = _chances(tuple(np.repeat(np.rint(2 * ranks).astype(np.int64), counts).tolist()))
-    upper = float(chances[round(2 * positive) :][::-1].sum())
-    lower = float(chances[: round(2 * positive) + 1].sum())
-    return min(1.0, 2 * min(upper, lower))
-
-
 @lru_cache(maxsize=16)
 def _chances(doubled: tuple[int, ...]) -> NDArray[np.float64]:
     """Probability of each sum of a random subset of these numbers; many pairs of runs have the same ones."""
@@ -224,11 +207,3 @@ def _walsh_average(values: NDArray[np.float64], rank: int) -> float:
             high = middle
         else:
             low = middle
-
-
-def superiority(differences: NDArray[np.float64]) -> float:
-    """Probability that the run is better on an item, ties counting half: (wins + ties / 2) / n."""
-    import numpy as np
-
-    values = np.asarray(differences)
-    return float(((values > 0).sum() + (values == 0).sum() / 2) / len(values))

@@ -14,6 +14,7 @@ from .recipe import JudgedRecipe, each, empty_scores, verdicts
 
 WEIGHTED = "weighted by probability"
 WHOLE = "whole number"
+FIRST = f"first {MOST_PASSAGES} of more passages"
 EVASIVE = "evasive answer"
 _empty = empty_scores(0.0)
 
@@ -39,15 +40,24 @@ rubric_score = JudgedRecipe(
 ).registered()
 
 
+def _precision_scores(pairs: Sequence[tuple[Sample, Verdict]], encoder: TextEncoder | None) -> list[ItemScore]:
+    found = verdicts(JudgedPassages, pairs)
+    return [
+        ItemScore(verdict.average_precision, FIRST if len(sample.passages) > MOST_PASSAGES else None)
+        for (sample, _), verdict in zip(pairs, found, strict=True)
+    ]
+
+
 context_precision = JudgedRecipe(
     name="context_precision",
     rubric="context_passages",
     range=(0, 1),
     description="Average precision of the context's passages, in their order, that help to arrive at the reference.",
     decide=lambda sample: None,
-    read=each(JudgedPassages, lambda verdict: ItemScore(verdict.average_precision)),
+    read=_precision_scores,
     needs=frozenset({"references", "context"}),
     options=lambda panel: {"passages": str(MOST_PASSAGES)},
+    version=3,
 ).registered()
 
 

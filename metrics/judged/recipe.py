@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from telbench.errors import InputError
 
 from ...judges.chat import writable
 from ...judges.contract import JudgeTask
 from ...judges.material import alternatives, numbered
-from ...judges.panel import Judgement, JudgePanel
+from ...judges.panel import Judgement, JudgePanel, recorded_verdict
 from ...judges.rubric import Rubric, load_rubric, read_rubric
 from ...judges.schemas import MOST_PASSAGES
 from ...judges.verdicts import Missing, Verdict
@@ -70,7 +70,8 @@ class JudgedRecipe:
     ``read`` turns verdicts, each with its sample, into scores of one judge; it is given the encoder where the
     metric needs one. ``decide`` gives the score of a sample that needs no judge, such as one with an empty answer.
     ``rubric`` names the default, which a file of the user's own of the same kind may replace; the metric then needs
-    what that file's fields need. ``options`` are those beside judge, rubric and encoder.
+    what that file's fields need. ``options`` are those beside judge, rubric and encoder, and ``version`` is raised
+    where this metric alone reads a sample otherwise.
     """
 
     name: str
@@ -81,10 +82,20 @@ class JudgedRecipe:
     read: Callable[[Sequence[tuple[Sample, Verdict]], TextEncoder | None], Sequence[ItemScore]]
     needs: frozenset[str]
     options: Callable[[JudgePanel | None], Mapping[str, str]] = field(default=lambda panel: {})
+    version: int = VERSION
 
     def registered(self) -> MetricRecipe:
         """As the registry holds it."""
-        return MetricRecipe(self.name, "judged", self.range, self.needs | {"judge"}, self.build)
+        alone = None if "encoder" in self.needs else self.recorded
+        return MetricRecipe(self.name, "judged", self.range, self.needs | {"judge"}, self.build, alone)
+
+    def recorded(self, record: Mapping[str, Any]) -> float | None:
+        """What one judge's record, as ``judgements.jsonl`` keeps it, gives by itself; None without a verdict."""
+        verdict = recorded_verdict(load_rubric(self.rubric), record)
+        if isinstance(verdict, Missing):
+            return None
+        (score,) = self.read([(Sample("", ""), verdict)], None)
+        return score.value
 
     def build(self, resources: Resources) -> Metric:
         """The metric. Raises `InputError` for an unusable rubric or encoder."""
@@ -135,7 +146,7 @@ class JudgedRecipe:
             description=self.description,
             score_batch=score_batch,
             options=options,
-            version=VERSION,
+            version=self.version,
             judge_tasks=judge_tasks,
         )
 
@@ -155,7 +166,9 @@ def rubric_of(name: str, resources: Resources) -> Rubric:
 
 def task(rubric: Rubric, sample: Sample) -> JudgeTask:
     """What is put to a judge: equal for all metrics that use the same rubric, so that it is asked once."""
-    passages = passages_of(sample.context or "") if "passages" in rubric.fields else ()
+    passages: tuple[str, ...] = ()
+    if "passages" in rubric.fields:
+        passages = sample.passages[:MOST_PASSAGES] or passages_of(sample.context or "")
     shown: Mapping[str, Callable[[], str]] = {
         "question": lambda: writable(sample.question.strip()),
         "context": lambda: writable((sample.context or "").strip()),

@@ -6,9 +6,9 @@ Its form for scripts without spaces has the tokens of sacrebleu's ``zh``, and ka
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -126,18 +126,7 @@ class CharacterCodes(TokenCodes):
         return "".join([self.code(token) for token in _regexp_tokenizer()(piece).split()])
 
 
-class _Scorer:
-    """Scores samples with codes that all of them share."""
-
-    def __init__(self, make_codes: Callable[[], TokenCodes]) -> None:
-        self._make_codes = make_codes
-        self._codes = make_codes()
-
-    def score_batch(self, samples: Sequence[Sample]) -> list[ItemScore]:
-        """Statistics and sentence scores of all samples."""
-        if self._codes.full:
-            self._codes = self._make_codes()
-        return _score_coded(samples, self._codes)
+_CODES: dict[type[TokenCodes], TokenCodes] = {}  # those in use: all samples share them
 
 
 def bleu_scores(stats: NDArray[np.float64], *, effective_order: bool = False) -> NDArray[np.float64]:
@@ -178,11 +167,15 @@ def _clipped(prediction: str, references: Sequence[str], n: int) -> int:
     return sum(min(number, max(reference[gram] for reference in counts)) for gram, number in grams)
 
 
-def _score_coded(samples: Sequence[Sample], codes: TokenCodes) -> list[ItemScore]:
+def _score_batch(kind: type[TokenCodes], samples: Sequence[Sample]) -> list[ItemScore]:
+    """Statistics and sentence scores of all samples."""
     import numpy as np
 
     if not samples:
         return []
+    codes = _CODES.get(kind)
+    if codes is None or codes.full:
+        codes = _CODES[kind] = kind()
     predictions = [codes.text(sample.prediction) for sample in samples]
     references = [[codes.text(text) for text in sample.references] for sample in samples]
 
@@ -209,14 +202,15 @@ _by_words = Metric(
     needs=frozenset({"references"}),
     level="corpus",
     description="Geometric mean of word n-gram precisions (1 to 4), brevity penalty; corpus score from summed counts.",
-    score_batch=_Scorer(TokenCodes).score_batch,
+    score_batch=partial(_score_batch, TokenCodes),
     aggregate=bleu_scores,
+    statistics=2 + 2 * ORDER,
     options={"case": "mixed", "eff": "item", "smooth": "exp", "tok": "13a"},
 )
 _by_characters = replace(
     _by_words,
     description="Geometric mean of n-gram precisions (1 to 4) of words and, where a script has no spaces, characters.",
-    score_batch=_Scorer(CharacterCodes).score_batch,
+    score_batch=partial(_score_batch, CharacterCodes),
     options={**_by_words.options, "tok": "zh-characters"},
 )
 bleu = replace(_by_words, variants={"characters": _by_characters})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..contract import ItemScore, Metric, Sample
 from .overlap import shared_ngrams
-from .text_cache import TextCache
+from .text_cache import remembered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,8 @@ ORDER = 6
 BETA = 2
 
 
-_without_spaces = TextCache(lambda text: "".join(text.split()))
+def _without_spaces(text: str) -> str:
+    return "".join(text.split())
 
 
 def chrf_scores(stats: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,10 +60,10 @@ def _score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
     """Each sample against each of its references; the first with the highest score gives value and statistics."""
     if not samples:
         return []
-    pairs = []
+    pairs, without_spaces = [], remembered(_without_spaces)
     for sample in samples:
-        prediction = _without_spaces(sample.prediction)
-        pairs.extend((prediction, _without_spaces(reference)) for reference in sample.references)
+        prediction = without_spaces(sample.prediction)
+        pairs.extend((prediction, without_spaces(reference)) for reference in sample.references)
     stats = _chrf_statistics(pairs)
     values, rows = chrf_scores(stats).tolist(), stats.tolist()
     scores, start = [], 0
@@ -84,5 +85,6 @@ chrf = Metric(
     description="F-score of shared character n-grams (1 to 6), recall counting twice; corpus score from summed counts.",
     score_batch=_score_batch,
     aggregate=chrf_scores,
+    statistics=3 * ORDER,
     options={"case": "mixed", "eff": "yes", "nc": str(ORDER), "nw": "0", "beta": str(BETA), "space": "no"},
 )

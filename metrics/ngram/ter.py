@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..contract import ItemScore, Metric, Sample
 from .edit_distance import BandRow, WordAlignment, align_in_band, band, match_bits
 from .segmentation import apart
-from .text_cache import TextCache
+from .text_cache import remembered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,19 +187,15 @@ def _ter_statistics(sample: Sample, words: Words, reference_words: Words) -> tup
     return float(min(edits(prediction, reference) for reference in references)), mean_length
 
 
-def _scorer(words: Words) -> Callable[[Sequence[Sample]], list[ItemScore]]:
-    reference_words = TextCache(words)
+def _score_batch(words: Words, samples: Sequence[Sample]) -> list[ItemScore]:
+    import numpy as np
 
-    def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
-        import numpy as np
-
-        if not samples:
-            return []
-        stats = [_ter_statistics(sample, words, reference_words) for sample in samples]
-        values = ter_scores(np.array(stats)).tolist()
-        return [ItemScore(value, None, row) for value, row in zip(values, stats, strict=True)]
-
-    return score_batch
+    if not samples:
+        return []
+    reference_words = remembered(words)
+    stats = [_ter_statistics(sample, words, reference_words) for sample in samples]
+    values = ter_scores(np.array(stats)).tolist()
+    return [ItemScore(value, None, row) for value, row in zip(values, stats, strict=True)]
 
 
 _by_words = Metric(
@@ -210,14 +206,15 @@ _by_words = Metric(
     needs=frozenset({"references"}),
     level="corpus",
     description="Word edits and shifts of word sequences to the nearest reference, per 100 reference words.",
-    score_batch=_scorer(_ter_words),
+    score_batch=partial(_score_batch, _ter_words),
     aggregate=ter_scores,
+    statistics=2,
     options={"asian": "no", "case": "lc", "norm": "no", "punct": "yes", "tok": "tercom"},
 )
 _by_characters = replace(
     _by_words,
     description="Edits and shifts of words and, where a script has no spaces, characters, per 100 of the reference.",
-    score_batch=_scorer(ter_characters),
+    score_batch=partial(_score_batch, ter_characters),
     options={**_by_words.options, "asian": "yes", "norm": "yes", "tok": "tercom-characters"},
 )
 ter = replace(_by_words, variants={"characters": _by_characters})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 
@@ -50,3 +50,17 @@ class TextCache(Generic[Value]):
                     del self._kept[oldest]
                     self._spent -= len(oldest) + 1
         return value
+
+
+_MADE: dict[Callable[[str], Any], TextCache[Any]] = {}
+
+
+def remembered(compute: Callable[[str], Value]) -> TextCache[Value]:
+    """The function with its memory, which is made when it is first asked for.
+
+    >>> remembered(str.split) is remembered(str.split)
+    True
+    """
+    if compute not in _MADE:
+        _MADE[compute] = TextCache(compute)
+    return _MADE[compute]

@@ -10,6 +10,7 @@ import pytest
 from telbench.errors import InputError
 from telbench.harness.datasets.items import Item
 from telbench.harness.datasets.loading import WholeSet, load_whole
+from telbench.harness.datasets.settings import DataSettings
 from telbench.harness.lint import Finding, lint, percentiles, prompt_lengths
 
 
@@ -18,7 +19,7 @@ def findings(*items: Item) -> dict[str, Finding]:
 
 
 def test_telequad_counts_are_those_of_the_published_file(shared_data: Path) -> None:
-    report = lint(load_whole("telequad", data_dir=shared_data), shared_data)
+    report = lint(load_whole(DataSettings("telequad", data_dir=shared_data)), shared_data)
     by_check = {found.check: found for found in report.findings}
     assert by_check["impossible with answer"].count == 223
     assert by_check["reference of <= 3 words"].count == 1566
@@ -30,18 +31,20 @@ def test_telequad_counts_are_those_of_the_published_file(shared_data: Path) -> N
 
 
 def test_srsran_skew_and_twin_options_are_found(shared_data: Path) -> None:
-    by_check = {found.check: found for found in lint(load_whole("srsranbench", data_dir=shared_data)).findings}
+    by_check = {
+        found.check: found for found in lint(load_whole(DataSettings("srsranbench", data_dir=shared_data))).findings
+    }
     assert by_check["answer position"].count == 1139
     assert by_check["repeated option"].count == 31
 
 
 def test_balanced_positions_are_no_finding(shared_data: Path) -> None:
-    checks = {found.check for found in lint(load_whole("teleqna", data_dir=shared_data)).findings}
+    checks = {found.check for found in lint(load_whole(DataSettings("teleqna", data_dir=shared_data))).findings}
     assert "answer position" not in checks
 
 
 def test_tabular_answers_that_are_not_in_their_context_are_counted(shared_data: Path) -> None:
-    whole = load_whole("telequad-tabular", data_dir=shared_data)
+    whole = load_whole(DataSettings("telequad-tabular", data_dir=shared_data))
     found = {found.check: found for found in lint(whole).findings}["answer not in context"]
     by_hand = [
         item

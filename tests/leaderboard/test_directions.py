@@ -18,7 +18,6 @@ from telbench.errors import IncomparableError
 from telbench.leaderboard.compare.pairwise import compare_runs
 from telbench.leaderboard.compare.ranking import rank_runs
 from telbench.leaderboard.compare.seeds import average_seeds, seed_effects, study_of
-from telbench.leaderboard.compare.table import table_lines
 from telbench.leaderboard.gate.gate import Gate, GatePolicy, MetricGate, judge_gate
 from telbench.leaderboard.gate.report import markdown
 from telbench.leaderboard.runs.loaded import LoadedRun
@@ -28,7 +27,7 @@ from telbench.leaderboard.statistics.corpus import bootstrap_differences
 from telbench.metrics.contract import Metric, Sample
 from telbench.metrics.intervals import statistics_matrix
 
-from ..made_runs import answered_run, made_run, metric
+from ..made_runs import answered_run, compared_runs, made_run, metric, report_lines
 from .site.boards import answers, board_of, write_run
 
 N = 60
@@ -341,18 +340,18 @@ def test_a_ranking_begins_with_the_best_run_whichever_way_the_metric_runs(kind: 
 
 
 @pytest.mark.parametrize("kind", ["over_refusal", "ter", "bleu"])
-def test_a_table_signs_a_gain_plus_and_says_where_lower_is_better(kind: str) -> None:
+def test_a_table_has_the_differences_of_its_values_and_says_where_lower_is_better(kind: str) -> None:
     one, good, fair, _ = by_kind(kind)
-    compared = compare_runs([fair, good], [one])
-    lines = table_lines([fair, good], ["fair", "good"], [one], compared, "source_document")
-    (row,) = (line for line in lines if line.startswith(kind))
-    assert (" (lower is better) " in row) == (not one.higher_is_better)
-    assert " +" in row
-    assert row.endswith("better")
-    back = table_lines([good, fair], ["good", "fair"], [one], compare_runs([good, fair], [one]), "source_document")
-    (row,) = (line for line in back if line.startswith(kind))
-    assert " -" in row
-    assert row.endswith("worse")
+    for runs, word in (((fair, good), "better"), ((good, fair), "worse")):
+        lines = report_lines(compared_runs(runs, [kind]), wide=True)
+        (row,) = (line for line in lines if line.startswith(kind))
+        assert (" (lower) " in row) == (not one.higher_is_better)
+        values = row.replace(" (lower)", "").split()
+        first, second, difference = map(float, values[1:4])
+        assert difference == pytest.approx(second - first, abs=0.11 if abs(first) > 1 else 0.0011)
+        assert (difference > 0) == ((word == "better") == one.higher_is_better)
+        assert f" {word} " in row
+        assert ("(lower is better)" in " ".join(" ".join(lines).split())) == (not one.higher_is_better)
 
 
 @pytest.mark.parametrize(("kind", "sign"), [("over_refusal", -1), ("token_f1", 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,16 @@ from telbench.registry import listed
 @pytest.mark.parametrize("name", sorted(listed(GROUP)))
 def test_every_built_in_metric_keeps_the_contract(name: str) -> None:
     assert check_metric(metrics_named([name])[0]) == []
+
+
+@pytest.mark.parametrize("name", sorted(listed(GROUP)))
+def test_every_built_in_corpus_metric_tells_how_many_statistics_it_makes(name: str) -> None:
+    (record,) = metrics_named([name])
+    assert (record.statistics is None) == (record.level == "item")
+    # A number that is not the true one is caught.
+    wrong = replace(record, statistics=7)
+    expected = "which only corpus metrics have" if record.level == "item" else "declares 7 statistics an item and gives"
+    assert any(expected in problem for problem in check_metric(wrong))
 
 
 def faulty(function, **changes) -> Metric:

@@ -21,10 +21,10 @@ from telbench.metrics.intervals import (
     bootstrap,
     bootstrap_sums,
     cluster_numbers,
-    cluster_sums,
     replicates,
     resample_counts,
     statistics_matrix,
+    summed,
 )
 from telbench.metrics.ngram.bleu import bleu
 from telbench.metrics.ngram.chrf import chrf
@@ -57,7 +57,7 @@ def drawn_clusters(values: Sequence[float | None], clusters: Sequence[str], seed
 def random_values(count: int, per_cluster: int, seed: int = 1) -> tuple[list[float], list[str]]:
     rng = np.random.default_rng(seed)
     clusters = [f"doc {index // per_cluster}" for index in range(count)]
-    effects = {name: rng.normal() for name in set(clusters)}
+    effects = {name: rng.normal() for name in dict.fromkeys(clusters)}
     return [float(effects[name] + rng.normal()) for name in clusters], clusters
 
 
@@ -131,9 +131,9 @@ def test_corpus_scores_from_summed_statistics_are_those_of_the_resampled_texts(m
     ]
     clusters = [f"doc {index // 3}" for index in range(24)]
     matrix = statistics_matrix(metric, metric.score(samples))
-    groups, summed = cluster_sums([matrix], clusters)
-    counts = resample_counts(groups, 30, 0, 0)
-    ours = aggregate(metric, counts @ summed[0])
+    (sums,) = summed([matrix], clusters)
+    counts = resample_counts(len(sums.by_cluster), 30, 0, 0)
+    ours = aggregate(metric, counts @ sums.by_cluster)
     reference_score = sacrebleu_score(metric)
     for row, score in zip(counts.astype(int), ours, strict=True):
         # Clusters come sorted by name, and "doc 0" to "doc 7" sort as they count.

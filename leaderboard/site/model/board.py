@@ -19,12 +19,13 @@ from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
 from ...compare.seeds import SEED, varying, word
 from ...compare.table import distinct_names
+from ...publish.history import Check, read_history
 from ..parallel import Job, Result, all_of, each_of
 from .columns import RunColumns, read_columns
 from .composite import OVERALL, composite_metric, composite_parts, with_composite
 from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, measured_alike, rankable, run_folders
-from .standings import Measured, MetricTable, Standing, decided_together, explored_together, measured, metric_table
+from .standings import Measured, MetricTable, Standing, decided_together, measured, metric_table
 
 # Below so many scores a second process costs more than it saves.
 _WORTH_A_PROCESS = 300_000
@@ -40,6 +41,7 @@ class Options:
     allow_incomplete: bool = False
     by: ClusterBy = "source_document"
     pairs: Posthoc = "mean"
+    history: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Board:
     ``runs`` are those that were measured alike, the baseline first; ``apart`` the others with the reason. ``tables``
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
-    ``contexts`` are those of the items, as far as they were at hand.
+    ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate.
     """
 
     options: Options
@@ -89,6 +91,7 @@ class Board:
     digest: str
     processes: int = 1
     contexts: Contexts = NO_CONTEXTS
+    history: tuple[Check, ...] = ()
 
     @property
     def baseline(self) -> BoardRun:
@@ -131,6 +134,7 @@ def make_board(
     Raises:
         InputError: for what is no run folder, or when no run can be ranked in any metric.
     """
+    history = () if options.history is None else tuple(read_history(options.history))
     folders, apart = run_folders(paths)
     if not folders:
         raise InputError("none of the runs is finished: there is nothing to rank")
@@ -159,7 +163,7 @@ def make_board(
         jobs.append(_Comparing(metric, ranked[metric.name][0], places, [names[place] for place in places], options))
     measured_alone = all_of(_compared, jobs, workers, reporter, "comparing")
     # The composite says the same as the metrics once more: it is a family by itself.
-    found = explored_together(decided_together(measured_alone, [OVERALL]))
+    found = decided_together(measured_alone, [OVERALL])
     tables = [
         metric_table(
             job.metric, job.runs, job.places, job.names, one, ranked[job.metric.name][1], baseline=job.places[0] == 0
@@ -177,9 +181,10 @@ def make_board(
         tables=tuple(tables),
         left_out=tuple(left_out),
         factors=varying(factors),
-        digest=_digest(runs, apart, kept[0], options, contexts),
+        digest=_digest(runs, apart, kept[0], options, contexts, history),
         processes=workers,
         contexts=contexts,
+        history=history,
     )
 
 
@@ -258,12 +263,17 @@ def _factors(run: RunColumns) -> dict[str, str]:
 
 
 def _digest(
-    runs: Iterable[RunColumns], apart: Iterable[Apart], baseline: RunColumns, options: Options, contexts: Contexts
+    runs: Iterable[RunColumns],
+    apart: Iterable[Apart],
+    baseline: RunColumns,
+    options: Options,
+    contexts: Contexts,
+    history: Iterable[Check],
 ) -> str:
-    """SHA-256 of the runs' contents, of the contexts at hand and of what was chosen."""
+    """SHA-256 of the runs' contents, of the contexts and the history at hand, and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
     parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
-    parts.append(contexts.digest)
+    parts += [contexts.digest, *(repr(check) for check in history)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

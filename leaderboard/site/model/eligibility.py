@@ -10,7 +10,7 @@ from pathlib import Path
 from telbench.errors import IncomparableError, InputError
 
 from ....harness.runs.folder import HEADER, PARTIAL
-from ...runs.loaded import ALIKE, ALIKE_IF_GENERATED, LoadedRun, require_alike, require_same_items
+from ...runs.loaded import ALIKE, ALIKE_IF_GENERATED, LoadedRun, other_items, require_alike
 from .columns import RunColumns
 
 # More items without a score than this share leave a run unranked in the metric.
@@ -73,7 +73,9 @@ def measured_alike(runs: Sequence[RunColumns], baseline: RunColumns | None) -> t
             apart.append(Apart(run.name, run.path, "measured differently: " + str(error).rpartition(": ")[2]))
             continue
         if (run.items, run.clusters) != (first.items, first.clusters):
-            require_same_items(first.loaded([]), run.loaded([]))
+            one, other = first.loaded([]), run.loaded([])
+            if other.clusters != one.clusters:
+                raise other_items(one, other)
     return [run for run in runs if run in kept], apart
 
 

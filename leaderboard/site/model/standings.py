@@ -11,7 +11,6 @@ from ....metrics.contract import Metric
 from ...compare.pairwise import ALPHA, ClusterBy, Comparison, decided, measure_runs
 from ...compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
 from ...statistics.clusters import Summed
-from ...statistics.multiplicity import family
 from ...statistics.ranks import letter_groups, rank_ranges
 from .columns import RunColumns
 from .eligibility import Apart
@@ -88,7 +87,7 @@ def measured(
 
 
 def decided_together(found: Sequence[Measured], primary: Collection[str] = ()) -> list[Measured]:
-    """The same with verdicts and ranks corrected by Holm over all metrics, ``primary`` ones apart."""
+    """The same with verdicts, ranks and ``q`` corrected over all metrics, verdicts of ``primary`` ones apart."""
     measured = [each for one in found for each in one.comparisons]
     verdicts = iter(decided(measured, [data for one in found for data in one.tested], primary))
     rankings = iter(ranked_together([one.ranking for one in found if one.ranking is not None], primary))
@@ -98,15 +97,6 @@ def decided_together(found: Sequence[Measured], primary: Collection[str] = ()) -
             comparisons=tuple(next(verdicts) for _ in one.comparisons),
             ranking=None if one.ranking is None else next(rankings),
         )
-        for one in found
-    ]
-
-
-def explored_together(found: Sequence[Measured]) -> list[Measured]:
-    """The same with ``q`` corrected over all metrics and runs (Benjamini and Hochberg)."""
-    values = iter(family("all metrics and runs", [each.p for one in found for each in one.comparisons], "bh").adjusted)
-    return [
-        replace(one, comparisons=tuple(replace(each, q=next(values) or 0.0) for each in one.comparisons))
         for one in found
     ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...compare.explain import SIGN_CONFLICT
+
 
 @dataclass(frozen=True)
 class Term:
@@ -76,8 +78,5 @@ TERMS: dict[str, Term] = {
         "within its family, then over families. A metric counts on an item where every ranked system has it. Ranks and "
         "tests are of this one score; ranks of metrics are never averaged.",
     ),
-    "sign-conflict": Term(
-        "Sign conflict",
-        "Mean and ranks point in opposite directions: many small changes one way, few large ones the other.",
-    ),
+    "sign-conflict": Term("Sign conflict", f"{SIGN_CONFLICT.capitalize()}."),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..page import Section
 from .compare import compare_pages, comparisons
 from .factors import factor_pages
+from .history import history_pages
 from .index import index_pages
 from .item import item_count, item_pages
 from .method import method_pages
@@ -56,5 +57,6 @@ SECTIONS: tuple[Section, ...] = (
         when=lambda board: bool(board.factors),
         count=lambda board: len(board.tables),
     ),
+    Section("history.html", "History", history_pages, when=lambda board: bool(board.history)),
     Section("method.html", "Method", method_pages),
 )

@@ -50,7 +50,7 @@ def test_the_prompts_are_those_of_the_run(tiny_checkpoint: Path, data: Path, cap
         assert shown["token_ids"] == list(planned.request.token_ids)
         assert shown["examples"] == list(planned.examples)
     assert found["prompt"] == plan.depends_on["prompt_settings"]
-    assert found["sampling"] == {**NEUTRAL, **plan.depends_on["sampling"], "stop": []}
+    assert found["sampling"] == {**NEUTRAL, **plan.depends_on["sampling"], "stop": [], "marks": []}
     lengths = [len(each.request.token_ids) for each in plan.prompts]
     assert (found["tokens"]["least"], found["tokens"]["most"]) == (min(lengths), max(lengths))
     assert found["window"] == 512

@@ -10,6 +10,7 @@ import pytest
 
 from telbench.errors import InputError
 from telbench.harness.datasets.loading import WholeSet, load_whole
+from telbench.harness.datasets.settings import DataSettings
 
 TEXTS = ["AMF", "SMF", "UPF", "PCF"]
 
@@ -19,7 +20,7 @@ def loaded(folder: Path, *rows: tuple[list[str], Any], **arguments: Any) -> Whol
     path = folder / "a.jsonl"
     records = [{"question": f"Q{n}?", "choices": texts, "answer": answer} for n, (texts, answer) in enumerate(rows)]
     path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
-    return load_whole(str(path), **arguments)
+    return load_whole(DataSettings(str(path), **arguments))
 
 
 def indices(folder: Path, *rows: tuple[list[str], Any]) -> list[tuple[int, ...]]:
@@ -191,5 +192,5 @@ def test_an_answer_in_doubt_of_a_row_that_is_left_out_changes_no_other(tmp_path:
         {"question": "C?", "choices": TEXTS, "answer": 4},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    whole = load_whole(str(path), skip_bad=True)
+    whole = load_whole(DataSettings(str(path), skip_bad=True))
     assert [(item.question, item.answer) for item in whole.items] == [("B?", (0,)), ("C?", (3,))]

@@ -12,12 +12,13 @@ from telbench.errors import InputError
 from telbench.harness.datasets.choices import in_sequence, unlabelled
 from telbench.harness.datasets.items import Item
 from telbench.harness.datasets.loading import load_whole
+from telbench.harness.datasets.settings import DataSettings
 
 
 def item_of(folder: Path, **fields: Any) -> Item:
     path = folder / "a.jsonl"
     path.write_text(json.dumps({"question": "Q?", **fields}) + "\n", "utf-8")
-    (item,) = load_whole(str(path)).items
+    (item,) = load_whole(DataSettings(str(path))).items
     return item
 
 
@@ -99,7 +100,7 @@ def test_labels_come_off_where_all_options_carry_them_and_it_is_counted(tmp_path
         {"question": "B?", "choices": ["x", "y"], "answer": "A"},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    assert load_whole(str(path)).repaired == {"labels taken off the options": 1}
+    assert load_whole(DataSettings(str(path))).repaired == {"labels taken off the options": 1}
 
 
 def test_sequences_have_no_gap_and_start_where_they_may() -> None:

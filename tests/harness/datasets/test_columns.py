@@ -11,12 +11,13 @@ import pytest
 from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.harness.datasets.loading import WholeSet, load_whole
+from telbench.harness.datasets.settings import DataSettings
 
 
 def table(folder: Path, text: str, **arguments: Any) -> WholeSet:
     path = folder / "a.csv"
     path.write_text(text, "utf-8")
-    return load_whole(str(path), **arguments)
+    return load_whole(DataSettings(str(path), **arguments))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_fields_of_later_rows_count_as_much_as_those_of_the_first(tmp_path: Path
         {"question": "B?", "A": "x", "B": "y", "C": "z", "answer": "C", "note": "n"},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    whole = load_whole(str(path))
+    whole = load_whole(DataSettings(str(path)))
     assert [item.choices for item in whole.items] == [("x", "y"), ("x", "y", "z")]
     assert whole.unread == ("note",)
 

@@ -11,6 +11,7 @@ import pytest
 
 from telbench.errors import InputError
 from telbench.harness.datasets.loading import WholeSet, load_whole
+from telbench.harness.datasets.settings import DataSettings
 
 ROW = {"question": "A?", "references": ["x"]}
 ANSWER = {"text": "radio", "answer_start": 6}
@@ -19,13 +20,13 @@ ANSWER = {"text": "radio", "answer_start": 6}
 def document(folder: Path, value: Any, name: str = "a.json") -> WholeSet:
     path = folder / name
     path.write_text(json.dumps(value), "utf-8")
-    return load_whole(str(path))
+    return load_whole(DataSettings(str(path)))
 
 
 def lines(folder: Path, *rows: Any, **arguments: Any) -> WholeSet:
     path = folder / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return load_whole(str(path), **arguments)
+    return load_whole(DataSettings(str(path), **arguments))
 
 
 def squad(*questions: dict[str, Any]) -> dict[str, Any]:
@@ -191,16 +192,16 @@ def test_a_question_of_its_own_comes_before_turns(tmp_path: Path) -> None:
 )
 def test_a_list_under_the_name_of_json_lines_is_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(text, "utf-8")
-    assert load_whole(str(tmp_path / "a.jsonl")).items[0].references == ("x",)
+    assert load_whole(DataSettings(str(tmp_path / "a.jsonl"))).items[0].references == ("x",)
 
 
 def test_json_lines_under_the_name_of_json_are_read_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"question": "A?", "answer": "x"}\n{"question": "B?", "answer": "y"}\n', "utf-8")
-    assert len(load_whole(str(path)).items) == 2
+    assert len(load_whole(DataSettings(str(path))).items) == 2
     path.write_text('{"question": "A?", "answer": "x"}\n{"question": "B?", "answer"\n', "utf-8")
     with pytest.raises(InputError, match=r"a\.json, line 2: the JSON is truncated"):
-        load_whole(str(path))
+        load_whole(DataSettings(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_json_lines_under_the_name_of_json_are_read_with_their_lines(tmp_path: P
 def test_more_endings(name: str, text: str, tmp_path: Path) -> None:
     packed = name.lower().endswith(".gz")
     (tmp_path / name).write_bytes(gzip.compress(text.encode()) if packed else text.encode())
-    whole = load_whole(str(tmp_path / name))
+    whole = load_whole(DataSettings(str(tmp_path / name)))
     assert (whole.items[0].question, whole.items[0].references) == ("A?", ("x",))
     assert whole.name == ("a.v2" if "v2" in name else "a")
     assert whole.source.startswith(f"{name} sha256:")
@@ -237,16 +238,16 @@ def test_damaged_gzip_is_one_line(name: str, tmp_path: Path) -> None:
     ):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=words) as caught:
-            load_whole(str(path))
+            load_whole(DataSettings(str(path)))
         assert name in str(caught.value)
 
 
 def test_a_folder_is_named_as_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="this is a folder: name a file in it"):
-        load_whole(str(tmp_path))
+        load_whole(DataSettings(str(tmp_path)))
 
 
 def test_unknown_endings_are_listed_once(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx.gz").write_bytes(b"x")
     with pytest.raises(InputError, match=r"the ending '\.xlsx\.gz' is unknown: use \.jsonl, .*also as \.gz"):
-        load_whole(str(tmp_path / "a.xlsx.gz"))
+        load_whole(DataSettings(str(tmp_path / "a.xlsx.gz")))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from telbench.errors import InputError
 from telbench.harness.datasets.items import Item
 from telbench.harness.datasets.loading import WholeSet, load_dataset, load_whole
+from telbench.harness.datasets.settings import DataSettings
 from telbench.harness.datasets.splits import SplitRule, by_hash
 
 ITEMS = tuple(
@@ -83,7 +84,7 @@ def test_division_of_a_published_set_is_the_same_whatever_the_order_of_its_file(
         csv.writer(file).writerows([header, *rows])
 
     def division(folder: Path) -> dict[tuple[str, str | None, tuple[str, ...]], str | None]:
-        items = load_whole("mm-entities", data_dir=folder).items
+        items = load_whole(DataSettings("mm-entities", data_dir=folder)).items
         return {(item.question, item.context, item.references): item.split for item in items}
 
     assert division(shared_data) == division(tmp_path)

@@ -14,12 +14,13 @@ from telbench.harness.datasets.canonical import json_lines_of
 from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.datasets.loading import WholeSet, load_whole
 from telbench.harness.datasets.rows import list_in
+from telbench.harness.datasets.settings import DataSettings
 
 
 def table(folder: Path, text: str | bytes, name: str = "a.csv", **arguments: Any) -> WholeSet:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return load_whole(str(path), **arguments)
+    return load_whole(DataSettings(str(path), **arguments))
 
 
 # --- fields ----------------------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ def test_a_file_of_bad_rows_alone_is_refused_with_the_first(tmp_path: Path) -> N
 
 def test_registered_sets_refuse_the_setting() -> None:
     with pytest.raises(InputError, match="--skip-bad is for files"):
-        load_whole("telecom-nano", skip_bad=True)
+        load_whole(DataSettings("telecom-nano", skip_bad=True))
 
 
 def test_a_run_records_what_was_left_out_and_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

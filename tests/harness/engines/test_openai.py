@@ -142,9 +142,9 @@ def test_the_identity_names_server_and_model_but_no_key(
 def test_log_likelihoods_are_not_offered(scripted_server: ScriptedServer):
     with (
         closing(open_engine(model="scripted", base_url=scripted_server.base_url)) as engine,
-        pytest.raises(NotImplementedError),
+        pytest.raises(NotImplementedError, match="--no-chat-template"),
     ):
-        engine.log_likelihoods([Continuation("k", [1, 2], 1)])
+        list(engine.log_likelihoods([Continuation("k", [1, 2], 1)]))
 
 
 def test_no_base_url_is_an_input_error():

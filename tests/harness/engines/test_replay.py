@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -34,12 +35,36 @@ def records(answers: dict[str, str | None]) -> list[dict[str, str | None]]:
         ("map.json", json.dumps(GIVEN)),
         ("a.csv", "id,prediction\nq0,AMF\nq1,SMF\nq2,UPF\n"),
         ("more.csv", 'doc_id,note,response\nq0,"a,\nb",AMF\r\nq1,,SMF\r\nq2,,UPF\r\n'),
+        ("a.ndjson", "".join(json.dumps(record) + "\n" for record in records({**GIVEN}))),
+        ("a.tsv", "id\tprediction\nq0\tAMF\nq1\tSMF\nq2\tUPF\n"),
+        ("semicolons.csv", "id;prediction\nq0;AMF\nq1;SMF\nq2;UPF\n"),
         ("a.txt", "AMF\nSMF\nUPF\n"),
         ("dos.txt", "AMF\r\nSMF\r\nUPF"),
     ],
 )
 def test_every_form_of_file_gives_the_same_answers(tmp_path: Path, name: str, content: str) -> None:
     assert read_answers(saved(tmp_path / name, content), ITEMS).texts == GIVEN
+    packed = saved(tmp_path / f"{name}.gz", gzip.compress(content.encode()))
+    assert read_answers(packed, ITEMS).texts == GIVEN
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl.gz", b"no gzip at all", "not a readable .gz file"),
+        ("a.csv.gz", gzip.compress(b"id,prediction\n" * 99)[:-9], "the packed file is truncated"),
+        ("a.gz", gzip.compress(b"id"), "the ending '.gz' is none of those of answers"),
+        ("a.xlsx.gz", gzip.compress(b"id"), "the ending '.xlsx.gz' is none of those of answers"),
+        ("a.tsv", "id\tprediction\nq0\n", "line 2"),
+    ],
+)
+def test_a_packed_or_parted_file_that_is_none_is_one_line(
+    tmp_path: Path, name: str, content: str | bytes, said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read_answers(saved(tmp_path / name, content), ITEMS)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_parquet_gives_the_same_answers(tmp_path: Path) -> None:
@@ -88,7 +113,11 @@ def test_numbers_are_ids_too(tmp_path: Path) -> None:
         ("a.parquet", b"PAR1xxxx", "not a readable parquet file"),
         ("a.txt", "AMF\nSMF\n", "lines: 2, items of the data: 3"),
         ("a.txt", "AMF\nSMF\nUPF\nNRF\n", "lines: 4, items of the data: 3"),
-        ("a.xlsx", "PK", "the ending '.xlsx' is none of those of answers: .jsonl, .json, .csv, .parquet, .txt"),
+        (
+            "a.xlsx",
+            "PK",
+            "the ending '.xlsx' is none of those of answers: .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt",
+        ),
         ("a", "x", "the ending '' is none"),
     ],
 )

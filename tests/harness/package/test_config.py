@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from telbench.config import (
     REQUIRED,
@@ -21,7 +22,6 @@ from telbench.config import (
     setting,
     settings_in,
     written,
-    yaml_text,
 )
 from telbench.errors import InputError
 from telbench.flags import add_flags, flags_given, settings_of
@@ -92,6 +92,23 @@ def test_a_file_that_is_no_mapping_is_refused_with_its_place(tmp_path: Path, tex
         read_yaml(file)
     assert str(file) in str(caught.value)
     assert told in str(caught.value)
+
+
+def test_a_wrong_key_or_value_of_a_file_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "training.yaml"
+    for text, told in (
+        ("# a note\nstudnt: {a: 1}\n", "unknown key 'studnt' (line 2): did you mean 'student'?"),
+        ("student: a\noptimiser:\n  seed: 1\n  epochs: x\n", "optimiser: epochs (line 4) must be a whole number"),
+        ("student: a\noptimiser:\n\n  epoch: 3\n", "optimiser: unknown key 'epoch' (line 4)"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError) as caught:
+            settings(read_yaml(file))
+        assert told in str(caught.value)
+    # What flags said stands in no line of the file.
+    file.write_text("student: a\noptimiser: {epochs: 2}\n")
+    with pytest.raises(InputError, match=r"optimiser: epochs must be"):
+        settings(merged(read_yaml(file), {"optimiser": {"epochs": "x"}}))
 
 
 def test_flags_come_before_the_file_and_leave_no_trace_when_absent() -> None:
@@ -181,7 +198,10 @@ def test_flags_files_and_keywords_make_the_same_settings(tmp_path: Path) -> None
     wanted = Room("a", 3, {"n": "hall", "s": "yard"}, Lamp(2.5, ("red", "blue"), lit=False))
     words = ["a", "--seats", "3", "--door", "n=hall", "--door", "s=yard", "--watts", "2.5", "--colour", "red,blue"]
     assert parsed(*words, "--no-light") == wanted
-    for name, text in (("room.yaml", yaml_text(written(wanted))), ("room.json", json.dumps(written(wanted)))):
+    for name, text in (
+        ("room.yaml", yaml.safe_dump(written(wanted), sort_keys=False)),
+        ("room.json", json.dumps(written(wanted))),
+    ):
         (tmp_path / name).write_text(text)
         assert parsed("--config", str(tmp_path / name)) == wanted
         assert parsed("--config", str(tmp_path / name), "--seats", "4") == replace(wanted, seats=4)

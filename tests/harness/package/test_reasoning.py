@@ -6,10 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telbench.reasoning import FORMATS, UNMISTAKABLE, Separated, format_of, opened_by, separate
+from telbench.reasoning import FORMATS, UNMISTAKABLE, Reasoning, Separated, format_of, marks_in, opened_by
 
 MARKS = [mark for markers in FORMATS.values() for mark in (markers.start, markers.end)]
 TEXT = st.text().filter(lambda text: not any(mark in text for mark in MARKS))
+
+
+def separate(text: str, format_: str | None = None, *, opened: bool = False) -> Separated:
+    return Reasoning(format_, opened).separate(text)
 
 
 @pytest.mark.parametrize("name", UNMISTAKABLE)
@@ -83,3 +87,19 @@ def test_a_prompt_that_opens_a_trace_is_told_from_one_that_closes_it() -> None:
     assert opened_by("<|im_start|>assistant\n<think>\n", "qwen3")
     assert not opened_by("<|im_start|>assistant\n<think>\n\n</think>\n\n", "qwen3")
     assert not opened_by("<|im_start|>assistant\n", "qwen3")
+
+
+@pytest.mark.parametrize(
+    ("special", "marks"),
+    [
+        ({"<think>", "</think>", "</s>"}, ("</think>", "<think>")),
+        ({"</think>", "</s>"}, ("</think>",)),
+        # Phi's turns end so, too; there is no channel.
+        ({"<|end|>", "<|start|>", "<|message|>"}, ()),
+        ({"<|end|>", "<|message|>", "<|channel|>", "<|call|>"}, ("<|channel|>", "<|end|>", "<|message|>")),
+        ({"<", ":", "analysis", "[", "]"}, ()),
+        (set(), ()),
+    ],
+)
+def test_special_tokens_that_spell_marks_are_known(special: set[str], marks: tuple[str, ...]) -> None:
+    assert marks_in(special) == marks

@@ -279,3 +279,13 @@ def test_show_of_what_is_not_there_is_one_line(settings, capsys, words):
     error = capsys.readouterr().err.strip()
     assert "\n" not in error
     assert ("has no item 'q99'" in error) or ("has no judged metric" in error)
+
+
+def test_passages_of_the_data_reach_the_judge_as_they_are(settings, tmp_path, monkeypatch):
+    passages = ["The AMF ends N1.", "The SMF ends N4."]
+    data = write_items(tmp_path / "passages.jsonl", 2, context=passages)
+    asked = changed(settings, data=str(data), metrics=("context_precision",))
+    made, judge = judged_run(monkeypatch, asked)
+    assert made.header["metrics"]["context_precision"]["n"] == 2
+    for request in judge.requests:
+        assert "[1] The AMF ends N1.\n[2] The SMF ends N4.\n" in request.messages[0]["content"]

@@ -46,9 +46,9 @@ def raw_server(answer: Callable[[socket, int], None]) -> Iterator[int]:
 
 def post(port: int, times: int = 1) -> list[HttpAnswer]:
     async def ask() -> list[HttpAnswer]:
-        wire = Wire("127.0.0.1", port, "/v1/x", {"host": "here"}, 5.0)
+        wire = Wire("127.0.0.1", port, {"host": "here"}, 5.0)
         try:
-            return [await asyncio.wait_for(wire.post(b"{}"), 5) for _ in range(times)]
+            return [await asyncio.wait_for(wire.post("/v1/x", b"{}"), 5) for _ in range(times)]
         finally:
             wire.close()
 
@@ -99,9 +99,9 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again():
         closed.set()
 
     async def ask(port: int) -> list[bytes]:
-        wire, bodies = Wire("127.0.0.1", port, "/", {"host": "here"}, 5.0), []
+        wire, bodies = Wire("127.0.0.1", port, {"host": "here"}, 5.0), []
         for _ in range(2):
-            bodies.append((await asyncio.wait_for(wire.post(b"{}"), 5)).content)
+            bodies.append((await asyncio.wait_for(wire.post("/v1/x", b"{}"), 5)).content)
             await asyncio.to_thread(closed.wait, 5)
             await asyncio.sleep(0.05)
         wire.close()

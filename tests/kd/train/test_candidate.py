@@ -196,11 +196,14 @@ def test_a_folder_that_is_not_ours_is_never_replaced(train: Train, tmp_path: Pat
 
 
 def test_a_begun_training_with_other_settings_is_refused(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(self: Trainer, last: float) -> Any:
+    whole = Trainer.train
+
+    def stop(self: Trainer, meter: Any) -> Any:
+        whole(self, meter)
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_finish", stop)
+        patched.setattr(Trainer, "train", stop)
         with pytest.raises(SystemExit):
             train()
     with pytest.raises(InputError, match="training with other settings"):

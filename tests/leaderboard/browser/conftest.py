@@ -77,9 +77,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def site(runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The board of the runs."""
-    out = tmp_path_factory.mktemp("board") / "site"
-    assert main(["leaderboard", "build", *map(str, runs), "--out", str(out), "--title", "</title><b>Board"]) == 0
+    """The board of the runs, with what a gate said of them."""
+    out, history = (tmp_path_factory.mktemp("board") / name for name in ("site", "history.jsonl"))
+    for candidate in runs[1:]:
+        words = ["check", "--baseline", str(runs[0]), "--candidate", str(candidate), "--margin", "token_f1=0.02"]
+        main([*words, "--history", str(history)])
+    words = ["leaderboard", "build", *map(str, runs), "--out", str(out), "--history", str(history)]
+    assert main([*words, "--title", "</title><b>Board"]) == 0
     return out
 
 

@@ -30,6 +30,7 @@ KINDS = (
     "tradeoff.html",
     "factors.html",
     "factors/rougel-*.html",
+    "history.html",
     "method.html",
 )
 pytestmark = pytest.mark.slow

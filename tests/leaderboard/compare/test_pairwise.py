@@ -11,12 +11,13 @@ import sacrebleu
 from scipy import stats
 
 from telbench.errors import InputError
+from telbench.harness.cli.tables import p_value
 from telbench.leaderboard.compare.pairwise import compare_runs, verdict
-from telbench.leaderboard.compare.table import p_value, table_lines, warning_lines
+from telbench.leaderboard.compare.table import warning_lines
 from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.metrics.contract import Sample, missing
 
-from ...made_runs import answered_run, made_run, metric
+from ...made_runs import answered_run, compared_runs, made_run, metric, report_lines
 
 DRAW = np.random.default_rng(0)
 BASE = DRAW.uniform(0.2, 0.8, 300)
@@ -95,12 +96,12 @@ def test_nothing_to_pair_is_refused():
 
 def test_the_record_is_json_and_the_table_names_its_method():
     base, run = made_run("base", {"token_f1": BASE.tolist()}), shifted("up", 0.1)
-    compared = only(base, run)
-    document = json.loads(json.dumps(compared[0].to_dict(), allow_nan=False))
+    found = compared_runs([base, run], ["token_f1"])
+    document = json.loads(json.dumps(found.pairs[0].to_dict(), allow_nan=False))
     assert document["ci"][0] < document["delta"] < document["ci"][1]
-    lines = table_lines([base, run], ["base", "up"], [metric("token_f1")], compared, "source_document")
-    assert "sign-flip test over 300 source documents" in lines[-2]
-    assert lines[2].endswith("better")
+    lines = report_lines(found)
+    assert "sign-flip test over 300 source documents" in " ".join(" ".join(lines).split())
+    assert [line.split()[0] for line in lines if " better " in line] == ["up", "token_f1"]
 
 
 def test_a_family_is_a_metric_within_a_stratum_and_q_is_over_all_that_was_compared():
@@ -308,8 +309,10 @@ def test_primary_metrics_and_categories_are_families_of_their_own():
             ]  # fmt: skip
             assert [each.p_verdict for each in family] == holm([each.p for each in family])
     assert found[TITLES.index("rouge1")].verdict == "better"
-    lines = table_lines([base, run], ["base", "run"], [metric(t) for t in TITLES], found, "source_document", ["rouge1"])
-    assert lines[-1].startswith("p: Holm over 1 primary row, 2 primary category rows, 7 other rows, 14 other category")
+    lines = report_lines(compared_runs([base, run], TITLES, strata=True, primary=["rouge1"]))
+    assert "Holm over 1 primary row, 2 primary category rows, 7 other rows, 14 other category rows" in " ".join(
+        " ".join(lines).split()
+    )
 
 
 @pytest.mark.slow
@@ -381,7 +384,7 @@ def test_an_interval_is_printed_in_digits_that_show_whether_0_is_in_it():
     assert found[0].verdict == "worse"
     assert found[0].ci_verdict is not None
     assert -0.0005 < found[0].ci_verdict[1] < 0
-    row = table_lines([base, run], ["base", "run"], [metric("token_f1")], found, "source_document")[2]
+    (row,) = (line for line in report_lines(compared_runs([base, run], ["token_f1"])) if line.startswith("token_f1"))
     upper = float(row.partition(", ")[2].partition("]")[0])
     assert upper < 0
     assert p_value(0.0500004) == "0.0500004"
@@ -393,10 +396,15 @@ def test_too_few_documents_are_counted_and_have_no_interval_and_no_p():
     (found,) = only(base, run)
     assert (found.p_verdict, found.ci_verdict) == (1.0, None)
     assert found.told == "too few source documents to tell: 3.0 effective, it takes 6"
-    lines = table_lines([base, run], ["base", "up"], [metric("token_f1")], [found], "source_document")
-    assert "[" not in lines[2]
-    assert lines[1].split().index("p") == 4
-    assert len(lines[2].partition("too few")[0].split()) == 7
+    lines = report_lines(compared_runs([base, run], ["token_f1"]), wide=True)
+    (heads,) = (line.split() for line in lines if line.startswith("metric"))
+    (row,) = (line for line in lines if line.startswith("token_f1"))
+    assert "[" not in row
+    assert heads == ["metric", "base", "up", "difference", "verdict", "r", "wins/ties/losses", "n"]
+    assert " ".join(" ".join(lines[:2]).split()) == (
+        "Nothing can be told of up and base on token_f1: 3 source documents tell as much as 3.0 of equal size, it "
+        "takes 6."
+    )
 
 
 def test_five_items_that_differ_are_counted():
@@ -410,12 +418,11 @@ def test_a_metric_has_one_table_of_all_runs_and_all_categories_have_one():
     noise = {name: np.random.default_rng(len(name)).normal(0, 0.1, 300) for name in ("a", "bb", "ccc")}
     runs = [base, *(made_run(name, {"token_f1": (BASE + each).tolist(), "rougeL": (BASE - each).tolist()})
                     for name, each in noise.items())]  # fmt: skip
-    metrics = [metric("token_f1"), metric("rougeL")]
-    names = [run.name for run in runs]
-    lines = table_lines(runs, names, metrics, compare_runs(runs, metrics, strata=True), "source_document")
-    heads = [line.split()[:2] for line in lines if line.split() and line.split()[-1] == "verdict"]
-    assert heads == [["run", "base"], ["run", "base"], ["category", "metric"]]
-    assert [line.split()[0] for line in lines[2:7]] == ["token_f1", "run", "a", "bb", "ccc"]
-    categories = [line.split()[:3] for line in lines if line.startswith(("even", "odd"))]
-    assert len(categories) == 2 * 2 * 3
-    assert categories[0] == ["even", "token_f1", "a"]
+    lines = report_lines(compared_runs(runs, ["token_f1", "rougeL"], strata=True))
+    heads = [place for place, line in enumerate(lines) if " verdict " in line and " difference " in line]
+    assert [lines[place].split()[:2] for place in heads] == [["rank", "run"], ["rank", "run"], ["category", "base"]]
+    for place in heads[:2]:
+        assert {line.split()[1] for line in lines[place + 1 : place + 5]} == {"base", "a", "bb", "ccc"}
+    categories = [line.split()[0] for line in lines[heads[2] + 1 : heads[2] + 1 + 2 * (1 + 2 * 4)]]
+    assert categories == ["token_f1", "even", "a", "bb", "ccc", "odd", "a", "bb", "ccc",
+                          "rougeL", "even", "a", "bb", "ccc", "odd", "a", "bb", "ccc"]  # fmt: skip

@@ -12,12 +12,11 @@ from scipy import stats
 from telbench.errors import InputError
 from telbench.leaderboard.compare.pairwise import compare_runs
 from telbench.leaderboard.compare.ranking import rank_runs, ranked_together
-from telbench.leaderboard.compare.table import ranking_lines
 from telbench.leaderboard.statistics.multiplicity import holm
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference
 from telbench.metrics.contract import missing
 
-from ...made_runs import answered_run, made_run, metric
+from ...made_runs import answered_run, compared_runs, made_run, metric, report_lines
 
 BASE = np.random.default_rng(1).uniform(0.2, 0.7, 200)
 SHIFTS = {"best": 0.10, "next": 0.0, "last": 0.0}
@@ -64,9 +63,9 @@ def test_identical_runs_are_one_group():
 
 
 def test_the_table_prints_ranges_not_bare_ranks():
-    lines = ranking_lines([rank_runs(runs(), metric("token_f1"))])
+    lines = report_lines(compared_runs(runs(), ["token_f1"]))
     assert any(line.startswith("2-3") for line in lines)
-    assert "Holm-corrected over all pairs" in lines[-1]
+    assert any("Holm-corrected over all pairs" in line for line in lines)
 
 
 def test_a_ranking_takes_documents_for_its_tests_and_says_values_as_they_are():
@@ -111,14 +110,19 @@ def test_a_ranking_does_not_say_the_opposite_of_the_pairs_above_it():
     found = rank_runs(given, metric("token_f1"))
     assert (found.posthoc, found.ranges, found.letters) == ("mean", ((1, 2), (3, 3), (1, 2)), ("a", "b", "a"))
     assert found.conflicts == ((0, 1), (2, 1))
-    told = "\n".join(ranking_lines([found]))
-    assert "signed ranks say the opposite: base over spiky, twin over spiky" in told
+    lines = report_lines(compared_runs(given, ["token_f1"]))
+    assert "signed ranks say the opposite: base over spiky, twin over spiky" in lines
+    assert " ".join(" ".join(lines[:2]).split()) == (
+        f"token_f1: base leads with {base.mean():.3f}, tied with twin. Against base: 1 worse, 1 without a shown "
+        "difference."
+    )
     by_rank = rank_runs(given, metric("token_f1"), posthoc="wilcoxon")
     assert by_rank.ranges[1] == (1, 1)
     assert by_rank.conflicts == ((1, 0), (1, 2))
-    assert "WARNING: by the mean it is the other way round: spiky over base, spiky over twin" in ranking_lines(
-        [by_rank]
-    )
+    lines = report_lines(compared_runs(given, ["token_f1"], posthoc="wilcoxon"))
+    told = " ".join(" ".join(lines).split())
+    assert "WARNING: by the mean it is the other way round: spiky over base, spiky over twin" in told
+    assert "token_f1, ranked by wilcoxon: spiky leads" in told
 
 
 @pytest.mark.parametrize("posthoc", ["wilcoxon", "mean", "nemenyi", "conover"])
@@ -130,7 +134,9 @@ def test_too_few_documents_make_one_group(posthoc, documents, letters):
     if documents == 5:
         assert (found.letters, found.ranges) == (letters, ((1, 3),) * 3)
         assert {found.p[i][j] for i in range(3) for j in range(3)} == {1.0}
-        assert any("5.0 effective source documents, it takes 6: one group" in line for line in ranking_lines([found]))
+        lines = report_lines(compared_runs(given, ["token_f1"], posthoc=posthoc))
+        told = "token_f1: 5.0 effective source documents, it takes 6: one group"
+        assert any(line.startswith(told) for line in lines)
     else:
         assert (found.letters[0], found.untested) == ("a", ())
         assert found.letters[2] != "a"

@@ -15,12 +15,11 @@ from telbench.errors import InputError
 from telbench.harness.cli import main as cli
 from telbench.leaderboard.compare.pairwise import compare_runs
 from telbench.leaderboard.compare.seeds import average_seeds, seed_effects
-from telbench.leaderboard.compare.table import seed_lines
 from telbench.leaderboard.runs.loaded import LoadedRun
 from telbench.leaderboard.statistics.paired import paired_difference
 from telbench.metrics.contract import Sample, missing
 
-from ...made_runs import made_run, metric
+from ...made_runs import compared_runs, made_run, metric, report_lines
 
 N = 120
 DRAW = np.random.default_rng(5)
@@ -56,7 +55,9 @@ def test_seeds_speak_for_the_recipe_by_a_t_test_of_one_sample():
     differences = [one.mean() - other.mean() for one, other in zip(TAUGHT, ALONE, strict=True)]
     assert list(effect.by_seed.values()) == pytest.approx(differences, abs=1e-12)
     assert effect.effect.p == pytest.approx(DescrStatsW(differences).ttest_mean()[1], rel=1e-9)
-    assert any("dskd" in line and "0: +0.0" in line for line in seed_lines([effect]))
+    found = compared_runs([recipe.run for recipe in recipes], ["token_f1"])
+    lines = report_lines(replace(found, recipes=recipes, seeds=[effect]), wide=True)
+    assert any("dskd" in line and "0: +0.0" in line for line in lines)
 
 
 def test_the_same_runs_twice_over_are_no_different_from_themselves():
@@ -258,7 +259,8 @@ def test_equal_effects_of_all_seeds_are_told_as_such():
     recipes = average_seeds([*recipe_runs("sft", [0.0, 0.01, 0.02]), *recipe_runs("kd", [0.1, 0.11, 0.12])])
     (found,) = seed_effects(recipes, ["sft", "kd"], [metric("token_f1")])
     assert (found.p_adjusted, found.effect.ci_low) == (0.25, None)
-    line = seed_lines([found])[-1]
+    lines = report_lines(replace(compared_runs([each.run for each in recipes], ["token_f1"]), seeds=[found]), wide=True)
+    (line,) = (line for line in lines if "identical in all seeds" in line)
     assert "+0.100 (identical in all seeds)" in line
     assert "0.250" in line
 

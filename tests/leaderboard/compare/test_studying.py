@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from telbench.errors import InputError
 from telbench.leaderboard.compare.seeds import study_of
-from telbench.leaderboard.compare.table import study_lines
 
-from ...made_runs import made_run, metric
+from ...made_runs import compared_runs, made_run, metric, report_lines
 
 BASE = np.random.default_rng(0).uniform(0.2, 0.7, 200)
 
@@ -36,10 +36,16 @@ def test_factors_come_from_the_headers_and_seeds_are_no_factor():
 
 
 def test_the_table_prints_both_estimands():
-    lines = study_lines({"token_f1": study_of(cells(), metric("token_f1"))})
-    assert any("these checkpoints on questions like these" in line and "this recipe" in line for line in lines)
+    def lines_of(seeds: int) -> list[str]:
+        study = study_of(cells(seeds), metric("token_f1"))
+        return report_lines(replace(compared_runs(cells(seeds), ["token_f1"]), studies={"token_f1": study}))
+
+    lines = lines_of(3)
+    assert lines[0].startswith("Study of token_f1: 3 of 3 effects of factors are shown: teacher_sft: true -")
+    whole = " ".join(" ".join(lines).split())
+    assert "these checkpoints on questions like these (items vary); over seeds: this recipe" in whole
     assert any("main  teacher_sft: true - false" in line and "3 seeds" in line for line in lines)
-    lines = study_lines({"token_f1": study_of(cells(1), metric("token_f1"))})
+    lines = lines_of(1)
     assert any("no statement about the recipe: 1 seed" in line for line in lines)
 
 

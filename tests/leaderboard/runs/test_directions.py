@@ -90,7 +90,7 @@ def test_what_is_said_of_a_metric_that_no_log_has_is_refused() -> None:
 
 def test_both_ways_at_once_are_refused() -> None:
     with pytest.raises(InputError, match="acc is given as --lower-is-better and as --higher-is-better"):
-        LogSettings(("acc",), ("acc",))
+        LogSettings(("acc",), ("acc",)).require_known(["acc"])
 
 
 def test_only_metrics_that_are_used_have_to_have_a_direction() -> None:

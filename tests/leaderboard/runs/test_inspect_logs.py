@@ -207,7 +207,7 @@ def test_a_metric_of_unknown_direction_waits_for_a_word(tmp_path: Path, capsys: 
     assert main([*words, "--higher-is-better", "letter"]) == 1
     assert main(["compare", str(before), str(after)]) == 2
     assert main(["compare", str(before), str(after), "--lower-is-better", "letter"]) == 0
-    assert "letter (lower is better)" in capsys.readouterr().out
+    assert "letter (lower)" in capsys.readouterr().out
     assert main(["compare", str(before), str(after), "--lower-is-better", "lettre"]) == 2
     assert "did you mean 'letter'" in capsys.readouterr().err
 

@@ -14,7 +14,10 @@ from telbench.errors import IncomparableError, InputError
 from telbench.harness.cli.main import main
 from telbench.harness.runs.folder import read_run
 from telbench.leaderboard.compare.pairwise import compare_runs
-from telbench.leaderboard.runs.loaded import load_run, require_alike, shared_metrics
+from telbench.leaderboard.runs import loaded
+from telbench.leaderboard.runs.loaded import LoadedRun, load_run, require_alike, shared_metrics
+from telbench.metrics.contract import Sample
+from telbench.metrics.ngram.chrf import chrf
 
 from ...made_runs import made_run
 
@@ -111,8 +114,9 @@ def test_few_documents_are_told_before_the_table(runs: tuple[Path, Path], capsys
     assert document["runs"][1]["difference"]["token_f1"]["verdict"] == "too few source documents to tell"
     assert main(["compare", *map(str, runs)]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("WARNING: 3.0 effective source documents")
-    assert "ter (lower is better)" in shown
+    assert shown.startswith("Nothing can be told of")
+    assert "\nWARNING: 3.0 effective source documents" in shown.partition("\nmetric")[0]
+    assert "ter (lower)" in shown
 
 
 def test_runs_on_other_items_are_refused_with_exit_code_4(
@@ -141,7 +145,7 @@ def test_other_decoding_is_refused_where_it_is_known_and_told_where_it_is_not(
     rewrite_header(two, engine="vllm", max_tokens=64)
     capsys.readouterr()
     assert main(["compare", str(one), str(given)]) == 0
-    assert "answers of given were made elsewhere" in capsys.readouterr().out
+    assert "answers of given were made elsewhere" in " ".join(capsys.readouterr().out.split())
     assert main(["compare", str(one), str(two)]) == 4
     assert main(["compare", str(given), str(one), str(two)]) == 4
     assert "other longest answer (32 and 64)" in capsys.readouterr().err
@@ -243,6 +247,57 @@ def test_shared_metrics_come_in_the_order_of_the_first_run() -> None:
     assert [metric.name for metric in shared_metrics([two, one])] == ["token_f1", "rougeL"]
     with pytest.raises(IncomparableError, match="the runs share no metric"):
         shared_metrics([one, made_run("three", {"ter": [0.5]})])
+
+
+def renamed(name: str, title: str, **entry: Any) -> LoadedRun:
+    """A run whose one metric is called ``title``, with an entry of its own."""
+    run = measured(name)
+    header = {**run.header, "metrics": {title: {**run.header["metrics"]["token_f1"], "signature": "x|v1", **entry}}}
+    return replace(run, header=header, scores={title: run.scores["token_f1"]})
+
+
+def test_a_metric_whose_plugin_is_not_installed_is_compared_as_the_runs_tell_it() -> None:
+    runs = [renamed(name, "their_metric", higher_is_better=False, range=[0, None]) for name in ("one", "two")]
+    (metric,) = shared_metrics(runs)
+    assert (metric.name, metric.higher_is_better, metric.range, metric.level) == (
+        "their_metric",
+        False,
+        (0, None),
+        "item",
+    )
+    assert compare_runs(runs, [metric])[0].metric == "their_metric"
+    with pytest.raises(InputError, match="are read, not computed"):
+        metric.score([Sample("i0", "x")])
+    # A corpus score has to be computed again.
+    with pytest.raises(InputError, match="unknown metric 'their_metric'"):
+        shared_metrics([renamed(name, "their_metric", level="corpus") for name in ("one", "two")])
+
+
+def test_runs_that_tell_other_directions_of_a_metric_are_refused_and_the_wider_range_is_taken() -> None:
+    one, other = renamed("one", "m", range=[0, 1]), renamed("other", "m", higher_is_better=False)
+    for pair in ([one, other], [other, one]):
+        with pytest.raises(
+            IncomparableError, match=r"m: .* do not say alike which way is better: copy the damaged run"
+        ):
+            shared_metrics(pair)
+    wide = renamed("wide", "m", range=[-1, 3])
+    assert [shared_metrics(pair)[0].range for pair in ([one, wide], [wide, one])] == [(-1, 3), (-1, 3)]
+    assert shared_metrics([one, renamed("open", "m", range=[None, 1])])[0].range == (None, 1)
+
+
+def test_statistics_of_a_metric_that_tells_no_number_are_held_against_the_first_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_stats(name: str, width: int) -> LoadedRun:
+        run = renamed(name, "chars", level="corpus")
+        column = {item: replace(each, stats=(1.0,) * width) for item, each in run.scores["chars"].items()}
+        return replace(run, scores={"chars": column})
+
+    told = replace(chrf, name="chars", statistics=None)
+    monkeypatch.setattr(loaded, "metrics_named", lambda _: [told])
+    assert shared_metrics([with_stats("one", 3), with_stats("two", 3)]) == [told]
+    with pytest.raises(InputError, match="two: chars has 4 statistics an item where one has 3: score the run again"):
+        shared_metrics([with_stats("one", 3), with_stats("two", 4)])
 
 
 def test_samples_that_are_fewer_than_the_header_says_are_refused_and_failed_items_are_known(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from telbench.leaderboard.site.charts.matrix import Pair, significance_matrix
 from telbench.leaderboard.site.charts.rank_diagram import RankedSystem, rank_diagram
 from telbench.leaderboard.site.charts.scatter import Point, scatter
 from telbench.leaderboard.site.charts.seeds import RecipeSeeds, seed_spread
+from telbench.leaderboard.site.charts.timeline import Moment, timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</title><script>alert(1)</script>&\"'\x00\x1b[31m\u202e\u2028" + "x" * 200
@@ -55,6 +56,7 @@ EVERY: dict[str, Callable[[str], str]] = {
     "scatter": lambda name: scatter(name, [Point(name, 1e6, 0.4, 0.3, 0.5, name)], cost=name, quality=name),
     "heat map": lambda name: heat_map(name, [name], [Column(name, (HeatCell(0.5, 3),))]),
     "seeds": lambda name: seed_spread(name, [RecipeSeeds(name, ((name, 0.4), ("1", 0.5)))]),
+    "timeline": lambda name: timeline(name, [Moment(name, name, name, name, 0.1, None, 0.2, 0.02)] * 2),
     "interaction": lambda name: interaction_plot(name, [name, "b"], [Series(name, (0.1, 0.2))], unit=name),
 }
 
@@ -256,3 +258,26 @@ def test_plain_text_is_printable_and_short(text: str) -> None:
 
 def test_numbers_never_show_a_negative_zero() -> None:
     assert [number(-0.0), number(-0.0004), signed(-0.0004), signed(0.0006)] == ["0.000", "0.000", "0.000", "+0.001"]
+
+
+def test_a_timeline_has_a_mark_a_check_by_its_verdict_and_begins_anew_with_a_baseline() -> None:
+    checks = [
+        Moment("a", "2026-01-01", "one", "pass", 0.01, 0.0, 0.02, 0.02),
+        Moment("b", "2026-01-02", "one", "inconclusive", -0.01, -0.03, 0.01, 0.02),
+        Moment("c", "2026-01-03", "two", "fail", -0.04, -0.06, -0.02, 0.01),
+    ]
+    root = drawn(timeline("past", checks))
+    marks = [each.get("class", "") for each in root.iter(f"{SVG}circle")]
+    assert marks == ["dot", "dot hollow", "dot worse"]
+    places = [(share(each.get("cx")), float(each.get("cy") or 0)) for each in root.iter(f"{SVG}circle")]
+    assert places == sorted(places)  # to the right, and downwards with the difference
+    lines = [each.get("class", "") for each in root.iter(f"{SVG}line")]
+    # One stroke joins the first two; an upright parts the third from them, as it was held against something else.
+    assert (lines.count("stem"), lines.count("dashed"), lines.count("front"), lines.count("whisker")) == (1, 1, 3, 3)
+    assert words(root).count("▼") == 1
+    assert [word for word in words(root) if word.startswith("2026")] == ["2026-01-01", "2026-01-03"]
+    assert "2026-01-02 b: −0.010 [−0.030, 0.010], 0.02 allowed, inconclusive, against one" in described(root)
+    heights = {float(each.get("y1") or 0) for each in root.iter(f"{SVG}line") if each.get("class") == "front"}
+    # Two margins: the strokes of 0.02 lie below that of 0.01.
+    assert len(heights) == 2
+    assert timeline("none", []).startswith("<svg")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 from telbench.leaderboard.statistics import corpus, sign_flip
+from telbench.leaderboard.statistics.clusters import clustered
 from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference, score_sums
 from telbench.metrics.contract import Sample, metrics_named
-from telbench.metrics.intervals import statistics_matrix
+from telbench.metrics.intervals import aggregate, statistics_matrix
 
 
 def mean(rows: np.ndarray) -> np.ndarray:
@@ -28,12 +30,25 @@ def rows(values: np.ndarray) -> np.ndarray:
 def test_swapping_items_of_a_mean_is_the_sign_flip_test():
     draw = np.random.default_rng(0)
     one, other = draw.normal(0.4, 1, 60), draw.normal(0, 1, 60)
-    found = corpus_difference(rows(one), rows(other), mean, resamples=40_000)
+    found, data = corpus_difference(rows(one), rows(other), mean, resamples=40_000)
     assert found.delta == pytest.approx(float(one.mean() - other.mean()))
-    assert found.p == pytest.approx(sign_flip.two_sided(one - other), abs=0.01)
-    assert found.ci_low is not None
-    assert found.ci_high is not None
-    assert found.ci_low < found.delta < found.ci_high
+    assert found.p == pytest.approx(float(sign_flip.two_sided(one - other)), rel=1e-4)
+    assert found.p_swaps == pytest.approx(found.p, abs=0.01)
+    assert (found.ci_low, found.ci_high) == pytest.approx(sign_flip.interval(clustered(one - other, None)), rel=1e-4)
+    assert found.bootstrap_low is not None
+    assert found.bootstrap_high is not None
+    assert found.bootstrap_low < found.delta < found.bootstrap_high
+    assert data.sums == pytest.approx(one - other, abs=1e-5)
+
+
+def test_without_resamples_the_test_is_the_same_and_nothing_is_drawn(monkeypatch):
+    one, other = rows(np.arange(9.0)), rows(np.array([3.0, 1.0] * 4 + [0.0]))
+    whole, data = corpus_difference(one, other, mean, resamples=99)
+    monkeypatch.setattr(corpus, "_draw", None)
+    monkeypatch.setattr(corpus, "_swaps", None)
+    found, same = corpus_difference(one, other, mean, resamples=0)
+    assert found == replace(whole, resamples=0, p_swaps=None, bootstrap_low=None, bootstrap_high=None)
+    assert data.sums.tolist() == same.sums.tolist()
 
 
 def test_p_is_that_of_all_swaps():
@@ -45,42 +60,46 @@ def test_p_is_that_of_all_swaps():
         keep = np.array(pattern)[:, None]
         first, second = np.where(keep, one, other).sum(0), np.where(keep, other, one).sum(0)
         reached.append(abs(first[0] / first[1] - second[0] / second[1]) >= observed - 1e-12)
-    assert corpus_difference(one, other, mean, resamples=40_000).p == pytest.approx(np.mean(reached), abs=0.01)
+    found, _ = corpus_difference(one, other, mean, resamples=40_000)
+    assert found.p_swaps == pytest.approx(np.mean(reached), abs=0.01)
 
 
 def test_identical_runs_have_p_one_and_no_difference():
-    same = rows(np.arange(5.0))
-    found = corpus_difference(same, same, mean, resamples=500)
+    same = rows(np.arange(8.0))
+    found, _ = corpus_difference(same, same, mean, resamples=500)
     assert (found.delta, found.p, found.ci_low, found.ci_high) == (0.0, 1.0, 0.0, 0.0)
+    assert (found.p_swaps, found.bootstrap_low, found.bootstrap_high) == (1.0, 0.0, 0.0)
 
 
 def test_a_p_value_counts_the_observed_order_as_one_of_the_draws():
     # No swap of forty documents reaches such a difference: one of 100, and never 0 (Noreen 1989).
     low, high = rows(np.arange(40.0)), rows(np.arange(40.0) + 9)
-    found = corpus_difference(low, high, mean, resamples=99)
-    assert (found.p, found.p_below, found.p_above, found.resamples) == (0.01, 0.01, 1.0, 99)
-    found = corpus_difference(high, low, mean, resamples=99)
-    assert (found.p, found.p_below, found.p_above) == (0.01, 1.0, 0.01)
+    found, _ = corpus_difference(low, high, mean, resamples=99)
+    assert (found.p_swaps, found.resamples) == (0.01, 99)
+    # All differences are alike: of 2^40 signs, one makes so low a sum.
+    assert (found.p, found.p_below, found.p_above) == pytest.approx((2.0**-39, 2.0**-40, 1.0), rel=1e-6)
+    found, _ = corpus_difference(high, low, mean, resamples=99)
+    assert (found.p_swaps, found.p_above) == pytest.approx((0.01, 2.0**-40), rel=1e-6)
     # What is as large as the difference counts, on both sides.
-    found = corpus_difference(low, low, mean, resamples=99)
-    assert (found.p, found.p_below, found.p_above) == (1.0, 1.0, 1.0)
+    found, _ = corpus_difference(low, low, mean, resamples=99)
+    assert (found.p_swaps, found.p_below, found.p_above) == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("documents", [2, 30])
 def test_by_default_ten_thousand_draws_give_the_middle_95_percent(documents):
     draw = np.random.default_rng(6)
     one, other = rows(draw.normal(1, 1, documents)), rows(draw.normal(0, 1, documents))
-    found = corpus_difference(one, other, mean)
+    found, _ = corpus_difference(one, other, mean)
     drawn = bootstrap_differences(one, other, mean)
     assert (found.resamples, len(drawn)) == (10_000, 10_000)
-    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
-    wider = corpus_difference(one, other, mean, level=0.99)
-    assert (wider.ci_low, wider.ci_high) == pytest.approx(tuple(np.quantile(drawn, [0.005, 0.995])))
+    assert (found.bootstrap_low, found.bootstrap_high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    wider, _ = corpus_difference(one, other, mean, level=0.99)
+    assert (wider.bootstrap_low, wider.bootstrap_high) == pytest.approx(tuple(np.quantile(drawn, [0.005, 0.995])))
 
 
 def test_one_document_gives_no_interval():
-    found = corpus_difference(rows(np.ones(1)), rows(np.zeros(1)), mean, resamples=100)
-    assert (found.ci_low, found.p) == (None, 1.0)
+    found, _ = corpus_difference(rows(np.ones(1)), rows(np.zeros(1)), mean, resamples=100)
+    assert (found.ci_low, found.bootstrap_low, found.p, found.p_swaps) == (None, None, 1.0, 1.0)
 
 
 def test_bleu_agrees_with_sacrebleus_own_randomisation():
@@ -101,13 +120,13 @@ def test_bleu_agrees_with_sacrebleus_own_randomisation():
         statistics_matrix(bleu, bleu.score([Sample(str(i), text, (ref,)) for i, (text, ref) in enumerate(pairs)]))
         for pairs in (list(zip(side, references, strict=True)) for side in (better, worse))
     ]
-    found = corpus_difference(summed[0][:, :-1], summed[1][:, :-1], bleu.aggregate, resamples=20_000)
+    found, _ = corpus_difference(*summed, lambda rows: aggregate(bleu, rows), resamples=20_000)
     metric = sacrebleu.BLEU(references=[references])
     result = significance.PairedTest(
         [("worse", worse), ("better", better)], {"BLEU": metric}, references=None, test_type="ar", n_samples=5000
     )()[1]["BLEU"]
     assert found.delta == pytest.approx(result[1].score - result[0].score, abs=1e-6)
-    assert found.p == pytest.approx(result[1].p_value, abs=0.02)
+    assert found.p_swaps == pytest.approx(result[1].p_value, abs=0.02)
 
 
 def test_draws_are_the_same_whether_they_are_kept_or_made_again(monkeypatch):
@@ -180,7 +199,9 @@ def test_published_p_values_of_wmt17_english_german(system):
     """
     aggregate, sides = wmt17(system)
     score, peer, multeval = WMT17[system]
-    found = corpus_difference(sides[0], sides[1], aggregate, resamples=4000)
+    counted = [np.column_stack([side, np.ones(len(side))]) for side in sides]
+    found, _ = corpus_difference(*counted, lambda rows: aggregate(rows[:, :-1]), resamples=4000)
+    assert found.p_swaps is not None
     totals = [float(aggregate(side.sum(axis=0, keepdims=True))[0]) for side in sides]
     assert totals[1] == pytest.approx(21.610, abs=5e-4)
     assert score is None or totals[0] == pytest.approx(score, abs=5e-4)
@@ -189,7 +210,7 @@ def test_published_p_values_of_wmt17_english_german(system):
         if published is not None:
             # Both are drawn: four standard errors of the two together.
             error = math.sqrt(published * (1 - published) * (1 / 4000 + 1 / 10_000))
-            assert abs(found.p - published) < 4 * error
+            assert abs(found.p_swaps - published) < 4 * error
 
 
 def test_documents_are_drawn_with_replacement_each_as_often_as_the_next():
@@ -204,8 +225,8 @@ def test_a_score_that_is_not_a_number_in_some_draws_gives_no_interval():
     # Where the second document is drawn twice there is nothing to divide by.
     one, other = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[0.5, 1.0], [0.0, 0.0]])
     with np.errstate(invalid="ignore"):
-        found = corpus_difference(one, other, mean, resamples=200)
-    assert (found.delta, found.ci_low, found.ci_high) == (0.5, None, None)
+        found, _ = corpus_difference(one, other, mean, resamples=200)
+    assert (found.delta, found.bootstrap_low, found.bootstrap_high) == (0.5, None, None)
 
 
 def test_the_sums_of_a_mean_are_its_plain_sums_and_those_of_a_ratio_have_its_value_and_its_error():

@@ -75,7 +75,7 @@ def simulated(sizes: np.ndarray, draw: Any, seed: int) -> dict[str, int]:
         ends = [sign_flip.bounds(sums, weights, 0.025, lower=lower) for lower in (True, False)]
         errors = items.std(axis=1, ddof=1) / math.sqrt(len(clusters))
         found = {
-            "sign-flip": sign_flip.two_sideds(sums) <= 0.05,
+            "sign-flip": sign_flip.two_sided(sums) <= 0.05,
             "Wilcoxon": signed_ranks(sums / weights) <= 0.05,
             "z of items": np.abs(items.mean(axis=1)) > 1.96 * errors,
             "interval": (ends[0] > 0) | (ends[1] < 0),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from telbench.leaderboard.statistics.clusters import clustered
-from telbench.leaderboard.statistics.paired import differences_of, paired_difference
-from telbench.leaderboard.statistics.power import items_for_difference, items_for_margin, power_of
+from telbench.leaderboard.statistics.paired import differences_of, paired_difference, power_of
+from telbench.leaderboard.statistics.power import items_for_difference, items_for_margin
 
 VALUES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 2)), min_size=8, max_size=40)
 
@@ -209,3 +209,7 @@ def test_wins_ties_and_losses_are_counted():
 def test_differences_that_are_all_equal_have_a_design_effect_of_one():
     found = paired_difference(np.full(8, 0.25), [f"d{item // 2}" for item in range(8)])
     assert (found.power.design_effect, found.design_effect, found.power.detectable) == (1.0, None, 0.0)
+
+
+def test_ties_count_half_for_superiority() -> None:
+    assert paired_difference(np.array([1.0, 0.0, -1.0, 2.0])).superiority == 0.625

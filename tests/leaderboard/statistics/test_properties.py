@@ -73,12 +73,15 @@ def test_swapping_the_runs_turns_a_corpus_difference():
     draw = np.random.default_rng(3)
     one, other = (np.column_stack([draw.normal(size=40) + shift, np.ones(40)]) for shift in (0.3, 0.0))
     here, there = (
-        corpus_difference(*pair, lambda rows: rows[:, 0] / rows[:, 1], resamples=2000)
+        corpus_difference(*pair, lambda rows: rows[:, 0] / rows[:, 1], resamples=2000)[0]
         for pair in ((one, other), (other, one))
     )
     assert there.delta == pytest.approx(-here.delta)
-    assert (there.ci_low, there.ci_high) == pytest.approx((-(here.ci_high or 0), -(here.ci_low or 0)))
-    assert (there.p, there.p_below, there.p_above) == (here.p, here.p_above, here.p_below)
+    turned = -(here.bootstrap_high or 0), -(here.bootstrap_low or 0)
+    assert (there.bootstrap_low, there.bootstrap_high) == pytest.approx(turned)
+    assert (there.ci_low, there.ci_high) == pytest.approx((-(here.ci_high or 0), -(here.ci_low or 0)), rel=1e-4)
+    assert (there.p, there.p_swaps) == pytest.approx((here.p, here.p_swaps))
+    assert (there.p_below, there.p_above) == pytest.approx((here.p_above, here.p_below))
 
 
 @given(SEEDS, st.permutations(range(4)))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from telbench.leaderboard.statistics.signed_rank import hodges_lehmann, signed_rank, superiority
+from telbench.leaderboard.statistics.signed_rank import hodges_lehmann, signed_rank
 
 # Demsar 2006, Table 2: AUC of C4.5 and C4.5+m on 14 data sets.
 C45 = np.array(
@@ -100,10 +100,6 @@ def test_hodges_lehmann_of_many_values_is_exact():
     values = np.random.default_rng(0).normal(size=1501)
     averages = ((values[:, None] + values[None, :]) / 2)[np.triu_indices(1501)]
     assert hodges_lehmann(values) == pytest.approx(float(np.median(averages)), abs=1e-12)
-
-
-def test_ties_count_half_for_superiority():
-    assert superiority(np.array([1.0, 0.0, -1.0, 2.0])) == 0.625
 
 
 @pytest.mark.parametrize(("n", "method"), [(150, "exact"), (200, "exact"), (201, "normal")])

@@ -96,6 +96,26 @@ def test_context_precision_is_average_precision_over_the_passages():
     assert score.value == pytest.approx((1 / 1 + 2 / 3) / 2)
 
 
+def test_passages_that_the_data_have_are_judged_as_they_are():
+    asked: list[str] = []
+
+    def answer(prompt: str) -> ChatReply:
+        asked.append(prompt)
+        number = int(re.findall(r"(?:exactly|to) (\d+)", prompt.strip().splitlines()[-1])[-1])
+        return saying({"passages": [{"reason": "r", "useful": place == 1} for place in range(number)]})
+
+    precision = metric("context_precision", ScriptedJudge("judge", answer))
+    short = replace(SAMPLE, context="The AMF.\n\nThe SMF.\n\nThe UPF.", passages=("The AMF.", "The SMF.", "The UPF."))
+    many = replace(SAMPLE, item_id="many", passages=tuple(f"Passage {number}." for number in range(20)))
+    scores = precision.score([short, replace(short, item_id="whole", passages=()), many])
+    # Cut by telbench the same text is one passage: too short to be more.
+    assert [score.value for score in scores] == [0.5, 0.0, 0.5]
+    assert [score.reason for score in scores] == [None, None, "first 12 of more passages"]
+    assert any("[1] The AMF.\n[2] The SMF.\n[3] The UPF." in text for text in asked)
+    assert any("[12] Passage 11." in text and "Passage 12." not in text for text in asked)
+    assert precision.signature.endswith("|v3")
+
+
 def test_a_verdict_on_too_few_passages_is_no_verdict():
     verdict = {"passages": [{"reason": "r", "useful": True}] * 2}
     score = only(metric("context_precision", saying_always(verdict)).score([SAMPLE]))

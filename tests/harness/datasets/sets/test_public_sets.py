@@ -12,6 +12,7 @@ import pytest
 from telbench.errors import InputError
 from telbench.harness.datasets.items import DataSet
 from telbench.harness.datasets.loading import load_dataset, load_whole
+from telbench.harness.datasets.settings import DataSettings
 
 
 @cache
@@ -178,7 +179,7 @@ def test_data_folder_comes_from_the_environment(shared_data: Path, monkeypatch: 
 
 
 def test_source_tells_the_hash_of_the_file(shared_data: Path) -> None:
-    source = load_whole("teleqna", data_dir=shared_data).source
+    source = load_whole(DataSettings("teleqna", data_dir=shared_data)).source
     assert source == "TeleQnA.zip sha256:5302f1df9e0e66aafd12b945af518211bd41aa77294b0cac05e4234eaf12b0a5"
 
 

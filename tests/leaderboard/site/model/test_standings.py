@@ -14,7 +14,7 @@ from telbench.leaderboard.site.model.standings import (
     Measured,
     MetricTable,
     claimed,
-    explored_together,
+    decided_together,
     measured,
     metric_table,
 )
@@ -90,7 +90,7 @@ def test_what_the_items_could_show_is_the_median_over_the_runs() -> None:
 def test_q_is_corrected_over_all_metrics_and_runs_together() -> None:
     titles, shifts = ("token_f1", "over_refusal"), (("base", 0.0), ("up", 0.006), ("down", 0.008), ("same", 0.0))
     found = [found_of(title, [run_of(title, name, shift) for name, shift in shifts]) for title in titles]
-    told = [each for one in explored_together(found) for each in one.comparisons]
+    told = [each for one in decided_together(found) for each in one.comparisons]
     raw = [each.p for one in found for each in one.comparisons]
     assert [each.q for each in told] == pytest.approx(stats.false_discovery_control(raw).tolist())
     assert [(each.metric, each.run) for each in told] == [(t, name) for t in titles for name, _ in shifts[1:]]

@@ -1,0 +1,117 @@
+"""Claim: token_recall ranks systems as people do where token_f1 turns their order around.
+
+EVOUNA (repository wangcunxiang/QA-Eval, Apache-2.0) has questions with short references, the answers of five systems
+and a person's verdict on each. For each metric the table has AUC (the chance that a right answer scores above a wrong
+one, ties as a half): within systems, the mean of the five, and pooled over them; and Kendall's tau between the order
+of the systems by people's share of right answers and by the metric's mean (corpus metrics: their corpus score; scores
+that are absent are left out and counted). Questions that people called improper, or left without a verdict, are left
+out. Exits with 1 unless token_recall has tau of at least 0.6 and AUC of at least 0.92 within systems.
+
+    python benchmarks/people_agreement.py EVOUNA/NQ.json [--metrics NAME,...] [--encoder FOLDER] [--limit N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from telbench.metrics.contract import ItemScore, Metric, Resources, Sample, metrics_named
+from telbench.metrics.embedding.calibration import rank_auc
+
+SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
+METRICS = (
+    "exact_match,token_f1,token_recall,token_precision,technical_f1,reference_included,rouge1,rougeL,bleu,chrf,ter"
+)
+HEADLINE, TAU, AUC = "token_recall", 0.6, 0.92
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a metric agrees with people; ``absent`` counts answers without a score."""
+
+    name: str
+    within: float
+    pooled: float
+    tau: float
+    absent: int
+
+
+def area(values: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """The chance that a right answer has the higher value."""
+    return rank_auc(values[right].tolist(), values[~right].tolist())
+
+
+def overall(metric: Metric, scores: Sequence[ItemScore], values: NDArray[np.float64]) -> float:
+    """The metric's value for a system, as runs have it."""
+    if metric.aggregate is None:
+        return float(np.nanmean(values))
+    rows = np.array([score.stats for score in scores if score.stats is not None])
+    return float(metric.aggregate(rows.sum(axis=0, keepdims=True))[0])
+
+
+def agreement(metric: Metric, questions: Sequence[dict[str, Any]]) -> Agreement:
+    """Score all answers of all systems with the metric."""
+    every, verdicts, within, means = [], [], [], []
+    for system in SYSTEMS:
+        samples = [
+            Sample(
+                item_id=str(number),
+                prediction=row[f"answer_{system}"] or "",
+                references=tuple(row["golden_answer"].split("/")),
+                question=row["question"],
+            )
+            for number, row in enumerate(questions)
+        ]
+        scores = metric.score(samples)
+        values = np.array([np.nan if score.value is None else score.value for score in scores])
+        right = np.array([row[f"judge_{system}"] for row in questions])
+        means.append(overall(metric, scores, values) * (1 if metric.higher_is_better else -1))
+        known = ~np.isnan(values)
+        values = values if metric.higher_is_better else -values
+        within.append(area(values[known], right[known]))
+        every.append(values)
+        verdicts.append(right)
+    values, right = np.concatenate(every), np.concatenate(verdicts)
+    known = ~np.isnan(values)
+    tau = float(np.asarray(kendalltau(np.mean(verdicts, axis=1), means))[0])
+    pooled = area(values[known], right[known])
+    return Agreement(metric.name, float(np.mean(within)), pooled, tau, int((~known).sum()))
+
+
+def main() -> int:
+    """Print the table; exit 1 where the headline falls short."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--metrics", default=METRICS)
+    parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--limit", type=int, help="only the first N questions")
+    args = parser.parse_args()
+    rows = json.loads(args.file.read_text(encoding="utf-8"))
+    judged = [row for row in rows if all(isinstance(row[f"judge_{system}"], bool) for system in SYSTEMS)]
+    questions = [row for row in judged if not row["improper"]][: args.limit]
+    names = args.metrics.split(",") + (["bertscore", "answer_similarity"] if args.encoder else [])
+    people = np.mean([[row[f"judge_{system}"] for system in SYSTEMS] for row in questions], axis=0)
+    print(f"{len(questions)} questions; right by people: ", end="")
+    print(", ".join(f"{system} {share:.3f}" for system, share in zip(SYSTEMS, people, strict=True)))
+    print("| metric | AUC within systems | AUC pooled | Kendall's tau of systems |\n|---|---|---|---|")
+    holds = True
+    for metric in metrics_named(names, replace(Resources(), encoder=args.encoder)):
+        found = agreement(metric, questions)
+        absent = f" ({found.absent} without a score)" if found.absent else ""
+        print(f"| {found.name}{absent} | {found.within:.3f} | {found.pooled:.3f} | {found.tau:+.2f} |", flush=True)
+        if found.name == HEADLINE:
+            holds = found.tau >= TAU - 1e-9 and found.within >= AUC
+    return int(not holds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

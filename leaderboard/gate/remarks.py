@@ -1,0 +1,42 @@
+"""What a gate tells of its two runs beside the verdicts: which they are, and what makes a verdict doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..compare.readings import doubts
+from ..runs.loaded import LoadedRun
+
+
+def facts(run: LoadedRun) -> dict[str, Any]:
+    """Name, hashes and counts of a run, as a JSON record."""
+    header = run.header
+    return {
+        "name": run.name,
+        "run_id": header.get("run_id"),
+        "weights_sha256": header["model"].get("weights_sha256"),
+        "items_sha256": header["data"]["items_sha256"],
+        "counts": header.get("counts", {}),
+    }
+
+
+def remarks(candidate: LoadedRun, baseline: LoadedRun, flags: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lines of warning; ``flags`` are those of the differences, by metric."""
+    told = [
+        f"{metric}: mean and ranks of the differences point in opposite directions: many small changes one way, "
+        "few large ones the other; read its worst items"
+        for metric, found in flags.items()
+        if "sign_conflict" in found
+    ]
+    for metric in flags:
+        sides = [
+            (name, run.header["metrics"][metric]) for name, run in (("baseline", baseline), ("candidate", candidate))
+        ]
+        told += doubts(metric, sides)
+    total = candidate.header["data"]["n"]
+    for count, words in (("error", "items without an answer"), ("empty", "empty answers"), ("cut_off", "cut answers")):
+        here, there = (run.header.get("counts", {}).get(count, 0) for run in (candidate, baseline))
+        if here > there and here > 0.01 * total:
+            told.append(f"the candidate has {here} {words}, the baseline {there}")
+    return told

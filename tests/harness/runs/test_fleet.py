@@ -1,0 +1,183 @@
+"""Several models in one command: the runs of single commands, and one engine for adapters of one base."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telbench.errors import EngineError, InputError
+from telbench.harness.cli.main import main
+from telbench.harness.engines import vllm
+from telbench.harness.runs import evaluate as evaluate_module
+from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
+from telbench.harness.runs.fleet import evaluate_all
+from telbench.harness.runs.folder import JOURNAL, SAMPLES, read_run
+from telbench.harness.runs.settings import EvalSettings, eval_settings
+
+from ...scripted_engine import COUNT, NotedReporter, Script, use, write_items
+
+# What tells when a run was made, and how long that took.
+TIMES = ("created", "command", "seconds", "machine")
+
+
+def asked(tmp_path: Path, *models: str, **more: Any) -> list[EvalSettings]:
+    data = write_items(tmp_path / "data.jsonl", COUNT)
+    shared = {"data": str(data), "metrics": ("token_f1", "bleu"), "out": tmp_path / "runs", **more}
+    return [eval_settings(model=model, **shared) for model in models]
+
+
+def without_times(header: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in header.items() if name not in TIMES}
+
+
+@pytest.fixture(autouse=True)
+def _same_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate_module, "versions", lambda: {"telbench": {}, "packages": {}})
+
+
+def test_each_model_has_the_run_of_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(act=lambda _: time.sleep(0.01))
+    use(monkeypatch, script)
+    every = asked(tmp_path, "a", "b")
+    runs = evaluate_all(every, NotedReporter())
+    assert [run.header["model"]["name"] for run in runs] == ["a", "b"]
+    assert {run.path.parent for run in runs} == {tmp_path / "runs"}
+    assert script.opened == 2
+    for settings, run in zip(every, runs, strict=True):
+        alone = evaluate(replace(settings, out=tmp_path / "alone" / settings.model), NotedReporter())
+        assert without_times(alone.header) == without_times(run.header)
+        assert (alone.path / SAMPLES).read_bytes() == (run.path / SAMPLES).read_bytes()
+        assert run.header["generation"]["generated"] == COUNT
+        assert run.header["seconds"]["total"] >= run.header["seconds"]["generate"] > 0.05
+    again = evaluate_all(every, NotedReporter())
+    assert [run.reused for run in again] == [True, True]
+    # The two runs alone opened it twice more; what is finished opens nothing.
+    assert script.opened == 4
+
+
+def test_a_fleet_that_is_stopped_goes_on_and_asks_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = {"at": COUNT // 2, "of": 2}
+
+    def act(count: int) -> None:
+        if script.opened == stop["of"] and count == stop["at"]:
+            raise KeyboardInterrupt
+
+    script = Script(act=act)
+    use(monkeypatch, script)
+    every = asked(tmp_path, "a", "b", "c")
+    with pytest.raises(InterruptedRunError) as caught:
+        evaluate_all(every, NotedReporter())
+    assert caught.value.path == tmp_path / "runs"
+    stop["of"] = 0
+    runs = evaluate_all(every, NotedReporter())
+    assert [run.header["generation"]["resumed"] for run in runs] == [COUNT, COUNT // 2, 0]
+    assert set(script.asked.values()) == {3}
+
+
+def test_failed_prompts_of_finished_runs_are_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(errors=frozenset({"q3"}))
+    use(monkeypatch, script)
+    every = asked(tmp_path, "a", "b")
+    assert {run.header["counts"]["error"] for run in evaluate_all(every, NotedReporter())} == {1}
+    script.errors = frozenset()
+    runs = evaluate_all(every, NotedReporter())
+    assert {run.header["counts"]["error"] for run in runs} == {0}
+    assert {run.header["generation"]["generated"] for run in runs} == {1}
+    fresh = evaluate_all([replace(settings, fresh=True) for settings in every], NotedReporter())
+    assert {run.header["generation"]["generated"] for run in fresh} == {COUNT}
+
+
+def test_an_engine_that_dies_costs_none_of_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(count: int) -> None:
+        if script.opened == 2:
+            raise RuntimeError("out of luck")
+
+    script = Script(act=act)
+    use(monkeypatch, script)
+    with pytest.raises(EngineError, match="run the same command again"):
+        evaluate_all(asked(tmp_path, "a", "b"), NotedReporter())
+    (kept,) = (tmp_path / "runs").glob(f"a-*/{JOURNAL}")
+    assert kept.read_bytes().count(b"\n") == COUNT + 1
+
+
+def test_one_model_twice_is_refused_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Script())
+    with pytest.raises(InputError, match="a is a again: name it once"):
+        evaluate_all(asked(tmp_path, "a", "b", "a"), NotedReporter())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_takes_several_models_and_prints_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Script())
+    data = write_items(tmp_path / "data.jsonl", COUNT)
+    command = ["eval", "--model", "a", "b", "--model", "c", "--data", str(data), "--metrics", "token_f1"]
+    command += ["--out", str(tmp_path / "runs")]
+    assert main([*command, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [header["model"]["name"] for header in printed] == ["a", "b", "c"]
+    assert [read_run(Path(header["path"]))["run_id"] for header in printed] == [each["run_id"] for each in printed]
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("token_f1") == 3
+    assert main([*command, "--name", "mine"]) == 2
+    assert "--name mine cannot be the name of 3 models" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def adapters(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two adapters of one base that differ in rank and in the places that they change."""
+    torch, peft = pytest.importorskip("torch"), pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    made = []
+    for seed, (rank, places) in enumerate(((4, ["q_proj", "v_proj"]), (12, ["k_proj", "o_proj", "up_proj"]))):
+        folder = tmp_path_factory.mktemp("adapters") / f"rank-{rank}"
+        model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            wrapped = peft.get_peft_model(model, peft.LoraConfig(r=rank, lora_alpha=30, target_modules=places))
+            for name, weight in wrapped.named_parameters():
+                if "lora_B" in name:
+                    torch.nn.init.normal_(weight, std=0.1)
+        wrapped.save_pretrained(folder)
+        made.append(folder)
+    return made
+
+
+@pytest.mark.slow
+def test_adapters_of_one_base_are_answered_by_one_engine_byte_for_byte(
+    adapters: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("vllm")
+    started: list[str] = []
+    found = vllm._llm_class
+
+    def counted(*, on_cpu: bool) -> Any:
+        kind = found(on_cpu=on_cpu)
+        return lambda **arguments: (started.append(arguments["model"]), kind(**arguments))[1]
+
+    monkeypatch.setattr(vllm, "_llm_class", counted)
+    more = {"engine": "vllm", "max_tokens": 12, "cache": False}
+    metrics = ("token_f1", "reference_likelihood")
+    every = asked(tmp_path, *map(str, adapters), **{**more, "metrics": metrics})
+    runs = evaluate_all(every, NotedReporter())
+    assert len(started) == 1
+    alone = [
+        evaluate(replace(settings, out=tmp_path / "alone" / str(place)), NotedReporter())
+        for place, settings in enumerate(every)
+    ]
+    assert len(started) == 3
+    lines = [(run.path / SAMPLES).read_bytes() for run in runs]
+    assert lines == [(run.path / SAMPLES).read_bytes() for run in alone]
+    assert lines[0] != lines[1]
+    for one, other in zip(runs, alone, strict=True):
+        assert without_times(one.header) == without_times(other.header)
+        assert one.header["metrics"]["reference_likelihood"]["n_missing"] == 0
