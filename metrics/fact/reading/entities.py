@@ -177,7 +177,7 @@ def tags_of(name: str) -> frozenset[str]:
     """What a name is one of: its class by the table or by its form, and the parts that it shares with its like.
 
     >>> sorted(tags_of("N2")), sorted(tags_of("INT-RNTI"))
-    (['interface'], ['*-rnti', 'rnti'])
+    (['interface'], ['*-rnti', 'int-*', 'rnti'])
     """
     own = key_of(name)
     tags = set(_by_acronym().get(own, frozenset()))

@@ -80,7 +80,7 @@ class Quantity:
 def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quantity, ...]:
     """The quantities of a text in order; ``taken`` are places, in order, that hold names.
 
-    >>> [(q.value, q.dimension, q.bound) for q in quantities(Text("at least 5 to 10 ms, 2 slots"))]
+    >>> [(q.value, q.dimension, q.bound) for q in quantities(Text("at least 5 ms, 2 slots"))]
     [(0.005, 'time', 'least'), (2.0, '', '')]
     """
     plain = text.plain
