@@ -22,7 +22,7 @@ from .terminal import visible
 COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("telbench.harness.commands.eval", "generate answers with a checkpoint and score them"),
     "score": ("telbench.harness.commands.score", "score answers made elsewhere"),
-    "show": ("telbench.harness.commands.show", "one item of a run, with the facts of its reference marked in the answer"),
+    "show": ("telbench.harness.commands.show", "one item of a run, with its facts marked in the answer"),
     "prompts": ("telbench.harness.commands.prompts", "print the exact prompts of a run, before anything is spent"),
     "compare": ("telbench.leaderboard.commands.compare", "set finished runs side by side, with paired differences"),
     "check": ("telbench.leaderboard.commands.check", "fail a pipeline when a candidate is worse than the baseline"),

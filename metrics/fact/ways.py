@@ -103,6 +103,9 @@ def _ways(reading: Reading) -> list[_Way]:
     words = reading.text.words
     found: dict[int, tuple[list[Word], list[Word]]] = {}
     for at, word in enumerate(words):
+        if at and at + 1 < len(words) and words[at - 1].text[0].isdigit() and words[at + 1].text[0].isdigit():
+            # "0 to 360" is a range.
+            continue
         passive = at > 0 and any(each.text in _BE for each in words[max(0, at - 2) : at])
         source, target = found.setdefault(word.sentence, ([], []))
         if word.text in _FROM:

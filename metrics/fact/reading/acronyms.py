@@ -49,7 +49,7 @@ def words_of(text: str) -> tuple[str, ...]:
 def spells(expansion: str, acronym: str) -> bool:
     """Do the words' letters give the acronym, in order, each word at its start?
 
-    >>> spells("Access and Mobility Management Function", "AMF"), spells("radio network", "AMF")
+    >>> spells("Session Management Function", "SMF"), spells("radio network", "SMF")
     (True, False)
     """
     letters = [letter for letter in acronym.lower() if letter.isalnum()]

@@ -23,7 +23,7 @@ _NUMBERED = re.compile(
     rf"|(?<![\w.,-])(?P<bare>[2-5]\d\.\d{{3}})(?![\w.]*\d)"
     r"|\bRFC[ -]?(?P<rfc>\d{3,5})\b"
     r"|\b(?:ITU-[TR]\s)?(?:Rec(?:ommendation|\.)?\s)?(?P<itu>[A-Z]\.\d{1,4}(?:\.\d{1,3}){0,2})(?![\w.]*\d)"
-    r"|\bIEEE\s(?:Std\s)?(?P<ieee>\d{3,4}(?:\.\d{1,2})?[a-zA-Z]{0,2})\b"
+    r"|\bISO(?:/IEC)?\s(?P<iso>\d{3,6})\b|\bIEEE\s(?:Std\s)?(?P<ieee>\d{3,4}(?:\.\d{1,2})?[a-zA-Z]{0,2})\b"
     r"|(?:\b(?:[Ss]ub-?)?(?:[Cc]lause|[Ss]ection)s?|§)\s?(?P<clause>[A-Z]?\.?\d{1,3}(?:\.\d{1,3}){0,6}[a-z]?)(?![\w])"
     r"|\b[Aa]nnex\s(?P<annex>[A-Z](?:\.\d{1,3}){0,4})\b"
     r"|\b(?:[Rr]elease|[Rr]el\.?)[ -]?(?P<release>\d{1,2})(?![\w.]*\d)|\bR(?P<r>[89]|1\d|20)\b(?![.-]\w)"
@@ -177,7 +177,7 @@ def tags_of(name: str) -> frozenset[str]:
     """What a name is one of: its class by the table or by its form, and the parts that it shares with its like.
 
     >>> sorted(tags_of("N2")), sorted(tags_of("INT-RNTI"))
-    (['interface'], ['*-rnti', 'rnti'])
+    (['interface'], ['*-rnti', 'int-*', 'rnti'])
     """
     own = key_of(name)
     tags = set(_by_acronym().get(own, frozenset()))
@@ -333,7 +333,7 @@ def _tokens(plain: str) -> Iterator[tuple[str, int, int]]:
         parts = match[0].split("/")
         if (
             len(parts) > 1
-            and all(len(part) > 2 and not part.islower() for part in parts)
+            and all(len(part) > 1 and part.isalpha() and not part.islower() for part in parts)
             and key_of(match[0]) not in _by_acronym()
         ):
             start = match.start()

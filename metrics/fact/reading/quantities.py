@@ -49,6 +49,8 @@ _RATES = {
     "second": UNITS["Hz"], "millisecond": UNITS["kHz"],
     "minute": Unit("frequency", "hertz", "1/minute"), "hour": Unit("frequency", "hertz", "1/hour"),
 }  # fmt: skip
+# "[5]" and "[5, 8]" cite.
+_CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]*\]")
 _NEAR = 26
 
 
@@ -78,7 +80,7 @@ class Quantity:
 def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quantity, ...]:
     """The quantities of a text in order; ``taken`` are places, in order, that hold names.
 
-    >>> [(q.value, q.dimension, q.bound) for q in quantities(Text("at least 5 to 10 ms, 2 slots"))]
+    >>> [(q.value, q.dimension, q.bound) for q in quantities(Text("at least 5 ms, 2 slots"))]
     [(0.005, 'time', 'least'), (2.0, '', '')]
     """
     plain = text.plain
@@ -88,6 +90,10 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
     for numeral in numerals(plain):
         at = bisect_right(starts, numeral.start) - 1
         if at >= 0 and taken[at][1] > numeral.start:
+            continue
+        if _CITED_BEFORE.search(plain[max(0, numeral.start - 12) : numeral.start]) and _CITED_AFTER.match(
+            plain, numeral.end
+        ):
             continue
         made = _quantity(text, numeral)
         if made is None:

@@ -32,9 +32,12 @@ def test_facts_are_marked_and_hostile_characters_are_escaped(run: Path, capsys: 
     assert main(["show", str(run), "a"]) == 0
     text = capsys.readouterr().out
     assert "answer     [!UDP!], port [+38412+] \\x1b[31m\\u202e of the AMF" in text
-    assert "contradicted  entity    'SCTP' <- 'UDP'" in text and "agreed        quantity  '38412' = '38412'" in text
+    assert "contradicted  entity    'SCTP' <- 'UDP'" in text
+    assert "agreed        quantity  '38412' = '38412'" in text
     assert "SCTP, port 38412 (facts are of this one)" in text
-    assert "fact_agreement = -0.5" in text and "\x1b" not in text and "\u202e" not in text
+    assert "fact_agreement = -0.5" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
 
 
 def test_the_document_has_the_places(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +45,8 @@ def test_the_document_has_the_places(run: Path, capsys: pytest.CaptureFixture[st
     assert main(["show", str(run), "a", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     facts = {fact["fact"]: fact for fact in document["facts"]}
-    assert document["best_reference"] == 1 and facts["SCTP"]["status"] == "contradicted"
+    assert document["best_reference"] == 1
+    assert facts["SCTP"]["status"] == "contradicted"
     assert [ANSWER[start:end] for start, end in facts["38412"]["places"]] == ["38412"]
     assert document["scores"]["fact_contradiction"] == 0.5
 
@@ -51,7 +55,8 @@ def test_an_item_without_facts_and_without_an_answer_is_shown(run: Path, capsys:
     capsys.readouterr()
     assert main(["show", str(run), "b"]) == 0
     text = capsys.readouterr().out
-    assert "answer     (empty)" in text and "no fact" in text
+    assert "answer     (empty)" in text
+    assert "no fact" in text
     assert "fact_agreement = none (no fact in the references beyond the question)" in text
 
 
@@ -59,4 +64,5 @@ def test_an_unknown_item_is_one_line(run: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert main(["show", str(run), "c"]) == 2
     error = capsys.readouterr().err
-    assert "no item 'c' (its first one is 'a')" in error and error.count("\n") == 1
+    assert "no item 'c' (its first one is 'a')" in error
+    assert error.count("\n") == 1

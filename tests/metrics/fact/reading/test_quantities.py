@@ -165,26 +165,11 @@ def test_levels_follow_their_definition() -> None:
         assert math.isclose(in_basic_unit(level, UNITS["dBW"]), 10 ** (level / 10), rel_tol=1e-9)
 
 
+_TO_SIXTEEN = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+
+
 def test_every_numeral_up_to_a_thousand_is_read_in_words() -> None:
-    ones = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-    ]
+    ones = _TO_SIXTEEN.split()
     ones += ["seventeen", "eighteen", "nineteen"]
     tens = ["-", "-", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
