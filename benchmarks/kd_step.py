@@ -83,7 +83,7 @@ def telbench_step(student: Any, teacher: Any, items: list[Any], rate: float) -> 
     def step() -> float:
         micro = make_micro_batch(items, 0, method.objective, link, "cpu")
         micro = replace(micro, teacher_rows=teacher.rows(taught(items)))
-        loss, _ = distiller(micro, Denominators(micro.labels, len(micro.pairs)))
+        loss, _ = distiller(micro, Denominators(micro.batch.n_labels, len(micro.pairs)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         clip_grad_norm_(distiller.parameters(), 1.0)

@@ -28,7 +28,7 @@ from telbench.leaderboard.gate.gate import ALPHA
 from telbench.leaderboard.gate.unseen import overlooked
 from telbench.leaderboard.statistics.clusters import summed_up
 from telbench.leaderboard.statistics.sign_flip import greater
-from telbench.leaderboard.statistics.skew import dominated, failing_loss
+from telbench.leaderboard.statistics.skew import failing_loss
 
 Scores = NDArray[np.float64]
 # TeleQuAD v4, clauses of all splits: (size, how many).
@@ -128,12 +128,14 @@ def shares(sizes: NDArray[np.int64], margin: float, case: str, repeats: int) -> 
         else:
             base = (draw.random(len(sizes)) < 0.5)[membership].astype(np.float64)
         values = np.round(change(given, base, margin), 9)
-        data, rest = (summed_up(np.bincount(membership, weights=row), weights) for row in (values, base))
+        data, rest = (
+            summed_up(np.bincount(membership, weights=row).astype(np.float64), weights) for row in (values, base)
+        )
         # The bound of the gate lies above -margin exactly where this test rejects.
         if greater(data.sums + weights * margin) <= ALPHA:
             alone += 1
             passed += overlooked(data, names, failing_loss(rest), margin, ALPHA) is None
-        carried += dominated(data)
+        carried += data.dominated
     return alone / repeats, passed / repeats, carried / repeats
 
 
@@ -144,7 +146,9 @@ def main() -> int:
     arguments = parser.parse_args()
     limit = MOST + 3.5 * math.sqrt(MOST * (1 - MOST) / arguments.repeats)
     fine = True
-    test, every = (np.repeat(*map(list, zip(*counted, strict=True))) for counted in (CLAUSES, ALL))
+    test, every = (
+        np.repeat([size for size, _ in counted], [count for _, count in counted]) for counted in (CLAUSES, ALL)
+    )
     print("| documents | margin | candidate | sign-flip alone passes | the gate passes | few carry it |")
     print("|---|---|---|---|---|---|")
     for sizes in (test[::3], test, every):

@@ -95,7 +95,7 @@ def compare(baseline: Run | Place, *runs: Run | Place, **options: Any) -> list[C
     from telbench.leaderboard.commands.compare import CompareOptions, compared
 
     places = [_place(run) for run in (baseline, *runs)]
-    return compared(read_settings(CompareOptions, {"runs": places, **options}, "compare")).pairs
+    return list(compared(read_settings(CompareOptions, {"runs": places, **options}, "compare")).pairs)
 
 
 def check(candidate: Run | Place, baseline: Run | Place, margins: Mapping[str, float], **options: Any) -> Gate:

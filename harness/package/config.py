@@ -173,7 +173,9 @@ def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
             if one.nested and not one.required and isinstance(value, Mapping):
                 value = merged(written(one.default()) or {}, value)
             if value is not None or not one.optional:
-                value = _value(one.kind, value, f"{where}: {key}{_at(given, key, value)}", one.told)
+                # Flags have no lines.
+                place = _at(given, key, value) if isinstance(given, Located) else ""
+                value = _value(one.kind, value, f"{where}: {key}{place}", one.told)
             group, _, name = one.path.rpartition(".")
             values.setdefault(group, {})[name] = value
         elif one.required:

@@ -87,11 +87,13 @@ def load_as(group: str, name: str, kind: type[Plugin]) -> Plugin:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """``did you mean x or y?``, or all the names there are.
+    """``did you mean x or y?`` of names that are about as near as the nearest, or all the names there are.
 
     >>> hint("token_f", ["token_f1", "bleu"]), hint("zzzz", ["token_f1", "bleu"])
     ('did you mean token_f1?', 'known: token_f1, bleu')
     """
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    likeness = [difflib.SequenceMatcher(None, one, name).ratio() for one in near]
+    near = [one for one, like in zip(near, likeness, strict=True) if like > likeness[0] - 0.2]
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...harness.cli.tables import Block, Grid, Words
+from ..statistics.clusters import FEW_CARRIERS
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS
-from ..statistics.skew import FEW_CARRIERS
 from .answer import Compared
 
 SIGN_CONFLICT = "mean and ranks point in opposite directions: many small changes one way, few large ones the other"

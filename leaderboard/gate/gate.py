@@ -19,8 +19,7 @@ from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.multiplicity import holm
 from ..statistics.paired import FEW_CLUSTERS
-from ..statistics.power import Needed, items_for_margin, needed_for_margin
-from ..statistics.skew import documents_for
+from ..statistics.power import items_for_margin, needed_for_margin
 from .categories import category_evidence
 from .evidence import Evidence, evidence_of
 from .remarks import facts, remarks
@@ -296,10 +295,7 @@ def _verdict(asked: _Asked, tests: _Tests) -> MetricGate:
     verdict, reason, needed = _decision(each, tests, margin, policy, hidden)
     wanted = None
     if margin is not None and each.spread is not None:
-        wanted = needed_for_margin(each.spread, margin, each.data, policy.alpha)
-        least = documents_for(margin, each.loss, policy.alpha) if each.loss else None
-        if wanted is not None and least is not None and least > wanted.documents:
-            wanted = Needed(math.ceil(least * each.data.n / each.data.groups), least)
+        wanted = needed_for_margin(each.spread, margin, each.data, policy.alpha, loss=each.loss)
     low, high = each.metric.range
     width = 1.0 if low is None or high is None else high - low
     return MetricGate(

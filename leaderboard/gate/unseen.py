@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..statistics.clusters import Summed
-from ..statistics.skew import carriers_text, documents_for, dominated, named_carriers, unseen, with_one_lost
+from ..statistics.skew import carriers_text, documents_for, named_carriers, unseen, with_one_lost
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def overlooked(
     ``documents`` are the names of those in ``data``; ``loss`` is what one loses that fails. Where the metric has no
     worst value (None) nobody can say what failures cost that are not seen. Then those that are seen stand for them.
     """
-    if dominated(data):
+    if data.dominated:
         largest = loss or max(0.0, -float((data.sums / data.sizes).min()))
         if (p := with_one_lost(data, margin, largest)) > alpha:
             told = carriers_text(named_carriers(data, documents), data.groups)

@@ -85,7 +85,7 @@ def needs_of(
         return Needs(pilot.metric, None, shown, None, None, planned, None, None)
 
     def check(spread: float, sample: Summed) -> Needed | None:
-        return needed_for_margin(spread, margin, sample, alpha, power)
+        return needed_for_margin(spread, margin, sample, alpha, power, pilot.loss)
 
     def comparison(spread: float, sample: Summed) -> Needed | None:
         return needed_for_difference(spread, margin, sample, alpha, power)

@@ -19,7 +19,7 @@ from ..runs.foreign import AS_IT_IS, Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs, require_used
 from ..statistics.clusters import FEW_CLUSTERS, Summed, clustered, summed_up
-from ..statistics.corpus import score_sums
+from ..statistics.corpus import difference_sums
 from ..statistics.paired import FEW_ITEMS, TIE_DECIMALS
 from .components import Component, Components, components_of
 from .panels import judge_columns
@@ -61,6 +61,7 @@ class Pilot:
     ``spread`` is the cluster-robust standard error of the mean difference times the root of the number of items: as a
     check has it. ``freedom`` says how well it is known, in degrees of freedom; None where it was assumed. ``differ``
     counts the items with other scores in the two runs, where those are known; ``judges`` is there for judged metrics.
+    ``loss`` is what a document loses that gets the worst answers (`skew.failing_loss`), where two runs tell.
     """
 
     metric: str
@@ -73,6 +74,7 @@ class Pilot:
     delta: float | None = None
     differ: int | None = None
     judges: Judges | None = None
+    loss: float | None = None
 
     @property
     def few(self) -> str | None:
@@ -202,6 +204,7 @@ def _of_differences(metric: Metric, arms: Arms, assumed: Assumptions, alpha: flo
         found.delta,
         int((found.differences != 0).sum()),
         _judges(metric, arms, found.items, found.clusters),
+        found.loss,
     )
 
 
@@ -232,8 +235,11 @@ def _of_scores(metric: Metric, arms: Arms, assumed: Assumptions) -> Pilot:
         factor = math.sqrt(2 * (1 - (assumed.correlation or 0.0)))
     if metric.level == "corpus":
         (found,) = summed([statistics_matrix(metric, [run.scores[metric.name][item] for item in items])], clusters)
-        sizes = found.by_cluster[:, -1]
-        sums = score_sums(found.by_cluster, sizes, partial(aggregate, metric))
+        rows, score = found.by_cluster, partial(aggregate, metric)
+        sizes, total = rows[:, -1], rows.sum(axis=0)
+        # Each document against its share of the whole: what sets it apart from a run without differences.
+        apart = difference_sums(rows, sizes[:, None] * (total / total[-1]), score)
+        sums = apart + sizes * float(score(total[None])[0])
         components = _none_of_corpus(metric)
     else:
         seeds = arms.recipes[0].seeds

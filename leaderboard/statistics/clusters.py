@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Fewer effective clusters cannot carry a claim.
 FEW_CLUSTERS = 6.0
+# Where the spread is carried by as many documents as fewer than this, signs can be flipped in too few ways.
+FEW_CARRIERS = 6.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Summed:
     would say as much: (sum of sizes)^2 / (sum of squared sizes). ``standard_error`` of the mean is cluster-robust:
     sqrt(G / (G - 1) * sum_g (sum_{i in g} (d_i - mean))^2) / N, None with one cluster. It is sd / sqrt(n) where each
     item is its own cluster.
+
+    As many documents as ``carriers`` carry the spread: (sum of r^2)^2 / (sum of r^4), r = S_g - m_g mean, the inverse
+    Herfindahl index of the shares r^2. It is G for residuals of one size, about G / 3 for normal ones, k where k of
+    many documents differ from the rest, and infinite where there is no spread. ``dominated``: fewer than `FEW_CARRIERS`
+    carry it, and fewer than that share of all, as normal differences are carried by a third of few documents too.
     """
 
     sums: NDArray[np.float64]
@@ -32,6 +39,8 @@ class Summed:
     mean: float
     effective_groups: float
     standard_error: float | None
+    carriers: float
+    dominated: bool
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,13 @@ def summed_up(sums: NDArray[np.float64], sizes: NDArray[np.float64], mean: float
     """What the sums of clusters say; ``mean`` is that of the items, by default that of the sums."""
     n, groups = int(sizes.sum()), len(sizes)
     mean = math.fsum(sums) / n if mean is None else mean
-    error = None
-    if groups > 1:
-        error = math.sqrt(groups / (groups - 1) * float(((sums - sizes * mean) ** 2).sum())) / n
-    return Summed(sums, sizes, n, groups, mean, float(sizes.sum() ** 2 / (sizes**2).sum()), error)
+    squares = (sums - sizes * mean) ** 2
+    spread, weight = float(squares.sum()), float((sizes**2).sum())
+    error = math.sqrt(groups / (groups - 1) * spread) / n if groups > 1 else None
+    # What rounding leaves of equal means is no spread.
+    carriers = spread**2 / float((squares**2).sum()) if spread > 1e-18 * weight else math.inf
+    few = carriers < min(FEW_CARRIERS, groups / FEW_CARRIERS)
+    return Summed(sums, sizes, n, groups, mean, float(sizes.sum() ** 2 / weight), error, carriers, few)
 
 
 def clustered(differences: NDArray[np.float64], clusters: Sequence[str] | NDArray[np.int64] | None) -> Clustered:

@@ -36,7 +36,7 @@ SUM_DECIMALS = 6
 
 @dataclass(frozen=True)
 class CorpusDifference:
-    """Score of the run minus that of the other, with the sign-flip test of its sums (`score_sums`).
+    """Score of the run minus that of the other, with the sign-flip test of its sums (`difference_sums`).
 
     ``p`` is two-sided; ``p_below`` is small where the difference is lower than chance makes it, ``p_above`` where it is
     higher. ``ci_low`` and ``ci_high`` are the interval of the same test. Beside them stand ``p_swaps``, by approximate

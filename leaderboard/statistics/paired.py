@@ -16,7 +16,7 @@ from .clusters import FEW_CLUSTERS, Clustered, Summed, clustered
 from .power import ALPHA, POWER
 from .sign_flip import normal_quantile
 from .signed_rank import SMALLEST, hodges_lehmann, signed_rank
-from .skew import Carrier, dominated, named_carriers
+from .skew import Carrier, named_carriers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +139,7 @@ def paired_difference(
     by_item = ranked if separate else signed_rank(values)
     p_mean = float(sign_flip.two_sided(data.sums))
     p_wilcoxon = exact.p_exact if exact is not None and separate else ranked.p
-    few = wins + losses >= FEW_ITEMS and data.effective_groups >= FEW_CLUSTERS and dominated(data)
+    few = wins + losses >= FEW_ITEMS and data.effective_groups >= FEW_CLUSTERS and data.dominated
     names = [str(place) for place in range(data.n)] if clusters is None else sorted(set(clusters))
     return PairedDifference(
         n=data.n,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .clusters import FEW_CLUSTERS, Summed
 from .sign_flip import normal_quantile
+from .skew import documents_for
 
 ALPHA, POWER = 0.05, 0.8
 
@@ -39,15 +40,25 @@ class Needed:
 
 
 def needed_for_margin(
-    deviation: float, margin: float, sample: Summed, alpha: float = ALPHA, power: float = POWER
+    deviation: float,
+    margin: float,
+    sample: Summed,
+    alpha: float = ALPHA,
+    power: float = POWER,
+    loss: float | None = None,
 ) -> Needed | None:
     """What confirms non-inferiority by ``margin`` for an unchanged model, of documents like those of the ``sample``.
 
     As many items show a drop of the margin, one-sided at ``alpha``. ``deviation`` is the cluster-robust standard error
-    times the root of the number of items. There are never fewer documents than carry a claim. None where the sample
-    has too few of them itself.
+    times the root of the number of items. There are never fewer documents than carry a claim, nor than rule out a drop
+    by documents that lose ``loss`` each and are not among them (`skew.documents_for`). None where the sample has too
+    few of them itself.
     """
-    return _in_documents(items_for_margin(deviation, margin, alpha=alpha, power=power), sample)
+    wanted = _in_documents(items_for_margin(deviation, margin, alpha=alpha, power=power), sample)
+    least = documents_for(margin, loss, alpha) if loss else None
+    if wanted is None or least is None or least <= wanted.documents:
+        return wanted
+    return Needed(math.ceil(least * sample.n / sample.groups), least)
 
 
 def needed_for_difference(

@@ -81,13 +81,6 @@ def _lugannani_rice(sizes: NDArray[np.float64], thresholds: NDArray[np.float64])
     return beyond + np.exp(-(roots**2) / 2) / _SQRT_TWO_PI * (1 / steps - 1 / roots)
 
 
-def whole_units(sizes: NDArray[np.float64], most: int) -> NDArray[np.float64]:
-    """1 for rows of whole numbers, ``most`` in all at most, 0 for others: shape (P, G) to (P,)."""
-    import numpy as np
-
-    return np.where((sizes.sum(axis=1) <= most) & (sizes == np.rint(sizes)).all(axis=1), 1.0, 0.0)
-
-
 def units_of(sizes: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     """The unit that all sizes of a row are whole multiples of, shape (P, G) to (P,); 0 where there is none.
 
@@ -100,7 +93,7 @@ def units_of(sizes: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     largest, reach = sizes.max(axis=1, initial=0.0), sizes.sum(axis=1)
     deviation = np.sqrt(np.einsum("pg,pg->p", sizes, sizes))
     smallest = np.where(sizes > ROUNDING * largest[:, None], sizes, np.inf).min(axis=1, initial=np.inf)
-    found = whole_units(sizes, most)
+    found = np.where((reach <= most) & (sizes == np.rint(sizes)).all(axis=1), 1.0, 0.0)
 
     def divided(rows: NDArray[np.intp], units: NDArray[np.float64], columns: slice) -> NDArray[np.bool_]:
         ratios, loose = sizes[rows, columns] / units[:, None], _LOOSE * largest[rows] / units

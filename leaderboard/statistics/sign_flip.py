@@ -27,7 +27,6 @@ from .saddlepoint import (
     coarse,
     grid_tail,
     units_of,
-    whole_units,
 )
 
 if TYPE_CHECKING:
@@ -73,27 +72,35 @@ def tail(
     slack = ROUNDING * np.where(reach > 0, reach, 1.0)
     found = np.where(thresholds <= slack - reach, 1.0, 0.0)
     inside = (thresholds > slack - reach) & (thresholds <= reach + slack)
+    whole = (reach <= LATTICE) & (sizes == np.rint(sizes)).all(axis=1)
     few = np.count_nonzero(sizes, axis=1) <= EXACT
-    units = whole_units(sizes, LATTICE) if smooth else units_of(sizes, LATTICE)
-    for row in np.flatnonzero(inside & ((units > 0) | few)):
+    for row in np.flatnonzero(inside & (whole | few)):
         used, reached = sizes[row][sizes[row] > 0], float(thresholds[row] - slack[row])
-        if units[row] > 0:
-            unit = float(units[row])
-            counts = np.rint(used / unit).astype(np.int64)
-            # Sums that were rounded, as multiples of fractions are, are known to less.
-            least = reached if unit == 1 else float(thresholds[row]) / unit - LOOSEST
-            found[row] = _lattice_tail(counts[counts > 0], least)
-        else:
-            found[row] = counted_tail(used, reached)
-    others = np.flatnonzero(inside & (units == 0) & ~few)
+        found[row] = _lattice_tail(used.astype(np.int64), reached) if whole[row] else counted_tail(used, reached)
+    others = np.flatnonzero(inside & ~whole & ~few)
     if len(others):
-        found[others] = sign_tails(sizes[others], thresholds[others])
-        near = np.zeros(0, bool) if smooth else coarse(sizes[others])
-        for row in others[: len(near)][near]:
-            chance = grid_tail(sizes[row], float(thresholds[row]))
-            # So far out the grid knows nothing, and the approximation is right.
-            found[row] = chance if chance > GRID_LEAST else found[row]
+        tails = sign_tails(sizes[others], thresholds[others])
+        found[others] = tails if smooth else _stepped(sizes[others], thresholds[others], tails)
     return found.reshape(np.shape(threshold))
+
+
+def _stepped(
+    sizes: NDArray[np.float64], thresholds: NDArray[np.float64], tails: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The approximate tails of rows, but where sums have a common unit, or lie near a lattice: shape (P, G) to (P,)."""
+    import numpy as np
+
+    units = units_of(sizes, LATTICE)
+    for row in np.flatnonzero(units > 0):
+        counts = np.rint(sizes[row] / units[row]).astype(np.int64)
+        # Sums that were rounded, as multiples of fractions are, are known to less.
+        tails[row] = _lattice_tail(counts[counts > 0], float(thresholds[row] / units[row]) - LOOSEST)
+    smooth = np.flatnonzero(units == 0)
+    for row in smooth[coarse(sizes[smooth])]:
+        chance = grid_tail(sizes[row], float(thresholds[row]))
+        # So far out the grid knows nothing, and the approximation is right.
+        tails[row] = chance if chance > GRID_LEAST else tails[row]
+    return tails
 
 
 def interval(data: Summed, level: float = 0.95) -> tuple[float, float] | None:

@@ -3,8 +3,8 @@
 The sign-flip test takes differences for symmetric. Where rare documents lose much, a sample holds few of them or none.
 Then the mean looks better than it is, and every test of it passes too much: without a bound on what is not seen there
 is none that does not (Bahadur and Savage 1956). A metric with a worst value has such a bound. `unseen` combines the
-sign-flip test with the rule of three, `dominated` tells samples whose spread few documents carry, and `with_one_lost`
-is the test for those.
+sign-flip test with the rule of three. `with_one_lost` is the test for samples whose spread few documents carry
+(`Summed.dominated`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Where the spread is carried by as many documents as fewer than this, signs can be flipped in too few ways.
-FEW_CARRIERS = 6.0
 # Documents that are named, largest first, until they carry this share of the spread.
 _NAMED_SHARE, MOST_NAMED = 0.5, 5
 # Rates of failing documents that are tried, evenly in the chance that a sample has none.
@@ -38,28 +36,6 @@ class Carrier:
     share: float
 
 
-def carriers(data: Summed) -> float:
-    """As many documents as carry the spread of the mean: (sum of r^2)^2 / (sum of r^4), r = S_g - m_g mean.
-
-    G for residuals of one size, about G / 3 for normal ones, k where k of many documents differ from the rest. It is
-    the inverse Herfindahl index of the shares r^2. Infinite where there is no spread.
-    """
-    squares = (data.sums - data.sizes * data.mean) ** 2
-    total = float(squares.sum())
-    # What rounding leaves of equal means is no spread.
-    if total <= 1e-18 * float((data.sizes**2).sum()):
-        return math.inf
-    return total**2 / float((squares**2).sum())
-
-
-def dominated(data: Summed) -> bool:
-    """Do fewer than `FEW_CARRIERS` documents carry the spread, and fewer than that share of them?
-
-    Normal differences are carried by a third of few documents too.
-    """
-    return carriers(data) < min(FEW_CARRIERS, data.groups / FEW_CARRIERS)
-
-
 def named_carriers(data: Summed, clusters: Sequence[str]) -> list[Carrier]:
     """The documents that carry half of the spread, largest share first, at most five; ``clusters`` as in ``data``."""
     import numpy as np
@@ -67,7 +43,7 @@ def named_carriers(data: Summed, clusters: Sequence[str]) -> list[Carrier]:
     squares = (data.sums - data.sizes * data.mean) ** 2
     shares = squares / squares.sum() if squares.sum() > 0 else squares
     found: list[Carrier] = []
-    for place in np.argsort(-shares, kind="stable")[:MOST_NAMED].tolist():
+    for place in np.argsort(-shares, kind="stable")[:MOST_NAMED]:
         if sum(each.share for each in found) >= _NAMED_SHARE or shares[place] <= 0:
             break
         found.append(Carrier(clusters[place], float(data.sums[place] / data.sizes[place]), float(shares[place])))

@@ -29,7 +29,7 @@ def history(runs: list[Path], tmp_path: Path) -> Path:
     """Two checks: one of an equal run, one of a worse one."""
     file = tmp_path / "history.jsonl"
     for run in runs[1:]:
-        words = ["check", "--baseline", str(runs[0]), "--candidate", str(run), "--margin", "token_f1=0.1"]
+        words = ["check", "--baseline", str(runs[0]), "--candidate", str(run), "--margin", "token_f1=0.3"]
         main([*words, "--no-guardrails", "--history", str(file)])
     return file
 

@@ -120,7 +120,7 @@ def test_bleu_agrees_with_sacrebleus_own_randomisation():
         statistics_matrix(bleu, bleu.score([Sample(str(i), text, (ref,)) for i, (text, ref) in enumerate(pairs)]))
         for pairs in (list(zip(side, references, strict=True)) for side in (better, worse))
     ]
-    found, _ = corpus_difference(*summed, lambda rows: aggregate(bleu, rows), resamples=20_000)
+    found, _ = corpus_difference(summed[0], summed[1], lambda rows: aggregate(bleu, rows), resamples=20_000)
     metric = sacrebleu.BLEU(references=[references])
     result = significance.PairedTest(
         [("worse", worse), ("better", better)], {"BLEU": metric}, references=None, test_type="ar", n_samples=5000
@@ -200,7 +200,7 @@ def test_published_p_values_of_wmt17_english_german(system):
     aggregate, sides = wmt17(system)
     score, peer, multeval = WMT17[system]
     counted = [np.column_stack([side, np.ones(len(side))]) for side in sides]
-    found, _ = corpus_difference(*counted, lambda rows: aggregate(rows[:, :-1]), resamples=4000)
+    found, _ = corpus_difference(counted[0], counted[1], lambda rows: aggregate(rows[:, :-1]), resamples=4000)
     assert found.p_swaps is not None
     totals = [float(aggregate(side.sum(axis=0, keepdims=True))[0]) for side in sides]
     assert totals[1] == pytest.approx(21.610, abs=5e-4)
@@ -280,7 +280,7 @@ def test_a_part_is_what_a_swap_of_its_document_changes_to_second_order():
 def test_flipping_the_sums_of_bleu_has_the_published_p_values_of_swaps(system):
     aggregate, sides = wmt17(system)
     counted = [np.column_stack([side, np.ones(len(side))]) for side in sides]
-    found = sign_flip.two_sided(difference_sums(*counted, lambda rows: aggregate(rows[:, :-1])))
+    found = sign_flip.two_sided(difference_sums(counted[0], counted[1], lambda rows: aggregate(rows[:, :-1])))
     for published in WMT17[system][1:]:
         if published is not None:
             # Four standard errors of 10,000 swaps, and a hundredth for the slope in place of the curve.

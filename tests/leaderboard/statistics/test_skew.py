@@ -11,9 +11,7 @@ import pytest
 from telbench.leaderboard.statistics import sign_flip
 from telbench.leaderboard.statistics.clusters import summed_up
 from telbench.leaderboard.statistics.skew import (
-    carriers,
     documents_for,
-    dominated,
     failing_loss,
     named_carriers,
     unseen,
@@ -88,17 +86,17 @@ def test_without_a_loss_nothing_speaks_for_the_drop_and_without_a_gain_everythin
 def test_carriers_count_the_documents_that_differ():
     for count in (1, 3, 8):
         values = np.where(np.arange(2000) < count, -1.0, 0.0)
-        assert carriers(documents(values)) == pytest.approx(count, rel=0.02)
-        assert dominated(documents(values)) == (count < 6)
-    assert carriers(documents([1.0, -1.0] * 10)) == 20
-    assert carriers(documents(np.random.default_rng(4).normal(size=30_000))) == pytest.approx(10_000, rel=0.05)
+        assert documents(values).carriers == pytest.approx(count, rel=0.02)
+        assert documents(values).dominated == (count < 6)
+    assert documents([1.0, -1.0] * 10).carriers == 20
+    assert documents(np.random.default_rng(4).normal(size=30_000)).carriers == pytest.approx(10_000, rel=0.05)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1 / 3])
 def test_equal_documents_are_not_dominated(value):
     data = documents([value] * 50, range(1, 51))
-    assert carriers(data) == math.inf
-    assert not dominated(data)
+    assert data.carriers == math.inf
+    assert not data.dominated
     assert named_carriers(documents([0.0] * 50), [str(place) for place in range(50)]) == []
 
 
