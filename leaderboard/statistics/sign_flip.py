@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 normal_quantile = NormalDist().inv_cdf
 # Clusters up to which all signs are counted.
 EXACT = 24
+# Totals that differ by less than this share of the largest are equal: sums are rounded, so thirds add up to no whole.
+# Of sums without a unit it takes a few of sixteen million totals for one.
+TIES = 1e-6
 # Whole-number sums are convolved up to this total.
 LATTICE = 200_000
 # A size with more than this share of the sum of squares is enumerated, up to so many of them: its two signs make the
@@ -74,9 +77,14 @@ def tail(
     inside = (thresholds > slack - reach) & (thresholds <= reach + slack)
     whole = (reach <= LATTICE) & (sizes == np.rint(sizes)).all(axis=1)
     few = np.count_nonzero(sizes, axis=1) <= EXACT
+    # Shifted sums are not rounded.
+    loose = slack if smooth else TIES * reach
     for row in np.flatnonzero(inside & (whole | few)):
-        used, reached = sizes[row][sizes[row] > 0], float(thresholds[row] - slack[row])
-        found[row] = _lattice_tail(used.astype(np.int64), reached) if whole[row] else counted_tail(used, reached)
+        used, least = sizes[row][sizes[row] > 0], float(thresholds[row])
+        if whole[row]:
+            found[row] = _lattice_tail(used.astype(np.int64), least - float(slack[row]))
+        else:
+            found[row] = counted_tail(used, least - float(loose[row]))
     others = np.flatnonzero(inside & ~whole & ~few)
     if len(others):
         tails = sign_tails(sizes[others], thresholds[others])

@@ -43,7 +43,8 @@ def named_carriers(data: Summed, clusters: Sequence[str]) -> list[Carrier]:
     squares = (data.sums - data.sizes * data.mean) ** 2
     shares = squares / squares.sum() if squares.sum() > 0 else squares
     found: list[Carrier] = []
-    for place in np.argsort(-shares, kind="stable")[:MOST_NAMED]:
+    largest: list[int] = np.argsort(-shares, kind="stable")[:MOST_NAMED].tolist()
+    for place in largest:
         if sum(each.share for each in found) >= _NAMED_SHARE or shares[place] <= 0:
             break
         found.append(Carrier(clusters[place], float(data.sums[place] / data.sizes[place]), float(shares[place])))
