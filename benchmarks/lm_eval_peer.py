@@ -7,7 +7,7 @@ format, window, length of answers and stops are equal. Compared are: answers tha
 of the whole (against the first reference: lm-eval's take no more), the options' log-likelihoods, and the accuracy by
 likelihood per byte. The clock is the CPU time of a command and its children, since on shared cores the wall clock also
 counts what others do; both run on one thread unless OMP_NUM_THREADS says otherwise. Without a GPU lm-eval's vLLM gets
-the arguments and environment that telbench gives its own: by vLLM's defaults it may not start beside other processes.
+the environment that telbench gives its own, and runs eagerly too: by vLLM's defaults it may not start beside others.
 Exits with 1 where an accuracy differs by more than one item or telbench takes more CPU time.
 
     python benchmarks/lm_eval_peer.py MODEL... --data-dir DATA --peer PYTHON [--items 100] [--dtype float32]
@@ -36,7 +36,7 @@ import yaml
 from telbench.config import written
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.loading import limited, load_dataset
-from telbench.harness.engines.vllm_arguments import CPU_ENVIRONMENT, CPU_OPTIONS
+from telbench.harness.engines.vllm_arguments import CPU_ENVIRONMENT
 from telbench.harness.runs.plan import asked_in, open_plan
 from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.harness.tokenizing import read_tokenizer
@@ -168,7 +168,7 @@ def measure(model: str, data: str, args: argparse.Namespace, folder: Path) -> bo
     ours += ["eval", "--config", str(config), "--out", str(run), "--no-cache"]
     loaded = f"pretrained={model},dtype={args.dtype},max_model_len={facts['window']},add_bos_token=False"
     on_cpu = not torch.cuda.is_available()
-    loaded += "".join(f",{name}={value}" for name, value in CPU_OPTIONS.items()) if on_cpu else ""
+    loaded += ",enforce_eager=True,gpu_memory_utilization=0.4" if on_cpu else ""
     peer = [args.peer, "-m", "lm_eval", "--model", "vllm", "--model_args", loaded, "--batch_size", "auto"]
     peer += ["--tasks", ",".join(names), "--include_path", str(folder), "--log_samples"]
     peer += ["--output_path", str(folder / f"{data}-peer")]

@@ -114,13 +114,9 @@ class Located(dict[str, Any]):
     lines: Mapping[str, int] = types.MappingProxyType({})
 
 
-def _lines(given: object) -> Mapping[str, int]:
-    return given.lines if isinstance(given, Located) else {}
-
-
 def _at(given: object, name: object, value: object = None) -> str:
     """Where a mapping of a file has the key: `` (line 3)``; not told of one with keys of its own, which tell it."""
-    line = _lines(given).get(str(name))
+    line = getattr(given, "lines", {}).get(str(name))
     return "" if line is None or isinstance(value, Mapping) else f" (line {line})"
 
 
@@ -174,7 +170,7 @@ def read_settings(kind: type[Settings], given: object, where: str) -> Settings:
                 value = merged(written(one.default()) or {}, value)
             if value is not None or not one.optional:
                 # Flags have no lines.
-                place = _at(given, key, value) if isinstance(given, Located) else ""
+                place = _at(given, key, value) if getattr(given, "lines", None) else ""
                 value = _value(one.kind, value, f"{where}: {key}{place}", one.told)
             group, _, name = one.path.rpartition(".")
             values.setdefault(group, {})[name] = value
@@ -220,7 +216,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     {'a': 1, 'b': {'c': 5, 'd': 3}}
     """
     together = Located(base)
-    together.lines = {name: line for name, line in _lines(base).items() if name not in over} | {**_lines(over)}
+    below, above = (getattr(each, "lines", {}) for each in (base, over))
+    together.lines = {name: line for name, line in below.items() if name not in over} | {**above}
     for name, value in over.items():
         before = together.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
@@ -326,7 +323,8 @@ def _value(kind: Any, value: object, where: str, told: Mapping[str, Any]) -> Any
     if origin is not None and origin is not Literal:
         if not isinstance(value, Mapping):
             raise InputError(f"{where} must be a mapping (key: value lines), not {_shown(value)}")
-        told_at = {name: f"{where}: {name}{_at(value, name, one)}" for name, one in value.items()}
+        known = getattr(value, "lines", None)
+        told_at = {name: f"{where}: {name}{_at(value, name, one) if known else ''}" for name, one in value.items()}
         return {str(name): _value(parts[1], one, told_at[name], {}) for name, one in value.items()}
     return _single(kind, value, where, told)
 
