@@ -1,4 +1,5 @@
-"""Items and scores of another harness's log as a run; `lm_eval_logs` and `inspect_logs` read the files.
+"""Items and scores of another harness's log as a run; `lm_eval_logs`, `inspect_logs` and `helm_logs`
+read the files.
 
 Their scores are taken as they are: the metrics of such a run are named after their harness in the signature, so that
 they are compared with one another and never with telbench's own of the same name.
@@ -23,7 +24,7 @@ from .directions import AS_LOGGED, LogSettings, direction, share
 from .loaded import LoadedRun
 from .validation import Bounds, bounds_of, complaint
 
-LM_EVAL, INSPECT = "lm-eval", "inspect"
+LM_EVAL, INSPECT, HELM = "lm-eval", "inspect", "helm"
 _UNBOUNDED: Bounds = (-sys.float_info.max, sys.float_info.max)
 _SHARE = bounds_of((0, 1))
 Column = dict[str, ItemScore]
@@ -128,7 +129,7 @@ def run_of(log: Log, settings: LogSettings) -> LoadedRun:
 
 def own_metrics(header: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
-    return tuple(header["metrics"]) if header["generation"]["engine"] in (LM_EVAL, INSPECT) else ()
+    return tuple(header["metrics"]) if header["generation"]["engine"] in (LM_EVAL, INSPECT, HELM) else ()
 
 
 def _header(log: Log, entries: Mapping[str, Any], scores: Mapping[str, Column]) -> dict[str, Any]:

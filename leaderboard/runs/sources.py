@@ -17,13 +17,14 @@ from ...metrics.fingerprints import fingerprint
 from .anchor import read_anchor
 from .directions import AS_LOGGED
 from .foreign import AS_IT_IS, Reading
+from .helm_logs import holds_helm, read_helm
 from .inspect_logs import read_inspect
 from .lm_eval_logs import holds_results, read_lm_eval
 from .loaded import LoadedRun, load_run
 
 
 def open_runs(paths: Sequence[Path], reading: Reading = AS_IT_IS) -> list[LoadedRun]:
-    """Runs from run folders, anchors, logs of lm-eval and inspect, and files of answers.
+    """Runs from run folders, anchors, logs of lm-eval, inspect and HELM, and files of answers.
 
     ``reading`` says what logs leave open. Answers are scored here, against the references of the first run folder among
     the paths, by those of its metrics that need nothing but references.
@@ -57,7 +58,8 @@ def require_used(reading: Reading, runs: Iterable[LoadedRun]) -> None:
         reading.settings.require_known([name for run in logs for name in run.own_metrics])
     if reading.cluster is not None and not logs:
         raise InputError(
-            f"--cluster {reading.cluster} names a field of samples of lm-eval or inspect: none of the runs is their log"
+            f"--cluster {reading.cluster} names a field of samples of lm-eval, inspect or HELM: none of the runs is "
+            "their log"
         )
 
 
@@ -69,6 +71,8 @@ def open_run(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
     """
     if path.name == HEADER or (path / HEADER).is_file():
         return load_run(path)
+    if holds_helm(path):
+        return read_helm(path, reading)
     if holds_results(path) or (path.is_file() and path.suffix == ".jsonl"):
         return read_lm_eval(path, reading)
     if not path.is_file():
@@ -77,7 +81,9 @@ def open_run(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
         return read_inspect(path, reading)
     if path.suffix == ".json":
         return read_anchor(path) or read_inspect(path, reading)
-    raise InputError(f"{path} is no run: give a run folder, an anchor, lm-eval samples or an inspect log")
+    raise InputError(
+        f"{path} is no run: give a run folder, an anchor, lm-eval samples, an inspect log or a run folder of HELM"
+    )
 
 
 def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
@@ -139,7 +145,13 @@ def _entry(metric: Metric, base: LoadedRun, column: Mapping[str, ItemScore]) -> 
 
 def _holds_answers(path: Path) -> bool:
     """Is it a file of answers by item, rather than a log of samples?"""
-    if not path.is_file() or path.suffix not in (*READERS, TEXT) or path.name == HEADER or holds_results(path):
+    if (
+        not path.is_file()
+        or path.suffix not in (*READERS, TEXT)
+        or path.name == HEADER
+        or holds_results(path)
+        or holds_helm(path)
+    ):
         return False
     if path.suffix not in (".jsonl", ".json"):
         return True
