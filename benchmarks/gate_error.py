@@ -11,7 +11,11 @@ a row each and exits with 1 where an unchanged model turns red in more than 5 % 
 questions, each with three primary metrics, five guardrails and each primary metric in four categories. Beside the gate
 with one correction over all stands what three checks, each by itself, come to.
 
-    python benchmarks/gate_error.py [--repeats 250] [--sets]
+``--margin`` prints, for three sizes (the clauses, a third of them, and four times as many), how many gates pass, fail
+and are inconclusive where the primary metric alone is looked at, by its true drop: none, the margin, twice as much. It
+exits with 1 where a drop of the margin passes in more than 5 % plus 3.5 standard errors.
+
+    python benchmarks/gate_error.py [--repeats 250] [--sets | --margin]
 """
 
 from __future__ import annotations
@@ -166,16 +170,35 @@ def shares(metrics: list[Metric], sizes: NDArray[np.int64], repeats: int) -> lis
     ]
 
 
+def print_verdicts(metric: Metric, repeats: int) -> bool:
+    """Shares of verdicts by size and true drop; True where drops of the margin pass seldom enough."""
+    print("| questions | true drop | pass | inconclusive | fail |\n|---|---|---|---|---|")
+    limit = RATE + 3.5 * math.sqrt(RATE * (1 - RATE) / repeats)
+    fine = True
+    for sizes in (clauses(3), clauses(1), np.tile(clauses(1), 4)):
+        for drop in (0.0, MARGIN, 2 * MARGIN):
+            draw = np.random.default_rng([len(sizes), round(100 * drop)])
+            found = [gate_of([metric], sizes, {0: -drop}, draw).verdict for _ in range(repeats)]
+            share = {verdict: found.count(verdict) / repeats for verdict in ("pass", "inconclusive", "fail")}
+            cells = " | ".join(f"{100 * each:.1f}" for each in share.values())
+            print(f"| {sizes.sum():,} in {len(sizes)} clauses | {drop:g} | {cells} |", flush=True)
+            fine = fine and (drop < MARGIN or share["pass"] <= limit)
+    return fine
+
+
 def main() -> int:
     """Simulate and print; 0 when unchanged models are red as seldom as was claimed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=250)
     parser.add_argument("--sets", action="store_true")
+    parser.add_argument("--margin", action="store_true")
     arguments = parser.parse_args()
     (one,) = metrics_named(["token_f1"])
     if arguments.sets:
         metrics = [replace(one, name=f"m{place}") for place in range(PRIMARY + GUARDRAILS)]
         return 0 if print_sets(metrics, arguments.repeats) else 1
+    if arguments.margin:
+        return 0 if print_verdicts(one, arguments.repeats) else 1
     limit = RATE + 3.5 * math.sqrt(RATE * (1 - RATE) / arguments.repeats)
     fine = True
     print(
