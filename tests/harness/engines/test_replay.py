@@ -52,9 +52,9 @@ def test_every_form_of_file_gives_the_same_answers(tmp_path: Path, name: str, co
     ("name", "content", "said"),
     [
         ("a.jsonl.gz", b"no gzip at all", "not a readable .gz file"),
-        ("a.csv.gz", gzip.compress(b"id,prediction\n" * 99)[:-9], "the packed file is truncated"),
-        ("a.gz", gzip.compress(b"id"), "the ending '.gz' is none of those of answers"),
-        ("a.xlsx.gz", gzip.compress(b"id"), "the ending '.xlsx.gz' is none of those of answers"),
+        ("a.csv.gz", gzip.compress(b"id,prediction\n" * 99, mtime=0)[:-9], "the packed file is truncated"),
+        ("a.gz", gzip.compress(b"id", mtime=0), "the ending '.gz' is none of those of answers"),
+        ("a.xlsx.gz", gzip.compress(b"id", mtime=0), "the ending '.xlsx.gz' is none of those of answers"),
         ("a.tsv", "id\tprediction\nq0\n", "line 2"),
     ],
 )
