@@ -215,8 +215,8 @@ def test_failures_in_a_row_end_the_run_and_are_left_for_the_next(scripted_server
     with pytest.raises(EngineError, match=f"{STREAK} requests in a row failed, the last with: status 500"):
         got.extend(client_for(scripted_server, attempts=1, max_in_flight=4).ask(questions(500)))
     assert len(got) >= 26
-    # A last good answer may overtake the first failures of the other three in flight: those count as single ones.
-    assert sum(reply.error is not None for reply in got) <= 3
+    # Failures before a last good answer, which may come late, count as single ones; they are fewer than a row.
+    assert sum(reply.error is not None for reply in got) < STREAK
 
 
 @pytest.mark.parametrize("status", [401, 403])
