@@ -161,11 +161,10 @@ def measure(model: str, data: str, args: argparse.Namespace, folder: Path) -> bo
     settings = asked_of_ours(model, drawn(data, args, folder), data, args)
     rows, facts = documents(settings)
     names = asked_of_peer(folder, data, rows, facts["generation"])
-    ours = [sys.executable, "-c", "import sys; from telbench.harness.cli.main import entry; sys.exit(entry())"]
     run = folder / f"{data}-run"
     config = folder / "ours.json"
     config.write_text(json.dumps(written(settings)), encoding="utf-8")
-    ours += ["eval", "--config", str(config), "--out", str(run), "--no-cache"]
+    ours = [sys.executable, "-m", "telbench", "eval", "--config", str(config), "--out", str(run), "--no-cache"]
     loaded = f"pretrained={model},dtype={args.dtype},max_model_len={facts['window']},add_bos_token=False"
     on_cpu = not torch.cuda.is_available()
     loaded += ",enforce_eager=True,gpu_memory_utilization=0.4" if on_cpu else ""

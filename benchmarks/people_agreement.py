@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from telbench.metrics.contract import ItemScore, Metric, Resources, Sample, metrics_named
+from telbench.metrics.contract import Metric, Resources, Sample, metrics_named
 from telbench.metrics.embedding.calibration import rank_auc
+from telbench.metrics.intervals import score_of, statistics_matrix
 
 SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
 METRICS = (
@@ -50,14 +51,6 @@ def area(values: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     return rank_auc(values[right].tolist(), values[~right].tolist())
 
 
-def overall(metric: Metric, scores: Sequence[ItemScore], values: NDArray[np.float64]) -> float:
-    """The metric's value for a system, as runs have it."""
-    if metric.aggregate is None:
-        return float(np.nanmean(values))
-    rows = np.array([score.stats for score in scores if score.stats is not None])
-    return float(metric.aggregate(rows.sum(axis=0, keepdims=True))[0])
-
-
 def agreement(metric: Metric, questions: Sequence[dict[str, Any]]) -> Agreement:
     """Score all answers of all systems with the metric."""
     every, verdicts, within, means = [], [], [], []
@@ -74,7 +67,7 @@ def agreement(metric: Metric, questions: Sequence[dict[str, Any]]) -> Agreement:
         scores = metric.score(samples)
         values = np.array([np.nan if score.value is None else score.value for score in scores])
         right = np.array([row[f"judge_{system}"] for row in questions])
-        means.append(overall(metric, scores, values) * (1 if metric.higher_is_better else -1))
+        means.append(score_of(metric, statistics_matrix(metric, scores)) * (1 if metric.higher_is_better else -1))
         known = ~np.isnan(values)
         values = values if metric.higher_is_better else -values
         within.append(area(values[known], right[known]))

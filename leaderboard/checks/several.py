@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compare.markdown import escaped
-from ..gate.gate import Case, Gate, GateVerdict, OnInconclusive, judge_gates
+from ..gate.gate import Case, Gate, GateVerdict, OnInconclusive, judge_gates, together
 from ..gate.report import MARKDOWN_LIMIT, cut, markdown
 
 
@@ -36,9 +36,7 @@ def judge_set(cases: Mapping[str, Case], on_inconclusive: OnInconclusive) -> Gat
     Raises as `judge_gates`.
     """
     gates = dict(zip(cases, judge_gates(list(cases.values())), strict=True))
-    found = {gate.verdict for gate in gates.values()}
-    verdict: GateVerdict = "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
-    code = 1 if verdict == "fail" else 3 if verdict == "inconclusive" and on_inconclusive == "fail" else 0
+    verdict, code = together((gate.verdict for gate in gates.values()), on_inconclusive)
     return GateSet(verdict, code, gates)
 
 

@@ -9,7 +9,7 @@ metrics for proof fails unchanged models, and one that compares two means fails 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -212,14 +212,25 @@ def judge_gates(cases: Sequence[Case]) -> list[Gate]:
     return [_gate(*each) for each in zip(cases, found, notes, strict=True)]
 
 
+def together(verdicts: Iterable[str], on_inconclusive: OnInconclusive) -> tuple[GateVerdict, int]:
+    """What the verdicts of metrics, or of gates, come to, and its exit code: one that fails fails all.
+
+    >>> together(["PASS", "INCONCLUSIVE"], "warn"), together(["pass", "inconclusive"], "fail")
+    (('inconclusive', 0), ('inconclusive', 3))
+    """
+    words = [verdict.lower() for verdict in verdicts]
+    if any(word.startswith("fail") for word in words):
+        return "fail", 1
+    if "inconclusive" in words:
+        return "inconclusive", 3 if on_inconclusive == "fail" else 0
+    return "pass", 0
+
+
 def _gate(case: Case, found: Sequence[MetricGate], notes: Sequence[str]) -> Gate:
-    failed = any(each.verdict in ("FAIL", "FAIL_HARD") for each in found)
-    open_ones = any(each.verdict == "INCONCLUSIVE" for each in found)
     flags = {each.metric: each.flags for each in found if each.category is None}
     warnings = (*case.warnings, *remarks(case.candidate, case.baseline, flags), *notes)
     return Gate(
-        "fail" if failed else "inconclusive" if open_ones else "pass",
-        1 if failed else 3 if open_ones and case.policy.on_inconclusive == "fail" else 0,
+        *together((each.verdict for each in found), case.policy.on_inconclusive),
         case.policy,
         facts(case.baseline),
         facts(case.candidate),

@@ -9,7 +9,7 @@ from telbench.errors import InputError
 
 from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
-from .gate import Gate, GatePolicy, MetricGate, judge_gate
+from .gate import Gate, GatePolicy, MetricGate, judge_gate, together
 from .ledger import Entry, Ledger, name_of, policy_hash, scores_of
 from .spending import Levels, Look
 
@@ -70,10 +70,7 @@ def combined(red: Gate, passing: Gate, policy: GatePolicy) -> Gate:
     found = tuple(
         _primary(each, proofs[each.metric], policy) if each.role == "primary" else each for each in red.metrics
     )
-    failed = any(each.verdict.startswith("FAIL") for each in found)
-    unsure = any(each.verdict == "INCONCLUSIVE" for each in found)
-    verdict = "fail" if failed else "inconclusive" if unsure else "pass"
-    code = 1 if failed else 3 if unsure and policy.on_inconclusive == "fail" else 0
+    verdict, code = together((each.verdict for each in found), policy.on_inconclusive)
     return replace(red, verdict=verdict, exit_code=code, policy=policy, metrics=found)
 
 

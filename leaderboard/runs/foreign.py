@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,23 @@ def _entry(
         "range": [0, 1] if bounded else [None, None],
         "level": "item",
     }
+
+
+def mean_score(values: Sequence[float]) -> ItemScore:
+    """The score of an item that was asked several times; absent where it has none."""
+    return ItemScore(math.fsum(values) / len(values)) if values else missing("unscored in the log")
+
+
+def numbered(path: Path, what: str, entries: Iterable[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a log's list, each with its place in words.
+
+    Raises:
+        InputError: naming the place of what is no object.
+    """
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}, {what} {number}: an object is expected: copy the log again")
+        yield f"{path}, {what} {number}", entry
 
 
 def json_object(text: str | bytes, where: str) -> dict[str, Any]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
 
-from ...metrics.contract import ItemScore, missing
 from ...metrics.fingerprints import fingerprint
-from .foreign import AS_IT_IS, HELM, Log, Reading, cluster_of, run_of, value_of
+from .foreign import AS_IT_IS, HELM, Log, Reading, cluster_of, mean_score, numbered, run_of, value_of
 from .loaded import LoadedRun
 
 SCORES, INSTANCES, SPEC = "per_instance_stats.json", "scenario_state.json", "run_spec.json"
@@ -42,7 +40,7 @@ def read_helm(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
     instances = _instances(folder / INSTANCES)
     gathered: dict[str, dict[str, list[float]]] = {}
     seen: set[tuple[str, Any]] = set()
-    for where, entry in _numbered(folder / SCORES, _document(folder / SCORES, list)):
+    for where, entry in numbered(folder / SCORES, "entry", _document(folder / SCORES, list)):
         name, trial, stats = entry.get("instance_id"), entry.get("train_trial_index", 0), entry.get("stats")
         if not isinstance(name, str) or not isinstance(stats, list):
             raise InputError(f"{where}: no instance of HELM (instance_id or stats are missing)")
@@ -58,7 +56,7 @@ def read_helm(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
         for metric, value in _values(stats, where):
             gathered.setdefault(metric, {}).setdefault(item, []).append(value)
     for metric, column in gathered.items():
-        log.scores[metric] = {item: _mean(column.get(item, [])) for item in log.hashes}
+        log.scores[metric] = {item: mean_score(column.get(item, [])) for item in log.hashes}
     if not instances:
         log.notes.append(f"{log.path} has no {INSTANCES} beside it: that its items are the same is known by id alone")
     return run_of(log, reading.settings)
@@ -69,7 +67,8 @@ def _instances(file: Path) -> dict[str, Mapping[str, Any]]:
     if not file.is_file():
         return {}
     found: dict[str, Mapping[str, Any]] = {}
-    for where, state in _numbered(file, _document(file, dict).get("request_states") or []):
+    states = _document(file, dict).get("request_states")
+    for where, state in numbered(file, "state", states if isinstance(states, list) else ()):
         instance = state.get("instance")
         if not isinstance(instance, Mapping) or not isinstance(instance.get("id"), str):
             raise InputError(f"{where}: it has no instance with an id: copy the run again")
@@ -94,10 +93,6 @@ def _values(stats: list[Any], where: str) -> Iterator[tuple[str, float]]:
         yield name, value_of(stat.get("mean"), name, where)
 
 
-def _mean(values: list[float]) -> ItemScore:
-    return ItemScore(math.fsum(values) / len(values)) if values else missing("unscored in the log")
-
-
 def _document(file: Path, kind: type[Any]) -> Any:
     """A JSON file that holds a list, or an object."""
     try:
@@ -109,10 +104,3 @@ def _document(file: Path, kind: type[Any]) -> Any:
     if not isinstance(found, kind):
         raise InputError(f"{file} is no file of HELM: {'a list' if kind is list else 'an object'} is expected")
     return found
-
-
-def _numbered(file: Path, entries: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, entry in enumerate(entries if isinstance(entries, list) else (), 1):
-        if not isinstance(entry, dict):
-            raise InputError(f"{file}, entry {number}: an object is expected: copy the run again")
-        yield f"{file}, entry {number}", entry

@@ -9,10 +9,21 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ...metrics.contract import ItemScore, missing
 from ...metrics.fingerprints import fingerprint
 from .archive import members
-from .foreign import AS_IT_IS, INSPECT, Log, Reading, category_of, cluster_of, json_object, run_of, value_of
+from .foreign import (
+    AS_IT_IS,
+    INSPECT,
+    Log,
+    Reading,
+    category_of,
+    cluster_of,
+    json_object,
+    mean_score,
+    numbered,
+    run_of,
+    value_of,
+)
 from .loaded import LoadedRun
 
 # What inspect itself takes words for (`value_to_float`).
@@ -45,7 +56,7 @@ def read_inspect(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
             if value is not None:
                 found.append(value)
     for name, column in gathered.items():
-        log.scores[name] = {item: _mean(column.get(item, [])) for item in log.hashes}
+        log.scores[name] = {item: mean_score(column.get(item, [])) for item in log.hashes}
     log.generation["epochs"] = max(map(len, epochs.values()), default=0)
     return run_of(log, reading.settings)
 
@@ -99,10 +110,6 @@ def _number(value: Any, name: str, where: str) -> float | None:
     return value_of(value, name, where)
 
 
-def _mean(values: list[float]) -> ItemScore:
-    return ItemScore(math.fsum(values) / len(values)) if values else missing("unscored in the log")
-
-
 def _parts(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, dict[str, Any]]]]:
     """The log without its samples, and its samples with the place of each."""
     if path.suffix == ".eval":
@@ -119,11 +126,6 @@ def _parts(path: Path) -> tuple[dict[str, Any], Iterable[tuple[str, dict[str, An
     samples = document.get("samples") or []
     if not isinstance(samples, list):
         raise InputError(f"{path} is no inspect log: its samples are no list")
-    return document, _numbered(path, samples)
-
-
-def _numbered(path: Path, samples: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, sample in enumerate(samples, 1):
-        if not isinstance(sample, dict):
-            raise InputError(f"{path}, sample {number}: an object is expected: copy the log again")
-        yield f"{path}, sample {number} (id {sample.get('id')})", sample
+    return document, (
+        (f"{where} (id {sample.get('id')})", sample) for where, sample in numbered(path, "sample", samples)
+    )

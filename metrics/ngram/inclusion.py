@@ -15,13 +15,14 @@ from .technical import technical_words
 from .text_cache import TextCache
 
 _OPTIONS = {"norm": "technical"}
-_counts = TextCache(lambda text: Counter(technical_words(text)))
+# The five metrics score the same answers one after another: texts are cut once.
 _words = TextCache(technical_words)
+_counts = TextCache(lambda text: Counter(_words(text)))
 
 
 def _best(sample: Sample, share: Callable[[int, int, int], float]) -> float:
     """The best reference's value: from how many tokens are common, and how many answer and reference have."""
-    said = Counter(technical_words(sample.prediction))
+    said = _counts(sample.prediction)
     length = said.total()
 
     def value(reference: str) -> float:
@@ -68,7 +69,7 @@ def reference_included(sample: Sample) -> float:
     Whole tokens count: `10 ms` does not stand in `110 ms` or `-10 ms`. A reference without tokens is only in an answer
     without any.
     """
-    said = technical_words(sample.prediction)
+    said = _words(sample.prediction)
     wanted = map(_words, sample.references)
     return float(any(_stands_in(each, said) if each else not said for each in wanted))
 
@@ -79,9 +80,9 @@ def reference_included(sample: Sample) -> float:
     range=(0, 1),
     needs={"references"},
     options=_OPTIONS,
-    says=lambda sample: tuple(technical_words(sample.prediction)),
+    says=lambda sample: tuple(_words(sample.prediction)),
 )
 def technical_match(sample: Sample) -> float:
     """1 when answer and reference have the same tokens in order: exact_match that tells >10 ms from <10 ms."""
-    said = technical_words(sample.prediction)
+    said = _words(sample.prediction)
     return float(any(said == _words(reference) for reference in sample.references))

@@ -21,7 +21,6 @@ from .units import UNITS, Unit, in_basic_unit, unit_at
 Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
 COUNTED = word_list("counted stems")
-_LABELS = word_list("labels")
 _BEFORE_LEAST = re.compile(
     r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher|better) than|"
     r"minimum(?: of| is|:)?|starting (?:at|from)|above|over|exceed(?:s|ing)?|beyond|[≥>]=?|from)(?: an?)?\s*$",
