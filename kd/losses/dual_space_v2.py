@@ -14,16 +14,47 @@ This module needs torch to be imported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ..batches import IGNORED
 from .chunked_head import HeadLoss, Labels, Projected, chunked_loss, likeliest
 from .divergences import widened
-from .heads import Head
+from .heads import Head, exactly
 from .mixture import Loss, Mixture, Pairs, SharedIds
+
+
+class _ExactProduct(torch.autograd.Function):
+    """``left @ right`` and its gradients, all of them `exactly`."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        """The product."""
+        ctx.save_for_backward(left, right)
+        with exactly(left.device):
+            return left @ right
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator hides the name of ctx
+        ctx: Any, upstream: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Of both factors, where asked for."""
+        left, right = ctx.saved_tensors
+        with exactly(left.device):
+            return (
+                upstream @ right.T if ctx.needs_input_grad[0] else None,
+                left.T @ upstream if ctx.needs_input_grad[1] else None,
+            )
+
+
+def exact_product(rows: Tensor, projector: Tensor) -> Tensor:
+    """Rows (n, a) through a projector (a, b), whose inverted small singular values blow up every rounding: float32."""
+    return _ExactProduct.apply(rows, projector)
 
 
 class LogitIdentity(nn.Module):
@@ -45,11 +76,11 @@ class LogitIdentity(nn.Module):
 
     def forward(self, teacher_hidden: Tensor) -> Tensor:
         """Teacher rows (n, d_t) in the student's space (n, d_s)."""
-        return teacher_hidden.to(self.t2s.dtype) @ self.t2s
+        return exact_product(teacher_hidden.to(self.t2s.dtype), self.t2s)
 
     def s2t(self, student: Head, teacher: Head) -> Tensor:
         """P_s2t = W_sᵀ · pinv(W_tᵀ) (d_s, d_t) from the student's head as it is now, without gradient."""
-        with torch.no_grad():
+        with torch.no_grad(), exactly(self.t2s.device):
             ours, theirs = self._weights(student, teacher, self.t2s.dtype)
             return ours.T @ theirs @ self.teacher_inverse
 
@@ -89,7 +120,7 @@ def agreement(student: Head, teacher: Projected, projector: LogitIdentity, align
     """(rows where the projected teacher still says t̂, rows that have a t̂), to be summed over a step's micro-batches."""
     wanted, known = aligned.likeliest(teacher)
     with torch.no_grad():
-        said = likeliest(projector(teacher.hidden[aligned.pairs.teacher]), student)
+        said = likeliest(projector(teacher.hidden[aligned.pairs.teacher]), replace(student, exact=True))
     return int(((said == wanted) & known).sum()), int(known.sum())
 
 
@@ -124,7 +155,7 @@ def dskd_v2(
     mixture = mixture or Mixture()
     wanted, known = aligned.likeliest(teacher)
     taught = teacher.hidden[aligned.pairs.teacher].detach()
-    seen = student.head.detached()
+    seen = replace(student.head.detached(), exact=True)
     t2s = projector(taught)
     projected = chunked_loss(
         t2s, seen, labels=Labels(wanted.where(known, IGNORED), mixture.rate * per_pair), predict=True
@@ -144,8 +175,8 @@ def dskd_v2(
         ),
     )
     back = chunked_loss(
-        student.hidden[aligned.pairs.student].to(t2s.dtype) @ projector.s2t(student.head, teacher.head),
-        teacher.head.detached(),
+        exact_product(student.hidden[aligned.pairs.student].to(t2s.dtype), projector.s2t(student.head, teacher.head)),
+        replace(teacher.head.detached(), exact=True),
         target=mixture.target(Projected(taught, teacher.head), counted * per_pair),
     )
     used = aligned.pairs.placed(agree.to(t2s.dtype))
