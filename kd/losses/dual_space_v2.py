@@ -116,9 +116,26 @@ def token_map(shared: SharedIds, teacher_size: int) -> Tensor:
     return none.index_copy(0, shared.teacher, shared.student)
 
 
-def agreement(student: Head, teacher: Projected, projector: LogitIdentity, aligned: Aligned) -> tuple[int, int]:
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """What a step has computed already, so that nothing is twice. Whatever is missing is computed.
+
+    ``likeliest``: what `Aligned.likeliest` says of this micro-batch. ``s2t``: P_s2t, until the student's head changes.
+    """
+
+    likeliest: tuple[Tensor, Tensor] | None = None
+    s2t: Tensor | None = None
+
+
+def agreement(
+    student: Head,
+    teacher: Projected,
+    projector: LogitIdentity,
+    aligned: Aligned,
+    computed: Computed | None = None,
+) -> tuple[int, int]:
     """(rows where the projected teacher still says t̂, rows that have a t̂), to be summed over a step's micro-batches."""
-    wanted, known = aligned.likeliest(teacher)
+    wanted, known = (computed and computed.likeliest) or aligned.likeliest(teacher)
     with torch.no_grad():
         said = likeliest(projector(teacher.hidden[aligned.pairs.teacher]), replace(student, exact=True))
     return int(((said == wanted) & known).sum()), int(known.sum())
@@ -136,6 +153,7 @@ def dskd_v2(
     *,
     share: float | None = None,
     highest_share: float = 1.0,
+    computed: Computed | None = None,
 ) -> Loss:
     """Version 2 over aligned rows; for one vocabulary these are all rows, and ``per_pair`` equals ``per_label``.
 
@@ -151,9 +169,10 @@ def dskd_v2(
         share: of the rows with a t̂, those that agree, over the whole step (`agreement`); by default of this call's.
         highest_share: up to this share t2s_kd is averaged over agreeing rows only, above it over all (1: always only
             agreeing ones, as in the scripts).
+        computed: what is known already.
     """
-    mixture = mixture or Mixture()
-    wanted, known = aligned.likeliest(teacher)
+    mixture, computed = mixture or Mixture(), computed or Computed()
+    wanted, known = computed.likeliest or aligned.likeliest(teacher)
     taught = teacher.hidden[aligned.pairs.teacher].detach()
     seen = replace(student.head.detached(), exact=True)
     t2s = projector(taught)
@@ -174,8 +193,9 @@ def dskd_v2(
             Projected(aligned.pairs.placed(t2s.detach()), seen), aligned.pairs.placed(weights.to(t2s.dtype))
         ),
     )
+    s2t = projector.s2t(student.head, teacher.head) if computed.s2t is None else computed.s2t
     back = chunked_loss(
-        exact_product(student.hidden[aligned.pairs.student].to(t2s.dtype), projector.s2t(student.head, teacher.head)),
+        exact_product(student.hidden[aligned.pairs.student].to(t2s.dtype), s2t),
         replace(teacher.head.detached(), exact=True),
         target=mixture.target(Projected(taught, teacher.head), counted * per_pair),
     )
