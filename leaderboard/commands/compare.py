@@ -89,8 +89,9 @@ def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
     runs = open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
     require_alike(runs)
-    notes = notes_of(runs)
-    known = {metric.name: metric for metric in shared_metrics(runs, options.metrics or None)}
+    shared = shared_metrics(runs, options.metrics or None, lenient=True)
+    notes = notes_of(runs, shared)
+    known = {metric.name: metric for metric in shared}
     for name in options.metrics:
         if name not in known:
             raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
