@@ -136,9 +136,13 @@ def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     uppers = list(dict.fromkeys(str(found["upper_from"]) for found in calibrations.values()))
     areas = [f"{name} {found['auc']:.3f}" for name, found in calibrations.items() if found["auc"] is not None]
     lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"]
-    near = {name: found["near_miss_auc"] for name, found in calibrations.items() if found.get("near_miss_auc") is not None}
+    near = {
+        name: found["near_miss_auc"] for name, found in calibrations.items() if found.get("near_miss_auc") is not None
+    }
     lines += [f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else []
-    told = [f"{name} {area:.3f}{BLIND_MARK if blind_to_facts(calibrations[name]) else ''}" for name, area in near.items()]
+    told = [
+        f"{name} {area:.3f}{BLIND_MARK if blind_to_facts(calibrations[name]) else ''}" for name, area in near.items()
+    ]
     return lines + ([f"right above one wrong fact (AUC): {', '.join(told)}"] if told else [])
 
 

@@ -227,7 +227,10 @@ def report(data: Mapping[str, Any], worth: Worth, notes: Sequence[str]) -> list[
     )
     lines += ["", "voices (metrics of one voice rank the answers alike, rho 0.9 or more in each pair):"]
     lines += [f"  {' + '.join(voice)}" for voice in worth.voices]
-    lines.append(f"{len(worth.metrics)} metrics are {len(worth.voices)} voices")
+    counted = sum(map(len, worth.voices))
+    lines.append(f"{counted} metrics are {len(worth.voices)} voices")
+    if silent := len(worth.metrics) - counted:
+        lines.append(f"{silent} more give every answer the same value or none")
     return [*lines, *notes]
 
 
@@ -240,8 +243,10 @@ def _areas(each: MetricWorth) -> list[str]:
 def _area(found: Area | None, *, short: bool = False) -> str:
     if found is None or found.auc is None:
         return "N/A"
-    interval = "" if short or found.ci_low is None or found.ci_high is None else (
-        f" [{100 * found.ci_low:.0f}, {100 * found.ci_high:.0f}]"
+    interval = (
+        ""
+        if short or found.ci_low is None or found.ci_high is None
+        else (f" [{100 * found.ci_low:.0f}, {100 * found.ci_high:.0f}]")
     )
     return f"{100 * found.auc:.0f}{interval}"
 

@@ -86,7 +86,8 @@ def _cosine_recipe(
             description=description,
             score_batch=score_batch,
             options=options,
-            calibrate=encoder and calibrated_by(partial(_pair_cosines, encoder, kind), kind, [name, encoder.sha256, options]),
+            calibrate=encoder
+            and calibrated_by(partial(_pair_cosines, encoder, kind), kind, [name, encoder.sha256, options]),
         )
 
     return MetricRecipe(name, "embedding", (-1, 1), needs, build)

@@ -61,7 +61,9 @@ def labels_of(id2label: Mapping[Any, Any], where: str) -> tuple[int, int | None]
     Raises:
         InputError: where no label, or more than one, says entailment; or no other says its opposite.
     """
-    names = {int(place): str(label).strip().lower().replace("-", "_").replace(" ", "_") for place, label in id2label.items()}
+    names = {
+        int(place): str(label).strip().lower().replace("-", "_").replace(" ", "_") for place, label in id2label.items()
+    }
     entails = [place for place, name in names.items() if name.startswith("entail")]
     contradicts = [place for place, name in names.items() if name.startswith("contradict")]
     denied = [place for place, name in names.items() if name.startswith(("not_entail", "non_entail", "neutral"))]

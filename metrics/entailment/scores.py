@@ -64,9 +64,7 @@ def _entailment_recipe(
     return MetricRecipe(name, "entailment", (0, 1), NEEDS, build)
 
 
-def _score(
-    sample: Sample, both: tuple[Verdict, Verdict] | None, part: Callable[[Verdict], float | None]
-) -> ItemScore:
+def _score(sample: Sample, both: tuple[Verdict, Verdict] | None, part: Callable[[Verdict], float | None]) -> ItemScore:
     if not any(map(str.strip, sample.references)):
         return missing("no reference")
     if both is None:

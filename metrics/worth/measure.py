@@ -115,7 +115,8 @@ def measure(
         tell(metric.name)
         one, spread = _worth_of(metric, answers, labelled)
         found.append(one)
-        if any(value is not None for value in spread):
+        # A metric that gives every answer the same value has no voice.
+        if len(set(spread) - {None}) > 1:
             columns[metric.name] = spread
     correlations = rank_correlations(columns)
     right = sum(good for _, good in labelled)

@@ -226,7 +226,9 @@ def test_a_second_checkpoint_finds_its_anchors_without_encoding(bert: Path, name
 def facts(count: int, references: int = 2) -> list[Sample]:
     wordings = ("The timer runs for {} ms.", "Its length is {} milliseconds by default.")
     return [
-        Sample(f"i{k}", "", tuple(text.format(100 + k) for text in wordings[:references]), "How long?", cluster_id=str(k))
+        Sample(
+            f"i{k}", "", tuple(text.format(100 + k) for text in wordings[:references]), "How long?", cluster_id=str(k)
+        )
         for k in range(count)
     ]
 
@@ -283,7 +285,9 @@ MINILM = Path.home() / ".cache" / "telbench-models" / "minilm"
 def test_a_real_encoder_prefers_wrong_facts_though_it_tells_unrelated_texts_apart() -> None:
     """On telecom-nano: the other reference against a reference with one wrong number, name or negation."""
     items_of = load_whole(DataSettings(data="telecom-nano")).split("test").items
-    samples = [Sample(item.id, "", item.references, item.question, cluster_id=item.source_document) for item in items_of]
+    samples = [
+        Sample(item.id, "", item.references, item.question, cluster_id=item.source_document) for item in items_of
+    ]
     for metric in metrics_named(["bertscore", "answer_similarity"], Resources(MINILM)):
         assert metric.calibrate is not None
         anchors = metric.calibrate(samples)

@@ -123,9 +123,7 @@ def test_the_best_reference_counts_and_many_pairs_give_what_each_alone_gives(tin
 def test_an_empty_answer_says_nothing_and_a_missing_reference_is_missing(tiny: Path) -> None:
     for name in ("nli_entailment", "nli_contradiction"):
         (metric,) = metrics_named([name], Resources(nli=tiny))
-        empty, blank, none = metric.score(
-            [Sample("a", " ", ("x",)), Sample("b", "x", (" ",)), Sample("c", "x", ())]
-        )
+        empty, blank, none = metric.score([Sample("a", " ", ("x",)), Sample("b", "x", (" ",)), Sample("c", "x", ())])
         assert (empty.value, empty.reason) == (0.0, "empty answer")
         assert (blank.value, blank.reason) == (None, "no reference")
         assert none.value is None
@@ -201,7 +199,9 @@ def test_a_model_trained_on_facts_puts_paraphrases_above_wrong_facts(tmp_path: P
     metrics = metrics_named(["entailment"], entailment_resources(str(folder), Resources()))
 
     def worth(chosen: list[Item]) -> dict[str, Any]:
-        samples = [Sample(each.id, "", each.references, each.question, cluster_id=each.source_document) for each in chosen]
+        samples = [
+            Sample(each.id, "", each.references, each.question, cluster_id=each.source_document) for each in chosen
+        ]
         return {each.metric.name: each for each in measure(metrics, samples).metrics}
 
     known, others = worth(items[:120]), worth(items[120:])

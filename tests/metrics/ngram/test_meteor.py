@@ -41,7 +41,9 @@ class Lexicon:
     """A WordNet of two synsets, which knows words with and without an s, and no stems."""
 
     def synsets(self, word: str) -> list[Synset]:
-        return [Synset(senses) for senses in (("send", "transmit"), ("car", "automobile")) if word.rstrip("s") in senses]
+        return [
+            Synset(senses) for senses in (("send", "transmit"), ("car", "automobile")) if word.rstrip("s") in senses
+        ]
 
 
 def test_exact_words_stems_and_synonyms_match_and_one_chunk_costs_least():
