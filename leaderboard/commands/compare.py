@@ -27,6 +27,7 @@ from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs
+from ..runs.worth import read_worth, with_worth
 from ..statistics.corpus import RESAMPLES
 from ..statistics.factorial import Study
 
@@ -60,6 +61,9 @@ class CompareOptions:
     factors: tuple[str, ...] = setting(
         (), "factors of the study (default: all that vary)", many="comma", metavar="NAME,…"
     )
+    worth: Path | None = setting(
+        None, "what metrics are worth on this data (telbench metrics worth --out): blind ones are told", metavar="FILE"
+    )
     markdown: bool = setting(False, "as GitHub-flavoured Markdown, for a pull request")
     explain: bool = setting(False, "say in plain words what each column and verdict means")
     wide: bool = setting(False, "all columns, however long the lines")
@@ -89,6 +93,9 @@ def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
     runs = open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
     require_alike(runs)
+    if options.worth is not None:
+        worth = read_worth(options.worth)
+        runs = [replace(run, header=with_worth(run.header, worth, options.worth)) for run in runs]
     shared = shared_metrics(runs, options.metrics or None, lenient=True)
     notes = notes_of(runs, shared)
     known = {metric.name: metric for metric in shared}

@@ -20,6 +20,7 @@ FAMILIES = {
     "likelihood": "likelihood",
     "refusal": "refusal",
     "fact": "fact",
+    "entailment": "entailment",
 }
 
 
