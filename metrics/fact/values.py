@@ -21,11 +21,11 @@ def quantity_findings(reference: Reading, answer: Reading, question: Reading) ->
     wanted, told = reference.quantities, answer.quantities
     if not wanted:
         return
-    known = (*wanted, *question.quantities)
+    known = (*wanted, *question.given)
     strange = [each for each in told if not any(_alike(each, other) for other in known)]
     for at, fact in enumerate(wanted):
         before = sum(equal(fact, other) for other in wanted[:at])
-        given = any(equal(fact, other) for other in question.quantities)
+        given = any(equal(fact, other) for other in question.given)
         words = reference.text.raw[fact.start : fact.end]
         same = _told(fact, told)
         if len(same) > before:

@@ -37,9 +37,14 @@ def _forms(verbs: str) -> frozenset[str]:
 
 # Who sends is where it comes from; who receives or answers is where it goes.
 _SEND = _forms(
-    "send transmit issue forward deliver convey return originate initiate start open trigger export emit"
-) | {"sent"}
-_RECEIVE = _forms("receive respond answer obtain accept") | {"replies", "reply", "replied", "gets"}
+    "send transmit issue forward deliver convey return originate initiate start open trigger export emit assign "
+    "allocate grant signal report notify inform push supply page hand subscribe register signal address"
+) | {"sent", "gives", "give", "gave", "given", "tells", "tell", "told", "notifies", "notified", "supplies", "writes"}
+_RECEIVE = _forms("receive respond answer obtain accept acquire retrieve fetch collect learn pull") | {
+    *("replies", "reply", "replied", "gets", "get", "takes", "hears")
+}
+# Who registers or subscribes does so with the other.
+_WITH = _forms("register subscribe")
 
 
 # Other words for those who send and receive.
@@ -127,6 +132,11 @@ def _ways(reading: Reading) -> list[_Way]:
                 side += _before(words, at)
             elif at + 1 < len(words) and words[at + 1].text == "by":
                 side += _after(words, at + 1)
+        elif word.text == "with" and at and words[at - 1].text in _WITH:
+            target += _after(words, at)
+        elif word.text == "by" and at > 2 and any(each.text in _SEND for each in words[at - 5 : at - 1]):
+            # "is assigned a number by the AMF"
+            source += _after(words, at)
         elif word.text == "by" and at > 2 and any(each.text in _RECEIVE for each in words[at - 2 : at]):
             target += _after(words, at)
     if len(words) <= _BRIEF and found:

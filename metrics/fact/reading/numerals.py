@@ -74,6 +74,11 @@ _NUMBER = re.compile(
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
 _ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
 _PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
+# "Two thirds of", "a quarter of": shares of a whole.
+_SHARES = re.compile(
+    r"\b(?:(an?|one|two|three|four)[ -](half|third|quarter|fifth|tenth|hundredth|thousandth)s?|(half)) (?=of\s(?!an?\b))",
+    re.IGNORECASE,
+)
 _PART_VALUES = {
     "half": 0.5,
     "quarter": 0.25,
@@ -83,6 +88,16 @@ _PART_VALUES = {
     "hundredth": 0.01,
     "thousandth": 0.001,
 }
+_TIMES = {
+    **dict.fromkeys(("twice", "double", "doubles", "doubled", "doubling"), 2),
+    **dict.fromkeys(("thrice", "triple", "triples", "tripled", "tripling"), 3),
+    **dict.fromkeys(("quadruple", "quadruples", "quadrupled"), 4),
+}
+_FACTOR = re.compile(
+    rf"\b(?P<fold>{_SPELT}|\d{{1,4}}(?:\.\d+)?)[ -]?fold\b|\bfactor of (?P<of>{_SPELT}|\d{{1,4}}(?:\.\d+)?)\b"
+    rf"|\b(?P<word>{'|'.join(_TIMES)})\b(?![ -](?:layer|symbol|connectivity|registration|spend|precision|tag))",
+    re.IGNORECASE,
+)
 _MAGNITUDE_AFTER = re.compile(r"\s(hundred|thousand|million|billion)\b", re.IGNORECASE)
 _ORDINAL = re.compile(rf"\b(?:(\d{{1,4}})(?:st|nd|rd|th)|({'|'.join(_ORDINALS)}))\b", re.IGNORECASE)
 _TRANSLATED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
@@ -108,11 +123,29 @@ def numerals(text: str) -> list[Numeral]:
     found = [*_one_in(text, found), *found]
     for match in _PARTS.finditer(text):
         found.append(Numeral(_PART_VALUES[match[1].lower()], match.start(), match.end() - 1, spelt=True))
+    for match in _SHARES.finditer(text):
+        times = _SMALL.get((match[1] or "one").lower(), 1)
+        share = times * _PART_VALUES[(match[2] or match[3]).lower()]
+        found.append(Numeral(share, match.start(), match.end() - 1, spelt=True))
     kept: list[Numeral] = []
     for each in sorted(found, key=lambda each: (each.start, -each.end)):
         if not kept or each.start >= kept[-1].end:
             kept.append(each)
     return kept
+
+
+def factors(text: str) -> list[Numeral]:
+    """How many times as much, in order: "twice", "doubled", "tenfold", "by a factor of ten".
+
+    >>> [n.value for n in factors("twice the rate, tripled, a tenfold gain, 20-fold, a factor of four")]
+    [2.0, 3.0, 10.0, 20.0, 4.0]
+    """
+    found = []
+    for match in _FACTOR.finditer(text):
+        told = (match["fold"] or match["of"] or match["word"]).lower()
+        value = _TIMES.get(told) or _SMALL.get(told) or _MAGNITUDES.get(told) or float(told)
+        found.append(Numeral(float(value), *match.span(), spelt=True))
+    return found
 
 
 def ordinals(text: str) -> list[Numeral]:

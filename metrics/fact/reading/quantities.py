@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .lexicon import word_list
-from .numerals import Numeral, numerals, ordinals
+from .numerals import Numeral, factors, numerals, ordinals
 from .text import STOP, Text, Word
 from .units import UNITS, Unit, in_basic_unit, unit_at
 
@@ -86,7 +86,11 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
     starts = [start for start, _ in taken]
     found: list[Quantity] = []
     units: list[Unit | None] = []
+    folds = factors(plain)
+    within = {place for each in folds for place in range(each.start, each.end)}
     for numeral in numerals(plain):
+        if numeral.start in within:
+            continue
         at = bisect_right(starts, numeral.start) - 1
         if at >= 0 and taken[at][1] > numeral.start:
             continue
@@ -103,6 +107,7 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
     found = [_in_basic(quantity, unit) for quantity, unit in zip(found, units, strict=True)]
     merged = _ranges(plain, found, units)
     kept = [q for q in merged if not (q.spelt and q.number == 1 and not q.dimension and not q.counted & COUNTED)]
+    kept += [Quantity(each.value, each.start, each.end, each.value, None, "factor", spelt=True) for each in folds]
     return tuple(sorted([*kept, *_ordinals(text)], key=lambda each: each.start))
 
 
