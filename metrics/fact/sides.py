@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from .findings import Finding, Places, places
 from .reading.contrasts import Pole
-from .reading.polarity import CONDITIONS, LIMITS, ROUND
+from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
 from .reading.text import STOP
 
@@ -16,7 +16,12 @@ _ARGUMENT = 8
 _BRIEF = 12
 # So many words have two clauses in common that speak of the same thing, where they have as many.
 _SHARED = 2
-_ORDER = frozenset({"before", "after"})
+_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
+# Words that grow and shrink together: where the reference has both sides, their places tell nothing.
+_GRADED = frozenset({"change", "magnitude", "speed", "timing"})
+# Contrasts whose arguments alone tell which is meant, whatever the question says.
+_PLACED = frozenset({"order", "magnitude"})
+_NEEDS = frozenset({"need", "needed", "necessary", "necessarily", "required"})
 _HEDGES = CONDITIONS | ROUND
 
 
@@ -42,10 +47,12 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
             continue
         if side in asked.get(name, set()):
             # What the question gives need not be told, but it must not be turned round.
-            turned = () if same else _in_place(reference, used, answer, there, side)
-            if used[0].group.reciprocal and not turned:
-                against = _reciprocal(reference, used[0], answer, same, [], words)
+            if name in _PLACED:
+                rest = [pole for other, found in there.items() if other != side for pole in found]
+                against = _reciprocal(reference, used[0], answer, same, rest, words)
                 turned = against.places if against.status == "contradicted" else ()
+            else:
+                turned = () if same else _in_place(reference, used, answer, there, side)
             if turned:
                 yield Finding("direction", words, "contradicted", turned, only_if_seen=True)
             continue
@@ -54,7 +61,7 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
             for other, found in there.items()
             for pole in found
             if (name, other) not in wanted
-            and other not in asked.get(name, set())
+            and (used[0].group.reciprocal or other not in asked.get(name, set()))
             and _opposes(reference, used, answer, pole)
         ]
         if used[0].group.reciprocal:
@@ -65,7 +72,8 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
         elif others:
             yield Finding("direction", words, "contradicted", places(others))
         else:
-            turned = _in_place(reference, used, answer, there, side)
+            both = name in _GRADED and (name, 1 - side) in wanted
+            turned = () if both else _in_place(reference, used, answer, there, side)
             yield Finding("direction", words, "contradicted" if turned else "omitted", turned)
 
 
@@ -105,6 +113,9 @@ def _denials(reading: Reading, pole: Pole) -> int:
         for word in near
     ):
         return 2
+    inside = {word.text for word in near if word.sentence == own.sentence}
+    if inside & _NEEDS and inside & NEGATIONS:
+        return 2
     cues = [each.cue for each in reading.polarity.negations if each.cue.clause == own.clause]
     return sum(not pole.start <= cue.start < pole.end for cue in cues) % 2
 
@@ -131,11 +142,18 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     """Is another side said of the same thing: do their clauses share a word, or is the answer too brief to tell?"""
     if _denied(answer, pole) != _denied(reference, used[0]):
         return False
+    if _apart(reference, used[0], answer, pole):
+        return False
     own = _clause(answer, pole)
     if len(answer.text.words) <= _BRIEF:
         return True
     others = [_clause(reference, each) for each in used]
     return any(len(own & other) >= min(_SHARED, len(other)) > 0 for other in others)
+
+
+def _apart(reference: Reading, fact: Pole, answer: Reading, pole: Pole) -> bool:
+    """Is one denied and the other limited: "idle ones send none", "only connected ones send"?"""
+    return {_denials(answer, pole), _denials(reference, fact)} == {1, 2}
 
 
 def _clause(reading: Reading, pole: Pole) -> frozenset[str]:
@@ -161,7 +179,9 @@ def _in_place(
         (pole.start, pole.end)
         for other, poles in there.items()
         for pole in poles
-        if other != side and neighbours(answer, pole.start, pole.end) & around - theirs
+        if other != side
+        and neighbours(answer, pole.start, pole.end) & around - theirs
+        and not _apart(reference, used[0], answer, pole)
     )
 
 

@@ -14,6 +14,7 @@ from .reading.text import STOP
 _SIGNS = {"change": 1, "magnitude": 1, "speed": 1, "timing": -1, "greatness": 1}
 # The share of the reference's words that a sentence needs to be about the same two things.
 _SAME = 0.6
+_PLACES = frozenset({"above", "below", "beyond"})
 _ALONE = frozenset({"with", "proportion", "proportional", "proportionally"})
 
 
@@ -41,7 +42,7 @@ def _trends(reading: Reading, question: Reading) -> list[_Trend]:
             continue
         signs = [_sign(pole) for pole in poles[:2]]
         if len(signs) == 1 and not any(word.text in _ALONE for word in words):
-            signs += _asked(question)
+            signs += _asked(question, poles[0])
         elif len(signs) == 1:
             signs.append(1)
         if len(signs) == 2:
@@ -54,14 +55,17 @@ def _trends(reading: Reading, question: Reading) -> list[_Trend]:
 def _is_most(reading: Reading, pole: Pole) -> bool:
     """Is it an extreme (maximum, lowest, upper limit), which moves with nothing?"""
     word = reading.text.words[pole.first].text
-    return pole.last > pole.first or word.endswith("est") or word.startswith(("max", "min"))
+    return pole.last > pole.first or word.endswith("est") or word.startswith(("max", "min")) or word in _PLACES
 
 
 def _sign(pole: Pole) -> int:
     return _SIGNS[pole.group.name] * (1 - 2 * pole.side)
 
 
-def _asked(question: Reading) -> Sequence[int]:
+def _asked(question: Reading, told: Pole) -> Sequence[int]:
+    """What grows or shrinks in the question, where that is not what is told again."""
+    if any(each.group == told.group and each.side == told.side for each in question.poles):
+        return ()
     graded = [_sign(pole) for pole in question.poles if pole.group.name in _SIGNS and not _is_most(question, pole)]
     return graded if len(graded) == 1 else ()
 

@@ -38,7 +38,7 @@ def _forms(verbs: str) -> frozenset[str]:
 # Who sends is where it comes from; who receives or answers is where it goes.
 _SEND = _forms(
     "send transmit issue forward deliver convey return originate initiate start open trigger export emit assign "
-    "allocate grant signal report notify inform push supply page hand subscribe register signal address"
+    "allocate grant signal report notify inform push supply hand subscribe register signal address"
 ) | {"sent", "gives", "give", "gave", "given", "tells", "tell", "told", "notifies", "notified", "supplies", "writes"}
 _RECEIVE = _forms("receive respond answer obtain accept acquire retrieve fetch collect learn pull") | {
     *("replies", "reply", "replied", "gets", "get", "takes", "hears")

@@ -93,21 +93,22 @@ def poles(
     [('order', 0), ('link direction', 1), ('begin', 0)]
     """
     found, words, table = [], text.words, _table()
-    # A word may belong to one group whose sides are facts and to one whose sides are not.
-    free = {False: 0, True: 0}
+    # A word belongs to one group whose sides are facts, and to any whose sides are not.
+    free: dict[str, int] = {}
     for at in range(len(words)):
         later = words[at].text in _NEXT and any(
             word.text == "first" for word in words[max(0, at - 12) : at] if word.sentence == words[at].sentence
         )
-        if later and free[False] <= at:
+        if later and free.get("", 0) <= at:
             # "First A, then B".
             found.append(Pole(_order(), 0, at, at, words[at].start, words[at].end))
-            free[False] = at + 1
+            free[""] = at + 1
             continue
         for own, group, side in table.get(words[at].text, ()):
             span = words[at : at + len(own)]
+            place = group.name if group.weak else ""
             if (
-                free[group.weak] <= at
+                free.get(place, 0) <= at
                 and tuple(word.text for word in span) == own
                 and span[-1].sentence == span[0].sentence
             ):
@@ -116,5 +117,5 @@ def poles(
                 turned = group.complementary and at in denied
                 last = at + len(own) - 1
                 found.append(Pole(group, 1 - side if turned else side, at, last, span[0].start, span[-1].end))
-                free[group.weak] = last + 1
+                free[place] = last + 1
     return tuple(found)

@@ -92,6 +92,7 @@ _TIMES = {
     **dict.fromkeys(("twice", "double", "doubles", "doubled", "doubling"), 2),
     **dict.fromkeys(("thrice", "triple", "triples", "tripled", "tripling"), 3),
     **dict.fromkeys(("quadruple", "quadruples", "quadrupled"), 4),
+    **dict.fromkeys(("halve", "halves", "halved", "halving"), 0.5),
 }
 _FACTOR = re.compile(
     rf"\b(?P<fold>{_SPELT}|\d{{1,4}}(?:\.\d+)?)[ -]?fold\b|\bfactor of (?P<of>{_SPELT}|\d{{1,4}}(?:\.\d+)?)\b"

@@ -16,6 +16,8 @@ from .text import STOP, Text, Word, stem
 
 # Words that deny.
 NEGATIONS = word_list("negations")
+# Verbs that deny the verb after "to".
+_TO_DENY = frozenset({"fail", "failed", "refuse", "refused", "decline", "declines", "cease"})
 _SHORT = {
     "without": 4,
     "non": 1,
@@ -97,6 +99,7 @@ def polarity(text: Text) -> Polarity:
     focus: set[int] = set()
     for at, word in enumerate(words):
         cue = word.text in NEGATIONS or word.text.endswith("n't")
+        cue = cue or (word.text in _TO_DENY and at + 1 < len(words) and words[at + 1].text == "to")
         opens = at + 1
         if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
             cue, opens = True, at + 2
@@ -250,6 +253,8 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             continue
         if any(each in others.said and each not in others.denied for each in negation.instead - heard):
             # What is said in its place is said there, too.
+            continue
+        if negation.scope and negation.scope[0].stem in others.denied:
             continue
         first = [word for word in negation.scope if word.stem not in heard][:4] or list(negation.scope[:4])
         said = [(word, others.said.get(word.stem)) for word in first]
