@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from .findings import Finding, Places, places
@@ -9,6 +10,7 @@ from .reading.contrasts import Pole
 from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
 from .reading.text import STOP
+from .ways import link_sides
 
 # Words at most between a contrast and its arguments.
 _ARGUMENT = 8
@@ -21,6 +23,7 @@ _ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 # Contrasts whose arguments alone tell which is meant, whatever the question says.
 _PLACED = frozenset({"order", "magnitude"})
+_LINK = "link direction"
 _NEEDS = frozenset({"need", "needed", "necessary", "necessarily", "required"})
 _HEDGES = CONDITIONS | ROUND
 
@@ -30,6 +33,7 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
     told: dict[str, dict[int, list[Pole]]] = {}
     for pole in answer.poles:
         told.setdefault(pole.group.name, {}).setdefault(pole.side, []).append(pole)
+    _add_links(reference, answer, told)
     asked: dict[str, set[int]] = {}
     for pole in question.poles:
         asked.setdefault(pole.group.name, set()).add(pole.side)
@@ -52,7 +56,9 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
                 against = _reciprocal(reference, used[0], answer, same, rest, words)
                 turned = against.places if against.status == "contradicted" else ()
             else:
-                turned = () if same else _in_place(reference, used, answer, there, side)
+                # Who sends to whom is told by their ways.
+                told_so = same or name == "transfer"
+                turned = () if told_so else _in_place(reference, used, answer, there, side)
             if turned:
                 yield Finding("direction", words, "contradicted", turned, only_if_seen=True)
             continue
@@ -75,6 +81,17 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
             both = name in _GRADED and (name, 1 - side) in wanted
             turned = () if both else _in_place(reference, used, answer, there, side)
             yield Finding("direction", words, "contradicted" if turned else "omitted", turned)
+
+
+def _add_links(reference: Reading, answer: Reading, told: dict[str, dict[int, list[Pole]]]) -> None:
+    """Where the answer names no side of the link that the reference names, who sends in it tells: the UE, uplink."""
+    group = next((pole.group for pole in reference.poles if pole.group.name == _LINK), None)
+    if group is None or _LINK in told:
+        return
+    starts = answer.text.starts
+    for side, start, end in link_sides(answer):
+        first, last = bisect_left(starts, start), bisect_left(starts, end) - 1
+        told.setdefault(_LINK, {}).setdefault(side, []).append(Pole(group, side, first, last, start, end))
 
 
 def _weak(

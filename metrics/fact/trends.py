@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .findings import Finding
 from .reading.contrasts import Pole
@@ -15,6 +15,7 @@ _SIGNS = {"change": 1, "magnitude": 1, "speed": 1, "timing": -1, "greatness": 1}
 # The share of the reference's words that a sentence needs to be about the same two things.
 _SAME = 0.6
 _PLACES = frozenset({"above", "below", "beyond"})
+_PREFER = frozenset({"prefer", "favour", "favor", "win", "won", "pick", "elect", "preced", "priorit", "best"})
 _ALONE = frozenset({"with", "proportion", "proportional", "proportionally"})
 
 
@@ -52,6 +53,21 @@ def _trends(reading: Reading, question: Reading) -> list[_Trend]:
     return found
 
 
+def _preferences(reading: Reading) -> list[_Trend]:
+    """What is preferred: the greater or the smaller; the first that the sentence names."""
+    found: dict[int, _Trend] = {}
+    words = reading.text.words
+    denying = {each.cue.sentence for each in reading.polarity.negations}
+    preferring = {word.sentence for word in words if word.stem in _PREFER} - denying
+    for pole in reading.poles:
+        sentence = words[pole.first].sentence
+        if pole.group.name in ("magnitude", "rank") and sentence in preferring and sentence not in found:
+            inside = [w for w in words if w.sentence == sentence and w.text not in STOP and w.stem not in _PREFER]
+            about = frozenset(w.stem for w in inside if not pole.start <= w.start < pole.end)
+            found[sentence] = _Trend(1 - 2 * pole.side, about, pole.start, pole.end)
+    return list(found.values())
+
+
 def _is_most(reading: Reading, pole: Pole) -> bool:
     """Is it an extreme (maximum, lowest, upper limit), which moves with nothing?"""
     word = reading.text.words[pole.first].text
@@ -72,9 +88,16 @@ def _asked(question: Reading, told: Pole) -> Sequence[int]:
 
 def trend_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """What grows with what in the reference does not shrink with it in the answer."""
-    wanted = _trends(reference, question)
-    told = _trends(answer, question) if wanted else []
     heard = question.text.stems
+    yield from _held(reference, _trends(reference, question), _trends(answer, question), heard)
+    # A choice between two that the question names: the lowest wins.
+    chosen = _preferences(reference)[:1]
+    yield from _held(reference, [replace(each, about=frozenset()) for each in chosen], _preferences(answer), heard)
+
+
+def _held(
+    reference: Reading, wanted: Sequence[_Trend], told: Sequence[_Trend], heard: frozenset[str]
+) -> Iterator[Finding]:
     for trend in wanted[:1]:
         alike = [each for each in told if _alike(trend, each, heard)]
         if alike:

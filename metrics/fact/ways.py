@@ -152,6 +152,28 @@ def _ways(reading: Reading) -> list[_Way]:
     return ways
 
 
+_OVER_THE_LINK, _FROM_THE_LINK = _forms("send transmit") | {"sent"}, _forms("receive")
+_TERMINAL, _NETWORK = frozenset({"ue", "onu"}), frozenset({"bs", "network", "olt"})
+
+
+def link_sides(reading: Reading) -> Iterator[tuple[int, int, int]]:
+    """Uplink (0) and downlink (1) by who sends or receives: the terminal or the network; with the place of each."""
+    words = reading.text.words
+    for at, word in enumerate(words):
+        side = 0 if word.text in _OVER_THE_LINK else 1 if word.text in _FROM_THE_LINK else None
+        if side is None or (at and words[at - 1].text in _BE):
+            continue
+        for place in range(at - 1, max(-1, at - 4), -1):
+            each = words[place]
+            actor = _actor(each)
+            if each.stem == "station" and (not place or words[place - 1].text != "base"):
+                break
+            if each.clause != word.clause or actor in _TERMINAL | _NETWORK:
+                if each.clause == word.clause:
+                    yield side if actor in _TERMINAL else 1 - side, each.start, word.end
+                break
+
+
 def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """From A to B, or A sends it and B receives it: not from B to A."""
     wanted = _ways(reference)
