@@ -23,9 +23,7 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
     known = heard.union(*(each.keys for each in (*reference.entities, *question.entities)))
     known -= question.offered - frozenset().union(*(each.keys for each in reference.entities))
     rivals = [
-        each
-        for each in answer.entities
-        if not each.keys & known and not _is_denied(answer, each.start, first=False)
+        each for each in answer.entities if not each.keys & known and not _is_denied(answer, each.start, first=False)
     ]
     seen = set[str]()
     size = len(answer.text.words)

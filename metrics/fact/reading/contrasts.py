@@ -82,9 +82,7 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
     return {first: tuple(sorted(entries, key=lambda each: -len(each[0]))) for first, entries in found.items()}
 
 
-def poles(
-    text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[int] = frozenset()
-) -> tuple[Pole, ...]:
+def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[int] = frozenset()) -> tuple[Pole, ...]:
     """The sides that a text names, in order of their places.
 
     ``denied`` are the places of denied words; ``covered`` those that a negation of another word may deny, too.
