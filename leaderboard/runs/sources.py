@@ -139,7 +139,12 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
         "metrics": {metric.name: _entry(metric, base, scores[metric.name]) for metric in metrics},
     }
     failed = frozenset(item for item in samples if answers.get(item) is None)
-    return LoadedRun(path, header, dict(base.clusters), scores, failed, dict(base.categories), notes=tuple(notes))
+    lengths = {item: float(len(text.split())) for item, text in answers.items() if text is not None}
+    words = sum(lengths.values()) / len(lengths) if lengths else None
+    return LoadedRun(
+        path, header, dict(base.clusters), scores, failed, dict(base.categories), notes=tuple(notes),
+        lengths=lengths, words=words
+    )
 
 
 def _entry(metric: Metric, base: LoadedRun, column: Mapping[str, ItemScore]) -> dict[str, Any]:
