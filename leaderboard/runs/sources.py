@@ -142,8 +142,15 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
     lengths = {item: float(len(text.split())) for item, text in answers.items() if text is not None}
     words = sum(lengths.values()) / len(lengths) if lengths else None
     return LoadedRun(
-        path, header, dict(base.clusters), scores, failed, dict(base.categories), notes=tuple(notes),
-        lengths=lengths, words=words
+        path,
+        header,
+        dict(base.clusters),
+        scores,
+        failed,
+        dict(base.categories),
+        notes=tuple(notes),
+        lengths=lengths,
+        words=words,
     )
 
 
