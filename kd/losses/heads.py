@@ -163,7 +163,7 @@ def in_halves(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Matrix product in float32 or wider of two operands of one type, summed in that type too, whatever autocast says."""
+    """Matrix product, in float32 or wider and summed so, of two operands of one type; whatever autocast says."""
     import torch
 
     with torch.autocast(left.device.type, enabled=False):

@@ -96,8 +96,11 @@ def _prepared(identified: Identified, work: Path, accelerator: Any, reporter: Re
 def _accelerator(settings: TrainingSettings) -> Any:
     try:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
     except ImportError as error:
         raise missing_extra("accelerate", "train", "training") from error
+    # It keeps the precision of a process's first training, and refuses another.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision="bf16" if settings.optimiser.precision == "bf16" else "no")
     if settings.optimiser.precision == "tf32" and accelerator.device.type != "cuda":
         raise InputError("precision tf32 is a format of NVIDIA GPUs, and there is none here: use fp32 or bf16")
