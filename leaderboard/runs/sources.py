@@ -102,13 +102,21 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
         for item, text in read_answers(path, list(samples)).texts.items()
     }
     names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]
-    metrics = [
-        metric.signed(base.header["metrics"][metric.name]["signature"])
-        for metric in metrics_named(names)
-        if metric.needs <= {"references"}
-    ]
+    metrics, notes = [], []
+    for name in names:
+        signature = base.header["metrics"][name]["signature"]
+        try:
+            metric = metrics_named([name])[0].signed(signature)
+        except InputError as error:
+            notes.append(f"{name} is left out: {error}")
+            continue
+        if metric.signature != signature:
+            notes.append(f"{name} is left out: {base.path} has it as {signature}, installed is {metric.signature}")
+        elif metric.needs <= {"references"}:
+            metrics.append(metric)
     if not metrics:
-        raise InputError(f"{base.path} has no metric that a file of answers can be scored with: see telbench score")
+        told = f"{base.path} has no metric that a file of answers can be scored with: see telbench score"
+        raise InputError("; ".join([told, *notes]))
     given = [
         Sample(item, answers.get(item) or "", tuple(sample["references"]), sample["question"])
         for item, sample in samples.items()
@@ -131,7 +139,19 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
         "metrics": {metric.name: _entry(metric, base, scores[metric.name]) for metric in metrics},
     }
     failed = frozenset(item for item in samples if answers.get(item) is None)
-    return LoadedRun(path, header, dict(base.clusters), scores, failed, dict(base.categories))
+    lengths = {item: float(len(text.split())) for item, text in answers.items() if text is not None}
+    words = sum(lengths.values()) / len(lengths) if lengths else None
+    return LoadedRun(
+        path,
+        header,
+        dict(base.clusters),
+        scores,
+        failed,
+        dict(base.categories),
+        notes=tuple(notes),
+        lengths=lengths,
+        words=words,
+    )
 
 
 def _entry(metric: Metric, base: LoadedRun, column: Mapping[str, ItemScore]) -> dict[str, Any]:
