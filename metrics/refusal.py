@@ -24,7 +24,9 @@ _THE = (
 )
 _PLACE = (
     r"(?:contexts?|passages?|texts?|excerpts?|extracts?|paragraphs?|documents?|documentation|clauses?|snippets?|"
-    r"fragments?|(?:source|reference) materials?|sources (?:given|provided))"
+    r"fragments?|(?:source|reference) materials?|search results?|knowledge base|articles?|pages?|sections?|"
+    r"chunks?|sources|"
+    r"(?:given|provided|available|known) (?:data|facts|information|content|material)|content)"
 )
 # Where an answer would have to come from; a UE context or a PDP context is none.
 _SOURCE = (
@@ -47,9 +49,11 @@ _TELL = (
 )
 _ANSWER = (
     r"(?:answer|determine|tell|say|infer|deduce|find|conclude|help|know|locate|identify|establish|verify|confirm|"
-    r"ascertain|derive|figure|access|respond|give (?:you )?an? (?:\w+ )?answer|provide (?:you with )?an? "
+    r"ascertain|derive|figure|access|respond|calculate|compute|provide|give|state|specify|comment|judge|see "
+    r"(?:any|where)|"
+    r"provide (?:you with )?an? "
     r"(?:\w+ )?answer|"
-    r"provide (?:that|this|the) information|be (?:sure|certain)|assist|comment)"
+    r"be (?:sure|certain)|assist)"
 )
 _NEWS = r"(?:information|info|mention|details?|indication|definition|explanation|answer|data|evidence|reference)"
 _ENOUGH = r"(?:enough|sufficient|adequate)"
@@ -58,7 +62,7 @@ RULES = {
     "the whole answer in a few words": (
         rf"^(?:(?:answer|a): )?(?:sorry,? |unfortunately,? )?(?:unanswerable|no answer(?: (?:found|available|"
         rf"possible))?|n/a|"
-        rf"(?:the answer is |it is |it's |that is |that's )?(?:unknown|not known|unclear|undetermined)|"
+        rf"(?:the answer is |it is |it's |that is |that's )?(?:unknown|not known|unclear|uncertain|undetermined)|"
         rf"(?:this is |it is |it's )?{_NO} (?:mentioned|stated|given|provided|known)|no idea|{_NO} answerable|"
         rf"(?:it |this |that )?(?:{_CANNOT} be (?:determined|answered|inferred|known|established|said)|{_CANNOT} "
         rf"(?:say|"
@@ -77,19 +81,25 @@ RULES = {
         r"\bi (?:\w+ )?have no (?:\w+ )?(?:idea|clue|information|knowledge|data|way|access)\b|"
         r"\b(?:i|we) (?:\w+ )?lack (?:the )?(?:\w+ )?(?:information|knowledge|context|details|data)\b|"
         r"\b(?:i am|i'm|we are|we're) (?:not sure|unsure|not certain|uncertain|not aware|not familiar)\b|"
-        r"\b(?:i|we)(?: would|'d| will|'ll)? need (?:more|further|additional|some more)\b|"
+        r"\b(?:i|we)(?: would|'d| will|'ll)? need (?:more|further|additional|some more|to know)\b|"
         r"\bthere (?:is|'s) no way (?:for me )?(?:to|of) (?:tell|know|say|determin|answer|be)|\bthere's no way "
         r"(?:for me )?to\b|"
         r"\bas an? (?:ai|large language|language)\b[^.]*(?:\bnot\b|n't\b|\bcannot\b|\bunable\b|\bno\b)"
+    ),
+    "the speaker was not told": (
+        r"\b(?:i|we) (?:am|are|was|were) not (?:given|provided|told|shown)\b|"
+        r"^(?:not found|no (?:\w+ )?(?:sources?|results?|matches|passages?) (?:were |was )?found)\b"
     ),
     "the speaker cannot answer": (
         rf"\b(?:i|we)(?: |(?='))(?:\w+ )?(?:{_CANNOT}) (?:\w+ ){{0,2}}{_ANSWER}\b|"
         rf"^(?:sorry|unfortunately|my apologies|i apologi[sz]e)\b[^.]*\b(?:{_CANNOT}) (?:\w+ )?{_ANSWER}"
     ),
     "the question cannot be answered": (
-        rf"\b(?:the|this|your|that) question (?:{_CANNOT} be|is {_NO}|isn't) (?:\w+ )?(?:answer(?:ed|able)|"
+        rf"\b(?:the|this|your|that) (?:question|query|problem|request) (?:{_CANNOT} be|is {_NO}|isn't) (?:\w+ "
+        rf")?(?:answer(?:ed|able)|"
         rf"addressed|covered)\b|"
-        r"\b(?:the|this|your|that) question (?:is unanswerable|(?:goes|is|falls|lies) (?:beyond|outside))\b|"
+        r"\b(?:the|this|your|that) (?:question|query|problem|request) (?:is unanswerable|(?:goes|is|falls|lies) "
+        r"(?:beyond|outside))\b|"
         rf"(?:^|[.,] )(?:it|this|that|the answer)? ?(?:{_CANNOT} be (?:\w+ )?(?:answered|determined|inferred|"
         rf"deduced|derived|"
         rf"established|known|told|said|given)|(?:is|'s|isn't) ?(?:not possible|possible|impossible) to {_ANSWER})\b"
@@ -124,8 +134,8 @@ RULES = {
     ),
     "there is no information": (
         rf"(?:^|[.,] )(?:there (?:is|was) )?"
-        rf"(?:no (?:relevant )?(?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
-        rf"regarding|for)|"
+        rf"(?:no (?:(?!other)\w+ )?(?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
+        rf"regarding|for)|no (?:definitive|concrete|clear|definite|certain|single|known|public) (?:answer|information)|"
         rf"(?:insufficient|not {_ENOUGH}) (?:information|context|details|data|evidence)\b(?= (?:to|for|in)|"
         rf"\W*$))|"
         rf"\bthere (?:is|are|was|'s)(?:n't| not) (?:{_ENOUGH}|any) {_NEWS}\b(?= (?:to|for|in|about|on|regarding|"
