@@ -29,7 +29,7 @@ from ..prompts.build import Prompt
 from ..storage import RecordStore, disk_message
 from .folder import HEADER, SAMPLES_DRAFT, read_run, read_samples
 from .plan import Plan
-from .sampled import Together, draw_key, merged
+from .sampled import Together, draw_key, merged, of_each_answer
 
 # Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
 Kept = Mapping[tuple[str, str], ItemScore]
@@ -104,8 +104,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         for column in columns:
             column.together = Together(column.metric, plan.samples, numbers) if column.metric.says else None
     kept = kept_scores(folder, plan.metrics) if (folder / HEADER).is_file() and plan.samples == 1 else {}
-    size = max(1, CHUNK // plan.samples) * plan.samples
-    given = answers(plan, store)
+    given, size = answers(plan, store), max(1, CHUNK // plan.samples) * plan.samples
     chunks = iter(lambda: list(islice(given, size)), [])
     scratch = folder / SAMPLES_DRAFT
     try:
@@ -139,10 +138,7 @@ def _draft(
     stream: IO[str],
     meter: Meter,
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Score and write chunk by chunk what was answered, ``draws`` times each item; counts and tokens of all.
-
-    With each chunk come the scores that other processes made of its answers.
-    """
+    """Score and write chunk by chunk what was answered, ``draws`` times each item; counts and tokens of all."""
     counts = {"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0, "thought": 0, "unclosed": 0}
     tokens = {"prompt": 0, "completion": 0}
     for chunk, ready in chunks:
@@ -378,7 +374,7 @@ def _line(
     if sample.reference_scores is not None:
         line["reference_scores"] = [[_finite(value), tokens] for value, tokens in sample.reference_scores]
     if len(group) > 1:
-        line |= _each_answer(group, all_scores)
+        line |= of_each_answer([(each.sample, each.record) for each in group], all_scores)
     if error:
         line["error"] = error
     for told_in, absent in (("missing", True), ("notes", False)):
@@ -397,15 +393,6 @@ def _line(
         if sample.letter_scores is not None:
             line["letter_scores"] = [_finite(value) for value in sample.letter_scores]
     return line
-
-
-def _each_answer(group: Sequence[Answered], all_scores: Mapping[str, Sequence[ItemScore]]) -> dict[str, Any]:
-    """What an item's line holds of several answers."""
-    return {
-        "predictions": [each.sample.prediction for each in group],
-        "finish_reasons": [each.record.get("finish_reason") for each in group],
-        "sample_scores": {name: [score.value for score in each] for name, each in all_scores.items()},
-    }
 
 
 def _finite(value: float) -> float | None:
