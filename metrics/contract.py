@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..judges.panel import JudgePanel
     from .anchors import Anchors
 
-Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact"]
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact", "entailment"]
 Level = Literal["item", "corpus"]
 # How n-gram metrics cut texts: words of the Latin script, words of any script, or characters where no spaces stand.
 Segmentation = Literal["words", "unicode-words", "characters"]
@@ -91,7 +91,7 @@ _LACKING: Mapping[str, Callable[[Sample], str | None]] = {
     "letter_scores": lambda sample: "no label likelihoods from this engine" if sample.letter_scores is None else None,
     "reference_scores": lambda sample: sample.no_reference_scores if sample.reference_scores is None else None,
 }
-NEEDS = frozenset({*_LACKING, "encoder", "judge"})
+NEEDS = frozenset({*_LACKING, "encoder", "judge", "nli"})
 
 
 def missing(reason: str) -> ItemScore:
@@ -190,12 +190,13 @@ class Metric:
 
 @dataclass(frozen=True)
 class Resources:
-    """What metrics need beside the samples; ``absent`` and ``no_judge`` say in the words of the scores why it lacks.
+    """What metrics need beside the samples; ``absent``, ``no_judge`` and ``no_nli`` say why it lacks, as scores do.
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
     ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
     ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
-    ``segmentation`` is how n-gram metrics cut texts, as the run's references want it.
+    ``segmentation`` is how n-gram metrics cut texts, as the run's references want it. ``nli`` is the folder of an
+    entailment model.
     """
 
     encoder: Path | None = None
@@ -206,6 +207,8 @@ class Resources:
     rubrics: Mapping[str, Path] = field(default_factory=dict)
     idf_corpus: tuple[str, ...] | None = None
     segmentation: Segmentation = "words"
+    nli: Path | None = None
+    no_nli: str = "no entailment model: pass --nli FOLDER"
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,7 @@ FAMILIES = {
         *("fact_agreement", "fact_contradiction", "fact_omission"),
         *("quantity_agreement", "entity_agreement", "polarity_agreement"),
     ),
+    "entailment": ("nli_entailment", "nli_contradiction"),
 }
 # Metrics of several families under one name.
 SUITES = {

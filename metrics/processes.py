@@ -19,7 +19,7 @@ Scores = dict[str, list[ItemScore]]
 
 
 class ScoringProcesses:
-    """So many processes, each with the metrics that can be made again by name: those without encoder and judge.
+    """So many processes, each with the metrics that can be made again by name: those without a model.
 
     They are started afresh and not forked, since the first process may hold an engine's threads.
     """
@@ -29,7 +29,9 @@ class ScoringProcesses:
         self.names = [
             metric.name
             for metric in metrics
-            if metric.needs.isdisjoint({"encoder", "judge"}) and not metric.judged and _made_again(metric) is not None
+            if metric.needs.isdisjoint({"encoder", "judge", "nli"})
+            and not metric.judged
+            and _made_again(metric) is not None
         ]
         signatures = [metric.signature for metric in metrics if metric.name in self.names]
         self._workers = workers

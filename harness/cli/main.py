@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "publish finished runs as a folder of pages, or look at one",
     ),
     "data": ("telbench.harness.commands.data", "list, show, lint or split data sets"),
-    "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics"),
+    "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics, and measure their worth"),
     "judge": (
         "telbench.harness.commands.judge",
         "show how a judged number came about, calibrate a judge, prefer one run",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ...metrics.anchors import blind_to_facts
 from .terminal import visible
 
 WIDTH = 80
@@ -18,6 +19,7 @@ WIDTH = 80
 _SMALL_P = 0.001
 # Differences are rounded to so many decimals before they are tested.
 _MOST_DIGITS = 9
+BLIND_MARK = " (blind to facts)"
 # Other readings of an answer, as a table calls them.
 READINGS = {"first": "the first conclusion", "text": "the option's text"}
 
@@ -142,7 +144,14 @@ def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     uppers = list(dict.fromkeys(str(found["upper_from"]) for found in calibrations.values()))
     areas = [f"{name} {found['auc']:.3f}" for name, found in calibrations.items() if found["auc"] is not None]
     lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"]
-    return lines + ([f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else [])
+    near = {
+        name: found["near_miss_auc"] for name, found in calibrations.items() if found.get("near_miss_auc") is not None
+    }
+    lines += [f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else []
+    told = [
+        f"{name} {area:.3f}{BLIND_MARK if blind_to_facts(calibrations[name]) else ''}" for name, area in near.items()
+    ]
+    return lines + ([f"right above one wrong fact (AUC): {', '.join(told)}"] if told else [])
 
 
 def _samples(metrics: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:

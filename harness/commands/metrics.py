@@ -1,4 +1,4 @@
-"""``telbench metrics``: which metrics there are, what one means, and whether a metric keeps the contract."""
+"""``telbench metrics``: which there are, what one means, whether it keeps the contract, and what it is worth."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..cli.tables import print_json
 from ..cli.terminal import visible
 from ..judging.settings import JudgeSettings
 from ..runs.settings import MetricSettings
+from . import worth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +25,14 @@ class CheckOptions:
     name: str = setting(REQUIRED, "a metric, a family or a suite", metavar="NAME", positional=True)
     encoder: str = same_as(MetricSettings, "encoder", help="encoder of a metric that needs one: folder or cached id")
     encoder_layer: int | None = same_as(MetricSettings, "encoder_layer")
+    nli: str = same_as(MetricSettings, "nli")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands list, show and check."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|check")
+    """Sub-commands list, show, check and worth."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|check|worth")
+    worth.configure(actions.add_parser("worth", help="what metrics are worth on your own references"))
     for name, told in (
         ("list", "all metrics by name; nothing is loaded"),
         ("show", "what a metric computes, its range, inputs and signature"),
@@ -45,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one sub-command; ``check`` exits 2 when the metric breaks the contract."""
-    return {"list": _list, "show": _show, "check": _check}[args.action](args)
+    return {"list": _list, "show": _show, "check": _check, "worth": worth.run}[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -124,6 +127,10 @@ def _resources(options: CheckOptions) -> Resources:
         from ...metrics.embedding.encoder import encoder_resources
 
         resources = encoder_resources(options.encoder, options.encoder_layer)
+    if options.nli:
+        from ...metrics.entailment.model import entailment_resources
+
+        resources = entailment_resources(options.nli, resources)
     if options.judging.specs or options.judging.rubrics:
         from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
 

@@ -11,6 +11,7 @@ from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun
 from ..statistics.factorial import Study
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS
+from .lengths import LengthEffect
 from .pairwise import ALPHA, FEW_DOCUMENTS, GROUPS, SHORT, Comparison, some
 from .ranking import Ranking
 from .seeds import Recipe, SeedEffect
@@ -21,7 +22,7 @@ class Compared:
     """Runs that were measured alike (averaged over seeds where that was asked), and each against the first.
 
     ``primary`` names the metrics that decide; ``cluster`` is what was drawn as a whole. Rankings are there from three
-    runs on, seeds and studies where they were asked for.
+    runs on, seeds and studies where they were asked for, ``lengths`` with ``--length-adjusted``.
     """
 
     runs: Sequence[LoadedRun]
@@ -35,6 +36,7 @@ class Compared:
     rankings: Sequence[Ranking] = ()
     seeds: Sequence[SeedEffect] = ()
     studies: Mapping[str, Study] = field(default_factory=dict)
+    lengths: Sequence[LengthEffect] = ()
 
 
 def answer_fields(found: Compared, sentences: Sequence[str]) -> dict[str, Any]:

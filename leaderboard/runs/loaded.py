@@ -48,7 +48,8 @@ class LoadedRun:
 
     ``failed`` are items that the model did not answer. ``own_metrics`` name those of a run that another harness scored,
     ``undirected`` those of them of which nobody said which way is better, with the file that they come from. ``notes``
-    are told beside every result. ``first_line`` is the line of the first item, in files that have one a line.
+    are told beside every result. ``first_line`` is the line of the first item, in files that have one a line. ``lengths``
+    are the words of each answer, with their mean ``words``; none where the answers are not at hand.
     """
 
     path: Path
@@ -61,6 +62,8 @@ class LoadedRun:
     undirected: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     first_line: int | None = None
+    lengths: Mapping[str, float] = field(default_factory=dict)
+    words: float | None = None
 
     @property
     def name(self) -> str:
@@ -96,6 +99,7 @@ def gather(path: Path, header: dict[str, Any], samples: Iterable[tuple[int, Any]
     scores: dict[str, dict[str, ItemScore]] = {name: {} for name in header["metrics"]}
     failed = set()
     categories: dict[str, str | None] = {}
+    lengths: dict[str, float] = {}
     first = None
     for number, sample in samples:
         lines.check(number, sample)
@@ -105,12 +109,18 @@ def gather(path: Path, header: dict[str, Any], samples: Iterable[tuple[int, Any]
         categories[item] = sample["category"]
         if sample["status"] == "error":
             failed.add(item)
+        elif "words" in sample or "prediction" in sample:
+            # Anchors keep the number of words, and no answer.
+            lengths[item] = sample["words"] if "words" in sample else len((sample["prediction"] or "").split())
         clusters[item] = sample["cluster_id"]
         for name, column in scores.items():
             row = stats.get(name)
             column[item] = ItemScore(values.get(name), reasons.get(name), None if row is None else tuple(row))
     lines.finish()
-    return LoadedRun(path, header, clusters, scores, frozenset(failed), categories, first_line=first)
+    words = sum(lengths.values()) / len(lengths) if lengths else None
+    return LoadedRun(
+        path, header, clusters, scores, frozenset(failed), categories, first_line=first, lengths=lengths, words=words
+    )
 
 
 def require_alike(runs: Sequence[LoadedRun]) -> None:

@@ -22,6 +22,7 @@ from ...compare.seeds import SEED, varying, word
 from ...compare.table import distinct_names
 from ...publish.history import Check, read_history
 from ...runs.loaded import metric_of
+from ...runs.worth import read_worth, with_worth
 from ..parallel import Job, Result, all_of, each_of
 from .columns import RunColumns, read_columns
 from .composite import OVERALL, composite_metric, composite_parts, with_composite
@@ -44,6 +45,7 @@ class Options:
     by: ClusterBy = "source_document"
     pairs: Posthoc = "mean"
     history: Path | None = None
+    worth: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Board:
     ``runs`` are those that were measured alike, the baseline first; ``apart`` the others with the reason. ``tables``
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
-    ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate.
+    ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate. ``worth`` is
+    the record of what metrics are worth on the data, where it was given.
     """
 
     options: Options
@@ -94,6 +97,7 @@ class Board:
     processes: int = 1
     contexts: Contexts = NO_CONTEXTS
     history: tuple[Check, ...] = ()
+    worth: Mapping[str, Any] | None = None
 
     @property
     def baseline(self) -> BoardRun:
@@ -137,6 +141,7 @@ def make_board(
         InputError: for what is no run folder, or when no run can be ranked in any metric.
     """
     history = () if options.history is None else tuple(read_history(options.history))
+    worth = None if options.worth is None else read_worth(options.worth)
     folders, apart = run_folders(paths)
     if not folders:
         raise InputError("none of the runs is finished: there is nothing to rank")
@@ -145,6 +150,8 @@ def make_board(
     runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
+    if worth is not None and options.worth is not None:
+        kept = [replace(run, header=with_worth(run.header, worth, options.worth)) for run in kept]
     baseline = _run_at(options.baseline, kept) or kept[0]
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
     metrics, without_table = _metrics_of(kept)
@@ -184,10 +191,11 @@ def make_board(
         tables=tuple(tables),
         left_out=(*left_out, *without_table),
         factors=varying(factors),
-        digest=_digest(runs, apart, kept[0], options, contexts, history),
+        digest=_digest(runs, apart, kept[0], options, contexts, history, worth),
         processes=workers,
         contexts=contexts,
         history=history,
+        worth=worth,
     )
 
 
@@ -289,11 +297,12 @@ def _digest(
     options: Options,
     contexts: Contexts,
     history: Iterable[Check],
+    worth: Mapping[str, Any] | None,
 ) -> str:
-    """SHA-256 of the runs' contents, of the contexts and the history at hand, and of what was chosen."""
+    """SHA-256 of the runs' contents, of the contexts, the history and the worth at hand, and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
     parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
-    parts += [contexts.digest, *(repr(check) for check in history)]
+    parts += [contexts.digest, *(repr(check) for check in history), *([] if worth is None else [worth])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
