@@ -25,6 +25,7 @@ class CheckOptions:
     name: str = setting(REQUIRED, "a metric, a family or a suite", metavar="NAME", positional=True)
     encoder: str = same_as(MetricSettings, "encoder", help="encoder of a metric that needs one: folder or cached id")
     encoder_layer: int | None = same_as(MetricSettings, "encoder_layer")
+    nli: str = same_as(MetricSettings, "nli")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
 
 
@@ -126,6 +127,10 @@ def _resources(options: CheckOptions) -> Resources:
         from ...metrics.embedding.encoder import encoder_resources
 
         resources = encoder_resources(options.encoder, options.encoder_layer)
+    if options.nli:
+        from ...metrics.entailment.model import entailment_resources
+
+        resources = entailment_resources(options.nli, resources)
     if options.judging.specs or options.judging.rubrics:
         from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
 
