@@ -10,7 +10,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ...harness.commands.worth import KIND
+from ...metrics.worth.measure import KIND
 
 _MEND = "make it with telbench metrics worth --data … --out FILE"
 

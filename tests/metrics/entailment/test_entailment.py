@@ -157,7 +157,7 @@ def test_what_is_no_entailment_model_is_refused_before_anything_is_asked(tmp_pat
         entailment_resources(str(tmp_path / "nowhere"), Resources())
     pickled = with_labels(tiny, tmp_path, {"0": "contradiction", "1": "entailment"})
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
-    with pytest.raises(InputError, match="no \\*.safetensors"):
+    with pytest.raises(InputError, match=r"no \*\.safetensors"):
         entailment_resources(str(pickled), Resources())
     found = entailment_resources("org/absent", Resources())
     assert metrics_named(["nli_entailment"], found)[0].score([Sample("a", "x", ("y",))])[0].reason == (
