@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from telbench.errors import InputError
+from telbench.errors import InputError, TelbenchError
 from telbench.registry import load
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ Level = Literal["item", "corpus"]
 # How n-gram metrics cut texts: words of the Latin script, words of any script, or characters where no spaces stand.
 Segmentation = Literal["words", "unicode-words", "characters"]
 NO_REFERENCE_SCORES = "no likelihoods of references from this engine"
+NOT_FINITE, NOT_APPLICABLE = "not a finite number", "not applicable"
 # Lowest and highest value, None where there is no bound.
 Range = tuple[float | None, float | None]
 
@@ -157,25 +158,33 @@ class Metric:
         return next((form for form in forms if form.signature == signature), self)
 
     def score(self, samples: Sequence[Sample]) -> list[ItemScore]:
-        """Score samples, in plain finite floats: what a sample lacks, and what is no number, is a reasoned absence."""
+        """Score samples, in plain finite floats: what a sample lacks, and what is no number, is a reasoned absence.
+
+        Raises:
+            TelbenchError: when the metric would end the program. Its other exceptions are passed on.
+        """
         asked = [lacking for need, lacking in _LACKING.items() if need in self.needs]
         lacks = [[reason for lacking in asked if (reason := lacking(sample)) is not None] for sample in samples]
         present = [sample for sample, reasons in zip(samples, lacks, strict=True) if not reasons]
+        try:
+            given = list(self.score_batch(present)) if present else []
+        except SystemExit as stop:
+            raise TelbenchError(f"metric '{self.name}' would end the program (SystemExit: {stop})") from stop
         scores = []
-        for score, _ in zip(self.score_batch(present) if present else (), present, strict=True):
+        for score, _ in zip(given, present, strict=True):
             # Plugins return whatever their libraries do: numpy's numbers, NaN, infinity.
             value = None if score.value is None else float(score.value)
             stats = None if score.stats is None else tuple(map(float, score.stats))
             if value is None:
-                scores.append(replace(score, reason=score.reason or "not applicable"))
+                scores.append(replace(score, reason=score.reason or NOT_APPLICABLE))
             elif self.level == "corpus" and not stats:
                 scores.append(missing("no corpus statistics"))
             elif all(map(math.isfinite, (value, *(stats or ())))):
                 scores.append(replace(score, value=value, stats=stats))
             else:
-                scores.append(missing("not a finite number"))
-        given = iter(scores)
-        return [missing(reasons[0]) if reasons else next(given) for reasons in lacks]
+                scores.append(missing(NOT_FINITE))
+        found = iter(scores)
+        return [missing(reasons[0]) if reasons else next(found) for reasons in lacks]
 
 
 @dataclass(frozen=True)
@@ -246,7 +255,7 @@ def metric(
         level="item",
         description=(function.__doc__ or "").strip(),
         score_batch=lambda samples: [
-            missing("not applicable") if value is None else ItemScore(float(value)) for value in map(function, samples)
+            missing(NOT_APPLICABLE) if value is None else ItemScore(float(value)) for value in map(function, samples)
         ],
         options=dict(options or {}),
         version=version,

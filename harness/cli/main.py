@@ -186,7 +186,13 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     parser.words = arguments
     args = parser.parse_args(arguments)
     args.command_line = ["telbench", name, *arguments]
-    return module.run(args)
+    try:
+        return module.run(args)
+    except SystemExit as stop:
+        # No command ends so: some plugin or library does, and its code would pass for that of the command.
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise
+        raise TelbenchError(f"something that {name} called wanted to end the program (SystemExit: {stop})") from stop
 
 
 def _debug() -> None:

@@ -48,6 +48,9 @@ OWNERS = {
     "tokens": "openai with --tokenizer",
     "replay": "replay",
 }
+# What open items are scored with beside n-grams, where their references are short, and where they hold facts.
+RECALL = ("token_recall", "token_precision", "reference_included")
+FACTS = ("fact_agreement", "fact_contradiction", "fact_omission")
 NO_ENCODER = "needs --encoder with the folder of an encoder: add it"
 # What --map may say of a file of answers.
 ANSWER_FIELDS = ("id", "prediction")
@@ -239,10 +242,21 @@ def _dependencies(
 
 
 def default_metrics(dataset: DataSet) -> tuple[str, ...]:
-    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be."""
+    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be.
+
+    Open items whose references are short have recall and inclusion too, and those whose references hold facts have the
+    fact metrics (`are_short`, `hold_facts`).
+    """
+    from ...metrics.fact.scores import hold_facts
+    from ...metrics.ngram.inclusion import are_short
+
     choices = [bool(item.choices) for item in dataset.items]
     refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
-    return (("choice",) if any(choices) else ()) + (() if all(choices) else ("ngram",)) + refusal
+    asked = [(item.question, item.references) for item in dataset.items if item.references and not item.choices]
+    short = RECALL if are_short([references for _, references in asked]) else ()
+    facts = FACTS if hold_facts(asked) else ()
+    open_ = () if all(choices) else ("ngram", *short, *facts)
+    return (("choice",) if any(choices) else ()) + open_ + refusal
 
 
 def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:

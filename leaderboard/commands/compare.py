@@ -18,6 +18,7 @@ from ...harness.cli.terminal import visible
 from ...metrics.contract import Metric
 from ..compare.answer import Compared, answer_fields
 from ..compare.explain import explained
+from ..compare.lengths import LengthEffect, length_effects
 from ..compare.markdown import COMMENT_LIMIT, markdown
 from ..compare.pairwise import ClusterBy, compare_runs
 from ..compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
@@ -64,6 +65,9 @@ class CompareOptions:
     worth: Path | None = setting(
         None, "what metrics are worth on this data (telbench metrics worth --out): blind ones are told", metavar="FILE"
     )
+    length_adjusted: bool = setting(
+        False, "beside the raw differences those at equal length of the two answers, by regression"
+    )
     markdown: bool = setting(False, "as GitHub-flavoured Markdown, for a pull request")
     explain: bool = setting(False, "say in plain words what each column and verdict means")
     wide: bool = setting(False, "all columns, however long the lines")
@@ -96,8 +100,9 @@ def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
     if options.worth is not None:
         worth = read_worth(options.worth)
         runs = [replace(run, header=with_worth(run.header, worth, options.worth)) for run in runs]
-    notes = notes_of(runs)
-    known = {metric.name: metric for metric in shared_metrics(runs, options.metrics or None)}
+    shared = shared_metrics(runs, options.metrics or None, lenient=True)
+    notes = notes_of(runs, shared)
+    known = {metric.name: metric for metric in shared}
     for name in options.metrics:
         if name not in known:
             raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))
@@ -143,7 +148,10 @@ def run(args: argparse.Namespace) -> int:
             metric.name: study_of(runs, metric, by=options.by, factors=options.factors or None) for metric in metrics
         }
     seeds = seed_effects(recipes, names, found.metrics) if recipes else []
-    found = replace(found, rankings=rankings, seeds=seeds, studies=studies)
+    lengths: list[LengthEffect] = []
+    if options.length_adjusted:
+        lengths = _adjusted(options, found, sorted(measured))
+    found = replace(found, rankings=rankings, seeds=seeds, studies=studies, lengths=lengths)
     if args.json:
         print_json(_document(found))
         return 0
@@ -159,6 +167,22 @@ def run(args: argparse.Namespace) -> int:
             f"note: {len(text):,} characters, and a comment on GitHub holds {COMMENT_LIMIT:,}: name fewer --metrics\n"
         )
     return 0
+
+
+def _adjusted(options: CompareOptions, found: Compared, metrics: Sequence[str]) -> list[LengthEffect]:
+    """The differences at equal length.
+
+    Raises:
+        InputError: when the answers of a run are not at hand.
+    """
+    for run, name in zip(found.runs, found.names, strict=True):
+        if run.words is None:
+            raise InputError(f"--length-adjusted: the answers of {name} are not at hand, so they have no length")
+    return [
+        each
+        for run, name in zip(found.runs[1:], found.names[1:], strict=True)
+        for each in length_effects(found.runs[0], run, metrics, name, options.by)
+    ]
 
 
 def _recipes(options: CompareOptions, runs: Sequence[LoadedRun]) -> list[Recipe]:
@@ -203,6 +227,7 @@ def _document(found: Compared) -> dict[str, Any]:
         "categories": [each.to_dict() for each in pairs if each.stratum is not None],
         "rankings": [ranking.to_dict() for ranking in found.rankings],
         "study": {name: study.to_dict() for name, study in found.studies.items()},
+        "at_equal_length": [each.to_dict() for each in found.lengths],
         "over_seeds": [each.to_dict() for each in found.seeds],
     }
     for entry, recipe in zip(document["runs"], found.recipes, strict=False):

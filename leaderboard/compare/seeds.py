@@ -197,7 +197,13 @@ def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
         known = sum(score.value is not None for score in column.values())
         header["metrics"][name] |= {"n": known, "n_missing": len(column) - known}
     failed = frozenset[str]().union(*(run.failed for run in runs))
-    return Recipe(LoadedRun(first.path, header, first.clusters, scores, failed, first.categories), group)
+    told = set(first.lengths).intersection(*(run.lengths for run in runs))
+    lengths = {item: sum(run.lengths[item] for run in runs) / len(runs) for item in first.lengths if item in told}
+    words = sum(lengths.values()) / len(lengths) if lengths else None
+    averaged = LoadedRun(
+        first.path, header, first.clusters, scores, failed, first.categories, lengths=lengths, words=words
+    )
+    return Recipe(averaged, group)
 
 
 def _averaged(scores: Mapping[str, ItemScore]) -> ItemScore:

@@ -12,7 +12,8 @@ from ..statistics.factorial import Effect
 from ..statistics.paired import FEW_CLUSTERS
 from ..statistics.skew import carriers_text
 from .answer import Compared, leader_sentences, seeds_sentence, seeds_text, study_sentence
-from .pairwise import FEW_DOCUMENTS, OPPOSITE, SHORT, Comparison, verdicts_told
+from .lengths import FACTOR, LengthEffect, length_warning
+from .pairwise import ALPHA, FEW_DOCUMENTS, OPPOSITE, SHORT, Comparison, verdicts_told
 from .ranking import CAPTIONS
 from .readings import doubts
 
@@ -61,6 +62,11 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
             f"WARNING: {effective:.1f} effective source documents: no claim can be made from so few; --cluster item "
             "would take items of one document for independent"
         )
+    first = runs[0]
+    for run, name in zip(runs[1:], names[1:], strict=True):
+        if first.words and run.words and not 1 / FACTOR <= run.words / first.words <= FACTOR:
+            measured = [each.metric for each in whole if each.run == name]
+            lines.append(f"WARNING: {length_warning(first, run, (names[0], name), measured)}")
     for metric in dict.fromkeys(each.metric for each in whole):
         entries = [(name, run.header["metrics"].get(metric, {})) for run, name in zip(runs, names, strict=True)]
         lines += [f"WARNING: {doubt}" for doubt in doubts(metric, entries)]
@@ -155,6 +161,8 @@ def report(found: Compared) -> list[Block]:
         for metric in compared:
             blocks += _ranked(found, metric, {run: each for (name, run), each in whole.items() if name == metric.name})
         blocks += [Words(told) for told in dict.fromkeys(CAPTIONS[each.posthoc] for each in found.rankings)]
+    if found.lengths:
+        blocks += _at_equal_length(found, found.lengths)
     if len(whole) < len(found.pairs):
         blocks += [Words("within categories", "title"), _categories(found, compared, heads)]
     blocks += [*(_seeds(found) if found.seeds else ()), *(_studies(found) if found.studies else ())]
@@ -186,8 +194,9 @@ def _cells(each: Comparison | None, metric: Metric, found: Compared, *, values: 
     record, width = each.items, metric.range[1]
     pair = (found.runs[0], found.runs[list(found.names).index(each.run)])
     scales = [(run.header["metrics"][metric.name].get("calibration") or {}).get("value") for run in pair]
+    spread = each.ci_verdict and each.ci_verdict[1] - each.ci_verdict[0]
     return (
-        *((number(each.values[1], width), number(each.values[0], width)) if values else ()),
+        *((number(each.values[1], width, spread), number(each.values[0], width, spread)) if values else ()),
         difference_text(each.delta, each.ci_verdict, width, higher_is_better=metric.higher_is_better),
         "" if each.verdict == FEW_DOCUMENTS else p_value(each.p_verdict),
         SHORT[each.verdict] + (", mixed" if each.verdict.endswith(OPPOSITE) else ""),
@@ -203,8 +212,11 @@ def _ranked(found: Compared, metric: Metric, rows: Mapping[str, Comparison]) -> 
     """One metric of three runs or more: a row a run, best first, with its ranks and how it stands to the first."""
     ranking = next((each for each in found.rankings if each.metric == metric.name), None)
     title = metric.name + ("" if metric.higher_is_better else " (lower is better)")
+    # The narrowest interval of a difference tells how near values are told apart.
+    spread = min((each.ci_verdict[1] - each.ci_verdict[0] for each in rows.values() if each.ci_verdict), default=None)
     if ranking is None:
-        table = [("", name, number(rows[name].values[0], metric.range[1]), "", "", *_cells(rows[name], metric, found))
+        table = [("", name, number(rows[name].values[0], metric.range[1], spread), "", "",
+                  *_cells(rows[name], metric, found))
                  for name in found.names[1:] if name in rows]  # fmt: skip
         return [Words(f"{title}: no item has a score in all runs, so nothing is ranked", "title"),
                 _grid(_RANKED, "<<><>", table)]  # fmt: skip
@@ -217,7 +229,7 @@ def _ranked(found: Compared, metric: Metric, rows: Mapping[str, Comparison]) -> 
         elif name not in rows:
             figures = ("", "", "no pair", *figures[3:])
         table.append((
-            str(low) if low == high else f"{low}-{high}", name, number(ranking.means[place], metric.range[1]),
+            str(low) if low == high else f"{low}-{high}", name, number(ranking.means[place], metric.range[1], spread),
             ranking.letters[place], f"{result.mean_ranks[place]:.2f}", *figures,
         ))  # fmt: skip
     blocks_of = f"{ranking.blocks:,} {CLUSTERS.get(found.cluster, 'clusters')}"
@@ -241,6 +253,32 @@ def _ranked(found: Compared, metric: Metric, rows: Mapping[str, Comparison]) -> 
         words = "signed ranks say the opposite" if mean else "by the mean it is the other way round"
         blocks.append(Words(f"{words}: {', '.join(pairs[:_NAMED])}{more}", "note" if mean else "warning"))
     return blocks
+
+
+def _at_equal_length(found: Compared, effects: Sequence[LengthEffect]) -> list[Block]:
+    """The differences where both answers have as many words, beside the raw ones."""
+    rows = []
+    for each in effects:
+        metric = next(metric for metric in found.metrics if metric.name == each.metric)
+        width, turned = metric.range[1], 1 if metric.higher_is_better else -1
+        ends = sorted(turned * end for end in each.interval) if each.interval else None
+        adjusted = each.reason or difference_text(
+            turned * (each.adjusted or 0.0), (ends[0], ends[1]) if ends else None, width,
+            higher_is_better=metric.higher_is_better,
+        )  # fmt: skip
+        rows.append((
+            each.metric + _LOWER * (not metric.higher_is_better), each.run, number(each.raw, width), adjusted,
+            "" if each.p is None else p_value(each.p), f"{number(each.doubled, width)}{'*' * (each.p_doubled <= ALPHA)}",
+            f"{each.near}/{each.n}",
+        ))  # fmt: skip
+    heads = ("metric", "run", "raw", "at equal length", "p", "twice the words", "like")
+    told = (
+        "at equal length: the mean difference where both answers have as many words (regression on the logarithm of "
+        f"their ratio, errors by cluster, 95 %, not corrected); like: items within a factor of {FACTOR}; "
+        "* moves with length"
+    )
+    grid = Grid(heads, tuple(rows), "<<>>>>>", ("like", "p"))
+    return [Words("at equal length", "title"), grid, Words(told)]
 
 
 def _categories(found: Compared, compared: Sequence[Metric], heads: Sequence[str]) -> Grid:

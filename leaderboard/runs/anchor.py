@@ -50,6 +50,8 @@ def anchor_document(run: LoadedRun) -> dict[str, Any]:
             row["missing"] = missing
         if item in run.failed:
             row["failed"] = True
+        if item in run.lengths:
+            row["words"] = run.lengths[item]
         items.append(row)
     kept = {name: shareable(header[name]) for name in _KEPT if name in header}
     told = ("name", "parameters")

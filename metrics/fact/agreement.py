@@ -11,6 +11,7 @@ from .pairings import pairing_findings
 from .reading.reading import Reading
 from .sides import side_findings
 from .statements import statement_findings
+from .trends import trend_findings
 from .values import quantity_findings, unit_findings
 from .ways import way_findings
 
@@ -28,6 +29,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *entity_findings(reference, answer, question),
         *side_findings(reference, answer, question),
         *way_findings(reference, answer),
+        *trend_findings(reference, answer, question),
         *pairing_findings(reference, answer),
         *statement_findings(reference, answer, question),
     )

@@ -19,11 +19,11 @@ _LONG, _FROM_WORDS = 2.5, 12
 
 def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """For each name of the reference: does the answer have it, or another in its place?"""
-    known = frozenset().union(*(each.keys for each in (*reference.entities, *question.entities)))
+    heard = question.keys - question.offered
+    known = heard.union(*(each.keys for each in (*reference.entities, *question.entities)))
+    known -= question.offered - frozenset().union(*(each.keys for each in reference.entities))
     rivals = [
-        each
-        for each in answer.entities
-        if not each.keys & known and not each.keys & question.keys and not _is_denied(answer, each.start, first=False)
+        each for each in answer.entities if not each.keys & known and not _is_denied(answer, each.start, first=False)
     ]
     seen = set[str]()
     size = len(answer.text.words)
@@ -34,7 +34,7 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
         if fact.keys & seen or ("phrase" in fact.tags and words.islower()):
             continue
         seen |= fact.keys
-        given = bool(fact.keys & question.keys)
+        given = bool(fact.keys & heard)
         named = _named(fact, answer)
         if (
             named

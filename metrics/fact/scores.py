@@ -15,13 +15,16 @@ from ..contract import ItemScore, Metric, Sample, missing
 from .agreement import findings
 from .findings import Finding, Kind, Status
 from .reading.reading import read, read_again
+from .reading.text import STOP
 
 NO_FACT = "no fact in the references beyond the question"
-VERSION = 1
-_OPTIONS = {"lexicon": "1", "given": "question"}
+VERSION = 2
+_OPTIONS = {"lexicon": "2", "given": "question"}
 _COUNTS = tuple((kind, status) for kind in get_args(Kind) for status in get_args(Status))
 # Answers whose counts are kept, so that six metrics read each answer once.
 _MOST_KEPT = 1 << 16
+# Items that tell whether a set's references hold facts.
+MOST_READ = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,24 @@ def best_reference(sample: Sample) -> int | None:
     values = [each.agreement for each in _tallies(sample)]
     told = [value for value in values if value is not None]
     return values.index(max(told)) if told else None
+
+
+def hold_facts(items: Sequence[tuple[str, Sequence[str]]]) -> bool:
+    """Are these English questions, of which at least half have a reference with a fact that they do not give?
+
+    English is a question text of whose words a quarter are the small ones of English (the, of, which). ``items`` are
+    questions with their references; up to 200 are read, evenly spaced.
+    """
+    chosen = items[:: -(-len(items) // MOST_READ) or 1]
+    words = [word.text for question, _ in chosen for word in read_again(question).text.words]
+    if not words or 4 * sum(word in STOP for word in words) < len(words):
+        return False
+    silent = read("")
+    held = sum(
+        any(tally(findings(read_again(text), silent, read_again(question))).agreement is not None for text in texts)
+        for question, texts in chosen
+    )
+    return 2 * held >= len(chosen)
 
 
 _kept: dict[bytes, tuple[Tally, ...]] = {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from .findings import Finding, Places, places
 from .reading.contrasts import Pole
+from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
 from .reading.text import STOP
+from .ways import link_sides
 
 # Words at most between a contrast and its arguments.
 _ARGUMENT = 8
@@ -15,7 +18,14 @@ _ARGUMENT = 8
 _BRIEF = 12
 # So many words have two clauses in common that speak of the same thing, where they have as many.
 _SHARED = 2
-_ORDER = frozenset({"before", "after"})
+_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
+# Words that grow and shrink together: where the reference has both sides, their places tell nothing.
+_GRADED = frozenset({"change", "magnitude", "speed", "timing"})
+# Contrasts whose arguments alone tell which is meant, whatever the question says.
+_PLACED = frozenset({"order", "magnitude"})
+_LINK = "link direction"
+_NEEDS = frozenset({"need", "needed", "necessary", "necessarily", "required"})
+_HEDGES = CONDITIONS | ROUND
 
 
 def side_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -23,9 +33,12 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
     told: dict[str, dict[int, list[Pole]]] = {}
     for pole in answer.poles:
         told.setdefault(pole.group.name, {}).setdefault(pole.side, []).append(pole)
+    _add_links(reference, answer, told)
     asked: dict[str, set[int]] = {}
     for pole in question.poles:
         asked.setdefault(pole.group.name, set()).add(pole.side)
+    # Where the question offers both sides, it gives neither.
+    asked = {name: sides for name, sides in asked.items() if len(sides) == 1}
     wanted: dict[tuple[str, int], list[Pole]] = {}
     for pole in reference.poles:
         wanted.setdefault((pole.group.name, pole.side), []).append(pole)
@@ -33,9 +46,19 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
         words = reference.text.raw[used[0].start : used[0].end]
         there = told.get(name, {})
         same = there.get(side, [])
+        if used[0].group.weak:
+            yield from _weak(reference, used, answer, there, wanted)
+            continue
         if side in asked.get(name, set()):
             # What the question gives need not be told, but it must not be turned round.
-            turned = () if same else _in_place(reference, used, answer, there, side)
+            if name in _PLACED:
+                rest = [pole for other, found in there.items() if other != side for pole in found]
+                against = _reciprocal(reference, used[0], answer, same, rest, words)
+                turned = against.places if against.status == "contradicted" else ()
+            else:
+                # Who sends to whom is told by their ways.
+                told_so = same or name == "transfer"
+                turned = () if told_so else _in_place(reference, used, answer, there, side)
             if turned:
                 yield Finding("direction", words, "contradicted", turned, only_if_seen=True)
             continue
@@ -44,7 +67,7 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
             for other, found in there.items()
             for pole in found
             if (name, other) not in wanted
-            and other not in asked.get(name, set())
+            and (used[0].group.reciprocal or other not in asked.get(name, set()))
             and _opposes(reference, used, answer, pole)
         ]
         if used[0].group.reciprocal:
@@ -55,8 +78,76 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
         elif others:
             yield Finding("direction", words, "contradicted", places(others))
         else:
-            turned = _in_place(reference, used, answer, there, side)
+            both = name in _GRADED and (name, 1 - side) in wanted
+            turned = () if both else _in_place(reference, used, answer, there, side)
             yield Finding("direction", words, "contradicted" if turned else "omitted", turned)
+
+
+def _add_links(reference: Reading, answer: Reading, told: dict[str, dict[int, list[Pole]]]) -> None:
+    """Where the answer names no side of the link that the reference names, who sends in it tells: the UE, uplink."""
+    group = next((pole.group for pole in reference.poles if pole.group.name == _LINK), None)
+    if group is None or _LINK in told:
+        return
+    starts = answer.text.starts
+    for side, start, end in link_sides(answer):
+        first, last = bisect_left(starts, start), bisect_left(starts, end) - 1
+        told.setdefault(_LINK, {}).setdefault(side, []).append(Pole(group, side, first, last, start, end))
+
+
+def _weak(
+    reference: Reading,
+    used: Sequence[Pole],
+    answer: Reading,
+    there: dict[int, list[Pole]],
+    wanted: dict[tuple[str, int], list[Pole]],
+) -> Iterator[Finding]:
+    """The other side of a weak contrast, said of the same thing; both sides in one text say nothing."""
+    name, side = used[0].group.name, used[0].side
+    if there.get(side) or any((name, other) in wanted for other in there):
+        return
+    against = [
+        pole
+        for found in there.values()
+        for pole in found
+        if any(
+            _denials(answer, pole) == _denials(reference, each) < 2
+            and len(_sentence(answer, pole) & _sentence(reference, each)) >= _SHARED
+            for each in used
+        )
+    ]
+    if against:
+        words = reference.text.raw[used[0].start : used[0].end]
+        yield Finding("direction", words, "contradicted", places(against), only_if_seen=True)
+
+
+def _denials(reading: Reading, pole: Pole) -> int:
+    """The parity of the negations in the pole's clause, its own words left out; 2 where it is not plainly said."""
+    words = reading.text.words
+    own = words[pole.first]
+    near = [word for word in words[max(0, pole.first - 20) : pole.last + 20] if not pole.start <= word.start < pole.end]
+    if any(
+        (word.sentence == own.sentence and word.text in _HEDGES) or (word.clause == own.clause and word.text in LIMITS)
+        for word in near
+    ):
+        return 2
+    inside = {word.text for word in near if word.sentence == own.sentence}
+    if inside & _NEEDS and inside & NEGATIONS:
+        return 2
+    cues = [each.cue for each in reading.polarity.negations if each.cue.clause == own.clause]
+    return sum(not pole.start <= cue.start < pole.end for cue in cues) % 2
+
+
+def _sentence(reading: Reading, pole: Pole) -> frozenset[str]:
+    """The content around a pole in its sentence."""
+    words = reading.text.words
+    near = words[max(0, pole.first - 2 * _ARGUMENT) : pole.last + 2 * _ARGUMENT]
+    return frozenset(
+        word.stem
+        for word in near
+        if word.sentence == words[pole.first].sentence
+        and word.text not in STOP
+        and not pole.start <= word.start < pole.end
+    )
 
 
 def _denied(reading: Reading, pole: Pole) -> bool:
@@ -68,11 +159,18 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     """Is another side said of the same thing: do their clauses share a word, or is the answer too brief to tell?"""
     if _denied(answer, pole) != _denied(reference, used[0]):
         return False
+    if _apart(reference, used[0], answer, pole):
+        return False
     own = _clause(answer, pole)
     if len(answer.text.words) <= _BRIEF:
         return True
     others = [_clause(reference, each) for each in used]
     return any(len(own & other) >= min(_SHARED, len(other)) > 0 for other in others)
+
+
+def _apart(reference: Reading, fact: Pole, answer: Reading, pole: Pole) -> bool:
+    """Is one denied and the other limited: "idle ones send none", "only connected ones send"?"""
+    return {_denials(answer, pole), _denials(reference, fact)} == {1, 2}
 
 
 def _clause(reading: Reading, pole: Pole) -> frozenset[str]:
@@ -98,7 +196,9 @@ def _in_place(
         (pole.start, pole.end)
         for other, poles in there.items()
         for pole in poles
-        if other != side and neighbours(answer, pole.start, pole.end) & around - theirs
+        if other != side
+        and neighbours(answer, pole.start, pole.end) & around - theirs
+        and not _apart(reference, used[0], answer, pole)
     )
 
 
@@ -107,20 +207,29 @@ def _reciprocal(
 ) -> Finding:
     """A before B is B after A: the other word with its arguments turned round agrees."""
     left, right = _arguments(reference, fact)
+    compared = _than(reference, fact)
     agreed, against = [], []
     for pole, other_side in [*((each, False) for each in same), *((each, True) for each in others)]:
         before, after = _arguments(answer, pole)
         straight = len(left & before) + len(right & after)
         turned = len(left & after) + len(right & before)
         # Only an order is turned round by its arguments alone: "sent by A" and "A sends" say the same.
-        ordered = other_side or answer.text.words[pole.first].text in _ORDER
-        swapped = turned > straight + (0 if other_side else 1) and ordered
+        ordered = other_side or answer.text.words[pole.first].text in _ORDER or (compared and _than(answer, pole))
+        crossed = bool(left & after and right & before and not right & after)
+        swapped = ordered and (crossed or turned > straight + (0 if other_side else 1))
         (against if swapped != other_side else agreed).append((pole.start, pole.end))
     if agreed:
         return Finding("direction", words, "agreed", tuple(agreed))
     if against:
         return Finding("direction", words, "contradicted", tuple(against))
     return Finding("direction", words, "omitted")
+
+
+def _than(reading: Reading, pole: Pole) -> bool:
+    """Does the pole compare by "than"?"""
+    own = reading.text.words[pole.first].sentence
+    after = reading.text.words[pole.last + 1 : pole.last + _ARGUMENT]
+    return any(word.text == "than" and word.sentence == own for word in after)
 
 
 def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[str]]:
@@ -137,7 +246,7 @@ def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[
     if than >= 0:
         # "lower at A than at B": what is compared stands on either side of "than".
         between = [w for w in after if w.start < than]
-        before, after = between or before, [w for w in after if w.start > than]
+        before, after = [*before, *between], [w for w in after if w.start > than]
     elif not before and comma >= 0:
         before, after = [w for w in after if w.start > comma], [w for w in after if w.start < comma]
     left, right = frozenset(w.stem for w in before), frozenset(w.stem for w in after[:_ARGUMENT])

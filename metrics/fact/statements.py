@@ -20,7 +20,8 @@ _ASKS = re.compile(
     r"(?:[^?]*,\s)?(?:do|does|did|is|are|was|were|can|could|may|must|shall|should|will|would|has|have)\b", re.IGNORECASE
 )
 _VERDICT = re.compile(
-    r"\W*(yes|no|correct|true|false|right|wrong|it (?:is|does|can|has|will|must)\b(?: not|n't)?(?=\W*[:.;,]))",
+    r"\W*(yes\b|(?:no|correct|true|false|right|wrong)\b(?=\W*$|\W*[,.;:!]|\s[-–—]|\s(?:it|they|this|that|there)\b)|"
+    r"it (?:is|does|can|has|will|must)\b(?: not|n't)?(?=\W*[:.;,]))",
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(r"no$|false|wrong|.*(?:not|n't)", re.IGNORECASE)
@@ -36,10 +37,12 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
         if word.text not in STOP:
             by_sentence.setdefault(word.sentence, []).append(word)
     denying = {negation.cue.sentence for negation in reference.polarity.negations}
+    asks = _ASKS.match(question.text.plain.lstrip()) is not None
     for sentence, words in by_sentence.items():
         new = {word.stem for word in words} - heard
         denies = sentence in denying
-        if not (denies or (new and len(words) > 1 and _states(reference, words))):
+        # Where yes or no is asked for, a sentence that only says so is what has to be told.
+        if not (denies or asks or (new and len(words) > 1 and _states(reference, words))):
             continue
         told = reference.text.raw[words[0].start : words[-1].end]
         against = [clash for clash in clashes if clash.reference.sentence == sentence]
@@ -73,6 +76,26 @@ def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> 
     else:
         first = reference.text.words[0].sentence if reference.text.words else 0
         cues = [negation.cue for negation in reference.polarity.negations if negation.cue.sentence == first]
-        denied, words = bool(cues), cues[0].text if cues else "yes"
+        turned = _turned(question, reference)
+        if not cues and not turned and not _restates(question, reference):
+            return
+        denied, words = bool(cues) != turned, cues[0].text if cues else "no" if turned else "yes"
     status = "agreed" if denied == bool(_NEGATIVE.match(told[1])) else "contradicted"
     yield Finding("polarity", words, status, (told.span(1),), only_if_seen=True)
+
+
+def _turned(question: Reading, reference: Reading) -> bool:
+    """Has the reference the other side of a contrast that the question asks about: is it mandatory, it is optional?"""
+    asked: dict[str, set[int]] = {}
+    for pole in question.poles:
+        asked.setdefault(pole.group.name, set()).add(pole.side)
+    told: dict[str, set[int]] = {}
+    for pole in reference.poles:
+        told.setdefault(pole.group.name, set()).add(pole.side)
+    return any(len(asked[name]) == 1 and told[name].isdisjoint(asked[name]) for name in asked.keys() & told.keys())
+
+
+def _restates(question: Reading, reference: Reading) -> bool:
+    """Says the reference most of what is asked?"""
+    asked = question.text.stems
+    return 2 * len(asked & reference.text.stems) > len(asked)

@@ -18,14 +18,14 @@ _LISTED = re.compile(r"\s*(?:,|/|;|,?\s*(?:and|or))\s*(?:an? |the )?", re.IGNORE
 
 def quantity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """For each quantity of the reference: does the answer tell it, or another value in its place?"""
-    wanted, told = reference.quantities, answer.quantities
+    wanted, told = [each for each in reference.quantities if not each.implied], answer.quantities
     if not wanted:
         return
-    known = (*wanted, *question.quantities)
-    strange = [each for each in told if not any(_alike(each, other) for other in known)]
+    known = (*wanted, *question.given)
+    strange = [each for each in told if not each.implied and not any(_alike(each, other) for other in known)]
     for at, fact in enumerate(wanted):
         before = sum(equal(fact, other) for other in wanted[:at])
-        given = any(equal(fact, other) for other in question.quantities)
+        given = any(equal(fact, other) for other in question.given)
         words = reference.text.raw[fact.start : fact.end]
         same = _told(fact, told)
         if len(same) > before:

@@ -37,9 +37,14 @@ def _forms(verbs: str) -> frozenset[str]:
 
 # Who sends is where it comes from; who receives or answers is where it goes.
 _SEND = _forms(
-    "send transmit issue forward deliver convey return originate initiate start open trigger export emit"
-) | {"sent"}
-_RECEIVE = _forms("receive respond answer obtain accept") | {"replies", "reply", "replied", "gets"}
+    "send transmit issue forward deliver convey return originate initiate start open trigger export emit assign "
+    "allocate grant signal report notify inform push supply hand subscribe register signal address"
+) | {"sent", "gives", "give", "gave", "given", "tells", "tell", "told", "notifies", "notified", "supplies", "writes"}
+_RECEIVE = _forms("receive respond answer obtain accept acquire retrieve fetch collect learn pull") | {
+    *("replies", "reply", "replied", "gets", "get", "takes", "hears")
+}
+# Who registers or subscribes does so with the other.
+_WITH = _forms("register subscribe")
 
 
 # Other words for those who send and receive.
@@ -127,6 +132,11 @@ def _ways(reading: Reading) -> list[_Way]:
                 side += _before(words, at)
             elif at + 1 < len(words) and words[at + 1].text == "by":
                 side += _after(words, at + 1)
+        elif word.text == "with" and at and words[at - 1].text in _WITH:
+            target += _after(words, at)
+        elif word.text == "by" and at > 2 and any(each.text in _SEND for each in words[at - 5 : at - 1]):
+            # "is assigned a number by the AMF"
+            source += _after(words, at)
         elif word.text == "by" and at > 2 and any(each.text in _RECEIVE for each in words[at - 2 : at]):
             target += _after(words, at)
     if len(words) <= _BRIEF and found:
@@ -140,6 +150,28 @@ def _ways(reading: Reading) -> list[_Way]:
             spans = [*source, *target]
             ways.append(_Way(of - to, to - of, min(w.start for w in spans), max(w.end for w in spans)))
     return ways
+
+
+_OVER_THE_LINK, _FROM_THE_LINK = _forms("send transmit") | {"sent"}, _forms("receive")
+_TERMINAL, _NETWORK = frozenset({"ue", "onu"}), frozenset({"bs", "network", "olt"})
+
+
+def link_sides(reading: Reading) -> Iterator[tuple[int, int, int]]:
+    """Uplink (0) and downlink (1) by who sends or receives: the terminal or the network; with the place of each."""
+    words = reading.text.words
+    for at, word in enumerate(words):
+        side = 0 if word.text in _OVER_THE_LINK else 1 if word.text in _FROM_THE_LINK else None
+        if side is None or (at and words[at - 1].text in _BE):
+            continue
+        for place in range(at - 1, max(-1, at - 4), -1):
+            each = words[place]
+            actor = _actor(each)
+            if each.stem == "station" and (not place or words[place - 1].text != "base"):
+                break
+            if each.clause != word.clause or actor in _TERMINAL | _NETWORK:
+                if each.clause == word.clause:
+                    yield side if actor in _TERMINAL else 1 - side, each.start, word.end
+                break
 
 
 def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:

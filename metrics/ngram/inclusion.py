@@ -15,9 +15,21 @@ from .technical import technical_words
 from .text_cache import TextCache
 
 _OPTIONS = {"norm": "technical"}
+# Longer references are sentences, that right answers say in other words.
+SHORT = 10
 # The five metrics score the same answers one after another: texts are cut once.
 _words = TextCache(technical_words)
 _counts = TextCache(lambda text: Counter(_words(text)))
+
+
+def are_short(references: Sequence[Sequence[str]]) -> bool:
+    """Has at least half of the items a shortest reference of at most `SHORT` technical words?
+
+    Up to 200 items are read, evenly spaced.
+    """
+    chosen = references[:: -(-len(references) // 200) or 1]
+    few = sum(min(len(_words(text)) for text in texts) <= SHORT for texts in chosen)
+    return bool(chosen) and 2 * few >= len(chosen)
 
 
 def _best(sample: Sample, share: Callable[[int, int, int], float]) -> float:

@@ -9,7 +9,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,8 @@ class RunColumns:
 
     ``values`` are NaN where ``reasons`` says why; ``stats`` are the rows of corpus metrics. ``offsets`` are where each
     item's line begins in the samples file, so that no answer has to be held. ``kinds`` are what each answer is: right,
-    a kind of error, or none at all (see `error_kind`). ``digest`` is of header and samples.
+    a kind of error, or none at all (see `error_kind`). ``lengths`` are the words of each answer, -1 where there is none.
+    ``digest`` is of header and samples.
     """
 
     path: Path
@@ -52,11 +53,18 @@ class RunColumns:
     offsets: array[int]
     kinds: bytes
     digest: str
+    lengths: array[int] = field(default_factory=lambda: array("l"))
 
     @property
     def name(self) -> str:
         """The model's name."""
         return str(self.header["model"]["name"])
+
+    @property
+    def words(self) -> float | None:
+        """The mean number of words of an answer."""
+        told = [words for words in self.lengths if words >= 0]
+        return sum(told) / len(told) if told else None
 
     def loaded(self, names: Sequence[str]) -> LoadedRun:
         """The run with these metrics' scores item by item, as comparisons take it."""
@@ -68,6 +76,8 @@ class RunColumns:
             self.failed,
             dict(zip(self.items, self.categories, strict=True)),
             first_line=1,
+            lengths={item: words for item, words in zip(self.items, self.lengths, strict=False) if words >= 0},
+            words=self.words,
         )
 
     def kind(self, place: int) -> str:
@@ -161,6 +171,7 @@ class _Samples:
         self._failed: set[str] = set()
         self._offsets = array("q")
         self._kinds = bytearray()
+        self._lengths = array("l")
         self._values = {name: array("d") for name in metrics}
         self._reasons: dict[str, dict[int, str]] = {name: {} for name in metrics}
         self._rows = {name: array("d") for name, entry in metrics.items() if entry["level"] == "corpus"}
@@ -179,7 +190,9 @@ class _Samples:
             if (row := stats.get(name)) is not None:
                 rows.extend(row)
                 self._filled[name].append(place)
-        if sample["status"] == "error":
+        failed = sample["status"] == "error"
+        self._lengths.append(-1 if failed else len((sample["prediction"] or "").split()))
+        if failed:
             self._failed.add(item)
         category = sample["category"]
         self._clusters.append(sys.intern(sample["cluster_id"]))
@@ -210,6 +223,7 @@ class _Samples:
             offsets=self._offsets,
             kinds=bytes(self._kinds),
             digest=digest,
+            lengths=self._lengths,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...compare.lengths import FACTOR, length_warning
 from ...compare.readings import doubts
 from ..charts.forest import IntervalRow, interval_axis, interval_cell
 from ..model.board import Board, slug
@@ -11,6 +12,8 @@ from ..model.composite import OVERALL
 from ..model.standings import MetricTable
 from ..page import Page
 
+# So many runs with answers of another length are named.
+_NAMED = 3
 # How metric families are called, in the order in which they are shown.
 FAMILIES = {
     "ngram": "n-gram",
@@ -50,7 +53,7 @@ def index_pages(board: Board) -> Iterator[Page]:
             **shared,
             "table": first,
             "cells": interval_cells(first),
-            "doubts": [line for table in singles for line in _doubts(board, table)],
+            "doubts": [*_lengths(board, singles), *(line for table in singles for line in _doubts(board, table))],
             "values": values,
             "order": order,
             "calibrated": _calibrated(singles),
@@ -79,6 +82,27 @@ def interval_cells(table: MetricTable) -> list[str]:
     axis = interval_axis(rows)
     baseline = next((row.entry["value"] for row in table.rows if row.run == 0), None)
     return [interval_cell(axis, row, baseline=baseline) for row in rows]
+
+
+def _lengths(board: Board, tables: Sequence[MetricTable]) -> list[str]:
+    """Runs whose answers are much longer or shorter than the baseline's: the most different ones, others counted."""
+    base = board.baseline.columns
+    far = [
+        (max(run.columns.words / base.words, base.words / run.columns.words), run)
+        for run in board.runs[1:]
+        if base.words and run.columns.words
+    ]
+    far = sorted((each for each in far if each[0] > FACTOR), key=lambda each: -each[0])
+    lines = []
+    for _, run in far[:_NAMED]:
+        names = [table.name for table in tables if {0, board.runs.index(run)} <= {row.run for row in table.rows}]
+        first, other = base.loaded(names), run.columns.loaded(names)
+        lines.append(length_warning(first, other, (board.baseline.name, run.name), names))
+    if len(far) > _NAMED:
+        lines.append(
+            f"{len(far) - _NAMED} runs more have answers of another length than those of {board.baseline.name}"
+        )
+    return lines
 
 
 def _doubts(board: Board, table: MetricTable) -> list[str]:

@@ -14,12 +14,16 @@ from .text import Text
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Words that exclude one another. ``sides`` says how many there are."""
+    """Words that exclude one another. ``sides`` says how many there are.
+
+    A side of a ``weak`` group is no fact to be told, since many other words say it; the other side contradicts it.
+    """
 
     name: str
     sides: int
     complementary: bool
     reciprocal: bool
+    weak: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,14 @@ class Pole:
     last: int
     start: int
     end: int
+
+
+_NEXT = frozenset({"then", "next"})
+
+
+@cache
+def _order() -> Group:
+    return next(group for entries in _table().values() for _, group, _ in entries if group.name == "order")
 
 
 def _forms(word: str) -> tuple[str, ...]:
@@ -60,7 +72,7 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
     for line in lines_of("contrasts.txt"):
         name, _, sides = line.partition(":")
         parted = sides.split("|")
-        group = Group(name.rstrip(" ~<>"), len(parted), "~" in name, "<>" in name)
+        group = Group(name.rstrip(" ~<>!"), len(parted), "~" in name, "<>" in name, "!" in name)
         for side, phrases in enumerate(parted):
             for phrase in phrases.split(","):
                 words = phrase.split()
@@ -70,24 +82,38 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
     return {first: tuple(sorted(entries, key=lambda each: -len(each[0]))) for first, entries in found.items()}
 
 
-def poles(text: Text, denied: frozenset[int] = frozenset()) -> tuple[Pole, ...]:
-    """The sides that a text names, in order of their places; ``denied`` are the places of denied words.
+def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[int] = frozenset()) -> tuple[Pole, ...]:
+    """The sides that a text names, in order of their places.
+
+    ``denied`` are the places of denied words; ``covered`` those that a negation of another word may deny, too.
 
     >>> [(pole.group.name, pole.side) for pole in poles(Text("before the downlink starts"))]
     [('order', 0), ('link direction', 1), ('begin', 0)]
     """
     found, words, table = [], text.words, _table()
-    at = 0
-    while at < len(words):
-        taken = 1
+    # A word belongs to one group whose sides are facts, and to any whose sides are not.
+    free: dict[str, int] = {}
+    for at in range(len(words)):
+        later = words[at].text in _NEXT and any(
+            word.text == "first" for word in words[max(0, at - 12) : at] if word.sentence == words[at].sentence
+        )
+        if later and free.get("", 0) <= at:
+            # "First A, then B".
+            found.append(Pole(_order(), 0, at, at, words[at].start, words[at].end))
+            free[""] = at + 1
+            continue
         for own, group, side in table.get(words[at].text, ()):
             span = words[at : at + len(own)]
-            if tuple(word.text for word in span) == own and span[-1].sentence == span[0].sentence:
+            place = group.name if group.weak else ""
+            if (
+                free.get(place, 0) <= at
+                and tuple(word.text for word in span) == own
+                and span[-1].sentence == span[0].sentence
+            ):
+                if group.complementary and at in covered and at not in denied:
+                    break
                 turned = group.complementary and at in denied
-                found.append(
-                    Pole(group, 1 - side if turned else side, at, at + len(own) - 1, span[0].start, span[-1].end)
-                )
-                taken = len(own)
-                break
-        at += taken
+                last = at + len(own) - 1
+                found.append(Pole(group, 1 - side if turned else side, at, last, span[0].start, span[-1].end))
+                free[place] = last + 1
     return tuple(found)

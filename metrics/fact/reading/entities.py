@@ -77,7 +77,7 @@ _OPENS = re.compile(r"[.!?\n:;*•]")
 _TITLE = re.compile(r"[A-Z][a-z]{2,}")
 # A unit is no name, with its number or without.
 _MEASURE = re.compile(
-    rf"(?:\d[\d.]*)?(?:{'|'.join(re.escape(each) for each in UNITS if len(each) > 1 and each.isalpha())})"
+    rf"(?:\d[\d.]*-?)?(?:{'|'.join(re.escape(each) for each in UNITS if len(each) > 1 and each.isalpha())})"
 )
 # "length-127" is a number with what it is of.
 _COUNTED = re.compile(r"[a-z]+-\d+")

@@ -67,13 +67,27 @@ _NUMBER = re.compile(
     rf"|(?P<digits>{_DIGITS})"
     r"(?:[eE](?P<e>[-+]?\d{1,3})(?![\w.])"
     rf"|\s?[x×·*]\s?10\s?(?:(?:\^|\*\*)\s?[({{]?\s?(?P<times>[-+]?\d{{1,4}})[)}}]?|(?P<times_super>{_SUPER})))?"
-    r"(?P<part>\s?[½¼¾⅓⅔]|(?<=\b[1-9])/[1-9]\d?(?![\w/.]))?"
+    r"(?P<part>\s?[½¼¾⅓⅔]|(?<=\b[1-9])/[1-9]\d?(?![\w/]|\.\d))?"
     r"|(?P<fraction>[½¼¾⅓⅔]))"
     r"(?! ?[:.]\d)"
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
 _ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
 _PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
+# "Two thirds of", "a quarter of": shares of a whole.
+_SHARES = re.compile(
+    r"\b(?:(an?|one|two|three|four)[ -](half|third|quarter|fifth|tenth|hundredth|thousandth)s?|(half))"
+    r"(?=\sof\s(?!an?\b)|\s*(?:[.,;:)]|$))",
+    re.IGNORECASE,
+)
+# "Two and a half milliseconds", "two to the power of ten", "a dozen".
+_AND_A_HALF = re.compile(rf"\b({_SPELT}|\d{{1,3}}) and a half\b", re.IGNORECASE)
+_RAISED = re.compile(
+    rf"\b({_SPELT}|\d{{1,3}}) (?:raised )?to the (?:power (?:of )?)?({_SPELT}|{'|'.join(_ORDINALS)}|\d{{1,3}})\b",
+    re.IGNORECASE,
+)
+_GROUPS = re.compile(r"\b(?:(half a|an?|two|three|four) dozen|a (couple|pair) of)", re.IGNORECASE)
+_DOZENS = {"half a": 6, "a": 12, "two": 24, "three": 36, "four": 48}
 _PART_VALUES = {
     "half": 0.5,
     "quarter": 0.25,
@@ -83,7 +97,21 @@ _PART_VALUES = {
     "hundredth": 0.01,
     "thousandth": 0.001,
 }
+_TIMES = {
+    **dict.fromkeys(("twice", "double", "doubles", "doubled", "doubling"), 2),
+    **dict.fromkeys(("thrice", "triple", "triples", "tripled", "tripling"), 3),
+    **dict.fromkeys(("quadruple", "quadruples", "quadrupled"), 4),
+    **dict.fromkeys(("halve", "halves", "halved", "halving"), 0.5),
+}
+_FACTOR = re.compile(
+    rf"\b(?P<fold>{_SPELT}|\d{{1,4}}(?:\.\d+)?)[ -]?fold\b|\bfactor of (?P<of>{_SPELT}|\d{{1,4}}(?:\.\d+)?)\b"
+    rf"|\b(?P<times>{_SPELT}|\d{{1,4}}(?:\.\d+)?) times\b(?! (?:per|an?|each|every)\b)"
+    rf"|\b(?P<word>{'|'.join(_TIMES)})\b(?![ -](?:layer|symbol|connectivity|registration|spend|precision|tag))",
+    re.IGNORECASE,
+)
 _MAGNITUDE_AFTER = re.compile(r"\s(hundred|thousand|million|billion)\b", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[kK](?=\s[a-z]|[.,;)]|$)")
+_MINUS = re.compile(r"\b(?:minus|negative)\s$", re.IGNORECASE)
 _ORDINAL = re.compile(rf"\b(?:(\d{{1,4}})(?:st|nd|rd|th)|({'|'.join(_ORDINALS)}))\b", re.IGNORECASE)
 _TRANSLATED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
 
@@ -104,15 +132,56 @@ def numerals(text: str) -> list[Numeral]:
     >>> [n.value for n in numerals("10^-5, 1e-5, 10⁻⁵, 1,024 and twenty-four or 2.5 million")]
     [1e-05, 1e-05, 1e-05, 1024.0, 24.0, 2500000.0]
     """
+    text = text.replace("...", " – ").replace("..", " –")
     found = [*_digits(text), *_spelt(text)]
     found = [*_one_in(text, found), *found]
     for match in _PARTS.finditer(text):
         found.append(Numeral(_PART_VALUES[match[1].lower()], match.start(), match.end() - 1, spelt=True))
+    for match in _SHARES.finditer(text):
+        times = _SMALL.get((match[1] or "one").lower(), 1)
+        share = times * _PART_VALUES[(match[2] or match[3]).lower()]
+        found.append(Numeral(share, match.start(), match.end(), spelt=True))
+    found += _composed(text)
     kept: list[Numeral] = []
     for each in sorted(found, key=lambda each: (each.start, -each.end)):
         if not kept or each.start >= kept[-1].end:
             kept.append(each)
     return kept
+
+
+def _composed(text: str) -> Iterator[Numeral]:
+    """Numbers that several words make: "two and a half", "two to the power of ten", "a dozen"."""
+    for match in _AND_A_HALF.finditer(text):
+        yield Numeral(_whole(match[1]) + 0.5, *match.span(), spelt=True)
+    for match in _RAISED.finditer(text):
+        value = _power(_whole(match[1]), int(_whole(match[2])))
+        if value is not None:
+            yield Numeral(value, *match.span(), spelt=True)
+    for match in _GROUPS.finditer(text):
+        value = _DOZENS.get((match[1] or "").lower()) or 2
+        yield Numeral(float(value), *match.span(), spelt=True)
+
+
+def _whole(word: str) -> float:
+    word = word.lower()
+    for known in (_SMALL, _MAGNITUDES, _ORDINALS):
+        if word in known:
+            return float(known[word])
+    return float(word)
+
+
+def factors(text: str) -> list[Numeral]:
+    """How many times as much, in order: "twice", "doubled", "tenfold", "by a factor of ten".
+
+    >>> [n.value for n in factors("twice the rate, tripled, a tenfold gain, 20-fold, a factor of four")]
+    [2.0, 3.0, 10.0, 20.0, 4.0]
+    """
+    found = []
+    for match in _FACTOR.finditer(text):
+        told = (match["fold"] or match["of"] or match["times"] or match["word"]).lower()
+        value = _TIMES.get(told) or _whole(told)
+        found.append(Numeral(float(value), *match.span(), spelt=True))
+    return found
 
 
 def ordinals(text: str) -> list[Numeral]:
@@ -141,6 +210,8 @@ def _digits(text: str) -> Iterator[Numeral]:
         magnitude = _MAGNITUDE_AFTER.match(text, end)
         if magnitude:
             value, end = value * _MAGNITUDES[magnitude[1].lower()], magnitude.end()
+        elif _THOUSANDS.match(text, end):
+            value, end = value * 1000, end + 1
         sign = (match["sign"] or "").strip()
         if sign in ("-", "minus", "negative"):
             value = -value
@@ -185,6 +256,7 @@ def _spelt(text: str) -> Iterator[Numeral]:
         # "2.5 million" was read with its digits.
         if match[0].lower() in _MAGNITUDES and text[max(0, match.start() - 2) : match.start()].strip().isdigit():
             continue
+        minus = _MINUS.search(text[: match.start()][-10:])
         pieces = [(each.group().lower(), match.start() + each.start()) for each in re.finditer(r"\w+", match.group())]
         start, total, current, last = pieces[0][1], 0.0, None, 10**12
         end, scaled = start, False
@@ -216,4 +288,7 @@ def _spelt(text: str) -> Iterator[Numeral]:
                 last, scaled = value, False
             end = at + len(word)
         if current is not None:
-            yield Numeral(total + current, start, end, spelt=True)
+            value = total + current
+            if minus and start == pieces[0][1]:
+                value, start = -value, start - len(minus[0])
+            yield Numeral(value, start, end, spelt=True)

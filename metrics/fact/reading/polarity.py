@@ -7,6 +7,7 @@ depends on the condition.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from .text import STOP, Text, Word, stem
 
 # Words that deny.
 NEGATIONS = word_list("negations")
+# Verbs that deny the verb after "to".
+_TO_DENY = frozenset({"fail", "failed", "refuse", "refused", "decline", "declines", "cease"})
 _SHORT = {
     "without": 4,
     "non": 1,
@@ -30,27 +33,37 @@ _SHORT = {
 # Phrases that deny what follows.
 _PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than")})
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
-_LIMITS = word_list("limiting")
-_ROUND = word_list("going round")
-_CONDITIONS = frozenset({"unless", "until", "otherwise"})
+LIMITS = word_list("limiting")
+ROUND = word_list("going round")
+CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
 _AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
 _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
 )
+_STATES = word_list("forms of be") | {"remains", "remain", "stays", "stay", "becomes", "become"}
+_OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
 # Clauses with more words than this have to have two in common to be about the same.
 _FEW = 3
-# Words that begin with un and in without denying the rest.
+# Words that begin with un without denying the rest, and words that another prefix denies.
 _WHOLE = word_list("un is no prefix")
+_PREFIXED = word_list("denied by their prefix")
+_PREFIX = re.compile(r"un|in|im|ir|il|dis|non")
+# Words that deny what stands before them in their clause, too: "a header is absent".
+_ABSENCES = word_list("absences")
 
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """A negating word and the content words that it covers, by their places in ``words``."""
+    """A negating word and the content words that it covers.
+
+    ``instead`` are the stems of what is said in their place: of PDCP in "in PDCP, not in MAC".
+    """
 
     cue: Word
     scope: tuple[Word, ...]
+    instead: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ def polarity(text: Text) -> Polarity:
     focus: set[int] = set()
     for at, word in enumerate(words):
         cue = word.text in NEGATIONS or word.text.endswith("n't")
+        cue = cue or (word.text in _TO_DENY and at + 1 < len(words) and words[at + 1].text == "to")
         opens = at + 1
         if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
             cue, opens = True, at + 2
@@ -96,6 +110,12 @@ def polarity(text: Text) -> Polarity:
         if not cue or (following in _AFFIRM and word.text in ("not", "no")):
             continue
         if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
+            continue
+        if (word.text == "not" and at and words[at - 1].text in ("need", "necessarily")) or (
+            word.text == "without" and at and words[at - 1].text in ("do", "does", "along")
+        ):
+            # What need not be may be.
+            cues[word.clause] = cues.get(word.clause, 0) + 1
             continue
         opens += following == "longer"
         reach = _SHORT.get(word.text, _REACH)
@@ -109,8 +129,24 @@ def polarity(text: Text) -> Polarity:
                 if not scope:
                     focus ^= {place}
                 scope.append(covered)
-        negations.append(Negation(word, tuple(scope)))
+        instead = _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
+        negations.append(Negation(word, tuple(scope), instead))
         cues[word.clause] = cues.get(word.clause, 0) + 1
+    for at, word in enumerate(words):
+        # "Not impossible" denies nothing.
+        if word.text in _ABSENCES and not parity[at] % 2 and _is_told(words, at):
+            near = [
+                place
+                for place in (*range(at - 1, max(-1, at - 1 - _REACH), -1), *range(at + 1, min(len(words), at + 5)))
+                if words[place].clause == word.clause
+            ]
+            for place in near:
+                parity[place] += 1
+            scope = [words[place] for place in near if words[place].text not in STOP]
+            if cues.get(word.clause, 0) % 2 == 0:
+                # "Impossible without": two negations say it together.
+                negations.append(Negation(word, tuple(scope)))
+            cues[word.clause] = cues.get(word.clause, 0) + 1
     denied: dict[str, Word] = {}
     said: dict[str, Word] = {}
     for count, word in zip(parity, words, strict=True):
@@ -122,14 +158,14 @@ def polarity(text: Text) -> Polarity:
             (said if count % 2 else denied).setdefault(stem(bare), word)
     # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
     quiet = {clause for clause, count in cues.items() if count % 2}
-    quiet |= {word.clause for word in words if word.text in _LIMITS}
+    quiet |= {word.clause for word in words if word.text in LIMITS}
     by_clause: dict[int, set[str]] = {}
     by_sentence: dict[int, set[str]] = {}
     for word in words:
         if word.text not in STOP:
             by_clause.setdefault(word.clause, set()).add(word.stem)
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
-    conditional = frozenset(word.sentence for word in words if word.text in _CONDITIONS or word.text in _ROUND)
+    conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS or word.text in ROUND)
     covered = frozenset(at for at, count in enumerate(parity) if count % 2)
     return Polarity(
         tuple(negations),
@@ -142,6 +178,24 @@ def polarity(text: Text) -> Polarity:
         frozenset(quiet),
         conditional,
     )
+
+
+def _is_told(words: Sequence[Word], at: int) -> bool:
+    """Is the word told of something ("is absent"), neither beside its noun nor asked ("whether it is barred")?"""
+    before = [word.text for word in words[max(0, at - 8) : at] if word.sentence == words[at].sentence]
+    return not _STATES.isdisjoint(before[-3:]) and _OPEN.isdisjoint(before)
+
+
+def _instead(text: Text, at: int) -> frozenset[str]:
+    """What stands before ", not" and "rather than" in the same sentence."""
+    words = text.words
+    own = words[at]
+    before = words[at - 1] if at else own
+    comma = "," in text.plain[before.end : own.start]
+    if own.text == "not" and not comma:
+        return frozenset()
+    parted = [word for word in words[max(0, at - _REACH) : at] if word.sentence == own.sentence]
+    return frozenset(word.stem for word in parted if word.text not in STOP)
 
 
 def _names(plain: str, end: int) -> bool:
@@ -162,7 +216,7 @@ def _without_prefix(word: str) -> str:
         and word.endswith(("ed", "able", "al", "ing", "ful"))
     ):
         return word[2:]
-    return ""
+    return _PREFIX.sub("", word, count=1) if word in _PREFIXED else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +251,11 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
     for negation in mine.negations:
         if negation.cue.sentence in mine.conditional_sentences:
             continue
+        if any(each in others.said and each not in others.denied for each in negation.instead - heard):
+            # What is said in its place is said there, too.
+            continue
+        if negation.scope and negation.scope[0].stem in others.denied:
+            continue
         first = [word for word in negation.scope if word.stem not in heard][:4] or list(negation.scope[:4])
         said = [(word, others.said.get(word.stem)) for word in first]
         clash = [
@@ -212,5 +271,7 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
         alike = sum(word.stem in others.denied for word in negation.scope[:6])
         clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
-        if len(clash) > alike and (clash[0][0] is first[0] or len(clash) > 1):
+        if len(clash) > alike and (
+            clash[0][0] is first[0] or (len(clash) > 1 and clash[0][0] in first[1:2] and first[0].stem not in heard)
+        ):
             yield clash[0]

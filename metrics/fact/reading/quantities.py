@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .lexicon import word_list
-from .numerals import Numeral, numerals, ordinals
+from .numerals import Numeral, factors, numerals, ordinals
 from .text import STOP, Text, Word
 from .units import UNITS, Unit, in_basic_unit, unit_at
 
@@ -51,6 +51,13 @@ _RATES = {
 # "[5]" and "[5, 8]" cite.
 _CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]*\]")
 _NEAR = 26
+_A_UNIT = re.compile(
+    r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(bit|octet|byte|day|hour|week|minute|"
+    r"millisecond|microsecond|nanosecond|kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
+    re.IGNORECASE,
+)
+_CONVERTED = 2e-3
+_RATIO = re.compile(r"(?<![\w.:/])(\d{1,3}):(\d{1,4})(?![\w:]|\.\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Quantity:
 
     ``value`` (and ``high`` of a range) are in the basic unit of ``dimension``; without a unit the dimension is empty,
     and ``counted`` are the stems of the words that it counts, ``label`` of those that it follows ("port 38412").
-    ``number`` is the number as written, ``lead`` its value in the first of the units that a rate is made of.
+    ``implied`` is the one of "an octet", which may tell a fact and is none. ``number`` is the number as written, ``lead`` its value in the first of the units that a rate is made of.
     """
 
     value: float
@@ -74,6 +81,12 @@ class Quantity:
     roughly: bool = False
     spelt: bool = False
     lead: float | None = None
+    implied: bool = False
+
+    @property
+    def scale(self) -> float:
+        """How much the value grows with the number as written: what tells two units of one dimension apart."""
+        return self.value / self.number if self.number else 0.0
 
 
 def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quantity, ...]:
@@ -86,7 +99,11 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
     starts = [start for start, _ in taken]
     found: list[Quantity] = []
     units: list[Unit | None] = []
+    folds = factors(plain)
+    within = {place for each in folds for place in range(each.start, each.end)}
     for numeral in numerals(plain):
+        if numeral.start in within:
+            continue
         at = bisect_right(starts, numeral.start) - 1
         if at >= 0 and taken[at][1] > numeral.start:
             continue
@@ -103,6 +120,16 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
     found = [_in_basic(quantity, unit) for quantity, unit in zip(found, units, strict=True)]
     merged = _ranges(plain, found, units)
     kept = [q for q in merged if not (q.spelt and q.number == 1 and not q.dimension and not q.counted & COUNTED)]
+    for each in _A_UNIT.finditer(plain):
+        unit = UNITS[each[1].lower()]
+        one = Quantity(1.0, each.start(), each.end() + len(each[1]), 1.0, implied=True)
+        kept.append(_in_basic(one, unit))
+    kept += [
+        Quantity(float(each[1]), *each.span(), float(each[1]), float(each[2]))
+        for each in _RATIO.finditer(plain)
+        if float(each[1]) < float(each[2])
+    ]
+    kept += [Quantity(each.value, each.start, each.end, each.value, None, "factor", spelt=True) for each in folds]
     return tuple(sorted([*kept, *_ordinals(text)], key=lambda each: each.start))
 
 
@@ -247,6 +274,8 @@ def equal(one: Quantity, other: Quantity) -> bool:
         if one.dimension != other.dimension:
             return _leads(one, other) or _leads(other, one)
         pairs = ((one.value, other.value),)
+    elif "factor" in (one.dimension, other.dimension):
+        pairs = ((one.number, other.number),)
     elif one.dimension == "ordinal" or other.dimension == "ordinal":
         return False
     else:
@@ -260,6 +289,9 @@ def equal(one: Quantity, other: Quantity) -> bool:
             # 10^-2 is 1 %.
             return one.high is None and other.high is None
     tolerance = 0.01 if one.roughly or other.roughly or one.dimension == "power" else 1e-6
+    if one.dimension and one.dimension == other.dimension and not math.isclose(one.scale, other.scale, rel_tol=1e-6):
+        # What was converted was rounded: 300 km/h is 83.3 m/s.
+        tolerance = max(tolerance, _CONVERTED)
     if (one.high is None) != (other.high is None):
         return False
     if one.high is not None and other.high is not None and one.dimension == other.dimension:

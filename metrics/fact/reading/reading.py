@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from ...ngram.text_cache import TextCache
 from .contrasts import Pole, poles
@@ -13,6 +15,9 @@ from .polarity import Polarity, polarity
 from .quantities import Quantity, quantities
 from .text import STOP, Text
 
+_OR_AFTER = re.compile(r",?\s(?:or|versus|vs\.?)\s", re.IGNORECASE)
+_OR_BEFORE = re.compile(r"\s(?:or|versus|vs\.?)\s(?:the |an? )?$", re.IGNORECASE)
+_OR = re.compile(r"\s?,?\s?or\s(?:the |an? )?", re.IGNORECASE)
 # Characters of an answer that are read; no answer to a question has its facts behind them.
 LONGEST = 100_000
 # Of each kind of fact so many are read, from the start: what lists more tells nothing, and comparing takes its square.
@@ -77,12 +82,32 @@ class Reading:
         ]
         starts = [start for start, _ in names]
         found = []
-        for pole in poles(self.text, self.polarity.focus):
+        for pole in poles(self.text, self.polarity.focus, self.polarity.covered):
             at = bisect_right(starts, pole.start) - 1
             inside = at >= 0 and names[at][1] > pole.start and names[at] != (pole.start, pole.end)
             if not inside:
                 found.append(pole)
         return tuple(found[:MOST_POLES])
+
+    @cached_property
+    def offered(self) -> frozenset[str]:
+        """Names that a question offers as alternatives: it gives neither of "the UE or the AMF"."""
+        found = set[str]()
+        for each in self.entities:
+            if _OR_AFTER.match(self.text.plain, each.end) or _OR_BEFORE.search(self.text.plain[: each.start][-12:]):
+                found |= each.keys
+        return frozenset(found)
+
+    @cached_property
+    def given(self) -> tuple[Quantity, ...]:
+        """The quantities of a question, without those that it offers as alternatives."""
+        offered = {
+            each
+            for one, other in pairwise(self.quantities)
+            if _OR.fullmatch(self.text.plain, one.end, other.start)
+            for each in (one, other)
+        }
+        return tuple(each for each in self.quantities if each not in offered)
 
     @cached_property
     def polarity(self) -> Polarity:

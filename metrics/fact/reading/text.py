@@ -100,7 +100,7 @@ class Text:
                 stopped, sentence = stopped + 1, sentence + 1
             word = match[0].lower()
             clause += word in _CLAUSE_WORDS
-            found.append(Word(word, start, end, stem(word), clause, sentence))
+            found.append(Word(word, start, end, stem(word.removesuffix("'s")), clause, sentence))
         return tuple(found)
 
     @cached_property

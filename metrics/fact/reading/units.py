@@ -85,6 +85,7 @@ gain dBi
   dBi: dBi
 share one
   percent: %, percent, per cent, pct
+  permille: ‰, per mille, per mil
   ppm: ppm, parts per million
   ppb: ppb, parts per billion
 angle degree
@@ -102,7 +103,7 @@ traffic erlang
   erlang: erlang, erlangs, Erlang
 """
 # What pint has no unit or no scale for: the table's own factors.
-_OWN = {"dB": 1.0, "dBi": 1.0, "ppm": 1e-6, "ppb": 1e-9, "percent": 0.01, "degC": 1.0, "erlang": 1.0}
+_OWN = {"dB": 1.0, "dBi": 1.0, "ppm": 1e-6, "ppb": 1e-9, "percent": 0.01, "permille": 0.001, "degC": 1.0, "erlang": 1.0}
 _OWN |= {
     "decibelmilliwatt": 1.0,
     "decibelwatt": 1.0,

@@ -14,11 +14,15 @@ from telbench.errors import InputError
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.datasets.loading import limited
-from telbench.harness.runs.plan import default_metrics, make_plan
+from telbench.harness.runs.plan import FACTS, RECALL, default_metrics, make_plan
 from telbench.harness.runs.settings import eval_settings
 
 OPEN = Item("open", "What is the AMF?", ("a function",), context="The AMF is a function.")
 CLOSED = Item("closed", "What is the SMF?", ("a function",))
+FACT = Item("fact", "How long does the timer of the UE run?", ("T3510, 15 s",))
+LONG = Item(
+    "long", "How long does the timer of the UE run?", ("The timer T3510 of the UE runs for 15 s, then it ends.",)
+)
 CHOICE = Item("choice", "Which one?", ("A",), choices=("A", "B"), answer=(0,))
 
 
@@ -28,7 +32,18 @@ def dataset(*items: Item) -> DataSet:
 
 @pytest.mark.parametrize(
     ("items", "metrics"),
-    [((OPEN, CLOSED), ("ngram",)), ((CHOICE,), ("choice",)), ((OPEN, CHOICE), ("choice", "ngram"))],
+    [
+        ((OPEN, CLOSED), ("ngram", *RECALL)),
+        ((CHOICE,), ("choice",)),
+        ((OPEN, CHOICE), ("choice", "ngram", *RECALL)),
+        ((FACT,), ("ngram", *RECALL, *FACTS)),
+        ((LONG,), ("ngram", *FACTS)),
+        # The rules of facts are English.
+        ((replace(FACT, question="Welche Funktion vergibt Adressen bei dieser Anfrage?"),), ("ngram", *RECALL)),
+        # Half of the items are enough, fewer are not.
+        ((FACT, OPEN), ("ngram", *RECALL, *FACTS)),
+        ((FACT, OPEN, CLOSED), ("ngram", *RECALL)),
+    ],
 )
 def test_metrics_follow_the_items(items: tuple[Item, ...], metrics: tuple[str, ...]) -> None:
     assert default_metrics(dataset(*items)) == metrics

@@ -1,0 +1,112 @@
+"""How one thing moves with another (the larger the spacing, the shorter the slot), and whether an answer turns it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .findings import Finding
+from .reading.contrasts import Pole
+from .reading.reading import Reading
+from .reading.text import STOP
+
+# What grows with the first side of each contrast, and what shrinks with it.
+_SIGNS = {"change": 1, "magnitude": 1, "speed": 1, "timing": -1, "greatness": 1}
+# The share of the reference's words that a sentence needs to be about the same two things.
+_SAME = 0.6
+_PLACES = frozenset({"above", "below", "beyond"})
+_PREFER = frozenset({"prefer", "favour", "favor", "win", "won", "pick", "elect", "preced", "priorit", "best"})
+_ALONE = frozenset({"with", "proportion", "proportional", "proportionally"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Trend:
+    """Do two things grow together (1), or one as the other shrinks (-1)? ``about``: the stems of their names."""
+
+    sign: int
+    about: frozenset[str]
+    start: int
+    end: int
+
+
+def _trends(reading: Reading, question: Reading) -> list[_Trend]:
+    """The trends that the sentences of a text tell; where one thing only is told, the question names the other."""
+    found = []
+    graded: dict[int, list[Pole]] = {}
+    for pole in reading.poles:
+        if pole.group.name in _SIGNS and not _is_most(reading, pole):
+            graded.setdefault(reading.text.words[pole.first].sentence, []).append(pole)
+    denying = {each.cue.sentence for each in reading.polarity.negations}
+    for sentence, poles in graded.items():
+        words = [word for word in reading.text.words if word.sentence == sentence]
+        if sentence in denying or any(word.text == "than" for word in words):
+            continue
+        signs = [_sign(pole) for pole in poles[:2]]
+        if len(signs) == 1 and not any(word.text in _ALONE for word in words):
+            signs += _asked(question, poles[0])
+        elif len(signs) == 1:
+            signs.append(1)
+        if len(signs) == 2:
+            inside = {place for pole in poles for place in range(pole.start, pole.end)}
+            about = frozenset(w.stem for w in words if w.text not in STOP and w.start not in inside)
+            found.append(_Trend(signs[0] * signs[1], about, poles[0].start, poles[min(1, len(poles) - 1)].end))
+    return found
+
+
+def _preferences(reading: Reading) -> list[_Trend]:
+    """What is preferred: the greater or the smaller; the first that the sentence names."""
+    found: dict[int, _Trend] = {}
+    words = reading.text.words
+    denying = {each.cue.sentence for each in reading.polarity.negations}
+    preferring = {word.sentence for word in words if word.stem in _PREFER} - denying
+    for pole in reading.poles:
+        sentence = words[pole.first].sentence
+        if pole.group.name in ("magnitude", "rank") and sentence in preferring and sentence not in found:
+            inside = [w for w in words if w.sentence == sentence and w.text not in STOP and w.stem not in _PREFER]
+            about = frozenset(w.stem for w in inside if not pole.start <= w.start < pole.end)
+            found[sentence] = _Trend(1 - 2 * pole.side, about, pole.start, pole.end)
+    return list(found.values())
+
+
+def _is_most(reading: Reading, pole: Pole) -> bool:
+    """Is it an extreme (maximum, lowest, upper limit), which moves with nothing?"""
+    word = reading.text.words[pole.first].text
+    return pole.last > pole.first or word.endswith("est") or word.startswith(("max", "min")) or word in _PLACES
+
+
+def _sign(pole: Pole) -> int:
+    return _SIGNS[pole.group.name] * (1 - 2 * pole.side)
+
+
+def _asked(question: Reading, told: Pole) -> Sequence[int]:
+    """What grows or shrinks in the question, where that is not what is told again."""
+    if any(each.group == told.group and each.side == told.side for each in question.poles):
+        return ()
+    graded = [_sign(pole) for pole in question.poles if pole.group.name in _SIGNS and not _is_most(question, pole)]
+    return graded if len(graded) == 1 else ()
+
+
+def trend_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """What grows with what in the reference does not shrink with it in the answer."""
+    heard = question.text.stems
+    yield from _held(reference, _trends(reference, question), _trends(answer, question), heard)
+    # A choice between two that the question names: the lowest wins.
+    chosen = _preferences(reference)[:1]
+    yield from _held(reference, [replace(each, about=frozenset()) for each in chosen], _preferences(answer), heard)
+
+
+def _held(
+    reference: Reading, wanted: Sequence[_Trend], told: Sequence[_Trend], heard: frozenset[str]
+) -> Iterator[Finding]:
+    for trend in wanted[:1]:
+        alike = [each for each in told if _alike(trend, each, heard)]
+        if alike:
+            same = [each for each in alike if each.sign == trend.sign]
+            places = tuple((each.start, each.end) for each in same or alike)
+            words = reference.text.raw[trend.start : trend.end]
+            yield Finding("direction", words, "agreed" if same else "contradicted", places, only_if_seen=True)
+
+
+def _alike(one: _Trend, other: _Trend, heard: frozenset[str]) -> bool:
+    """Are two trends about the same two things? What the question names need not be named again."""
+    return len(one.about & (other.about | heard)) >= _SAME * len(one.about)
