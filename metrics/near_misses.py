@@ -201,7 +201,8 @@ def near_miss(text: str, question: str = "", right: Collection[str] = (), seed: 
     found = near_misses(text, question, right, seed)
     if not found:
         return None
-    kind = random.Random(f"{seed}:{text}").choice([kind for kind in KINDS if kind in found])
+    kinds: list[Kind] = [kind for kind in KINDS if kind in found]
+    kind = random.Random(f"{seed}:{text}").choice(kinds)
     return kind, found[kind]
 
 
