@@ -168,7 +168,8 @@ def test_what_is_no_entailment_model_is_refused_before_anything_is_asked(tmp_pat
 @pytest.mark.parametrize("name", ["nli_entailment", "nli_contradiction"])
 def test_both_metrics_keep_the_contract_with_a_model(tiny: Path, name: str) -> None:
     (metric,) = metrics_named([name], Resources(nli=tiny))
-    assert not [problem for problem in check_metric(metric) if "constant" not in problem]
+    # A model that learned nothing tells no right answer from an unrelated one.
+    assert not [problem for problem in check_metric(metric) if "is said to be better" not in problem]
 
 
 def test_the_command_scores_with_the_model_it_is_given(
