@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from telbench.metrics.anchors import rank_auc
 from telbench.metrics.contract import Metric, Resources, Sample, metrics_named
-from telbench.metrics.embedding.calibration import rank_auc
 from telbench.metrics.intervals import score_of, statistics_matrix
 
 SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")

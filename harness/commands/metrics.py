@@ -25,7 +25,7 @@ class CheckOptions:
     name: str = setting(REQUIRED, "a metric, a family or a suite", metavar="NAME", positional=True)
     encoder: str = same_as(MetricSettings, "encoder", help="encoder of a metric that needs one: folder or cached id")
     encoder_layer: int | None = same_as(MetricSettings, "encoder_layer")
-    nli: str = same_as(MetricSettings, "nli")
+    nli: str = same_as(MetricSettings, "nli", help="entailment model of a metric that needs one: folder or cached id")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
 
 
@@ -121,7 +121,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _resources(options: CheckOptions) -> Resources:
-    """The encoder and the judges that the user names, for metrics that need them."""
+    """The encoder, the entailment model and the judges that the user names, for metrics that need them."""
     resources = Resources()
     if options.encoder:
         from ...metrics.embedding.encoder import encoder_resources

@@ -236,7 +236,7 @@ def _calibration(
 def kept_scores(folder: Path, metrics: Sequence[Metric]) -> dict[str, Kept]:
     """What the finished run in ``folder``, of the same run id, holds for metrics of the same signature.
 
-    Only metrics that need an encoder or an entailment model are kept: the others are quick, or have a store of their own.
+    Only metrics that need an encoder or an entailment model are kept: others are quick, or have a store of their own.
     """
     kept: dict[str, dict[tuple[str, str], ItemScore]] = {}
     try:

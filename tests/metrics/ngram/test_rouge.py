@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
 
-from telbench.metrics.contract import Metric, Sample
+from telbench.metrics.contract import Metric, Sample, metrics_named
 from telbench.metrics.ngram.rouge import StemCodes, common_subsequence, rouge1, rouge2, rouge_l, rouge_tokens
 
 
@@ -78,3 +79,24 @@ def test_each_measure_takes_its_own_best_reference() -> None:
 @pytest.mark.parametrize(("prediction", "reference"), [("", "UPF"), ("UPF", ""), ("", ""), ("中文", "中文")])
 def test_without_tokens_the_score_is_zero(metric: Metric, prediction: str, reference: str) -> None:
     assert value(metric, prediction, reference) == 0.0
+
+
+def test_rouge_lsum_is_that_of_the_package_and_rouge_l_where_there_is_one_line() -> None:
+    peer = RougeScorer(["rougeLsum"], use_stemmer=True)
+    lines = ("The AMF handles registration.", "Mobility of a UE is handled too.", "It selects an SMF, and no UPF.")
+    texts = ["\n".join(lines), "\n".join(reversed(lines)), lines[0], "", "It selects\n\nthe AMF\nof a UE"]
+    summaries, sequences = metrics_named(["rougeLsum", "rougeL"])
+    for answer in texts:
+        for reference in filter(None, texts):
+            sample = Sample("x", answer, (reference,))
+            wanted = peer.score(reference, answer)["rougeLsum"].fmeasure
+            assert summaries.score([sample])[0].value == pytest.approx(wanted, abs=1e-12)
+            if "\n" not in answer + reference:
+                assert summaries.score([sample])[0].value == pytest.approx(sequences.score([sample])[0].value)
+    # Lines in another order keep their words.
+    (swapped,) = summaries.score([Sample("x", texts[1], (texts[0],))])
+    assert swapped.value == 1.0
+    assert (sequences.score([Sample("x", texts[1], (texts[0],))])[0].value or 1) < 0.7
+    best = summaries.score([Sample("x", lines[0], ("nothing here", lines[0]))])[0].value
+    assert best == 1.0
+    assert summaries.cut("characters").score([Sample("x", "接入功能", ("接入",))])[0].value == pytest.approx(2 / 3)
