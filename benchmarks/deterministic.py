@@ -5,8 +5,12 @@
 Asks a real checkpoint the same questions of TeleQuAD without their contexts, and takes the likelihood of their
 references: in one run, by replicas that each have a share in reversed order, killed with SIGKILL part of the way and
 resumed, and (vLLM) with another limit of tokens a step. Each is compared with the first, item by item. The usual mode,
-where batches are made of what is there, is asked alike, and with another size of batch. Prints how many items differ
-and the CPU seconds of each; exits with 1 if ``--deterministic`` let any item differ.
+where batches are made of what is there, is asked alike, and with another size of batch. Prints how many items differ,
+the CPU seconds of each and the seconds that the engine was at work once it was loaded; exits with 1 if
+``--deterministic`` let any item differ.
+
+On a GPU ``--batch-invariant`` asks the usual mode with vLLM's batch-invariant kernels too, ``--together N`` makes N
+runs at once, and ``--engine-option`` gives each its share of the GPU.
 """
 
 from __future__ import annotations
@@ -14,14 +18,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,48 +37,70 @@ STEPS = {"vllm": "max_num_batched_tokens=64"}
 Answer = tuple[str, tuple[float, ...]]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Way:
+    """One way of asking all rows: a run a part, with further options and environment, killed after so many answers."""
+
+    mode: str
+    label: str
+    parts: Sequence[Sequence[dict[str, Any]]]
+    options: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    kill_at: int = 0
+
+
+@dataclass(frozen=True)
 class Bench:
-    """Where runs are made, of which model, and what was spent on them."""
+    """Where runs are made, with which options that all have."""
 
     folder: Path
     options: Sequence[str]
-    rows: Sequence[dict[str, Any]]
-    made: int = 0
 
-    def run(self, rows: Sequence[dict[str, Any]], more: Sequence[str], *, kill_at: int = 0) -> tuple[Path, float]:
-        """A run on these rows, begun anew where it was killed after so many answers: its folder, CPU seconds."""
-        self.made += 1
-        data, out = self.folder / f"{self.made}.jsonl", self.folder / f"run-{self.made}"
-        data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        command = [sys.executable, "-m", "telbench", "eval", *self.options, *more]
-        command += ["--data", str(data), "--out", str(out)]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if kill_at:
-            _killed(command, out / "completions.jsonl", kill_at)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return out, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    def answers(self, parts: Iterable[Sequence[dict[str, Any]]], more: Sequence[str], **how: int) -> _Answers:
-        """All answers by item, of one run a part."""
+    def asked(self, way: Way) -> _Answers:
+        """All answers by item, and what they cost."""
         found: dict[str, Answer] = {}
-        spent = 0.0
-        for part in parts:
-            out, seconds = self.run(part, more, **how)
-            spent += seconds
+        processor = engine = 0.0
+        for number, part in enumerate(way.parts):
+            out, seconds = self._run(f"{way.mode}-{way.label}-{number}".replace(" ", "-"), part, way)
+            processor += seconds
+            engine += json.loads((out / "run.json").read_text(encoding="utf-8"))["seconds"]["generate"]
             for line in (out / "samples.jsonl").open(encoding="utf-8"):
                 sample = json.loads(line)
                 likelihoods = tuple(value for value, _ in sample["reference_scores"] or ())
                 found[sample["item_id"]] = (sample["prediction"], likelihoods)
-        assert len(found) == len(self.rows)
-        return _Answers(found, spent)
+        return _Answers(found, processor, engine)
+
+    def _run(self, name: str, rows: Sequence[dict[str, Any]], way: Way) -> tuple[Path, float]:
+        """A run on these rows, begun anew where it was killed: its folder, CPU seconds of all its processes."""
+        data, out = self.folder / f"{name}.jsonl", self.folder / name
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        command = [sys.executable, "-m", "telbench", "eval", *self.options, *way.options]
+        command += ["--data", str(data), "--out", str(out)]
+        environment = {**os.environ, **way.environment}
+        spent = _killed(command, environment, out / "completions.jsonl", way.kill_at) if way.kill_at else 0.0
+        with (self.folder / f"{name}.txt").open("wb") as told:
+            process = subprocess.Popen(command, stdout=told, stderr=told, env=environment)
+            code, seconds = _ended(process)
+        if code:
+            lines = (self.folder / f"{name}.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise RuntimeError(f"{way.mode}, {way.label} ended with {code}: {(lines or ['nothing was said'])[-1]}")
+        return out, spent + seconds
 
 
-@dataclass
+def _ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    """Exit code and CPU seconds of the process and of those that it waited for."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, used.ru_utime + used.ru_stime
+
+
+@dataclass(frozen=True)
 class _Answers:
+    """Answers by item; CPU seconds, and seconds of a loaded engine."""
+
     by_item: dict[str, Answer]
-    seconds: float
+    processor: float
+    engine: float
 
     def differing(self, others: _Answers) -> tuple[int, int, float]:
         """Items with another text, with another likelihood, and the largest difference of likelihoods."""
@@ -84,68 +110,93 @@ class _Answers:
         return texts, sum(one[1] != other[1] for one, other in pairs), max(gaps, default=0.0)
 
 
-def _killed(command: Sequence[str], journal: Path, after: int) -> None:
-    """Start the command and kill all its processes once the journal has so many answers."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+def _killed(command: Sequence[str], environment: Mapping[str, str], journal: Path, after: int) -> float:
+    """Start the command, kill all its processes once the journal has so many answers; CPU seconds until then."""
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment, start_new_session=True)
     while process.poll() is None and (not journal.is_file() or journal.read_bytes().count(b"\n") <= after):
         time.sleep(0.2)
-    assert process.poll() is None, "the run ended before it could be killed"
+    if process.returncode is not None:
+        raise RuntimeError("the run ended before it could be killed")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return _ended(process)[1]
 
 
-def questions(count: int) -> list[dict[str, Any]]:
-    """The first questions of TeleQuAD's test split."""
+def questions(data: str, count: int) -> list[dict[str, Any]]:
+    """The first questions of a data set's test split, each with its references and nothing else."""
     from telbench.harness.datasets.loading import load_dataset
 
-    items = load_dataset("telequad", split="test").items[:count]
+    items = load_dataset(data, split="test").items[:count]
     return [{"id": item.id, "question": item.question, "references": list(item.references)} for item in items]
 
 
-def compare(bench: Bench, engine: str, mode: Sequence[str], replicas: int) -> bool:
-    """Print a line for each way of asking; True where no item differs from the first."""
-    rows = bench.rows
+def ways_of(
+    rows: Sequence[dict[str, Any]], engine: str, mode: str, replicas: int, environment: Mapping[str, str]
+) -> list[Way]:
+    """The ways of asking in one mode; the others are held against the first."""
+    alone = mode == "--deterministic"
+    options = [mode] if alone else []
     # As many runs of this list backwards as there are replicas, each with its share of the items.
     shares = [rows[::-1][place::replicas] for place in range(replicas)]
-    ways: list[tuple[str, list[Sequence[dict[str, Any]]], list[str], int]] = [
-        (f"{replicas} replicas, reversed", shares, [], 0)
+    ways = [
+        Way(mode, "one run", [rows], options, environment),
+        Way(mode, f"{replicas} replicas, reversed", shares, options, environment),
     ]
-    if mode:
-        ways.append(("killed and resumed", [rows], [], len(rows) // 3))
-    sizes = STEPS if mode else BATCHES
+    if alone:
+        ways.append(Way(mode, "killed and resumed", [rows], options, environment, len(rows) // 3))
+    sizes = STEPS if alone else BATCHES
     if engine in sizes:
-        ways.append((sizes[engine], [rows], ["--engine-option", sizes[engine]], 0))
-    name = " ".join(mode) or "usual"
-    first = bench.answers([rows], mode)
-    print(f"{name:<16} {'one run':<28} {first.seconds:>8.1f} s CPU", flush=True)
-    same = True
-    for label, parts, more, kill_at in ways:
-        found = bench.answers(parts, [*mode, *more], kill_at=kill_at)
-        texts, likelihoods, gap = first.differing(found)
-        same = same and not texts and not likelihoods
-        told = f"{texts} texts and {likelihoods} likelihoods differ, by {gap:.1e} at most"
-        print(f"{name:<16} {label:<28} {found.seconds:>8.1f} s CPU   {told}", flush=True)
-    return same
+        ways.append(Way(mode, sizes[engine], [rows], [*options, "--engine-option", sizes[engine]], environment))
+    return ways
 
 
 def main() -> int:
-    """Compare both modes; 1 where the deterministic one let anything differ."""
+    """Compare the modes; 1 where the deterministic one let anything differ."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--engine", choices=sorted(BATCHES), default="vllm")
+    parser.add_argument("--data", default="telequad")
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--max-tokens", type=int, default=24)
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--batch-invariant", action="store_true")
+    parser.add_argument("--together", type=int, default=1)
+    parser.add_argument("--engine-option", default="")
     asked = parser.parse_args()
     options = ["--model", asked.model, "--engine", asked.engine, "--dtype", asked.dtype, "--no-cache"]
     options += ["--max-tokens", str(asked.max_tokens), "--metrics", "token_f1,reference_likelihood"]
-    rows = questions(asked.items)
+    options += ["--engine-option", asked.engine_option] if asked.engine_option else []
+    rows = questions(asked.data, asked.items)
+    modes: dict[str, Mapping[str, str]] = {"--deterministic": {}, "usual": {}}
+    if asked.batch_invariant:
+        modes["batch-invariant"] = {"VLLM_BATCH_INVARIANT": "1"}
+    plans = {
+        mode: ways_of(rows, asked.engine, mode, asked.replicas, environment) for mode, environment in modes.items()
+    }
     print(f"{asked.engine}, {Path(asked.model).name}, {asked.dtype}, {len(rows)} items, {asked.max_tokens} tokens each")
-    with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name), options, rows)
-        same = compare(bench, asked.engine, ["--deterministic"], asked.replicas)
-        compare(bench, asked.engine, [], asked.replicas)
+    same = True
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(asked.together) as pool:
+        bench = Bench(Path(name), options)
+        asking = {mode: [pool.submit(bench.asked, way) for way in ways] for mode, ways in plans.items()}
+        for mode, ways in plans.items():
+            first: _Answers | None = None
+            for way, future in zip(ways, asking[mode], strict=True):
+                label = f"{mode:<16} {way.label:<28}"
+                try:
+                    found = future.result()
+                except RuntimeError as error:
+                    print(f"{label} failed: {error}", flush=True)
+                    same = same and mode != "--deterministic"
+                    continue
+                told = f"{label} {found.processor:>8.1f} s CPU {found.engine:>7.1f} s engine"
+                if first is None:
+                    first = found
+                else:
+                    texts, likelihoods, gap = first.differing(found)
+                    same = same and not (mode == "--deterministic" and (texts or likelihoods))
+                    told += f"   {texts} texts and {likelihoods} likelihoods differ, by {gap:.1e} at most"
+                print(told, flush=True)
     return 0 if same else 1
 
 

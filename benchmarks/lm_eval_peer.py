@@ -182,7 +182,7 @@ def measure(model: str, data: str, args: argparse.Namespace, folder: Path) -> bo
     label = f"{Path(model).name} on {data}, {len(rows)} items"
     answers = {line["doc"]["id"]: line["resps"][0][0].strip() for line in logs[f"{data}_words"]}
     same = sum(samples[key]["prediction"].strip() == answer for key, answer in answers.items())
-    print(f"{label}: {same} of {len(answers)} answers are the same text")
+    print(f"{label}: {same} of {len(answers)} answers are the same text", flush=True)
     holds = True
     if data == WORDS:
         for name in CORPUS:
@@ -222,13 +222,14 @@ def main() -> int:
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--peer", required=True, metavar="PYTHON", help="interpreter that has lm-eval and vLLM")
+    parser.add_argument("--data", nargs="+", choices=sorted(METRICS), default=[WORDS, CHOICE])
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--dtype", default="float32")
     args = parser.parse_args()
     holds = True
     for model in args.models:
-        for data in (WORDS, CHOICE):
+        for data in args.data:
             with tempfile.TemporaryDirectory() as folder:
                 holds = measure(str(Path(model).resolve()), data, args, Path(folder)) and holds
     return int(not holds)

@@ -362,9 +362,8 @@ def try_subject(subject: Subject, tree: Path, seed: int, seconds: float, most: i
     mutants, counts = mutants_of(subject, seed), Counter[str]()
     survivors, excused = [], []
     print(f"\n== {subject.name}: {len(mutants)} places, tests take {alone:.0f} s", flush=True)
-    began = time.monotonic()
     for mutant in mutants:
-        if counts.total() >= most or time.monotonic() - began > seconds:
+        if counts.total() >= most or time.monotonic() - started > seconds:
             break
         if (reason := excuses.get((subject.name, mutant.before, mutant.after))) is not None:
             counts[ACCEPTABLE] += 1

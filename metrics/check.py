@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from .contract import NEEDS, ItemScore, Metric, Sample
+from telbench.errors import TelbenchError
+
+from .contract import NEEDS, NOT_FINITE, ItemScore, Metric, Resources, Sample
 from .intervals import aggregate, statistics_matrix
+from .ngram.meteor import NO_WORDNET
 
 # A second for a hundred short answers is slow for any metric without a model.
 _SLOW_SECONDS = 5.0
 # What the order of floating-point sums may change; an encoder adds up differently in batches of other sizes.
 _EXACT = 1e-9
 _ENCODER = 1e-5
+# So many values at least say that a metric always gives the same one.
+_ENOUGH = 4
 T = TypeVar("T")
 _WITHOUT: Mapping[str, Callable[[Sample], Sample]] = {
     "references": lambda sample: replace(sample, references=()),
@@ -26,60 +31,162 @@ _WITHOUT: Mapping[str, Callable[[Sample], Sample]] = {
     "reference_scores": lambda sample: replace(sample, reference_scores=None),
 }
 
-_REFERENCE = "The AMF handles registration and mobility of a UE at 38412."
+_REFERENCE = "The AMF, not the SMF, handles registration and mobility of a UE at port 38412 within 10 ms."
+# As many words as the reference: that it is no answer is all that speaks against it.
+_UNRELATED = "Bananas on my table ripen much faster in the sun than in a dark and rather cold cellar."
 _PREDICTIONS = {
     "the reference itself": _REFERENCE,
     "an empty answer": "",
     "white space": " \t\n ",
-    "an unrelated answer": "Bananas ripen in the sun.",
+    "an unrelated answer": _UNRELATED,
     "one word": "AMF",
+    "a part of the reference": "Registration of a UE within 10 ms.",
+    "a wrong number": "The AMF handles registration and mobility at port 38412 within 20 ms.",
+    "a label": "B",
+    "a refusal": "I don't know.",
     "accents, emoji and CJK": "naïve Δf ≥ 15 kHz 📡 基站 \u0301",
     "control characters": "a\x00b\x1b[31m",
     "a lone surrogate": "bad \ud800 char",
     "punctuation": "!!! ... ???",
     "a long answer": "the gNB sends data to the UE " * 400,
 }
+_RIGHT_LABEL, _WRONG_LABEL = "B", "A"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: ``problems`` in words, and why no value could be tried, None where some were."""
+
+    problems: tuple[str, ...]
+    untried: str | None = None
 
 
 def check_metric(metric: Metric) -> list[str]:
-    """Problems of a metric, in words; empty when it keeps the contract.
+    """Problems of a metric, in words; empty when it keeps the contract as far as it was tried: see `checked`."""
+    return list(checked(metric).problems)
 
-    Checked: declaration (range, needs, description), one score a sample, values finite and in range, order of samples
-    and of batches without effect, samples that lack an input reported as missing and put to no judge, hostile texts
-    survived, and for corpus metrics additive statistics of one length whose aggregate is finite and in range.
+
+def checked(metric: Metric, resources: Resources | None = None) -> Checked:
+    """Hold a metric to the contract; ``resources`` are those that it was made with.
+
+    Checked: declaration (range, needs, description), one score a sample, values finite and in range, some value at all
+    and not always the same, the reference itself no worse than an unrelated answer, samples left as they were, order
+    of samples and of batches without effect, samples that lack an input reported as missing and put to no judge,
+    hostile texts survived, and for corpus metrics additive statistics of one length whose aggregate is finite, in
+    range and the same for a row alone as among others. `scores_differ_elsewhere` adds what needs another process.
     """
     problems = _declaration_problems(metric)
-    samples = [_sample(f"item-{index}", text) for index, text in enumerate(_PREDICTIONS.values())]
-    scores = _attempt(lambda: metric.score(samples), "scoring ten samples", problems)
+    labelled = check_samples()
+    labels, samples = list(labelled), list(labelled.values())
+    scores = _attempt(lambda: metric.score(samples), "scoring awkward samples", problems)
     if scores is None:
-        return problems
-    problems += _value_problems(metric, scores)
+        return Checked(tuple(problems))
+    if samples != list(check_samples().values()):
+        problems.append("it changes the samples that it is given")
+    problems += _value_problems(metric, labels, scores)
+    untried = _untried(scores, resources or Resources())
+    if untried is None:
+        problems += _telling_problems(metric, scores)
     tolerance = _ENCODER if "encoder" in metric.needs else _EXACT
+    again = _attempt(lambda: metric.score(samples), "scoring them again", problems)
+    if again is not None and not equal_scores(scores, again, tolerance):
+        problems.append("the value of a sample differs from call to call")
     reversed_scores = _attempt(lambda: metric.score(samples[::-1]), "scoring in reverse order", problems)
-    if reversed_scores is not None and not _equal_scores(scores, reversed_scores[::-1], tolerance):
+    if reversed_scores is not None and not equal_scores(scores, reversed_scores[::-1], tolerance):
         problems.append("the value of a sample depends on the order of the samples")
     single = _attempt(lambda: [metric.score([sample])[0] for sample in samples], "scoring one by one", problems)
-    if single is not None and not _equal_scores(scores, single, tolerance):
+    if single is not None and not equal_scores(scores, single, tolerance):
         problems.append("the value of a sample depends on the samples scored with it")
     _attempt(lambda: metric.score([]), "scoring no sample", problems)
     problems += _missing_input_problems(metric)
     problems += _judge_task_problems(metric, samples)
     problems += _corpus_problems(metric, scores)
+    short = [sample for sample in samples if len(sample.prediction) < 200]
     started = time.perf_counter()
-    _attempt(lambda: metric.score(samples[:9] * 11), "scoring a hundred samples", problems)
+    _attempt(lambda: metric.score((short * 10)[:100]), "scoring a hundred samples", problems)
     if metric.needs.isdisjoint({"encoder", "judge"}) and time.perf_counter() - started > _SLOW_SECONDS:
         problems.append(f"a hundred short samples took {time.perf_counter() - started:.0f} s")
+    return Checked(tuple(problems), untried)
+
+
+def check_samples() -> dict[str, Sample]:
+    """The samples that every metric is tried on, by what is awkward about them; made anew."""
+    samples = {}
+    for index, (label, prediction) in enumerate(_PREDICTIONS.items()):
+        sample = _sample(f"item-{index}", prediction)
+        # Likelihoods of other options and references, sample by sample.
+        turned, scores = index % 4, (-4.0, -2.5, -7.0, -8.25)
+        samples[label] = replace(
+            sample,
+            option_scores=scores[turned:] + scores[:turned],
+            letter_scores=scores[turned:] + scores[:turned],
+            reference_scores=((-12.5 - index, 9), (-14.0 - index, 11)),
+        )
+    for label, prediction in (("a refusal", "I don't know."), ("an answer", _REFERENCE)):
+        sample = _sample(f"unanswerable-{len(samples)}", prediction)
+        samples[f"{label} where there is none"] = replace(sample, references=(), answer=(), answerable=False)
+    return samples
+
+
+def _untried(scores: Sequence[ItemScore], resources: Resources) -> str | None:
+    """Why no sample has a value, where that is what this machine or command lacks."""
+    if any(score.value is not None for score in scores):
+        return None
+    lacking = {score.reason for score in scores} & {resources.absent, resources.no_judge, NO_WORDNET}
+    return min(filter(None, lacking), default=None)
+
+
+def _telling_problems(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
+    """Does the metric tell anything, and the right way round? Judges may see no difference, and are not asked."""
+    values = [score.value for score in scores if score.value is not None]
+    if not values:
+        reasons = sorted({str(score.reason) for score in scores})
+        return [f"none of {len(scores)} samples gets a value ({'; '.join(reasons)})"]
+    if "judge" in metric.needs:
+        return []
+    problems: list[str] = []
+    if len(values) >= _ENOUGH and len(set(values)) == 1:
+        problems.append(f"each of {len(values)} different answers gets {values[0]:g}")
+    right, wrong = _right_and_wrong(metric)
+    pair = _attempt(lambda: metric.score([right, wrong]), "scoring a right and a wrong answer", problems)
+    if pair is None or pair[0].value is None or pair[1].value is None:
+        return problems
+    best, worst = pair[0].value, pair[1].value
+    if (best < worst) if metric.higher_is_better else (best > worst):
+        claimed = "higher" if metric.higher_is_better else "lower"
+        problems.append(
+            f"a right answer gets {best:g} and an unrelated one {worst:g}, though {claimed} is said to be better"
+        )
     return problems
+
+
+def _right_and_wrong(metric: Metric) -> tuple[Sample, Sample]:
+    """One sample answered rightly in all that a metric may read, and one wrongly; alike where right is unknown."""
+    if metric.needs.isdisjoint(_WITHOUT.keys() - {"context"}):
+        return _sample("right", _REFERENCE), _sample("right", _REFERENCE)
+    chosen = "choices" in metric.needs and "references" not in metric.needs
+    right = _sample("right", _RIGHT_LABEL if chosen else _REFERENCE)
+    wrong = _sample("wrong", _WRONG_LABEL if chosen else _UNRELATED)
+    likely, unlikely = (-9.0, -1.0, -9.0, -9.0), (-1.0, -9.0, -2.0, -3.0)
+    return (
+        replace(right, option_scores=likely, letter_scores=likely, reference_scores=((-1.0, 9), (-1.5, 11))),
+        replace(wrong, option_scores=unlikely, letter_scores=unlikely, reference_scores=((-90.0, 9), (-99.0, 11))),
+    )
 
 
 def _sample(item_id: str, prediction: str) -> Sample:
     return Sample(
         item_id=item_id,
         prediction=prediction,
-        references=(_REFERENCE, "Registration and mobility of a UE are handled by the AMF."),
+        references=(_REFERENCE, "Registration and mobility of a UE are handled by the AMF within 10 ms."),
         question="What does the AMF handle?",
         context="In the 5G core the AMF handles registration, connection and mobility of a UE.",
-        choices=("paging", "registration and mobility", "charging", "billing"),
+        choices=(
+            "paging and its intervals",
+            "registration and mobility",
+            "charging of services",
+            "billing of customers",
+        ),
         answer=(1,),
         shown_choices=(2, 1, 0, 3),
         option_scores=(-4.0, -2.5, -7.0, -8.25),
@@ -107,13 +214,12 @@ def _declaration_problems(metric: Metric) -> list[str]:
     return problems
 
 
-def _value_problems(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
+def _value_problems(metric: Metric, labels: Sequence[str], scores: Sequence[ItemScore]) -> list[str]:
     problems = []
-    for label, score in zip(_PREDICTIONS, scores, strict=True):
-        if score.value is None:
-            if not score.reason:
-                problems.append(f"{label}: no value and no reason")
-        elif not _in_range(metric, score.value):
+    for label, score in zip(labels, scores, strict=True):
+        if score.reason == NOT_FINITE:
+            problems.append(f"{label}: NaN or infinite: give None where the metric does not apply, or its worst value")
+        elif score.value is not None and not _in_range(metric, score.value):
             problems.append(f"{label}: {score.value} lies outside the range {metric.range}")
     return problems
 
@@ -157,32 +263,46 @@ def _corpus_problems(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
         return [f"declares {metric.statistics} statistics an item and gives {lengths.pop()}"]
     problems: list[str] = []
     matrix = statistics_matrix(metric, scores)
+    matrix = matrix[matrix[:, -1] > 0]
     total = _attempt(lambda: aggregate(metric, matrix.sum(axis=0, keepdims=True)), "aggregating", problems)
-    if total is None:
-        return problems
-    if not (math.isfinite(total[0]) and _in_range(metric, total[0])):
-        problems.append(f"the corpus score {total[0]} lies outside the range {metric.range}")
     many = _attempt(lambda: aggregate(metric, matrix), "aggregating several rows at once", problems)
-    if many is not None and many.shape != (len(matrix),):
-        problems.append(f"aggregate gives shape {many.shape} for {len(matrix)} rows")
+    alone = _attempt(
+        lambda: [float(aggregate(metric, row[None, :])[0]) for row in matrix], "aggregating each row alone", problems
+    )
+    if total is None or many is None or alone is None:
+        return problems
+    for score in (total[0], *alone):
+        if not (math.isfinite(score) and _in_range(metric, score)):
+            whose = "all samples" if score is total[0] else "one sample"
+            problems.append(f"the corpus score of {whose} is {score}: outside the range {metric.range}")
+            break
+    if not all(math.isclose(a, b, rel_tol=_EXACT, abs_tol=_EXACT) for a, b in zip(many, alone, strict=True)):
+        problems.append("the corpus score of a row of sums depends on the other rows")
     return problems
 
 
 def _attempt(action: Callable[[], T], label: str, problems: list[str]) -> T | None:
     try:
         return action()
-    except Exception as error:
+    except TelbenchError as error:
+        problems.append(f"{label}: {error}")
+    except (Exception, SystemExit) as error:
         problems.append(f"{label} raised {type(error).__name__}: {error}")
-        return None
+    return None
 
 
-def _equal_scores(left: Sequence[ItemScore], right: Sequence[ItemScore], tolerance: float) -> bool:
+def equal_scores(left: Sequence[ItemScore], right: Sequence[ItemScore], tolerance: float) -> bool:
+    """Are values and statistics the same, but for rounding, and missing where the others are?"""
+
+    def numbers(score: ItemScore) -> tuple[float, ...] | None:
+        return None if score.value is None else (score.value, *(score.stats or ()))
+
     return all(
-        (a.value is None and b.value is None)
-        or (
-            a.value is not None
-            and b.value is not None
-            and math.isclose(a.value, b.value, rel_tol=tolerance, abs_tol=tolerance / 1000)
+        (a is None) == (b is None)
+        and len(a or ()) == len(b or ())
+        and all(
+            math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance / 1000)
+            for one, other in zip(a or (), b or (), strict=True)
         )
-        for a, b in zip(left, right, strict=True)
+        for a, b in zip(map(numbers, left), map(numbers, right), strict=True)
     )

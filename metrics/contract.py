@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from telbench.errors import InputError
+from telbench.errors import InputError, TelbenchError
 from telbench.registry import load
 
 if TYPE_CHECKING:
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from ..judges.panel import JudgePanel
     from .anchors import Anchors
 
-Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact"]
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact", "entailment"]
 Level = Literal["item", "corpus"]
 # How n-gram metrics cut texts: words of the Latin script, words of any script, or characters where no spaces stand.
 Segmentation = Literal["words", "unicode-words", "characters"]
 NO_REFERENCE_SCORES = "no likelihoods of references from this engine"
+NOT_FINITE, NOT_APPLICABLE = "not a finite number", "not applicable"
 # Lowest and highest value, None where there is no bound.
 Range = tuple[float | None, float | None]
 
@@ -90,7 +91,7 @@ _LACKING: Mapping[str, Callable[[Sample], str | None]] = {
     "letter_scores": lambda sample: "no label likelihoods from this engine" if sample.letter_scores is None else None,
     "reference_scores": lambda sample: sample.no_reference_scores if sample.reference_scores is None else None,
 }
-NEEDS = frozenset({*_LACKING, "encoder", "judge"})
+NEEDS = frozenset({*_LACKING, "encoder", "judge", "nli"})
 
 
 def missing(reason: str) -> ItemScore:
@@ -157,35 +158,44 @@ class Metric:
         return next((form for form in forms if form.signature == signature), self)
 
     def score(self, samples: Sequence[Sample]) -> list[ItemScore]:
-        """Score samples, in plain finite floats: what a sample lacks, and what is no number, is a reasoned absence."""
+        """Score samples, in plain finite floats: what a sample lacks, and what is no number, is a reasoned absence.
+
+        Raises:
+            TelbenchError: when the metric would end the program. Its other exceptions are passed on.
+        """
         asked = [lacking for need, lacking in _LACKING.items() if need in self.needs]
         lacks = [[reason for lacking in asked if (reason := lacking(sample)) is not None] for sample in samples]
         present = [sample for sample, reasons in zip(samples, lacks, strict=True) if not reasons]
+        try:
+            given = list(self.score_batch(present)) if present else []
+        except SystemExit as stop:
+            raise TelbenchError(f"metric '{self.name}' would end the program (SystemExit: {stop})") from stop
         scores = []
-        for score, _ in zip(self.score_batch(present) if present else (), present, strict=True):
+        for score, _ in zip(given, present, strict=True):
             # Plugins return whatever their libraries do: numpy's numbers, NaN, infinity.
             value = None if score.value is None else float(score.value)
             stats = None if score.stats is None else tuple(map(float, score.stats))
             if value is None:
-                scores.append(replace(score, reason=score.reason or "not applicable"))
+                scores.append(replace(score, reason=score.reason or NOT_APPLICABLE))
             elif self.level == "corpus" and not stats:
                 scores.append(missing("no corpus statistics"))
             elif all(map(math.isfinite, (value, *(stats or ())))):
                 scores.append(replace(score, value=value, stats=stats))
             else:
-                scores.append(missing("not a finite number"))
-        given = iter(scores)
-        return [missing(reasons[0]) if reasons else next(given) for reasons in lacks]
+                scores.append(missing(NOT_FINITE))
+        found = iter(scores)
+        return [missing(reasons[0]) if reasons else next(found) for reasons in lacks]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What metrics need beside the samples; ``absent`` and ``no_judge`` say in the words of the scores why it lacks.
+    """What metrics need beside the samples; ``absent``, ``no_judge`` and ``no_nli`` say why it lacks, as scores do.
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
     ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
     ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
-    ``segmentation`` is how n-gram metrics cut texts, as the run's references want it.
+    ``segmentation`` is how n-gram metrics cut texts, as the run's references want it. ``nli`` is the folder of an
+    entailment model.
     """
 
     encoder: Path | None = None
@@ -196,6 +206,8 @@ class Resources:
     rubrics: Mapping[str, Path] = field(default_factory=dict)
     idf_corpus: tuple[str, ...] | None = None
     segmentation: Segmentation = "words"
+    nli: Path | None = None
+    no_nli: str = "no entailment model: pass --nli FOLDER"
 
 
 @dataclass(frozen=True)
@@ -243,7 +255,7 @@ def metric(
         level="item",
         description=(function.__doc__ or "").strip(),
         score_batch=lambda samples: [
-            missing("not applicable") if value is None else ItemScore(float(value)) for value in map(function, samples)
+            missing(NOT_APPLICABLE) if value is None else ItemScore(float(value)) for value in map(function, samples)
         ],
         options=dict(options or {}),
         version=version,
@@ -263,6 +275,7 @@ FAMILIES = {
         *("fact_agreement", "fact_contradiction", "fact_omission"),
         *("quantity_agreement", "entity_agreement", "polarity_agreement"),
     ),
+    "entailment": ("nli_entailment", "nli_contradiction"),
 }
 # Metrics of several families under one name.
 SUITES = {

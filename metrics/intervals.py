@@ -138,9 +138,15 @@ def aggregate(metric: Metric, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     values = np.full(len(sums), np.nan)
     if metric.aggregate is not None:
         try:
-            values[scored] = metric.aggregate(sums[scored, :-1])
-        except Exception as error:
+            formed = np.asarray(metric.aggregate(sums[scored, :-1]), dtype=np.float64)
+        except (Exception, SystemExit) as error:
             raise TelbenchError(f"metric '{metric.name}' cannot sum up: {type(error).__name__}: {error}") from error
+        # One number for all rows would pass for the score of each.
+        if formed.shape != (scored.sum(),):
+            raise TelbenchError(
+                f"metric '{metric.name}' cannot sum up: aggregate gives shape {formed.shape} for {scored.sum()} rows"
+            )
+        values[scored] = formed
     else:
         values[scored] = sums[scored, 0] / sums[scored, 1]
     return values

@@ -17,60 +17,119 @@ ANSWERABLE, UNANSWERABLE = "answerable", "unanswerable"
 # Characters that the rules read: a refusal comes first.
 OPENING = 400
 
-_THE = r"(?:the|this|that|your|any)(?: (?:given|provided|supplied|available|above|retrieved|present))*"
-_PLACE = r"(?:context|passage|text|excerpt|paragraph|document|clause|snippet)"
+_THE = (
+    r"(?:the|this|that|your|any|these|those)"
+    r"(?: (?:given|provided|supplied|available|above|retrieved|present|following|quoted|attached|relevant|entire|whole|"
+    r"specification|standard|source|reference|input|3gpp))*"
+)
+_PLACE = (
+    r"(?:contexts?|passages?|texts?|excerpts?|extracts?|paragraphs?|documents?|documentation|clauses?|snippets?|"
+    r"fragments?|(?:source|reference) materials?|sources (?:given|provided))"
+)
 # Where an answer would have to come from; a UE context or a PDP context is none.
 _SOURCE = (
-    rf"(?:{_THE} {_PLACE}|(?:the )?(?:given|provided|supplied) (?:{_PLACE}|information)|"
-    rf"{_THE} information (?:given|provided))"
+    rf"(?:{_THE} {_PLACE}(?: (?:above|you (?:have )?(?:provided|gave|given|shared|supplied)|at hand|alone|here|"
+    rf"(?:that )?(?:(?:is|was|i was|i am|i have been|you have) )?(?:given|provided|supplied)))?|"
+    rf"(?:the )?(?:given|provided|supplied) (?:{_PLACE}|information)|"
+    rf"{_THE} (?:information|material) (?:given|provided|at hand|available|supplied))"
 )
-_IN_SOURCE = rf"(?:in|from|by|within|on|with|using|of) (?:only )?(?:{_SOURCE}|{_PLACE})"
+_IN_SOURCE = rf"(?:in|from|by|within|on|with|using|of|anywhere in|based on|given|by) (?:only )?(?:{_SOURCE}|{_PLACE})"
 _NO = r"(?:not|never|nowhere)"
-_CANNOT = r"(?:cannot|can't|can not|could not|couldn't|(?:am |'m |are |'re )?(?:unable|not able) to)"
-_GIVEN = r"(?:mentioned|specified|stated|given|provided|indicated|described|found|defined|included|available|answered)"
+_CANNOT = r"(?:cannot|can't|can not|could not|couldn't|(?:am |'m |are |'re |was |were )?(?:unable|not able) to)"
+_GIVEN = (
+    r"(?:mentioned|specified|stated|given|provided|indicated|described|found|defined|included|available|answered|"
+    r"addressed|covered|discussed|disclosed|contained|explained|listed|named|present|detailed|supplied|to be found)"
+)
 _TELL = (
     r"(?:mention|specify|state|give|provide|indicate|describe|discuss|cover|contain|include|address|explain|answer|say|"
-    r"tell|define|disclose|list|name|support)"
+    r"tell|define|disclose|list|name|support|clarify|reveal|detail|elaborate|touch|refer|offer|have|supply|deal|"
+    r"make (?:it )?(?:clear|any)|go into)"
 )
-_ANSWER = r"(?:answer|determine|tell|say|infer|deduce|find|conclude|help)"
-_NEWS = r"(?:information|mention|details?|indication|definition|explanation|answer|data)"
+_ANSWER = (
+    r"(?:answer|determine|tell|say|infer|deduce|find|conclude|help|know|locate|identify|establish|verify|confirm|"
+    r"ascertain|derive|figure|access|respond|give (?:you )?an? (?:\w+ )?answer|provide (?:you with )?an? "
+    r"(?:\w+ )?answer|"
+    r"provide (?:that|this|the) information|be (?:sure|certain)|assist|comment)"
+)
+_NEWS = r"(?:information|info|mention|details?|indication|definition|explanation|answer|data|evidence|reference)"
+_ENOUGH = r"(?:enough|sufficient|adequate)"
 
 RULES = {
     "the whole answer in a few words": (
-        rf"^(?:unanswerable|no answer|n/a|(?:the answer is |it is |it's )?(?:unknown|not known|unclear)|"
-        rf"{_NO} (?:mentioned|stated|given|provided|known)|no idea|{_NO} answerable)\W*$"
+        rf"^(?:(?:answer|a): )?(?:sorry,? |unfortunately,? )?(?:unanswerable|no answer(?: (?:found|available|"
+        rf"possible))?|n/a|"
+        rf"(?:the answer is |it is |it's |that is |that's )?(?:unknown|not known|unclear|undetermined)|"
+        rf"(?:this is |it is |it's )?{_NO} (?:mentioned|stated|given|provided|known)|no idea|{_NO} answerable|"
+        rf"(?:it |this |that )?(?:{_CANNOT} be (?:determined|answered|inferred|known|established|said)|{_CANNOT} "
+        rf"(?:say|"
+        rf"determine|tell|answer)(?: (?:this|that|it|the question))?)|"
+        rf"(?:no|not {_ENOUGH}|insufficient|lacking) (?:relevant |such |further )?(?:information|info|data|context|"
+        rf"evidence|"
+        rf"details?)(?: (?:is|was|are|were))?(?: (?:available|{_GIVEN}))?|"
+        rf"(?:information|details?|data) (?:is |are )?{_NO} (?:{_GIVEN})|"
+        rf"(?:it is |it's )?impossible to {_ANSWER}|don't know|dunno|no clue)\W*$|"
+        rf"^(?:answer|a): {_NO} (?:{_GIVEN}|known)\W*$"
     ),
     "the speaker does not know": (
-        r"\b(?:i|we) (?:(?:really|honestly|simply) )?(?:do not|don't) (?:really |actually )?(?:know|have (?:\w+ )?"
-        r"(?:information|knowledge|context|details|data|idea))\b|\bi have no (?:idea|information|knowledge)\b|"
-        r"\b(?:i am|i'm|we are|we're) (?:not sure|unsure|not certain|not aware)\b"
+        r"\b(?:i|we) (?:(?:really|honestly|simply|just|actually|currently) )?(?:do not|don't) (?:really |actually "
+        r"|currently )?"
+        r"(?:know|have (?:\w+ ){0,2}(?:information|info|knowledge|context|details|data|idea|answer|access|evidence))\b|"
+        r"\bi (?:\w+ )?have no (?:\w+ )?(?:idea|clue|information|knowledge|data|way|access)\b|"
+        r"\b(?:i|we) (?:\w+ )?lack (?:the )?(?:\w+ )?(?:information|knowledge|context|details|data)\b|"
+        r"\b(?:i am|i'm|we are|we're) (?:not sure|unsure|not certain|uncertain|not aware|not familiar)\b|"
+        r"\b(?:i|we)(?: would|'d| will|'ll)? need (?:more|further|additional|some more)\b|"
+        r"\bthere (?:is|'s) no way (?:for me )?(?:to|of) (?:tell|know|say|determin|answer|be)|\bthere's no way "
+        r"(?:for me )?to\b|"
+        r"\bas an? (?:ai|large language|language)\b[^.]*(?:\bnot\b|n't\b|\bcannot\b|\bunable\b|\bno\b)"
     ),
     "the speaker cannot answer": (
-        rf"\b(?:i|we)(?: |(?='))(?:{_CANNOT}) (?:\w+ ){{0,2}}{_ANSWER}\b|"
-        rf"^(?:sorry|unfortunately)\b[^.]*\b(?:{_CANNOT}) (?:\w+ )?{_ANSWER}"
+        rf"\b(?:i|we)(?: |(?='))(?:\w+ )?(?:{_CANNOT}) (?:\w+ ){{0,2}}{_ANSWER}\b|"
+        rf"^(?:sorry|unfortunately|my apologies|i apologi[sz]e)\b[^.]*\b(?:{_CANNOT}) (?:\w+ )?{_ANSWER}"
     ),
     "the question cannot be answered": (
-        rf"\b(?:the|this|your) question (?:{_CANNOT} be|is {_NO}) (?:\w+ )?answer(?:ed|able)\b|"
-        r"\b(?:the|this|your) question is unanswerable\b|"
-        rf"(?:^|[.,] )(?:it|this|that)? ?(?:{_CANNOT} be (?:\w+ )?(?:answered|determined|inferred)|"
-        rf"is (?:not possible|impossible) to {_ANSWER})\b[^.]*\b{_IN_SOURCE}\b"
+        rf"\b(?:the|this|your|that) question (?:{_CANNOT} be|is {_NO}|isn't) (?:\w+ )?(?:answer(?:ed|able)|"
+        rf"addressed|covered)\b|"
+        r"\b(?:the|this|your|that) question (?:is unanswerable|(?:goes|is|falls|lies) (?:beyond|outside))\b|"
+        rf"(?:^|[.,] )(?:it|this|that|the answer)? ?(?:{_CANNOT} be (?:\w+ )?(?:answered|determined|inferred|"
+        rf"deduced|derived|"
+        rf"established|known|told|said|given)|(?:is|'s|isn't) ?(?:not possible|possible|impossible) to {_ANSWER})\b"
+        rf"[^.]*\b{_IN_SOURCE}\b|"
+        rf"(?:^|[.] )(?:based|going|relying|judging)? ?{_IN_SOURCE}[^.]*"
+        rf"(?:(?:it is|it's|is) (?:not possible|impossible) to {_ANSWER}|\b(?:it|this|that) {_CANNOT} be |"
+        rf"\bno (?:definite |clear |exact )?(?:answer|conclusion) (?:can|is))|"
+        rf"\bno (?:\w+ )?answer (?:can|could) be (?:given|found|derived|determined|provided)\b"
     ),
     "the answer is not there": (
-        rf"\banswer (?:to (?:the|this|that|your) question )?(?:(?:is|was) (?:{_NO} )(?:\w+ )?(?:{_GIVEN}|in {_SOURCE})|"
-        rf"(?:is|was) (?:unknown|unclear)|{_CANNOT} be (?:found|determined|given))"
+        rf"\banswer (?:to (?:the|this|that|your) question )?(?:(?:is|was)(?: {_NO}|n't) (?:\w+ )?(?:{_GIVEN}|here|"
+        rf"there|"
+        rf"in {_SOURCE})|(?:is|was) (?:unknown|unclear|missing|absent)|{_CANNOT} be (?:found|determined|given|"
+        rf"derived|inferred))|"
+        rf"\b(?:missing|absent|omitted|left out) (?:from|in) {_SOURCE}|"
+        rf"\b(?:beyond|outside(?: of)?|out of)(?: what| the scope of)? {_SOURCE}|"
+        rf"(?:\b{_NO}|n't|\bun)(?: |(?=clear))(?:\w+ )?(?:clear|evident|apparent|obvious|possible to \w+) {_IN_SOURCE}"
     ),
     "the source does not tell": (
-        rf"\b{_SOURCE}(?: above)? (?:(?:does|do|did)(?: not|n't)|(?:\w+ )+and does not) (?:\w+ ){{0,2}}{_TELL}\b|"
-        rf"\b{_SOURCE} (?:lacks|is silent|(?:says|tells) nothing|(?:contains|provides|gives|has|offers) no|"
-        rf"is (?:insufficient|not sufficient|not enough))\b|"
+        rf"\b{_SOURCE}(?: above)?(?: \w+ly)? (?:(?:does|do|did)(?: not|n't)|(?:\w+ )+and does not) (?:\w+ "
+        rf"){{0,2}}{_TELL}\b|"
+        rf"\b{_SOURCE} never {_TELL}s?\b|"
+        rf"\b{_SOURCE}(?: \w+ly)? (?:lacks?|(?:is|are|remains?) silent|(?:says?|tells?) nothing|"
+        rf"(?:contains?|provides?|gives?|has|have|offers?|makes?|includes?|holds?) (?:no|nothing)|"
+        rf"(?:is|are) (?:insufficient|not {_ENOUGH})|leaves? (?:this|it|that) (?:undefined|open|unspecified|"
+        rf"unclear|unanswered))\b|"
         rf"(?:\b{_NO}|n't) (?:\w+ )?{_GIVEN} (?:\w+ )?{_IN_SOURCE}\b|"
-        rf"\b(?:nothing|no {_NEWS})\b[^.]*\b{_IN_SOURCE}\b"
+        rf"\b(?:nothing|no {_NEWS})\b[^.]*\b{_IN_SOURCE}\b|"
+        rf"\bnone of {_SOURCE}|\bneither of {_SOURCE}|"
+        rf"\bthe source (?:does not|doesn't) (?:mention|specify|state|say|tell|discuss|provide (?:the|this|that|any) "
+        rf"(?:requested|information|answer|value|detail))"
     ),
     "there is no information": (
         rf"(?:^|[.,] )(?:there (?:is|was) )?"
-        rf"(?:no (?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|about|of|on|to|regarding)|"
-        r"(?:insufficient|not enough|not sufficient) (?:information|context|details|data)\b(?= (?:to|for|in)|"
-        r"\W*$))"
+        rf"(?:no (?:relevant )?(?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
+        rf"regarding|for)|"
+        rf"(?:insufficient|not {_ENOUGH}) (?:information|context|details|data|evidence)\b(?= (?:to|for|in)|"
+        rf"\W*$))|"
+        rf"\bthere (?:is|are|was|'s)(?:n't| not) (?:{_ENOUGH}|any) {_NEWS}\b(?= (?:to|for|in|about|on|regarding|"
+        rf"that)|\W*$)"
     ),
 }
 _REFUSES = re.compile("|".join(f"(?:{rule})" for rule in RULES.values()), re.IGNORECASE)
@@ -78,7 +137,9 @@ _DENIAL = r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please)\b|n't\
 # An answer after all: three words without another denial, after a word that turns, or after a concession.
 _TURNS = re.compile(
     rf"(?:\b(?:but|however|nevertheless|nonetheless|still|that said)\b|"
-    rf"^(?:although|though|while|even though|even if)\b[^.,]*,)(?![^.]{{0,60}}(?:{_DENIAL}))(?=(?:\W*\w+){{3}})",
+    rf"^(?:although|though|while|even though|even if)\b[^.,]*,|"
+    rf"[;.] (?:it|this|that|they|the \w+) (?:is|are|was|may be|might be) (?:probably|likely|most likely|"
+    rf"presumably))(?![^.]{{0,60}}(?:{_DENIAL}))(?=(?:\W*\w+){{3}})",
     re.IGNORECASE,
 )
 
@@ -109,7 +170,7 @@ def _refusal_metric(
         level="item",
         description=description,
         score_batch=score_batch,
-        options={"empty": "no-refusal", "rules": "1"},
+        options={"empty": "no-refusal", "rules": "2"},
     )
 
 

@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "publish finished runs as a folder of pages, or look at one",
     ),
     "data": ("telbench.harness.commands.data", "list, show, lint or split data sets"),
-    "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics"),
+    "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics, and measure their worth"),
     "judge": (
         "telbench.harness.commands.judge",
         "show how a judged number came about, calibrate a judge, prefer one run",
@@ -186,7 +186,13 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     parser.words = arguments
     args = parser.parse_args(arguments)
     args.command_line = ["telbench", name, *arguments]
-    return module.run(args)
+    try:
+        return module.run(args)
+    except SystemExit as stop:
+        # No command ends so: some plugin or library does, and its code would pass for that of the command.
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise
+        raise TelbenchError(f"something that {name} called wanted to end the program (SystemExit: {stop})") from stop
 
 
 def _debug() -> None:

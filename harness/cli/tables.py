@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import textwrap
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ...metrics.anchors import blind_to_facts
 from .terminal import visible
 
 WIDTH = 80
@@ -17,6 +19,7 @@ WIDTH = 80
 _SMALL_P = 0.001
 # Differences are rounded to so many decimals before they are tested.
 _MOST_DIGITS = 9
+BLIND_MARK = " (blind to facts)"
 # Other readings of an answer, as a table calls them.
 READINGS = {"first": "the first conclusion", "text": "the option's text"}
 
@@ -26,15 +29,22 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
 
 
-def number(value: float | None, high: float | None) -> str:
+def number(value: float | None, high: float | None, spread: float | None = None, least: int = 0) -> str:
     """A value with the digits that a range up to ``high`` deserves (None where it is open), or N/A.
+
+    More of them where the interval, ``spread`` from end to end, is so narrow that it takes more to tell values apart:
+    two digits of it are shown. ``least`` is how many there are at least.
 
     >>> number(0.51234, 1), number(23.456, 100), number(-0.0001, 1), number(None, 1)
     ('0.512', '23.5', '0.000', 'N/A')
+    >>> number(0.963, None, 0.14), number(3.1612, 5, 0.05), number(0.512345, 1, 0.5)
+    ('0.96', '3.161', '0.512')
     """
     if value is None:
         return "N/A"
-    digits = 3 if high is not None and high <= 1 else 1
+    digits = max(least, 3 if high is not None and high <= 1 else 1)
+    if spread and 0 < spread < 1:
+        digits = min(max(digits, 1 - math.floor(math.log10(spread))), _MOST_DIGITS)
     # Adding 0.0 takes the sign off a rounded zero.
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
@@ -42,13 +52,13 @@ def number(value: float | None, high: float | None) -> str:
 def difference_text(
     delta: float, interval: tuple[float, float] | None, width: float | None, *, higher_is_better: bool = True
 ) -> str:
-    """A difference with its interval, in as many digits as it takes to see that 0 is not in it.
+    """A difference with its interval, in as many digits as its width takes, and to see that 0 is not in it.
 
     Differences are positive where better. They are written as those of the values: a gain is negative where lower is
     better.
 
-    >>> difference_text(-0.0091, (-0.0187, -0.0003), 1), difference_text(0.004, (-0.0002, 0.0082), 1)
-    ('-0.0091 [-0.0187, -0.0003]', '+0.004 [0.000, 0.008]')
+    >>> difference_text(-0.0091, (-0.0187, -0.0003), 1), difference_text(0.004, (-0.0002, 0.0182), 1)
+    ('-0.0091 [-0.0187, -0.0003]', '+0.004 [0.000, 0.018]')
     >>> difference_text(-14.3, (-30.8, 0.6), None, higher_is_better=False)
     '+14.3 [-0.6, 30.8]'
     """
@@ -57,11 +67,10 @@ def difference_text(
     if interval is None:
         shown = number(delta, width)
         return shown if shown.startswith("-") else f"+{shown}"
-    digits = 3 if width is not None and width <= 1 else 1
-    inner = max(interval[0], -interval[1])
-    while inner > 0 and digits < _MOST_DIGITS and round(inner, digits) == 0:
-        digits += 1
-    ends = [f"{round(value, digits) + 0.0:.{digits}f}" for value in (delta, *interval)]
+    spread, least, inner = interval[1] - interval[0], 0, max(interval[0], -interval[1])
+    while inner > 0 and least < _MOST_DIGITS and float(number(inner, width, spread, least)) == 0:
+        least += 1
+    ends = [number(value, width, spread, least) for value in (delta, *interval)]
     return f"{'' if ends[0].startswith('-') else '+'}{ends[0]} [{ends[1]}, {ends[2]}]"
 
 
@@ -87,10 +96,11 @@ def print_run(header: Mapping[str, Any]) -> None:
     rows = [("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")]
     for name, entry in header["metrics"].items():
         end = entry["range"][1]
-        low, high = number(entry["ci_low"], end), number(entry["ci_high"], end)
-        interval = "" if entry["ci_low"] is None else f"{low} – {high}"
+        spread = None if entry["ci_low"] is None else entry["ci_high"] - entry["ci_low"]
+        value, low, high = (number(entry[key], end, spread) for key in ("value", "ci_low", "ci_high"))
+        interval = "" if spread is None else f"{low} – {high}"
         position = [_position(scales[name]) if name in scales else ""] if scales else []
-        rows.append((name, number(entry["value"], end), interval, *position, str(entry["n"]), "; ".join(_notes(entry))))
+        rows.append((name, value, interval, *position, str(entry["n"]), "; ".join(_notes(entry))))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
     made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
     lines = [
@@ -134,7 +144,14 @@ def _scales(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     uppers = list(dict.fromkeys(str(found["upper_from"]) for found in calibrations.values()))
     areas = [f"{name} {found['auc']:.3f}" for name, found in calibrations.items() if found["auc"] is not None]
     lines = [f"calibrated: 0 = a reference of another item, 1 = {' or '.join(uppers)}"]
-    return lines + ([f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else [])
+    near = {
+        name: found["near_miss_auc"] for name, found in calibrations.items() if found.get("near_miss_auc") is not None
+    }
+    lines += [f"matches above unrelated (AUC): {', '.join(areas)}"] if areas else []
+    told = [
+        f"{name} {area:.3f}{BLIND_MARK if blind_to_facts(calibrations[name]) else ''}" for name, area in near.items()
+    ]
+    return lines + ([f"right above one wrong fact (AUC): {', '.join(told)}"] if told else [])
 
 
 def _samples(metrics: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:

@@ -1,35 +1,53 @@
-"""``telbench metrics``: which metrics there are, what one means, and whether a metric keeps the contract."""
+"""``telbench metrics``: which there are, what one means, whether it keeps the contract, and what it is worth."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass, replace
 
-from telbench.flags import add_json
+from telbench.config import REQUIRED, group, same_as, setting
+from telbench.flags import add_flags, add_json, settings_of
 from telbench.registry import listed
 
-from ...metrics.contract import FAMILIES, GROUP, metrics_named
+from ...metrics.contract import FAMILIES, GROUP, Resources, metrics_named
 from ..cli.tables import print_json
 from ..cli.terminal import visible
+from ..judging.settings import JudgeSettings
+from ..runs.settings import MetricSettings
+from . import worth
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """``telbench metrics check``."""
+
+    name: str = setting(REQUIRED, "a metric, a family or a suite", metavar="NAME", positional=True)
+    encoder: str = same_as(MetricSettings, "encoder", help="encoder of a metric that needs one: folder or cached id")
+    encoder_layer: int | None = same_as(MetricSettings, "encoder_layer")
+    judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands list, show and check."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|check")
+    """Sub-commands list, show, check and worth."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|check|worth")
+    worth.configure(actions.add_parser("worth", help="what metrics are worth on your own references"))
     for name, told in (
         ("list", "all metrics by name; nothing is loaded"),
         ("show", "what a metric computes, its range, inputs and signature"),
         ("check", "run the contract's checks on a metric, your own included"),
     ):
         action = actions.add_parser(name, help=told)
-        if name != "list":
+        if name == "show":
             action.add_argument("name", metavar="NAME")
+        elif name == "check":
+            add_flags(action, CheckOptions, without=("judge_prices",))
         add_json(action)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one sub-command; ``check`` exits 2 when the metric breaks the contract."""
-    return {"list": _list, "show": _show, "check": _check}[args.action](args)
+    return {"list": _list, "show": _show, "check": _check, "worth": worth.run}[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -76,13 +94,41 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ...metrics.check import check_metric
+    from ...metrics.check import checked
+    from ...metrics.elsewhere import problems_elsewhere
 
-    problems = {metric.name: check_metric(metric) for metric in metrics_named([args.name])}
+    resources = _resources(settings_of(args, CheckOptions))
+    problems: dict[str, list[str]] = {}
+    untried: dict[str, str] = {}
+    try:
+        for metric in metrics_named([args.name], resources):
+            found = checked(metric, resources)
+            problems[metric.name] = [*found.problems, *problems_elsewhere(metric, resources)]
+            if found.untried is not None:
+                untried[metric.name] = found.untried
+    finally:
+        if resources.judge is not None:
+            resources.judge.close()
     if args.json:
-        print_json({"problems": problems})
-    for name, found in problems.items():
-        if not args.json:
-            sys.stdout.write(f"{name}: {'keeps the contract' if not found else f'{len(found)} problems'}\n")
-            sys.stdout.writelines(f"  - {visible(problem)}\n" for problem in found)
+        print_json({"problems": problems, "untried": untried})
+    for name, found in problems.items() if not args.json else ():
+        kept = f"no values were tried: {untried[name]}" if name in untried else "keeps the contract"
+        told = f"{len(found)} problem{'s' * (len(found) > 1)}" if found else kept
+        sys.stdout.write(f"{name}: {visible(told)}\n")
+        sys.stdout.writelines(f"  - {visible(problem)}\n" for problem in found)
     return 2 if any(problems.values()) else 0
+
+
+def _resources(options: CheckOptions) -> Resources:
+    """The encoder and the judges that the user names, for metrics that need them."""
+    resources = Resources()
+    if options.encoder:
+        from ...metrics.embedding.encoder import encoder_resources
+
+        resources = encoder_resources(options.encoder, options.encoder_layer)
+    if options.judging.specs or options.judging.rubrics:
+        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
+
+        refuse_unused(options.judging.rubrics, METRIC_RUBRICS, "metrics check")
+        resources = replace(resources, judge=open_panel(options.judging), rubrics=options.judging.rubrics)
+    return resources

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import stat
@@ -23,7 +24,7 @@ _LONGEST_LOG = 8 << 20
 _CURES = (
     (
         r"less than desired GPU memory utilization|less than the engine's budget",
-        "others use this GPU: --engine-option gpu_memory_utilization=0.5 takes less of it (or stop them)",
+        "others use this GPU: --engine-option gpu_memory_utilization={share} takes less of it (or stop them)",
     ),
     (
         r"less than desired CPU memory utilization",
@@ -57,6 +58,12 @@ _CURES = (
         "FlashInfer does not work here: set VLLM_USE_FLASHINFER_SAMPLER=0, or install flashinfer-python",
     ),
 )
+
+
+# What vLLM found free on the GPU, and all that it has, in GiB.
+_FREE = re.compile(r"\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\)")
+# Left alone of what is free: others may take a little more while this engine starts.
+_MARGIN = 0.9
 
 
 class Overheard:
@@ -95,8 +102,15 @@ def explained(cause: str, heard: str) -> str:
         evidence += "\nprompt_logprobs out of memory"
     for pattern, cure in _CURES:
         if re.search(pattern, evidence):
-            return f"{told}: {cure}"
+            return f"{told}: {cure.format(share=_free_share(evidence))}"
     return told
+
+
+def _free_share(evidence: str) -> str:
+    """The share of the GPU that others leave, rounded down to two digits; a half where the message does not tell."""
+    found = _FREE.search(evidence)
+    share = 0.5 if found is None else _MARGIN * float(found["free"]) / max(float(found["total"]), 1e-9)
+    return f"{max(1, math.floor(100 * share)) / 100:g}"
 
 
 def root_error(log: str) -> str:

@@ -35,6 +35,12 @@ OWN = {
 }
 
 
+# What to do where a model finds no room on the GPU.
+GPU_ROOM = (
+    "stop what else uses this GPU, or pass --dtype bfloat16 (half of float32), or --engine-option device_map=auto "
+    "(what does not fit stays in the machine's memory)"
+)
+
 # What transformers needs beside itself for a quantisation.
 PACKAGES = {
     "gptq": ("optimum", "gptqmodel"),
@@ -121,8 +127,9 @@ def load_model(checkpoint: Checkpoint, dtype: str = "auto", options: Mapping[str
             **_arguments(options or {}),
         )
     except Exception as error:
+        cure = f": {GPU_ROOM}" if out_of_memory(error) and "CUDA" in str(error) else ""
         raise InputError(
-            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {first_line(error)}"
+            f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {first_line(error)}{cure}"
         ) from error
     refuse_unfilled(both[1], checkpoint)
     return both[0] if checkpoint.adapter is None else _adapted(both[0], checkpoint.adapter)
@@ -154,6 +161,25 @@ def _adapted(model: Any, adapter: Path) -> Any:
                 "belong together"
             )
     return wrapped.get_base_model()
+
+
+def placed(model: Any, device: str, checkpoint: Checkpoint) -> Any:
+    """The model with all its weights on that device. Raises `InputError` where they find no room."""
+    try:
+        return model.to(device)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise InputError(f"{checkpoint.folder} finds no room on the GPU: {first_line(error)}: {GPU_ROOM}") from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Did memory run out: of the GPU (torch's errors) or of the machine (an allocator's message)?"""
+    import torch
+
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    # A GPU without room for its first tensor says so in an error of another type.
+    return known or any(words in str(error) for words in ("can't allocate memory", "CUDA error: out of memory"))
 
 
 def first_line(error: BaseException) -> str:

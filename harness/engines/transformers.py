@@ -27,11 +27,23 @@ from .contract import (
 )
 from .decoding import Decoding
 from .guided import Grammars, GuidedCompletion, GuidedRequest
-from .loading import SAME_ANSWERS, first_line, load_model, packing, require_packages, user_options
+from .loading import (
+    SAME_ANSWERS,
+    first_line,
+    load_model,
+    out_of_memory,
+    packing,
+    placed,
+    require_packages,
+    user_options,
+)
 from .options import facts
 
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
+
+# What one text asks less memory by.
+SHORTER = "lower --max-model-len (contexts are cut), or pass --dtype bfloat16, or take --engine vllm"
 
 
 class TransformersEngine:
@@ -116,7 +128,7 @@ class TransformersEngine:
         rest = list(left.values())
         if len(batch) == 1:
             for guided in rest:
-                reason = f"out of memory on one prompt of {len(guided.request.token_ids)} tokens"
+                reason = f"out of memory on one prompt of {len(guided.request.token_ids)} tokens: {SHORTER}"
                 yield GuidedCompletion(failed(guided.request, reason))
             return
         half = (len(rest) + 1) // 2
@@ -143,7 +155,7 @@ class TransformersEngine:
         _release_memory()
         if len(batch) == 1:
             raise EngineError(
-                f"out of memory on one continuation of {len(batch[0].token_ids)} tokens: use a smaller model or dtype"
+                f"transformers is out of memory on one text of {len(batch[0].token_ids)} tokens to score: {SHORTER}"
             )
         half = len(batch) // 2
         return self._scores(batch[:half]) + self._scores(batch[half:])
@@ -193,13 +205,6 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
         ends = getattr(source, "eos_token_id", None)
         found.update(ends if isinstance(ends, list | tuple) else () if ends is None else (int(ends),))
     return frozenset(found)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Did memory run out: of the GPU (torch's own error) or of the machine (an allocator's message)?"""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _release_memory() -> None:
@@ -260,7 +265,7 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     model = load_model(checkpoint, info.dtype, options)
     tokenizer = read_tokenizer(checkpoint)
     if not packed and "device_map" not in options:
-        model = model.to(info.settings["device"])
+        model = placed(model, info.settings["device"], checkpoint)
     actual = str(model.dtype).removeprefix("torch.")
     recorded = facts(settings, info.settings["device"], user_options(settings))
     described = EngineInfo("transformers", info.version, actual, recorded)

@@ -63,7 +63,7 @@ def load(group: str, name: str) -> Any:
         return point.load()
     except TelbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Importing runs whatever the plugin's author wrote.
         problem = f"{type(error).__name__}: {error}"
         raise InputError(f"plugin '{name}' ({point.value}) cannot be loaded: {problem}") from error

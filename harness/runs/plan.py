@@ -166,7 +166,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
     checkpoint = opening.engine_settings.checkpoint
     names = settings.metrics.metrics or asked_metrics(dataset, settings)
     resources = Resources()
-    if settings.metrics.encoder or settings.judging.specs or settings.judging.rubrics:
+    if settings.metrics.encoder or settings.metrics.nli or settings.judging.specs or settings.judging.rubrics:
         resources = resources_of(settings, dataset)
     plain = all(text.isascii() for item in opening.whole.items for text in item.references)
     if plain and settings.metrics.segmentation == "auto":
@@ -260,8 +260,9 @@ def default_metrics(dataset: DataSet) -> tuple[str, ...]:
 
 
 def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
-    """The data's default metrics, and those that an encoder or a judge was given for."""
+    """The data's default metrics, and those that an encoder, an entailment model or a judge was given for."""
     extra = (("embedding",) if settings.metrics.encoder else ()) + (("judged",) if settings.judging.specs else ())
+    extra += ("entailment",) if settings.metrics.nli else ()
     return default_metrics(dataset) + extra
 
 

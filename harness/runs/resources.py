@@ -26,6 +26,10 @@ def resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
     if settings.metrics.encoder_idf:
         # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
         resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
+    if settings.metrics.nli:
+        from ...metrics.entailment.model import entailment_resources
+
+        resources = entailment_resources(settings.metrics.nli, resources)
     return replace(resources, judge=panel, rubrics=settings.judging.rubrics)
 
 

@@ -226,13 +226,13 @@ def _calibration(
 def kept_scores(folder: Path, metrics: Sequence[Metric]) -> dict[str, Kept]:
     """What the finished run in ``folder``, of the same run id, holds for metrics of the same signature.
 
-    Only metrics that need an encoder are kept: the others are quick, or have a store of their own.
+    Only metrics that need an encoder or an entailment model are kept: the others are quick, or have a store of their own.
     """
     kept: dict[str, dict[tuple[str, str], ItemScore]] = {}
     try:
         found = read_run(folder)["metrics"]
         for metric in metrics:
-            slow = "encoder" in metric.needs and not metric.judged and metric.level == "item"
+            slow = not metric.needs.isdisjoint(("encoder", "nli")) and not metric.judged and metric.level == "item"
             if slow and found.get(metric.name, {}).get("signature") == metric.signature:
                 kept[metric.name] = {}
         for sample in read_samples(folder) if kept else ():

@@ -159,6 +159,11 @@ class MetricSettings(Bounded):
     encoder_idf: bool = setting(
         False, "weight BERTScore's tokens by how rare they are in the references of these items (idf)"
     )
+    nli: str = setting(
+        "",
+        "entailment model of nli_entailment and nli_contradiction: its folder, or an id in the local hub cache",
+        metavar="PATH|ID",
+    )
     segmentation: Literal["auto", "words", "unicode-words", "characters"] = setting(
         "auto", "how n-gram metrics cut texts; auto: as the scripts of the references want it"
     )

@@ -2,7 +2,11 @@
 
 The gradient of each chunk is computed while its logits are there, and only the gradients of hidden rows (n, d), weight
 (V, d) and bias (V,) are kept, in float32 or wider. The head is thus multiplied as often as in a dense computation; what
-it costs is that the weights of the rows must be known beforehand. This module needs torch to be imported.
+it costs is that the weights of the rows must be known beforehand.
+
+Under autocast to bfloat16, or where rows and head are bfloat16, the products' operands are; sums, logits, softmax and
+loss are float32 all the same. There, and on a GPU, gradients come from closed forms where the divergence has one.
+This module needs torch to be imported.
 """
 
 from __future__ import annotations
@@ -17,12 +21,15 @@ from torch.autograd.function import once_differentiable
 from telbench.errors import InputError
 
 from ..batches import IGNORED
-from .divergences import Divergence, divergence_rows, widened
-from .heads import Head
+from . import closed_form
+from .divergences import ClosedForm, Divergence, divergence_rows
+from .heads import Head, Operands, operand, product
 
 # Elements of one chunk's logits, 32 MiB in float32; a handful of such tensors live at a time.
 CHUNK_ELEMENTS = 2**23
 FEWEST_ROWS = 8
+# A GPU wants large products: there a chunk's logits take this part of its memory, whatever else is in it.
+MEMORY_PART = 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +78,7 @@ class Target:
     ``weights``: a number for all rows or (n,) for each; 1/D makes the sum a mean over D answer tokens.
     """
 
-    teacher: Projected | Given
+    teacher: Projected | Given | Operands
     divergence: Divergence
     weights: Tensor | float
     temperature: float = 2.0
@@ -126,7 +133,11 @@ def chunked_loss(
         InputError: when rows, columns or labels do not fit together.
     """
     _check(hidden, head, labels, target)
-    job = _Job(head.detached(), labels, target, predict, _rows(head, chunk_rows), torch.is_grad_enabled())
+    if target is not None and isinstance(target.teacher, Projected):
+        # Rounded or widened once instead of at every chunk.
+        target = replace(target, teacher=target.teacher.head.detached().operands(target.teacher.hidden.detach()))
+    mine = head.detached().operands(hidden.detach())
+    job = _Job(mine, labels, target, predict, _rows(head, chunk_rows), torch.is_grad_enabled())
     with _full_precision(hidden):
         total, cross_entropy, divergence, predicted = _Chunks.apply(hidden, head.weight, head.bias, job)
     return HeadLoss(total, cross_entropy, divergence, predicted if predict else None)
@@ -134,17 +145,20 @@ def chunked_loss(
 
 def likeliest(hidden: Tensor, head: Head, chunk_rows: int | None = None) -> Tensor:
     """Ids (n,) with the largest logit of each row, ``chunk_rows`` rows at a time, without gradient."""
-    with torch.no_grad(), _full_precision(hidden):
-        wide = _widened(head)
-        parts = [wide.logits(part).argmax(-1) for part in hidden.split(_rows(head, chunk_rows))]
-    return torch.cat(parts)
+    rows = _rows(head, chunk_rows)
+    with torch.no_grad():
+        mine = head.operands(hidden)
+        with _full_precision(hidden):
+            # No rows are one part of none.
+            starts = range(0, max(1, len(hidden)), rows)
+            return torch.cat([mine.logits(slice(start, start + rows)).argmax(-1) for start in starts])
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What `_Chunks` does besides differentiating; its head is detached."""
+    """What `_Chunks` does besides differentiating; all of it is detached."""
 
-    head: Head
+    mine: Operands
     labels: Labels | None
     target: Target | None
     predict: bool
@@ -161,27 +175,28 @@ class _Chunks(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The weighted sum, and for the record both terms and the prediction of each row."""
         needs = [job.differentiate and need for need in ctx.needs_input_grad[:3]]
-        head, target = _widened(job.head), _wide_target(job.target)
+        mine, wide = job.mine, torch.promote_types(job.mine.weight.dtype, torch.float32)
         gradients = [
-            torch.zeros_like(like, dtype=head.weight.dtype) if need and like is not None else None
+            torch.zeros_like(like, dtype=wide) if need and like is not None else None
             for need, like in zip(needs, (hidden, weight, bias), strict=True)
         ]
-        total = head.weight.new_zeros(())
+        total = hidden.new_zeros((), dtype=wide)
         cross_entropy, divergence = total.new_zeros(len(hidden)), total.new_zeros(len(hidden))
         predicted = torch.zeros(len(hidden) if job.predict else 0, dtype=torch.long, device=hidden.device)
+        # Float32 on a processor keeps the last digits that autograd gives.
+        known = job.target is None or isinstance(job.target.divergence, ClosedForm)
+        terms = _closed_terms if known and (mine.half or hidden.is_cuda) else _recorded_terms
         for start in range(0, len(hidden), job.rows):
             rows = slice(start, start + job.rows)
-            states = widened(hidden[rows]).detach()
-            products = (states @ head.weight.T).requires_grad_(any(needs))
-            with torch.set_grad_enabled(any(needs)):
-                logits = head.finish(products)
-                summed, cross_entropy[rows], divergence[rows] = _terms(logits, job.labels, target, rows)
+            products = product(mine.states[rows], mine.weight.T)
             if job.predict:
-                predicted[rows] = logits.detach().argmax(-1)
-            total += summed.detach()
-            if summed.requires_grad:
-                (slope,) = torch.autograd.grad(summed, products)
-                _accumulate(gradients, slope, states, head.weight, rows)
+                predicted[rows] = mine.head.finish(products).argmax(-1)
+            summed, cross_entropy[rows], divergence[rows], slope = terms(
+                products, mine.head, job.labels, job.target, rows, differentiate=any(needs)
+            )
+            total += summed
+            if slope is not None:
+                _accumulate(gradients, slope, mine, rows)
         ctx.save_for_backward(*gradients)
         ctx.dtypes = [None if like is None else like.dtype for like in (hidden, weight, bias)]
         ctx.mark_non_differentiable(cross_entropy, divergence, predicted)
@@ -200,38 +215,78 @@ class _Chunks(torch.autograd.Function):
         )
 
 
-def _terms(
-    logits: Tensor, labels: Labels | None, target: Target | None, rows: slice
-) -> tuple[Tensor, Tensor | float, Tensor | float]:
-    """The chunk's weighted sum with gradient, and its two terms row by row without."""
-    summed = logits.new_zeros(())
+# A chunk's weighted sum, its two terms row by row, and the gradient of the sum by the products.
+Terms = tuple[Tensor, Tensor | float, Tensor | float, Tensor | None]
+
+
+def _closed_terms(
+    products: Tensor, head: Head, labels: Labels | None, target: Target | None, rows: slice, *, differentiate: bool
+) -> Terms:
+    """The terms by closed forms; products are not needed afterwards."""
+    if not differentiate:
+        return _recorded_terms(products, head, labels, target, rows, differentiate=False)
+    logits = head.finish(products)
+    summed, slope = logits.new_zeros(()), None
     cross_entropy: Tensor | float = 0.0
     divergence: Tensor | float = 0.0
-    if labels is not None:
-        values = torch.nn.functional.cross_entropy(logits, labels.ids[rows], ignore_index=IGNORED, reduction="none")
-        summed = summed + (values * _of(labels.weights, rows)).sum()
-        cross_entropy = values.detach()
-    if target is not None:
-        with torch.no_grad():
-            given = target.teacher.logits(rows)
-        values = divergence_rows(
-            target.divergence, logits, given, temperature=target.temperature, t2_scale=target.t2_scale
+    if target is not None and isinstance(target.divergence, ClosedForm):
+        weights, given = _of_rows(target.weights, rows, logits), target.teacher.logits(rows)
+        divergence, slope = closed_form.distance(
+            target.divergence, logits, given, weights, target.temperature, t2_scale=target.t2_scale
         )
-        summed = summed + (values * _of(target.weights, rows)).sum()
-        divergence = values.detach()
-    return summed, cross_entropy, divergence
+        summed += (divergence * weights).sum()
+    if labels is not None:
+        weights = _of_rows(labels.weights, rows, logits)
+        cross_entropy, added = closed_form.cross_entropy(logits, labels.ids[rows], weights)
+        summed += (cross_entropy * weights).sum()
+        slope = added if slope is None else slope.add_(added)
+    if slope is not None:
+        slope = closed_form.through_head(slope, logits, head.scale, head.cap)
+    return summed, cross_entropy, divergence, slope
 
 
-def _accumulate(gradients: list[Tensor | None], slope: Tensor, states: Tensor, weight: Tensor, rows: slice) -> None:
+def _recorded_terms(
+    products: Tensor, head: Head, labels: Labels | None, target: Target | None, rows: slice, *, differentiate: bool
+) -> Terms:
+    """The terms by autograd, for any divergence."""
+    products.requires_grad_(differentiate)
+    summed = products.new_zeros(())
+    cross_entropy: Tensor | float = 0.0
+    divergence: Tensor | float = 0.0
+    with torch.set_grad_enabled(differentiate):
+        logits = head.finish(products)
+        if labels is not None:
+            values = torch.nn.functional.cross_entropy(logits, labels.ids[rows], ignore_index=IGNORED, reduction="none")
+            summed = summed + (values * _of(labels.weights, rows)).sum()
+            cross_entropy = values.detach()
+        if target is not None:
+            with torch.no_grad():
+                given = target.teacher.logits(rows)
+            values = divergence_rows(
+                target.divergence, logits, given, temperature=target.temperature, t2_scale=target.t2_scale
+            )
+            summed = summed + (values * _of(target.weights, rows)).sum()
+            divergence = values.detach()
+    slope = torch.autograd.grad(summed, products)[0] if summed.requires_grad else None
+    return summed.detach(), cross_entropy, divergence, slope
+
+
+def _accumulate(gradients: list[Tensor | None], slope: Tensor, mine: Operands, rows: slice) -> None:
     """Add one chunk's part to the gradients of hidden rows, weight and bias; ``slope`` is that of the products."""
     of_hidden, of_weight, of_bias = gradients
-    if of_hidden is not None:
-        torch.mm(slope, weight, out=of_hidden[rows])
-    if of_weight is not None:
-        of_weight.addmm_(slope.T, states)
     if of_bias is not None:
         # The bias is added to the products before anything else happens to them.
         of_bias += slope.sum(0)
+    if mine.half:
+        slope = operand(slope, half=True)
+    if of_hidden is not None:
+        of_hidden[rows] = product(slope, mine.weight)
+    if of_weight is None:
+        return
+    if slope.dtype == torch.bfloat16:
+        of_weight += product(slope.T, mine.states[rows])
+    else:
+        of_weight.addmm_(slope.T, mine.states[rows])
 
 
 def _full_precision(like: Tensor) -> torch.autocast:
@@ -243,20 +298,19 @@ def _of(weights: Tensor | float, rows: slice) -> Tensor | float:
     return weights[rows].detach() if isinstance(weights, Tensor) else weights
 
 
+def _of_rows(weights: Tensor | float, rows: slice, like: Tensor) -> Tensor:
+    """(n,) in any case."""
+    return weights[rows].detach() if isinstance(weights, Tensor) else like.new_full((len(like),), weights)
+
+
 def _rows(head: Head, asked: int | None) -> int:
-    return asked or max(FEWEST_ROWS, CHUNK_ELEMENTS // head.size)
-
-
-def _widened(head: Head) -> Head:
-    """The head's weight in float32 or wider, once instead of at every chunk."""
-    return replace(head, weight=widened(head.weight))
-
-
-def _wide_target(target: Target | None) -> Target | None:
-    if target is None or isinstance(target.teacher, Given):
-        return target
-    teacher = target.teacher
-    return replace(target, teacher=Projected(teacher.hidden.detach(), _widened(teacher.head.detached())))
+    if asked:
+        return asked
+    if head.weight.is_cuda:
+        memory = torch.cuda.get_device_properties(head.weight.device).total_memory
+        # A multiple of 128, as its matrix units like it.
+        return max(128, memory // MEMORY_PART // (4 * head.size) // 128 * 128)
+    return max(FEWEST_ROWS, CHUNK_ELEMENTS // head.size)
 
 
 def _check(hidden: Tensor, head: Head, labels: Labels | None, target: Target | None) -> None:

@@ -190,8 +190,9 @@ def _sums(own: HeadLoss, projected: HeadLoss, back: HeadLoss, right: Tensor, *, 
 
 
 def _through(projector: nn.Linear, rows: Tensor) -> Tensor:
-    """Projected rows, in the projector's own precision."""
-    return projector(rows.to(projector.weight.dtype))
+    """Projected rows, in the projector's own precision whatever autocast says: they are few numbers."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return projector(rows.to(projector.weight.dtype))
 
 
 def _deviation(values: Tensor, groups: Tensor) -> Tensor:

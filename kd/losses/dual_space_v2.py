@@ -14,16 +14,47 @@ This module needs torch to be imported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ..batches import IGNORED
 from .chunked_head import HeadLoss, Labels, Projected, chunked_loss, likeliest
 from .divergences import widened
-from .heads import Head
+from .heads import Head, exactly
 from .mixture import Loss, Mixture, Pairs, SharedIds
+
+
+class _ExactProduct(torch.autograd.Function):
+    """``left @ right`` and its gradients, all of them `exactly`."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        """The product."""
+        ctx.save_for_backward(left, right)
+        with exactly(left.device):
+            return left @ right
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator hides the name of ctx
+        ctx: Any, upstream: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Of both factors, where asked for."""
+        left, right = ctx.saved_tensors
+        with exactly(left.device):
+            return (
+                upstream @ right.T if ctx.needs_input_grad[0] else None,
+                left.T @ upstream if ctx.needs_input_grad[1] else None,
+            )
+
+
+def exact_product(rows: Tensor, projector: Tensor) -> Tensor:
+    """Rows (n, a) through a projector (a, b), whose inverted small singular values blow up every rounding: float32."""
+    return _ExactProduct.apply(rows, projector)
 
 
 class LogitIdentity(nn.Module):
@@ -45,11 +76,11 @@ class LogitIdentity(nn.Module):
 
     def forward(self, teacher_hidden: Tensor) -> Tensor:
         """Teacher rows (n, d_t) in the student's space (n, d_s)."""
-        return teacher_hidden.to(self.t2s.dtype) @ self.t2s
+        return exact_product(teacher_hidden.to(self.t2s.dtype), self.t2s)
 
     def s2t(self, student: Head, teacher: Head) -> Tensor:
         """P_s2t = W_sᵀ · pinv(W_tᵀ) (d_s, d_t) from the student's head as it is now, without gradient."""
-        with torch.no_grad():
+        with torch.no_grad(), exactly(self.t2s.device):
             ours, theirs = self._weights(student, teacher, self.t2s.dtype)
             return ours.T @ theirs @ self.teacher_inverse
 
@@ -85,11 +116,28 @@ def token_map(shared: SharedIds, teacher_size: int) -> Tensor:
     return none.index_copy(0, shared.teacher, shared.student)
 
 
-def agreement(student: Head, teacher: Projected, projector: LogitIdentity, aligned: Aligned) -> tuple[int, int]:
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """What a step has computed already, so that nothing is twice. Whatever is missing is computed.
+
+    ``likeliest``: what `Aligned.likeliest` says of this micro-batch. ``s2t``: P_s2t, until the student's head changes.
+    """
+
+    likeliest: tuple[Tensor, Tensor] | None = None
+    s2t: Tensor | None = None
+
+
+def agreement(
+    student: Head,
+    teacher: Projected,
+    projector: LogitIdentity,
+    aligned: Aligned,
+    computed: Computed | None = None,
+) -> tuple[int, int]:
     """(rows where the projected teacher still says t̂, rows that have a t̂), to be summed over a step's micro-batches."""
-    wanted, known = aligned.likeliest(teacher)
+    wanted, known = (computed and computed.likeliest) or aligned.likeliest(teacher)
     with torch.no_grad():
-        said = likeliest(projector(teacher.hidden[aligned.pairs.teacher]), student)
+        said = likeliest(projector(teacher.hidden[aligned.pairs.teacher]), replace(student, exact=True))
     return int(((said == wanted) & known).sum()), int(known.sum())
 
 
@@ -105,6 +153,7 @@ def dskd_v2(
     *,
     share: float | None = None,
     highest_share: float = 1.0,
+    computed: Computed | None = None,
 ) -> Loss:
     """Version 2 over aligned rows; for one vocabulary these are all rows, and ``per_pair`` equals ``per_label``.
 
@@ -120,11 +169,12 @@ def dskd_v2(
         share: of the rows with a t̂, those that agree, over the whole step (`agreement`); by default of this call's.
         highest_share: up to this share t2s_kd is averaged over agreeing rows only, above it over all (1: always only
             agreeing ones, as in the scripts).
+        computed: what is known already.
     """
-    mixture = mixture or Mixture()
-    wanted, known = aligned.likeliest(teacher)
+    mixture, computed = mixture or Mixture(), computed or Computed()
+    wanted, known = computed.likeliest or aligned.likeliest(teacher)
     taught = teacher.hidden[aligned.pairs.teacher].detach()
-    seen = student.head.detached()
+    seen = replace(student.head.detached(), exact=True)
     t2s = projector(taught)
     projected = chunked_loss(
         t2s, seen, labels=Labels(wanted.where(known, IGNORED), mixture.rate * per_pair), predict=True
@@ -143,9 +193,10 @@ def dskd_v2(
             Projected(aligned.pairs.placed(t2s.detach()), seen), aligned.pairs.placed(weights.to(t2s.dtype))
         ),
     )
+    s2t = projector.s2t(student.head, teacher.head) if computed.s2t is None else computed.s2t
     back = chunked_loss(
-        student.hidden[aligned.pairs.student].to(t2s.dtype) @ projector.s2t(student.head, teacher.head),
-        teacher.head.detached(),
+        exact_product(student.hidden[aligned.pairs.student].to(t2s.dtype), s2t),
+        replace(teacher.head.detached(), exact=True),
         target=mixture.target(Projected(taught, teacher.head), counted * per_pair),
     )
     used = aligned.pairs.placed(agree.to(t2s.dtype))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
@@ -11,6 +14,7 @@ from ..batches import IGNORED, Batch
 from .divergences import widened
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
     from transformers import PreTrainedModel
 
@@ -38,13 +42,16 @@ PROBE_TOKENS = 4
 class Head:
     """A linear map from hidden rows (n, d) to logits (n, V): ``weight`` (V, d), ``bias`` (V,) or none.
 
-    Logits are multiplied by ``scale``, then capped: cap · tanh(logits / cap).
+    Logits are multiplied by ``scale``, then capped: cap · tanh(logits / cap). ``exact``: its products keep float32
+    operands where half precision is asked for. Rows that a projector made need that: they lie where the head's singular
+    values are small, and rounding does not.
     """
 
     weight: Tensor
     bias: Tensor | None = None
     scale: float = 1.0
     cap: float | None = None
+    exact: bool = False
 
     @property
     def size(self) -> int:
@@ -77,9 +84,96 @@ class Head:
             logits = logits * self.scale
         return logits if self.cap is None else self.cap * (logits / self.cap).tanh()
 
+    def operands(self, hidden: Tensor) -> Operands:
+        """Rows and weight as they are multiplied: in bfloat16 where autocast, asked here, wants it or both are; in
+        float32 or wider else.
+        """
+        import torch
+
+        kinds, device = {hidden.dtype, self.weight.dtype}, hidden.device.type
+        asked = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+        half = (asked or kinds == {torch.bfloat16}) and torch.float64 not in kinds and not self.exact
+        return Operands(operand(hidden, half=half), operand(self.weight, half=half), self, half)
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (n, V) in float32 or wider: the products are summed in that type, not rounded to a half first."""
-        return self.finish(widened(hidden) @ widened(self.weight).T)
+        return self.operands(hidden).logits(slice(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """The two factors of a head's products, in one type: rows (n, d), weight (V, d); ``half``: rounded to bfloat16."""
+
+    states: Tensor
+    weight: Tensor
+    head: Head
+    half: bool
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def columns(self) -> int:
+        """Columns of the logits."""
+        return self.head.size
+
+    def logits(self, rows: slice) -> Tensor:
+        """Logits of these rows."""
+        return self.head.finish(product(self.states[rows], self.weight.T))
+
+
+def operand(values: Tensor, *, half: bool) -> Tensor:
+    """The same numbers as a factor of `product`: rounded to bfloat16, or in float32 or wider.
+
+    Where the device has no product of bfloat16 that is float32, the rounded numbers are float32 again.
+    """
+    import torch
+
+    if not half:
+        return widened(values)
+    rounded = values.to(torch.bfloat16)
+    return rounded if _multiplies_halves(values.device.type) else rounded.float()
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix product in float32 or wider of two operands of one type, summed in that type too."""
+    import torch
+
+    return torch.mm(left, right, out_dtype=torch.float32) if left.dtype == torch.bfloat16 else left @ right
+
+
+@contextlib.contextmanager
+def exactly(device: torch.device) -> Iterator[None]:
+    """Products of float32 numbers are those of float32 meanwhile: neither autocast nor TF32 rounds what is multiplied.
+
+    It holds for what is computed inside, not for gradients that are computed later.
+    """
+    import torch
+
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@cache
+def _multiplies_halves(device: str) -> bool:
+    """Has this kind of device, by this torch, a float32 product of bfloat16 numbers? (CUDA has from torch 2.8 on.)"""
+    import torch
+
+    if device != "cuda":
+        return False
+    tiny = torch.ones(16, 16, dtype=torch.bfloat16, device=device)
+    try:
+        return product(tiny, tiny).dtype == torch.float32
+    except (RuntimeError, TypeError):
+        return False
 
 
 def head_of(model: PreTrainedModel) -> Head:

@@ -33,6 +33,18 @@ class UniversalLogit:
         ]
         return (ranked[1] - ranked[0]).abs().sum(-1)
 
+    def gradient(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """Values, and q sign(q - p of the same rank)."""
+        from torch.nn.functional import pad
+
+        tokens = student.shape[-1]
+        ranked, order = student.exp().sort(dim=-1, descending=True)
+        others = teacher.exp_().sort(dim=-1, descending=True).values
+        short = max(0, tokens - others.shape[-1])
+        apart = ranked - pad(others, (0, short))[:, :tokens]
+        values = apart.abs().sum(-1) + others[:, tokens:].sum(-1)
+        return values, ranked.new_zeros(ranked.shape).scatter_(-1, order, apart.sign_().mul_(ranked))
+
 
 def rows_by_index(student_counts: list[int], teacher_counts: list[int]) -> tuple[list[int], list[int]]:
     """Pairs (student row, teacher row) of a micro-batch whose answers are aligned by position from their first token.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
@@ -89,6 +89,8 @@ class Rows:
         per_pair: 1 over the paired rows of the whole optimizer step.
         share: what `Objective.share` came to over the whole optimizer step.
         options: an instance of `Objective.options`.
+        kept: empty at first; what `Objective.share` puts there, its loss of the same micro-batch finds.
+        kept_in_step: empty at first; what a loss puts there, those of the step's other micro-batches find.
     """
 
     ours: ModelRows
@@ -104,6 +106,8 @@ class Rows:
     per_pair: float = 1.0
     share: float | None = None
     options: Any = None
+    kept: dict[str, Any] = field(default_factory=dict)
+    kept_in_step: dict[str, Any] = field(default_factory=dict)
 
     @property
     def theirs(self) -> ModelRows:

@@ -13,7 +13,7 @@ from .contract import MIXED, Objective, Rows, Spaces
 from .simple_ctkd import aligned_tokens
 
 if TYPE_CHECKING:
-    from ..losses.dual_space_v2 import Aligned, LogitIdentity
+    from ..losses.dual_space_v2 import Aligned, Computed, LogitIdentity
     from ..losses.mixture import Loss
 
 
@@ -39,6 +39,7 @@ def loss(rows: Rows) -> Loss:
         rows.mixture,
         share=rows.share,
         highest_share=rows.options.highest_share,
+        computed=_computed(rows, whole=True),
     )
 
 
@@ -46,13 +47,25 @@ def share(rows: Rows) -> tuple[int, int]:
     """(rows where the projected teacher still says what it said, rows that have a likeliest token)."""
     from ..losses.dual_space_v2 import agreement
 
-    return agreement(rows.student.head.detached(), rows.teacher, rows.projectors, _aligned(rows))
+    head = rows.student.head.detached()
+    return agreement(head, rows.teacher, rows.projectors, _aligned(rows), _computed(rows, whole=False))
 
 
 def _aligned(rows: Rows) -> Aligned:
     from ..losses.dual_space_v2 import Aligned
 
     return Aligned(rows.pairs, rows.projectors.token_map)
+
+
+def _computed(rows: Rows, *, whole: bool) -> Computed:
+    """What `share` and `loss` of one micro-batch, and (``whole``) all micro-batches of a step, have in common."""
+    from ..losses.dual_space_v2 import Computed
+
+    if "likeliest" not in rows.kept:
+        rows.kept["likeliest"] = _aligned(rows).likeliest(rows.teacher)
+    if whole and "s2t" not in rows.kept_in_step:
+        rows.kept_in_step["s2t"] = rows.projectors.s2t(rows.student.head, rows.teacher.head)
+    return Computed(rows.kept["likeliest"], rows.kept_in_step.get("s2t"))
 
 
 def projectors(spaces: Spaces) -> LogitIdentity:

@@ -7,7 +7,7 @@ of it: neither optimizer nor checkpoint can hold it by mistake. This module need
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ class MicroBatch:
     """Items that go through the student at once.
 
     ``teacher_rows`` (m, d_t): the teacher's last hidden states at its answer rows, item after item. ``own``: the
-    student made up the answers, so that their tokens are no labels.
+    student made up the answers, so that their tokens are no labels. ``kept``: see `Rows`.
     """
 
     examples: Sequence[PairedExample]
@@ -42,6 +42,7 @@ class MicroBatch:
     pairs: Pairs
     teacher_rows: Tensor | None = None
     own: bool = False
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,14 @@ class Denominators:
     """Answer tokens (``labels``) and aligned rows (``pairs``) of the whole optimizer step, over all processes.
 
     ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: what `Objective.share` came to.
+    ``kept``: of `Rows`, for all micro-batches of the step.
     """
 
     labels: int
     pairs: int
     share: float | None = None
     weight: float = 1.0
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 def make_micro_batch(
@@ -160,7 +163,7 @@ class Distiller(nn.Module):
             return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
         rows = self._rows(micro, Projected(hidden, self._cut(self.head())), labels, inputs)
         each = {"per_label": over.weight / max(1, over.labels), "per_pair": over.weight / max(1, over.pairs)}
-        loss = self.objective.loss(replace(rows, **each, share=over.share))
+        loss = self.objective.loss(replace(rows, **each, share=over.share, kept_in_step=over.kept))
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
 
     def _share(self, micro: MicroBatch) -> tuple[int, int]:
@@ -184,6 +187,7 @@ class Distiller(nn.Module):
             projectors=self.projectors,
             mixture=self._mixture,
             options=self.method.options,
+            kept=micro.kept,
         )
 
     def _taught(self, micro: MicroBatch) -> ModelRows | None:

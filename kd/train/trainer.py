@@ -202,7 +202,8 @@ class Trainer:
     def _denominators(self, micros: Sequence[MicroBatch], weights: Sequence[float]) -> Denominators:
         counted = [micro for micro, weight in zip(micros, weights, strict=True) if weight]
         counts = [sum(micro.batch.n_labels for micro in counted), sum(len(micro.pairs) for micro in counted), 0, 0]
-        if self._distiller.objective.share is not None:
+        # A step of one part on one process finds its share on the way.
+        if self._distiller.objective.share is not None and len(micros) * self._accelerator.num_processes > 1:
             # Of parts without weight too: where the head is spread over processes, all of them ask together.
             for micro, weight in zip(micros, weights, strict=True):
                 with torch.no_grad():

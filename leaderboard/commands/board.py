@@ -32,6 +32,9 @@ class BuildOptions:
     cluster: ClusterBy = setting("source_document", "what is drawn and flipped as a whole")
     pairs: Literal["wilcoxon", "mean"] = setting("mean", "test behind rank ranges and letters")
     history: Path | None = setting(None, "checks of a gate to draw (telbench check --history)", metavar="FILE")
+    worth: Path | None = setting(
+        None, "what metrics are worth on this data (telbench metrics worth --out), for the method page", metavar="FILE"
+    )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
 
 
@@ -73,7 +76,15 @@ def build(asked: BuildOptions) -> str:
     from ..site.model.eligibility import run_folders
 
     require_own(asked.out)
-    options = Options(asked.title, asked.baseline, asked.allow_incomplete, asked.cluster, asked.pairs, asked.history)
+    options = Options(
+        asked.title,
+        asked.baseline,
+        asked.allow_incomplete,
+        asked.cluster,
+        asked.pairs,
+        asked.history,
+        asked.worth,
+    )
     reporter = Reporter()
     paths = [*asked.runs, *([] if asked.baseline is None else _unnamed(asked.baseline, asked.runs))]
     contexts = find_contexts(run_folders(paths)[0], asked.data_dir)

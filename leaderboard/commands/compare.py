@@ -28,6 +28,7 @@ from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
 from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs
+from ..runs.worth import read_worth, with_worth
 from ..statistics.corpus import RESAMPLES
 from ..statistics.factorial import Study
 
@@ -61,6 +62,9 @@ class CompareOptions:
     factors: tuple[str, ...] = setting(
         (), "factors of the study (default: all that vary)", many="comma", metavar="NAME,…"
     )
+    worth: Path | None = setting(
+        None, "what metrics are worth on this data (telbench metrics worth --out): blind ones are told", metavar="FILE"
+    )
     length_adjusted: bool = setting(
         False, "beside the raw differences those at equal length of the two answers, by regression"
     )
@@ -93,8 +97,12 @@ def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
     runs = open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
     require_alike(runs)
-    notes = notes_of(runs)
-    known = {metric.name: metric for metric in shared_metrics(runs, options.metrics or None)}
+    if options.worth is not None:
+        worth = read_worth(options.worth)
+        runs = [replace(run, header=with_worth(run.header, worth, options.worth)) for run in runs]
+    shared = shared_metrics(runs, options.metrics or None, lenient=True)
+    notes = notes_of(runs, shared)
+    known = {metric.name: metric for metric in shared}
     for name in options.metrics:
         if name not in known:
             raise InputError("; ".join([f"--metrics {name}: the runs share {', '.join(known)}", *notes]))

@@ -96,12 +96,13 @@ def _leader(found: Compared, ranking: Ranking) -> str:
             f"{ranking.effective_clusters:.1f} of equal size, it takes {FEW_CLUSTERS:.0f}."
         )
     first = leading(ranking)
-    best, score = ranking.names[first[0]], number(ranking.means[first[0]], metric.range[1])
+    rows = [each for each in found.pairs if each.metric == ranking.metric and each.stratum is None]
+    spread = min((each.ci_verdict[1] - each.ci_verdict[0] for each in rows if each.ci_verdict), default=None)
+    best, score = ranking.names[first[0]], number(ranking.means[first[0]], metric.range[1], spread)
     others = some([ranking.names[place] for place in first[1:]])
     said = f"{best} leads with {score}, {f'tied with {others}' if others else 'alone'}"
     if len(first) == len(ranking.names):
         said = f"no run is shown to be better than another; {best} has the best score, {score}"
-    rows = [each for each in found.pairs if each.metric == ranking.metric and each.stratum is None]
     words = {"not shown": "without a shown difference", "too few": "with too little to tell"}
     counts = {words.get(group, group): sum(SHORT[each.verdict] == group for each in rows) for group in GROUPS}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)

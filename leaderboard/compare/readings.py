@@ -1,4 +1,4 @@
-"""Orders of runs that depend on how answers are read, or on answers that were cut off: told beside the numbers."""
+"""What makes an order of runs doubtful, told beside the numbers: a blind metric, other readings, cut-off answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from ...harness.cli.tables import READINGS, number
+from ...metrics.anchors import BLIND
 
 # A table of many runs names so many pairs; the rest are counted.
 _NAMED = 3
@@ -16,13 +17,21 @@ Entry = Mapping[str, Any]
 
 
 def doubts(metric: str, runs: Sequence[tuple[str, Entry]]) -> list[str]:
-    """Lines on pairs of runs, by name and a metric's header entry, that another reading puts in the other order.
+    """Lines on a metric that cannot see facts, and on pairs of runs (name, header entry) that could be the other way.
 
+    What a metric sees was measured with the run (``calibration``) or for the data (``worth``, see `telbench metrics
+    worth`); where it was not, nothing is said.
     ``readings`` of an entry are the values under other readings of its answers; a run without one has its own value.
     ``unfinished`` bounds what answers that were cut off could change.
     """
     told = [(name, entry) for name, entry in runs if entry.get("value") is not None]
     lines = []
+    measured = [(entry.get("worth") or entry.get("calibration") or {}).get("near_miss_auc") for _, entry in told]
+    if (least := min((area for area in measured if area is not None), default=BLIND)) < BLIND:
+        lines.append(
+            f"{metric} is blind to facts on these items: it puts a right text above one with one wrong fact in "
+            f"{100 * least:.0f} of 100 cases, so it cannot say which run is right"
+        )
     for reading in dict.fromkeys(name for _, entry in told for name in entry.get("readings", ())):
         pairs = [(one, other) for one, other in combinations(told, 2) if _turned(one[1], other[1], reading)]
         if pairs:

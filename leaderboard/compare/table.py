@@ -194,8 +194,9 @@ def _cells(each: Comparison | None, metric: Metric, found: Compared, *, values: 
     record, width = each.items, metric.range[1]
     pair = (found.runs[0], found.runs[list(found.names).index(each.run)])
     scales = [(run.header["metrics"][metric.name].get("calibration") or {}).get("value") for run in pair]
+    spread = each.ci_verdict and each.ci_verdict[1] - each.ci_verdict[0]
     return (
-        *((number(each.values[1], width), number(each.values[0], width)) if values else ()),
+        *((number(each.values[1], width, spread), number(each.values[0], width, spread)) if values else ()),
         difference_text(each.delta, each.ci_verdict, width, higher_is_better=metric.higher_is_better),
         "" if each.verdict == FEW_DOCUMENTS else p_value(each.p_verdict),
         SHORT[each.verdict] + (", mixed" if each.verdict.endswith(OPPOSITE) else ""),
@@ -211,8 +212,11 @@ def _ranked(found: Compared, metric: Metric, rows: Mapping[str, Comparison]) -> 
     """One metric of three runs or more: a row a run, best first, with its ranks and how it stands to the first."""
     ranking = next((each for each in found.rankings if each.metric == metric.name), None)
     title = metric.name + ("" if metric.higher_is_better else " (lower is better)")
+    # The narrowest interval of a difference tells how near values are told apart.
+    spread = min((each.ci_verdict[1] - each.ci_verdict[0] for each in rows.values() if each.ci_verdict), default=None)
     if ranking is None:
-        table = [("", name, number(rows[name].values[0], metric.range[1]), "", "", *_cells(rows[name], metric, found))
+        table = [("", name, number(rows[name].values[0], metric.range[1], spread), "", "",
+                  *_cells(rows[name], metric, found))
                  for name in found.names[1:] if name in rows]  # fmt: skip
         return [Words(f"{title}: no item has a score in all runs, so nothing is ranked", "title"),
                 _grid(_RANKED, "<<><>", table)]  # fmt: skip
@@ -225,7 +229,7 @@ def _ranked(found: Compared, metric: Metric, rows: Mapping[str, Comparison]) -> 
         elif name not in rows:
             figures = ("", "", "no pair", *figures[3:])
         table.append((
-            str(low) if low == high else f"{low}-{high}", name, number(ranking.means[place], metric.range[1]),
+            str(low) if low == high else f"{low}-{high}", name, number(ranking.means[place], metric.range[1], spread),
             ranking.letters[place], f"{result.mean_ranks[place]:.2f}", *figures,
         ))  # fmt: skip
     blocks_of = f"{ranking.blocks:,} {CLUSTERS.get(found.cluster, 'clusters')}"

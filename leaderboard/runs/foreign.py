@@ -1,5 +1,5 @@
-"""Items and scores of another harness's log as a run; `lm_eval_logs`, `inspect_logs` and `helm_logs`
-read the files.
+"""Items and scores of another harness's log as a run; `lm_eval_logs`, `inspect_logs`, `helm_logs` and
+`evalscope_logs` read the files.
 
 Their scores are taken as they are: the metrics of such a run are named after their harness in the signature, so that
 they are compared with one another and never with telbench's own of the same name.
@@ -24,7 +24,7 @@ from .directions import AS_LOGGED, LogSettings, direction, share
 from .loaded import LoadedRun
 from .validation import Bounds, bounds_of, complaint
 
-LM_EVAL, INSPECT, HELM = "lm-eval", "inspect", "helm"
+LM_EVAL, INSPECT, HELM, EVALSCOPE = "lm-eval", "inspect", "helm", "evalscope"
 _UNBOUNDED: Bounds = (-sys.float_info.max, sys.float_info.max)
 _SHARE = bounds_of((0, 1))
 Column = dict[str, ItemScore]
@@ -129,7 +129,7 @@ def run_of(log: Log, settings: LogSettings) -> LoadedRun:
 
 def own_metrics(header: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
-    return tuple(header["metrics"]) if header["generation"]["engine"] in (LM_EVAL, INSPECT, HELM) else ()
+    return tuple(header["metrics"]) if header["generation"]["engine"] in (LM_EVAL, INSPECT, HELM, EVALSCOPE) else ()
 
 
 def _header(log: Log, entries: Mapping[str, Any], scores: Mapping[str, Column]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from telbench.errors import IncomparableError, InputError
+from telbench.errors import IncomparableError, InputError, TelbenchError
 
 from ...harness.runs.folder import HEADER, SAMPLES, read_run, read_samples
 from ...metrics.contract import ItemScore, Metric, metrics_named
@@ -163,36 +163,61 @@ def other_items(first: LoadedRun, other: LoadedRun) -> InputError:
     return InputError(f"{other.path} has no item '{item}', which {first.path} has: {_WHOLE}")
 
 
-def shared_metrics(runs: Sequence[LoadedRun], wanted: Collection[str] | None = None) -> list[Metric]:
+def shared_metrics(
+    runs: Sequence[LoadedRun], wanted: Collection[str] | None = None, *, lenient: bool = False
+) -> list[Metric]:
     """Metrics that all runs have with the same signature; ``wanted`` are those that will be used (default: all).
+
+    Those that are not wanted are told by the runs alone, and nothing of them is held against anything. ``lenient``
+    leaves out those that cannot be used, unless they are wanted by name; `notes_of` says why.
 
     Raises:
         IncomparableError: when a metric was computed in different ways, or none is shared. InputError: when nobody said
-            which way a metric of another harness is better.
+            which way a metric of another harness is better, or one that sums up is not installed.
     """
     names = [name for name in runs[0].header["metrics"] if all(name in run.header["metrics"] for run in runs)]
-    for name in names:
-        signatures = {run.header["metrics"][name]["signature"] for run in runs}
-        if len(signatures) > 1:
-            raise IncomparableError(f"metric {name} was computed in different ways ({', '.join(sorted(signatures))})")
     if not names:
         raise IncomparableError("the runs share no metric: score them with the same --metrics")
-    used = [name for name in names if wanted is None or name in wanted]
+    used = names if wanted is None else [name for name in names if name in wanted]
     for run in runs:
         if run.undirected:
             require_directions(run.undirected, used)
-    return [_metric_of(name, runs) for name in names]
+    metrics: list[Metric] = []
+    for name in names:
+        try:
+            metrics.append(metric_of(name, runs, used=name in used))
+        except TelbenchError:
+            if not lenient or wanted is not None:
+                raise
+    if not metrics:
+        # Whatever speaks against the first of them.
+        metric_of(names[0], runs)
+    return metrics
 
 
-def _metric_of(name: str, runs: Sequence[LoadedRun]) -> Metric:
-    """A metric as the runs' headers tell it, with the widest of their ranges; one of the corpus is loaded to sum up."""
+def metric_of(name: str, runs: Sequence[LoadedRun], *, used: bool = True) -> Metric:
+    """A metric as the runs' headers tell it, with the widest of their ranges; one of the corpus is loaded to sum up.
+
+    Raises:
+        IncomparableError: when it was computed in different ways, or by another version than the one that would sum up.
+        InputError: when that one is not installed.
+    """
     entries = [run.header["metrics"][name] for run in runs]
-    if any(entry["level"] == "corpus" for entry in entries):
+    signatures = sorted({entry["signature"] for entry in entries})
+    if used and len(signatures) > 1:
+        raise IncomparableError(f"metric {name} was computed in different ways ({', '.join(signatures)})")
+    if used and any(entry["level"] == "corpus" for entry in entries):
         (metric,) = metrics_named([name])
+        scored, installed = signatures[0].rpartition("|v")[2], {form.version for form in metric.variants.values()}
+        if scored not in map(str, {metric.version, *installed}):
+            raise IncomparableError(
+                f"metric {name} was scored by its version {scored}, installed is version {metric.version}, which would "
+                "sum up otherwise: score the runs again"
+            )
         _require_statistics(metric, runs)
         return metric
     higher = [entry["higher_is_better"] is not False for entry in entries]
-    if not all(higher) and any(higher):
+    if used and not all(higher) and any(higher):
         other = runs[higher.index(not higher[0])]
         mend = f"pass --higher-is-better {name} or --lower-is-better {name}" if runs[0].own_metrics else _WHOLE
         raise IncomparableError(f"{name}: {runs[0].path} and {other.path} do not say alike which way is better: {mend}")
@@ -230,9 +255,20 @@ def _require_statistics(metric: Metric, runs: Sequence[LoadedRun]) -> None:
             )
 
 
-def notes_of(runs: Sequence[LoadedRun]) -> list[str]:
-    """What readers of these runs should know beside the numbers, each once."""
-    return list(dict.fromkeys(note for run in runs for note in run.notes))
+def notes_of(runs: Sequence[LoadedRun], metrics: Collection[Metric] | None = None) -> list[str]:
+    """What readers of these runs should know beside the numbers, each once.
+
+    ``metrics`` are those that `shared_metrics` found: of others that all runs have it is told why they are left out.
+    """
+    notes = list(dict.fromkeys(note for run in runs for note in run.notes))
+    names = set() if metrics is None else {metric.name for metric in metrics}
+    for name in runs[0].header["metrics"] if metrics is not None else ():
+        if name not in names and all(name in run.header["metrics"] for run in runs):
+            try:
+                metric_of(name, runs)
+            except TelbenchError as error:
+                notes.append(f"{name} is left out: {error}")
+    return notes
 
 
 def _short(value: Any) -> str:

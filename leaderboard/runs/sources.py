@@ -16,6 +16,7 @@ from ...metrics.contract import ItemScore, Metric, Sample, metrics_named, missin
 from ...metrics.fingerprints import fingerprint
 from .anchor import read_anchor
 from .directions import AS_LOGGED
+from .evalscope_logs import holds_reviews, read_evalscope
 from .foreign import AS_IT_IS, Reading
 from .helm_logs import holds_helm, read_helm
 from .inspect_logs import read_inspect
@@ -24,7 +25,7 @@ from .loaded import LoadedRun, load_run
 
 
 def open_runs(paths: Sequence[Path], reading: Reading = AS_IT_IS) -> list[LoadedRun]:
-    """Runs from run folders, anchors, logs of lm-eval, inspect and HELM, and files of answers.
+    """Runs from run folders, anchors, logs of lm-eval, inspect, HELM and EvalScope, and files of answers.
 
     ``reading`` says what logs leave open. Answers are scored here, against the references of the first run folder among
     the paths, by those of its metrics that need nothing but references.
@@ -58,8 +59,8 @@ def require_used(reading: Reading, runs: Iterable[LoadedRun]) -> None:
         reading.settings.require_known([name for run in logs for name in run.own_metrics])
     if reading.cluster is not None and not logs:
         raise InputError(
-            f"--cluster {reading.cluster} names a field of samples of lm-eval, inspect or HELM: none of the runs is "
-            "their log"
+            f"--cluster {reading.cluster} names a field of samples of lm-eval, inspect, HELM or EvalScope: none of "
+            "the runs is their log"
         )
 
 
@@ -73,6 +74,8 @@ def open_run(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
         return load_run(path)
     if holds_helm(path):
         return read_helm(path, reading)
+    if holds_reviews(path):
+        return read_evalscope(path, reading)
     if holds_results(path) or (path.is_file() and path.suffix == ".jsonl"):
         return read_lm_eval(path, reading)
     if not path.is_file():
@@ -82,7 +85,8 @@ def open_run(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
     if path.suffix == ".json":
         return read_anchor(path) or read_inspect(path, reading)
     raise InputError(
-        f"{path} is no run: give a run folder, an anchor, lm-eval samples, an inspect log or a run folder of HELM"
+        f"{path} is no run: give a run folder, an anchor, lm-eval samples, an inspect log, or a folder of HELM or "
+        "EvalScope"
     )
 
 
@@ -98,13 +102,21 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
         for item, text in read_answers(path, list(samples)).texts.items()
     }
     names = [name for name, entry in base.header["metrics"].items() if entry["family"] == "ngram"]
-    metrics = [
-        metric.signed(base.header["metrics"][metric.name]["signature"])
-        for metric in metrics_named(names)
-        if metric.needs <= {"references"}
-    ]
+    metrics, notes = [], []
+    for name in names:
+        signature = base.header["metrics"][name]["signature"]
+        try:
+            metric = metrics_named([name])[0].signed(signature)
+        except InputError as error:
+            notes.append(f"{name} is left out: {error}")
+            continue
+        if metric.signature != signature:
+            notes.append(f"{name} is left out: {base.path} has it as {signature}, installed is {metric.signature}")
+        elif metric.needs <= {"references"}:
+            metrics.append(metric)
     if not metrics:
-        raise InputError(f"{base.path} has no metric that a file of answers can be scored with: see telbench score")
+        told = f"{base.path} has no metric that a file of answers can be scored with: see telbench score"
+        raise InputError("; ".join([told, *notes]))
     given = [
         Sample(item, answers.get(item) or "", tuple(sample["references"]), sample["question"])
         for item, sample in samples.items()
@@ -130,7 +142,15 @@ def score_answers(path: Path, base: LoadedRun) -> LoadedRun:
     lengths = {item: float(len(text.split())) for item, text in answers.items() if text is not None}
     words = sum(lengths.values()) / len(lengths) if lengths else None
     return LoadedRun(
-        path, header, dict(base.clusters), scores, failed, dict(base.categories), lengths=lengths, words=words
+        path,
+        header,
+        dict(base.clusters),
+        scores,
+        failed,
+        dict(base.categories),
+        notes=tuple(notes),
+        lengths=lengths,
+        words=words,
     )
 
 
@@ -167,4 +187,4 @@ def _holds_answers(path: Path) -> bool:
         return False
     if path.suffix == ".json":
         return isinstance(row, list) or (isinstance(row, dict) and not {"eval", "kind"} & set(row))
-    return isinstance(row, dict) and not {"metrics", "resps"} & set(row)
+    return isinstance(row, dict) and not {"metrics", "resps", "sample_score"} & set(row)

@@ -25,8 +25,9 @@ def text(value: Any, longest: int = LONGEST_TEXT) -> str:
 
 
 def score(value: float | None, entry: Mapping[str, Any]) -> str:
-    """A metric's value with the digits its range deserves, and a true minus sign."""
-    return number(value, entry["range"][1]).replace("-", "−")
+    """A metric's value with the digits that its range and its interval deserve, and a true minus sign."""
+    spread = None if entry.get("ci_low") is None else entry["ci_high"] - entry["ci_low"]
+    return number(value, entry["range"][1], spread).replace("-", "−")
 
 
 def signed(value: float | None, entry: Mapping[str, Any]) -> str:

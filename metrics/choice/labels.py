@@ -12,10 +12,13 @@ from functools import lru_cache
 _NOUN = r"(?:options?|choices?|letters?|numbers?|opci[oó]n|antwort|buchstabe|lettre|letra|选项|選項|選択肢)"
 # Words that an answer made of nothing but labels may be dressed in.
 _DRESSING = re.compile(
-    rf"(?i:\b(?:{_NOUN}|answers?|final|correct|right|the|my|is|are|and|or|both|so|thus|therefore|it|it's)\b"
+    rf"(?i:\b(?:{_NOUN}|answers?|final|correct|right|the|my|is|are|and|or|both|so|thus|therefore|it|it's"
+    r"|hence|clearly|sure|surely|certainly|definitely|obviously|probably|likely|must|should|would|be|that|for)\b"
     r"|选项|選項|選択肢|(?:正确|正確)?答案|正解|答え|应该|應該|和|与|与|[是为為はです선택])"
 )
 _LABELLED = re.compile(rf"\W*(?:(?i:{_NOUN})\s*)?([A-Za-z]|\d{{1,2}})\W+(.*)", re.DOTALL)
+# "A: B" is an answer after its mark, "1. B" the only entry of a list: one label each.
+_NUMBERED = re.compile(r"\W*(?:A:|1[.)])\s?\W*([A-Za-z])\W*")
 _SPACES = re.compile(r"\s+")
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\(?:text|textbf|mathrm)\s*\{)?([^{}]*)\}+")
 _MARKUP = re.compile(r"[*_`\"“”$]")
@@ -30,20 +33,30 @@ _NOUNS = (
 _IS = r"is|are|would\sbe|should\sbe|must\sbe|ist|sind|lautet|w[aä]re|es|son|ser[ií]a|est|sont|serait|è|é"
 _CUE = re.compile(
     rf"(?i:\b(?:{_NOUNS})(?:\s(?:here|correcta|correcte|exacte|corretta|correta|(?:to|for)(?:\s\w+){{1,3}}))?(?:\s?[:=]\s?|\s(?:{_IS})\b\s?:?\s?)"
-    r"|\bI(?:\swould|\swill|['’]d|['’]ll)?\s(?:choose|select|pick|say|go\swith)\b\s?:?\s?"
-    r"|\b(?:ans|response)\s?[:=]\s?"
+    r"|\bI(?:\swould|\swill|['’]d|['’]ll)?\s(?:choose|select|pick|say|go\swith|go\sfor)\b\s?:?\s?"
+    r"|\bI(?:\sam|['’]m)\sgoing\s(?:with|for)\s"
+    r"|\b(?:ans\.?|response|selected|picked)\s?[:=]\s?|\bans\.\s"
     # "It is A base station" names no label: one that stands there alone does.
     rf"|\bit(?:\sis|['’]s|\s(?:must|should|would|has\sto)\sbe)\s(?=(?:option\s)?\(?[A-Z]\)?\s?(?:[.,;!?]|\n|$|because\b|since\b))"
     r"|\b(?:richtig|korrekt|correcto|correct)\s(?:ist|es|est|is)\s?:?\s?"
     r"|(?:答案|正解|正确选项|正確選項|答え|回答|解答|정답|답)(?:应该|應該)?[是为為はは은는이就:]{0,3}\s?:?\s?"
     r"|(?:选择|選擇|应选|應選|故选|故選|选|選)(?!项|項|択)\s?:?\s?)"
-    r"(?P<said>)(?i:(?:the|correct|right|answer|is|both|die|der|das|la|le|el|:)\s|l['’]){0,4}"
+    r"(?P<said>)(?i:(?:the|correct|right|answer|is|both|therefore|thus|hence|clearly|probably|likely|indeed"
+    r"|die|der|das|la|le|el|:),?\s|l['’]){0,4}"
 )
 _AGAINST = re.compile(
     r"(?i:[)\].:]?\s?(?:(?:option|answer)\s)?(?:(?:is|are|was|were|seems?|looks?|would\sbe|can\sbe|ist|es|est)"
     r"\s(?:also\s|\w+ly\s)?(?:not|(?:to\sbe\s)?(?:incorrect|wrong|false|untrue|falsch|incorrecta?|fausse?|faux))\b"
     r"|(?:isn|aren|wasn|weren|doesn|can)['’]t\b|cannot\sbe\b|(?:incorrect|wrong|false|falsch)\b|(?:是)?(?:不|错|錯|誤)))"
 )
+# What calls the label before it right: "B is correct", "B fits best".
+_VERDICT = (
+    r"\s(?i:(?:is|are|seems\s(?:to\sbe\s)?|must\sbe|would\sbe|should\sbe)\s(?:\w+ly\s)?"
+    r"(?:(?:the|most|best|only|likely)\s){0,3}(?:correct|right|accurate|best|true|answer|appropriate|suitable|valid)\b"
+    r"|fits\s(?:the\s\w+\s)?best\b|makes\s(?:the\smost\s)?sense\b)"
+)
+# "Neither A nor B is correct", "if A is true": nothing is called right.
+_SUPPOSED = re.compile(r"(?i:\b(?:if|whether|nor|neither|either|not|when|although)\s(?:\w+\s){0,2}$)")
 _AGAINST_BEFORE = re.compile(
     r"(?i:(?:\b(?:in|un)correct|\bwrong|\bfalse|\bfalsche|\bincorrecta|\bmauvaise|\bnot\san?)\s?$)"
 )
@@ -110,6 +123,21 @@ def leading(text: str, count: int) -> Conclusion | None:
     return Conclusion(positions, match.start(1), match.end()) if positions else None
 
 
+def standing_alone(text: str, count: int) -> frozenset[int] | None:
+    """The label that the text gives without a cue, where it gives but one.
+
+    It has a line to itself, is the last sentence, is called right ("B is correct"), or follows "probably", "I think".
+    """
+    found = set()
+    for match in _alone(count).finditer(text):
+        label = match["line"] or match["sentence"] or match["right"] or match["thought"]
+        if match["right"] and _SUPPOSED.search(text, max(0, match.start() - 40), match.start()):
+            continue
+        if (named := positions_of(_words(label), count)) and not _AGAINST.match(text, match.end()):
+            found.add(named)
+    return found.pop() if len(found) == 1 else None
+
+
 def labelled(text: str, count: int) -> tuple[int, str] | None:
     """(position, rest of the text) where the text begins with one label, however it is set apart."""
     match = _LABELLED.match(text)
@@ -130,6 +158,8 @@ def mentioned(text: str, count: int) -> frozenset[int] | None:
 def nothing_but_labels(text: str, count: int) -> frozenset[int] | None:
     """Positions of the labels of a text that holds nothing of substance besides: ``B``, ``Answer: B and D``."""
     words = _words(text)
+    if numbered := _NUMBERED.fullmatch(text):
+        return positions_of([numbered[1]], count)
     if len(words) == 1 and len(words[0]) > 1 and words[0].isupper() and len(set(words[0])) == len(words[0]):
         return positions_of(words[0], count)
     return positions_of(words, count)
@@ -184,7 +214,21 @@ def _labels(count: int) -> re.Pattern[str]:
 @lru_cache(maxsize=64)
 def _start(count: int) -> re.Pattern[str]:
     return re.compile(
-        rf"\W*({_grammar(count)[1]})\s?(?:[).:\]。、]|[-–—]\s|(?<=[)\]])\s|\n|$|,?\s(?:because|since|due\sto)\b)"
+        rf"\W*({_grammar(count)[1]})\s?(?:[).:;!\]。、]|[-–—]\s|(?<=[)\]])\s|\n|$|\(not\b"
+        r"|,?\s?\b(?:because|since|due\sto|not|rather\sthan|instead\sof)\b|(?<=[B-Z])\s?\bas\b)"
+    )
+
+
+@lru_cache(maxsize=64)
+def _alone(count: int) -> re.Pattern[str]:
+    last = string.ascii_uppercase[min(count, 26) - 1]
+    one = rf"(?:(?i:{_NOUN})\s)?[(\[]?[A-{last}][)\]]?"
+    return re.compile(
+        rf"(?:^|\n)[^\w\n]*(?P<line>{one})[^\w\n]*(?=\n|$)"
+        rf"|[.!?]\s(?P<sentence>{one})[.!]?$"
+        rf"|(?<!{_WORD})(?P<right>{_grammar(count)[0]}){_VERDICT}"
+        rf"|\b(?i:probably|definitely|clearly|certainly|obviously|hence|therefore|thus|so|I\s(?:think|believe|guess))"
+        rf",?\s(?P<thought>{one})(?=\s?(?:[.;!?]|\n|$|because\b|since\b))",
     )
 
 

@@ -17,6 +17,7 @@ from .labels import (
     mentioned,
     nothing_but_labels,
     plain,
+    standing_alone,
 )
 
 _SET_APART = re.compile(r"\s?[).:\]]*\s?(?:[-–—]\s)?\s?")
@@ -64,8 +65,9 @@ def read_answer(prediction: str, choices: Sequence[str], shown: Sequence[int] = 
     2. the answer holds labels and nothing of substance besides: ``B``, ``(b)``, ``Answer: B and D``, ``option 2``;
     3. what follows "the answer is", "answer:", "I choose" or stands in a LaTeX box; several make a first and a last;
     4. a label with punctuation, or alone on the first line: ``B) foo``, ``option 2: foo``;
-    5. every "option B" or "choice B" in the text names the same;
-    6. the text of exactly one option occurs (an option that is part of another one found does not count).
+    5. the one label that has a line to itself, is the last sentence, or is called right ("B is correct");
+    6. every "option B" or "choice B" in the text names the same;
+    7. the text of exactly one option occurs (an option that is part of another one found does not count).
 
     A label that the text calls wrong names nothing. Where an answer is followed by another question, only what comes
     before is read.
@@ -131,7 +133,7 @@ def _read(text: str, choices: Sequence[str], shown: Sequence[int]) -> Reading:
         return Reading(concluded[-1].named, concluded[0].named, concluded[-1].by_text)
     if (first := leading(text, len(order))) and (spoken := said(first)):
         return Reading(spoken.named, spoken.named, spoken.by_text)
-    if positions := mentioned(text, len(order)):
+    if positions := standing_alone(text, len(order)) or mentioned(text, len(order)):
         named = options(positions)
         return Reading(named, named, named)
     index = occurring(text, choices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"encoder", "references"})
 EMPTY = "empty answer"
+CUT = "longer than the encoder reads"
 UNWEIGHTED = "no token of the reference counts"
 # The weight of a token that no reference has.
 UNSEEN = -1
@@ -80,6 +81,13 @@ def best_match(
     return best
 
 
+def cut_note(prediction: str, others: Sequence[str], cut: Collection[str]) -> str | None:
+    """What is told of a value: that the answer is empty, or that not all of the texts was read."""
+    if not prediction.strip():
+        return EMPTY
+    return CUT if prediction in cut or any(text in cut for text in others) else None
+
+
 @lru_cache(maxsize=2)
 def _idf_of(encoder: TextEncoder, corpus: tuple[str, ...] | None) -> dict[int, float] | None:
     """Weights of a corpus; only its tokenizer reads it. Empty texts, which no loader keeps, are no documents."""
@@ -123,10 +131,11 @@ def _bertscore_recipe(name: str, low: float, part: Callable[[Match], float], des
         def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
             if encoder is None:
                 return [missing(resources.absent) for _ in samples]
+            cut = encoder.cut([text for sample in samples for text in (sample.prediction, *sample.references)])
             return [
                 missing(UNWEIGHTED if any(map(str.strip, sample.references)) else "no reference")
                 if best is None
-                else ItemScore(part(best), None if sample.prediction.strip() else EMPTY)
+                else ItemScore(part(best), cut_note(sample.prediction, sample.references, cut))
                 for sample, best in zip(samples, best_match(encoder, samples, _idf_of(encoder, corpus)), strict=True)
             ]
 

@@ -3,7 +3,8 @@
 Cosines of two encoders cannot be compared: one gives unrelated telecom sentences 0.2, another 0.8. The data themselves
 tell what is low and what is high: a reference against another item's reference (*null*), and two references of one
 item (*match*). A value's position between the means of the two is comparable, and how far the two distributions
-overlap says whether the encoder can tell right from wrong on these data at all.
+overlap says whether the encoder can tell right from unrelated on these data at all. Whether it can tell right from
+*wrong* a third distribution says: a reference against itself with one fact made wrong (*near miss*).
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ..anchors import SEED, Anchors, Distribution
+from ..anchors import FEW_VALUES, SEED, Anchors, Distribution, rank_auc
 from ..contract import Sample
 from ..fingerprints import cache_folder, fingerprint
+from ..near_misses import VERSION as RULES
+from ..near_misses import near_miss, restated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,13 +32,14 @@ if TYPE_CHECKING:
 
 MOST_PAIRS = 2000
 # Raise it when the same data give other pairs or other numbers.
-VERSION = 1
+VERSION = 2
 # Pairs scored at a time: their token embeddings are in memory together.
 CHUNK = 250
 # Draws of a partner before an item is left without: most items may be of one document.
 _TRIES = 20
 _GRID = 1024
 IDENTICAL = "identical text"
+RESTATED = "reference in other words, by rule"
 Pair = tuple[str, str]
 
 
@@ -77,7 +81,7 @@ def calibrated_by(
 
     def calibrate(samples: Sequence[Sample]) -> Anchors:
         items = [[sample.item_id, sample.question, sample.references, sample.cluster_id] for sample in samples]
-        key = fingerprint([VERSION, SEED, MOST_PAIRS, kind.value, list(identity), fingerprint(items)])
+        key = fingerprint([VERSION, RULES, SEED, MOST_PAIRS, kind.value, list(identity), fingerprint(items)])
         if (known := _known_anchors(key)) is not None:
             return known
         anchors = find_anchors(similarities, samples, kind)
@@ -90,11 +94,17 @@ def calibrated_by(
 def find_anchors(
     similarities: Callable[[Sequence[Pair]], Sequence[float]], samples: Sequence[Sample], kind: Kind, seed: int = SEED
 ) -> Anchors:
-    """Score null and match pairs of a data set and describe both distributions."""
-    null_pairs, match_pairs = null_pairs_of(samples, kind, seed), match_pairs_of(samples, kind, seed)
-    null, match = (_similarities(similarities, pairs) for pairs in (null_pairs, match_pairs))
+    """Score null, match and near-miss pairs of a data set and describe the distributions."""
+    match_pairs, near_pairs = match_pairs_of(samples, kind, seed), near_miss_pairs_of(samples, kind, seed)
+    null, match, near = (
+        _similarities(similarities, pairs) for pairs in (null_pairs_of(samples, kind, seed), match_pairs, near_pairs)
+    )
     described = _distribution(match)
     both = len(null) > 1 and len(match) > 1
+    right, right_from = match, _match_name(kind)
+    if len(match) < FEW_VALUES and kind is Kind.REFERENCES:
+        right, right_from = _similarities(similarities, restated_pairs_of(samples, seed)), RESTATED
+    told = len(right) >= FEW_VALUES and len(near) >= FEW_VALUES
     return Anchors(
         null=_distribution(null),
         null_missing=None if len(null) > 1 else "fewer than two pairs of different items",
@@ -105,6 +115,10 @@ def find_anchors(
         overlap=overlapping_coefficient(null, match) if both else None,
         auc=rank_auc(match, null) if both else None,
         seed=seed,
+        near_miss=_distribution(near),
+        near_miss_missing=None if told else f"fewer than {FEW_VALUES} right texts or near misses",
+        near_miss_auc=rank_auc(right, near) if told else None,
+        right_from=right_from if told else None,
     )
 
 
@@ -157,6 +171,29 @@ def match_pairs_of(samples: Sequence[Sample], kind: Kind, seed: int = SEED, most
     return list(dict.fromkeys(pairs))[:most]
 
 
+def near_miss_pairs_of(samples: Sequence[Sample], kind: Kind, seed: int = SEED, most: int = MOST_PAIRS) -> list[Pair]:
+    """A reference (or the question) with a reference of the item that has one fact made wrong; equal pairs once."""
+    rng = random.Random(f"near misses:{seed}")
+    pairs: list[Pair] = []
+    for sample in rng.sample(list(samples), len(samples)):
+        if len(pairs) >= most:
+            break
+        if kind is Kind.QUESTION and not _left(sample):
+            continue
+        for text in rng.sample(texts := _not_blank(sample.references), len(texts)):
+            if found := near_miss(text, sample.question, texts, seed):
+                pairs.append((sample.question if kind is Kind.QUESTION else text, found[1]))
+                break
+    return list(dict.fromkeys(pairs))
+
+
+def restated_pairs_of(samples: Sequence[Sample], seed: int = SEED, most: int = MOST_PAIRS) -> list[Pair]:
+    """A reference with the same in other words, where the rules have some."""
+    rng = random.Random(f"restated:{seed}")
+    texts = [text for sample in rng.sample(list(samples), len(samples)) for text in _not_blank(sample.references)[:1]]
+    return list(dict.fromkeys((text, other) for text in texts if (other := restated(text)) is not None))[:most]
+
+
 def overlapping_coefficient(left: Sequence[float], right: Sequence[float]) -> float | None:
     """∫ min(f, g) of two densities, 0 for distributions apart, 1 for the same; None where one does not vary.
 
@@ -174,16 +211,6 @@ def overlapping_coefficient(left: Sequence[float], right: Sequence[float]) -> fl
     grid = np.linspace(low - margin, high + margin, _GRID)
     densities = [_density(values, width, grid) for values, width in zip(samples, widths, strict=True)]
     return min(1.0, float(np.minimum(*densities).sum() * (grid[1] - grid[0])))
-
-
-def rank_auc(higher: Sequence[float], lower: Sequence[float]) -> float:
-    """P(a value of ``higher`` > one of ``lower``) + ½ P(equal), exact over all pairs (Mann and Whitney 1947)."""
-    import numpy as np
-
-    ordered = np.sort(np.asarray(lower, np.float64))
-    values = np.asarray(higher, np.float64)
-    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
-    return float(below.sum() / (2 * len(values) * len(ordered)))
 
 
 def _bandwidth(values: NDArray[np.float64]) -> float:
@@ -239,7 +266,7 @@ def _no_match(kind: Kind) -> str:
 def _known_anchors(key: str) -> Anchors | None:
     try:
         record: Any = json.loads((cache_folder() / "calibrations" / f"{key}.json").read_text("utf-8"))
-        parts = {name: record[name] and Distribution(**record[name]) for name in ("null", "match")}
+        parts = {name: record[name] and Distribution(**record[name]) for name in ("null", "match", "near_miss")}
         return Anchors(**{**_only(record), **parts})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

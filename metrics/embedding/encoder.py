@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError, missing_extra
 
@@ -28,6 +28,8 @@ BATCH = 64
 # Where neither tokenizer nor configuration says how much the encoder can read.
 _FALLBACK_LENGTH = 512
 _PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
+# What a text is to an encoder that was trained with a prompt for each: most have none, and read all texts alike.
+Role = Literal["text", "query", "document"]
 # How an encoder was made, with dates and seconds, does not change what it computes.
 _NOTE = "telbench.json"
 
@@ -38,18 +40,27 @@ def encoder_resources(place: str, layer: int | None = None) -> Resources:
     Raises:
         InputError: when the place is a folder without an encoder, or neither a folder nor a hub id.
     """
+    folder, absent = local_folder(place, "--encoder", "an encoder")
+    return Resources(folder, layer) if folder else Resources(None, layer, absent=absent)
+
+
+def local_folder(place: str, flag: str, what: str) -> tuple[Path | None, str]:
+    """The folder of a model, or None and the reason where it is a hub id that is not in the local cache.
+
+    Raises:
+        InputError: when the place is a folder without a model, or neither a folder nor a hub id.
+    """
     folder = Path(os.path.expanduser(place))
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise InputError(f"--encoder {place}: no config.json in this folder: give the folder of an encoder")
-        return Resources(folder, layer)
+            raise InputError(f"{flag} {place}: no config.json in this folder: give the folder of {what}")
+        return folder, ""
     if folder.exists() or not _HUB_ID.fullmatch(place):
-        raise InputError(f"--encoder {place}: no such folder: give the folder of an encoder or a hub id")
-    snapshot = _snapshot(place)
-    if snapshot is None:
-        reason = f"encoder {place} is neither a folder nor in the local hub cache: hf download {place}"
-        return Resources(None, layer, absent=reason)
-    return Resources(snapshot, layer)
+        raise InputError(f"{flag} {place}: no such folder: give the folder of {what} or a hub id")
+    if (snapshot := _snapshot(place)) is None:
+        name = what.partition(" ")[2]
+        return None, f"{name} {place} is neither a folder nor in the local hub cache: hf download {place}"
+    return snapshot, ""
 
 
 def _snapshot(hub_id: str) -> Path | None:
@@ -101,6 +112,7 @@ class TextEncoder:
         )
         self.sha256 = fingerprint([[str(path.relative_to(folder)), file_sha256(path)] for path in files])
         self.pooling = "sentence-transformers" if (folder / "modules.json").is_file() else "mean"
+        self.prompts = _prompts(folder)
         # How many texts were encoded, that is, found neither in memory nor on disk.
         self.encoded = 0
         home = cache_folder() / "embeddings" / self.sha256
@@ -108,18 +120,23 @@ class TextEncoder:
         # The mean of the last layer comes with that layer's tokens; other sentence vectors are made by themselves.
         together = self.pooling == "mean" and self.layer == self.layers
         self._sentences = self._tokens if together else EmbeddingStore(home / "sentence")
+        self._roles = {role: EmbeddingStore(home / f"sentence-{role}") for role in self.prompts}
         self._model: Any = None
         self._tokenizer: Any = None
         self._sentence_model: Any = None
         self._longest = 0
 
-    def embed(self, texts: Sequence[str], *, keep: bool, sentences: bool = False) -> dict[str, Embedded]:
-        """Embeddings of distinct texts, by text; texts beyond the encoder's length are cut.
+    def embed(
+        self, texts: Sequence[str], *, keep: bool, sentences: bool = False, role: Role = "text"
+    ) -> dict[str, Embedded]:
+        """Embeddings of distinct texts, by text; texts beyond the encoder's length are cut (see `cut`).
 
         ``keep`` writes them to disk, for texts that other checkpoints are scored with too; ``sentences`` asks for
-        sentence embeddings, which may come without tokens.
+        sentence embeddings, which may come without tokens. Sentences of a ``role`` that the encoder has a prompt for
+        are read with it.
         """
-        store = self._sentences if sentences else self._tokens
+        role = role if sentences and role in self._roles else "text"
+        store = self._roles.get(role, self._sentences if sentences else self._tokens)
         found = {text: store.get(text, on_disk=keep) for text in dict.fromkeys(texts)}
         fresh = [text for text, embedded in found.items() if embedded is None]
         known = {text: embedded for text, embedded in found.items() if embedded is not None}
@@ -129,7 +146,7 @@ class TextEncoder:
         if store is self._tokens:
             made = self._token_vectors(fresh)
         else:
-            made = self._mean_vectors(fresh) if self.pooling == "mean" else self._sentence_vectors(fresh)
+            made = self._mean_vectors(fresh) if self.pooling == "mean" else self._sentence_vectors(fresh, role)
         store.put(made, on_disk=keep)
         return known | made
 
@@ -140,6 +157,47 @@ class TextEncoder:
         return self._tokenizer(readable, truncation=True, max_length=self._longest, return_attention_mask=False)[
             "input_ids"
         ]
+
+    def cut(self, texts: Sequence[str], *, sentences: bool = False) -> frozenset[str]:
+        """Those of the texts that are longer than what the encoder reads of them; only long ones are tokenised."""
+        window = _sentence_window(self.folder) if sentences else None
+        known = window or self._window()
+        # A token has a byte or more.
+        long = [text for text in dict.fromkeys(texts) if len(text.encode("utf-8", "replace")) + 2 > known]
+        if not long:
+            return frozenset()
+        self._load()
+        ids = self._tokenizer([_readable(text) for text in long], truncation=False, verbose=False)["input_ids"]
+        longest = min(window or self._longest, self._longest)
+        return frozenset(text for text, each in zip(long, ids, strict=True) if len(each) > longest)
+
+    def _window(self) -> int:
+        """What the encoder reads, or less, without its weights where the configuration tells it."""
+        if self._model is not None:
+            return self._longest
+        try:
+            places = json.loads((self.folder / "config.json").read_text("utf-8")).get("max_position_embeddings")
+            named = json.loads((self.folder / "tokenizer_config.json").read_text("utf-8")).get("model_max_length")
+            # Up to four positions are no tokens' (RoBERTa counts from the one after padding).
+            return min(int(each) for each in (places, named) if each) - 4
+        except (OSError, ValueError, TypeError, AttributeError):
+            self._load()
+            return self._longest
+
+    def reading(self, texts: Sequence[str]) -> dict[str, float]:
+        """How the tokenizer reads texts: tokens a word, share of unknown tokens, share of texts cut at the window."""
+        self._load()
+        readable = [_readable(text) for text in texts]
+        ids = self._tokenizer(readable, truncation=False, add_special_tokens=True, verbose=False)["input_ids"]
+        tokens, words = sum(map(len, ids)), sum(len(text.split()) for text in readable)
+        marks = self._tokenizer.num_special_tokens_to_add() * len(ids)
+        unknown = sum(each.count(self._tokenizer.unk_token_id) for each in ids)
+        return {
+            "tokens_per_word": (tokens - marks) / max(1, words),
+            "unknown": unknown / max(1, tokens - marks),
+            "cut": sum(len(each) > self._longest for each in ids) / max(1, len(ids)),
+            "window": float(self._longest),
+        }
 
     def _token_vectors(self, texts: Sequence[str]) -> dict[str, Embedded]:
         import numpy as np
@@ -197,7 +255,7 @@ class TextEncoder:
         states = out.last_hidden_state if layer == top else out.hidden_states[layer]
         return states.float().cpu().numpy()
 
-    def _sentence_vectors(self, texts: Sequence[str]) -> dict[str, Embedded]:
+    def _sentence_vectors(self, texts: Sequence[str], role: Role = "text") -> dict[str, Embedded]:
         import numpy as np
 
         if self._sentence_model is None:
@@ -210,7 +268,9 @@ class TextEncoder:
             except Exception as error:
                 raise _unusable(self.folder, error) from error
         readable = [_readable(text) for text in texts]
-        vectors = np.asarray(self._sentence_model.encode(readable, batch_size=BATCH, show_progress_bar=False))
+        model = self._sentence_model
+        encode = {"query": model.encode_query, "document": model.encode_document}.get(role, model.encode)
+        vectors = np.asarray(encode(readable, batch_size=BATCH, show_progress_bar=False))
         return {
             text: _sentence_only(_unit(vector.astype(np.float32))) for text, vector in zip(texts, vectors, strict=True)
         }
@@ -246,6 +306,26 @@ def _longest(model: Any, tokenizer: Any) -> int:
     # Tokenizers without a limit say 10^30.
     known = [int(limit) for limit in limits if limit and 0 < limit < 1 << 24]
     return min(known, default=_FALLBACK_LENGTH)
+
+
+def _prompts(folder: Path) -> tuple[Role, ...]:
+    """The roles that a sentence-transformers model was given a prompt for; without one all texts are read alike."""
+    try:
+        prompts = json.loads((folder / "config_sentence_transformers.json").read_text("utf-8")).get("prompts") or {}
+        if not any(prompts.get(name) for name in ("query", "document", "passage")):
+            return ()
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ()
+    return ("query", "document") if (folder / "modules.json").is_file() else ()
+
+
+def _sentence_window(folder: Path) -> int | None:
+    """Tokens that a sentence-transformers model reads of a text, special ones included; None where it does not say."""
+    try:
+        found = json.loads((folder / "sentence_bert_config.json").read_text("utf-8")).get("max_seq_length")
+        return int(found) if found else None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 @contextlib.contextmanager

@@ -1,9 +1,14 @@
-"""METEOR (Banerjee and Lavie, 2005) as nltk computes it, where WordNet's data is on this machine."""
+"""METEOR (Banerjee and Lavie, 2005) by nltk's alignment, where WordNet's data is on this machine.
+
+nltk looks synonyms up by the stems of words, of which WordNet knows few: by itself it never matches *car* and
+*automobile*. Here the words stand behind their stems, and WordNet is asked for them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from telbench.errors import InputError
@@ -30,13 +35,71 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+class _Stem(str):
+    """A stem that remembers the word it is of."""
+
+    __slots__ = ("word",)
+    word: str
+
+
+class _Stemmer:
+    """Porter's stemmer, as nltk's METEOR asks it."""
+
+    def stem(self, word: str) -> _Stem:
+        """The stem of a word, which remembers it."""
+        stem = _Stem(_porter(word))
+        stem.word = word
+        return stem
+
+
+@lru_cache(maxsize=2**16)
+def _porter(word: str) -> str:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer().stem(word)
+
+
+class _StemmedLemma:
+    """A lemma of a synset, by the stem that the texts' words have at that step."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def name(self) -> str:
+        """The lemma's stem; names of several words keep their underscores, by which nltk leaves them out."""
+        return self._name if "_" in self._name else _porter(self._name.lower())
+
+
+class _StemmedSynset:
+    """A synset with stemmed lemmas."""
+
+    def __init__(self, synset: Any) -> None:
+        self._synset = synset
+
+    def lemmas(self) -> Iterator[_StemmedLemma]:
+        """Each lemma of the synset."""
+        return (_StemmedLemma(lemma.name()) for lemma in self._synset.lemmas())
+
+
+class _WordNet:
+    """WordNet asked for the words behind stems."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def synsets(self, stem: str) -> list[_StemmedSynset]:
+        """The synsets of the word that the stem is of."""
+        return [_StemmedSynset(each) for each in self._reader.synsets(getattr(stem, "word", stem))]
+
+
 def best_meteor(sample: Sample, wordnet: Any) -> float:
     """METEOR of the prediction and its best reference; ``wordnet`` is nltk's reader, asked for words' ``synsets``."""
     from nltk.translate.meteor_score import meteor_score
 
-    return meteor_score(
-        [tokens(reference) for reference in sample.references], tokens(sample.prediction), wordnet=wordnet
-    )
+    stemmer: Any = _Stemmer()
+    reader: Any = _WordNet(wordnet)
+    references = [tokens(reference) for reference in sample.references]
+    return meteor_score(references, tokens(sample.prediction), stemmer=stemmer, wordnet=reader)
 
 
 def installed_wordnet() -> Any:
@@ -81,11 +144,13 @@ def _build_meteor(resources: Resources) -> Metric:
             "synonym, less a penalty for matches out of order; the best reference. Needs WordNet's data."
         ),
         score_batch=score_batch,
+        version=2,
         options={
             "alpha": "0.9",
             "beta": "3",
             "gamma": "0.5",
             "tok": "wordpunct",
+            "synonyms": "of-words",
             "wordnet": "none" if wordnet is None else str(wordnet.get_version()),
         },
     )

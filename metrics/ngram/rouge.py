@@ -1,4 +1,4 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L F-measures (Lin, 2004), equal to the rouge-score package with its stemmer on.
+"""ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum F-measures (Lin, 2004), equal to the rouge-score package with its stemmer.
 
 Tokens are the runs of ``[a-z0-9]`` of the lowered text; those longer than three letters are stemmed by NLTK's Porter
 stemmer, the one rouge-score uses. With several references each measure takes its own best one.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..contract import Metric, Sample, metric
 from .segmentation import unicode_words
@@ -133,3 +133,39 @@ _latin, _any_script = _measures(rouge_tokens, _OPTIONS), _measures(unicode_token
 rouge1 = _with_variant(_latin[0], _any_script[0])
 rouge2 = _with_variant(_latin[1], _any_script[1])
 rouge_l = _with_variant(_latin[2], _any_script[2])
+
+
+class _Tokens:
+    """A tokeniser as the rouge-score package asks it."""
+
+    def __init__(self, tokenise: Callable[[str], tuple[str, ...]]) -> None:
+        self._tokenise = tokenise
+
+    def tokenize(self, text: str) -> list[str]:
+        """The tokens of one line."""
+        return list(self._tokenise(text))
+
+
+def _summary_level(tokenise: Callable[[str], tuple[str, ...]], options: dict[str, str]) -> Metric:
+    """ROUGE-Lsum over one kind of tokens; the package computes it."""
+
+    @cache
+    def scorer() -> Any:
+        from rouge_score.rouge_scorer import RougeScorer
+
+        tokens: Any = _Tokens(tokenise)
+        return RougeScorer(["rougeLsum"], tokenizer=tokens)
+
+    @metric(
+        name="rougeLsum", family="ngram", range=(0, 1), needs={"references"}, options={**options, "split": "newline"}
+    )
+    def rouge_lsum(sample: Sample) -> float:
+        """F-measure of the words in the union of common subsequences line by line, best reference."""
+        return max(
+            float(scorer().score(reference, sample.prediction)["rougeLsum"].fmeasure) for reference in sample.references
+        )
+
+    return rouge_lsum
+
+
+rouge_lsum = _with_variant(_summary_level(rouge_tokens, _OPTIONS), _summary_level(unicode_tokens, _UNICODE_OPTIONS))

@@ -317,6 +317,14 @@ def test_a_metric_that_ranks_just_half_of_the_runs_is_no_part_of_the_composite()
     ]
 
 
+def test_nearness_to_the_question_is_no_part_of_the_composite() -> None:
+    parts, left_out = composite_parts(
+        [metric("answer_similarity"), metric("answer_relevance")], {"answer_similarity": 1.0, "answer_relevance": 1.0}
+    )
+    assert [part.name for part in parts] == ["answer_similarity"]
+    assert left_out == ["answer_relevance (nearness to the question, not being right)"]
+
+
 def by_kind(kind: str) -> tuple[Metric, LoadedRun, LoadedRun, LoadedRun]:
     """A metric and three runs, best first."""
     if kind == "over_refusal":

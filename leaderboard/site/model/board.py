@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -11,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from telbench.errors import InputError
+from telbench.errors import InputError, TelbenchError
 
 from ....harness.cli.terminal import Reporter
 from ....metrics.contract import Metric, metrics_named
@@ -20,6 +21,8 @@ from ...compare.ranking import Posthoc
 from ...compare.seeds import SEED, varying, word
 from ...compare.table import distinct_names
 from ...publish.history import Check, read_history
+from ...runs.loaded import metric_of
+from ...runs.worth import read_worth, with_worth
 from ..parallel import Job, Result, all_of, each_of
 from .columns import RunColumns, read_columns
 from .composite import OVERALL, composite_metric, composite_parts, with_composite
@@ -42,6 +45,7 @@ class Options:
     by: ClusterBy = "source_document"
     pairs: Posthoc = "mean"
     history: Path | None = None
+    worth: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ class Board:
     ``runs`` are those that were measured alike, the baseline first; ``apart`` the others with the reason. ``tables``
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
-    ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate.
+    ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate. ``worth`` is
+    the record of what metrics are worth on the data, where it was given.
     """
 
     options: Options
@@ -92,6 +97,7 @@ class Board:
     processes: int = 1
     contexts: Contexts = NO_CONTEXTS
     history: tuple[Check, ...] = ()
+    worth: Mapping[str, Any] | None = None
 
     @property
     def baseline(self) -> BoardRun:
@@ -135,6 +141,7 @@ def make_board(
         InputError: for what is no run folder, or when no run can be ranked in any metric.
     """
     history = () if options.history is None else tuple(read_history(options.history))
+    worth = None if options.worth is None else read_worth(options.worth)
     folders, apart = run_folders(paths)
     if not folders:
         raise InputError("none of the runs is finished: there is nothing to rank")
@@ -143,9 +150,11 @@ def make_board(
     runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
+    if worth is not None and options.worth is not None:
+        kept = [replace(run, header=with_worth(run.header, worth, options.worth)) for run in kept]
     baseline = _run_at(options.baseline, kept) or kept[0]
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
-    metrics = _metrics_of(kept)
+    metrics, without_table = _metrics_of(kept)
     ranked = {metric.name: rankable(metric.name, kept, allow_incomplete=options.allow_incomplete) for metric in metrics}
     parts, left_out = composite_parts(metrics, {name: len(rows) / len(kept) for name, (rows, _) in ranked.items()})
     if len(parts) > 1:
@@ -155,7 +164,8 @@ def make_board(
         ranked = {name: ([by_digest[run.digest] for run in rows], rest) for name, (rows, rest) in ranked.items()}
     metrics = [metric for metric in metrics if ranked[metric.name][0]]
     if not metrics:
-        raise InputError("no metric has a score in any run: there is nothing to rank")
+        told = "; ".join(["no metric has a score in any run: there is nothing to rank", *without_table])
+        raise InputError(told)
     names = distinct_names([run.loaded([]) for run in kept])
     jobs = []
     for metric in metrics:
@@ -179,12 +189,13 @@ def make_board(
         ),
         apart=tuple(apart + different),
         tables=tuple(tables),
-        left_out=tuple(left_out),
+        left_out=(*left_out, *without_table),
         factors=varying(factors),
-        digest=_digest(runs, apart, kept[0], options, contexts, history),
+        digest=_digest(runs, apart, kept[0], options, contexts, history, worth),
         processes=workers,
         contexts=contexts,
         history=history,
+        worth=worth,
     )
 
 
@@ -248,9 +259,26 @@ def _run_at(path: Path | None, runs: Sequence[RunColumns]) -> RunColumns | None:
     return found
 
 
-def _metrics_of(runs: Sequence[RunColumns]) -> list[Metric]:
-    """Metrics of any run, in the order of the first run that has them."""
-    return metrics_named(list(dict.fromkeys(name for run in runs for name in run.header["metrics"])))
+def _metrics_of(runs: Sequence[RunColumns]) -> tuple[list[Metric], list[str]]:
+    """Metrics of any run, in the order of the first run that has them; and those that have no table, with the reason.
+
+    A metric is what the runs say of it; only one that has to sum up must be installed, in the version that scored.
+    """
+    found, without = [], []
+    for name in dict.fromkeys(name for run in runs for name in run.header["metrics"]):
+        having = [run.loaded([]) for run in runs if name in run.header["metrics"]]
+        # Runs that were measured otherwise are set apart later, metric by metric.
+        first = having[0].header["metrics"][name]["signature"]
+        alike = [run for run in having if run.header["metrics"][name]["signature"] == first]
+        try:
+            told = metric_of(name, alike)
+        except TelbenchError as error:
+            without.append(f"{name} (no table: {error})")
+            continue
+        with contextlib.suppress(TelbenchError):
+            told = replace(told, description=metrics_named([name])[0].description)
+        found.append(told)
+    return found, without
 
 
 def _scores_of(folder: Path) -> int:
@@ -269,11 +297,12 @@ def _digest(
     options: Options,
     contexts: Contexts,
     history: Iterable[Check],
+    worth: Mapping[str, Any] | None,
 ) -> str:
-    """SHA-256 of the runs' contents, of the contexts and the history at hand, and of what was chosen."""
+    """SHA-256 of the runs' contents, of the contexts, the history and the worth at hand, and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
     parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
-    parts += [contexts.digest, *(repr(check) for check in history)]
+    parts += [contexts.digest, *(repr(check) for check in history), *([] if worth is None else [worth])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OVERALL = "overall"
+# Nearness to the question: repeating it scores 1, and a short right answer little.
+_NO_RIGHTNESS = frozenset({"answer_relevance", "question_relevance"})
 
 
 def composite_metric(names: Sequence[str]) -> Metric:
@@ -47,11 +49,14 @@ def composite_parts(metrics: Sequence[Metric], ranked: Mapping[str, float]) -> t
     """Metrics that the composite is made of, and the others with the reason.
 
     Without two bounds there is no place between worst and best; and a metric in which no more than half of the runs are
-    ``ranked`` (share by name) would leave the others without an overall rank.
+    ``ranked`` (share by name) would leave the others without an overall rank. How near an answer is to the question
+    does not say whether it is right.
     """
     parts, left_out = [], []
     for metric in metrics:
-        if None in metric.range:
+        if metric.name in _NO_RIGHTNESS:
+            left_out.append(f"{metric.name} (nearness to the question, not being right)")
+        elif None in metric.range:
             left_out.append(f"{metric.name} (no two bounds)")
         elif ranked[metric.name] <= 0.5:
             left_out.append(f"{metric.name} (ranks half of the runs or fewer)")

@@ -36,6 +36,11 @@ TERMS: dict[str, Term] = {
         "The raw value depends on the encoder and says little by itself; answers closer to the reference than its own "
         "second wording lie above 1.",
     ),
+    "near-miss": Term(
+        "Near miss",
+        "A reference with one fact made wrong by rule: a number, unit, name, negation or direction. The number is the "
+        "chance that the metric puts a right text above one. Below 0.6 the metric is marked as blind to facts.",
+    ),
     "difference": Term(
         "Difference to the baseline",
         "Mean paired difference over items, turned so that + is better, with its interval and p-value from the cluster "

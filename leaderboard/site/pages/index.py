@@ -23,6 +23,7 @@ FAMILIES = {
     "likelihood": "likelihood",
     "refusal": "refusal",
     "fact": "fact",
+    "entailment": "entailment",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ....metrics.near_misses import KINDS
 from ...compare.pairwise import ALPHA
 from ...compare.ranking import CAPTIONS
 from ...statistics.corpus import RESAMPLES
@@ -45,5 +46,7 @@ def method_pages(board: Board) -> Iterator[Page]:
         "alpha": ALPHA,
         "resamples": RESAMPLES,
         "max_missing": MAX_MISSING,
+        "worth": board.worth,
+        "kinds": KINDS,
     }
     yield Page("method.html", "method.html", "Method", context, menu="method.html")

@@ -56,7 +56,9 @@ def test_a_calibrated_value_stands_beside_the_raw_one_with_its_scale(capsys: pyt
     metrics = {
         "token_f1": metric(0.5),
         "bertscore": metric(0.9, ci_low=0.8, ci_high=0.95, calibration=calibration()),
-        "answer_similarity": metric(0.7, calibration=calibration(ci_low=None, ci_high=None, auc=0.98765)),
+        "answer_similarity": metric(
+            0.7, calibration=calibration(ci_low=None, ci_high=None, auc=0.98765, near_miss_auc=0.3871)
+        ),
         "answer_relevance": metric(0.6, calibration=calibration(value=None)),
     }
     assert table(capsys, metrics=metrics)[1:-1] == [
@@ -67,6 +69,7 @@ def test_a_calibrated_value_stands_beside_the_raw_one_with_its_scale(capsys: pyt
         "answer_relevance   0.600                                       3",
         "calibrated: 0 = a reference of another item, 1 = identical text",
         "matches above unrelated (AUC): answer_similarity 0.988",
+        "right above one wrong fact (AUC): answer_similarity 0.387 (blind to facts)",
     ]
 
 

@@ -33,7 +33,7 @@ MESSAGES = {
     "a GPU that others use": (
         "ValueError: Free memory on device cuda:0 (10.1/79.2 GiB) on startup is less than desired GPU memory "
         "utilization (0.92, 72.86 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.",
-        "gpu_memory_utilization=0.5",
+        "gpu_memory_utilization=0.11 ",
     ),
     "a machine that others use": (
         "ValueError: Available memory on node 0 (1.2/23.5 GiB) on startup is less than desired CPU memory utilization "
@@ -82,6 +82,20 @@ def test_an_error_of_this_process_gets_its_cure_without_a_log() -> None:
     error, cure = MESSAGES["no room for a cache"]
     assert cure in explained(error, "")
     assert explained("ValueError: something else", log("KeyError: 'unrelated'")) == "ValueError: something else"
+
+
+@pytest.mark.parametrize(
+    ("told", "share"),
+    [
+        ("Free memory on device cuda:0 (14.06/139.8 GiB) on startup", "0.09"),
+        ("Free memory on device cuda:0 (60.0/80.0 GiB) on startup", "0.67"),
+        ("Free memory on device cuda:0 (0.1/80.0 GiB) on startup", "0.01"),
+        ("Free memory on device cuda:0 on startup", "0.5"),
+    ],
+)
+def test_the_share_that_is_named_fits_into_what_others_leave(told: str, share: str) -> None:
+    error = f"ValueError: {told} is less than desired GPU memory utilization (0.92, 72.8 GiB)."
+    assert f"gpu_memory_utilization={share} takes" in explained(error, "")
 
 
 def test_memory_for_log_probabilities_of_prompts_has_a_cure_of_its_own() -> None:

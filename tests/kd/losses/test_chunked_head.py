@@ -194,21 +194,25 @@ def test_half_precision_products_are_not_rounded_before_the_softmax() -> None:
     assert found.total.item() == pytest.approx(exact.item(), rel=1e-5)
     for ours, theirs in zip(gradients(found.total, hidden, head), torch.autograd.grad(exact, wide), strict=True):
         assert ours.dtype == torch.bfloat16
-        # The gradient is rounded once, at the end.
-        assert torch.allclose(ours.double(), theirs, rtol=2**-8, atol=1e-5)
+        # That by the logits is rounded where it is multiplied, and the product of it once more.
+        assert (ours.double() - theirs).norm() < 3e-3 * theirs.norm()
 
 
-def test_autocast_does_not_reach_the_logits() -> None:
+def test_autocast_rounds_what_is_multiplied_and_no_logit() -> None:
     hidden, head, teacher = heads(torch.float32)
     target = Target(teacher, divergence_named("forward_kl"), 1.0)
-    outside = chunked_loss(hidden, head, target=target)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = chunked_loss(hidden, head, target=target)
         said = likeliest(hidden, head)
-    assert torch.equal(said, head.logits(hidden).argmax(-1))
-    assert torch.equal(inside.total, outside.total)
-    for one, other in zip(gradients(inside.total, hidden, head), gradients(outside.total, hidden, head), strict=True):
-        assert torch.equal(one, other)
+    narrow = Head(head.weight.detach().bfloat16(), head.bias)
+    taught = Projected(teacher.hidden.bfloat16(), Head(teacher.head.weight.bfloat16()))
+    expected = chunked_loss(hidden.bfloat16(), narrow, target=replace(target, teacher=taught))
+    assert torch.equal(said, narrow.logits(hidden.bfloat16()).argmax(-1))
+    assert torch.equal(inside.total, expected.total)
+    assert not torch.equal(inside.divergence, inside.divergence.bfloat16().float())
+    with torch.autocast("cpu", dtype=torch.float16):
+        outside = chunked_loss(hidden, head, target=target)
+    assert torch.equal(outside.total, chunked_loss(hidden, head, target=target).total)
 
 
 class Largest(TorchDispatchMode):

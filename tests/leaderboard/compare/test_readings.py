@@ -41,6 +41,21 @@ def test_cut_off_answers_that_could_turn_the_order_are_told_with_their_number() 
     assert not doubts("m", [few, ("whole", entry(0.405))])
 
 
+def test_a_metric_that_puts_wrong_facts_above_right_texts_is_told_as_blind() -> None:
+    def run(area: float | None) -> tuple[str, dict]:
+        return "run", entry(0.9, calibration={"value": 0.8, "near_miss_auc": area})
+
+    assert doubts("bertscore", [run(0.04), run(0.04)]) == [
+        "bertscore is blind to facts on these items: it puts a right text above one with one wrong fact in 4 of 100 "
+        "cases, so it cannot say which run is right"
+    ]
+    assert not doubts("bertscore", [run(0.6), run(0.9)])
+    # Not measured is not blind: few items, or a run of an earlier telbench.
+    assert not doubts("bertscore", [run(None), ("old", entry(0.5, calibration={"value": 0.8})), ("no", entry(0.5))])
+    # What was measured for the data counts before what was measured with the run.
+    assert not doubts("bertscore", [("run", {**run(0.04)[1], "worth": {"near_miss_auc": 0.7}})])
+
+
 def test_of_many_pairs_three_are_named_and_the_rest_counted() -> None:
     low = [(f"a{n}", entry(0.2 + n / 100, readings={"first": 0.9})) for n in range(3)]
     high = [(f"b{n}", entry(0.5 + n / 100, readings={"first": 0.1})) for n in range(3)]

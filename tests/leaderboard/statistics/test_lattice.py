@@ -49,6 +49,18 @@ def test_units_are_found_row_by_row_and_none_where_there_is_none():
     assert units_of(np.append(np.ones(40), 0.01)[None], 200_000).tolist() == [0.0]
 
 
+@pytest.mark.parametrize("unit", [0.1, 0.05, 0.01, 0.001])
+def test_a_decimal_unit_is_found_where_it_is_no_small_part_of_the_smallest_sum(unit):
+    # The smallest is a prime number of units: no part of it up to a twelfth divides the others.
+    sizes = np.round(np.array([17, 19, 23, 20, 18, 21, 25, 22]) * unit, 9)
+    assert units_of(sizes[None], 200_000) == pytest.approx([unit])
+
+
+def test_parts_of_the_smallest_sum_are_looked_at_down_to_a_twelfth():
+    whole = np.array([[12, 13, 17, 19], [13, 14, 17, 19]])
+    assert units_of(whole * 0.0771, 200_000) == pytest.approx([0.0771, 0.0])
+
+
 @pytest.mark.parametrize("jitter", [0.01, 0.03, 0.1])
 @pytest.mark.parametrize("seed", range(6))
 def test_sums_near_a_lattice_have_the_counted_tail(jitter, seed):

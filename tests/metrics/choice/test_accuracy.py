@@ -103,7 +103,7 @@ def test_chance_is_one_option_or_one_of_their_sets(
 
 
 def test_the_signatures_tell_the_readings_apart() -> None:
-    parsed = "parse:copy-or-label|reading:{}|unparsed:wrong|v2"
+    parsed = "parse:copy-or-label|reading:{}|unparsed:wrong|v3"
     assert choice_accuracy.signature == f"choice_accuracy|{parsed.format('last-label')}"
     assert choice_first.signature == f"choice_first|{parsed.format('first-label')}"
     assert choice_by_text.signature == f"choice_by_text|{parsed.format('last-text')}"

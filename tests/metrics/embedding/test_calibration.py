@@ -10,7 +10,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from telbench.metrics.anchors import Anchors, Distribution
+from telbench.harness.datasets.loading import load_whole
+from telbench.harness.datasets.settings import DataSettings
+from telbench.metrics.anchors import Anchors, Distribution, rank_auc
 from telbench.metrics.contract import Resources, Sample, metrics_named
 from telbench.metrics.embedding import calibration
 from telbench.metrics.embedding.calibration import (
@@ -20,9 +22,9 @@ from telbench.metrics.embedding.calibration import (
     calibrated_by,
     find_anchors,
     match_pairs_of,
+    near_miss_pairs_of,
     null_pairs_of,
     overlapping_coefficient,
-    rank_auc,
 )
 from telbench.metrics.embedding.encoder import open_encoder
 from telbench.metrics.intervals import Estimate
@@ -219,6 +221,78 @@ def test_a_second_checkpoint_finds_its_anchors_without_encoding(bert: Path, name
         found.append(metric.calibrate(samples))
     assert found[0] == found[1]
     assert open_encoder(bert).encoded == 0
+
+
+def facts(count: int, references: int = 2) -> list[Sample]:
+    wordings = ("The timer runs for {} ms.", "Its length is {} milliseconds by default.")
+    return [
+        Sample(
+            f"i{k}", "", tuple(text.format(100 + k) for text in wordings[:references]), "How long?", cluster_id=str(k)
+        )
+        for k in range(count)
+    ]
+
+
+def test_a_near_miss_is_a_reference_of_the_item_with_one_fact_made_wrong() -> None:
+    samples = facts(20)
+    own = {text: sample for sample in samples for text in sample.references}
+    pairs = near_miss_pairs_of(samples, Kind.REFERENCES)
+    assert len(pairs) == 20
+    for right, wrong in pairs:
+        assert wrong not in own[right].references
+        assert 1 <= len({*right.split()} ^ {*wrong.split()}) <= 2
+    assert {left for left, _ in near_miss_pairs_of(samples, Kind.QUESTION)} == {"How long?"}
+    assert near_miss_pairs_of(samples, Kind.REFERENCES) == pairs
+
+
+def test_a_similarity_of_words_puts_wrong_facts_above_right_texts_and_a_reader_of_numbers_does_not() -> None:
+    def by_numbers(pairs: Sequence[Pair]) -> list[float]:
+        def numbers(text: str) -> tuple[str, ...]:
+            return tuple(word for word in text.replace(".", "").split() if word[0].isdigit() or word in ("ms", "s"))
+
+        return [float(numbers(left)[:1] == numbers(right)[:1] and "not" not in left + right) for left, right in pairs]
+
+    blind = find_anchors(by_words, facts(40), Kind.REFERENCES)
+    assert blind.near_miss_auc == 0.0
+    assert blind.right_from == "two references of one item"
+    assert blind.near_miss is not None
+    assert blind.match is not None
+    assert blind.near_miss.mean > blind.match.mean
+    only_numbers = [sample for sample in facts(200) if sample]
+    seeing = find_anchors(by_numbers, only_numbers, Kind.REFERENCES)
+    # Wrong units are beyond a reader of numbers.
+    assert (seeing.near_miss_auc or 0) > 0.6
+
+
+def test_without_a_second_reference_right_texts_are_restated_by_rule_and_it_says_so() -> None:
+    anchors = find_anchors(by_words, facts(20, references=1), Kind.REFERENCES)
+    assert anchors.right_from == "reference in other words, by rule"
+    assert anchors.near_miss_auc == 0.5
+    assert (anchors.upper_from, anchors.match) == ("identical text", None)
+
+
+def test_a_few_near_misses_say_nothing_of_a_metric() -> None:
+    anchors = find_anchors(by_words, facts(9), Kind.REFERENCES)
+    assert (anchors.near_miss_auc, anchors.right_from) == (None, None)
+    assert anchors.near_miss_missing == "fewer than 10 right texts or near misses"
+
+
+MINILM = Path.home() / ".cache" / "telbench-models" / "minilm"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MINILM.is_dir(), reason="all-MiniLM-L6-v2 is not in ~/.cache/telbench-models/minilm")
+def test_a_real_encoder_prefers_wrong_facts_though_it_tells_unrelated_texts_apart() -> None:
+    """On telecom-nano: the other reference against a reference with one wrong number, name or negation."""
+    items_of = load_whole(DataSettings(data="telecom-nano")).split("test").items
+    samples = [
+        Sample(item.id, "", item.references, item.question, cluster_id=item.source_document) for item in items_of
+    ]
+    for metric in metrics_named(["bertscore", "answer_similarity"], Resources(MINILM)):
+        assert metric.calibrate is not None
+        anchors = metric.calibrate(samples)
+        assert (anchors.auc or 0) > 0.98
+        assert (anchors.near_miss_auc or 1) < 0.5
 
 
 def test_without_an_encoder_there_is_nothing_to_calibrate() -> None:

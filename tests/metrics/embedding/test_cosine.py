@@ -62,3 +62,57 @@ def test_a_sentence_transformers_folder_pools_in_its_own_way(bert: Path, tmp_pat
     assert "|pooling:sentence-transformers|" in metric.signature
     (tokens,) = metrics_named(["bertscore"], Resources(folder))
     assert tokens.score([Sample("x", "AMF", ("AMF",))])[0].value == pytest.approx(1, abs=1e-5)
+
+
+def with_prompts(bert: Path, folder: Path, prompts: dict[str, str]) -> Path:
+    library = pytest.importorskip("sentence_transformers")
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    modules = [Transformer(str(bert)), Pooling(32, pooling_mode="mean")]
+    library.SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(folder))
+    return folder
+
+
+def test_a_question_is_a_query_and_an_answer_a_document_where_the_encoder_has_prompts(
+    bert: Path, tmp_path: Path
+) -> None:
+    prompts = {"query": "Which UE: ", "document": "The SMF manages "}
+    folder, library = with_prompts(bert, tmp_path / "prompts", prompts), pytest.importorskip("sentence_transformers")
+    relevance, similarity = metrics_named(["answer_relevance", "answer_similarity"], Resources(folder))
+    question, answer = "Which function handles registration?", PREDICTIONS[0]
+    model = library.SentenceTransformer(str(folder), device="cpu")
+
+    def cosine(left, right) -> float:
+        return float(left @ right / (left @ left) ** 0.5 / (right @ right) ** 0.5)
+
+    expected = cosine(model.encode_query([question])[0], model.encode_document([answer])[0])
+    (score,) = relevance.score([Sample("x", answer, question=question)])
+    assert score.value == pytest.approx(expected, abs=1e-5)
+    assert score.value != pytest.approx(cosine(*model.encode([question, answer])), abs=1e-3)
+    assert relevance.signature.endswith("|pooling:sentence-transformers|prompts:query-document|v1")
+    # Two answers are neither query nor document to one another.
+    (alike,) = similarity.score([Sample("x", answer, (REFERENCES[0],))])
+    assert alike.value == pytest.approx(cosine(*model.encode([answer, REFERENCES[0]])), abs=1e-5)
+    assert "prompts" not in similarity.signature
+
+
+def test_an_encoder_without_prompts_keeps_its_signature(bert: Path, tmp_path: Path) -> None:
+    folder = with_prompts(bert, tmp_path / "none", {})
+    (metric,) = metrics_named(["answer_relevance"], Resources(folder))
+    assert metric.signature.endswith("|pooling:sentence-transformers|v1")
+
+
+@pytest.mark.parametrize("name", ["bertscore", "answer_similarity", "answer_relevance"])
+def test_texts_beyond_the_encoders_window_are_counted_and_told(bert: Path, name: str) -> None:
+    (metric,) = metrics_named([name], Resources(bert))
+    long = "the AMF and the UE " * 40
+    (answer, other, neither) = metric.score(
+        [
+            Sample("a", long, (REFERENCES[0],), question="Which?"),
+            Sample("b", "The AMF.", (long,), question=long),
+            # Many characters, but few enough tokens.
+            Sample("c", "registration mobility " * 14, (REFERENCES[0],), question="Which?"),
+        ]
+    )
+    assert [answer.reason, other.reason, neither.reason] == ["longer than the encoder reads"] * 2 + [None]
+    assert answer.value is not None

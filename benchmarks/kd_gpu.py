@@ -1,0 +1,271 @@
+"""The distillation head and whole training steps on one GPU, in one run: time, TFLOP/s, memory, gradient error.
+
+Run: ``python benchmarks/kd_gpu.py [--tiny] [--limit SECONDS] [--parts head,steps] [--out FILE]``. Prints a JSON line a
+finding as it goes, and stops starting new ones when the time is nearly up. ``--tiny`` takes small sizes: it runs on a
+processor too, where it shows that the script works and no speed.
+
+Head: half cross-entropy, half forward KL at temperature 2, value and gradients for rows and head; a student 2,048 wide,
+a teacher 4,096 wide with bfloat16 weights, 128,256 tokens. Steps: a student of 1.2 B with float32 weights under
+bfloat16 autocast, a teacher of 3.6 B in bfloat16, 8 x 1,024 tokens, random weights. Model FLOP utilisation counts 6
+operations a student's weight and token, and 2 a teacher's, against the dense bfloat16 rate of an H100 (989 TFLOP/s).
+Targets: the head at 4,096 rows in at most 1.15 times the dense bfloat16 time, at 16,384 rows in at most a quarter of
+its memory, gradients within 3e-3 of float32 products; vanilla KD and DSKD within 1.25 times teacher forward and SFT
+step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from gpu_findings import CUDA, DEVICE, Teller, apart, clean, half, measured, profiled, tf32
+from kd_gpu_steps import compiled_steps, steps
+from torch import Tensor
+
+Gradients = tuple[Tensor, Tensor, Tensor]
+
+
+class HeadCase:
+    """Random rows and heads whose singular values decay a little, as those of real heads do."""
+
+    def __init__(self, rows: int, tokens: int, student: int, teacher: int) -> None:
+        torch.manual_seed(0)
+        decay = [torch.arange(1, width + 1, device=DEVICE).pow(-0.3) for width in (student, teacher)]
+        self.weight = torch.randn(tokens, student, device=DEVICE) * 0.2 * decay[0]
+        self.teacher_weight = (torch.randn(tokens, teacher, device=DEVICE) * 0.2 * decay[1]).bfloat16()
+        self.hidden = 2 * torch.randn(rows, student, device=DEVICE)
+        self.teacher_hidden = (2 * torch.randn(rows, teacher, device=DEVICE)).bfloat16()
+        self.labels = torch.randint(tokens, (rows,), device=DEVICE)
+        self.tflop = (3 * student + teacher) * 2 * rows * tokens / 1e12
+
+    def gradients(self, loss: Callable[[Tensor, Tensor], Tensor]) -> Gradients:
+        """Loss, and its gradients for rows and head."""
+        hidden, weight = self.hidden.detach().requires_grad_(), self.weight.detach().requires_grad_()
+        total = loss(hidden, weight)
+        total.backward()
+        assert hidden.grad is not None
+        assert weight.grad is not None
+        return total.detach(), hidden.grad, weight.grad
+
+    def telbench(self, hidden: Tensor, weight: Tensor, divergence: str = "forward_kl", chunk: int = 0) -> Tensor:
+        """The loss as the trainer asks for it."""
+        from telbench.kd.losses.chunked_head import Labels, Projected, Target, chunked_loss
+        from telbench.kd.losses.divergences import divergence_named
+        from telbench.kd.losses.heads import Head
+
+        each = 0.5 / len(hidden)
+        teacher = Projected(self.teacher_hidden, Head(self.teacher_weight))
+        target = Target(teacher, divergence_named(divergence), each, 2.0)
+        labels = Labels(self.labels, each)
+        return chunked_loss(hidden, Head(weight), labels=labels, target=target, chunk_rows=chunk or None).total
+
+    def dense(self, hidden: Tensor, weight: Tensor, wide: bool) -> Tensor:
+        """The same with tensors of all rows and tokens, products in float32 or bfloat16."""
+        from torch.nn.functional import cross_entropy
+
+        if wide:
+            logits = hidden @ weight.T
+            with torch.no_grad():
+                given = self.teacher_hidden.float() @ self.teacher_weight.float().T
+        else:
+            logits = (hidden.bfloat16() @ weight.bfloat16().T).float()
+            with torch.no_grad():
+                given = (self.teacher_hidden @ self.teacher_weight.T).float()
+        p, q = ((values / 2).log_softmax(-1) for values in (given, logits))
+        return (cross_entropy(logits, self.labels, reduction="sum") + (p.exp() * (p - q)).sum()) / 2 / len(hidden)
+
+
+def head(teller: Teller, tiny: bool) -> None:
+    """All ways at three numbers of rows, then chunk sizes and divergences."""
+    sizes = (2000, 64, 128) if tiny else (128_256, 2048, 4096)
+    for rows in (64, 128) if tiny else (1024, 4096, 16_384):
+        case = HeadCase(rows, *sizes)
+        exact: list[Gradients] = []
+
+        def told(
+            name: str, loss: Callable[[Tensor, Tensor], Tensor], around: Callable[[], Any], seconds: float = 5,
+            case: HeadCase = case, rows: int = rows, exact: list[Gradients] = exact,
+        ) -> None:  # fmt: skip
+            with teller.part("head", seconds, way=name, rows=rows) as go:
+                if not go:
+                    return
+
+                def work() -> Gradients:
+                    with around():
+                        return case.gradients(loss)
+
+                found = work()
+                if not exact:
+                    exact.append(found)
+                names = ("loss", "rows", "head")
+                errors = {name: apart(one, two) for name, one, two in zip(names, found, exact[0], strict=True)}
+                del found
+                cost = measured(work, 2)
+                rate = round(case.tflop / cost["ms"] * 1e3, 1)
+                teller.say("head", way=name, rows=rows, **cost, tflops=rate, errors=errors)
+
+        told("telbench, float32", case.telbench, nullcontext)
+        told("telbench, bf16", case.telbench, half)
+        told("dense, bf16", lambda a, b, case=case: case.dense(a, b, False), nullcontext)
+        told("telbench, TF32", case.telbench, lambda: tf32(True))
+        if rows <= 4096:
+            told("dense, float32", lambda a, b, case=case: case.dense(a, b, True), nullcontext)
+        if rows == (128 if tiny else 4096):
+            for chunk in (32, 64) if tiny else (512, 1024, 4096):
+                told(
+                    f"telbench, bf16, chunks of {chunk}",
+                    lambda a, b, n=chunk, case=case: case.telbench(a, b, chunk=n),
+                    half,
+                )
+            for name in ("reverse_kl", "generalised_jsd", "adaptive_kl"):
+                exact.clear()
+                told(f"telbench, float32, {name}", lambda a, b, n=name, case=case: case.telbench(a, b, n), nullcontext)
+                told(f"telbench, bf16, {name}", lambda a, b, n=name, case=case: case.telbench(a, b, n), half)
+            with teller.part("profile of the head", 8) as go, half():
+                if go:
+                    teller.say("profile of the head", **profiled(lambda case=case: case.gradients(case.telbench)))
+        del case, exact, told
+        clean()
+
+
+def compiled_head(teller: Teller, tiny: bool) -> None:
+    """What a compiler makes of the terms: the same head with its closed forms fused."""
+    from telbench.kd.losses import closed_form
+
+    plain = closed_form.distance, closed_form.cross_entropy
+    case = HeadCase(*((64, 2000, 64, 128) if tiny else (4096, 128_256, 2048, 4096)))
+    try:
+        with teller.part("compiled head", 30) as go, half():
+            if go:
+                exact = case.gradients(case.telbench)
+                closed_form.distance, closed_form.cross_entropy = (torch.compile(each) for each in plain)
+                begun = time.perf_counter()
+                found = case.gradients(case.telbench)
+                seconds = round(time.perf_counter() - begun, 1)
+                errors = [apart(one, two) for one, two in zip(found, exact, strict=True)]
+                teller.say("compiled head", first_s=seconds, errors=errors)
+                teller.say("compiled head", **measured(lambda: case.gradients(case.telbench), 2))
+                teller.say("compiled head", **profiled(lambda: case.gradients(case.telbench)))
+    finally:
+        closed_form.distance, closed_form.cross_entropy = plain
+
+
+def right(teller: Teller, tiny: bool) -> None:
+    """Losses and gradients in bfloat16 against float32, for heads whose singular values decay."""
+    from telbench.kd.losses.chunked_head import Projected
+    from telbench.kd.losses.dual_space import LinearProjectors, dskd
+    from telbench.kd.losses.dual_space_v2 import Aligned, LogitIdentity, dskd_v2
+    from telbench.kd.losses.heads import Head
+    from telbench.kd.losses.mixture import Pairs
+    from telbench.kd.losses.token_kd import vanilla_kd
+
+    tokens, ours, theirs, rows = (2000, 64, 128, 64) if tiny else (32_000, 512, 1024, 512)
+    for decay in (0.0, 0.5, 1.0):
+        torch.manual_seed(0)
+        weights = [decaying(tokens, width, decay) for width in (ours, theirs)]
+        hidden, taught = 2 * torch.randn(rows, ours, device=DEVICE), 2 * torch.randn(rows, theirs, device=DEVICE)
+        labels = torch.randint(tokens, (rows,), device=DEVICE)
+        teacher = Projected(taught.bfloat16(), Head(weights[1].bfloat16()))
+        plain = LinearProjectors(ours, theirs).to(DEVICE)
+        identity = LogitIdentity(Head(weights[0]), teacher.head).to(DEVICE)
+        every = Aligned(Pairs.all(rows, DEVICE))
+        cases: list[tuple[str, Any, tuple[Any, ...]]] = [
+            ("vanilla_kd", vanilla_kd, (teacher, labels, 1 / rows)),
+            ("dskd", dskd, (teacher, labels, plain, 1 / rows)),
+            ("dskd_v2", dskd_v2, (teacher, labels, identity, every, 1 / rows, 1 / rows)),
+        ]
+        for name, loss, rest in cases:
+            with teller.part("bf16 against float32", 3, algorithm=name, decay=decay) as go:
+                if not go:
+                    return
+                trained = [*rest[2].parameters()] if name != "vanilla_kd" else []
+                found = []
+                for around in (half, nullcontext):
+                    mine = Projected(hidden.detach().requires_grad_(), Head(weights[0].detach().requires_grad_()))
+                    with around():
+                        made = loss(mine, *rest)
+                    moved = [mine.hidden, mine.head.weight, *trained]
+                    found.append((made, torch.autograd.grad(made.total, moved)))
+                (low, slopes), (exact, wanted) = found
+                sums = {key: [float(low.sums[key]) / rows, float(exact.sums[key]) / rows] for key in low.sums}
+                errors = [apart(one, two) for one, two in zip(slopes, wanted, strict=True)]
+                facts = {"loss": apart(low.total, exact.total), "gradients": errors, "sums": sums}
+                teller.say("bf16 against float32", algorithm=name, decay=decay, **facts)
+
+
+def three_products(teller: Teller, tiny: bool) -> None:
+    """A float32 product against three of bfloat16 parts: what exact logits of projected rows could cost."""
+    rows, tokens, width = (64, 2000, 64) if tiny else (4096, 128_256, 2048)
+    torch.manual_seed(0)
+    left, right = torch.randn(rows, width, device=DEVICE), torch.randn(tokens, width, device=DEVICE)
+
+    def parts(values: Tensor) -> tuple[Tensor, Tensor]:
+        high = values.bfloat16()
+        return high, (values - high.float()).bfloat16()
+
+    def thrice() -> Tensor:
+        (one, less), (two, least) = parts(left), parts(right)
+        joined = torch.cat([one, less, one], 1), torch.cat([two, two, least], 1)
+        return torch.mm(joined[0], joined[1].T, out_dtype=torch.float32)
+
+    with teller.part("products", 5) as go:
+        if go and CUDA:
+            exact = (left[:64].double() @ right.double().T).float()
+            ways: dict[str, Callable[[], Tensor]] = {
+                "float32": lambda: left @ right.T,
+                "three of bf16": thrice,
+                "bf16": lambda: torch.mm(left.bfloat16(), right.bfloat16().T, out_dtype=torch.float32),
+            }
+            for name, way in ways.items():
+                teller.say("products", way=name, error=apart(way()[:64], exact), **measured(way, 3))
+            with tf32(True):
+                teller.say(
+                    "products",
+                    way="TF32",
+                    error=apart((left @ right.T)[:64], exact),
+                    **measured(lambda: left @ right.T, 3),
+                )
+
+
+def decaying(tokens: int, width: int, decay: float) -> Tensor:
+    """A head (tokens, width) whose singular values fall as k to the power of -decay, in no axis' direction."""
+    values = torch.randn(tokens, width, device=DEVICE) * torch.arange(1, width + 1, device=DEVICE).pow(-decay)
+    values = values @ torch.linalg.qr(torch.randn(width, width, device=DEVICE))[0]
+    return values * (0.05 / values.std())
+
+
+PARTS: dict[str, Callable[[Teller, bool], None]] = {
+    "head": head,
+    "right": right,
+    "products": three_products,
+    "steps": steps,
+    "compiled-head": compiled_head,
+    "compiled-steps": compiled_steps,
+}
+
+
+def main() -> None:
+    """The parts that were asked for, in this order."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that the script works")
+    parser.add_argument("--limit", type=float, default=240, metavar="S", help="seconds in which all should end")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--out", type=Path, help="file for the findings too")
+    options = parser.parse_args()
+    teller = Teller(options.out, options.limit)
+    name = torch.cuda.get_device_name() if CUDA else "processor"
+    teller.say("machine", device=name, torch=torch.__version__, tiny=options.tiny)
+    for part in options.parts.split(","):
+        with teller.part(part, 5) as go:
+            if go:
+                PARTS[part](teller, options.tiny)
+    teller.say("end")
+
+
+if __name__ == "__main__":
+    main()
