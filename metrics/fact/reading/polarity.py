@@ -59,8 +59,8 @@ _ABSENCES = word_list("absences")
 class Negation:
     """A negating word and the content words that it covers.
 
-    ``instead`` are the stems of what is said in their place: of PDCP in "in PDCP, not in MAC". ``predicate`` is the stem
-    of what is denied of a noun: of lost in "no packet is lost".
+    ``instead`` are the stems of what is said in their place: of PDCP in "in PDCP, not in MAC". ``predicate`` is the
+    stem of what is denied of a noun: of lost in "no packet is lost".
     """
 
     cue: Word

@@ -1,4 +1,4 @@
-"""Runs whose answers differ in length: told above the numbers, with the difference at equal length beside the raw one."""
+"""Runs whose answers differ in length: told above the numbers, with the difference at equal length beside it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def test_the_difference_at_equal_length_is_found_where_length_makes_the_raw_one(
     base, run = pair(2.0, level=0.03, slope=-0.1)
     (effect,) = length_effects(base, run, ["token_f1"], "long")
     assert effect.raw < -0.05
-    assert effect.adjusted is not None and effect.interval is not None
+    assert effect.adjusted is not None
+    assert effect.interval is not None
     assert effect.adjusted == pytest.approx(0.03, abs=0.01)
     assert effect.interval[0] < 0.03 < effect.interval[1]
     assert effect.doubled == pytest.approx(-0.1, abs=0.01)
@@ -61,7 +62,8 @@ def test_the_difference_at_equal_length_is_found_where_length_makes_the_raw_one(
 def test_nothing_is_told_at_equal_length_where_no_answers_have_it() -> None:
     base, run = pair(40.0, slope=-0.1)
     (effect,) = length_effects(base, run, ["token_f1"], "long")
-    assert effect.adjusted is None and effect.p is None
+    assert effect.adjusted is None
+    assert effect.p is None
     assert effect.reason == f"fewer than {LEAST} items have answers of like length"
 
 

@@ -1,9 +1,9 @@
 """What fact_agreement prefers among answers that people would write, by kind of the wrong fact.
 
 ``hand/developed*.jsonl`` was in view while the rules were made. ``hand/held_out*.jsonl`` was not: its author never saw
-the metric, nor the metric's author these lines. Rules must not be made with the held-out half in view. ``hand/wider.jsonl``
-was written by the author of the rules, mostly of negation and direction, and is in view. The bounds stand a little below
-what was measured, so that a change which sees less is noticed.
+the metric, nor the metric's author these lines. Rules must not be made with the held-out half in view. ``wider.jsonl``
+was written by the author of the rules, mostly of negation and direction, and is in view. The bounds stand a little
+below what was measured, so that a change which sees less is noticed.
 """
 
 from __future__ import annotations
