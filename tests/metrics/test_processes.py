@@ -50,7 +50,7 @@ def test_a_process_that_is_ended_is_told_in_one_line(monkeypatch: pytest.MonkeyP
     # The process cannot even begin: what it is to make is not there.
     with ScoringProcesses(metrics_named(["bleu"]), 1) as processes:
         monkeypatch.setattr(processes._pool, "_initargs", (["no_such_metric"], [""]))
-        with pytest.raises(TelbenchError, match="a scoring process ended: .*--workers 1 shows which"):
+        with pytest.raises(TelbenchError, match=r"a scoring process ended: .*--workers 1 shows which"):
             list(processes.scored(batches(1, 1), lambda batch: batch))
 
 
