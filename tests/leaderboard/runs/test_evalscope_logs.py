@@ -15,7 +15,6 @@ from telbench.harness.cli.main import main
 from telbench.leaderboard.runs.foreign import Reading
 from telbench.leaderboard.runs.sources import open_run, open_runs
 
-
 BLEU: dict[str, Any] = {"bleu-1": 0.0}
 ROUGE: dict[str, Any] = {"Rouge-L-R": 0.5}
 
