@@ -24,16 +24,18 @@ from typing import Any
 
 import torch
 from gpu_findings import CUDA, DEVICE, Teller, apart, clean, half, measured, profiled, tf32
-from kd_gpu_steps import compiled_steps, steps
+from kd_gpu_steps import steps
 from torch import Tensor
 
 Gradients = tuple[Tensor, Tensor, Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class HeadCase:
     """Random rows and heads whose singular values decay a little, as those of real heads do."""
 
-    def __init__(self, rows: int, tokens: int, student: int, teacher: int) -> None:
+    def __init__(self, rows: int, tiny: bool) -> None:
+        tokens, student, teacher = (2000, 64, 128) if tiny else (128_256, 2048, 4096)
         torch.manual_seed(0)
         decay = [torch.arange(1, width + 1, device=DEVICE).pow(-0.3) for width in (student, teacher)]
         self.weight = torch.randn(tokens, student, device=DEVICE) * 0.2 * decay[0]
@@ -43,7 +45,7 @@ class HeadCase:
         self.labels = torch.randint(tokens, (rows,), device=DEVICE)
         self.tflop = (3 * student + teacher) * 2 * rows * tokens / 1e12
 
-    def gradients(self, loss: Callable[[Tensor, Tensor], Tensor]) -> Gradients:
+    def gradients(self, loss: Loss) -> Gradients:
         """Loss, and its gradients for rows and head."""
         hidden, weight = self.hidden.detach().requires_grad_(), self.weight.detach().requires_grad_()
         total = loss(hidden, weight)
@@ -52,107 +54,104 @@ class HeadCase:
         assert weight.grad is not None
         return total.detach(), hidden.grad, weight.grad
 
-    def telbench(self, hidden: Tensor, weight: Tensor, divergence: str = "forward_kl", chunk: int = 0) -> Tensor:
+    def telbench(self, divergence: str = "forward_kl", chunk: int | None = None, fused: bool = False) -> Loss:
         """The loss as the trainer asks for it."""
         from telbench.kd.losses.chunked_head import Labels, Projected, Target, chunked_loss
         from telbench.kd.losses.divergences import divergence_named
         from telbench.kd.losses.heads import Head
 
-        each = 0.5 / len(hidden)
-        teacher = Projected(self.teacher_hidden, Head(self.teacher_weight))
-        target = Target(teacher, divergence_named(divergence), each, 2.0)
-        labels = Labels(self.labels, each)
-        return chunked_loss(hidden, Head(weight), labels=labels, target=target, chunk_rows=chunk or None).total
+        def loss(hidden: Tensor, weight: Tensor) -> Tensor:
+            each = 0.5 / len(hidden)
+            teacher = Projected(self.teacher_hidden, Head(self.teacher_weight))
+            target = Target(teacher, divergence_named(divergence), each, 2.0)
+            head, labels = Head(weight, fused=fused), Labels(self.labels, each)
+            return chunked_loss(hidden, head, labels=labels, target=target, chunk_rows=chunk).total
 
-    def dense(self, hidden: Tensor, weight: Tensor, wide: bool) -> Tensor:
+        return loss
+
+    def dense(self, *, wide: bool) -> Loss:
         """The same with tensors of all rows and tokens, products in float32 or bfloat16."""
         from torch.nn.functional import cross_entropy
 
-        if wide:
-            logits = hidden @ weight.T
-            with torch.no_grad():
-                given = self.teacher_hidden.float() @ self.teacher_weight.float().T
-        else:
-            logits = (hidden.bfloat16() @ weight.bfloat16().T).float()
-            with torch.no_grad():
-                given = (self.teacher_hidden @ self.teacher_weight.T).float()
-        p, q = ((values / 2).log_softmax(-1) for values in (given, logits))
-        return (cross_entropy(logits, self.labels, reduction="sum") + (p.exp() * (p - q)).sum()) / 2 / len(hidden)
+        def loss(hidden: Tensor, weight: Tensor) -> Tensor:
+            if wide:
+                logits = hidden @ weight.T
+                with torch.no_grad():
+                    given = self.teacher_hidden.float() @ self.teacher_weight.float().T
+            else:
+                logits = (hidden.bfloat16() @ weight.bfloat16().T).float()
+                with torch.no_grad():
+                    given = (self.teacher_hidden @ self.teacher_weight.T).float()
+            p, q = ((values / 2).log_softmax(-1) for values in (given, logits))
+            return (cross_entropy(logits, self.labels, reduction="sum") + (p.exp() * (p - q)).sum()) / 2 / len(hidden)
+
+        return loss
+
+
+class HeadTable:
+    """Ways to the same loss and gradients, each against the first."""
+
+    def __init__(self, teller: Teller, case: HeadCase) -> None:
+        self.case = case
+        self._teller = teller
+        self._exact: Gradients | None = None
+
+    def told(self, way: str, loss: Loss, around: Callable[[], Any], seconds: float = 5) -> None:
+        """One finding."""
+        rows = len(self.case.hidden)
+        with self._teller.part("head", seconds, way=way, rows=rows) as go:
+            if not go:
+                return
+
+            def work() -> Gradients:
+                with around():
+                    return self.case.gradients(loss)
+
+            begun = time.perf_counter()
+            found = work()
+            first = round(time.perf_counter() - begun, 1)
+            self._exact = self._exact or found
+            names = ("loss", "rows", "head")
+            errors = {name: apart(one, two) for name, one, two in zip(names, found, self._exact, strict=True)}
+            del found
+            cost = measured(work, 3)
+            rate = round(self.case.tflop / cost["ms"] * 1e3, 1)
+            self._teller.say("head", way=way, rows=rows, **cost, tflops=rate, errors=errors, first_s=first)
 
 
 def head(teller: Teller, tiny: bool) -> None:
-    """All ways at three numbers of rows, then chunk sizes and divergences."""
-    sizes = (2000, 64, 128) if tiny else (128_256, 2048, 4096)
+    """All ways at three numbers of rows."""
     for rows in (64, 128) if tiny else (1024, 4096, 16_384):
-        case = HeadCase(rows, *sizes)
-        exact: list[Gradients] = []
-
-        def told(
-            name: str, loss: Callable[[Tensor, Tensor], Tensor], around: Callable[[], Any], seconds: float = 5,
-            case: HeadCase = case, rows: int = rows, exact: list[Gradients] = exact,
-        ) -> None:  # fmt: skip
-            with teller.part("head", seconds, way=name, rows=rows) as go:
-                if not go:
-                    return
-
-                def work() -> Gradients:
-                    with around():
-                        return case.gradients(loss)
-
-                found = work()
-                if not exact:
-                    exact.append(found)
-                names = ("loss", "rows", "head")
-                errors = {name: apart(one, two) for name, one, two in zip(names, found, exact[0], strict=True)}
-                del found
-                cost = measured(work, 2)
-                rate = round(case.tflop / cost["ms"] * 1e3, 1)
-                teller.say("head", way=name, rows=rows, **cost, tflops=rate, errors=errors)
-
-        told("telbench, float32", case.telbench, nullcontext)
-        told("telbench, bf16", case.telbench, half)
-        told("dense, bf16", lambda a, b, case=case: case.dense(a, b, False), nullcontext)
-        told("telbench, TF32", case.telbench, lambda: tf32(True))
+        table = HeadTable(teller, HeadCase(rows, tiny))
+        case = table.case
+        table.told("telbench, float32", case.telbench(), nullcontext)
+        table.told("telbench, bf16", case.telbench(), half)
+        table.told("telbench, bf16, compiled", case.telbench(fused=True), half, 20)
+        table.told("dense, bf16", case.dense(wide=False), nullcontext)
+        table.told("telbench, TF32", case.telbench(), lambda: tf32(True))
         if rows <= 4096:
-            told("dense, float32", lambda a, b, case=case: case.dense(a, b, True), nullcontext)
-        if rows == (128 if tiny else 4096):
-            for chunk in (32, 64) if tiny else (512, 1024, 4096):
-                told(
-                    f"telbench, bf16, chunks of {chunk}",
-                    lambda a, b, n=chunk, case=case: case.telbench(a, b, chunk=n),
-                    half,
-                )
-            for name in ("reverse_kl", "generalised_jsd", "adaptive_kl"):
-                exact.clear()
-                told(f"telbench, float32, {name}", lambda a, b, n=name, case=case: case.telbench(a, b, n), nullcontext)
-                told(f"telbench, bf16, {name}", lambda a, b, n=name, case=case: case.telbench(a, b, n), half)
-            with teller.part("profile of the head", 8) as go, half():
-                if go:
-                    teller.say("profile of the head", **profiled(lambda case=case: case.gradients(case.telbench)))
-        del case, exact, told
+            table.told("dense, float32", case.dense(wide=True), nullcontext)
+        del table, case
         clean()
 
 
-def compiled_head(teller: Teller, tiny: bool) -> None:
-    """What a compiler makes of the terms: the same head with its closed forms fused."""
-    from telbench.kd.losses import closed_form
-
-    plain = closed_form.distance, closed_form.cross_entropy
-    case = HeadCase(*((64, 2000, 64, 128) if tiny else (4096, 128_256, 2048, 4096)))
-    try:
-        with teller.part("compiled head", 30) as go, half():
+def sweep(teller: Teller, tiny: bool) -> None:
+    """Sizes of chunks and divergences, and where the time goes."""
+    case = HeadCase(128 if tiny else 4096, tiny)
+    table = HeadTable(teller, case)
+    table.told("telbench, float32", case.telbench(), nullcontext)
+    for chunk in (32, 64) if tiny else (512, 1024, 4096):
+        table.told(f"telbench, bf16, chunks of {chunk}", case.telbench(chunk=chunk), half)
+    for name in ("reverse_kl", "generalised_jsd", "adaptive_kl"):
+        table = HeadTable(teller, case)
+        table.told(f"telbench, float32, {name}", case.telbench(name), nullcontext)
+        table.told(f"telbench, bf16, {name}", case.telbench(name), half)
+        table.told(f"telbench, bf16, {name}, compiled", case.telbench(name, fused=True), half, 20)
+    for fused in (False, True):
+        with teller.part("profile of the head", 8, compiled=fused) as go, half():
             if go:
-                exact = case.gradients(case.telbench)
-                closed_form.distance, closed_form.cross_entropy = (torch.compile(each) for each in plain)
-                begun = time.perf_counter()
-                found = case.gradients(case.telbench)
-                seconds = round(time.perf_counter() - begun, 1)
-                errors = [apart(one, two) for one, two in zip(found, exact, strict=True)]
-                teller.say("compiled head", first_s=seconds, errors=errors)
-                teller.say("compiled head", **measured(lambda: case.gradients(case.telbench), 2))
-                teller.say("compiled head", **profiled(lambda: case.gradients(case.telbench)))
-    finally:
-        closed_form.distance, closed_form.cross_entropy = plain
+                loss = case.telbench(fused=fused)
+                teller.say("profile of the head", compiled=fused, **profiled(lambda loss=loss: case.gradients(loss)))
 
 
 def right(teller: Teller, tiny: bool) -> None:
@@ -198,40 +197,6 @@ def right(teller: Teller, tiny: bool) -> None:
                 teller.say("bf16 against float32", algorithm=name, decay=decay, **facts)
 
 
-def three_products(teller: Teller, tiny: bool) -> None:
-    """A float32 product against three of bfloat16 parts: what exact logits of projected rows could cost."""
-    rows, tokens, width = (64, 2000, 64) if tiny else (4096, 128_256, 2048)
-    torch.manual_seed(0)
-    left, right = torch.randn(rows, width, device=DEVICE), torch.randn(tokens, width, device=DEVICE)
-
-    def parts(values: Tensor) -> tuple[Tensor, Tensor]:
-        high = values.bfloat16()
-        return high, (values - high.float()).bfloat16()
-
-    def thrice() -> Tensor:
-        (one, less), (two, least) = parts(left), parts(right)
-        joined = torch.cat([one, less, one], 1), torch.cat([two, two, least], 1)
-        return torch.mm(joined[0], joined[1].T, out_dtype=torch.float32)
-
-    with teller.part("products", 5) as go:
-        if go and CUDA:
-            exact = (left[:64].double() @ right.double().T).float()
-            ways: dict[str, Callable[[], Tensor]] = {
-                "float32": lambda: left @ right.T,
-                "three of bf16": thrice,
-                "bf16": lambda: torch.mm(left.bfloat16(), right.bfloat16().T, out_dtype=torch.float32),
-            }
-            for name, way in ways.items():
-                teller.say("products", way=name, error=apart(way()[:64], exact), **measured(way, 3))
-            with tf32(True):
-                teller.say(
-                    "products",
-                    way="TF32",
-                    error=apart((left @ right.T)[:64], exact),
-                    **measured(lambda: left @ right.T, 3),
-                )
-
-
 def decaying(tokens: int, width: int, decay: float) -> Tensor:
     """A head (tokens, width) whose singular values fall as k to the power of -decay, in no axis' direction."""
     values = torch.randn(tokens, width, device=DEVICE) * torch.arange(1, width + 1, device=DEVICE).pow(-decay)
@@ -242,10 +207,8 @@ def decaying(tokens: int, width: int, decay: float) -> Tensor:
 PARTS: dict[str, Callable[[Teller, bool], None]] = {
     "head": head,
     "right": right,
-    "products": three_products,
     "steps": steps,
-    "compiled-head": compiled_head,
-    "compiled-steps": compiled_steps,
+    "sweep": sweep,
 }
 
 

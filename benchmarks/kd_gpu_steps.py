@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from gpu_findings import CUDA, DEVICE, Teller, clean, profiled
+from gpu_findings import CUDA, DEVICE, Teller, profiled
 
 # Dense bfloat16 operations a second of an H100, as its maker tells.
 PEAK = 989e12
@@ -56,11 +56,14 @@ def items(count: int, length: int, answer: int, tokens: int) -> list[Any]:
 class Training:
     """One training's pieces, put together as the trainer does."""
 
-    def __init__(self, algorithm: str, precision: str, teacher: Any, shape: Any, tokens: int) -> None:
+    def __init__(
+        self, algorithm: str, precision: str, teacher: Any, shape: Any, tokens: int, compiled: bool = False
+    ) -> None:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
         from telbench.kd.settings import MethodSettings, OptimiserSettings
+        from telbench.kd.train.compiling import compile_models
         from telbench.kd.train.distiller import Distiller
         from telbench.kd.train.optimisation import adamw_over
         from telbench.kd.vocabulary.link import VocabularyLink
@@ -71,6 +74,8 @@ class Training:
         self.student = llama(shape, tokens, torch.float32)
         distiller = Distiller(self.student, self.method, self.teacher, self.link)
         optimizer = adamw_over(distiller.student, distiller.projectors, OptimiserSettings(), self.method.projector_rate)
+        if compiled:
+            compile_models(distiller, teacher)
         AcceleratorState._reset_state(True)
         self.accelerator = Accelerator(mixed_precision=precision)
         self.module, self.optimizer = self.accelerator.prepare(distiller, optimizer)
@@ -91,17 +96,11 @@ class Training:
         if self.teacher is not None:
             micro = replace(micro, teacher_rows=self.teacher.rows(taught(examples)).to(DEVICE))
         station("teacher")
-        share = None
-        if self.method.objective.share is not None:
-            with torch.no_grad():
-                part, every = self.module(micro, None, "share")[0].tolist()
-            share = part / every if every else None
-        station("share")
         self.optimizer.zero_grad(set_to_none=True)
-        loss, _ = self.module(micro, Denominators(micro.batch.n_labels, len(micro.pairs), share))
+        loss, _ = self.module(micro, Denominators(micro.batch.n_labels, len(micro.pairs)))
         station("forward")
         self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), 1.0)
+        norm: Any = self.accelerator.clip_grad_norm_(self.module.parameters(), 1.0)
         station("backward")
         self.optimizer.step()
         reached["loss"], reached["norm"] = round(float(loss.detach()), 4), round(float(norm), 4)
@@ -120,67 +119,61 @@ def timed_step(training: Training, examples: list[Any], times: int) -> tuple[flo
 
 
 def steps(teller: Teller, tiny: bool) -> None:
-    """SFT, vanilla KD, DSKD and DSKD v2 at few and many answer rows; each beside teacher forward and SFT step."""
+    """SFT, vanilla KD, DSKD and DSKD v2 at few and many answer rows, plain and compiled."""
     from telbench.kd.teacher.rows import LiveTeacher
-    from telbench.kd.train.examples import taught
 
     tokens, batch, length = (2000, 2, 64) if tiny else (128_256, 8, 1024)
     shapes = (TINY_STUDENT, TINY_TEACHER) if tiny else (STUDENT, TEACHER)
     teacher = LiveTeacher(llama(shapes[1], tokens, torch.bfloat16))
-    weights = sum(each.numel() for each in teacher.model.parameters())
-    few, many = (8, 32) if tiny else (48, 512)
-    alone: dict[int, float] = {}
-    for answer in (few, many):
-        with teller.part("teacher", 5, answer_rows=batch * answer) as go:
-            if go:
-                rows = taught(items(batch, length, answer, tokens))
-                alone[answer] = best(lambda rows=rows: teacher.rows(rows), 3)
-                teller.say("teacher", answer_rows=batch * answer, weights=weights, ms=alone[answer])
-    fine: dict[int, float] = {}
-    plan = [("sft", few), ("vanilla_kd", few), ("dskd", few), ("sft", many), ("vanilla_kd", many), ("dskd", many)]
-    plan += [("dskd_v2", few), ("dskd_v2", many)]
-    for algorithm, answer in plan:
-        facts = {"algorithm": algorithm, "answer_rows": batch * answer}
-        with teller.part("step", 9, **facts) as go:
-            if not go:
-                continue
-            training = Training(algorithm, "bf16", teacher, shapes[0], tokens)
-            examples = items(batch, length, answer, tokens)
-            ms, stations = timed_step(training, examples, 3)
-            own = sum(each.numel() for each in training.student.parameters())
-            work = (6 * own + (0 if algorithm == "sft" else 2 * weights)) * batch * length
-            if algorithm == "sft":
-                fine[answer] = ms
-            bound = fine.get(answer, 0) + alone.get(answer, 0)
-            teller.say(
-                "step", **facts, student=own, ms=ms, tokens_per_s=round(batch * length / ms * 1e3),
-                utilisation=round(work / ms * 1e3 / PEAK, 3), stations=stations,
-                of_teacher_and_sft=round(ms / bound, 2) if bound and algorithm != "sft" else None,
-                GiB=round(torch.cuda.max_memory_allocated() / 2**30, 1) if CUDA else None,
-            )  # fmt: skip
-            if (algorithm, answer) in {("sft", few), ("dskd", many), ("dskd_v2", many)}:
-                teller.say("profile of a step", **facts, **profiled(lambda t=training, e=examples: t.step(e), 22))
-        training = None
-        clean()
+    few, many = (items(batch, length, answer, tokens) for answer in ((8, 32) if tiny else (48, 512)))
+    for compiled in (False, True):
+        for examples in (few, many):
+            bound = Bound()
+            for algorithm in ("sft", "vanilla_kd", "dskd", "dskd_v2"):
+                one_step(teller, algorithm, teacher, shapes[0], examples, bound, compiled)
 
 
-def compiled_steps(teller: Teller, tiny: bool) -> None:
-    """SFT with the student's layers compiled: what fused operations would save."""
-    tokens, batch, length, answer = (2000, 2, 64, 8) if tiny else (128_256, 8, 1024, 48)
-    with teller.part("compiled step", 45) as go:
-        if go:
-            training = Training("sft", "bf16", None, TINY_STUDENT if tiny else STUDENT, tokens)
-            for layer in training.student.model.layers:
-                layer.compile()
-            examples, begun = items(batch, length, answer, tokens), time.perf_counter()
-            training.step(examples)
-            seconds = time.perf_counter() - begun
-            ms, stations = timed_step(training, examples, 3)
-            own = sum(each.numel() for each in training.student.parameters())
-            share = round(6 * own * batch * length / ms * 1e3 / PEAK, 3)
-            teller.say(
-                "compiled step", algorithm="sft", first_s=round(seconds, 1), ms=ms, utilisation=share, stations=stations
-            )
+@dataclass
+class Bound:
+    """Milliseconds of the teacher's forward pass and of an SFT step."""
+
+    teacher: float = 0.0
+    fine_tuning: float = 0.0
+
+
+def one_step(
+    teller: Teller, algorithm: str, teacher: Any, shape: Any, examples: list[Any], bound: Bound, compiled: bool
+) -> None:
+    """One finding, beside teacher's forward and SFT step."""
+    from telbench.kd.train.examples import taught
+
+    rows, read = sum(each.rows for each in examples), sum(len(each.student.ids) - 1 for each in examples)
+    facts = {"algorithm": algorithm, "answer_rows": rows, "compiled": compiled}
+    with teller.part("step", 15 if compiled else 9, **facts) as go:
+        if not go:
+            return
+        training = Training(algorithm, "bf16", teacher, shape, teacher.head.size, compiled)
+        begun = time.perf_counter()
+        training.step(examples)
+        first = round(time.perf_counter() - begun, 1)
+        ms, stations = timed_step(training, examples, 4)
+        own, others = (sum(each.numel() for each in model.parameters()) for model in (training.student, teacher.model))
+        share: dict[str, Any] = {}
+        if algorithm == "sft":
+            bound.fine_tuning, work = ms, 6 * own * read
+            bound.teacher = best(lambda: teacher.rows(taught(examples)), 3)
+            share = {"teacher_ms": bound.teacher}
+        else:
+            work = (6 * own + 2 * others) * read
+            share = {"of_teacher_and_sft": round(ms / (bound.teacher + bound.fine_tuning), 3)}
+        teller.say(
+            "step", **facts, weights=own, ms=ms, tokens_per_s=round(read / ms * 1e3), **share,
+            utilisation=round(work / ms * 1e3 / PEAK, 3), first_s=first, stations=stations,
+            GiB=round(torch.cuda.max_memory_allocated() / 2**30, 1) if CUDA else None,
+        )  # fmt: skip
+        if rows > len(examples) * 100 and algorithm != "vanilla_kd":
+            found = profiled(lambda: training.step(examples), 16)
+            teller.say("profile of a step", **facts, **found)
 
 
 def best(work: Callable[[], Any], times: int) -> float:

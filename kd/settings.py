@@ -137,7 +137,8 @@ class OptimiserSettings(Bounded):
     weight_decay: float = setting(0.01, "decay of weight matrices", metavar="R", low=0)
     beta2: float = setting(0.999, "AdamW's memory of squared gradients, below 1", metavar="R", above=0, below=1)
     clip_norm: float = setting(1.0, "largest gradient norm", metavar="X", above=0)
-    precision: Literal["fp32", "bf16"] = setting("fp32", "number format of the matrix products")
+    precision: Literal["fp32", "tf32", "bf16"] = setting("fp32", "number format of the matrix products")
+    compile: bool = setting(False, "fuse the models' operations: some seconds at the start, then faster steps on a GPU")
     gradient_checkpointing: bool = setting(False, "compute activations twice to save memory")
     seed: int = setting(0, "orders the items; initialises projectors and adapters", metavar="K")
     threads: int = setting(
@@ -202,15 +203,19 @@ class TrainingSettings:
             raise InputError(f"{algorithm} has no teacher: leave it out, or choose an algorithm that distils")
         if self.teacher_run is not None and objective.needs != "answers":
             raise InputError(f"{algorithm} trains on no answers of the teacher: leave teacher_run out")
+        if self.optimiser.compile and objective.on_policy:
+            raise InputError(f"{algorithm} cannot be compiled: the student generates in between; leave compile out")
         if self.teacher_cache is not None and not objective.cacheable:
             raise InputError(f"{algorithm} cannot use a teacher cache: leave teacher_cache out")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: what the checkpoint's note keeps."""
         told = written(self, whole=True)
-        # Algorithms without numbers of their own keep the note, and the key made of it, that they always had.
+        # Trainings without these keep the note, and the key made of it, that they always had.
         if not self.method.objective_options:
             del told["method"]["objective_options"]
+        if not self.optimiser.compile:
+            del told["optimiser"]["compile"]
         return told
 
 

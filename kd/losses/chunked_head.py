@@ -11,6 +11,7 @@ This module needs torch to be imported.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -231,18 +232,22 @@ def _closed_terms(
     divergence: Tensor | float = 0.0
     if target is not None and isinstance(target.divergence, ClosedForm):
         weights, given = _of_rows(target.weights, rows, logits), target.teacher.logits(rows)
-        divergence, slope = closed_form.distance(
+        divergence, slope = _fused(closed_form.distance, head)(
             target.divergence, logits, given, weights, target.temperature, t2_scale=target.t2_scale
         )
         summed += (divergence * weights).sum()
     if labels is not None:
         weights = _of_rows(labels.weights, rows, logits)
-        cross_entropy, added = closed_form.cross_entropy(logits, labels.ids[rows], weights)
+        cross_entropy, added = _fused(closed_form.cross_entropy, head)(logits, labels.ids[rows], weights)
         summed += (cross_entropy * weights).sum()
         slope = added if slope is None else slope.add_(added)
     if slope is not None:
         slope = closed_form.through_head(slope, logits, head.scale, head.cap)
     return summed, cross_entropy, divergence, slope
+
+
+def _fused(terms: Callable[..., Any], head: Head) -> Callable[..., Any]:
+    return closed_form.compiled(terms) if head.fused else terms
 
 
 def _recorded_terms(
@@ -280,11 +285,11 @@ def _accumulate(gradients: list[Tensor | None], slope: Tensor, mine: Operands, r
     if mine.half:
         slope = operand(slope, half=True)
     if of_hidden is not None:
-        of_hidden[rows] = product(slope, mine.weight)
+        of_hidden[rows] = mine.back(slope)
     if of_weight is None:
         return
     if slope.dtype == torch.bfloat16:
-        of_weight += product(slope.T, mine.states[rows])
+        of_weight += product(slope.T, mine.states[rows, : of_weight.shape[1]])
     else:
         of_weight.addmm_(slope.T, mine.states[rows])
 

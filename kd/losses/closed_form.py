@@ -6,6 +6,10 @@ With u the logits and g the gradient of a row's value by the student's log-proba
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -33,10 +37,15 @@ def distance(
     student = log_probabilities(logits, temperature)
     values, slope = divergence.gradient(student, log_probabilities(teacher, temperature))
     total = slope.sum(-1, keepdim=True)
-    slope.sub_(student.exp_().mul_(total)).mul_((weights / temperature)[:, None])
-    if not t2_scale:
-        return values, slope
-    return values * temperature**2, slope.mul_(temperature**2)
+    slope.addcmul_(student.exp_(), total, value=-1)
+    scale = temperature**2 if t2_scale else 1.0
+    return values * scale, slope.mul_((weights * (scale / temperature))[:, None])
+
+
+@cache
+def compiled(terms: Callable[..., Any]) -> Callable[..., Any]:
+    """One of these functions with its operations fused; rows may be of any number."""
+    return torch.compile(terms, dynamic=None)
 
 
 def through_head(slope: Tensor, logits: Tensor, scale: float, cap: float | None) -> Tensor:

@@ -44,7 +44,7 @@ class Head:
 
     Logits are multiplied by ``scale``, then capped: cap · tanh(logits / cap). ``exact``: its products keep float32
     operands where half precision is asked for. Rows that a projector made need that: they lie where the head's singular
-    values are small, and rounding does not.
+    values are small, and rounding does not. ``fused``: closed forms of its losses are compiled.
     """
 
     weight: Tensor
@@ -52,6 +52,7 @@ class Head:
     scale: float = 1.0
     cap: float | None = None
     exact: bool = False
+    fused: bool = False
 
     @property
     def size(self) -> int:
@@ -92,8 +93,15 @@ class Head:
 
         kinds, device = {hidden.dtype, self.weight.dtype}, hidden.device.type
         asked = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
-        half = (asked or kinds == {torch.bfloat16}) and torch.float64 not in kinds and not self.exact
-        return Operands(operand(hidden, half=half), operand(self.weight, half=half), self, half)
+        half = (asked or kinds == {torch.bfloat16}) and torch.float64 not in kinds
+        if not (half and self.exact):
+            return Operands(operand(hidden, half=half), operand(self.weight, half=half), self, half)
+        if not _multiplies_halves(device):
+            return Operands(widened(hidden), widened(self.weight), self, half=False)
+        (rows, rest), (weight, least) = in_halves(hidden), in_halves(self.weight)
+        # What the rests of both would add is below the last digits of the sum.
+        states, weights = torch.cat([rows, rest, rows], -1), torch.cat([weight, weight, least], -1)
+        return Operands(states, weights, self, half=True)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (n, V) in float32 or wider: the products are summed in that type, not rounded to a half first."""
@@ -102,7 +110,11 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Operands:
-    """The two factors of a head's products, in one type: rows (n, d), weight (V, d); ``half``: rounded to bfloat16."""
+    """The two factors of a head's products, in one type: rows (n, d), weight (V, d); ``half``: rounded to bfloat16.
+
+    In exact products of bfloat16 both are three times as wide: their halves, as `in_halves` makes them, next to each
+    other.
+    """
 
     states: Tensor
     weight: Tensor
@@ -121,6 +133,13 @@ class Operands:
         """Logits of these rows."""
         return self.head.finish(product(self.states[rows], self.weight.T))
 
+    def back(self, slope: Tensor) -> Tensor:
+        """The gradient (n, d) by the rows from that by the products, an operand too."""
+        width = self.head.weight.shape[1]
+        if self.weight.shape[1] == width:
+            return product(slope, self.weight)
+        return product(slope, self.weight[:, :width]) + product(slope, self.weight[:, -width:])
+
 
 def operand(values: Tensor, *, half: bool) -> Tensor:
     """The same numbers as a factor of `product`: rounded to bfloat16, or in float32 or wider.
@@ -135,11 +154,20 @@ def operand(values: Tensor, *, half: bool) -> Tensor:
     return rounded if _multiplies_halves(values.device.type) else rounded.float()
 
 
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """Matrix product in float32 or wider of two operands of one type, summed in that type too."""
+def in_halves(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Two bfloat16 tensors whose sum is the values but for 2 to the power of -17 of each."""
     import torch
 
-    return torch.mm(left, right, out_dtype=torch.float32) if left.dtype == torch.bfloat16 else left @ right
+    first = values.to(torch.bfloat16)
+    return first, (widened(values) - first).to(torch.bfloat16)
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix product, in float32 or wider and summed so, of two operands of one type; whatever autocast says."""
+    import torch
+
+    with torch.autocast(left.device.type, enabled=False):
+        return torch.mm(left, right, out_dtype=torch.float32) if left.dtype == torch.bfloat16 else left @ right
 
 
 @contextlib.contextmanager

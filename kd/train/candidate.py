@@ -96,9 +96,15 @@ def _prepared(identified: Identified, work: Path, accelerator: Any, reporter: Re
 def _accelerator(settings: TrainingSettings) -> Any:
     try:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
     except ImportError as error:
         raise missing_extra("accelerate", "train", "training") from error
-    return Accelerator(mixed_precision="bf16" if settings.optimiser.precision == "bf16" else "no")
+    # It keeps the precision of a process's first training, and refuses another.
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(mixed_precision="bf16" if settings.optimiser.precision == "bf16" else "no")
+    if settings.optimiser.precision == "tf32" and accelerator.device.type != "cuda":
+        raise InputError("precision tf32 is a format of NVIDIA GPUs, and there is none here: use fp32 or bf16")
+    return accelerator
 
 
 def _claim(out: Path, work: Path, key: str, *, fresh: bool) -> None:
@@ -127,11 +133,16 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
     from .trainer import Trainer
 
     settings = prepared.settings
-    with one_way(settings.optimiser.seed, settings.optimiser.threads):
+    optimiser = settings.optimiser
+    with one_way(optimiser.seed, optimiser.threads, tf32=optimiser.precision == "tf32"):
         with without_bars():
             student = _student(prepared, accelerator.device)
             teacher = _teacher(prepared, accelerator.device)
         distiller = Distiller(student, settings.method, teacher, prepared.link)
+        if optimiser.compile:
+            from .compiling import compile_models
+
+            compile_models(distiller, teacher)
         trainer = Trainer(prepared, distiller, accelerator, work, teacher=teacher, own_answers=_own(prepared, student))
         if begun := trainer.progress.step:
             reporter.note(f"{work}: going on after step {begun} of {prepared.plan.steps}")

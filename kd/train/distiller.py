@@ -138,6 +138,10 @@ class Distiller(nn.Module):
         module = self.student.get_output_embeddings()
         return replace(self._plain_head, weight=_whole(module.weight), bias=_whole(module.bias))
 
+    def fuse(self) -> None:
+        """Compile the closed forms of the losses from now on."""
+        self._plain_head = replace(self._plain_head, fused=True)
+
     def _cut(self, head: Head) -> Head:
         """Without what lies beyond the shared ids, where there is one vocabulary."""
         if self._link is None:
@@ -194,7 +198,7 @@ class Distiller(nn.Module):
         if micro.teacher_rows is None:
             return None
         teacher, texts = self.teacher, taught(micro.examples)
-        rows = Projected(micro.teacher_rows, self._cut(teacher.head))
+        rows = Projected(micro.teacher_rows, replace(self._cut(teacher.head), fused=self._plain_head.fused))
 
         def tokens() -> tuple[Tensor, Tensor]:
             read: list[int] = []

@@ -21,18 +21,21 @@ LOG = "training.jsonl"
 
 
 @contextlib.contextmanager
-def one_way(seed: int, threads: int) -> Iterator[None]:
-    """Fixed threads and random numbers meanwhile, and the caller's again afterwards."""
+def one_way(seed: int, threads: int, *, tf32: bool = False) -> Iterator[None]:
+    """Fixed threads, random numbers and kind of float32 products on GPUs meanwhile; the caller's again afterwards."""
     import torch
 
-    before = torch.get_num_threads()
+    products = torch.backends.cuda.matmul
+    before, rounded = torch.get_num_threads(), products.allow_tf32
     torch.set_num_threads(threads)
+    products.allow_tf32 = tf32
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             yield
     finally:
         torch.set_num_threads(before)
+        products.allow_tf32 = rounded
 
 
 @contextlib.contextmanager

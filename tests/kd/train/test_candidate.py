@@ -317,3 +317,43 @@ def test_tensorboard_reads_every_step_where_it_is_installed(train: Train) -> Non
     events = accumulator.EventAccumulator(str(made.path / "tensorboard"))
     events.Reload()
     assert [event.value for event in events.Scalars("training/loss")] == pytest.approx(losses(made))
+
+
+def test_trainings_of_two_precisions_in_one_process_are_what_they_are_alone(train: Train) -> None:
+    exact = train("one")
+    half = train("half", optimiser={"precision": "bf16"})
+    again = train("two")
+    assert weights(exact) == weights(again) != weights(half)
+    assert losses(half) == pytest.approx(losses(exact), rel=2e-2)
+    assert losses(half) != losses(exact)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_tf32_without_a_gpu_is_refused_in_one_line(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="use fp32 or bf16"):
+        train(optimiser={"precision": "tf32"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_of_a_step_share_what_they_have_in_common(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from telbench.kd.losses.dual_space_v2 import Aligned, LogitIdentity
+
+    calls = {"likeliest": 0, "s2t": 0}
+
+    def counted(kind: type, name: str) -> None:
+        plain = getattr(kind, name)
+
+        def count(*arguments: Any) -> Any:
+            calls[name] += 1
+            return plain(*arguments)
+
+        monkeypatch.setattr(kind, name, count)
+
+    counted(Aligned, "likeliest")
+    counted(LogitIdentity, "s2t")
+    once = {"epochs": 1, "max_tokens": 1}
+    whole = train("whole", method={"algorithm": "dskd_v2"}, optimiser=once)
+    assert calls == {"likeliest": 1, "s2t": 1}
+    parts = train("parts", method={"algorithm": "dskd_v2"}, optimiser=once | {"micro_batch_size": 1})
+    assert calls == {"likeliest": 1 + 4, "s2t": 1 + 1}
+    assert losses(parts) == pytest.approx(losses(whole), rel=1e-5)

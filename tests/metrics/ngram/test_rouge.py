@@ -1,4 +1,4 @@
-"""ROUGE: tokens, the bit-parallel subsequence, and hand-worked scores."""
+"""ROUGE: tokens, the common subsequence, and hand-worked scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from telbench.metrics.contract import Metric, Sample, metrics_named
-from telbench.metrics.ngram.rouge import common_subsequence, rouge1, rouge2, rouge_l, rouge_tokens
+from telbench.metrics.ngram.rouge import StemCodes, common_subsequence, rouge1, rouge2, rouge_l, rouge_tokens
 
 
 def value(metric: Metric, prediction: str, *references: str) -> float | None:
@@ -29,10 +29,20 @@ def table_length(left: str, right: str) -> int:
 def test_common_subsequence_equals_the_table_for_all_short_strings() -> None:
     texts = ["".join(letters) for size in range(5) for letters in product("abc", repeat=size)]
     for left, right in product(texts, repeat=2):
-        positions: dict[str, int] = {}
-        for index, letter in enumerate(right):
-            positions[letter] = positions.get(letter, 0) | 1 << index
-        assert common_subsequence(tuple(left), positions, len(right)) == table_length(left, right)
+        assert common_subsequence(left, right) == table_length(left, right)
+
+
+def test_codes_of_words_skip_surrogates_and_begin_anew_where_they_are_many() -> None:
+    codes = StemCodes(str.split)
+    text = " ".join(f"w{number}" for number in range(60_000))
+    assert len(codes.text(text)) == 60_000
+    assert not any(0xD800 <= ord(code) <= 0xDFFF for code in codes.text(text))
+    assert min(codes.text(text)) > " "
+    assert not codes.full
+    codes.update({str(number): "x" for number in range(250_001)})
+    assert codes.full
+    # Words alike but for their stem have one code, and a word without a stem has none.
+    assert codes.text("procedure procedures") == 2 * codes.text("procedure")
 
 
 @pytest.mark.parametrize(
