@@ -104,8 +104,8 @@ def child() -> None:
     sys.addaudithook(lambda event, arguments: _refuse(network, event, arguments))
     told: dict[str, Any] = {"scores": [], "network": network, "error": None}
     try:
-        folders = {name: asked[name] and Path(asked[name]) for name in ("encoder", "nli")}
-        resources = Resources(**folders, layer=asked["layer"])
+        encoder, nli = (asked[name] and Path(asked[name]) for name in ("encoder", "nli"))
+        resources = Resources(encoder, asked["layer"], nli=nli)
         (metric,) = metrics_named([asked["name"]], resources)
         scores: Sequence[ItemScore] = metric.score(list(check_samples().values()))
         told["scores"] = [(score.value, score.stats) for score in scores]
