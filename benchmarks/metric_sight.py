@@ -1,8 +1,9 @@
 """What each metric can see: how often it prefers a right paraphrase to an answer with one wrong fact.
 
-    python benchmarks/metric_sight.py --triples TRIPLES.jsonl… [--paraphrases FILE…] [--encoder FOLDER…]
+    python benchmarks/metric_sight.py --triples TRIPLES.jsonl… [--data NAME…] [--paraphrases FILE…] [--encoder FOLDER…]
 
-A line of TRIPLES has kind, question, reference (or references), paraphrase and wrong; PARAPHRASES lack wrong.
+A line of TRIPLES has kind, question, reference (or references), paraphrase and wrong; PARAPHRASES lack wrong. --data
+makes more of them by telbench's own rules (`telbench.metrics.near_misses`) from items with two references.
 Printed as a Markdown table, in percent: for each kind the chance that the metric gives the paraphrase the better value
 (a tie, and a pair without values, is half a chance), then the AUC of right answers against answers with one wrong fact
 among telbench's own labelled answers (right ones in other words left out, and included). Below it the share of
@@ -18,23 +19,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from telbench.harness.datasets.loading import load_dataset
 from telbench.judges.calibration.labelled import Label, labelled_set
 from telbench.metrics.contract import Metric, Resources, Sample, metrics_named
+from telbench.metrics.near_misses import KINDS, near_misses
 
 NGRAM = ("exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "ter")
 EMBEDDING = ("bertscore", "answer_similarity", "answer_relevance")
 FACT = ("fact_agreement",)
-KINDS = ("number", "unit", "entity", "negation", "direction")
 
 
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--triples", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--triples", type=Path, nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--data", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--paraphrases", type=Path, nargs="*", default=[], metavar="FILE")
     parser.add_argument("--encoder", type=Path, nargs="*", default=[], metavar="FOLDER")
     asked = parser.parse_args()
     triples = [line for path in asked.triples for line in _lines(path)]
+    triples += [line for name in asked.data for line in _by_rule(name)]
+    if not triples:
+        parser.error("name --triples or --data")
     kinds = [kind for kind in KINDS if any(line["kind"] == kind for line in triples)]
     counts = ", ".join(f"{kind} {sum(line['kind'] == kind for line in triples)}" for kind in kinds)
     labels = [label for label in labelled_set() if label.reference is not None]
@@ -57,6 +63,17 @@ def main() -> int:
             print(f"| `{metric.name}`{which} | {' | '.join(cells)} |", flush=True)
     _false_alarms([*triples, *(line for path in asked.paraphrases for line in _lines(path))])
     return 0
+
+
+def _by_rule(name: str) -> list[dict[str, Any]]:
+    """Triples of each kind from the first reference of a data set's items, with the second as the paraphrase."""
+    return [
+        {"kind": kind, "question": item.question, "reference": first, "paraphrase": second, "wrong": wrong}
+        for item in load_dataset(name, "all").items
+        if len(item.references) > 1
+        for first, second in [item.references[:2]]
+        for kind, wrong in near_misses(first, item.question, item.references).items()
+    ]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

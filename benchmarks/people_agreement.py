@@ -7,7 +7,10 @@ of the systems by people's share of right answers and by the metric's mean (corp
 that are absent are left out and counted). Questions that people called improper, or left without a verdict, are left
 out. Exits with 1 unless token_recall has tau of at least 0.6 and AUC of at least 0.92 within systems.
 
-    python benchmarks/people_agreement.py EVOUNA/NQ.json [--metrics NAME,...] [--encoder FOLDER] [--limit N]
+    python benchmarks/people_agreement.py EVOUNA/NQ.json [--metrics NAME,...] [--encoder FOLDER] [--judge SPEC]
+        [--limit N]
+
+A judge is asked for `rubric_score`; it takes seconds an answer on a processor, so give a limit.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from telbench.harness.judging.open import open_panel
+from telbench.harness.judging.settings import JudgeSettings
+from telbench.metrics.anchors import rank_auc
 from telbench.metrics.contract import Metric, Resources, Sample, metrics_named
-from telbench.metrics.embedding.calibration import rank_auc
 from telbench.metrics.intervals import score_of, statistics_matrix
 
 SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
 METRICS = (
-    "exact_match,token_f1,token_recall,token_precision,technical_f1,reference_included,rouge1,rougeL,bleu,chrf,ter"
+    "exact_match,token_f1,token_recall,token_precision,technical_f1,reference_included,rouge1,rougeL,bleu,chrf,ter,"
+    "fact_agreement,fact_contradiction,fact_omission"
 )
 HEADLINE, TAU, AUC = "token_recall", 0.6, 0.92
 
@@ -86,18 +92,21 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--metrics", default=METRICS)
     parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--judge", help="a local judge, such as local:FOLDER")
     parser.add_argument("--limit", type=int, help="only the first N questions")
     args = parser.parse_args()
     rows = json.loads(args.file.read_text(encoding="utf-8"))
     judged = [row for row in rows if all(isinstance(row[f"judge_{system}"], bool) for system in SYSTEMS)]
     questions = [row for row in judged if not row["improper"]][: args.limit]
     names = args.metrics.split(",") + (["bertscore", "answer_similarity"] if args.encoder else [])
+    names += ["rubric_score"] if args.judge else []
+    panel = open_panel(JudgeSettings(specs=(args.judge,))) if args.judge else None
     people = np.mean([[row[f"judge_{system}"] for system in SYSTEMS] for row in questions], axis=0)
     print(f"{len(questions)} questions; right by people: ", end="")
     print(", ".join(f"{system} {share:.3f}" for system, share in zip(SYSTEMS, people, strict=True)))
     print("| metric | AUC within systems | AUC pooled | Kendall's tau of systems |\n|---|---|---|---|")
     holds = True
-    for metric in metrics_named(names, replace(Resources(), encoder=args.encoder)):
+    for metric in metrics_named(names, Resources(encoder=args.encoder, judge=panel)):
         found = agreement(metric, questions)
         absent = f" ({found.absent} without a score)" if found.absent else ""
         print(f"| {found.name}{absent} | {found.within:.3f} | {found.pooled:.3f} | {found.tau:+.2f} |", flush=True)

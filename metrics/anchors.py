@@ -1,4 +1,4 @@
-"""What a similarity is held against: its distributions over unrelated, equivalent and nearly right texts, as records."""
+"""What a similarity is held against: its distributions over unrelated, equivalent and nearly right texts."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def checked(metric: Metric, resources: Resources | None = None) -> Checked:
     untried = _untried(scores, resources or Resources())
     if untried is None:
         problems += _telling_problems(metric, scores)
-    tolerance = _ENCODER if "encoder" in metric.needs else _EXACT
+    tolerance = _EXACT if metric.needs.isdisjoint({"encoder", "nli"}) else _ENCODER
     again = _attempt(lambda: metric.score(samples), "scoring them again", problems)
     if again is not None and not equal_scores(scores, again, tolerance):
         problems.append("the value of a sample differs from call to call")
@@ -104,7 +104,7 @@ def checked(metric: Metric, resources: Resources | None = None) -> Checked:
     short = [sample for sample in samples if len(sample.prediction) < 200]
     started = time.perf_counter()
     _attempt(lambda: metric.score((short * 10)[:100]), "scoring a hundred samples", problems)
-    if metric.needs.isdisjoint({"encoder", "judge"}) and time.perf_counter() - started > _SLOW_SECONDS:
+    if metric.needs.isdisjoint({"encoder", "judge", "nli"}) and time.perf_counter() - started > _SLOW_SECONDS:
         problems.append(f"a hundred short samples took {time.perf_counter() - started:.0f} s")
     return Checked(tuple(problems), untried)
 
@@ -132,7 +132,7 @@ def _untried(scores: Sequence[ItemScore], resources: Resources) -> str | None:
     """Why no sample has a value, where that is what this machine or command lacks."""
     if any(score.value is not None for score in scores):
         return None
-    lacking = {score.reason for score in scores} & {resources.absent, resources.no_judge, NO_WORDNET}
+    lacking = {score.reason for score in scores} & {resources.absent, resources.no_judge, resources.no_nli, NO_WORDNET}
     return min(filter(None, lacking), default=None)
 
 

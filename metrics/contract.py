@@ -180,7 +180,8 @@ class Metric:
             elif self.level == "corpus" and not stats:
                 scores.append(missing("no corpus statistics"))
             elif all(map(math.isfinite, (value, *(stats or ())))):
-                scores.append(replace(score, value=value, stats=stats))
+                plain = value is score.value and stats is None
+                scores.append(score if plain else replace(score, value=value, stats=stats))
             else:
                 scores.append(missing(NOT_FINITE))
         found = iter(scores)

@@ -62,6 +62,7 @@ def _told(name: str, resources: Resources) -> dict[str, Any] | str:
             "name": name,
             "out": str(out),
             "encoder": resources.encoder and str(resources.encoder),
+            "nli": resources.nli and str(resources.nli),
             "layer": resources.layer,
         }
         # An empty entry of the path would be the folder that the child starts in.
@@ -99,7 +100,8 @@ def child() -> None:
     sys.addaudithook(lambda event, arguments: _refuse(network, event, arguments))
     told: dict[str, Any] = {"scores": [], "network": network, "error": None}
     try:
-        resources = Resources(asked["encoder"] and Path(asked["encoder"]), asked["layer"])
+        folders = {name: asked[name] and Path(asked[name]) for name in ("encoder", "nli")}
+        resources = Resources(**folders, layer=asked["layer"])
         (metric,) = metrics_named([asked["name"]], resources)
         scores: Sequence[ItemScore] = metric.score(list(check_samples().values()))
         told["scores"] = [(score.value, score.stats) for score in scores]

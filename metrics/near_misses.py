@@ -1,4 +1,4 @@
-"""Near misses: wrong answers made by rule from right ones, one fact changed in each; and restatements, which stay right.
+"""Near misses: wrong answers made by rule from right ones, one fact changed in each; restatements, which stay right.
 
 The rules share no list with the metrics, the fact metrics included. So a metric is not measured by its own tables.
 """
@@ -201,12 +201,13 @@ def near_miss(text: str, question: str = "", right: Collection[str] = (), seed: 
     found = near_misses(text, question, right, seed)
     if not found:
         return None
-    kind = random.Random(f"{seed}:{text}").choice([kind for kind in KINDS if kind in found])
+    kinds: list[Kind] = [kind for kind in KINDS if kind in found]
+    kind = random.Random(f"{seed}:{text}").choice(kinds)
     return kind, found[kind]
 
 
 def restated(text: str) -> str | None:
-    """The same said a little differently: units, numerals, acronyms and common words replaced; None where there is none.
+    """The same said a little differently: units, numerals, acronyms and common words replaced; None without any.
 
     >>> restated("It takes at most 10 ms")
     'It takes no more than 10 milliseconds'

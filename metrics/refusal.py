@@ -24,7 +24,9 @@ _THE = (
 )
 _PLACE = (
     r"(?:contexts?|passages?|texts?|excerpts?|extracts?|paragraphs?|documents?|documentation|clauses?|snippets?|"
-    r"fragments?|(?:source|reference) materials?|sources (?:given|provided))"
+    r"fragments?|(?:source|reference) materials?|search results?|knowledge base|articles?|pages?|sections?|"
+    r"chunks?|sources|"
+    r"(?:given|provided|available|known) (?:data|facts|information|content|material)|content)"
 )
 # Where an answer would have to come from; a UE context or a PDP context is none.
 _SOURCE = (
@@ -47,18 +49,73 @@ _TELL = (
 )
 _ANSWER = (
     r"(?:answer|determine|tell|say|infer|deduce|find|conclude|help|know|locate|identify|establish|verify|confirm|"
-    r"ascertain|derive|figure|access|respond|give (?:you )?an? (?:\w+ )?answer|provide (?:you with )?an? "
+    r"ascertain|derive|figure|access|respond|calculate|compute|provide|give|state|specify|comment|judge|see "
+    r"(?:any|where)|"
+    r"provide (?:you with )?an? "
     r"(?:\w+ )?answer|"
-    r"provide (?:that|this|the) information|be (?:sure|certain)|assist|comment)"
+    r"be (?:sure|certain)|assist)"
 )
 _NEWS = r"(?:information|info|mention|details?|indication|definition|explanation|answer|data|evidence|reference)"
 _ENOUGH = r"(?:enough|sufficient|adequate)"
 
+# What says that something is not there, and words about telling: together with a source they are a refusal.
+_LACK = (
+    r"(?:not|no|nothing|nowhere|never|none|neither|cannot|can't|unable|fails? to|lacks?|lacking|without|missing|absent|"
+    r"omits?|omitted|leaves? (?:out|\w+ \w+ open)|stops before|ends before|unrelated|irrelevant|off topic|"
+    r"another (?:topic|subject)|"
+    r"silent|unclear|unavailable|insufficient|beyond|outside|impossible|unspecified)"
+)
+_TOLD = (
+    r"(?:mention\w*|specif\w+|stat(?:e|es|ed|ing)|giv(?:e|es|en)|provid\w+|indicat\w+|describ\w+|discuss\w*|cover\w*|"
+    r"contain\w*|includ\w+|address\w*|explain\w*|answer\w*|says?|said|tells?|told|defin\w+|information|details?|"
+    r"let us|allows?|permits?|suffices?|concluded?|support\w*|hints?|touch\w*|question|topic|subject|"
+    r"clear|unclear|part of|present|available|unavailable|found|determin\w+|inferred|derived|possible|impossible|"
+    r"data|reference|figure|value|nothing|silent|insufficient|enough|missing|omit\w*|leaves? out|known?|infer)"
+)
+# Nothing in telecom is called so: that it lacks anything is enough.
+_EXCERPT = r"(?:the|this|that|your|these) (?:\w+ ){0,2}(?:passages?|excerpts?|paragraphs?|snippets?|extracts?)"
+
 RULES = {
+    "the excerpt lacks it": rf"\b{_EXCERPT}\b[^.]*(?:\b{_LACK}\b|n't\b)|(?:\b{_LACK}\b|n't\b)[^.]*\b{_EXCERPT}\b",
+    "the source lacks what is told": (
+        rf"\b{_SOURCE}\b(?=[^.]*\b{_TOLD}\b)(?! (?:is|are|was|of|message))[^.]*(?:\b{_LACK}\b|n't\b)|"
+        rf"^[^.]*(?:\b{_LACK}\b|n't\b)(?=[^.]*\b{_TOLD}\b|[^.]*$)[^.]*\b{_IN_SOURCE}\b(?! (?:of|message|id|is|are))"
+    ),
+    "the speaker lacks it": (
+        rf"\b(?:i|we)(?:'m|'ve|'d)?(?: (?!think|believe|guess|assume|suppose)\w+){{0,2}}(?: {_LACK}|n't)(?: "
+        rf"\w+){{0,3}} "
+        r"(?:know\w*|information|info|answer\w*|see|find|say|tell|told|respond|determine|work (?:it|this|that) "
+        r"out|context|"
+        r"details?|help|idea|sure|certain|view|access)\b|"
+        rf"\bmy (?:\w+ )?(?:knowledge|information|training|data)\b[^.]*(?:\b{_LACK}\b|n't\b)|"
+        r"\b(?:one|nobody|you) (?:cannot|can't|can not|could not) (?:tell|say|know|determine|answer)\b"
+    ),
+    "nothing is told": (
+        rf"(?:^|[.,] )(?:no|nothing) ?(?:{_NEWS}|figures?|value)?s?\b[^.]*\b(?:is|are|was|were) (?:given|said|"
+        rf"stated|mentioned|"
+        r"provided|supplied|included)\b(?! (?:by|to|in the (?:message|field|header|ie)))|"
+        r"\bthe (?:requested|needed|required|necessary|missing|asked|relevant) (?:information|details?|answer|"
+        r"value|figure|data)"
+        rf"\b[^.]*(?:\b{_LACK}\b|n't\b)|\b(?:information|answer|details?) (?:\w+ )?(?:is|was|are|were)(?: not|"
+        rf"n't) (?:present|here|"
+        r"there|to be found|provided|available|given)\W*$|"
+        rf"\b(?:this|that|it) (?:\w+ )?(?:is|was)(?: not|n't)(?: \w+)? (?:something|anything)\b[^.]*\b{_SOURCE}|"
+        rf"\b{_CANNOT} be worked out\b|\b(?:speculat(?:ion|ing|e)|guesswork)\b|\b(?:can|could|would) only (?:be "
+        rf")?guess|"
+        r"^(?:it|this|that)(?:'s| is| was)(?: not|n't) (?:in )?(?:there|here|given|told|supplied|stated)\W*$|"
+        r"^(?:this|that|such|the) (?:information|detail|value|figure|answer) (?:is|was)(?: not|n't) (?:given|"
+        r"supplied|provided|"
+        r"stated|there|included|shared|disclosed)\W*$|^nothing (?:there|here|in there|in it)\b|"
+        rf"\b(?:information|material|facts?|data) (?:given|provided|at hand|available|"
+        rf"supplied)\b[^.]*(?:\b{_LACK}\b|n't\b)|"
+        r"\b(?:i|we)(?:'d| would)(?: have to| need to| like to) (?:see|have|read|consult)\b|"
+        r"\b(?:relevant|needed|missing) (?:part|section|passage)s? of the (?:document|text|"
+        r"specification)\b[^.]*\b(?:missing|not|absent|cut)\b"
+    ),
     "the whole answer in a few words": (
         rf"^(?:(?:answer|a): )?(?:sorry,? |unfortunately,? )?(?:unanswerable|no answer(?: (?:found|available|"
         rf"possible))?|n/a|"
-        rf"(?:the answer is |it is |it's |that is |that's )?(?:unknown|not known|unclear|undetermined)|"
+        rf"(?:the answer is |it is |it's |that is |that's )?(?:unknown|not known|unclear|uncertain|undetermined)|"
         rf"(?:this is |it is |it's )?{_NO} (?:mentioned|stated|given|provided|known)|no idea|{_NO} answerable|"
         rf"(?:it |this |that )?(?:{_CANNOT} be (?:determined|answered|inferred|known|established|said)|{_CANNOT} "
         rf"(?:say|"
@@ -82,14 +139,20 @@ RULES = {
         r"(?:for me )?to\b|"
         r"\bas an? (?:ai|large language|language)\b[^.]*(?:\bnot\b|n't\b|\bcannot\b|\bunable\b|\bno\b)"
     ),
+    "the speaker was not told": (
+        r"\b(?:i|we) (?:am|are|was|were) not (?:given|provided|told|shown)\b|"
+        r"^(?:not found|no (?:\w+ )?(?:sources?|results?|matches|passages?) (?:were |was )?found)\b"
+    ),
     "the speaker cannot answer": (
         rf"\b(?:i|we)(?: |(?='))(?:\w+ )?(?:{_CANNOT}) (?:\w+ ){{0,2}}{_ANSWER}\b|"
         rf"^(?:sorry|unfortunately|my apologies|i apologi[sz]e)\b[^.]*\b(?:{_CANNOT}) (?:\w+ )?{_ANSWER}"
     ),
     "the question cannot be answered": (
-        rf"\b(?:the|this|your|that) question (?:{_CANNOT} be|is {_NO}|isn't) (?:\w+ )?(?:answer(?:ed|able)|"
+        rf"\b(?:the|this|your|that) (?:question|query|problem|request) (?:{_CANNOT} be|is {_NO}|isn't) (?:\w+ "
+        rf")?(?:answer(?:ed|able)|"
         rf"addressed|covered)\b|"
-        r"\b(?:the|this|your|that) question (?:is unanswerable|(?:goes|is|falls|lies) (?:beyond|outside))\b|"
+        r"\b(?:the|this|your|that) (?:question|query|problem|request) (?:is unanswerable|(?:goes|is|falls|lies) "
+        r"(?:beyond|outside))\b|"
         rf"(?:^|[.,] )(?:it|this|that|the answer)? ?(?:{_CANNOT} be (?:\w+ )?(?:answered|determined|inferred|"
         rf"deduced|derived|"
         rf"established|known|told|said|given)|(?:is|'s|isn't) ?(?:not possible|possible|impossible) to {_ANSWER})\b"
@@ -124,8 +187,8 @@ RULES = {
     ),
     "there is no information": (
         rf"(?:^|[.,] )(?:there (?:is|was) )?"
-        rf"(?:no (?:relevant )?(?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
-        rf"regarding|for)|"
+        rf"(?:no (?:(?!other)\w+ )?(?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
+        rf"regarding|for)|no (?:definitive|concrete|clear|definite|certain|single|known|public) (?:answer|information)|"
         rf"(?:insufficient|not {_ENOUGH}) (?:information|context|details|data|evidence)\b(?= (?:to|for|in)|"
         rf"\W*$))|"
         rf"\bthere (?:is|are|was|'s)(?:n't| not) (?:{_ENOUGH}|any) {_NEWS}\b(?= (?:to|for|in|about|on|regarding|"
@@ -133,6 +196,12 @@ RULES = {
     ),
 }
 _REFUSES = re.compile("|".join(f"(?:{rule})" for rule in RULES.values()), re.IGNORECASE)
+# No rule finds anything where none of these stands; most answers are read no further.
+_MAY_REFUSE = re.compile(
+    r"n't\b|\b(?:no\b|not|none|nothing|nowhere|never|neither|cannot|n/a|un|im|ins|irrel|miss|abs|omi|lea|lef|silent|lack|"
+    r"fail|without|beyond|outside|out of|stops|ends|another|off|specul|guess|need|have to|like to|language|dunno|open)",
+    re.IGNORECASE,
+)
 _DENIAL = r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please)\b|n't\b"
 # An answer after all: three words without another denial, after a word that turns, or after a concession.
 _TURNS = re.compile(
@@ -152,7 +221,7 @@ def is_refusal(answer: str) -> bool:
     """
     text = unicodedata.normalize("NFKC", answer[: 4 * OPENING]).replace("\u2019", "'").replace("*", "")
     text = " ".join(text.split())[:OPENING]
-    return _REFUSES.search(text) is not None and _TURNS.search(text) is None
+    return bool(_MAY_REFUSE.search(text) and _REFUSES.search(text)) and _TURNS.search(text) is None
 
 
 def _refusal_metric(

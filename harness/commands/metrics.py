@@ -25,6 +25,7 @@ class CheckOptions:
     name: str = setting(REQUIRED, "a metric, a family or a suite", metavar="NAME", positional=True)
     encoder: str = same_as(MetricSettings, "encoder", help="encoder of a metric that needs one: folder or cached id")
     encoder_layer: int | None = same_as(MetricSettings, "encoder_layer")
+    nli: str = same_as(MetricSettings, "nli", help="entailment model of a metric that needs one: folder or cached id")
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
 
 
@@ -120,12 +121,16 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _resources(options: CheckOptions) -> Resources:
-    """The encoder and the judges that the user names, for metrics that need them."""
+    """The encoder, the entailment model and the judges that the user names, for metrics that need them."""
     resources = Resources()
     if options.encoder:
         from ...metrics.embedding.encoder import encoder_resources
 
         resources = encoder_resources(options.encoder, options.encoder_layer)
+    if options.nli:
+        from ...metrics.entailment.model import entailment_resources
+
+        resources = entailment_resources(options.nli, resources)
     if options.judging.specs or options.judging.rubrics:
         from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
 

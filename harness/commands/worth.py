@@ -17,7 +17,7 @@ from telbench.flags import add_flags, add_json, settings_of
 
 from ...metrics.contract import FAMILIES, Metric, Resources, Sample, metrics_named
 from ...metrics.near_misses import KINDS
-from ...metrics.worth.measure import MetricWorth, Worth, measure
+from ...metrics.worth.measure import KIND, MetricWorth, Worth, measure
 from ...metrics.worth.separation import Area
 from ..cli.tables import BLIND_MARK, columns, print_json, shown
 from ..cli.terminal import Reporter
@@ -29,7 +29,6 @@ from ..datasets.shapes import source_of
 from ..runs.settings import MetricSettings
 from ..storage import disk_message
 
-KIND = "telbench metrics worth"
 # Answers to more items than these cost time and change the second decimal.
 MOST_ITEMS = 500
 TEXTS = ("token_recall", "token_precision", "technical_f1", "technical_match", "reference_included")

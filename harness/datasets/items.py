@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from ...metrics.fingerprints import fingerprint
@@ -77,7 +77,8 @@ class DataSet:
         """Fingerprint of everything that scoring and prompting read, in order, item by item."""
         digest = hashlib.sha256()
         for item in self.items:
-            facts = asdict(item)
+            # Fields hold nothing but texts and tuples of them: no deep copy of each is needed.
+            facts = {field.name: getattr(item, field.name) for field in fields(item)}
             if not item.passages:
                 # Items without passages keep the fingerprint that they had before there were any.
                 del facts["passages"]

@@ -102,7 +102,7 @@ def explained(cause: str, heard: str) -> str:
         evidence += "\nprompt_logprobs out of memory"
     for pattern, cure in _CURES:
         if re.search(pattern, evidence):
-            return f"{told}: {cure.format(share=_free_share(evidence))}"
+            return f"{told.rstrip('.')}: {cure.format(share=_free_share(evidence))}"
     return told
 
 

@@ -54,6 +54,7 @@ PACKAGES = {
     "eetq": ("eetq",),
     "vptq": ("vptq",),
 }
+PACKAGES_ON_GPU = {**PACKAGES, "fp8": ("kernels",)}
 
 
 def packing(checkpoint: Checkpoint | None, options: Mapping[str, Any]) -> str:
@@ -66,16 +67,18 @@ def packing(checkpoint: Checkpoint | None, options: Mapping[str, Any]) -> str:
     return "" if checkpoint is None else quantisation(checkpoint)
 
 
-def require_packages(checkpoint: Checkpoint | None, options: Mapping[str, Any]) -> None:
-    """Refuse a quantisation that transformers cannot unpack here. Raises `InputError` with what to install."""
+def require_packages(checkpoint: Checkpoint | None, options: Mapping[str, Any], device: str) -> None:
+    """Refuse a quantisation that transformers cannot unpack on this device. Raises `InputError`: what to install."""
     method = packing(checkpoint, options)
-    absent = [name for name in PACKAGES.get(method, ()) if importlib.util.find_spec(name) is None]
+    # Without a GPU transformers unpacks FP8 itself.
+    needed = PACKAGES_ON_GPU if device == "cuda" else PACKAGES
+    absent = [name for name in needed.get(method, ()) if importlib.util.find_spec(name) is None]
     if absent:
         what = checkpoint.path if checkpoint else "the model"
         raise InputError(
             f"{what} is quantised by {method}: transformers needs {' and '.join(absent)} for it (pip install "
             f"{' '.join(name.replace('_', '-') for name in absent)})"
-            + (", or take --engine vllm" if method in ("gptq", "awq", "compressed-tensors") else "")
+            + (", or take --engine vllm" if method in ("gptq", "awq", "fp8", "compressed-tensors") else "")
         )
 
 

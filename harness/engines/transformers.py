@@ -42,9 +42,6 @@ from .options import facts
 # Most logits (positions x vocabulary) that one scoring pass may make: 1 GiB of them in float32.
 LOGITS = 1 << 28
 
-# What one text asks less memory by.
-SHORTER = "lower --max-model-len (contexts are cut), or pass --dtype bfloat16, or take --engine vllm"
-
 
 class TransformersEngine:
     """A causal language model with its tokenizer; ``batch_tokens`` bounds a batch: padded prompts plus answers."""
@@ -120,6 +117,8 @@ class TransformersEngine:
                 )
                 yield GuidedCompletion(completion, tuple(chances[: len(answer.tokens)]))
             return
+        except ImportError as error:
+            raise InputError(f"transformers cannot run this checkpoint here: {first_line(error)}") from error
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise EngineError(f"transformers stopped: {first_line(error)}") from error
@@ -128,7 +127,7 @@ class TransformersEngine:
         rest = list(left.values())
         if len(batch) == 1:
             for guided in rest:
-                reason = f"out of memory on one prompt of {len(guided.request.token_ids)} tokens: {SHORTER}"
+                reason = f"out of memory on one prompt of {len(guided.request.token_ids)} tokens: {self._shorter()}"
                 yield GuidedCompletion(failed(guided.request, reason))
             return
         half = (len(rest) + 1) // 2
@@ -149,16 +148,24 @@ class TransformersEngine:
     def _scores(self, batch: list[Continuation]) -> list[tuple[str, float]]:
         try:
             return self._forward_scores(batch)
+        except ImportError as error:
+            raise InputError(f"transformers cannot run this checkpoint here: {first_line(error)}") from error
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise EngineError(f"transformers stopped: {first_line(error)}") from error
         _release_memory()
         if len(batch) == 1:
             raise EngineError(
-                f"transformers is out of memory on one text of {len(batch[0].token_ids)} tokens to score: {SHORTER}"
+                f"transformers is out of memory on one text of {len(batch[0].token_ids)} tokens to score: "
+                f"{self._shorter()}"
             )
         half = len(batch) // 2
         return self._scores(batch[:half]) + self._scores(batch[half:])
+
+    def _shorter(self) -> str:
+        """How one text asks for less memory."""
+        halved = "pass --dtype bfloat16, or " if self.info.dtype == "float32" else ""
+        return f"lower --max-model-len (contexts are cut), or {halved}take --engine vllm"
 
     def _forward_scores(self, batch: list[Continuation]) -> list[tuple[str, float]]:
         import torch
@@ -239,9 +246,11 @@ def describe(settings: EngineSettings) -> EngineInfo:
         raise missing_extra("transformers", "hf", "--engine transformers")
     versions = f"{found}, {package_version('torch')}"
     options = user_options(settings)
-    require_packages(settings.checkpoint, options)
-    counted = {name: value for name, value in options.items() if name not in SAME_ANSWERS}
-    return EngineInfo("transformers", versions, dtype_of(settings), facts(settings, device_kind(), counted))
+    device = device_kind()
+    require_packages(settings.checkpoint, options, device)
+    free = frozenset[str]() if settings.deterministic else SAME_ANSWERS
+    counted = {name: value for name, value in options.items() if name not in free}
+    return EngineInfo("transformers", versions, dtype_of(settings), facts(settings, device, counted))
 
 
 def open_engine(settings: EngineSettings) -> TransformersEngine:

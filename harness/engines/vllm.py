@@ -40,7 +40,7 @@ from .vllm_arguments import (
     CPU_OPTIONS,
     ONE_AT_A_TIME,
     QUIET_ENVIRONMENT,
-    SAME_ANSWERS,
+    counted_options,
     own_arguments,
     require_adapter,
     require_quantisation,
@@ -248,8 +248,7 @@ def describe(settings: EngineSettings) -> EngineInfo:
     if settings.checkpoint is not None:
         require_quantisation(settings.checkpoint)
         require_adapter(settings.checkpoint, device, dtype)
-    counted = {name: value for name, value in user_options(settings).items() if name not in SAME_ANSWERS}
-    return EngineInfo("vllm", found, dtype, facts(settings, device, counted))
+    return EngineInfo("vllm", found, dtype, facts(settings, device, counted_options(settings)))
 
 
 def open_engine(settings: EngineSettings) -> VllmEngine:

@@ -50,20 +50,24 @@ OWN = {
     "lora_target_modules": "--model with the folder of an adapter",
     "structured_outputs_config": "--judge, which needs this setting",
 }
-# Where the model lies, how much memory it gets and in which order it works: the same sums, up to rounding. A run may
-# go on with others. All else counts, what a later vLLM adds too.
-SAME_ANSWERS = frozenset(
+# How much memory the model gets and what is told meanwhile: the same sums, to the last bit.
+SAME_BITS = frozenset(
     {
-        *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "data_parallel_size_local"),
-        *("data_parallel_backend", "distributed_executor_backend", "enable_expert_parallel", "device_ids", "numa_bind"),
-        *("disable_custom_all_reduce", "gpu_memory_utilization", "kv_cache_memory_bytes", "num_gpu_blocks_override"),
-        *("block_size", "cpu_offload_gb", "swap_space", "max_num_seqs", "max_num_batched_tokens"),
-        *("max_num_scheduled_tokens", "enable_prefix_caching", "enable_chunked_prefill", "async_scheduling"),
-        *("enforce_eager", "compilation_config", "cudagraph_capture_sizes", "max_cudagraph_capture_size"),
-        *("optimization_level", "performance_mode", "max_parallel_loading_workers", "safetensors_load_strategy"),
-        *("use_tqdm_on_load", "disable_log_stats", "log_level", "shutdown_timeout"),
+        *("gpu_memory_utilization", "kv_cache_memory_bytes", "num_gpu_blocks_override", "swap_space", "device_ids"),
+        *("numa_bind", "max_parallel_loading_workers", "safetensors_load_strategy", "use_tqdm_on_load"),
+        *("disable_log_stats", "log_level", "shutdown_timeout"),
     }
 )
+# These, where the model lies and in which order it works: the same sums, up to rounding. A run may go on with others.
+# All else counts, what a later vLLM adds too.
+SAME_ANSWERS = SAME_BITS | {
+    *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "data_parallel_size_local"),
+    *("data_parallel_backend", "distributed_executor_backend", "enable_expert_parallel"),
+    *("disable_custom_all_reduce", "block_size", "cpu_offload_gb", "max_num_seqs", "max_num_batched_tokens"),
+    *("max_num_scheduled_tokens", "enable_prefix_caching", "enable_chunked_prefill", "async_scheduling"),
+    *("enforce_eager", "compilation_config", "cudagraph_capture_sizes", "max_cudagraph_capture_size"),
+    *("optimization_level", "performance_mode"),
+}
 
 
 # Quantisations of transformers that vLLM has under no other name.
@@ -109,6 +113,15 @@ def user_options(settings: EngineSettings) -> dict[str, Any]:
     """What ``--engine-option`` gives. Raises `InputError` for what vLLM does not know, or telbench sets."""
     own = OWN | (dict.fromkeys(ONE_AT_A_TIME, EITHER) if settings.deterministic else {})
     return parsed_options(settings.options, "vLLM", engine_arguments(), own)
+
+
+def counted_options(settings: EngineSettings) -> dict[str, Any]:
+    """Those of `user_options` that belong to the identity: with ``deterministic`` all that could change a bit.
+
+    A prompt longer than ``max_num_batched_tokens`` is read in parts, for one, and then rounded otherwise.
+    """
+    free = SAME_BITS if settings.deterministic else SAME_ANSWERS
+    return {name: value for name, value in user_options(settings).items() if name not in free}
 
 
 def own_arguments(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -92,3 +92,14 @@ class Together:
             name: {"value": each.value, "ci_low": each.ci_low, "ci_high": each.ci_high, "n": each.n}
             for name, each in zip(self._sums, estimates, strict=True)
         }
+
+
+def of_each_answer(
+    group: Sequence[tuple[Sample, Mapping[str, Any]]], all_scores: Mapping[str, Sequence[ItemScore]]
+) -> dict[str, Any]:
+    """What an item's line holds of several answers, each given as metrics see it and as the journal has it."""
+    return {
+        "predictions": [sample.prediction for sample, _ in group],
+        "finish_reasons": [record.get("finish_reason") for _, record in group],
+        "sample_scores": {name: [score.value for score in each] for name, each in all_scores.items()},
+    }

@@ -29,7 +29,7 @@ from ..prompts.build import Prompt
 from ..storage import RecordStore, disk_message
 from .folder import HEADER, SAMPLES_DRAFT, read_run, read_samples
 from .plan import Plan
-from .sampled import Together, draw_key, merged
+from .sampled import Together, draw_key, merged, of_each_answer
 
 # Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
 Kept = Mapping[tuple[str, str], ItemScore]
@@ -104,10 +104,20 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         for column in columns:
             column.together = Together(column.metric, plan.samples, numbers) if column.metric.says else None
     kept = kept_scores(folder, plan.metrics) if (folder / HEADER).is_file() and plan.samples == 1 else {}
+    given, size = answers(plan, store), max(1, CHUNK // plan.samples) * plan.samples
+    chunks = iter(lambda: list(islice(given, size)), [])
     scratch = folder / SAMPLES_DRAFT
     try:
-        with scratch.open("w", encoding="utf-8") as stream, reporter.progress("scoring", len(items)) as meter:
-            counts, tokens = _draft(answers(plan, store), plan.samples, columns, kept, stream, meter)
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(scratch.open("w", encoding="utf-8"))
+            meter = stack.enter_context(reporter.progress("scoring", len(items)))
+            ready: Iterator[tuple[list[Answered], Mapping[str, list[ItemScore]]]] = ((chunk, {}) for chunk in chunks)
+            if (workers := plan.settings.metrics.workers) > 1:
+                from ...metrics.processes import ScoringProcesses
+
+                processes = stack.enter_context(ScoringProcesses(plan.metrics, workers))
+                ready = processes.scored(chunks, lambda chunk: [each.sample for each in chunk if each.error is None])
+            counts, tokens = _draft(ready, plan.samples, columns, kept, stream, meter)
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
@@ -121,7 +131,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
 
 
 def _draft(
-    given: Iterator[Answered],
+    chunks: Iterator[tuple[list[Answered], Mapping[str, list[ItemScore]]]],
     draws: int,
     columns: Sequence[_Column],
     kept: Mapping[str, Kept],
@@ -131,13 +141,13 @@ def _draft(
     """Score and write chunk by chunk what was answered, ``draws`` times each item; counts and tokens of all."""
     counts = {"ok": 0, "error": 0, "truncated": 0, "empty": 0, "cut_off": 0, "thought": 0, "unclosed": 0}
     tokens = {"prompt": 0, "completion": 0}
-    while chunk := list(islice(given, max(1, CHUNK // draws) * draws)):
+    for chunk, ready in chunks:
         groups = [chunk[first : first + draws] for first in range(0, len(chunk), draws)]
         scores: dict[str, list[ItemScore]] = {}
         all_scores: dict[str, list[list[ItemScore]]] = {}
         for column in columns:
             name = column.metric.name
-            found = score_answered(column.metric, chunk, kept.get(name, {}))
+            found = score_answered(column.metric, chunk, kept.get(name, {}), ready.get(name))
             each = all_scores[name] = [found[first : first + draws] for first in range(0, len(found), draws)]
             scores[name] = found if draws == 1 else list(map(merged, each))
             column.add(scores[name], groups)
@@ -226,7 +236,7 @@ def _calibration(
 def kept_scores(folder: Path, metrics: Sequence[Metric]) -> dict[str, Kept]:
     """What the finished run in ``folder``, of the same run id, holds for metrics of the same signature.
 
-    Only metrics that need an encoder or an entailment model are kept: the others are quick, or have a store of their own.
+    Only metrics that need an encoder or an entailment model are kept: others are quick, or have a store of their own.
     """
     kept: dict[str, dict[tuple[str, str], ItemScore]] = {}
     try:
@@ -250,8 +260,13 @@ def kept_scores(folder: Path, metrics: Sequence[Metric]) -> dict[str, Kept]:
     return dict(kept)
 
 
-def score_answered(metric: Metric, chunk: Sequence[Answered], kept: Kept = MappingProxyType({})) -> list[ItemScore]:
-    """Scores of a chunk, of which those that are kept are not computed again.
+def score_answered(
+    metric: Metric,
+    chunk: Sequence[Answered],
+    kept: Kept = MappingProxyType({}),
+    ready: Sequence[ItemScore] | None = None,
+) -> list[ItemScore]:
+    """Scores of a chunk, of which those that are kept are not computed again, nor those that are ``ready``.
 
     An item whose generation failed has none, whatever the metric.
 
@@ -267,7 +282,7 @@ def score_answered(metric: Metric, chunk: Sequence[Answered], kept: Kept = Mappi
     new = [place for place in range(len(chunk)) if place not in scores]
     if new:
         try:
-            given = metric.score([chunk[place].sample for place in new])
+            given = metric.score([chunk[place].sample for place in new]) if ready is None else ready
             scores.update(zip(new, given, strict=True))
         except TelbenchError:
             raise
@@ -359,7 +374,7 @@ def _line(
     if sample.reference_scores is not None:
         line["reference_scores"] = [[_finite(value), tokens] for value, tokens in sample.reference_scores]
     if len(group) > 1:
-        line |= _each_answer(group, all_scores)
+        line |= of_each_answer([(each.sample, each.record) for each in group], all_scores)
     if error:
         line["error"] = error
     for told_in, absent in (("missing", True), ("notes", False)):
@@ -378,15 +393,6 @@ def _line(
         if sample.letter_scores is not None:
             line["letter_scores"] = [_finite(value) for value in sample.letter_scores]
     return line
-
-
-def _each_answer(group: Sequence[Answered], all_scores: Mapping[str, Sequence[ItemScore]]) -> dict[str, Any]:
-    """What an item's line holds of several answers."""
-    return {
-        "predictions": [each.sample.prediction for each in group],
-        "finish_reasons": [each.record.get("finish_reason") for each in group],
-        "sample_scores": {name: [score.value for score in each] for name, each in all_scores.items()},
-    }
 
 
 def _finite(value: float) -> float | None:

@@ -167,6 +167,7 @@ class MetricSettings(Bounded):
     segmentation: Literal["auto", "words", "unicode-words", "characters"] = setting(
         "auto", "how n-gram metrics cut texts; auto: as the scripts of the references want it"
     )
+    workers: int = setting(1, "processes that score metrics without a model", metavar="N", low=1, high=256)
 
 
 @dataclass(frozen=True)

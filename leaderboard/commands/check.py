@@ -107,9 +107,13 @@ def _together(options: CheckOptions, file: Path, over: Mapping[str, Any]) -> Out
     for flag, given in (("--baseline", options.baseline), ("--candidate", options.candidate)):
         if given is not None:
             raise InputError(f"{flag} and --gate: {file} names the runs of each data set: give one of the two")
-    if options.sequential:
-        raise InputError("--sequential and --gate: a ledger is of one baseline: check its data set by itself")
     asked = read_gate(file, over)
+    if options.sequential:
+        count = len(asked.gate.data)
+        raise InputError(
+            "--sequential and --gate: a ledger is of one baseline: check each data set by itself, with --sequential "
+            f"--alpha {asked.gate.alpha / count:.3g}, so that all {count} together hold {asked.gate.alpha:g}"
+        )
     cases = cases_of(asked)
     found = judge_set(cases, asked.gate.on_inconclusive)
     candidates = {name: case.candidate for name, case in cases.items()}

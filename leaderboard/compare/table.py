@@ -266,11 +266,9 @@ def _at_equal_length(found: Compared, effects: Sequence[LengthEffect]) -> list[B
             turned * (each.adjusted or 0.0), (ends[0], ends[1]) if ends else None, width,
             higher_is_better=metric.higher_is_better,
         )  # fmt: skip
-        rows.append((
-            each.metric + _LOWER * (not metric.higher_is_better), each.run, number(each.raw, width), adjusted,
-            "" if each.p is None else p_value(each.p), f"{number(each.doubled, width)}{'*' * (each.p_doubled <= ALPHA)}",
-            f"{each.near}/{each.n}",
-        ))  # fmt: skip
+        doubled = number(each.doubled, width) + "*" * (each.p_doubled <= ALPHA)
+        name, p = each.metric + _LOWER * (not metric.higher_is_better), "" if each.p is None else p_value(each.p)
+        rows.append((name, each.run, number(each.raw, width), adjusted, p, doubled, f"{each.near}/{each.n}"))
     heads = ("metric", "run", "raw", "at equal length", "p", "twice the words", "like")
     told = (
         "at equal length: the mean difference where both answers have as many words (regression on the logarithm of "

@@ -48,8 +48,8 @@ class LoadedRun:
 
     ``failed`` are items that the model did not answer. ``own_metrics`` name those of a run that another harness scored,
     ``undirected`` those of them of which nobody said which way is better, with the file that they come from. ``notes``
-    are told beside every result. ``first_line`` is the line of the first item, in files that have one a line. ``lengths``
-    are the words of each answer, with their mean ``words``; none where the answers are not at hand.
+    are told beside every result. ``first_line`` is the line of the first item, in files that have one a line.
+    ``lengths`` are the words of each answer, with their mean ``words``; none where the answers are not at hand.
     """
 
     path: Path

@@ -10,7 +10,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
-from ...harness.commands.worth import KIND
+from ...metrics.worth.measure import KIND
 
 _MEND = "make it with telbench metrics worth --data … --out FILE"
 
@@ -34,7 +34,7 @@ def read_worth(path: Path) -> dict[str, Any]:
         sound = all(area is None or (math.isfinite(area) and 0 <= area <= 1) for area in areas)
         sound = sound and all(isinstance(each["signature"], str) for each in found["metrics"].values())
         sound = sound and all(isinstance(name, str) for voice in found["voices"] for name in voice)
-        str(found["data"]["name"]), int(found["items"])
+        sound = sound and isinstance(found["data"]["name"], str) and isinstance(found["items"], int)
     except (AttributeError, KeyError, TypeError, ValueError):
         sound = False
     if not sound:
@@ -54,6 +54,7 @@ def with_worth(header: Mapping[str, Any], worth: Mapping[str, Any], path: Path) 
     metrics = {}
     for name, entry in header["metrics"].items():
         known = worth["metrics"].get(name)
-        same = known is not None and known["signature"] == entry.get("signature")
-        metrics[name] = {**entry, "worth": {"near_miss_auc": known["near_miss_auc"]}} if same else entry
+        metrics[name] = entry
+        if known is not None and known["signature"] == entry.get("signature"):
+            metrics[name] = {**entry, "worth": {"near_miss_auc": known["near_miss_auc"]}}
     return {**header, "metrics": metrics}

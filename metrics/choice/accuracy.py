@@ -52,7 +52,7 @@ def _metric(name: str, description: str, read: Callable[[Reading], frozenset[int
         description=description,
         score_batch=lambda samples: [score(sample) for sample in samples],
         options={"parse": "copy-or-label", "reading": reading, "unparsed": "wrong"},
-        version=2,
+        version=3,
         chance=chance,
         readings=by_reading if name == "choice_accuracy" else None,
         says=lambda sample: read(read_answer(sample.prediction, sample.choices, sample.shown_choices)),

@@ -14,7 +14,7 @@ NO_CONTRADICTION = "the model of --nli has no label for contradiction"
 
 
 def best_verdicts(model: EntailmentModel, samples: Sequence[Sample]) -> list[tuple[Verdict, Verdict] | None]:
-    """Each sample's verdicts (reference entails answer, answer entails reference) for the reference it agrees with best.
+    """Each sample's verdicts (reference entails answer, answer entails reference) for the reference it is nearest to.
 
     The question stands before both texts, since a bare *38412* says nothing. None without a reference.
     """

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from .findings import Finding, Status, places
 from .reading.entities import PARTIES, SYNONYMS, Entity
+from .reading.polarity import LIMITS
 from .reading.reading import Reading, neighbours
 from .reading.text import stem
 
@@ -22,8 +23,13 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
     heard = question.keys - question.offered
     known = heard.union(*(each.keys for each in (*reference.entities, *question.entities)))
     known -= question.offered - frozenset().union(*(each.keys for each in reference.entities))
+    denies = bool(reference.polarity.negations)
     rivals = [
-        each for each in answer.entities if not each.keys & known and not _is_denied(answer, each.start, first=False)
+        each
+        for each in answer.entities
+        if not each.keys & known
+        and not _is_denied(answer, each.start, first=False)
+        and not (denies and _is_limited(answer, each))
     ]
     seen = set[str]()
     size = len(answer.text.words)
@@ -69,6 +75,14 @@ def _stands_for(
     if not alike and (given or rival.tags & _PHRASE or bool(rival.keys & PARTIES) != bool(fact.keys & PARTIES)):
         return False
     return bool(around & neighbours(answer, rival.start, rival.end))
+
+
+def _is_limited(reading: Reading, entity: Entity) -> bool:
+    """Is it said of this name alone: "only for a 5GC", where the reference denies it of another?"""
+    words = reading.text.words
+    at = min(bisect_left(reading.text.starts, entity.start), len(words) - 1)
+    near = words[max(0, at - 6) : at + 6]
+    return any(word.text in LIMITS and word.sentence == words[at].sentence for word in near)
 
 
 def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:

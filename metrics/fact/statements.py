@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from .findings import Finding
 from .reading.lexicon import word_list
-from .reading.polarity import denials
+from .reading.polarity import CONDITIONS, LIMITS, ROUND, denials, without_prefix
 from .reading.reading import Reading
 from .reading.text import STOP, Word
 
 # A statement counts as made when the answer has this share of its words that are new to the question.
 STATED = 1 / 3
+# An answer says again what is asked when a sentence has this share of its words.
+RESTATED = 0.6
+# Words beside which a sentence does not plainly say it.
+_UNPLAIN = ROUND | LIMITS | CONDITIONS | {"need", "instead", "rather", "other", "another", "different", "optional"}
 # A sentence states something where it has a verb: one of these, or so many words that it must have one.
 _VERBS = word_list("auxiliary verbs")
 _WORDS = 6
@@ -56,8 +61,14 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
 
 
 def _states(reading: Reading, words: list[Word]) -> bool:
-    """Has the sentence of these words a verb?"""
-    if len(words) >= _WORDS:
+    """Has the sentence of these words a verb? A list of names and numbers has none, however long."""
+    starts = reading.text.starts
+    named = {
+        place
+        for each in reading.entities
+        for place in range(bisect_left(starts, each.start), bisect_left(starts, each.end))
+    }
+    if sum(bisect_left(starts, word.start) not in named and not word.text.isdigit() for word in words) >= _WORDS:
         return True
     own = words[0].sentence
     return any(word.sentence == own and word.text in _VERBS for word in reading.text.words)
@@ -68,7 +79,8 @@ def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> 
     if not _ASKS.match(question.text.plain.lstrip()):
         return
     told = _VERDICT.match(answer.text.plain)
-    if told is None:
+    implied = None if told else _implied(question, answer)
+    if told is None and implied is None:
         return
     wanted = _VERDICT.match(reference.text.plain)
     if wanted is not None:
@@ -77,18 +89,24 @@ def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> 
         first = reference.text.words[0].sentence if reference.text.words else 0
         cues = [negation.cue for negation in reference.polarity.negations if negation.cue.sentence == first]
         turned = _turned(question, reference)
+        covered = {word.stem for negation in reference.polarity.negations for word in negation.scope}
+        if implied and cues and not covered & question.text.stems:
+            # What it denies was not asked.
+            return
         if not cues and not turned and not _restates(question, reference):
             return
         denied, words = bool(cues) != turned, cues[0].text if cues else "no" if turned else "yes"
-    status = "agreed" if denied == bool(_NEGATIVE.match(told[1])) else "contradicted"
-    yield Finding("polarity", words, status, (told.span(1),), only_if_seen=True)
+    denies = bool(_NEGATIVE.match(told[1])) if told else False
+    places = (told.span(1),) if told else (implied,) if implied else ()
+    yield Finding("polarity", words, "agreed" if denied == denies else "contradicted", places, only_if_seen=True)
 
 
 def _turned(question: Reading, reference: Reading) -> bool:
     """Has the reference the other side of a contrast that the question asks about: is it mandatory, it is optional?"""
     asked: dict[str, set[int]] = {}
     for pole in question.poles:
-        asked.setdefault(pole.group.name, set()).add(pole.side)
+        if not pole.group.reciprocal:
+            asked.setdefault(pole.group.name, set()).add(pole.side)
     told: dict[str, set[int]] = {}
     for pole in reference.poles:
         told.setdefault(pole.group.name, set()).add(pole.side)
@@ -99,3 +117,22 @@ def _restates(question: Reading, reference: Reading) -> bool:
     """Says the reference most of what is asked?"""
     asked = question.text.stems
     return 2 * len(asked & reference.text.stems) > len(asked)
+
+
+def _implied(question: Reading, answer: Reading) -> tuple[int, int] | None:
+    """Where the answer says plainly what is asked, which is a yes; None where it does not, or denies anything of it."""
+    asked = question.text.stems
+    found: tuple[int, int] | None = None
+    by_sentence: dict[int, list[Word]] = {}
+    for word in answer.text.words:
+        by_sentence.setdefault(word.sentence, []).append(word)
+    denying = {each.cue.sentence for each in answer.polarity.negations}
+    for sentence, words in by_sentence.items():
+        shared = asked & {word.stem for word in words}
+        if len(shared) < 2 or len(shared) < RESTATED * len(asked):
+            continue
+        plain = not any(word.text in _UNPLAIN or without_prefix(word.text) for word in words)
+        if sentence in denying or question.polarity.negations or not plain or _turned(question, answer):
+            return None
+        found = found or (words[0].start, words[-1].end)
+    return found

@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ..contract import ItemScore, Metric, Sample
-from .overlap import ngram_counts, shared_ngrams
+from .overlap import shared_ngrams
 from .segmentation import zh_apart
 from .text_cache import TextCache
 
@@ -160,13 +160,6 @@ def _closest_length(length: int, references: Sequence[str]) -> int:
     return min((abs(length - len(reference)), len(reference)) for reference in references)[1]
 
 
-def _clipped(prediction: str, references: Sequence[str], n: int) -> int:
-    """n-grams of the prediction, each counted at most as often as in the reference that has most of it."""
-    counts = [ngram_counts(reference, n) for reference in references]
-    grams = ngram_counts(prediction, n).items()
-    return sum(min(number, max(reference[gram] for reference in counts)) for gram, number in grams)
-
-
 def _score_batch(kind: type[TokenCodes], samples: Sequence[Sample]) -> list[ItemScore]:
     """Statistics and sentence scores of all samples."""
     import numpy as np
@@ -184,12 +177,9 @@ def _score_batch(kind: type[TokenCodes], samples: Sequence[Sample]) -> list[Item
     stats[:, 0] = lengths
     stats[:, 1] = [_closest_length(len(text), wanted) for text, wanted in zip(predictions, references, strict=True)]
     stats[:, 2 : 2 + ORDER] = shared_ngrams(
-        [(text, r[0]) for text, r in zip(predictions, references, strict=True)], ORDER
+        [(text, *wanted) for text, wanted in zip(predictions, references, strict=True)], ORDER
     )
     stats[:, 2 + ORDER :] = np.maximum(lengths[:, None] - np.arange(ORDER), 0)
-    for row, wanted in enumerate(references):
-        if len(wanted) > 1:
-            stats[row, 2 : 2 + ORDER] = [_clipped(predictions[row], wanted, n) for n in range(1, ORDER + 1)]
     values = bleu_scores(stats, effective_order=True).tolist()
     return [ItemScore(value, None, tuple(row)) for value, row in zip(values, stats.tolist(), strict=True)]
 

@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 # A million characters are some ten thousand references, or all answers that are scored together; what is kept of a
 # character costs one to fifteen bytes.
-DEFAULT_BUDGET = 1_000_000
+DEFAULT_BUDGET = 6_000_000
 
 
 class TextCache(Generic[Value]):

@@ -39,10 +39,15 @@ class Answers:
     longer: tuple[Sample, ...]
 
     @property
-    def all(self) -> tuple[Sample, ...]:
-        """Every sample once, for correlations between metrics."""
+    def spread(self) -> tuple[Sample, ...]:
+        """The answers over which metrics are correlated: all sorts but the empty ones."""
         sorts = (self.right, self.itself, self.unrelated, self.wrong, self.wrong_wording, self.half, self.longer)
         return tuple(sample for sort in sorts for sample in sort)
+
+    @property
+    def every(self) -> tuple[Sample, ...]:
+        """All that a metric has to score, some of it several times."""
+        return (*self.spread, *self.empty, *(sample for samples in self.by_kind.values() for sample in samples))
 
 
 def answers_to(items: Sequence[Sample], seed: int = SEED) -> Answers:

@@ -15,6 +15,8 @@ from .answers import Answers, answers_to
 from .redundancy import ONE_VOICE, rank_correlations, voices
 from .separation import Area, Value, area
 
+# What a file of a record says it is.
+KIND = "telbench metrics worth"
 # Reference against itself: below so large a share of best values a metric does not read the texts.
 _READS = 0.99
 _TOLERANCE = 1e-6
@@ -137,17 +139,19 @@ def _worth_of(
     """The worth of one metric, and its values over all answers, turned so that higher is better."""
     sign = 1.0 if metric.higher_is_better else -1.0
 
-    def scored(samples: Sequence[Sample]) -> list[float | None]:
-        try:
-            return [None if score.value is None else sign * score.value for score in metric.score(samples)]
-        except TelbenchError:
-            raise
-        except Exception as error:
-            raise TelbenchError(f"metric '{metric.name}' failed: {type(error).__name__}: {error}") from error
+    every = list(dict.fromkeys((*answers.every, *(sample for sample, _ in labelled))))
+    try:
+        scores = metric.score(every)
+    except TelbenchError:
+        raise
+    except Exception as error:
+        raise TelbenchError(f"metric '{metric.name}' failed: {type(error).__name__}: {error}") from error
+    known = {
+        sample: None if score.value is None else sign * score.value for sample, score in zip(every, scores, strict=True)
+    }
 
     def valued(samples: Sequence[Sample]) -> list[Value]:
-        known = zip(scored(samples), samples, strict=True)
-        return [Value(value, _cluster(sample)) for value, sample in known if value is not None]
+        return [Value(value, _cluster(sample)) for sample in samples if (value := known[sample]) is not None]
 
     right, itself = valued(answers.right), valued(answers.itself)
     unrelated, wrong, empty = valued(answers.unrelated), valued(answers.wrong), valued(answers.empty)
@@ -168,7 +172,7 @@ def _worth_of(
         reads=_reads(metric, itself, sign),
         absent={sort: count for sort, values in sorts.items() if (count := total[sort] - len(values))},
     )
-    return worth, scored(answers.all)
+    return worth, [known[sample] for sample in answers.spread]
 
 
 def _reads(metric: Metric, itself: Sequence[Value], sign: float) -> float | None:

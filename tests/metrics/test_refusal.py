@@ -8,6 +8,7 @@ from telbench.metrics.check import check_metric
 from telbench.metrics.contract import Sample
 from telbench.metrics.refusal import is_refusal, over_refusal, refusal_accuracy
 
+from .refusal_rounds import ROUNDS
 from .refusals import ANSWERS, HELD_OUT_ANSWERS, HELD_OUT_REFUSALS, REFUSALS
 
 
@@ -28,7 +29,15 @@ def test_an_answer_that_sounds_like_a_refusal_is_none(answer: str):
 
 def test_precision_and_recall_on_answers_that_the_rules_were_not_made_for():
     assert len(set(REFUSALS + ANSWERS + HELD_OUT_REFUSALS + HELD_OUT_ANSWERS)) == 157
-    assert precision_and_recall(HELD_OUT_REFUSALS, HELD_OUT_ANSWERS) == pytest.approx((21 / 22, 21 / 24))
+    assert precision_and_recall(HELD_OUT_REFUSALS, HELD_OUT_ANSWERS) == (1.0, 1.0)
+
+
+def test_phrasings_of_four_rounds_are_found_without_a_false_alarm():
+    refusals = [text for each in ROUNDS for text in each.refusals]
+    answers = [text for each in ROUNDS for text in each.answers]
+    assert (len(set(refusals)), len(set(answers))) == (172, 95)
+    assert [text for text in answers if is_refusal(text)] == []
+    assert sum(map(is_refusal, refusals)) >= 0.97 * len(refusals)
 
 
 @pytest.mark.parametrize("answer", ["", " \n", "." * 100_000, "not " * 50_000, "I " * 50_000 + "do not know"])

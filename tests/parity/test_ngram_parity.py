@@ -19,7 +19,7 @@ from sacrebleu.metrics.ter import TER
 from telbench.metrics.contract import Metric, Sample, metrics_named
 
 TOLERANCE = 1e-9
-ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+ROUGE = ("rouge1", "rouge2", "rougeL")
 CORPUS: dict[str, tuple[Callable[[], BLEU | CHRF | TER], Callable[[], BLEU | CHRF | TER]]] = {
     "bleu": (lambda: BLEU(effective_order=True), BLEU),
     "chrf": (CHRF, CHRF),

@@ -63,3 +63,16 @@ def test_a_metric_that_ends_the_program_is_told_where_answers_are_scored(
     command = ["score", str(answers), "--limit", "1", "--metrics", "bad", "--out", str(tmp_path / "run")]
     assert main(command) == code
     assert said in capsys.readouterr().err
+
+
+def test_a_metric_that_needs_a_judge_is_tried_with_one_and_told_untried_without(
+    site: Path, installed_plugins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["metrics", "check", "rubric_score"]) == 0
+    assert capsys.readouterr().out.startswith("rubric_score: no values were tried: no judge: pass --judge")
+    assert main(["metrics", "check", "rubric_score", "--judge", "constant:4"]) == 0
+    assert capsys.readouterr().out == "rubric_score: keeps the contract\n"
+    assert main(["metrics", "check", "bertscore"]) == 0
+    assert capsys.readouterr().out.startswith("bertscore: no values were tried: no encoder: pass --encoder")
+    assert main(["metrics", "check", "bertscore", "--encoder", str(site)]) == 2
+    assert "no config.json" in capsys.readouterr().err

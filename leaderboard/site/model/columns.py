@@ -37,8 +37,8 @@ class RunColumns:
 
     ``values`` are NaN where ``reasons`` says why; ``stats`` are the rows of corpus metrics. ``offsets`` are where each
     item's line begins in the samples file, so that no answer has to be held. ``kinds`` are what each answer is: right,
-    a kind of error, or none at all (see `error_kind`). ``lengths`` are the words of each answer, -1 where there is none.
-    ``digest`` is of header and samples.
+    a kind of error, or none at all (see `error_kind`). ``lengths`` are the words of each answer, -1 where there is
+    none. ``digest`` is of header and samples.
     """
 
     path: Path

@@ -5,11 +5,12 @@ The groups are `tables/contrasts.txt`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from .lexicon import lines_of
-from .text import Text
+from .text import Text, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,18 @@ class Pole:
 
 
 _NEXT = frozenset({"then", "next"})
+_CONDITIONS = frozenset({"if", "when", "whenever", "once", "unless", "since", "as"})
 
 
 @cache
 def _order() -> Group:
     return next(group for entries in _table().values() for _, group, _ in entries if group.name == "order")
+
+
+def _in_turn(words: Sequence[Word], at: int) -> bool:
+    """Does "then" or "next" tell an order: after "first", or "then" without a condition?"""
+    before = {word.text for word in words[max(0, at - 12) : at] if word.sentence == words[at].sentence}
+    return "first" in before or (words[at].text == "then" and bool(before) and before.isdisjoint(_CONDITIONS))
 
 
 def _forms(word: str) -> tuple[str, ...]:
@@ -94,9 +102,7 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
     # A word belongs to one group whose sides are facts, and to any whose sides are not.
     free: dict[str, int] = {}
     for at in range(len(words)):
-        later = words[at].text in _NEXT and any(
-            word.text == "first" for word in words[max(0, at - 12) : at] if word.sentence == words[at].sentence
-        )
+        later = words[at].text in _NEXT and _in_turn(words, at)
         if later and free.get("", 0) <= at:
             # "First A, then B".
             found.append(Pole(_order(), 0, at, at, words[at].start, words[at].end))

@@ -41,6 +41,7 @@ _AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
 _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
 )
+_BEING = word_list("forms of be")
 _STATES = word_list("forms of be") | {"remains", "remain", "stays", "stay", "becomes", "become"}
 _OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
@@ -58,12 +59,14 @@ _ABSENCES = word_list("absences")
 class Negation:
     """A negating word and the content words that it covers.
 
-    ``instead`` are the stems of what is said in their place: of PDCP in "in PDCP, not in MAC".
+    ``instead`` are the stems of what is said in their place: of PDCP in "in PDCP, not in MAC". ``predicate`` is the
+    stem of what is denied of a noun: of lost in "no packet is lost".
     """
 
     cue: Word
     scope: tuple[Word, ...]
     instead: frozenset[str] = frozenset()
+    predicate: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def polarity(text: Text) -> Polarity:
                     focus ^= {place}
                 scope.append(covered)
         instead = _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
-        negations.append(Negation(word, tuple(scope), instead))
+        predicate = _predicate(words, at) if word.text in ("no", "none", "nothing", "nobody") else ""
+        negations.append(Negation(word, tuple(scope), instead, predicate))
         cues[word.clause] = cues.get(word.clause, 0) + 1
     for at, word in enumerate(words):
         # "Not impossible" denies nothing.
@@ -153,7 +157,7 @@ def polarity(text: Text) -> Polarity:
         if word.text in STOP:
             continue
         (denied if count % 2 else said).setdefault(word.stem, word)
-        bare = _without_prefix(word.text)
+        bare = without_prefix(word.text)
         if bare:
             (said if count % 2 else denied).setdefault(stem(bare), word)
     # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
@@ -166,6 +170,9 @@ def polarity(text: Text) -> Polarity:
             by_clause.setdefault(word.clause, set()).add(word.stem)
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
     conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS or word.text in ROUND)
+    # "Without A there is no B" denies neither.
+    lacking = {each.cue.sentence for each in negations if each.cue.text == "without"}
+    conditional |= {each.cue.sentence for each in negations if each.cue.text != "without"} & lacking
     covered = frozenset(at for at, count in enumerate(parity) if count % 2)
     return Polarity(
         tuple(negations),
@@ -178,6 +185,17 @@ def polarity(text: Text) -> Polarity:
         frozenset(quiet),
         conditional,
     )
+
+
+def _predicate(words: Sequence[Word], at: int) -> str:
+    """The stem of what follows a form of "to be" after a denied noun in the same clause, or ""."""
+    for place in range(at + 1, min(at + 7, len(words) - 1)):
+        if words[place].clause != words[at].clause:
+            break
+        if words[place].text in _BEING:
+            after = words[place + 1]
+            return after.stem if after.clause == words[at].clause and after.text not in STOP else ""
+    return ""
 
 
 def _is_told(words: Sequence[Word], at: int) -> bool:
@@ -208,7 +226,8 @@ def _same_scope(words: Sequence[Word], cue: int, place: int) -> bool:
     return any(word.text == "or" for word in words[max(cue, place - 1) : place + 1])
 
 
-def _without_prefix(word: str) -> str:
+def without_prefix(word: str) -> str:
+    """What a prefix denies in a word: "encrypted" of "unencrypted"; "" where none does."""
     if (
         word.startswith("un")
         and len(word) >= 7
@@ -271,6 +290,9 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
         alike = sum(word.stem in others.denied for word in negation.scope[:6])
         clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
+        if negation.predicate and negation.predicate not in others.said:
+            # "No packet is lost" is not denied by "every packet arrives".
+            continue
         if len(clash) > alike and (
             clash[0][0] is first[0] or (len(clash) > 1 and clash[0][0] in first[1:2] and first[0].stem not in heard)
         ):

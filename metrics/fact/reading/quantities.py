@@ -52,7 +52,8 @@ _RATES = {
 _CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]*\]")
 _NEAR = 26
 _A_UNIT = re.compile(
-    r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(bit|octet|byte|day|hour|week|minute|"
+    r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )"
+    r"(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(bit|octet|byte|day|hour|week|minute|"
     r"millisecond|microsecond|nanosecond|kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
     re.IGNORECASE,
 )
@@ -66,7 +67,8 @@ class Quantity:
 
     ``value`` (and ``high`` of a range) are in the basic unit of ``dimension``; without a unit the dimension is empty,
     and ``counted`` are the stems of the words that it counts, ``label`` of those that it follows ("port 38412").
-    ``implied`` is the one of "an octet", which may tell a fact and is none. ``number`` is the number as written, ``lead`` its value in the first of the units that a rate is made of.
+    ``number`` is the number as written, ``lead`` its value in the first of the units that a rate is made of.
+    ``implied`` is the one of "an octet", which may tell a fact and is none.
     """
 
     value: float

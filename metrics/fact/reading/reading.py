@@ -94,7 +94,9 @@ class Reading:
         """Names that a question offers as alternatives: it gives neither of "the UE or the AMF"."""
         found = set[str]()
         for each in self.entities:
-            if _OR_AFTER.match(self.text.plain, each.end) or _OR_BEFORE.search(self.text.plain[: each.start][-12:]):
+            if _OR_AFTER.match(self.text.plain, each.end) or _OR_BEFORE.search(
+                self.text.plain[max(0, each.start - 12) : each.start]
+            ):
                 found |= each.keys
         return frozenset(found)
 

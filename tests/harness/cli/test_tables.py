@@ -135,3 +135,21 @@ def test_json_on_stdout_is_ascii_and_without_nan(capsys: pytest.CaptureFixture[s
     assert json.loads(text) == {"x": "\ud800ä\x1b"}
     with pytest.raises(ValueError, match="not JSON compliant"):
         print_json({"x": float("nan")})
+
+
+def test_digits_follow_the_width_of_the_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    open_ended = {"range": [0, None], "higher_is_better": False}
+    metrics = {
+        "reference_bits_per_byte": metric(0.963, ci_low=0.9, ci_high=1.04, **open_ended),
+        "rubric_score": metric(3.1612, ci_low=3.14, ci_high=3.19, range=[1, 5]),
+        "token_f1": metric(0.51234, ci_low=0.5121, ci_high=0.5126),
+    }
+    rows = [line.split()[1:5] for line in table(capsys, metrics=metrics)[2:5]]
+    assert rows == [
+        ["0.96", "0.90", "–", "1.04"],
+        ["3.161", "3.140", "–", "3.190"],
+        ["0.51234", "0.51210", "–", "0.51260"],
+    ]
+    # The two that were both 1.0, and the two that were both 3.2.
+    assert (number(0.963, None, 0.14), number(1.042, None, 0.14)) == ("0.96", "1.04")
+    assert (number(3.16, 5, 0.2), number(3.24, 5, 0.2)) == ("3.16", "3.24")

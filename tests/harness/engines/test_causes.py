@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from telbench.harness.engines.causes import Overheard, explained, root_error
+from telbench.harness.engines.vllm import _cause
 
 WRAPPED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 DEAD = "EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause."
@@ -72,7 +74,7 @@ MESSAGES = {
 def test_the_root_cause_and_its_cure_take_the_place_of_the_wrapper(message: str, wrapper: str) -> None:
     error, cure = MESSAGES[message]
     told = explained(wrapper, log(error, "RuntimeError: Worker failed with error 'x', please check the stack trace"))
-    assert told.startswith(error[:300])
+    assert told.startswith(error[:300].rstrip("."))
     assert cure in told
     assert "root cause" not in told
     assert "\n" not in told
@@ -96,6 +98,22 @@ def test_an_error_of_this_process_gets_its_cure_without_a_log() -> None:
 def test_the_share_that_is_named_fits_into_what_others_leave(told: str, share: str) -> None:
     error = f"ValueError: {told} is less than desired GPU memory utilization (0.92, 72.8 GiB)."
     assert f"gpu_memory_utilization={share} takes" in explained(error, "")
+
+
+def test_a_wrong_value_of_an_argument_is_told_with_what_is_wrong_about_it() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model(
+        "CacheConfig",
+        cache_dtype=(Literal["auto", "fp8"], "auto"),
+        gpu_memory_utilization=(float, pydantic.Field(0.9, gt=0, le=1)),
+    )
+    for given, told in (
+        ({"cache_dtype": "fp9"}, "cache_dtype: Input should be 'auto' or 'fp8'"),
+        ({"gpu_memory_utilization": 2}, "gpu_memory_utilization: Input should be less than or equal to 1"),
+    ):
+        with pytest.raises(pydantic.ValidationError) as caught:
+            model(**given)
+        assert _cause(caught.value) == f"ValidationError: {told}"
 
 
 def test_memory_for_log_probabilities_of_prompts_has_a_cure_of_its_own() -> None:

@@ -116,6 +116,7 @@ def quantised(method: str) -> Checkpoint:
         ("gptq", "needs optimum and gptqmodel for it (pip install optimum gptqmodel), or take --engine vllm"),
         ("compressed-tensors", "needs compressed_tensors for it (pip install compressed-tensors), or take"),
         ("bitsandbytes", "needs bitsandbytes for it (pip install bitsandbytes)"),
+        ("fp8", "needs kernels for it (pip install kernels), or take --engine vllm"),
     ],
 )
 def test_a_quantisation_whose_package_is_missing_is_refused_at_once(
@@ -125,6 +126,36 @@ def test_a_quantisation_whose_package_is_missing_is_refused_at_once(
     with pytest.raises(InputError) as caught:
         transformers.describe(EngineSettings(checkpoint=quantised(method)))
     assert str(caught.value).startswith(f"/models/packed is quantised by {method}: transformers {told}")
+
+
+def test_without_a_gpu_transformers_unpacks_fp8_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(transformers, "device_kind", lambda: "cpu")
+    assert transformers.describe(EngineSettings(checkpoint=quantised("fp8"), dtype="bfloat16")).dtype == "bfloat16"
+
+
+def test_a_model_that_finds_no_room_on_the_gpu_is_told_in_one_line_with_the_cure() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Crowded:
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def to(self, device: str) -> None:
+            raise self.error
+
+    checkpoint = Checkpoint(Path("/models/large"), "large", {}, ())
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 502.00 MiB. GPU 0 has\na total"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
+    ):
+        with pytest.raises(InputError) as caught:
+            loading.placed(Crowded(error), "cuda", checkpoint)
+        assert str(caught.value).startswith("/models/large finds no room on the GPU: CUDA")
+        assert "--engine-option device_map=auto" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="no such device"):
+        loading.placed(Crowded(RuntimeError("no such device")), "cuda", checkpoint)
 
 
 def test_asking_for_8_bits_needs_the_package_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +213,17 @@ def test_one_at_a_time_is_in_the_identity_and_excludes_what_it_sets(engine: Any)
     name = "batch_tokens" if engine is transformers else "max_num_seqs"
     with pytest.raises(InputError, match=f"{name}: telbench sets it: use either it or --deterministic"):
         engine.describe(EngineSettings(deterministic=True, options={name: "2"}))
+
+
+def test_one_at_a_time_all_that_could_change_a_bit_is_in_the_identity() -> None:
+    def identity(engine: Any, **options: Any) -> Any:
+        return engine.describe(EngineSettings(deterministic=True, options=options)).settings.get("options", {})
+
+    # A GPU showed it: a prompt that is read in two parts got another likelihood.
+    assert identity(vllm, max_num_batched_tokens="64", gpu_memory_utilization="0.5") == {"max_num_batched_tokens": 64}
+    assert identity(vllm, enforce_eager="true") == {"enforce_eager": True}
+    assert identity(vllm, kv_cache_memory_bytes="1000", disable_log_stats="true") == {}
+    assert identity(transformers, device_map="auto") == {"device_map": "auto"}
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "2.5", "many", "true"])

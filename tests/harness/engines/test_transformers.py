@@ -302,6 +302,24 @@ def test_scoring_is_halved_too_when_memory_runs_out(
 
 
 @pytest.mark.slow
+def test_a_package_that_only_generating_misses_is_told_as_wrong_input(
+    engine: TransformersEngine, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: Any, **__: Any) -> Any:
+        raise ImportError("finegrained-fp8 kernel unavailable: `kernels` is not installed\nand more")
+
+    monkeypatch.setattr(engine._model, "generate", lacking)
+    monkeypatch.setattr(engine, "_forward_scores", lacking)
+    for ask in (
+        lambda: list(engine.generate(requests, Sampling(max_tokens=4))),
+        lambda: list(engine.log_likelihoods([Continuation("a", [1, 2, 3], 1)])),
+    ):
+        with pytest.raises(InputError, match="cannot run this checkpoint here: finegrained-fp8 kernel") as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
 def test_a_failure_that_is_not_memory_stops_the_engine_in_one_line(
     engine: TransformersEngine, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,3 +170,10 @@ def test_two_runs_or_a_file_are_asked_for_and_not_both(here, capsys):
     assert "--baseline is missing: name two runs, or a file" in capsys.readouterr().err
     assert main(["check", "--gate", "nope.yaml"]) == 2
     assert "cannot read nope.yaml" in capsys.readouterr().err
+
+
+def test_looks_at_several_baselines_are_sent_to_checks_that_together_hold_the_rate(here, capsys):
+    assert gate(here, f"{HEAD}{DATA}data:\n  a: {{}}\n  b: {{}}\n", "--sequential") == 2
+    error = capsys.readouterr().err.strip()
+    assert "each data set by itself, with --sequential --alpha 0.025, so that all 2 together hold 0.05" in error
+    assert "\n" not in error

@@ -41,8 +41,8 @@ def worth(runs: list[Path]) -> Path:
 
 
 def text_of(board: Board, page_name: str) -> str:
-    pages = {page.path: page for page in (*index_pages(board), *method_pages(board)) if hasattr(page, "context")}
-    return Markup(render(pages[page_name], board, [])).text  # type: ignore[arg-type]
+    pages = {page.path: page for page in (*index_pages(board), *method_pages(board))}
+    return Markup(render(pages[page_name], board, [])).text
 
 
 def test_the_method_page_has_the_table_and_the_first_page_the_warning(runs: list[Path], worth: Path) -> None:

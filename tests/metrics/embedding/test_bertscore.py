@@ -191,3 +191,27 @@ def test_texts_of_all_lengths_are_batched_without_changing_their_embeddings(
         parts = open_encoder(bert).embed(texts, keep=False)
         for text in texts:
             assert parts[text].tokens == pytest.approx(whole[text].tokens, abs=1e-5)
+
+
+MINILM = Path.home() / ".cache" / "telbench-models" / "minilm"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MINILM.is_dir(), reason="all-MiniLM-L6-v2 is not in ~/.cache/telbench-models/minilm")
+def test_with_a_real_encoder_values_are_those_of_bert_score_without_padding_and_not_those_of_its_batches() -> None:
+    library = pytest.importorskip("bert_score")
+    references = [REFERENCES[place % 4] + " It is so." * (place % 3) for place in range(24)]
+    answers = [("38412", "Yes", "-90 dBm", "???", "TCP", "five")[place % 6] for place in range(24)]
+    samples = [Sample(str(k), one, (other,)) for k, (one, other) in enumerate(zip(answers, references, strict=True))]
+    ours = [
+        [score.value for score in metric.score(samples)]
+        for metric in metrics_named(["bertscore_precision", "bertscore_recall"], Resources(MINILM))
+    ]
+    for size, near in ((1, True), (64, False)):
+        theirs = library.score(answers, references, model_type=str(MINILM), num_layers=6, batch_size=size)
+        apart = max(
+            abs((one or 0) - other)
+            for mine, peer in zip(ours, theirs, strict=False)
+            for one, other in zip(mine, peer.tolist(), strict=True)
+        )
+        assert (apart < 1e-5) is near, (size, apart)

@@ -157,7 +157,7 @@ def test_what_is_no_entailment_model_is_refused_before_anything_is_asked(tmp_pat
         entailment_resources(str(tmp_path / "nowhere"), Resources())
     pickled = with_labels(tiny, tmp_path, {"0": "contradiction", "1": "entailment"})
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
-    with pytest.raises(InputError, match="no \\*.safetensors"):
+    with pytest.raises(InputError, match=r"no \*\.safetensors"):
         entailment_resources(str(pickled), Resources())
     found = entailment_resources("org/absent", Resources())
     assert metrics_named(["nli_entailment"], found)[0].score([Sample("a", "x", ("y",))])[0].reason == (
@@ -168,7 +168,8 @@ def test_what_is_no_entailment_model_is_refused_before_anything_is_asked(tmp_pat
 @pytest.mark.parametrize("name", ["nli_entailment", "nli_contradiction"])
 def test_both_metrics_keep_the_contract_with_a_model(tiny: Path, name: str) -> None:
     (metric,) = metrics_named([name], Resources(nli=tiny))
-    assert not [problem for problem in check_metric(metric) if "constant" not in problem]
+    # A model that learned nothing tells no right answer from an unrelated one.
+    assert not [problem for problem in check_metric(metric) if "is said to be better" not in problem]
 
 
 def test_the_command_scores_with_the_model_it_is_given(

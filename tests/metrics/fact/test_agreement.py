@@ -52,6 +52,36 @@ def contradicted(reference: str, answer: str, question: str = "") -> set[str]:
             "How?",
             "direction",
         ),
+        ("It is halved.", "It is doubled.", "What becomes of the window?", "quantity"),
+        ("The splitting ratio is 1:32.", "The ratio is 1 to 64.", "Which ratio?", "quantity"),
+        ("A header is present in each packet.", "In each packet a header is absent.", "What of a header?", "polarity"),
+        ("XR tolerates delay.", "XR is intolerant of delay.", "What of XR?", "polarity"),
+        (
+            "The UE must obey the handover command.",
+            "The UE is free to ignore the handover command.",
+            "What?",
+            "direction",
+        ),
+        ("Several flows can share a bearer.", "Only one flow can share a bearer.", "How many?", "direction"),
+        ("Latency falls with the spacing.", "Latency rises with the spacing.", "How?", "direction"),
+        ("A longer prefix lowers efficiency.", "A longer prefix raises efficiency.", "What then?", "direction"),
+        (
+            "The lowest identifier wins.",
+            "The bridge with the largest identifier wins.",
+            "Which bridge wins?",
+            "direction",
+        ),
+        (
+            "First the CRC is attached, then the bits are scrambled.",
+            "First the bits are scrambled, then the CRC is attached.",
+            "How?",
+            "direction",
+        ),
+        ("SDAP sits above PDCP.", "SDAP sits below PDCP.", "Does SDAP sit above PDCP?", "direction"),
+        ("It is used in the uplink.", "The gNB transmits with it.", "Where is it used?", "direction"),
+        ("The NF registers with the NRF.", "The NRF registers with the NF.", "Who registers?", "direction"),
+        ("The UE starts it.", "The AMF starts it.", "Does the UE or the AMF start it?", "entity"),
+        ("N26 is optional.", "Yes, networks need it.", "Is N26 mandatory?", "polarity"),
     ],
 )
 def test_a_wrong_fact_is_a_contradiction(reference: str, answer: str, question: str, kind: str) -> None:
@@ -75,12 +105,29 @@ def test_a_wrong_fact_is_a_contradiction(reference: str, answer: str, question: 
             "It runs over the Stream Control Transmission Protocol on top of IP.",
             "Which transport?",
         ),
+        ("It grows tenfold.", "It grows by a factor of ten.", "How much?"),
+        ("300 km/h", "83.3 m/s", "How fast?"),
+        ("A dozen ports.", "There are 12 ports.", "How many ports?"),
+        ("Downlink 256QAM is optional.", "A UE need not support 256QAM.", "Must a UE support 256QAM?"),
+        ("It adds no header.", "A header is absent.", "What does it add?"),
+        ("XR does not tolerate delay.", "XR is intolerant of delay.", "What of XR?"),
+        ("Ciphering is done in PDCP, not in MAC.", "MAC leaves ciphering to PDCP.", "Where is ciphering done?"),
+        ("Latency falls with the spacing.", "The larger the spacing, the lower the latency.", "How?"),
+        ("The CRC is attached first, then bits are scrambled.", "Scrambling follows once a CRC is there.", "How?"),
+        ("It is used in the uplink.", "The UE transmits with it.", "Where is it used?"),
+        ("GEO has a greater delay than LEO.", "LEO's delay is smaller than that of GEO.", "Is it greater?"),
         ("Messages are accepted when the limit is 255.", "Unless the limit is 255, no message is accepted.", "When?"),
     ],
 )
 def test_other_words_for_a_fact_are_no_contradiction(reference: str, answer: str, question: str) -> None:
     assert contradicted(reference, answer, question) == set()
     assert any(each.status == "agreed" for each in found(reference, answer, question))
+
+
+def test_a_list_of_names_is_no_statement_of_its_own() -> None:
+    """Found in TeleQuAD: the names were facts, and their list once more."""
+    facts = found("GPS [5], Galileo [8], QZSS [10], and BDS [20]", "GPS", "Who specifies the parameters?")
+    assert {each.kind for each in facts} == {"entity"}
 
 
 def test_leaving_out_is_not_contradicting() -> None:

@@ -21,6 +21,7 @@ from telbench.metrics.fact.scores import (
     fact_contradiction,
     fact_omission,
     facts_of,
+    hold_facts,
     quantity_agreement,
 )
 
@@ -93,6 +94,16 @@ def test_shares_of_the_best_reference_add_up_to_one() -> None:
         agreed = sum(each.status == "agreed" for each in facts_of(sample)[best]) / len(facts_of(sample)[best])
         others = [metric.score([sample])[0].value or 0 for metric in (fact_contradiction, fact_omission)]
         assert math.isclose(agreed + sum(others), 1)
+
+
+def test_facts_are_held_by_at_least_half_of_english_questions() -> None:
+    fact = ("What carries NGAP, and on which port?", (REFERENCE,))
+    none = ("What is the name of it?", ("the mast",))
+    assert hold_facts([fact])
+    assert hold_facts([fact, none])
+    assert not hold_facts([fact, none, none])
+    assert not hold_facts([])
+    assert not hold_facts([("Welche Funktion trägt NGAP?", (REFERENCE,))])
 
 
 def _items() -> list[tuple[str, tuple[str, str]]]:

@@ -49,5 +49,32 @@ def test_pairs_beyond_one_chunk_keep_their_order() -> None:
     assert shared_ngrams(pairs, 4).tolist() == [counted(left, right, 4) for left, right in pairs]
 
 
+def most_of(group: tuple[str, ...], order: int) -> list[int]:
+    """The same with several others: each n-gram at most as often as in the one that has most of it."""
+
+    def grams(text: str, n: int) -> Counter[str]:
+        return Counter(text[i : i + n] for i in range(len(text) - n + 1))
+
+    most = [Counter[str]() for _ in range(order)]
+    for text in group[1:]:
+        most = [one | grams(text, n) for n, one in enumerate(most, 1)]
+    return [(grams(group[0], n) & one).total() for n, one in enumerate(most, 1)]
+
+
+@given(
+    st.lists(st.lists(st.text("ab\0", max_size=30), min_size=2, max_size=6).map(tuple), min_size=1, max_size=8),
+    st.sampled_from([1, 4, 6]),
+)
+@settings(max_examples=200, deadline=None)
+def test_several_others_count_by_the_one_that_has_most(groups: list[tuple[str, ...]], order: int) -> None:
+    assert shared_ngrams(groups, order).tolist() == [most_of(group, order) for group in groups]
+
+
+def test_several_others_of_large_alphabets_fall_back_to_counting() -> None:
+    letters = "".join(chr(0x4E00 + index) for index in range(40_000))
+    groups = [("abab", "ab", "bab"), (letters, letters[:300], letters[200:900], letters[50:70])]
+    assert shared_ngrams(groups, 4).tolist() == [most_of(group, 4) for group in groups]
+
+
 def test_no_pairs_give_no_rows() -> None:
     assert shared_ngrams([], 4).shape == (0, 4)

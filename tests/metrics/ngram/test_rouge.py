@@ -1,13 +1,14 @@
-"""ROUGE: tokens, the bit-parallel subsequence, and hand-worked scores."""
+"""ROUGE: tokens, the common subsequence, and hand-worked scores."""
 
 from __future__ import annotations
 
 from itertools import product
 
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
 
-from telbench.metrics.contract import Metric, Sample
-from telbench.metrics.ngram.rouge import common_subsequence, rouge1, rouge2, rouge_l, rouge_tokens
+from telbench.metrics.contract import Metric, Sample, metrics_named
+from telbench.metrics.ngram.rouge import StemCodes, common_subsequence, rouge1, rouge2, rouge_l, rouge_tokens
 
 
 def value(metric: Metric, prediction: str, *references: str) -> float | None:
@@ -28,10 +29,20 @@ def table_length(left: str, right: str) -> int:
 def test_common_subsequence_equals_the_table_for_all_short_strings() -> None:
     texts = ["".join(letters) for size in range(5) for letters in product("abc", repeat=size)]
     for left, right in product(texts, repeat=2):
-        positions: dict[str, int] = {}
-        for index, letter in enumerate(right):
-            positions[letter] = positions.get(letter, 0) | 1 << index
-        assert common_subsequence(tuple(left), positions, len(right)) == table_length(left, right)
+        assert common_subsequence(left, right) == table_length(left, right)
+
+
+def test_codes_of_words_skip_surrogates_and_begin_anew_where_they_are_many() -> None:
+    codes = StemCodes(str.split)
+    text = " ".join(f"w{number}" for number in range(60_000))
+    assert len(codes.text(text)) == 60_000
+    assert not any(0xD800 <= ord(code) <= 0xDFFF for code in codes.text(text))
+    assert min(codes.text(text)) > " "
+    assert not codes.full
+    codes.update({str(number): "x" for number in range(250_001)})
+    assert codes.full
+    # Words alike but for their stem have one code, and a word without a stem has none.
+    assert codes.text("procedure procedures") == 2 * codes.text("procedure")
 
 
 @pytest.mark.parametrize(
@@ -68,3 +79,24 @@ def test_each_measure_takes_its_own_best_reference() -> None:
 @pytest.mark.parametrize(("prediction", "reference"), [("", "UPF"), ("UPF", ""), ("", ""), ("中文", "中文")])
 def test_without_tokens_the_score_is_zero(metric: Metric, prediction: str, reference: str) -> None:
     assert value(metric, prediction, reference) == 0.0
+
+
+def test_rouge_lsum_is_that_of_the_package_and_rouge_l_where_there_is_one_line() -> None:
+    peer = RougeScorer(["rougeLsum"], use_stemmer=True)
+    lines = ("The AMF handles registration.", "Mobility of a UE is handled too.", "It selects an SMF, and no UPF.")
+    texts = ["\n".join(lines), "\n".join(reversed(lines)), lines[0], "", "It selects\n\nthe AMF\nof a UE"]
+    summaries, sequences = metrics_named(["rougeLsum", "rougeL"])
+    for answer in texts:
+        for reference in filter(None, texts):
+            sample = Sample("x", answer, (reference,))
+            wanted = peer.score(reference, answer)["rougeLsum"].fmeasure
+            assert summaries.score([sample])[0].value == pytest.approx(wanted, abs=1e-12)
+            if "\n" not in answer + reference:
+                assert summaries.score([sample])[0].value == pytest.approx(sequences.score([sample])[0].value)
+    # Lines in another order keep their words.
+    (swapped,) = summaries.score([Sample("x", texts[1], (texts[0],))])
+    assert swapped.value == 1.0
+    assert (sequences.score([Sample("x", texts[1], (texts[0],))])[0].value or 1) < 0.7
+    best = summaries.score([Sample("x", lines[0], ("nothing here", lines[0]))])[0].value
+    assert best == 1.0
+    assert summaries.cut("characters").score([Sample("x", "接入功能", ("接入",))])[0].value == pytest.approx(2 / 3)

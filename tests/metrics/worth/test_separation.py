@@ -23,7 +23,7 @@ def test_the_auc_is_the_count_over_all_pairs() -> None:
         assert (found.n_right, found.n_wrong) == (len(high), len(low))
         assert found.ci_low is not None
         assert found.ci_high is not None
-        assert found.ci_low <= found.auc <= found.ci_high
+        assert found.ci_low <= (found.auc or 0) <= found.ci_high
 
 
 def test_the_interval_covers_the_true_value_as_often_as_it_says() -> None:

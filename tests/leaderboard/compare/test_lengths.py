@@ -1,0 +1,206 @@
+"""Runs whose answers differ in length: told above the numbers, with the difference at equal length beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from telbench.harness.cli.main import main
+from telbench.leaderboard.compare.lengths import FACTOR, LEAST, length_effects, length_warning
+from telbench.leaderboard.gate.remarks import remarks
+from telbench.leaderboard.runs.loaded import LoadedRun
+from telbench.leaderboard.statistics.clusters import level_at_zero
+
+from ...made_runs import compared_runs, made_run, report_lines
+
+N = 400
+
+
+def in_a_row(text: str) -> str:
+    """The text without the breaks of its lines."""
+    return " ".join(text.split())
+
+
+def pair(factor: float, *, level: float = 0.0, slope: float = 0.0, seed: int = 0) -> tuple[LoadedRun, LoadedRun]:
+    """Two runs; the second's answers are so many times as long, and gain by their length and at equal length."""
+    draw = np.random.default_rng(seed)
+    words = draw.integers(5, 30, N).astype(float)
+    ratio = np.log2(factor) + draw.normal(0, 0.6, N)
+    longer = np.maximum(np.round((words + 1) * 2**ratio - 1), 0)
+    real = np.log2((longer + 1) / (words + 1))
+    base = draw.uniform(0.3, 0.6, N)
+    runs = []
+    for name, values, lengths in (
+        ("short", base, words),
+        ("long", base + level + slope * real + draw.normal(0, 0.02, N), longer),
+    ):
+        made = made_run(name, {"token_f1": values.tolist(), "rouge1": base.tolist()}, per_document=2)
+        told = {f"i{place}": float(each) for place, each in enumerate(lengths)}
+        runs.append(replace(made, lengths=told, words=float(lengths.mean())))
+    return runs[0], runs[1]
+
+
+def test_the_difference_at_equal_length_is_found_where_length_makes_the_raw_one() -> None:
+    base, run = pair(2.0, level=0.03, slope=-0.1)
+    (effect,) = length_effects(base, run, ["token_f1"], "long")
+    assert effect.raw < -0.05
+    assert effect.adjusted is not None
+    assert effect.interval is not None
+    assert effect.adjusted == pytest.approx(0.03, abs=0.01)
+    assert effect.interval[0] < 0.03 < effect.interval[1]
+    assert effect.doubled == pytest.approx(-0.1, abs=0.01)
+    assert effect.near == sum(
+        abs(np.log2((run.lengths[item] + 1) / (base.lengths[item] + 1))) <= np.log2(FACTOR) for item in base.clusters
+    )
+
+
+def test_nothing_is_told_at_equal_length_where_no_answers_have_it() -> None:
+    base, run = pair(40.0, slope=-0.1)
+    (effect,) = length_effects(base, run, ["token_f1"], "long")
+    assert effect.adjusted is None
+    assert effect.p is None
+    assert effect.reason == f"fewer than {LEAST} items have answers of like length"
+
+
+def test_the_interval_covers_the_truth_at_its_level_with_documents_as_the_unit() -> None:
+    """200 draws in which the items of a document share their error: 95 % of the intervals hold the true level."""
+    draw, held = np.random.default_rng(1), 0
+    for _ in range(200):
+        documents = np.repeat(np.arange(40), 5)
+        ratio = draw.normal(0.5, 1, 200) + draw.normal(0, 0.5, 40)[documents]
+        values = 0.1 + 0.2 * ratio + draw.normal(0, 0.3, 40)[documents] + draw.normal(0, 0.3, 200)
+        found = level_at_zero(values, ratio, [str(each) for each in documents])
+        assert found is not None
+        held += found.interval[0] <= 0.1 <= found.interval[1]
+    assert 178 <= held <= 198
+
+
+def test_errors_agree_with_cluster_robust_regression() -> None:
+    formula = pytest.importorskip("statsmodels.api")
+    draw = np.random.default_rng(2)
+    groups = draw.integers(0, 15, 90)
+    ratio = draw.normal(size=90)
+    values = 0.3 * ratio + draw.normal(size=90) + draw.normal(size=15)[groups]
+    fit = formula.OLS(values, formula.add_constant(ratio)).fit(
+        cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
+    )
+    found = level_at_zero(values, ratio, [str(each) for each in groups])
+    assert found is not None
+    assert (found.at_zero, found.slope) == pytest.approx(tuple(fit.params))
+    assert (found.p, found.p_slope) == pytest.approx(tuple(fit.pvalues))
+    assert found.interval == pytest.approx(tuple(fit.conf_int()[0]))
+
+
+def test_errors_are_those_of_the_formula_by_hand() -> None:
+    """Five clusters of two, summed in plain loops."""
+    draw = np.random.default_rng(3)
+    ratio, values = draw.normal(size=10), draw.normal(size=10)
+    found = level_at_zero(values, ratio, [str(place // 2) for place in range(10)])
+    assert found is not None
+    slope, level = np.polyfit(ratio, values, 1)
+    assert (found.at_zero, found.slope) == pytest.approx((level, slope))
+    rest = values - level - slope * ratio
+    meat = np.zeros((2, 2))
+    for group in range(5):
+        row = sum(np.array([1.0, ratio[place]]) * rest[place] for place in (2 * group, 2 * group + 1))
+        meat += np.outer(row, row)
+    bread = np.linalg.inv(np.array([[10, ratio.sum()], [ratio.sum(), (ratio**2).sum()]]))
+    variance = 5 / 4 * 9 / 8 * (bread @ meat @ bread)[0, 0]
+    assert found.interval[1] - found.at_zero == pytest.approx(2.7764451 * np.sqrt(variance))
+
+
+def test_a_covariate_that_hardly_varies_has_no_level() -> None:
+    assert level_at_zero(np.arange(9.0), np.ones(9), list("abcabcabc")) is None
+
+
+def test_lengths_are_told_above_the_table_with_the_metrics_that_they_move() -> None:
+    base, run = pair(3.0, slope=-0.1)
+    told = in_a_row("\n".join(report_lines(compared_runs([base, run], ["token_f1", "rouge1"]), wide=True)))
+    assert re.search(r"answers of long are 3\.\d times as long as those of short \(mean \d+ and 1\d words\)", told)
+    assert "with length move token_f1 (down);" in told
+    assert told.index("times as long") < told.index("metric short long")
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.2])
+def test_alike_lengths_are_not_told(factor: float) -> None:
+    base, run = pair(factor)
+    run = replace(run, words=(base.words or 0) * factor)
+    assert not any("as long" in line for line in report_lines(compared_runs([base, run], ["token_f1"])))
+    assert not any("as long" in line for line in remarks(run, base, {"token_f1": ()}))
+
+
+def test_a_run_without_answers_at_hand_is_not_told() -> None:
+    base, run = pair(3.0)
+    run = replace(run, lengths={}, words=None)
+    assert not any("as long" in line for line in report_lines(compared_runs([base, run], ["token_f1"])))
+
+
+def test_the_gate_says_it_too() -> None:
+    base, run = pair(3.0, slope=-0.1)
+    (line,) = remarks(run, base, {"token_f1": (), "rouge1": ()})
+    assert line.startswith("answers of the candidate are")
+    assert "token_f1 (down)" in line
+
+
+def test_a_metric_that_length_does_not_move_is_not_named() -> None:
+    base, run = pair(3.0)
+    assert length_warning(base, run, ("short", "long"), ["token_f1"]).endswith("no metric is shown to move with length")
+
+
+def folder(tmp_path: Path, name: str, more: str) -> str:
+    data = [
+        {"id": f"q{n}", "question": f"What is number {n}?", "references": [f"it is answer {n}"],
+         "source_document": f"d{n}"}
+        for n in range(120)
+    ]  # fmt: skip
+    file = tmp_path / "data.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in data))
+    answers = tmp_path / f"{name}.jsonl"
+    rows = [
+        {"id": f"q{n}", "prediction": " ".join([f"it is answer {n}", *[more] * (n % 4 if more else 0)])}
+        for n in range(120)
+    ]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = str(tmp_path / name)
+    metrics = "token_f1,token_recall,bleu"
+    assert main(["score", str(answers), "--data", str(file), "--metrics", metrics, "--out", out]) == 0
+    return out
+
+
+def test_the_command_has_the_differences_at_equal_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base, run = folder(tmp_path, "bare", ""), folder(tmp_path, "wordy", "and that is all there is to say")
+    capsys.readouterr()
+    assert main(["compare", base, run, "--length-adjusted", "--wide"]) == 0
+    told = capsys.readouterr().out
+    assert "answers of wordy are" in in_a_row(told)
+    assert re.search(r"token_f1 +wordy +-0\.\d+ +", told)
+    assert re.search(r"bleu +wordy .* a corpus score", told)
+    assert main(["compare", base, run, "--length-adjusted", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    by_name = {each["metric"]: each for each in document["at_equal_length"]}
+    # Where no word is added, the answers are the same.
+    assert by_name["token_f1"]["doubled"] < 0
+    assert abs(by_name["token_f1"]["adjusted"]) < 0.1 < -by_name["token_f1"]["raw"]
+    assert any("times as long" in line for line in document["warnings"])
+    # An anchor keeps the lengths, so a gate against it can tell.
+    anchor = str(tmp_path / "anchor.json")
+    assert main(["baseline", "pin", base, "--out", anchor]) == 0
+    main(["check", "--baseline", anchor, "--candidate", run, "--margin", "token_recall=0.05"])
+    assert "answers of the candidate are" in in_a_row(capsys.readouterr().out)
+
+
+def test_a_log_without_answers_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = folder(tmp_path, "bare", "")
+    anchor = tmp_path / "anchor.json"
+    assert main(["baseline", "pin", base, "--out", str(anchor)]) == 0
+    anchor.write_text(re.sub(r', "words": [\d.]+', "", anchor.read_text()))
+    capsys.readouterr()
+    assert main(["compare", str(anchor), base, "--length-adjusted"]) == 2
+    told = capsys.readouterr()
+    assert "--length-adjusted: the answers of" in told.err
+    assert "Traceback" not in told.err
