@@ -114,7 +114,7 @@ def _facts(file: Path) -> Mapping[str, Any]:
 def _document(report: VocabularyReport) -> dict[str, Any]:
     document = asdict(report)
     for name, side in (("teacher", report.teacher), ("student", report.student)):
-        document[name]["double_bos"] = side.double_bos
+        document[name] |= {"double_bos": side.double_bos, "spelling": side.spelling.told}
     if report.corpus is not None:
         document["corpus"] |= {"ratio": report.corpus.ratio, "aligned_ratio": report.corpus.aligned_ratio}
     return document
@@ -138,6 +138,7 @@ def _sides(teacher: Side, student: Side) -> list[tuple[str, str, str]]:
     return [
         row("name", lambda side: side.name),
         row("tokens", lambda side: side.tokens),
+        row("spelt in", lambda side: side.spelling.told),
         row("rows of the head", lambda side: "unknown" if side.head_rows is None else side.head_rows),
         row("beginning", lambda side: side.bos or "none"),
         row("ends", lambda side: ", ".join(map(str, side.eos)) or "none"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 from telbench.errors import InputError, missing_extra
@@ -16,60 +15,14 @@ from telbench.errors import InputError, missing_extra
 from ...harness.tokenizing import load_tokenizer
 from ..objectives.contract import Permission, VocabularyFacts, permissions
 from .alignment import align, tokens_of
-
-
-@cache
-def _byte_alphabet() -> dict[str, int]:
-    """Character to byte of byte-level vocabularies: printable Latin-1 stands for itself, the rest from U+0100 on."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + k): byte for k, byte in enumerate(others)}
-
-
-def ids_by_text(vocabulary: Mapping[str, int]) -> dict[bytes, int]:
-    """The id of each text that a token of the vocabulary stands for."""
-    bytewise = byte_level(vocabulary)
-    texts: dict[bytes, int] = {}
-    # Where a byte token and an ordinary one stand for the same text, the ordinary one is what tokenizing gives.
-    for token, index in sorted(vocabulary.items(), key=lambda pair: (_is_byte(pair[0]), pair[1])):
-        texts.setdefault(text_of(token, bytewise), index)
-    return texts
-
-
-def text_of(token: str, bytewise: bool) -> bytes:
-    r"""The bytes that a token stands for, by how its vocabulary spells text.
-
-    >>> text_of("ĠµĊ", True) == b" \xb5\n", text_of("▁µ", False) == " µ".encode(), text_of("<0x0A>", False)
-    (True, True, b'\n')
-    """
-    if bytewise:
-        alphabet = _byte_alphabet()
-        if all(character in alphabet for character in token):
-            return bytes(alphabet[character] for character in token)
-    elif _is_byte(token):
-        return bytes([int(token[3:5], 16)])
-    return (token if bytewise else token.replace("\u2581", " ")).encode("utf-8", "surrogatepass")
-
-
-def byte_level(vocabulary: Mapping[str, int]) -> bool:
-    """Does the vocabulary spell bytes as GPT-2 does: is there a token for the space and one for the line feed?"""
-    return "Ġ" in vocabulary and "Ċ" in vocabulary
-
-
-def _is_byte(token: str) -> bool:
-    return len(token) == 6 and token.startswith("<0x") and token.endswith(">") and _is_hex(token[3:5])
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789ABCDEFabcdef" for character in text)
-
+from .spelling import Spelling, ids_by_text, spelling_of
 
 Relation = Literal["identical", "identical, padded", "different"]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One model's vocabulary as far as its folder tells."""
+    """One model's vocabulary as far as its folder tells; ``spelling``: how its tokens stand for text."""
 
     name: str
     tokens: int
@@ -79,6 +32,7 @@ class Side:
     eos: tuple[int, ...]
     tokenizer_adds_bos: bool
     template_adds_bos: bool | None
+    spelling: Spelling
 
     @property
     def double_bos(self) -> bool:
@@ -146,7 +100,8 @@ def compare_vocabularies(
     columns = shared_columns(*maps)
     padded = any(side.head_rows not in {None, columns} or side.tokens != columns for side in (teacher, student))
     relation: Relation = "different" if columns is None else "identical, padded" if padded else "identical"
-    overlap = _overlap(*maps)
+    shared = shared_text(maps, (teacher.spelling, student.spelling))
+    overlap = _overlap(*maps, shared)
     facts = VocabularyFacts(columns, overlap.shared_text, None if corpus is None else corpus.aligned_ratio, naive_id_kd)
     return VocabularyReport(teacher, student, relation, columns, overlap, corpus, permissions(facts))
 
@@ -166,19 +121,21 @@ def shared_columns(teacher: Mapping[str, int], student: Mapping[str, int]) -> in
     return max(student.values()) + 1
 
 
-def shared_text(teacher: Mapping[str, int], student: Mapping[str, int]) -> int:
-    """How many texts have a token in both maps, however it is spelt."""
-    return len(ids_by_text(teacher).keys() & ids_by_text(student).keys())
+def shared_text(maps: tuple[Mapping[str, int], Mapping[str, int]], spellings: tuple[Spelling, Spelling]) -> int:
+    """How many texts have a token in both maps (teacher's, student's), however each spells them."""
+    theirs, ours = (ids_by_text(*each) for each in zip(maps, spellings, strict=True))
+    return len(theirs.keys() & ours.keys())
 
 
 def shared_tokens(teacher: Any, student: Any) -> tuple[list[int], list[int]]:
     """Ids (teacher's, student's) of the tokens that stand for the same text in both tokenizers, in the student's order.
 
-    ``Ġ`` of byte-level and ``▁`` of SentencePiece vocabularies are the same space; special tokens are shared where
-    their strings are, and the two end-of-sequence tokens always are.
+    What a token stands for says each tokenizer's decoder (`spelling`): ``Ġ`` of byte-level and ``▁`` of SentencePiece
+    vocabularies are the same space. Added tokens are shared where their strings are, and the two end-of-sequence
+    tokens always are.
     """
-    theirs = ids_by_text(teacher.get_vocab())
-    pairs = {index: theirs[text] for text, index in ids_by_text(student.get_vocab()).items() if text in theirs}
+    theirs, ours = (ids_by_text(each.get_vocab(), spelling_of(each)) for each in (teacher, student))
+    pairs = {index: theirs[text] for text, index in ours.items() if text in theirs}
     if student.eos_token_id is not None and teacher.eos_token_id is not None:
         pairs[student.eos_token_id] = teacher.eos_token_id
     ordered = sorted(pairs.items())
@@ -203,6 +160,7 @@ def read_side(name: str, tokenizer: Any, config: Mapping[str, Any], generation: 
         eos=tuple(dict.fromkeys(end for end in ends if isinstance(end, int))),
         tokenizer_adds_bos=tokenizer.bos_token_id is not None and plain[:1] == [tokenizer.bos_token_id],
         template_adds_bos=_template_adds_bos(tokenizer),
+        spelling=spelling_of(tokenizer),
     )
 
 
@@ -234,11 +192,11 @@ def open_tokenizer(folder: Any) -> Any:
         raise InputError(f"{folder}: no tokenizer can be loaded from it: {reason}") from error
 
 
-def _overlap(teacher: Mapping[str, int], student: Mapping[str, int]) -> Overlap:
+def _overlap(teacher: Mapping[str, int], student: Mapping[str, int], shared: int) -> Overlap:
     both = teacher.keys() & student.keys()
     same = sum(teacher[token] == student[token] for token in both)
     only = len(teacher) - len(both), len(student) - len(both)
-    return Overlap(same, len(both) - same, *only, shared_text(teacher, student))
+    return Overlap(same, len(both) - same, *only, shared)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from telbench.errors import InputError
 from ..objectives.contract import VocabularyFacts, objective_named, permissions
 from ..settings import MethodSettings
 from .compare import measure_corpus, shared_columns, shared_text, shared_tokens
+from .spelling import spelling_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def link_vocabularies(
     align = objective.pairing == "aligned" and columns is None
     corpus = measure_corpus(teacher, student, answers) if align else None
     aligned_ratio = None if corpus is None else corpus.aligned_ratio
-    facts = VocabularyFacts(columns, shared_text(*maps), aligned_ratio, method.naive_id_kd)
+    shared = shared_text(maps, (spelling_of(teacher), spelling_of(student)))
+    facts = VocabularyFacts(columns, shared, aligned_ratio, method.naive_id_kd)
     permission = objective.permits(facts)
     if not permission.allowed:
         allowed = [name for name, other in permissions(facts).items() if other.allowed]

@@ -13,12 +13,10 @@ from telbench.kd.tiny.tokenizer import BOS, EOS, train_tokenizer
 from telbench.kd.vocabulary.compare import (
     CorpusAlignment,
     compare_vocabularies,
-    ids_by_text,
     measure_corpus,
     read_side,
     shared_columns,
     shared_tokens,
-    text_of,
 )
 
 TEXTS = ["What does the AMF do in the 5G core?", "It handles registration at 28 GHz.", "PFCP uses port 8805."] * 3
@@ -93,26 +91,6 @@ def test_shared_tokens_are_pairs_of_the_same_text_and_the_two_ends() -> None:
     strings = SMALL.get_vocab().keys() & LARGE.get_vocab().keys()
     assert set(SMALL.convert_ids_to_tokens(ours)) == strings
     assert (LARGE.eos_token_id, SMALL.eos_token_id) in set(zip(theirs, ours, strict=True))
-
-
-def test_byte_level_and_sentencepiece_spell_the_same_text() -> None:
-    byte_level = {"Ġ": 0, "Ċ": 1, "ĠAMF": 2, "µ": 3, "ÂµâĤ¬": 4, "<|end|>": 5}
-    pieces = {"▁": 7, "<0x0A>": 6, "▁AMF": 5, "<0xB5>": 4, "µ€": 3, "<0x41>": 1, "A": 2}
-    ours, theirs = ids_by_text(byte_level), ids_by_text(pieces)
-    assert {text: (ours[text], theirs[text]) for text in ours.keys() & theirs.keys()} == {
-        b" ": (0, 7),
-        b"\n": (1, 6),
-        b" AMF": (2, 5),
-        b"\xb5": (3, 4),
-        "µ€".encode(): (4, 3),
-    }
-    assert theirs[b"A"] == 2
-
-
-@pytest.mark.parametrize("text", ["a b", "≥ 10 µs", "电信 📡", "\u0301"])
-def test_the_texts_of_a_texts_tokens_join_to_it(text: str) -> None:
-    ids = SMALL(text, add_special_tokens=False)["input_ids"]
-    assert b"".join(text_of(token, True) for token in SMALL.convert_ids_to_tokens(ids)) == text.encode()
 
 
 def test_a_side_lists_its_ends_special_tokens_and_the_risk_of_a_second_beginning() -> None:
