@@ -79,7 +79,7 @@ def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> 
     if not _ASKS.match(question.text.plain.lstrip()):
         return
     told = _VERDICT.match(answer.text.plain)
-    implied = None if told else _implied(question, answer)
+    implied = None if told or question.offered else _implied(question, answer)
     if told is None and implied is None:
         return
     wanted = _VERDICT.match(reference.text.plain)

@@ -55,7 +55,7 @@ def contradicted(reference: str, answer: str, question: str = "") -> set[str]:
         ("It is halved.", "It is doubled.", "What becomes of the window?", "quantity"),
         ("The splitting ratio is 1:32.", "The ratio is 1 to 64.", "Which ratio?", "quantity"),
         ("A header is present in each packet.", "In each packet a header is absent.", "What of a header?", "polarity"),
-        ("XR tolerates delay.", "XR is intolerant of delay.", "What of XR?", "polarity"),
+        ("XR tolerates delay.", "XR is intolerant of delay.", "What of XR?", "direction"),
         (
             "The UE must obey the handover command.",
             "The UE is free to ignore the handover command.",
@@ -80,7 +80,7 @@ def contradicted(reference: str, answer: str, question: str = "") -> set[str]:
         ("SDAP sits above PDCP.", "SDAP sits below PDCP.", "Does SDAP sit above PDCP?", "direction"),
         ("It is used in the uplink.", "The gNB transmits with it.", "Where is it used?", "direction"),
         ("The NF registers with the NRF.", "The NRF registers with the NF.", "Who registers?", "direction"),
-        ("The UE starts it.", "The AMF starts it.", "Does the UE or the AMF start it?", "entity"),
+        ("The SMF starts it.", "The AMF starts it.", "Does the SMF or the AMF start it?", "entity"),
         ("N26 is optional.", "Yes, networks need it.", "Is N26 mandatory?", "polarity"),
     ],
 )
