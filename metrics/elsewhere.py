@@ -5,7 +5,9 @@ The child is told by name which metric to make, so only registered metrics can b
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import importlib
 import json
 import os
 import subprocess
@@ -96,12 +98,14 @@ def child() -> None:
     """The child's part: score the samples, and write values and attempts to use the network as JSON."""
     asked = json.load(sys.stdin)
     network: list[str] = []
+    if asked["encoder"] or asked["nli"]:
+        _load_compiled()
     _another_day()
     sys.addaudithook(lambda event, arguments: _refuse(network, event, arguments))
     told: dict[str, Any] = {"scores": [], "network": network, "error": None}
     try:
-        folders = {name: asked[name] and Path(asked[name]) for name in ("encoder", "nli")}
-        resources = Resources(**folders, layer=asked["layer"])
+        encoder, nli = (asked[name] and Path(asked[name]) for name in ("encoder", "nli"))
+        resources = Resources(encoder, asked["layer"], nli=nli)
         (metric,) = metrics_named([asked["name"]], resources)
         scores: Sequence[ItemScore] = metric.score(list(check_samples().values()))
         told["scores"] = [(score.value, score.stats) for score in scores]
@@ -111,6 +115,13 @@ def child() -> None:
         told["error"] = f"{type(error).__name__}: {error}"
     told["network"] = list(dict.fromkeys(network))
     Path(asked["out"]).write_text(json.dumps(told), "utf-8")
+
+
+def _load_compiled() -> None:
+    """Import what models need first: compiled modules take the size of datetime's class, and crash on another one."""
+    for name in ("pandas", "torch", "transformers", "transformers.models.auto", "sentence_transformers"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _refuse(network: list[str], event: str, arguments: tuple[Any, ...]) -> None:

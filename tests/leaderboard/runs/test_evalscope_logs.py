@@ -15,6 +15,9 @@ from telbench.harness.cli.main import main
 from telbench.leaderboard.runs.foreign import Reading
 from telbench.leaderboard.runs.sources import open_run, open_runs
 
+BLEU: dict[str, Any] = {"bleu-1": 0.0}
+ROUGE: dict[str, Any] = {"Rouge-L-R": 0.5}
+
 
 def message(role: str, text: str, name: str) -> dict[str, Any]:
     return {"id": name, "content": text, "source": None, "metadata": None, "role": role, "tool_call_id": None}
@@ -94,7 +97,7 @@ def test_repeated_answers_to_an_item_are_averaged(tmp_path: Path) -> None:
 def test_several_data_sets_are_kept_apart_and_their_reports_say_which_way_is_better(tmp_path: Path) -> None:
     files = {
         "general_mcq_core": [review(k, accuracy=1) for k in range(3)],
-        "general_qa_terms": [review(k, strictness=0.25, **{"Rouge-L-R": 0.5}) for k in range(3)],
+        "general_qa_terms": [review(k, strictness=0.25, **ROUGE) for k in range(3)],
     }
     told = {"general_mcq": [metric("accuracy", 1.0)], "general_qa": [metric("strictness", 0.25, "lower_is_better")]}
     run = open_run(output(tmp_path / "run", files, told))
@@ -124,7 +127,7 @@ def test_a_metric_whose_report_is_no_mean_of_its_answers_is_left_out_and_named(t
 
 
 def test_a_zero_in_the_place_of_a_failed_metric_is_no_score(tmp_path: Path) -> None:
-    rows = [review(k, **{"bleu-1": 0.0, "Rouge-L-R": 0.5}) for k in range(3)]
+    rows = [review(k, **BLEU, **ROUGE) for k in range(3)]
     for row in rows:
         row["sample_score"]["score"]["metadata"] = {"metric_errors": {"BLEU": "LookupError: punkt_tab not found"}}
     run = open_run(output(tmp_path / "run", {"general_qa_terms": rows}, {}))
@@ -139,7 +142,7 @@ def test_a_sample_without_a_usable_score_is_missing(tmp_path: Path) -> None:
 
 
 def test_two_models_are_compared_and_other_questions_or_targets_are_not(tmp_path: Path) -> None:
-    def made(name: str, model: str, change: Mapping[str, Any], **more: Any) -> Path:
+    def made(name: str, model: str, change: dict[str, Any], **more: Any) -> Path:
         rows = [review(k, accuracy=float(k % 2), chance=model, **more) | change for k in range(20)]
         return output(tmp_path / name, {"general_mcq_core": rows}, {}, model)
 

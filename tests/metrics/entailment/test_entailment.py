@@ -193,6 +193,14 @@ def test_the_command_scores_with_the_model_it_is_given(
 
 
 @pytest.mark.slow
+def test_the_check_tries_a_model_in_another_process_too(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compiled modules of models crash where another day was set before they were imported."""
+    main(["metrics", "check", "nli_entailment", "--nli", str(tiny), "--json"])
+    (problems,) = json.loads(capsys.readouterr().out)["problems"].values()
+    assert not [problem for problem in problems if "process" in problem]
+
+
+@pytest.mark.slow
 def test_a_model_trained_on_facts_puts_paraphrases_above_wrong_facts(tmp_path: Path) -> None:
     """On the facts that it was trained on; of others a tiny model sees the negations alone."""
     items = [item for item in load_whole(DataSettings(data="telecom-nano")).split("test").items if item.references]
