@@ -77,7 +77,11 @@ def _character_f1(sample: Sample) -> float:
     says=lambda sample: normalised(sample.prediction),
 )
 def exact_match(sample: Sample) -> float:
-    """1 when the normalised prediction equals a normalised reference, else 0."""
+    """1 when the normalised prediction equals a normalised reference, else 0.
+
+    Normalising drops signs, points and comparisons: -90 dBm equals 90 dBm, >10 ms equals <10 ms. technical_match keeps
+    them apart.
+    """
     return _match(sample, normalised)
 
 
