@@ -173,7 +173,9 @@ def _sample(row: Any, names: Sequence[str]) -> Any:
     values: Any = row.get("scores")
     if isinstance(values, list) and len(values) == len(names):
         values = dict(zip(names, values, strict=True))
+    counted = {"words": row["words"]} if isinstance(row.get("words"), int | float) else {}
     return {
+        **counted,
         "item_id": row.get("id"),
         "cluster_id": row.get("cluster"),
         "category": row.get("category"),

@@ -195,7 +195,7 @@ def test_of_many_runs_who_leads_and_who_ties_is_told_metric_by_metric() -> None:
     means = [max(ranking.means) for ranking in found.rankings]
     assert told(found) == [
         "Of 4 runs on 2 metrics, c leads or ties for the lead on 2, b on 1.",
-        f"token_f1: {'abcd'[best]} leads with {means[0]:.3f}, tied with {'abcd'[3 - best]}. Against a: 1 worse, 2 "
+        f"token_f1: {'abcd'[best]} leads with {means[0]:.4f}, tied with {'abcd'[3 - best]}. Against a: 1 worse, 2 "
         "better.",
         f"rougeL: c leads with {means[1]:.3f}, alone. Against a: 3 better.",
     ]
@@ -219,7 +219,7 @@ def test_where_nobody_leads_it_is_said_with_the_best_score() -> None:
     best = found.rankings[0].order[0]
     assert told(found) == [
         f"token_f1: no run is shown to be better than another; {'abc'[best]} has the best score, "
-        f"{found.rankings[0].means[best]:.3f}. Against a: 2 without a shown difference."
+        f"{found.rankings[0].means[best]:.4f}. Against a: 2 without a shown difference."
     ]
     assert not answer_fields(found, [])["leaders"][0]["separated"]
 

@@ -113,7 +113,7 @@ def test_a_ranking_does_not_say_the_opposite_of_the_pairs_above_it():
     lines = report_lines(compared_runs(given, ["token_f1"]))
     assert "signed ranks say the opposite: base over spiky, twin over spiky" in lines
     assert " ".join(" ".join(lines[:2]).split()) == (
-        f"token_f1: base leads with {base.mean():.3f}, tied with twin. Against base: 1 worse, 1 without a shown "
+        f"token_f1: base leads with {base.mean():.4f}, tied with twin. Against base: 1 worse, 1 without a shown "
         "difference."
     )
     by_rank = rank_runs(given, metric("token_f1"), posthoc="wilcoxon")
