@@ -153,7 +153,7 @@ def _another_day() -> None:
         def today(cls) -> datetime.date:
             return (real.now() + _LATER).date()
 
-    datetime.datetime, datetime.date = Later, LaterDate  # pyright: ignore[reportAttributeAccessIssue]
+    datetime.datetime, datetime.date = Later, LaterDate
 
 
 class _Lenient(type):

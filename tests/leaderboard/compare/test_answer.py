@@ -197,7 +197,7 @@ def test_of_many_runs_who_leads_and_who_ties_is_told_metric_by_metric() -> None:
         "Of 4 runs on 2 metrics, c leads or ties for the lead on 2, b on 1.",
         f"token_f1: {'abcd'[best]} leads with {means[0]:.4f}, tied with {'abcd'[3 - best]}. Against a: 1 worse, 2 "
         "better.",
-        f"rougeL: c leads with {means[1]:.3f}, alone. Against a: 3 better.",
+        f"rougeL: c leads with {means[1]:.4f}, alone. Against a: 3 better.",
     ]
     leaders = answer_fields(found, told(found))["leaders"]
     assert [(each["metric"], sorted(each["leaders"]), each["separated"]) for each in leaders] == [
@@ -287,7 +287,7 @@ def test_a_study_answers_for_its_factors_first() -> None:
     assert change == pytest.approx(0.1, abs=0.01)
     shown = sum(each.p_adjusted <= 0.05 for each in (*study.main, *study.interactions))
     assert first.startswith(
-        f"Study of token_f1: {shown} of 3 effects of factors are shown: teacher: 1 - 0 +{change:.3f} []"
+        f"Study of token_f1: {shown} of 3 effects of factors are shown: teacher: 1 - 0 +{change:.4f} []"
     )
 
 

@@ -115,7 +115,7 @@ def test_errors_are_those_of_the_formula_by_hand() -> None:
 
 
 def test_a_covariate_that_hardly_varies_has_no_level() -> None:
-    assert level_at_zero(np.arange(9.0), np.ones(9), list("abcabcabc")) is None
+    assert level_at_zero(np.arange(9, dtype=np.float64), np.ones(9), list("abcabcabc")) is None
 
 
 def test_lengths_are_told_above_the_table_with_the_metrics_that_they_move() -> None:

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from telbench.harness.cli.main import main
-from telbench.leaderboard.compare.table import difference_text
+from telbench.harness.cli.tables import difference_text
 from telbench.leaderboard.site import formats
 
 from ..browser.hostile_runs import make_runs
