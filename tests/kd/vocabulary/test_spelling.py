@@ -21,7 +21,7 @@ MODELS = Path.home() / ".cache" / "telbench-models"
 
 
 def trained(tokenizer: Tokenizer, **how: Any) -> Any:
-    trainer = trainers.BpeTrainer(vocab_size=700, show_progress=False, **how)  # pyright: ignore[reportCallIssue]
+    trainer = trainers.BpeTrainer(vocab_size=700, show_progress=False, **how)
     tokenizer.train_from_iterator(TEXTS, trainer)
     # Only a special token may hold the place of a byte in training; in real vocabularies they are ordinary ones.
     told = json.loads(tokenizer.to_str())
@@ -63,7 +63,7 @@ def metaspace() -> Any:
 
 
 def wordpiece() -> Any:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # pyright: ignore[reportCallIssue]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.decoder = decoders.WordPiece(cleanup=False)
     trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=["[UNK]", "</s>"], show_progress=False)
