@@ -139,7 +139,8 @@ def chunked_loss(
         target = replace(target, teacher=target.teacher.head.detached().operands(target.teacher.hidden.detach()))
     mine = head.detached().operands(hidden.detach())
     job = _Job(mine, labels, target, predict, _rows(head, chunk_rows), torch.is_grad_enabled())
-    with _full_precision(hidden):
+    # Autocast would round what a divergence multiplies, however wide it is.
+    with torch.autocast(hidden.device.type, enabled=False):
         total, cross_entropy, divergence, predicted = _Chunks.apply(hidden, head.weight, head.bias, job)
     return HeadLoss(total, cross_entropy, divergence, predicted if predict else None)
 
@@ -149,10 +150,9 @@ def likeliest(hidden: Tensor, head: Head, chunk_rows: int | None = None) -> Tens
     rows = _rows(head, chunk_rows)
     with torch.no_grad():
         mine = head.operands(hidden)
-        with _full_precision(hidden):
-            # No rows are one part of none.
-            starts = range(0, max(1, len(hidden)), rows)
-            return torch.cat([mine.logits(slice(start, start + rows)).argmax(-1) for start in starts])
+        # No rows are one part of none.
+        starts = range(0, max(1, len(hidden)), rows)
+        return torch.cat([mine.logits(slice(start, start + rows)).argmax(-1) for start in starts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,18 +285,17 @@ def _accumulate(gradients: list[Tensor | None], slope: Tensor, mine: Operands, r
     if mine.half:
         slope = operand(slope, half=True)
     if of_hidden is not None:
-        of_hidden[rows] = mine.back(slope)
+        width = of_hidden.shape[1]
+        of_hidden[rows] = product(slope, mine.weight[:, :width])
+        if mine.weight.shape[1] > width:
+            # The rest of a weight in halves.
+            of_hidden[rows] += product(slope, mine.weight[:, -width:])
     if of_weight is None:
         return
     if slope.dtype == torch.bfloat16:
         of_weight += product(slope.T, mine.states[rows, : of_weight.shape[1]])
     else:
         of_weight.addmm_(slope.T, mine.states[rows])
-
-
-def _full_precision(like: Tensor) -> torch.autocast:
-    """Autocast switched off: it would round the logits to half precision, however wide what they are made of."""
-    return torch.autocast(like.device.type, enabled=False)
 
 
 def _of(weights: Tensor | float, rows: slice) -> Tensor | float:

@@ -105,7 +105,8 @@ class Head:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (n, V) in float32 or wider: the products are summed in that type, not rounded to a half first."""
-        return self.operands(hidden).logits(slice(None))
+        mine = self.operands(hidden)
+        return self.finish(product(mine.states, mine.weight.T))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +133,6 @@ class Operands:
     def logits(self, rows: slice) -> Tensor:
         """Logits of these rows."""
         return self.head.finish(product(self.states[rows], self.weight.T))
-
-    def back(self, slope: Tensor) -> Tensor:
-        """The gradient (n, d) by the rows from that by the products, an operand too."""
-        width = self.head.weight.shape[1]
-        if self.weight.shape[1] == width:
-            return product(slope, self.weight)
-        return product(slope, self.weight[:, :width]) + product(slope, self.weight[:, -width:])
 
 
 def operand(values: Tensor, *, half: bool) -> Tensor:

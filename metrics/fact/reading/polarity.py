@@ -93,7 +93,7 @@ def polarity(text: Text) -> Polarity:
     """Where a text denies what; linear in its length.
 
     >>> sorted(polarity(Text("It does not segment SDUs, and adds an unencrypted header.")).denied)
-    ['encrypt', 'sdu', 'segment']
+    ['encrypt', 'sdu', 'split']
     """
     words = text.words
     negations: list[Negation] = []
