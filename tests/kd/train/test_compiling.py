@@ -27,16 +27,7 @@ def distiller() -> tuple[Distiller, LiveTeacher]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-<<<<<<< HEAD
-    shape: dict[str, Any] = {
-        "num_hidden_layers": 3,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "intermediate_size": 24,
-    }
-=======
     shape: Any = {"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 24}
->>>>>>> 8c03827bdf7d3907d2155ebfb68d2409ac3e69ba
     student, teacher = (LlamaForCausalLM(LlamaConfig(vocab_size=50, hidden_size=16, **shape)) for _ in range(2))
     taught = LiveTeacher(teacher)
     return Distiller(student, MethodSettings(algorithm="vanilla_kd"), taught, VocabularyLink(50)), taught
