@@ -192,7 +192,7 @@ def test_a_long_text_takes_time_in_proportion(name: str) -> None:
     started = time.process_time()
     value(fact_agreement, text, "The SMF sends 5 ms from the UE to the AMF; uplink before downlink, 3 or 4 slots.")
     value(fact_agreement, "It sends 5 ms.", text)
-    assert time.process_time() - started < 8
+    assert time.process_time() - started < 30
 
 
 def test_five_thousand_pairs_take_seconds() -> None:
