@@ -37,7 +37,7 @@ class Tokens:
 @dataclass(frozen=True, slots=True)
 class Alignment:
     """Pairs (row of the student, row of the teacher), ascending in both; ``same_end`` counts student tokens that end
-    where some teacher token ends, whether or not they begin together.
+    where some teacher token ends, whether or not they begin together. Tokens that share a character count as one.
     """
 
     pairs: tuple[tuple[int, int], ...]
