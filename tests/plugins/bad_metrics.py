@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 
@@ -54,7 +55,7 @@ BAD: dict[str, Bad] = {
     "the end of the program": Bad(item("raise SystemExit(0)"), "would end the program (SystemExit: 0)"),
     "the end of the process": Bad(
         # As a library in C would: nothing can be caught. Only where the check is not itself.
-        "import os, sys\n" + item(f"sys.argv[0] == '-c' and os._exit(3)\n    return {_RIGHT}"),
+        "import os\n" + item(f"os.getpid() != {os.getpid()} and os._exit(3)\n    return {_RIGHT}"),
         "it ended with exit code 3 and no values",
     ),
     "never a value": Bad(item("return None"), "none of 16 samples gets a value (no reference; not applicable)"),
