@@ -73,7 +73,7 @@ def checked(metric: Metric, resources: Resources | None = None) -> Checked:
     and not always the same, the reference itself no worse than an unrelated answer, samples left as they were, order
     of samples and of batches without effect, samples that lack an input reported as missing and put to no judge,
     hostile texts survived, and for corpus metrics additive statistics of one length whose aggregate is finite, in
-    range and the same for a row alone as among others. `scores_differ_elsewhere` adds what needs another process.
+    range and the same for a row alone as among others. `problems_elsewhere` adds what needs another process.
     """
     problems = _declaration_problems(metric)
     labelled = check_samples()

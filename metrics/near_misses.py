@@ -14,6 +14,8 @@ Kind = Literal["number", "unit", "entity", "negation", "direction"]
 KINDS: tuple[Kind, ...] = ("number", "unit", "entity", "negation", "direction")
 # Raise it when the same texts give other near misses or restatements.
 VERSION = 1
+# What `restated` gives, in words.
+RESTATED = "reference in other words, by rule"
 
 _NUMBER = re.compile(r"(?<![\w./:-])(?<!TS )(?<!TR )\d+(?:\.\d+)?(?![\w./:]|-\w*\d)(?!\.\d)")
 _SPELT = {

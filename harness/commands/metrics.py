@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from telbench.config import REQUIRED, group, same_as, setting
 from telbench.flags import add_flags, add_json, settings_of
 from telbench.registry import listed
 
-from ...metrics.contract import FAMILIES, GROUP, Resources, metrics_named
+from ...metrics.contract import FAMILIES, GROUP, metrics_named
 from ..cli.tables import print_json
 from ..cli.terminal import visible
 from ..judging.settings import JudgeSettings
@@ -97,8 +97,11 @@ def _show(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from ...metrics.check import checked
     from ...metrics.elsewhere import problems_elsewhere
+    from ..runs.resources import models_of, with_judges
 
-    resources = _resources(settings_of(args, CheckOptions))
+    options = settings_of(args, CheckOptions)
+    models = models_of(options.encoder, options.encoder_layer, options.nli)
+    resources = with_judges(models, options.judging, "metrics check")
     problems: dict[str, list[str]] = {}
     untried: dict[str, str] = {}
     try:
@@ -118,22 +121,3 @@ def _check(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{name}: {visible(told)}\n")
         sys.stdout.writelines(f"  - {visible(problem)}\n" for problem in found)
     return 2 if any(problems.values()) else 0
-
-
-def _resources(options: CheckOptions) -> Resources:
-    """The encoder, the entailment model and the judges that the user names, for metrics that need them."""
-    resources = Resources()
-    if options.encoder:
-        from ...metrics.embedding.encoder import encoder_resources
-
-        resources = encoder_resources(options.encoder, options.encoder_layer)
-    if options.nli:
-        from ...metrics.entailment.model import entailment_resources
-
-        resources = entailment_resources(options.nli, resources)
-    if options.judging.specs or options.judging.rubrics:
-        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
-
-        refuse_unused(options.judging.rubrics, METRIC_RUBRICS, "metrics check")
-        resources = replace(resources, judge=open_panel(options.judging), rubrics=options.judging.rubrics)
-    return resources

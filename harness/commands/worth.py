@@ -15,7 +15,7 @@ from telbench.config import group, same_as, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, add_json, settings_of
 
-from ...metrics.contract import FAMILIES, Metric, Resources, Sample, metrics_named
+from ...metrics.contract import FAMILIES, Metric, Sample, metrics_named
 from ...metrics.near_misses import KINDS
 from ...metrics.worth.measure import KIND, MetricWorth, Worth, measure
 from ...metrics.worth.separation import Area
@@ -116,16 +116,11 @@ def worth_of(options: WorthOptions, reporter: Reporter) -> tuple[dict[str, Any],
 
 def _metrics(options: WorthOptions, references: Sequence[str]) -> tuple[list[Metric], list[str]]:
     """The metrics in the form that the scripts of the references need, and lines on how well they read these."""
-    from ...metrics.embedding.encoder import encoder_resources, open_encoder
+    from ...metrics.embedding.encoder import open_encoder
     from ...metrics.ngram.scripts import scripts_of, segmentation_note
+    from ..runs.resources import models_of
 
-    resources, notes = Resources(), list[str]()
-    if options.encoder:
-        resources = encoder_resources(options.encoder, options.encoder_layer)
-    if options.nli:
-        from ...metrics.entailment.model import entailment_resources
-
-        resources = entailment_resources(options.nli, resources)
+    resources, notes = models_of(options.encoder, options.encoder_layer, options.nli), list[str]()
     names = options.metrics or (
         *FAMILIES["ngram"],
         *TEXTS,

@@ -9,28 +9,49 @@ from ...metrics.contract import Metric, Resources, metrics_named
 from ...metrics.embedding.encoder import encoder_resources
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
+from ..judging.settings import JudgeSettings
 from .settings import EvalSettings
 
 
 def resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
-    """The judges and the encoder that the settings name."""
-    resources, panel = Resources(), None
-    if settings.judging.specs or settings.judging.rubrics:
-        # All of judges: a run without them starts without it.
-        from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
-
-        panel = open_panel(settings.judging, settings.sampling.seed)
-        refuse_unused(settings.judging.rubrics, METRIC_RUBRICS, "a run")
-    if settings.metrics.encoder:
-        resources = encoder_resources(settings.metrics.encoder, settings.metrics.encoder_layer)
-    if settings.metrics.encoder_idf:
+    """The judges, the encoder and the entailment model that the settings name."""
+    asked = settings.metrics
+    resources = with_judges(
+        models_of(asked.encoder, asked.encoder_layer, asked.nli), settings.judging, "a run", settings.sampling.seed
+    )
+    if asked.encoder_idf:
         # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
         resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
-    if settings.metrics.nli:
+    return resources
+
+
+def models_of(encoder: str, layer: int | None, nli: str) -> Resources:
+    """The encoder and the entailment model of these places; an empty place names none.
+
+    Raises:
+        InputError: for a place that holds no usable model.
+    """
+    resources = encoder_resources(encoder, layer) if encoder else Resources()
+    if nli:
         from ...metrics.entailment.model import entailment_resources
 
-        resources = entailment_resources(settings.metrics.nli, resources)
-    return replace(resources, judge=panel, rubrics=settings.judging.rubrics)
+        resources = entailment_resources(nli, resources)
+    return resources
+
+
+def with_judges(resources: Resources, judging: JudgeSettings, what: str, seed: int = 0) -> Resources:
+    """The resources with the judges and rubrics that are named; ``what`` they are for is told where one is of no use.
+
+    Raises:
+        InputError: for a judge that cannot be asked, or a rubric that no metric has.
+    """
+    if not (judging.specs or judging.rubrics):
+        return resources
+    # All of judges: a run without them starts without it.
+    from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
+
+    refuse_unused(judging.rubrics, METRIC_RUBRICS, what)
+    return replace(resources, judge=open_panel(judging, seed), rubrics=judging.rubrics)
 
 
 def cut(

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..runs.loaded import LoadedRun
+from ..runs.loaded import LENGTH_FACTOR, LoadedRun
 from ..statistics.clusters import Level, level_at_zero
 from ..statistics.multiplicity import holm
 from .pairwise import ALPHA, ClusterBy, cluster_names, some
 
-# Answers that are on average so many times as long as others are another kind of answer.
-FACTOR = 1.5
 # At equal length is told where so many items have answers of like length; else nothing was observed there.
 LEAST = 20
 CORPUS, FEW = "a corpus score", f"fewer than {LEAST} items have answers of like length"
@@ -74,7 +72,7 @@ def length_effects(
         ratio = np.log2([(run.lengths[item] + 1) / (base.lengths[item] + 1) for item in items])
         level = level_at_zero(differences, ratio, cluster_names(base, items, by))
         if level is not None:
-            near = int((np.abs(ratio) <= math.log2(FACTOR)).sum())
+            near = int((np.abs(ratio) <= math.log2(LENGTH_FACTOR)).sum())
             found.append((name, float(differences.mean()), level, near, len(items)))
     effects = []
     for (name, raw, level, near, n), p in zip(found, holm([each[2].p_slope for each in found]), strict=True):
@@ -83,11 +81,6 @@ def length_effects(
         told = (None, None, None) if reason else (level.at_zero, level.interval, level.p)
         effects.append(LengthEffect(name, title, raw, *told, level.slope, p, near, n, reason))
     return effects
-
-
-def differ(base: LoadedRun, run: LoadedRun) -> bool:
-    """Are one's answers on average more than `FACTOR` times as long as the other's?"""
-    return bool(base.words and run.words and not 1 / FACTOR <= run.words / base.words <= FACTOR)
 
 
 def length_warning(base: LoadedRun, run: LoadedRun, names: tuple[str, str], metrics: Sequence[str]) -> str:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from ...harness.cli.tables import Block, Grid, Words, difference_text, number, p_value
 from ...metrics.contract import Metric
-from ..runs.loaded import LoadedRun
+from ..runs.loaded import LENGTH_FACTOR, LoadedRun, lengths_differ
 from ..statistics.factorial import Effect
 from ..statistics.paired import FEW_CLUSTERS
 from ..statistics.skew import carriers_text
 from .answer import Compared, leader_sentences, seeds_sentence, seeds_text, study_sentence
-from .lengths import FACTOR, LengthEffect, length_warning
+from .lengths import LengthEffect, length_warning
 from .pairwise import ALPHA, FEW_DOCUMENTS, OPPOSITE, SHORT, Comparison, verdicts_told
 from .ranking import CAPTIONS
 from .readings import doubts
@@ -64,7 +64,7 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
         )
     first = runs[0]
     for run, name in zip(runs[1:], names[1:], strict=True):
-        if first.words and run.words and not 1 / FACTOR <= run.words / first.words <= FACTOR:
+        if lengths_differ(first, run):
             measured = [each.metric for each in whole if each.run == name]
             lines.append(f"WARNING: {length_warning(first, run, (names[0], name), measured)}")
     for metric in dict.fromkeys(each.metric for each in whole):
@@ -272,7 +272,7 @@ def _at_equal_length(found: Compared, effects: Sequence[LengthEffect]) -> list[B
     heads = ("metric", "run", "raw", "at equal length", "p", "twice the words", "like")
     told = (
         "at equal length: the mean difference where both answers have as many words (regression on the logarithm of "
-        f"their ratio, errors by cluster, 95 %, not corrected); like: items within a factor of {FACTOR}; "
+        f"their ratio, errors by cluster, 95 %, not corrected); like: items within a factor of {LENGTH_FACTOR}; "
         "* moves with length"
     )
     grid = Grid(heads, tuple(rows), "<<>>>>>", ("like", "p"))

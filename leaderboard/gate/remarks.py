@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..compare.lengths import differ, length_warning
+from ..compare.lengths import length_warning
 from ..compare.readings import doubts
-from ..runs.loaded import LoadedRun
+from ..runs.loaded import LoadedRun, lengths_differ
 
 
 def facts(run: LoadedRun) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def remarks(candidate: LoadedRun, baseline: LoadedRun, flags: Mapping[str, Seque
             (name, run.header["metrics"][metric]) for name, run in (("baseline", baseline), ("candidate", candidate))
         ]
         told += doubts(metric, sides)
-    if differ(baseline, candidate):
+    if lengths_differ(baseline, candidate):
         told.append(length_warning(baseline, candidate, ("the baseline", "the candidate"), list(flags)))
     total = candidate.header["data"]["n"]
     for count, words in (("error", "items without an answer"), ("empty", "empty answers"), ("cut_off", "cut answers")):

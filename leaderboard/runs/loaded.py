@@ -42,6 +42,10 @@ COPY_AGAIN = "copy the run again"
 _WHOLE = "copy the damaged run again"
 
 
+# Answers that are on average so many times as long as others are another kind of answer.
+LENGTH_FACTOR = 1.5
+
+
 @dataclass(frozen=True)
 class LoadedRun:
     """A finished run's header with the scores of its items.
@@ -121,6 +125,11 @@ def gather(path: Path, header: dict[str, Any], samples: Iterable[tuple[int, Any]
     return LoadedRun(
         path, header, clusters, scores, frozenset(failed), categories, first_line=first, lengths=lengths, words=words
     )
+
+
+def lengths_differ(one: LoadedRun, other: LoadedRun) -> bool:
+    """Are one's answers on average more than `LENGTH_FACTOR` times as long as the other's?"""
+    return bool(one.words and other.words and not 1 / LENGTH_FACTOR <= other.words / one.words <= LENGTH_FACTOR)
 
 
 def require_alike(runs: Sequence[LoadedRun]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
 
+from ...metrics.anchors import blind_to_facts
 from . import formats
 from .model.board import Board
 from .model.data_files import data_path
@@ -75,4 +76,5 @@ def environment() -> Environment:
     )
     filters: dict[str, Any] = {each.__name__: each for each in (drawing, *shown)}
     made.filters.update(filters)
+    made.tests["blind_to_facts"] = blind_to_facts
     return made

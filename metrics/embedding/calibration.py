@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from ..anchors import FEW_VALUES, SEED, Anchors, Distribution, rank_auc
 from ..contract import Sample
 from ..fingerprints import cache_folder, fingerprint
+from ..near_misses import RESTATED, near_miss, restated
 from ..near_misses import VERSION as RULES
-from ..near_misses import near_miss, restated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,6 @@ CHUNK = 250
 _TRIES = 20
 _GRID = 1024
 IDENTICAL = "identical text"
-RESTATED = "reference in other words, by rule"
 Pair = tuple[str, str]
 
 

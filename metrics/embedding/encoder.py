@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,24 +12,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from telbench.errors import InputError, missing_extra
 
 from ..contract import Resources
-from ..fingerprints import cache_folder, file_sha256, fingerprint
+from ..fingerprints import cache_folder
+from .folder import folder_sha256, local_folder, readable, unusable, window_of
 from .store import Embedded, EmbeddingStore
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 # Tokens a batch, padding included: more do not fit a processor's caches.
 BATCH_TOKENS = 2048
 BATCH = 64
-# Where neither tokenizer nor configuration says how much the encoder can read.
-_FALLBACK_LENGTH = 512
-_PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
 # What a text is to an encoder that was trained with a prompt for each: most have none, and read all texts alike.
 Role = Literal["text", "query", "document"]
-# How an encoder was made, with dates and seconds, does not change what it computes.
-_NOTE = "telbench.json"
 
 
 def encoder_resources(place: str, layer: int | None = None) -> Resources:
@@ -42,41 +35,6 @@ def encoder_resources(place: str, layer: int | None = None) -> Resources:
     """
     folder, absent = local_folder(place, "--encoder", "an encoder")
     return Resources(folder, layer) if folder else Resources(None, layer, absent=absent)
-
-
-def local_folder(place: str, flag: str, what: str) -> tuple[Path | None, str]:
-    """The folder of a model, or None and the reason where it is a hub id that is not in the local cache.
-
-    Raises:
-        InputError: when the place is a folder without a model, or neither a folder nor a hub id.
-    """
-    folder = Path(os.path.expanduser(place))
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{flag} {place}: no config.json in this folder: give the folder of {what}")
-        return folder, ""
-    if folder.exists() or not _HUB_ID.fullmatch(place):
-        raise InputError(f"{flag} {place}: no such folder: give the folder of {what} or a hub id")
-    if (snapshot := _snapshot(place)) is None:
-        name = what.partition(" ")[2]
-        return None, f"{name} {place} is neither a folder nor in the local hub cache: hf download {place}"
-    return snapshot, ""
-
-
-def _snapshot(hub_id: str) -> Path | None:
-    """The cached snapshot of ``main`` with its weights, or None."""
-    home = os.environ.get("HF_HOME") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
-    )
-    cache = Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")))
-    repository = cache / f"models--{hub_id.replace('/', '--')}"
-    try:
-        snapshot = repository / "snapshots" / (repository / "refs" / "main").read_text("utf-8").strip()
-    except (OSError, ValueError):
-        return None
-    # A download broken off leaves a snapshot without its weights.
-    complete = (snapshot / "config.json").is_file() and any(snapshot.glob("*.safetensors"))
-    return snapshot if complete else None
 
 
 @lru_cache(maxsize=4)
@@ -107,10 +65,7 @@ class TextEncoder:
         if layer is not None and not 0 <= layer <= self.layers:
             raise InputError(f"layer {layer}: the encoder {folder} has layers 0 to {self.layers}")
         self.layer = self.layers if layer is None else layer
-        files = sorted(
-            path for path in folder.rglob("*") if path.suffix in _PARTS and path.name != _NOTE and path.is_file()
-        )
-        self.sha256 = fingerprint([[str(path.relative_to(folder)), file_sha256(path)] for path in files])
+        self.sha256 = folder_sha256(folder)
         self.pooling = "sentence-transformers" if (folder / "modules.json").is_file() else "mean"
         self.prompts = _prompts(folder)
         # How many texts were encoded, that is, found neither in memory nor on disk.
@@ -153,8 +108,8 @@ class TextEncoder:
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Vocabulary ids of each text as the encoder reads it: special tokens included, cut to its length."""
         self._load()
-        readable = [_readable(text) for text in texts]
-        return self._tokenizer(readable, truncation=True, max_length=self._longest, return_attention_mask=False)[
+        plain = [readable(text) for text in texts]
+        return self._tokenizer(plain, truncation=True, max_length=self._longest, return_attention_mask=False)[
             "input_ids"
         ]
 
@@ -167,7 +122,7 @@ class TextEncoder:
         if not long:
             return frozenset()
         self._load()
-        ids = self._tokenizer([_readable(text) for text in long], truncation=False, verbose=False)["input_ids"]
+        ids = self._tokenizer([readable(text) for text in long], truncation=False, verbose=False)["input_ids"]
         longest = min(window or self._longest, self._longest)
         return frozenset(text for text, each in zip(long, ids, strict=True) if len(each) > longest)
 
@@ -187,9 +142,9 @@ class TextEncoder:
     def reading(self, texts: Sequence[str]) -> dict[str, float]:
         """How the tokenizer reads texts: tokens a word, share of unknown tokens, share of texts cut at the window."""
         self._load()
-        readable = [_readable(text) for text in texts]
-        ids = self._tokenizer(readable, truncation=False, add_special_tokens=True, verbose=False)["input_ids"]
-        tokens, words = sum(map(len, ids)), sum(len(text.split()) for text in readable)
+        plain = [readable(text) for text in texts]
+        ids = self._tokenizer(plain, truncation=False, add_special_tokens=True, verbose=False)["input_ids"]
+        tokens, words = sum(map(len, ids)), sum(len(text.split()) for text in plain)
         marks = self._tokenizer.num_special_tokens_to_add() * len(ids)
         unknown = sum(each.count(self._tokenizer.unk_token_id) for each in ids)
         return {
@@ -266,11 +221,11 @@ class TextEncoder:
             try:
                 self._sentence_model = SentenceTransformer(str(self.folder), local_files_only=True)
             except Exception as error:
-                raise _unusable(self.folder, error) from error
-        readable = [_readable(text) for text in texts]
+                raise unusable("encoder", self.folder, error) from error
+        plain = [readable(text) for text in texts]
         model = self._sentence_model
         encode = {"query": model.encode_query, "document": model.encode_document}.get(role, model.encode)
-        vectors = np.asarray(encode(readable, batch_size=BATCH, show_progress_bar=False))
+        vectors = np.asarray(encode(plain, batch_size=BATCH, show_progress_bar=False))
         return {
             text: _sentence_only(_unit(vector.astype(np.float32))) for text, vector in zip(texts, vectors, strict=True)
         }
@@ -289,23 +244,11 @@ class TextEncoder:
                 self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
         except Exception as error:
-            raise _unusable(self.folder, error) from error
+            raise unusable("encoder", self.folder, error) from error
         if model.config.is_encoder_decoder:
             model = model.get_encoder()
         self._model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-        self._longest = _longest(self._model, self._tokenizer)
-
-
-def _longest(model: Any, tokenizer: Any) -> int:
-    """Tokens that the encoder can read, special ones included."""
-    limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
-    positions = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    # RoBERTa and its kin count positions from the one after padding.
-    if (padding := getattr(positions, "padding_idx", None)) is not None and positions is not None:
-        limits.append(positions.num_embeddings - padding - 1)
-    # Tokenizers without a limit say 10^30.
-    known = [int(limit) for limit in limits if limit and 0 < limit < 1 << 24]
-    return min(known, default=_FALLBACK_LENGTH)
+        self._longest = window_of(self._model, self._tokenizer)
 
 
 def _prompts(folder: Path) -> tuple[Role, ...]:
@@ -360,13 +303,3 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-
-
-def _readable(text: str) -> str:
-    """The text as tokenizers take it: without outer white space, lone surrogates replaced."""
-    return text.strip().encode("utf-8", "replace").decode("utf-8")
-
-
-def _unusable(folder: Path, error: Exception) -> InputError:
-    line = next(iter(str(error).strip().splitlines()), "")
-    return InputError(f"the encoder {folder} cannot be loaded: {type(error).__name__}: {line[:300]}: save it again")

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from telbench.errors import InputError, missing_extra
 
 from ..contract import Resources
-from ..embedding.encoder import local_folder
-from ..fingerprints import file_sha256, fingerprint
+from ..embedding.folder import folder_sha256, local_folder, readable, unusable, window_of
 
 # Tokens a batch, padding included.
 BATCH_TOKENS = 2048
@@ -23,9 +22,6 @@ MOST_PARTS = 16
 OVERLAP = 32
 # Pairs whose verdicts are remembered: two metrics ask for the same ones.
 _REMEMBERED = 50_000
-_PARTS = frozenset({".json", ".txt", ".model", ".safetensors"})
-_NOTE = "telbench.json"
-_FALLBACK_LENGTH = 512
 Pair = tuple[str, str]
 
 
@@ -99,8 +95,7 @@ class EntailmentModel:
             raise InputError(f"{folder / 'config.json'} describes no entailment model: give another folder") from error
         if not any(folder.glob("*.safetensors")):
             raise InputError(f"{folder}: no *.safetensors: save the model's weights in that format")
-        files = sorted(path for path in folder.rglob("*") if path.suffix in _PARTS and path.name != _NOTE)
-        self.sha256 = fingerprint([[str(path.relative_to(folder)), file_sha256(path)] for path in files])
+        self.sha256 = folder_sha256(folder)
         # How many pairs were put to the model, that is, not remembered.
         self.asked = 0
         self._known: OrderedDict[Pair, Verdict] = OrderedDict()
@@ -161,7 +156,7 @@ class EntailmentModel:
 
     def _parts(self, premise: str, hypothesis: str) -> tuple[list[dict[str, list[int]]], bool]:
         """What the model reads of a pair, and whether something of it is left out."""
-        premise, hypothesis = (_readable(text) for text in (premise, hypothesis))
+        premise, hypothesis = map(readable, (premise, hypothesis))
         room = self._longest // 2
         ids = self._tokenizer(hypothesis, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         cut = len(ids["input_ids"]) > room
@@ -196,21 +191,8 @@ class EntailmentModel:
                 self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
         except Exception as error:
-            line = next(iter(str(error).strip().splitlines()), "")
-            raise InputError(
-                f"the entailment model {self.folder} cannot be loaded: {type(error).__name__}: {line[:300]}: save it "
-                "again"
-            ) from error
+            raise unusable("entailment model", self.folder, error) from error
         if not self._tokenizer.is_fast:
             raise InputError(f"{self.folder}: no tokenizer.json: save the tokenizer in that format")
         self._model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-        limits = [self._tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
-        # RoBERTa and its kin count positions from the one after padding.
-        if model.config.model_type in ("roberta", "xlm-roberta", "camembert") and limits[1]:
-            limits[1] -= (model.config.pad_token_id or 0) + 1
-        self._longest = min((int(each) for each in limits if each and 0 < each < 1 << 24), default=_FALLBACK_LENGTH)
-
-
-def _readable(text: str) -> str:
-    """The text as tokenizers take it: without outer white space, lone surrogates replaced."""
-    return text.strip().encode("utf-8", "replace").decode("utf-8")
+        self._longest = window_of(self._model.base_model, self._tokenizer)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 from ..anchors import FEW_VALUES, SEED
 from ..contract import Sample
-from ..near_misses import Kind, near_miss, near_misses, restated
+from ..near_misses import RESTATED, Kind, near_miss, near_misses, restated
 
 ANOTHER = "another reference"
-RESTATED = "reference in other words, by rule"
 # Draws of another item before one is left without.
 _TRIES = 20
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...compare.lengths import FACTOR, length_warning
+from ...compare.lengths import length_warning
 from ...compare.readings import doubts
+from ...runs.loaded import LENGTH_FACTOR
 from ..charts.forest import IntervalRow, interval_axis, interval_cell
 from ..model.board import Board, slug
 from ..model.composite import OVERALL
@@ -92,7 +93,7 @@ def _lengths(board: Board, tables: Sequence[MetricTable]) -> list[str]:
         for run in board.runs[1:]
         if base.words and run.columns.words
     ]
-    far = sorted((each for each in far if each[0] > FACTOR), key=lambda each: -each[0])
+    far = sorted((each for each in far if each[0] > LENGTH_FACTOR), key=lambda each: -each[0])
     lines = []
     for _, run in far[:_NAMED]:
         names = [table.name for table in tables if {0, board.runs.index(run)} <= {row.run for row in table.rows}]

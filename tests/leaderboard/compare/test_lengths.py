@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from telbench.harness.cli.main import main
-from telbench.leaderboard.compare.lengths import FACTOR, LEAST, length_effects, length_warning
+from telbench.leaderboard.compare.lengths import LEAST, length_effects, length_warning
 from telbench.leaderboard.gate.remarks import remarks
-from telbench.leaderboard.runs.loaded import LoadedRun
+from telbench.leaderboard.runs.loaded import LENGTH_FACTOR, LoadedRun
 from telbench.leaderboard.statistics.clusters import level_at_zero
 
 from ...made_runs import compared_runs, made_run, report_lines
@@ -55,7 +55,8 @@ def test_the_difference_at_equal_length_is_found_where_length_makes_the_raw_one(
     assert effect.interval[0] < 0.03 < effect.interval[1]
     assert effect.doubled == pytest.approx(-0.1, abs=0.01)
     assert effect.near == sum(
-        abs(np.log2((run.lengths[item] + 1) / (base.lengths[item] + 1))) <= np.log2(FACTOR) for item in base.clusters
+        abs(np.log2((run.lengths[item] + 1) / (base.lengths[item] + 1))) <= np.log2(LENGTH_FACTOR)
+        for item in base.clusters
     )
 
 

@@ -185,6 +185,14 @@ HOSTILE = {
 }
 
 
+def times_slower() -> float:
+    """How many times slower this processor is now than the one that bounds of time were set on; 1 at least."""
+    started, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return max(1.0, (time.process_time() - started) / 0.06)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_long_text_takes_time_in_proportion(name: str) -> None:
     """Processor time of 60,000 characters, as answer and as reference: a quadratic search would take minutes."""
@@ -192,7 +200,7 @@ def test_a_long_text_takes_time_in_proportion(name: str) -> None:
     started = time.process_time()
     value(fact_agreement, text, "The SMF sends 5 ms from the UE to the AMF; uplink before downlink, 3 or 4 slots.")
     value(fact_agreement, "It sends 5 ms.", text)
-    assert time.process_time() - started < 30
+    assert time.process_time() - started < 8 * times_slower()
 
 
 def test_five_thousand_pairs_take_seconds() -> None:
