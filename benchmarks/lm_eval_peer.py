@@ -116,6 +116,8 @@ def documents(settings: EvalSettings) -> tuple[list[dict[str, Any]], dict[str, A
         if options:
             row["asked"] = text(options[0].token_ids[: options[0].start])
             row["options"] = [text(option.token_ids[option.start :]) for option in options]
+            # lm-eval counts white space at a prompt's end into each option: an empty option tells what it counts.
+            row["options"] += [""] * (row["asked"] != row["asked"].rstrip())
             row["bytes"] = [len(choice.encode()) for choice in item.choices]
             row["gold"] = item.answer[0]
         rows.append(row)
@@ -200,16 +202,22 @@ def compare_options(
     samples: Mapping[str, Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], header: Mapping[str, Any]
 ) -> bool:
     """Print how log-likelihoods and the accuracy by byte agree; is the accuracy the same but for one item?"""
-    gaps, right = [], 0
+    gaps, moved, right = [], [], 0
     for line in lines:
         document = line["doc"]
         theirs = [float(answer[0][0]) for answer in line["resps"]]
         ours = samples[document["id"]]["option_scores"]
+        if len(theirs) > len(ours):
+            spaces = theirs.pop()
+            moved.append(spaces)
+            theirs = [value - spaces for value in theirs]
         gaps += [abs(one - other) for one, other in zip(ours, theirs, strict=True)]
         per_byte = [value / size for value, size in zip(theirs, document["bytes"], strict=True)]
         right += per_byte.index(max(per_byte)) == document["gold"]
     value = header["metrics"]["choice_likelihood"]["value"]
     close = sum(gap <= 1e-3 for gap in gaps)
+    if moved:
+        print(f"  lm-eval counts the prompt's last white space into options: {min(moved):.3g} to {max(moved):.3g} nats")
     print(f"  {close} of {len(gaps)} option log-likelihoods within 0.001 (largest gap {max(gaps):.2g})")
     print(f"  accuracy by likelihood per byte: telbench {value:.4f}, lm-eval {right / len(lines):.4f}")
     print(f"  accuracy of the letter asked for: telbench {header['metrics']['choice_accuracy']['value']:.4f}")

@@ -9,7 +9,7 @@ gate passes by the bound of the sign-flip test alone, how often with failures th
 a true drop passes are false, of an unchanged candidate they are wanted. Exits with 1 where a skewed drop passes in more
 than 10 % of runs, plus 3.5 standard errors.
 
-    python benchmarks/skew_error.py [--repeats 500] [--documents 98 533]
+    python benchmarks/skew_error.py [--repeats 500] [--documents 98 533] [--margins 0.05]
 """
 
 from __future__ import annotations
@@ -144,6 +144,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=500)
     parser.add_argument("--documents", type=int, nargs="+", choices=(33, 98, 533), default=(33, 98, 533))
+    parser.add_argument("--margins", type=float, nargs="+", default=(0.02, 0.05))
     arguments = parser.parse_args()
     limit = MOST + 3.5 * math.sqrt(MOST * (1 - MOST) / arguments.repeats)
     fine = True
@@ -153,7 +154,7 @@ def main() -> int:
     print("| documents | margin | candidate | sign-flip alone passes | the gate passes | few carry it |")
     print("|---|---|---|---|---|---|")
     for sizes in (each for each in (test[::3], test, every) if len(each) in arguments.documents):
-        for margin in (0.02, 0.05):
+        for margin in arguments.margins:
             for case, (_, skewed, _, _) in CASES.items():
                 found = shares(sizes, margin, case, arguments.repeats)
                 cells = " | ".join(f"{100 * share:.1f}" for share in found)
