@@ -87,7 +87,8 @@ class Rows:
         mixture: rate, divergence, temperature as set.
         per_label: 1 over the student's answer tokens of the whole optimizer step.
         per_pair: 1 over the paired rows of the whole optimizer step.
-        share: what `Objective.share` came to over the whole optimizer step.
+        share: what `Objective.share` came to over the whole optimizer step; None where this micro-batch is all of it.
+        per_shared: 1 over the whole of `Objective.share`, over the optimizer step; None where ``share`` is.
         options: an instance of `Objective.options`.
         kept: empty at first; what `Objective.share` puts there, its loss of the same micro-batch finds.
         kept_in_step: empty at first; what a loss puts there, those of the step's other micro-batches find.
@@ -105,6 +106,7 @@ class Rows:
     per_label: float = 1.0
     per_pair: float = 1.0
     share: float | None = None
+    per_shared: float | None = None
     options: Any = None
     kept: dict[str, Any] = field(default_factory=dict)
     kept_in_step: dict[str, Any] = field(default_factory=dict)

@@ -49,13 +49,13 @@ class MicroBatch:
 class Denominators:
     """Answer tokens (``labels``) and aligned rows (``pairs``) of the whole optimizer step, over all processes.
 
-    ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: what `Objective.share` came to.
-    ``kept``: of `Rows`, for all micro-batches of the step.
+    ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: the counts of `Objective.share`,
+    where they were asked for. ``kept``: of `Rows`, for all micro-batches of the step.
     """
 
     labels: int
     pairs: int
-    share: float | None = None
+    share: tuple[int, int] | None = None
     weight: float = 1.0
     kept: dict[str, Any] = field(default_factory=dict)
 
@@ -167,7 +167,10 @@ class Distiller(nn.Module):
             return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
         rows = self._rows(micro, Projected(hidden, self._cut(self.head())), labels, inputs)
         each = {"per_label": over.weight / max(1, over.labels), "per_pair": over.weight / max(1, over.pairs)}
-        loss = self.objective.loss(replace(rows, **each, share=over.share, kept_in_step=over.kept))
+        if over.share is not None:
+            part, every = over.share
+            each |= {"share": part / max(1, every), "per_shared": over.weight / max(1, every)}
+        loss = self.objective.loss(replace(rows, **each, kept_in_step=over.kept))
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
 
     def _share(self, micro: MicroBatch) -> tuple[int, int]:

@@ -151,15 +151,17 @@ def _dev(
 
 def _key(settings: TrainingSettings, student: Model, teacher: Model | None, train: DataSet) -> str:
     """Paths do not count, contents do; how often is saved does not count either."""
-    told = settings.to_dict()
+    told, keeping = settings.to_dict(), settings.keeping
     for name in ("student", "teacher", "teacher_cache", "teacher_run", "keeping", "factors"):
         del told[name]
     del told["data"]["data_dir"]
     return fingerprint(
         [
             told,
-            settings.keeping.keep,
-            settings.keeping.evaluate_every,
+            keeping.keep,
+            keeping.evaluate_every,
+            # What is saved as always keeps the key that it always had.
+            *([] if (keeping.save, keeping.save_dtype) == ("both", "float32") else [keeping.save, keeping.save_dtype]),
             dict(settings.factors),
             student.identity.sha256,
             None if teacher is None else teacher.identity.sha256,

@@ -42,7 +42,11 @@ class Best:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come. ``key`` tells which training it is; ``log_bytes``: how much of the log counts."""
+    """How far a training has come.
+
+    ``key`` tells which training it is; ``log_bytes``: how much of the log counts; ``looked``: the last step whose loss
+    on the dev split is known.
+    """
 
     key: str
     step: int = 0
@@ -51,6 +55,7 @@ class Progress:
     cpu_seconds: float = 0.0
     log_bytes: int = 0
     best: Best | None = None
+    looked: int = 0
 
 
 def trained_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -134,7 +139,7 @@ def save_state(
     try:
         save_file(weights, scratch / MODEL)
         save_file(moments, scratch / OPTIMIZER)
-        (scratch / STATE).write_text(json.dumps(asdict(progress), allow_nan=False), encoding="utf-8")
+        (scratch / STATE).write_text(_written(progress), encoding="utf-8")
         for file in scratch.iterdir():
             _push(file)
         if final.exists():
@@ -145,6 +150,27 @@ def save_state(
         shutil.rmtree(scratch, ignore_errors=True)
         raise full(error, final) from error
     sweep(work, progress)
+
+
+def save_progress(work: Path, progress: Progress) -> None:
+    """What has become known of a step whose state is saved.
+
+    Raises:
+        InputError: when the disk takes no more.
+    """
+    file = work / f"step-{progress.step:08d}" / STATE
+    partial = file.with_suffix(".partial")
+    try:
+        partial.write_text(_written(progress), encoding="utf-8")
+        _push(partial)
+        partial.replace(file)
+    except OSError as error:
+        raise full(error, file) from error
+    sweep(work, progress)
+
+
+def _written(progress: Progress) -> str:
+    return json.dumps(asdict(progress), allow_nan=False)
 
 
 def save_best(work: Path, step: int, weights: dict[str, Tensor]) -> None:

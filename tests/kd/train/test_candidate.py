@@ -16,12 +16,16 @@ from safetensors.torch import load_file, save_file
 
 from telbench.config import merged, read_settings
 from telbench.errors import InputError, TelbenchError
+from telbench.harness.adapter import open_model
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet
 from telbench.kd.settings import TrainingSettings
+from telbench.kd.train import dev_loss, writing
 from telbench.kd.train import state as training_state
 from telbench.kd.train.candidate import Candidate, train_candidate
+from telbench.kd.train.dev_loss import DevSplit
+from telbench.kd.train.distiller import Distiller
 from telbench.kd.train.trainer import Trainer
 
 from ..made_models import save_facts, save_models
@@ -214,11 +218,11 @@ def test_the_best_step_by_the_dev_split_is_kept_and_the_last_beside_it(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted = iter([3.0, 1.0, 2.0, 4.0])
-    monkeypatch.setattr(Trainer, "_dev_loss", lambda self, examples: next(scripted))
+    monkeypatch.setattr(DevSplit, "loss", lambda *_: next(scripted))
     made = train(keeping={"evaluate_every": 2})
     assert made.origin.training["kept_step"] == 4
     assert made.origin.training["best"] == {"step": 4, "loss": 1.0}
-    monkeypatch.setattr(Trainer, "_dev_loss", lambda self, examples: 1.0)
+    monkeypatch.setattr(DevSplit, "loss", lambda *_: 1.0)
     last = train("last", keeping={"evaluate_every": 2, "keep": "last"})
     assert (made.path / "last" / WEIGHTS).read_bytes() == weights(last) != weights(made)
     assert not (last.path / "last").exists()
@@ -230,17 +234,43 @@ def test_the_dev_loss_is_that_of_the_saved_checkpoint(train: Train, models: Path
 
     made = train(optimiser={"epochs": 1})
     model = AutoModelForCausalLM.from_pretrained(made.path)
-    from telbench.kd.train.prepare import identify, prepare
+    assert made.origin.training["best"]["loss"] == pytest.approx(dev_loss_of(model, models), rel=1e-5)
 
-    examples = prepare(identify(settings(models))).texts.dev_examples
-    total, count = 0.0, 0
-    for example in examples:
-        ids = torch.tensor([example.student.ids])
-        with torch.no_grad():
-            chances = model(ids).logits[0].double().log_softmax(-1)
-        for place in range(example.student.start, ids.shape[1]):
-            total, count = total - float(chances[place - 1, ids[0, place]]), count + 1
-    assert made.origin.training["best"]["loss"] == pytest.approx(total / count, rel=1e-5)
+
+def test_a_kill_while_looking_at_the_dev_split_loses_neither_the_epoch_nor_the_batches_looked_at(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"optimiser": {"epochs": 2, "micro_batch_size": 1}}
+    whole = train("whole", **changes)
+    monkeypatch.setattr(dev_loss, "EVERY_SECONDS", 0.0)
+    plain, looked, steps = Distiller.forward, [0], [0]
+
+    def counted(self: Distiller, micro: Any, over: Any = None, asked: str = "loss") -> Any:
+        looked[0] += asked == "cross_entropy"
+        steps[0] += asked == "loss"
+        return plain(self, micro, over, asked)
+
+    def killed(self: Distiller, *asked: Any) -> Any:
+        if looked[0] == 2:
+            raise SystemExit
+        return counted(self, *asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Distiller, "forward", killed)
+        with pytest.raises(SystemExit):
+            train("cut", **changes)
+    assert steps == [16]
+    looked, steps = [0], [0]
+    monkeypatch.setattr(Distiller, "forward", counted)
+    resumed = train("cut", **changes)
+    assert "going on after step 4 of 8" in capfd.readouterr().err
+    dev = sum("dev_loss" in record for record in records(whole))
+    items = whole.origin.data["dev"]["n"]
+    assert (steps, looked) == ([16], [dev * items - 2])
+    assert weights(resumed) == weights(whole)
+    kept = [{name: value for name, value in record.items() if name != "seconds"} for record in records(resumed)]
+    assert kept == [{name: value for name, value in record.items() if name != "seconds"} for record in records(whole)]
+    assert resumed.origin.training["last_loss"] == whole.origin.training["last_loss"]
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_good_state(train: Train) -> None:
@@ -256,6 +286,87 @@ def test_adapters_are_merged_and_only_they_have_been_trained(train: Train, model
     assert changed
     assert all("proj" in name for name in changed)
     assert made.origin.training["trained_parameters"] < made.origin.training["parameters"] / 2
+
+
+def update(folder: Path) -> dict[str, torch.Tensor]:
+    """What an adapter adds to each weight that it sits on, from its own file."""
+    config = json.loads((folder / "adapter_config.json").read_text())
+    stored = load_file(folder / "adapter_model.safetensors")
+    found = {}
+    for name, value in stored.items():
+        if name.endswith("lora_A.weight"):
+            plain = name.removeprefix("base_model.model.").replace("lora_A.weight", "weight")
+            found[plain] = stored[name.replace("lora_A", "lora_B")] @ value * (config["lora_alpha"] / config["r"])
+    return found
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_merging_loses_nothing_of_a_small_update_and_the_adapter_lies_beside_it(
+    train: Train, models: Path, precision: str
+) -> None:
+    made = train(lora={"rank": 2}, optimiser={"precision": precision, "learning_rate": 1e-5})
+    before, after = (load_file(folder / WEIGHTS) for folder in (models / "student", made.path))
+    added = update(made.path / "adapter")
+    assert {name for name in before if not torch.equal(before[name], after[name])} == set(added)
+    for name, wanted in added.items():
+        lost = float((after[name] - before[name] - wanted).norm() / wanted.norm())
+        # What is left is the rounding of a float32 sum.
+        assert lost < 0.02
+        assert after[name].dtype == torch.float32
+    assert open_model(str(made.path / "adapter")).adapter == made.path / "adapter"
+
+
+def dev_loss_of(model: Any, models: Path) -> float:
+    from telbench.kd.train.prepare import identify, prepare
+
+    total, count = 0.0, 0
+    for example in prepare(identify(settings(models))).texts.dev_examples:
+        ids = torch.tensor([example.student.ids])
+        with torch.no_grad():
+            chances = model(ids).logits[0].double().log_softmax(-1)
+        for place in range(example.student.start, ids.shape[1]):
+            total, count = total - float(chances[place - 1, ids[0, place]]), count + 1
+    return total / count
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_note_has_the_dev_loss_of_what_is_saved(train: Train, models: Path, dtype: str) -> None:
+    from transformers import AutoModelForCausalLM
+
+    made = train(lora={"rank": 2}, keeping={"save": "merged", "save_dtype": dtype}, optimiser={"precision": "bf16"})
+    assert {str(weight.dtype) for weight in load_file(made.path / WEIGHTS).values()} == {f"torch.{dtype}"}
+    assert not (made.path / "adapter").exists()
+    model = AutoModelForCausalLM.from_pretrained(made.path, dtype="auto")
+    saved = made.origin.training["saved"]
+    assert saved == {"dtype": dtype, "dev_loss": pytest.approx(dev_loss_of(model, models), rel=3e-3)}
+    # The trained one computed in half precision: it is another number.
+    assert saved["dev_loss"] != made.origin.training["best"]["loss"]
+
+
+def test_rounding_that_undoes_the_training_is_told(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(writing, "WORSE", -1.0)
+    made = train(keeping={"save_dtype": "bfloat16"})
+    told = capfd.readouterr().err
+    assert "as it is saved in bfloat16 the model loses" in told
+    assert "--save-dtype float32" in made.origin.training["warnings"][-1] in told.replace("\n", " ")
+
+
+def test_an_adapter_alone_is_a_checkpoint_that_is_found_again(
+    train: Train, models: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changes: dict[str, Any] = {"lora": {"rank": 2}, "keeping": {"save": "adapter"}}
+    made = train(**changes)
+    assert not (made.path / WEIGHTS).exists()
+    opened = open_model(str(made.path))
+    assert (opened.path, opened.adapter) == (models / "student", made.path)
+    assert opened.factors["algorithm"] == "sft"
+    assert not train(**changes).made_now
+    with pytest.raises(InputError, match="made by other settings"):
+        train(lora={"rank": 2})
+    with pytest.raises(InputError, match="save: adapter is for LoRA"):
+        train("other", keeping={"save": "adapter"})
 
 
 def test_training_ends_with_the_step_that_reaches_the_token_budget(train: Train) -> None:
@@ -335,7 +446,10 @@ def test_tf32_without_a_gpu_is_refused_in_one_line(train: Train, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_parts_of_a_step_share_what_they_have_in_common(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("student", ["student", "other"], ids=["one vocabulary", "two vocabularies"])
+def test_parts_of_a_step_share_what_they_have_in_common(
+    train: Train, monkeypatch: pytest.MonkeyPatch, student: str
+) -> None:
     from telbench.kd.losses.dual_space_v2 import Aligned, LogitIdentity
 
     calls = {"likeliest": 0, "s2t": 0}
@@ -351,9 +465,15 @@ def test_parts_of_a_step_share_what_they_have_in_common(train: Train, monkeypatc
 
     counted(Aligned, "likeliest")
     counted(LogitIdentity, "s2t")
-    once = {"epochs": 1, "max_tokens": 1}
-    whole = train("whole", method={"algorithm": "dskd_v2"}, optimiser=once)
+    once = {
+        "student": student,
+        "method": {"algorithm": "dskd_v2"},
+        "keeping": {"keep": "last"},
+        "data": {"dev_split": "none"},
+    }
+    one_step = {"epochs": 1, "max_tokens": 1}
+    whole = train("whole", **once, optimiser=one_step)
     assert calls == {"likeliest": 1, "s2t": 1}
-    parts = train("parts", method={"algorithm": "dskd_v2"}, optimiser=once | {"micro_batch_size": 1})
+    parts = train("parts", **once, optimiser=one_step | {"micro_batch_size": 1})
     assert calls == {"likeliest": 1 + 4, "s2t": 1 + 1}
     assert losses(parts) == pytest.approx(losses(whole), rel=1e-5)
