@@ -139,7 +139,7 @@ def save_state(
     try:
         save_file(weights, scratch / MODEL)
         save_file(moments, scratch / OPTIMIZER)
-        (scratch / STATE).write_text(_written(progress), encoding="utf-8")
+        (scratch / STATE).write_text(json.dumps(asdict(progress), allow_nan=False), encoding="utf-8")
         for file in scratch.iterdir():
             _push(file)
         if final.exists():
@@ -161,16 +161,12 @@ def save_progress(work: Path, progress: Progress) -> None:
     file = work / f"step-{progress.step:08d}" / STATE
     partial = file.with_suffix(".partial")
     try:
-        partial.write_text(_written(progress), encoding="utf-8")
+        partial.write_text(json.dumps(asdict(progress), allow_nan=False), encoding="utf-8")
         _push(partial)
         partial.replace(file)
     except OSError as error:
         raise full(error, file) from error
     sweep(work, progress)
-
-
-def _written(progress: Progress) -> str:
-    return json.dumps(asdict(progress), allow_nan=False)
 
 
 def save_best(work: Path, step: int, weights: dict[str, Tensor]) -> None:

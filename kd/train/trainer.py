@@ -106,6 +106,9 @@ class Trainer:
             self.progress, folder = found
             load_weights(distiller, folder / MODEL)
         self._module, self._optimizer = accelerator.prepare(distiller, optimizer)
+        self._items_at_once = self._optimiser.micro_batch_size or -(
+            -self._optimiser.batch_size // accelerator.num_processes
+        )
         self._dev = DevSplit(
             prepared,
             self._module,
@@ -128,16 +131,18 @@ class Trainer:
         Raises:
             TelbenchError: when loss or gradient are no finite numbers. KeyboardInterrupt: after the state was saved.
         """
-        plan = self._prepared.plan
+        plan, dev = self._prepared.plan, bool(self._prepared.texts.dev_examples)
         meter.advance(self.progress.step)
         with self._log() as log, asked_to_stop(twice_ends=True) as stop:
             self._module.train()
             # The last one was cut short before or while it looked at the dev split.
-            if self.progress.looked < self.progress.step and self._to_look(self.progress.step):
+            begun, every = self.progress.step, self._keeping.evaluate_every
+            if dev and self.progress.looked < begun and self._due(begun, every):
                 self._look(log, meter, stop)
-            for planned in plan.from_step(self.progress.step):
+            for planned in plan.from_step(begun):
                 self._step(planned, log, meter)
-                done, look, asked = planned.number + 1, self._to_look(planned.number + 1), self._agreed(stop)
+                done, asked = planned.number + 1, self._agreed(stop)
+                look = dev and self._due(done, every)
                 # A look may take longer than the steps since the last save.
                 if asked or look or self._due(done, self._keeping.save_every):
                     self._save(log)
@@ -185,10 +190,6 @@ class Trainer:
             record["own_answers"] = own
         self._write(log, record)
         meter.advance(1, f"loss {record['loss']:.3f}, {tokens / max(1e-9, self.progress.seconds):,.0f} tokens/s")
-
-    @property
-    def _items_at_once(self) -> int:
-        return self._optimiser.micro_batch_size or -(-self._optimiser.batch_size // self._accelerator.num_processes)
 
     def _micro_batches(self, planned: PlannedStep) -> tuple[list[MicroBatch], list[float], bool]:
         """This process's parts, their weights (0 for one that only keeps the others company), own answers or not."""
@@ -257,9 +258,6 @@ class Trainer:
                 f"training stopped at step {step + 1}: the {what} is {value}; lower the learning rate (now "
                 f"{self._optimiser.learning_rate:g}) or look for odd items in the data" + (f"; {kept}" if kept else "")
             )
-
-    def _to_look(self, done: int) -> bool:
-        return bool(self._prepared.texts.dev_examples) and self._due(done, self._keeping.evaluate_every)
 
     def _look(self, log: IO[bytes], meter: Meter, stop: threading.Event) -> None:
         """The loss on the dev split, and the weights if it is the lowest so far; the state was saved before."""
