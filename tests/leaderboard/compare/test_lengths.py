@@ -14,7 +14,6 @@ from telbench.harness.cli.main import main
 from telbench.leaderboard.compare.lengths import LEAST, length_effects, length_warning
 from telbench.leaderboard.gate.remarks import remarks
 from telbench.leaderboard.runs.loaded import LENGTH_FACTOR, LoadedRun
-from telbench.leaderboard.statistics.clusters import level_at_zero
 
 from ...made_runs import compared_runs, made_run, report_lines
 
@@ -66,57 +65,6 @@ def test_nothing_is_told_at_equal_length_where_no_answers_have_it() -> None:
     assert effect.adjusted is None
     assert effect.p is None
     assert effect.reason == f"fewer than {LEAST} items have answers of like length"
-
-
-def test_the_interval_covers_the_truth_at_its_level_with_documents_as_the_unit() -> None:
-    """200 draws in which the items of a document share their error: 95 % of the intervals hold the true level."""
-    draw, held = np.random.default_rng(1), 0
-    for _ in range(200):
-        documents = np.repeat(np.arange(40), 5)
-        ratio = draw.normal(0.5, 1, 200) + draw.normal(0, 0.5, 40)[documents]
-        values = 0.1 + 0.2 * ratio + draw.normal(0, 0.3, 40)[documents] + draw.normal(0, 0.3, 200)
-        found = level_at_zero(values, ratio, [str(each) for each in documents])
-        assert found is not None
-        held += found.interval[0] <= 0.1 <= found.interval[1]
-    assert 178 <= held <= 198
-
-
-def test_errors_agree_with_cluster_robust_regression() -> None:
-    formula = pytest.importorskip("statsmodels.api")
-    draw = np.random.default_rng(2)
-    groups = draw.integers(0, 15, 90)
-    ratio = draw.normal(size=90)
-    values = 0.3 * ratio + draw.normal(size=90) + draw.normal(size=15)[groups]
-    fit = formula.OLS(values, formula.add_constant(ratio)).fit(
-        cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
-    )
-    found = level_at_zero(values, ratio, [str(each) for each in groups])
-    assert found is not None
-    assert (found.at_zero, found.slope) == pytest.approx(tuple(fit.params))
-    assert (found.p, found.p_slope) == pytest.approx(tuple(fit.pvalues))
-    assert found.interval == pytest.approx(tuple(fit.conf_int()[0]))
-
-
-def test_errors_are_those_of_the_formula_by_hand() -> None:
-    """Five clusters of two, summed in plain loops."""
-    draw = np.random.default_rng(3)
-    ratio, values = draw.normal(size=10), draw.normal(size=10)
-    found = level_at_zero(values, ratio, [str(place // 2) for place in range(10)])
-    assert found is not None
-    slope, level = np.polyfit(ratio, values, 1)
-    assert (found.at_zero, found.slope) == pytest.approx((level, slope))
-    rest = values - level - slope * ratio
-    meat = np.zeros((2, 2))
-    for group in range(5):
-        row = sum(np.array([1.0, ratio[place]]) * rest[place] for place in (2 * group, 2 * group + 1))
-        meat += np.outer(row, row)
-    bread = np.linalg.inv(np.array([[10, ratio.sum()], [ratio.sum(), (ratio**2).sum()]]))
-    variance = 5 / 4 * 9 / 8 * (bread @ meat @ bread)[0, 0]
-    assert found.interval[1] - found.at_zero == pytest.approx(2.7764451 * np.sqrt(variance))
-
-
-def test_a_covariate_that_hardly_varies_has_no_level() -> None:
-    assert level_at_zero(np.arange(9, dtype=np.float64), np.ones(9), list("abcabcabc")) is None
 
 
 def test_lengths_are_told_above_the_table_with_the_metrics_that_they_move() -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from telbench.leaderboard.statistics.clusters import clustered
 from telbench.leaderboard.statistics.paired import differences_of, paired_difference, power_of
-from telbench.leaderboard.statistics.power import items_for_difference, items_for_margin
+from telbench.leaderboard.statistics.power import Needed, items_for_difference, items_for_margin, needed_for_margin
 
 VALUES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 2)), min_size=8, max_size=40)
 
@@ -213,3 +213,15 @@ def test_differences_that_are_all_equal_have_a_design_effect_of_one():
 
 def test_ties_count_half_for_superiority() -> None:
     assert paired_difference(np.array([1.0, 0.0, -1.0, 2.0])).superiority == 0.625
+
+
+def test_a_margin_takes_as_many_documents_as_rule_out_failures_that_are_not_seen() -> None:
+    sample = clustered(np.tile([0.02, -0.02], 60), np.repeat(np.arange(40), 3))
+    # 59 items would do for the spread; none of 149 documents may fail.
+    assert items_for_margin(0.0618, 0.02) == 60
+    assert needed_for_margin(0.0618, 0.02, sample, loss=1.0) == Needed(447, 149)
+    without = needed_for_margin(0.0618, 0.02, sample)
+    assert without is not None
+    assert (without.items, without.documents) == (60, 20)
+    # Where the spread takes more documents, those that may fail are among them.
+    assert needed_for_margin(0.618, 0.02, sample, loss=1.0) == needed_for_margin(0.618, 0.02, sample)

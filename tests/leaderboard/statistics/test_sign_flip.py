@@ -284,3 +284,8 @@ def test_a_bound_leaves_0_out_exactly_where_the_test_rejects_it(kind, seed):
     below = sign_flip.tail(-sums, -sums.sum(axis=1))
     assert ((sign_flip.bounds(sums, sizes, 0.05, lower=False) < 0) == (below <= 0.05)).all()
     assert 0 < (chances <= 0.05).sum() < rows
+
+
+def test_sums_that_are_all_zero_reach_a_threshold_that_rounding_has_left_of_zero():
+    assert sign_flip.tail(np.zeros(4), 1e-12) == 1.0
+    assert sign_flip.tail(np.zeros(4), 1e-6) == 0.0

@@ -83,6 +83,22 @@ def test_without_a_loss_nothing_speaks_for_the_drop_and_without_a_gain_everythin
     assert with_one_lost(documents(np.linspace(-0.3, -0.1, 20)), 0.05, 0.4) == 1.0
 
 
+def test_a_document_that_loses_just_the_margin_is_no_loss():
+    data = documents([-0.05, 0.1, 0.1])
+    assert with_one_lost(data, 0.05, 0.04) == 0.0
+
+
+@pytest.mark.parametrize("heavy", [1.0, 2.0, 5.0])
+def test_at_the_mean_the_skewness_decides(heavy):
+    # G documents of value 1 and one that loses as much as they win. P(G * E <= a sum of G exponentials) by hand:
+    # the chance that E > s / G is e^(-s/G), so it is 1 - (1 + 1/G)^-G.
+    count = int(heavy) + 4
+    margin, loss = 0.5, 0.5 + count * 1.0
+    data = documents(np.full(count, 1.0 - margin))
+    exact = float((1 + 1 / count) ** -count)
+    assert with_one_lost(data, margin, loss) == pytest.approx(exact, abs=0.002)
+
+
 def test_carriers_count_the_documents_that_differ():
     for count in (1, 3, 8):
         values = np.where(np.arange(2000) < count, -1.0, 0.0)
