@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from telbench.errors import InputError
 
@@ -125,10 +124,13 @@ def _require_halves(settings: StudySettings) -> None:
         pair = settings.models.teacher.of(vocabulary), settings.models.student.of(vocabulary)
         if any(name is None or name.startswith(SCRATCH) for name in pair):
             continue
-        from ..vocabulary.compare import open_tokenizer, shared_columns
+        from ..vocabulary.compare import open_tokenizer, vocabulary_facts
+        from ..vocabulary.spelling import spelling_of
 
-        maps: list[Any] = [open_tokenizer(name).get_vocab() for name in pair]
-        columns = shared_columns(maps[0], maps[1])
+        teacher, student = (open_tokenizer(name) for name in pair)
+        maps = teacher.get_vocab(), student.get_vocab()
+        spellings = spelling_of(teacher), spelling_of(student)
+        columns = vocabulary_facts(maps, spellings, [student.eos_token_id]).columns
         if (columns is None) == (vocabulary == "same"):
             found = "different vocabularies" if columns is None else "the same vocabulary"
             raise InputError(

@@ -29,6 +29,13 @@ def told_beforehand(prepared: Prepared) -> list[str]:
                 f"split {split}: the context of {cut} of {len(examples)} items is cut to fit: raise --max-length (now "
                 f"{settings.data.max_length}), as far as the models' windows reach"
             )
+    if link is not None and link.one and settings.method.objective.pairing in {"same rows", "aligned"}:
+        rows, paired = sum(each.rows for each in texts.examples), sum(len(each.aligned) for each in texts.examples)
+        if paired < rows:
+            lines.append(
+                f"teacher and student render answers differently: {paired / rows:.0%} of the student's answer tokens "
+                "have a partner, the others learn from the labels alone"
+            )
     if link is not None and link.aligned_ratio is not None:
         lines.append(f"{link.aligned_ratio:.0%} of the student's answer tokens are aligned with the teacher's")
     # A look goes forward only, a step backward too, which takes twice as long again.

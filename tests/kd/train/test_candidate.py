@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def train(models: Path, tmp_path: Path) -> Train:
 def settings(models: Path, student: str = "student", **changes: Any) -> TrainingSettings:
     """Two epochs of four steps on sixteen items."""
     given: dict[str, Any] = {
-        "student": str(models / student),
+        "student": student if os.sep in student else str(models / student),
         "data": {"data": str(models / "facts.jsonl"), "max_length": 96},
         "optimiser": {"epochs": 2, "batch_size": 4, "learning_rate": 3e-3},
     }
@@ -477,3 +478,69 @@ def test_parts_of_a_step_share_what_they_have_in_common(
     parts = train("parts", **once, optimiser=one_step | {"micro_batch_size": 1})
     assert calls == {"likeliest": 1 + 4, "s2t": 1 + 1}
     assert losses(parts) == pytest.approx(losses(whole), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def base(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The teacher's vocabulary without its chat template, another end of answers, and a [PAD] of its own."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("rendered") / "base"
+    tokenizer = AutoTokenizer.from_pretrained(models / "student")
+    tokenizer.chat_template = None
+    tokenizer.eos_token = tokenizer.bos_token
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    model = AutoModelForCausalLM.from_pretrained(models / "student")
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("algorithm", ["vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"])
+def test_an_instruct_teacher_teaches_a_base_student_of_its_family(
+    train: Train, base: Path, algorithm: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = train(student=str(base), method={"algorithm": algorithm, "max_new_tokens": 4}, optimiser={"epochs": 1})
+    assert made.origin.factors["vocabulary"] == "same"
+    assert all(value > 0 for value in losses(made))
+    told = "render answers differently" in capfd.readouterr().err.replace("\n", " ")
+    assert told == (algorithm not in {"dskd_cma", "uld"})
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.25])
+def test_rows_without_a_partner_learn_from_their_labels_alone(models: Path, base: Path, rate: float) -> None:
+    """Vanilla distillation by hand, from both models' own logits."""
+    from telbench.harness.engines.transformers import load_model
+    from telbench.kd.teacher.rows import LiveTeacher
+    from telbench.kd.train.distiller import Denominators, make_micro_batch
+    from telbench.kd.train.examples import taught
+    from telbench.kd.train.prepare import identify, prepare
+    from telbench.kd.train.writing import student_of
+
+    method = {"algorithm": "vanilla_kd", "kd_rate": rate, "temperature": 1.5}
+    prepared = prepare(identify(settings(models, student=str(base), method=method)))
+    student, teacher = student_of(prepared), load_model(prepared.teacher.checkpoint, "float32")
+    live = LiveTeacher(teacher)
+    distiller = Distiller(student, prepared.settings.method, live, prepared.link)
+    examples = prepared.texts.examples[:3]
+    micro = make_micro_batch(examples, 0, distiller.objective, prepared.link, "cpu")
+    micro = replace(micro, teacher_rows=live.rows(taught(examples)))
+    labels = sum(each.rows for each in examples)
+    found, _ = distiller(micro, Denominators(labels, len(micro.pairs)))
+    expected, columns = torch.zeros(()), prepared.link.columns
+    for each in examples:
+        ours, theirs = each.student, each.teacher.example
+        logits = student(torch.tensor([ours.ids[:-1]])).logits[0, ours.start - 1 :, :columns]
+        other = teacher(torch.tensor([theirs.ids[:-1]])).logits[0, theirs.start - 1 :, :columns].detach()
+        expected = expected + (1 - rate) * torch.nn.functional.cross_entropy(
+            logits, torch.tensor(ours.ids[ours.start :]), reduction="sum"
+        )
+        for row, partner in each.aligned:
+            p, q = ((side / 1.5).log_softmax(-1) for side in (other[partner], logits[row]))
+            expected = expected + rate * (p.exp() * (p - q)).sum()
+    assert 0 < len(micro.pairs) < labels
+    assert found.item() == pytest.approx(expected.item() / labels, rel=1e-5)
+    weight = student.get_input_embeddings().weight
+    ours, by_hand = torch.autograd.grad(found, weight)[0], torch.autograd.grad(expected / labels, weight)[0]
+    assert torch.allclose(ours, by_hand, atol=1e-6)
