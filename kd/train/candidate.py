@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from telbench.errors import InputError, missing_extra
+from telbench.errors import InputError, TelbenchError, missing_extra
 
 from ...harness.cli.terminal import Reporter
+from ...harness.engines.loading import out_of_memory
 from ...harness.engines.transformers import load_model
 from ...harness.storage import FolderLock
 from ..checkpoints import NOTE, Origin, data_facts, made_with, read_origin, without_bars
@@ -22,6 +23,9 @@ from .optimisation import LOG, one_way
 from .prepare import Identified, Prepared, identify, place_beside, prepare
 from .report import advice, steps_of, told_beforehand
 from .writing import student_of, write_candidate
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,10 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
         except KeyboardInterrupt:
             reporter.note(f"stopped; the same command goes on from {work}")
             raise
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise TelbenchError(_too_large(prepared, trainer, accelerator.num_processes)) from error
         origin = replace(
             origin_of(prepared),
             training={
@@ -171,6 +179,17 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             shutil.rmtree(work, ignore_errors=True)
         accelerator.wait_for_everyone()
     return Candidate(out, origin, made_now=True)
+
+
+def _too_large(prepared: Prepared, trainer: Trainer, processes: int) -> str:
+    """What to lower when memory has run out."""
+    settings, step = prepared.settings, trainer.progress.step
+    size = settings.optimiser.micro_batch_size or -(-settings.optimiser.batch_size // processes)
+    ways = [f"--micro-batch-size {size // 2} (the step stays one of {settings.optimiser.batch_size})"] * (size > 1)
+    ways += ["--gradient-checkpointing"] * (not settings.optimiser.gradient_checkpointing)
+    ways += [f"--max-length below {settings.data.max_length}", "--lora-rank 16"][: 2 if settings.lora is None else 1]
+    kept = f"; the state of step {step} is kept, and the first two go on from it" if step else ""
+    return f"out of memory at step {step + 1} with {size} items at once: lower it by {', or '.join(ways)}{kept}"
 
 
 def _teacher(prepared: Prepared, device: Any) -> Any:

@@ -152,11 +152,13 @@ def _dev(
 
 
 def _key(settings: TrainingSettings, student: Model, teacher: Model | None, train: DataSet) -> str:
-    """Paths do not count, contents do; how often is saved does not count either."""
+    """Paths do not count, contents do; neither does how often is saved, nor what a machine has room for."""
     told, keeping = settings.to_dict(), settings.keeping
     for name in ("student", "teacher", "teacher_cache", "teacher_run", "keeping", "factors"):
         del told[name]
     del told["data"]["data_dir"]
+    # As they stand in all keys that were made before they could be changed.
+    told["optimiser"] |= {"micro_batch_size": None, "gradient_checkpointing": False, "threads": 1}
     return fingerprint(
         [
             told,

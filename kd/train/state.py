@@ -99,10 +99,14 @@ def save_rng(folder: Path, rank: int) -> None:
 
 
 def load_rng(folder: Path, rank: int) -> None:
-    """Go on with the random numbers that `save_rng` wrote."""
+    """Go on with the random numbers that `save_rng` wrote; a process that was not there begins with its own."""
     import torch
 
-    states = _read(folder / f"rng-{rank}.safetensors")
+    file = folder / f"rng-{rank}.safetensors"
+    if not file.is_file():
+        torch.manual_seed(int(folder.name.removeprefix("step-")) << 16 | rank)
+        return
+    states = _read(file)
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])

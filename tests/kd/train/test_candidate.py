@@ -544,3 +544,46 @@ def test_rows_without_a_partner_learn_from_their_labels_alone(models: Path, base
     weight = student.get_input_embeddings().weight
     ours, by_hand = torch.autograd.grad(found, weight)[0], torch.autograd.grad(expected / labels, weight)[0]
     assert torch.allclose(ours, by_hand, atol=1e-6)
+
+
+def test_memory_that_runs_out_is_one_line_and_a_smaller_part_goes_on_from_the_state(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, plain = train("whole"), Distiller.forward
+
+    def runs_out(self: Distiller, micro: Any, *asked: Any) -> Any:
+        if len(micro.examples) > 2 and self.full:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return plain(self, micro, *asked)
+
+    step = Trainer._step
+
+    def later(self: Trainer, planned: Any, *rest: Any) -> None:
+        self._distiller.full = planned.number == 5
+        step(self, planned, *rest)
+
+    monkeypatch.setattr(Distiller, "forward", runs_out)
+    monkeypatch.setattr(Distiller, "full", False, raising=False)
+    monkeypatch.setattr(Trainer, "_step", later)
+    wanted = r"^out of memory at step 6 with 4 items at once: lower it by --micro-batch-size 2 .*, or "
+    with pytest.raises(TelbenchError, match=wanted + r"--gradient-checkpointing.*the state of step 5 is kept"):
+        train("cut", keeping={"save_every": 1})
+    # What the machine has room for may change on the way; the steps are the same to rounding.
+    changed = {"micro_batch_size": 2, "gradient_checkpointing": True, "threads": 2}
+    resumed = train("cut", optimiser=changed, keeping={"save_every": 1})
+    assert losses(resumed) == pytest.approx(losses(whole), rel=1e-4)
+    assert not train("cut").made_now
+    with pytest.raises(InputError, match="made by other settings"):
+        train("cut", optimiser={"batch_size": 8})
+
+
+def test_a_process_that_joins_a_training_has_random_numbers_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "step-00000003"
+    folder.mkdir()
+    training_state.save_rng(folder, 0)
+    drawn = []
+    for rank in (1, 2, 1, 0):
+        training_state.load_rng(folder, rank)
+        drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert drawn[3] not in drawn[:3]
