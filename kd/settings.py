@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from telbench.config import Bounded, read_settings, same_as, setting, written
 from telbench.errors import InputError
+from telbench.registry import listed
 
 from ..harness.datasets.settings import DataSettings as AskedData
 from .losses.divergences import GROUP as DIVERGENCES
@@ -228,6 +230,22 @@ class TrainingSettings:
         if not self.optimiser.compile:
             del told["optimiser"]["compile"]
         return told
+
+
+def require_read(method: MethodSettings, asked: Collection[str]) -> None:
+    """Raise `InputError` where a setting was asked for that the algorithm does not read: it would change nothing."""
+    objective = method.objective
+    own = {"algorithm", "objective_options", "divergence_options", *(known.name for known in fields(objective.options))}
+    for name in asked:
+        if name in own | objective.reads:
+            continue
+        readers: list[str] = []
+        for other in listed(OBJECTIVES):
+            # A package's algorithm that cannot be loaded has nothing to do with it.
+            with contextlib.suppress(InputError):
+                readers += [other] * (name in objective_named(other).reads)
+        flag = name.replace("_", "-")
+        raise InputError(f"--{flag} changes nothing: {objective.name} does not read it, only {', '.join(readers)}")
 
 
 def require_verb(settings: TrainingSettings, verb: str) -> None:

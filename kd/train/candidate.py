@@ -62,7 +62,14 @@ def train_candidate(settings: TrainingSettings, out: Path, reporter: Reporter, *
     with contextlib.ExitStack() as stack:
         if accelerator.is_main_process:
             stack.callback(FolderLock(work).release)
-        return _train(_prepared(identified, work, accelerator, told), out, work, accelerator, told)
+        try:
+            return _train(_prepared(identified, work, accelerator, told), out, work, accelerator, told)
+        except TelbenchError:
+            # Without a state or a teacher's answers nothing can be gone on from.
+            kept = (*work.glob("step-*"), *work.glob("teacher-answers*"))
+            if accelerator.is_main_process and not kept:
+                shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 class Silent(Reporter):

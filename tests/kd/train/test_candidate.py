@@ -577,6 +577,19 @@ def test_memory_that_runs_out_is_one_line_and_a_smaller_part_goes_on_from_the_st
         train("cut", optimiser={"batch_size": 8})
 
 
+def test_a_refused_training_leaves_no_folder_and_one_that_failed_later_keeps_its_state(
+    train: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="has no split"):
+        train("refused", data={"dev_split": "nope"})
+    with pytest.raises(TelbenchError, match="stopped at step"):
+        train("diverged", optimiser={"learning_rate": 1e30})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TelbenchError, match="stopped at step"):
+        train("later", optimiser={"learning_rate": 1e30}, keeping={"save_every": 1})
+    assert [each.name for each in tmp_path.iterdir()] == ["later.training"]
+
+
 def test_a_process_that_joins_a_training_has_random_numbers_of_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "step-00000003"
     folder.mkdir()
