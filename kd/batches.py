@@ -24,10 +24,11 @@ MULTIPLE = 8
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Token ids of prompt, answer and end-of-sequence; the answer starts at ``start``."""
+    """Token ids of prompt, answer and end-of-sequence; the answer starts at ``start``; ``cut``: of a context a part."""
 
     ids: tuple[int, ...]
     start: int
+    cut: bool = False
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -98,7 +99,7 @@ class Reader:
         prompt = build_prompt(item, settings, self.encoder, room) if room > 0 else None
         if prompt is None or prompt.problem or not prompt.request.token_ids:
             return None
-        return Example((*prompt.request.token_ids, *ids), len(prompt.request.token_ids))
+        return Example((*prompt.request.token_ids, *ids), len(prompt.request.token_ids), prompt.truncated)
 
 
 def reader(encoder: Encoder, window: int, who: str) -> Reader:

@@ -79,13 +79,16 @@ def data_facts(dataset: DataSet) -> dict[str, Any]:
 def write_checkpoint(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, origin: Origin, card: str
 ) -> None:
-    """Weights (safetensors), configuration, tokenizer, ``telbench.json`` and model card into an existing folder."""
+    """Weights (safetensors), configuration, tokenizer, ``telbench.json`` and model card into an existing folder.
+
+    A model with LoRA adapters writes those alone.
+    """
     with without_bars():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     # Weights are written readable by their owner alone; they are as public as the files beside them.
     for weights in folder.glob("*.safetensors"):
-        weights.chmod((folder / "config.json").stat().st_mode)
+        weights.chmod((folder / "tokenizer_config.json").stat().st_mode)
     note = {**asdict(origin), "telbench": version("telbench")}
     (folder / NOTE).write_text(json.dumps(note, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -107,13 +110,14 @@ def without_bars() -> Iterator[None]:
 
 def made_with(folder: Path, settings_sha256: str) -> bool:
     """Does a whole checkpoint of exactly this recipe lie here?"""
-    from ..harness.checkpoint import open_checkpoint, read_json
+    from ..harness.adapter import open_model
+    from ..harness.checkpoint import read_json
 
     try:
         note = read_json(folder / NOTE) if (folder / NOTE).is_file() else None
         if not isinstance(note, dict) or note.get("settings_sha256") != settings_sha256:
             return False
-        open_checkpoint(str(folder))
+        open_model(str(folder))
     except InputError:
         return False
     return True

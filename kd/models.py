@@ -46,8 +46,9 @@ def open_model(folder: str, prompts: PromptSettings) -> Model:
 
 
 def load_split(data: DataSettings, split: str) -> DataSet:
-    """The items of a split; of the training split ``limit`` ones, which are the same for every training."""
-    return limited(load_asked(data, split), data.limit if split == data.split else None, 0)
+    """The items of a split, ``limit`` or ``dev_limit`` of them, which are the same for every training."""
+    limit = data.limit if split == data.split or data.dev_limit is None else data.dev_limit
+    return limited(load_asked(data, split), limit, 0)
 
 
 def window_of(model: Model, longest: int) -> int:

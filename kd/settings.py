@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from telbench.config import Bounded, read_settings, same_as, setting, written
 from telbench.errors import InputError
+from telbench.registry import listed
 
 from ..harness.datasets.settings import DataSettings as AskedData
 from .losses.divergences import GROUP as DIVERGENCES
@@ -27,6 +29,9 @@ class DataSettings(AskedData):
 
     split: str = same_as(AskedData, "split", default="train", help="split to train on")
     dev_split: str = setting("dev", "split whose loss chooses the best step; none: the last step is kept", metavar="S")
+    dev_limit: int | None = setting(
+        None, "look at N items of the dev split, drawn with seed 0 (default: as many as --limit)", metavar="N", low=1
+    )
     context: Literal["open", "closed"] = setting("closed", "open book: prompts show the context")
     max_length: int = setting(
         1024, "longest prompt and answer in tokens, at most the models' windows", metavar="N", low=1
@@ -148,7 +153,7 @@ class OptimiserSettings(Bounded):
 
 @dataclass(frozen=True)
 class LoraSettings(Bounded):
-    """Low-rank adapters in place of full fine-tuning; they are merged into the saved checkpoint."""
+    """Low-rank adapters in place of full fine-tuning; ``save`` says what becomes of them."""
 
     rank: int = setting(16, "rank of the adapters (none given: full fine-tuning)", metavar="N", low=1)
     alpha: float = setting(32.0, "scale of the adapters: alpha / rank", metavar="A", above=0)
@@ -169,6 +174,10 @@ class KeepingSettings(Bounded):
         None, "steps between looks at the dev split (default: an epoch)", metavar="N", low=1
     )
     keep: Literal["best", "last"] = setting("best", "which step becomes the checkpoint: best by dev loss, or last")
+    save: Literal["both", "merged", "adapter"] = setting(
+        "both", "LoRA: the checkpoint is the model with the adapter in it, the adapter alone, or has it beside it"
+    )
+    save_dtype: Literal["float32", "bfloat16"] = setting("float32", "number format of the saved weights")
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,8 @@ class TrainingSettings:
             raise InputError(f"{algorithm} trains on no answers of the teacher: leave teacher_run out")
         if self.optimiser.compile and objective.on_policy:
             raise InputError(f"{algorithm} cannot be compiled: the student generates in between; leave compile out")
+        if self.keeping.save == "adapter" and self.lora is None:
+            raise InputError("save: adapter is for LoRA: pass --lora-rank, or leave --save out")
         if self.teacher_cache is not None and not objective.cacheable:
             raise InputError(f"{algorithm} cannot use a teacher cache: leave teacher_cache out")
 
@@ -214,9 +225,27 @@ class TrainingSettings:
         # Trainings without these keep the note, and the key made of it, that they always had.
         if not self.method.objective_options:
             del told["method"]["objective_options"]
+        if self.data.dev_limit is None:
+            del told["data"]["dev_limit"]
         if not self.optimiser.compile:
             del told["optimiser"]["compile"]
         return told
+
+
+def require_read(method: MethodSettings, asked: Collection[str]) -> None:
+    """Raise `InputError` where a setting was asked for that the algorithm does not read: it would change nothing."""
+    objective = method.objective
+    own = {"algorithm", "objective_options", "divergence_options", *(known.name for known in fields(objective.options))}
+    for name in asked:
+        if name in own | objective.reads:
+            continue
+        readers: list[str] = []
+        for other in listed(OBJECTIVES):
+            # A package's algorithm that cannot be loaded has nothing to do with it.
+            with contextlib.suppress(InputError):
+                readers += [other] * (name in objective_named(other).reads)
+        flag = name.replace("_", "-")
+        raise InputError(f"--{flag} changes nothing: {objective.name} does not read it, only {', '.join(readers)}")
 
 
 def require_verb(settings: TrainingSettings, verb: str) -> None:

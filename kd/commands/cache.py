@@ -34,7 +34,7 @@ class CacheOptions:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command; those of the data are the training's own."""
-    add_flags(parser, CacheOptions, without=("dev_split",), config=True)
+    add_flags(parser, CacheOptions, without=("dev_split", "dev_limit"), config=True)
     add_json(parser)
 
 

@@ -9,10 +9,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from telbench.flags import add_flags, add_json, settings_of
+from telbench.flags import add_flags, add_json, flags_given, settings_of
 
 from ...harness.cli.terminal import Reporter
-from ..settings import TrainingSettings, require_verb
+from ..settings import TrainingSettings, require_read, require_verb
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,9 @@ def run(args: argparse.Namespace) -> int:
     """Train; exit code 0."""
     settings = settings_of(args, TrainingSettings)
     require_verb(settings, args.action)
+    asked = flags_given(args, TrainingSettings).get("method")
+    if asked:
+        require_read(settings.method, asked)
     from ..train.candidate import train_candidate
 
     candidate = train_candidate(settings, args.out, Reporter(), fresh=args.fresh)

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         sides[0],
         sides[1],
         (teacher.get_vocab(), student.get_vocab()),
-        None if answers is None else measure_corpus(teacher, student, answers),
+        None if answers is None else measure_corpus(teacher, student, answers, (_lead(teacher), _lead(student))),
         naive_id_kd=options.naive_id_kd,
     )
     if args.json:
@@ -91,6 +91,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(report, options.texts)
     return 0
+
+
+def _lead(tokenizer: Any) -> str:
+    """What stands before an answer in training: nothing after a chat template, else a space."""
+    from ...harness.prompts.build import PromptSettings, encoder_for
+
+    return encoder_for(tokenizer, PromptSettings("closed")).answer_lead
 
 
 def _answers(data: AskedData) -> list[str]:

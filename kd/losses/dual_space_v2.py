@@ -3,6 +3,9 @@
 With P_t2s (d_t, d_s) trained and P_s2t (d_s, d_t) computed from the current heads:
 
     loss = (1 - rate) · CE(z_s, y) + rate · (t2s_kd + t2s_ce + s2t)       z_ts = h_t P_t2s W_sᵀ, z_st = h_s P_s2t W_tᵀ
+
+and of the teacher's terms each is a mean over the aligned rows whose t̂ the student has ("known" rows):
+
     t2s_ce = CE(z_ts, t̂), t̂ the teacher's likeliest token    trains P_t2s only
     t2s_kd = divergence(z_s, z_ts, both / T)                  trains the student, head included; agreeing rows
     s2t    = divergence(z_st, z_t, both / T)                  trains the student's body only
@@ -148,14 +151,14 @@ def dskd_v2(
     projector: LogitIdentity,
     aligned: Aligned,
     per_label: float,
-    per_pair: float,
     mixture: Mixture | None = None,
     *,
+    per_known: float | None = None,
     share: float | None = None,
     highest_share: float = 1.0,
     computed: Computed | None = None,
 ) -> Loss:
-    """Version 2 over aligned rows; for one vocabulary these are all rows, and ``per_pair`` equals ``per_label``.
+    """Version 2 over aligned rows; for one vocabulary these are all rows, and ``per_known`` equals ``per_label``.
 
     Args:
         student: answer rows and head.
@@ -164,8 +167,8 @@ def dskd_v2(
         projector: the only trained part besides the student.
         aligned: which rows predict the same text.
         per_label: 1 over the student's answer tokens of the whole step.
-        per_pair: 1 over the aligned rows of the whole step.
         mixture: rate, divergence, temperature.
+        per_known: 1 over the rows with a t̂ of the whole step (`agreement` counts them); by default of this call's.
         share: of the rows with a t̂, those that agree, over the whole step (`agreement`); by default of this call's.
         highest_share: up to this share t2s_kd is averaged over agreeing rows only, above it over all (1: always only
             agreeing ones, as in the scripts).
@@ -176,15 +179,17 @@ def dskd_v2(
     taught = teacher.hidden[aligned.pairs.teacher].detach()
     seen = replace(student.head.detached(), exact=True)
     t2s = projector(taught)
+    if per_known is None:
+        per_known = 1 / max(1, int(known.sum()))
     projected = chunked_loss(
-        t2s, seen, labels=Labels(wanted.where(known, IGNORED), mixture.rate * per_pair), predict=True
+        t2s, seen, labels=Labels(wanted.where(known, IGNORED), mixture.rate * per_known), predict=True
     )
     agree = (projected.predicted == wanted) & known
     counted = known.to(t2s.dtype)
     if share is None:
         share = float(agree.sum()) / max(1, int(known.sum()))
-    # A mean over the agreeing rows is their sum over all rows, divided by their share.
-    weights = agree * (per_pair / share if share else 0.0) if share <= highest_share else counted * per_pair
+    # A mean over the agreeing rows is their sum over the known rows, divided by their share.
+    weights = agree * (per_known / share if share else 0.0) if share <= highest_share else counted * per_known
     own = chunked_loss(
         student.hidden,
         student.head,
@@ -197,7 +202,7 @@ def dskd_v2(
     back = chunked_loss(
         exact_product(student.hidden[aligned.pairs.student].to(t2s.dtype), s2t),
         replace(teacher.head.detached(), exact=True),
-        target=mixture.target(Projected(taught, teacher.head), counted * per_pair),
+        target=mixture.target(Projected(taught, teacher.head), counted * per_known),
     )
     used = aligned.pairs.placed(agree.to(t2s.dtype))
     return Loss(own.total + projected.total + back.total, _sums(own, projected, back, used, counted))

@@ -7,8 +7,10 @@ Its loss gets the `Rows` of a micro-batch and gives a `Loss`. Everything else th
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
@@ -26,7 +28,7 @@ GROUP = "telbench.objectives"
 MIXED = frozenset({"kd_rate", "divergence", "temperature", "t2_scale"})
 
 Needs = Literal["labels", "answers", "rows"]
-Pairing = Literal["same rows", "by index", "aligned"]
+Pairing = Literal["same rows", "by index", "aligned", "attention"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,17 @@ class ModelRows:
     tokens: Callable[[], tuple[Tensor, Tensor]]
     embedding: Callable[[], nn.Module]
 
+    def chosen(self, index: Tensor) -> ModelRows:
+        """Only the rows with these numbers, which ascend."""
+        numbers, ends = index.tolist(), list(accumulate(self.counts))
+        counts = [bisect_left(numbers, end) for end in ends]
+        return replace(
+            self,
+            rows=replace(self.rows, hidden=self.rows.hidden[index]),
+            counts=[last - first for first, last in pairwise([0, *counts])],
+            tokens=lambda: (self.tokens()[0][index], self.tokens()[1][index]),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -87,7 +100,8 @@ class Rows:
         mixture: rate, divergence, temperature as set.
         per_label: 1 over the student's answer tokens of the whole optimizer step.
         per_pair: 1 over the paired rows of the whole optimizer step.
-        share: what `Objective.share` came to over the whole optimizer step.
+        share: what `Objective.share` came to over the whole optimizer step; None where this micro-batch is all of it.
+        per_shared: 1 over the whole of `Objective.share`, over the optimizer step; None where ``share`` is.
         options: an instance of `Objective.options`.
         kept: empty at first; what `Objective.share` puts there, its loss of the same micro-batch finds.
         kept_in_step: empty at first; what a loss puts there, those of the step's other micro-batches find.
@@ -105,6 +119,7 @@ class Rows:
     per_label: float = 1.0
     per_pair: float = 1.0
     share: float | None = None
+    per_shared: float | None = None
     options: Any = None
     kept: dict[str, Any] = field(default_factory=dict)
     kept_in_step: dict[str, Any] = field(default_factory=dict)
@@ -176,8 +191,9 @@ class Objective:
         card: what it does, in one line.
         loss: the weighted sum over a micro-batch's rows, with its record; called in every step.
         needs: ``labels`` alone; ``answers`` of the teacher in place of the labels; or the teacher's hidden ``rows``.
-        pairing: which rows belong together. ``same rows``: row k of both, between different vocabularies by index;
-            ``by index``: always so; ``aligned``: between different vocabularies, rows that cover the same text.
+        pairing: which rows belong together. ``same rows``: row k of both, between different vocabularies by index.
+            Where two models of one vocabulary render answers differently, the loss gets the rows with a partner alone.
+            ``by index``: always so; ``aligned``: rows that cover the same text; ``attention``: the loss pairs them.
         permits: may it be used between two vocabularies, and why?
         reads: settings of ``method`` that it reads; `MIXED` is those of a mixture.
         temperature: default of the setting of that name.

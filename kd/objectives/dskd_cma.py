@@ -52,6 +52,7 @@ DSKD_CMA = Objective(
     name="dskd_cma",
     card="DSKD v1 for different vocabularies: cross-model attention pairs the rows",
     loss=loss,
+    pairing="attention",
     permits=always("attention pairs the tokens of both models"),
     reads=MIXED | {"projector_learning_rate", "attention_scale"},
     projectors=projectors,

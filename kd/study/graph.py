@@ -276,7 +276,9 @@ class _Builder:
 
     def _shared_data(self) -> dict[str, Any]:
         data = shared_data(self._settings)
-        return asdict(data) | {"data_dir": None if data.data_dir is None else str(data.data_dir)}
+        place = None if data.data_dir is None else str(data.data_dir)
+        # Only students look at the dev split.
+        return {name: value for name, value in asdict(data).items() if name != "dev_limit"} | {"data_dir": place}
 
     def _answers(self, vocabulary: str, teacher: str) -> str:
         """The teacher's run on the training split: the same for all seeds."""

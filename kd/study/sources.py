@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from telbench.errors import InputError
 
@@ -29,7 +28,7 @@ CHARACTERS_A_TOKEN = 4.0
 
 @dataclass(frozen=True)
 class Amount:
-    """How much there is, for estimates: items, and characters of questions and first references."""
+    """How much there is, for estimates: items, and characters of prompts and first references."""
 
     items: int
     questions: int
@@ -86,8 +85,12 @@ def find_sources(settings: StudySettings) -> Found:
     _require_halves(settings)
     return Found(
         Sources(models, fingerprint(hashes), measured.items_sha256, _encoder_sha256(asked.metrics.encoder)),
-        amount_of(limited(trained, data.limit, 0)),
-        amount_of(limited(measured, asked.data.limit, asked.sampling.seed)),
+        amount_of(limited(trained, data.limit, 0), contexts=data.context == "open", longest=data.max_length),
+        amount_of(
+            limited(measured, asked.data.limit, asked.sampling.seed),
+            contexts=(asked.prompt.context or measured.book) == "open",
+            longest=asked.engine.max_model_len,
+        ),
         sizes,
         width,
     )
@@ -102,11 +105,13 @@ def _require_measurable(asked: EvalSettings) -> None:
     metrics_named(asked.metrics.metrics)
 
 
-def amount_of(dataset: DataSet) -> Amount:
-    """Items and characters of a data set."""
+def amount_of(dataset: DataSet, *, contexts: bool = False, longest: int | None = None) -> Amount:
+    """Items and characters of a data set, its ``contexts`` included; no prompt is ``longest`` tokens or longer."""
     items = dataset.items
     answers = sum(len(item.gold_references[0]) for item in items if item.gold_references)
-    return Amount(len(items), sum(len(item.question) for item in items), answers)
+    most = None if longest is None else round(longest * CHARACTERS_A_TOKEN)
+    prompts = [len(item.question) + (len(item.context or "") if contexts else 0) for item in items]
+    return Amount(len(items), sum(each if most is None else min(each, most) for each in prompts), answers)
 
 
 def _folders(settings: StudySettings) -> list[str]:
@@ -125,10 +130,13 @@ def _require_halves(settings: StudySettings) -> None:
         pair = settings.models.teacher.of(vocabulary), settings.models.student.of(vocabulary)
         if any(name is None or name.startswith(SCRATCH) for name in pair):
             continue
-        from ..vocabulary.compare import open_tokenizer, shared_columns
+        from ..vocabulary.compare import open_tokenizer, vocabulary_facts
+        from ..vocabulary.spelling import spelling_of
 
-        maps: list[Any] = [open_tokenizer(name).get_vocab() for name in pair]
-        columns = shared_columns(maps[0], maps[1])
+        teacher, student = (open_tokenizer(name) for name in pair)
+        maps = teacher.get_vocab(), student.get_vocab()
+        spellings = spelling_of(teacher), spelling_of(student)
+        columns = vocabulary_facts(maps, spellings, [student.eos_token_id]).columns
         if (columns is None) == (vocabulary == "same"):
             found = "different vocabularies" if columns is None else "the same vocabulary"
             raise InputError(

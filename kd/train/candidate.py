@@ -7,23 +7,25 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from telbench.errors import InputError, missing_extra
+from telbench.errors import InputError, TelbenchError, missing_extra
 
 from ...harness.cli.terminal import Reporter
+from ...harness.engines.loading import out_of_memory
 from ...harness.engines.transformers import load_model
 from ...harness.storage import FolderLock
-from ..checkpoints import NOTE, Origin, data_facts, made_with, read_origin, whole_folder, without_bars, write_checkpoint
+from ..checkpoints import NOTE, Origin, data_facts, made_with, read_origin, without_bars
 from ..models import Model
-from ..settings import LoraSettings, TrainingSettings
+from ..settings import TrainingSettings
 from .examples import taught
 from .optimisation import LOG, one_way
 from .prepare import Identified, Prepared, identify, place_beside, prepare
-from .report import advice, candidate_card, draw_losses
-from .state import MODEL, best_file, load_weights
+from .report import advice, steps_of, told_beforehand
+from .writing import student_of, write_candidate
 
-LAST = "last"
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,14 @@ def train_candidate(settings: TrainingSettings, out: Path, reporter: Reporter, *
     with contextlib.ExitStack() as stack:
         if accelerator.is_main_process:
             stack.callback(FolderLock(work).release)
-        return _train(_prepared(identified, work, accelerator, told), out, work, accelerator, told)
+        try:
+            return _train(_prepared(identified, work, accelerator, told), out, work, accelerator, told)
+        except TelbenchError:
+            # Without a state or a teacher's answers nothing can be gone on from.
+            kept = (*work.glob("step-*"), *work.glob("teacher-answers*"))
+            if accelerator.is_main_process and not kept:
+                shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 class Silent(Reporter):
@@ -85,11 +94,8 @@ def _prepared(identified: Identified, work: Path, accelerator: Any, reporter: Re
         accelerator.wait_for_everyone()
         answers = answers or teacher_answers(identified.settings, work, reporter)
     prepared = prepare(identified, answers)
-    for reason, count in prepared.texts.dropped.items():
-        reporter.note(f"left out: {count} items: {reason}")
-    ratio = None if prepared.link is None else prepared.link.aligned_ratio
-    if ratio is not None:
-        reporter.note(f"{ratio:.0%} of the student's answer tokens are aligned with the teacher's")
+    for line in told_beforehand(prepared):
+        reporter.note(line)
     return prepared
 
 
@@ -136,7 +142,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
     optimiser = settings.optimiser
     with one_way(optimiser.seed, optimiser.threads, tf32=optimiser.precision == "tf32"):
         with without_bars():
-            student = _student(prepared, accelerator.device)
+            student = student_of(prepared).to(accelerator.device)
             teacher = _teacher(prepared, accelerator.device)
         distiller = Distiller(student, settings.method, teacher, prepared.link)
         if optimiser.compile:
@@ -153,13 +159,16 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
         except KeyboardInterrupt:
             reporter.note(f"stopped; the same command goes on from {work}")
             raise
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise TelbenchError(_too_large(prepared, trainer, accelerator.num_processes)) from error
         origin = replace(
             origin_of(prepared),
             training={
-                **asdict(outcome.progress),
+                **{name: value for name, value in asdict(outcome.progress).items() if name != "looked"},
                 "steps": prepared.plan.steps,
                 "kept_step": outcome.kept,
-                "last_loss": outcome.last_loss,
                 "examples": len(prepared.texts.examples),
                 "dropped": dict(prepared.texts.dropped),
                 "parameters": sum(weight.numel() for weight in student.parameters()),
@@ -171,42 +180,23 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             warnings = advice(work / LOG, settings)
             for warning in warnings:
                 reporter.note(warning)
-            origin = replace(origin, training={**origin.training, "warnings": warnings})
-            _write(prepared, out, work, origin)
+            last = steps_of(work / LOG)[-1]["loss"]
+            origin = replace(origin, training={**origin.training, "last_loss": last, "warnings": warnings})
+            origin = write_candidate(prepared, out, work, origin, accelerator.device, reporter)
             shutil.rmtree(work, ignore_errors=True)
         accelerator.wait_for_everyone()
     return Candidate(out, origin, made_now=True)
 
 
-def _student(prepared: Prepared, device: Any) -> Any:
-    settings = prepared.settings
-    # Adapters on a base in half precision are themselves in full precision; without them every weight is trained.
-    half = settings.lora is not None and settings.optimiser.precision == "bf16"
-    model = load_model(prepared.student.checkpoint, "bfloat16" if half else "float32")
-    if settings.optimiser.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-        model.enable_input_require_grads()
-    if settings.lora is not None:
-        model = _adapted(model, settings.lora)
-    return model.to(device)
-
-
-def _adapted(model: Any, lora: LoraSettings) -> Any:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise missing_extra("peft", "train", "LoRA") from error
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType] - peft divides it, whole or not
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets) or "all-linear",
-        task_type="CAUSAL_LM",
-    )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as error:
-        raise InputError(f"lora: {' '.join(str(error).split())[:300]}") from error
+def _too_large(prepared: Prepared, trainer: Trainer, processes: int) -> str:
+    """What to lower when memory has run out."""
+    settings, step = prepared.settings, trainer.progress.step
+    size = settings.optimiser.micro_batch_size or -(-settings.optimiser.batch_size // processes)
+    ways = [f"--micro-batch-size {size // 2} (the step stays one of {settings.optimiser.batch_size})"] * (size > 1)
+    ways += ["--gradient-checkpointing"] * (not settings.optimiser.gradient_checkpointing)
+    ways += [f"--max-length below {settings.data.max_length}", "--lora-rank 16"][: 2 if settings.lora is None else 1]
+    kept = f"; the state of step {step} is kept, and the first two go on from it" if step else ""
+    return f"out of memory at step {step + 1} with {size} items at once: lower it by {', or '.join(ways)}{kept}"
 
 
 def _teacher(prepared: Prepared, device: Any) -> Any:
@@ -263,31 +253,3 @@ def was_fine_tuned(model: Model) -> bool:
     """Does the checkpoint's own note say that it was fine-tuned?"""
     factors = model.checkpoint.factors
     return factors.get("algorithm") == "sft" or bool(factors.get("student_sft"))
-
-
-def _write(prepared: Prepared, out: Path, work: Path, origin: Origin) -> None:
-    """The folder of the kept step, with that of the last step in it where it is another."""
-    from .trainer import EVENTS
-
-    progress = origin.training
-    last = work / f"step-{progress['step']:08d}" / MODEL
-    kept = last if progress["kept_step"] == progress["step"] else best_file(work, progress["kept_step"])
-    with whole_folder(out, NOTE) as folder, without_bars():
-        card = candidate_card(out.name, origin)
-        write_checkpoint(folder, _trained(prepared, kept), prepared.student.tokenizer, origin, card)
-        shutil.copy(work / LOG, folder / LOG)
-        if (work / EVENTS).is_dir():
-            shutil.copytree(work / EVENTS, folder / EVENTS)
-        draw_losses(folder / LOG, folder / "loss.png")
-        if kept != last:
-            (folder / LAST).mkdir()
-            of_last = replace(origin, training={**progress, "kept_step": progress["step"]})
-            card = candidate_card(f"{out.name}, last step", of_last)
-            write_checkpoint(folder / LAST, _trained(prepared, last), prepared.student.tokenizer, of_last, card)
-
-
-def _trained(prepared: Prepared, weights: Path) -> Any:
-    """An ordinary model with these weights, adapters added to what they adapt; on the processor."""
-    student = _student(prepared, "cpu")
-    load_weights(student, weights, "student.")
-    return student.merge_and_unload() if prepared.settings.lora is not None else student

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..batches import Batch, collate
 from ..losses.chunked_head import Projected
 from ..losses.heads import Head, decoder_of, head_of, rows_of
-from ..losses.mixture import Mixture, Pairs, SharedIds
+from ..losses.mixture import Loss, Mixture, Pairs, SharedIds
 from ..losses.token_kd import supervised
 from ..losses.uld import rows_by_index
 from ..objectives.contract import ModelRows, Objective, Rows, Spaces
@@ -49,13 +49,13 @@ class MicroBatch:
 class Denominators:
     """Answer tokens (``labels``) and aligned rows (``pairs``) of the whole optimizer step, over all processes.
 
-    ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: what `Objective.share` came to.
-    ``kept``: of `Rows`, for all micro-batches of the step.
+    ``weight`` is 0 for a micro-batch that only keeps a process company; ``share``: the counts of `Objective.share`,
+    where they were asked for. ``kept``: of `Rows`, for all micro-batches of the step.
     """
 
     labels: int
     pairs: int
-    share: float | None = None
+    share: tuple[int, int] | None = None
     weight: float = 1.0
     kept: dict[str, Any] = field(default_factory=dict)
 
@@ -67,10 +67,11 @@ def make_micro_batch(
     batch = collate([example.student for example in examples], pad)
     batch = replace(batch, inputs=batch.inputs.to(device), labels=batch.labels.to(device))
     ours, theirs = [example.rows for example in examples], [example.rows for example in taught(examples)]
-    if link is None or objective.needs != "rows" or (link.one and objective.pairing != "by index"):
+    pairing = objective.pairing
+    if link is None or objective.needs != "rows" or pairing == "attention":
         pairs = Pairs.all(sum(ours), torch.device(device))
     else:
-        aligned = objective.pairing == "aligned"
+        aligned = pairing == "aligned" or (pairing == "same rows" and link.one)
         rows = _aligned(examples, ours, theirs) if aligned else rows_by_index(ours, theirs)
         pairs = Pairs.of(rows[0], rows[1], sum(ours), torch.device(device))
     return MicroBatch(examples, batch, pairs)
@@ -167,8 +168,32 @@ class Distiller(nn.Module):
             return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
         rows = self._rows(micro, Projected(hidden, self._cut(self.head())), labels, inputs)
         each = {"per_label": over.weight / max(1, over.labels), "per_pair": over.weight / max(1, over.pairs)}
-        loss = self.objective.loss(replace(rows, **each, share=over.share, kept_in_step=over.kept))
+        if over.share is not None:
+            part, every = over.share
+            each |= {"share": part / max(1, every), "per_shared": over.weight / max(1, every)}
+        rows = replace(rows, **each, kept_in_step=over.kept)
+        loss = self._loss_of_pairs(rows) if self._some_alone(rows) else self.objective.loss(rows)
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
+
+    def _some_alone(self, rows: Rows) -> bool:
+        """Does the loss expect row k of both to belong together where some have no partner?"""
+        if rows.taught is None or not rows.one_vocabulary or self.objective.pairing != "same rows":
+            return False
+        return len(rows.pairs) < max(len(rows.labels), len(rows.teacher.hidden))
+
+    def _loss_of_pairs(self, rows: Rows) -> Loss:
+        """The loss of the rows that have a partner; the others learn from their labels alone."""
+        pairs, ours = rows.pairs, rows.student
+        both = {"ours": rows.ours.chosen(pairs.student), "taught": rows.theirs.chosen(pairs.teacher)}
+        every = Pairs.all(len(pairs), pairs.student.device)
+        loss = self.objective.loss(replace(rows, **both, labels=rows.labels[pairs.student], pairs=every))
+        if rows.own:
+            return loss
+        alone = torch.ones_like(rows.labels, dtype=torch.bool).index_fill(0, pairs.student, False)
+        labelled = Projected(ours.hidden[alone], ours.head)
+        rest = supervised(labelled, rows.labels[alone], rows.per_label * (1 - rows.mixture.rate))
+        sums = {**loss.sums, "ce": loss.sums.get("ce", 0) + rest.sums["ce"]}
+        return Loss(loss.total + rest.total, sums)
 
     def _share(self, micro: MicroBatch) -> tuple[int, int]:
         if self.objective.share is None:

@@ -58,12 +58,13 @@ def pair_examples(
         settings: how prompts look.
         student: how the student reads.
         teacher: how the teacher reads, where its rows are wanted.
-        one_vocabulary: both give the same ids to the same text, so that row k of both predicts the same token.
+        one_vocabulary: both give the same ids to the same text. Row k of both predicts the same token then, unless they
+            render answers differently (another lead, another end): the rows of the answer's text are paired.
         aligned: without one vocabulary, pair the tokens that cover the same text; needs tokenizers that tell offsets.
         answers: by item id, in place of the first reference (sequence-level KD); items without one are left out.
 
     Raises:
-        InputError: when one vocabulary gives an answer different ids.
+        InputError: for a tokenizer that does not tell offsets, where they are needed.
     """
     found: list[PairedExample] = []
     dropped: Counter[str] = Counter()
@@ -81,23 +82,17 @@ def pair_examples(
             continue
         rows: RowPairs = ()
         if teacher is not None and theirs is not None:
-            if one_vocabulary:
-                rows = _same_rows(item.id, ours, theirs)
-            elif aligned:
+            if one_vocabulary and ours.ids[ours.start :] == theirs.ids[theirs.start :]:
+                rows = tuple((row, row) for row in range(len(ours.ids) - ours.start))
+            elif one_vocabulary or aligned:
                 rows = _aligned_rows(student.encoder, teacher.encoder, answer, len(ours.ids) - ours.start)
+            if one_vocabulary:
+                # Where ids are compared by number, both must have the same token to say: not another end, not " by"
+                # and "by".
+                said, other = ours.ids[ours.start :], theirs.ids[theirs.start :]
+                rows = tuple((row, partner) for row, partner in rows if said[row] == other[partner])
         found.append(PairedExample(item.id, ours, None if theirs is None else TeacherExample(item.id, theirs), rows))
     return found, dict(dropped)
-
-
-def _same_rows(item_id: str, ours: Example, theirs: Example) -> RowPairs:
-    answer, other = ours.ids[ours.start :], theirs.ids[theirs.start :]
-    if answer != other:
-        raise InputError(
-            f"item {item_id}: teacher and student have one vocabulary, but their answers are not the same tokens "
-            f"({len(other)} and {len(answer)}): their tokenizers split or end text differently; use dskd_v2, "
-            "simple_ctkd or dskd_cma"
-        )
-    return tuple((row, row) for row in range(len(answer)))
 
 
 def _aligned_rows(ours: Encoder, theirs: Encoder, answer: str, rows: int) -> RowPairs:

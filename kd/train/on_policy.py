@@ -52,7 +52,7 @@ class StudentAnswers:
         finally:
             self._student.generation_config = recommended
             self._student.train(training)
-        return [_answered(example, answers[index]) for index, example in enumerate(examples)]
+        return [self._answered(example, answers[index]) for index, example in enumerate(examples)]
 
     def _sample(self, examples: Sequence[PairedExample], step: int) -> list[tuple[int, ...]]:
         tokenizer = self._prepared.student.tokenizer
@@ -74,12 +74,19 @@ class StudentAnswers:
             found[completion.key] = completion.token_ids
         return [found[request.key] for request in requests]
 
+    def _answered(self, example: PairedExample, answer: tuple[int, ...]) -> PairedExample:
+        """The item with this answer on both sides; both have one vocabulary, or are treated as if they had.
 
-def _answered(example: PairedExample, answer: tuple[int, ...]) -> PairedExample:
-    """The item with this answer on both sides; both have one vocabulary, or are treated as if they had."""
-    student = Example((*example.student.ids[: example.student.start], *answer), example.student.start)
-    teacher = example.teacher
-    if teacher is not None:
-        read = teacher.example
-        teacher = replace(teacher, example=Example((*read.ids[: read.start], *answer), read.start))
-    return replace(example, student=student, teacher=teacher, aligned=tuple((row, row) for row in range(len(answer))))
+        Where they render answers differently, the teacher would begin with another token, or end with one.
+        """
+        first, last = 0, len(answer)
+        student = Example((*example.student.ids[: example.student.start], *answer), example.student.start)
+        teacher, link = example.teacher, self._prepared.link
+        if teacher is not None:
+            read = teacher.example
+            if link is not None and link.one:
+                ours, theirs = self._prepared.student, self._prepared.teacher
+                first = int(theirs is not None and ours.encoder.answer_lead != theirs.encoder.answer_lead)
+                last -= answer[-1:] == example.student.ids[-1:] != read.ids[-1:]
+            teacher = replace(teacher, example=Example((*read.ids[: read.start], *answer), read.start))
+        return replace(example, student=student, teacher=teacher, aligned=tuple((k, k) for k in range(first, last)))

@@ -91,7 +91,7 @@ def prepare(identified: Identified, answers: Mapping[str, str] | None = None) ->
     if teacher is not None and method.objective.needs == "rows":
         texts = [item.gold_references[0] for item in train.items if item.gold_references]
         names = teacher.checkpoint.name, student.checkpoint.name
-        link = link_vocabularies(teacher.tokenizer, student.tokenizer, method, texts, names)
+        link = link_vocabularies(teacher.encoder, student.encoder, method, texts, names)
     texts = _texts(settings, train, student, teacher if link else None, link, answers)
     lengths = [len(example.student.ids) - 1 for example in texts.examples]
     plan = BatchPlan(lengths, settings.optimiser)
@@ -124,8 +124,10 @@ def _texts(
             f"nothing to train on in {train.name}, split {train.split}: "
             + (", ".join(f"{count} items {reason}" for reason, count in dropped.items()) or "it is empty")
         )
-    if align and not any(example.aligned for example in examples):
-        raise InputError("no answer token is aligned between the two vocabularies: use dskd_cma or uld")
+    # Nothing is paired for algorithms that pair rows themselves.
+    paired = align or (link is not None and link.one and settings.method.objective.pairing == "same rows")
+    if paired and not any(example.aligned for example in examples):
+        raise InputError("no answer token of the student is also one of the teacher's: use dskd_cma or uld")
     dev, looked_at = (None, ()) if data.dev_split == NONE else _dev(data, train.items, prompts, ours)
     return TrainingTexts(train, examples, dropped, dev, looked_at)
 
@@ -150,16 +152,20 @@ def _dev(
 
 
 def _key(settings: TrainingSettings, student: Model, teacher: Model | None, train: DataSet) -> str:
-    """Paths do not count, contents do; how often is saved does not count either."""
-    told = settings.to_dict()
+    """Paths do not count, contents do; neither does how often is saved, nor what a machine has room for."""
+    told, keeping = settings.to_dict(), settings.keeping
     for name in ("student", "teacher", "teacher_cache", "teacher_run", "keeping", "factors"):
         del told[name]
     del told["data"]["data_dir"]
+    # As they stand in all keys that were made before they could be changed.
+    told["optimiser"] |= {"micro_batch_size": None, "gradient_checkpointing": False, "threads": 1}
     return fingerprint(
         [
             told,
-            settings.keeping.keep,
-            settings.keeping.evaluate_every,
+            keeping.keep,
+            keeping.evaluate_every,
+            # What is saved as always keeps the key that it always had.
+            *([] if (keeping.save, keeping.save_dtype) == ("both", "float32") else [keeping.save, keeping.save_dtype]),
             dict(settings.factors),
             student.identity.sha256,
             None if teacher is None else teacher.identity.sha256,

@@ -12,6 +12,42 @@ from typing import Any
 from ..checkpoints import Origin
 from ..objectives.contract import Rates
 from ..settings import TrainingSettings
+from .prepare import Prepared
+
+# Looks that cost more than this share of the training are told beforehand.
+DEAR = 0.1
+
+
+def told_beforehand(prepared: Prepared) -> list[str]:
+    """What a user should know of the texts before the training begins: left out, cut, aligned, and what looks cost."""
+    texts, link, settings = prepared.texts, prepared.link, prepared.settings
+    lines = [f"left out: {count} items: {reason}" for reason, count in texts.dropped.items()]
+    for split, examples in ((texts.train.split, texts.examples), (settings.data.dev_split, texts.dev_examples)):
+        cut = sum(each.student.cut or (each.teacher is not None and each.teacher.example.cut) for each in examples)
+        if cut:
+            lines.append(
+                f"split {split}: the context of {cut} of {len(examples)} items is cut to fit: raise --max-length (now "
+                f"{settings.data.max_length}), as far as the models' windows reach"
+            )
+    if link is not None and link.one and settings.method.objective.pairing in {"same rows", "aligned"}:
+        rows, paired = sum(each.rows for each in texts.examples), sum(len(each.aligned) for each in texts.examples)
+        if paired < rows:
+            lines.append(
+                f"teacher and student render answers differently: {paired / rows:.0%} of the student's answer tokens "
+                "have a partner, the others learn from the labels alone"
+            )
+    if link is not None and link.aligned_ratio is not None:
+        lines.append(f"{link.aligned_ratio:.0%} of the student's answer tokens are aligned with the teacher's")
+    # A look goes forward only, a step backward too, which takes twice as long again.
+    looks = -(-prepared.plan.steps // (settings.keeping.evaluate_every or prepared.plan.epoch_steps))
+    tokens = sum(len(each.student.ids) - 1 for each in texts.dev_examples)
+    share = looks * tokens / max(1, 3 * prepared.plan.tokens)
+    if share > DEAR:
+        lines.append(
+            f"looking at split {settings.data.dev_split} ({len(texts.dev_examples)} items, {tokens:,} tokens, "
+            f"{looks} times) adds about {share:.0%} to the training's time: --dev-limit N looks at fewer items"
+        )
+    return lines
 
 
 def candidate_card(name: str, origin: Origin) -> str:
@@ -72,13 +108,18 @@ def write_events(writer: Any, record: Mapping[str, Any]) -> None:
     writer.flush()
 
 
+def steps_of(log: Path) -> list[dict[str, Any]]:
+    """The log's records of steps, without those of looks at the dev split."""
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return [record for record in records if "loss" in record]
+
+
 def advice(log: Path, settings: TrainingSettings) -> list[str]:
     """What the algorithm tells its user to do about the means of the last epoch's steps; mostly nothing."""
     asked = settings.method.objective.advice
     if asked is None:
         return []
-    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    steps = [record for record in records if "loss" in record]
+    steps = steps_of(log)
     last = [record for record in steps if record["epoch"] == steps[-1]["epoch"]]
     columns = {name: [record[name] for record in last if name in record] for name in dict.fromkeys(chain(*last))}
     means = {name: sum(values) / len(values) for name, values in columns.items()}

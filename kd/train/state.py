@@ -42,7 +42,11 @@ class Best:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come. ``key`` tells which training it is; ``log_bytes``: how much of the log counts."""
+    """How far a training has come.
+
+    ``key`` tells which training it is; ``log_bytes``: how much of the log counts; ``looked``: the last step whose loss
+    on the dev split is known.
+    """
 
     key: str
     step: int = 0
@@ -51,6 +55,7 @@ class Progress:
     cpu_seconds: float = 0.0
     log_bytes: int = 0
     best: Best | None = None
+    looked: int = 0
 
 
 def trained_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -94,10 +99,14 @@ def save_rng(folder: Path, rank: int) -> None:
 
 
 def load_rng(folder: Path, rank: int) -> None:
-    """Go on with the random numbers that `save_rng` wrote."""
+    """Go on with the random numbers that `save_rng` wrote; a process that was not there begins with its own."""
     import torch
 
-    states = _read(folder / f"rng-{rank}.safetensors")
+    file = folder / f"rng-{rank}.safetensors"
+    if not file.is_file():
+        torch.manual_seed(int(folder.name.removeprefix("step-")) << 16 | rank)
+        return
+    states = _read(file)
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])
@@ -144,6 +153,23 @@ def save_state(
     except OSError as error:
         shutil.rmtree(scratch, ignore_errors=True)
         raise full(error, final) from error
+    sweep(work, progress)
+
+
+def save_progress(work: Path, progress: Progress) -> None:
+    """What has become known of a step whose state is saved.
+
+    Raises:
+        InputError: when the disk takes no more.
+    """
+    file = work / f"step-{progress.step:08d}" / STATE
+    partial = file.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(asdict(progress), allow_nan=False), encoding="utf-8")
+        _push(partial)
+        partial.replace(file)
+    except OSError as error:
+        raise full(error, file) from error
     sweep(work, progress)
 
 

@@ -25,6 +25,7 @@ from telbench.errors import TelbenchError
 
 from ...harness.cli.terminal import Meter
 from ..teacher.rows import TeacherRows
+from .dev_loss import DevSplit
 from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
 from .examples import PairedExample, PlannedStep, shared_out, taught
 from .optimisation import LOG, adamw_over, asked_to_stop, learning_rate_at
@@ -42,13 +43,13 @@ from .state import (
     moments_of,
     read_progress,
     save_best,
+    save_progress,
     save_rng,
     save_state,
     trained_weights,
     whole,
 )
 
-DEV_ITEMS = 32
 # What TensorBoard reads, in the working folder and then in the checkpoint.
 EVENTS = "tensorboard"
 
@@ -71,7 +72,6 @@ class Trained:
 
     progress: Progress
     kept: int
-    last_loss: float
 
 
 class Trainer:
@@ -106,6 +106,19 @@ class Trainer:
             self.progress, folder = found
             load_weights(distiller, folder / MODEL)
         self._module, self._optimizer = accelerator.prepare(distiller, optimizer)
+        self._items_at_once = self._optimiser.micro_batch_size or -(
+            -self._optimiser.batch_size // accelerator.num_processes
+        )
+        self._dev = DevSplit(
+            prepared,
+            self._module,
+            distiller.objective,
+            self._items_at_once,
+            accelerator.device,
+            accelerator.num_processes,
+            accelerator.process_index,
+            self._summed,
+        )
         if found is not None:
             load_optimizer(self._optimizer.optimizer, found[1] / OPTIMIZER)
             load_rng(found[1], accelerator.process_index)
@@ -118,26 +131,31 @@ class Trainer:
         Raises:
             TelbenchError: when loss or gradient are no finite numbers. KeyboardInterrupt: after the state was saved.
         """
-        plan, last = self._prepared.plan, 0.0
+        plan, dev = self._prepared.plan, bool(self._prepared.texts.dev_examples)
         meter.advance(self.progress.step)
         with self._log() as log, asked_to_stop(twice_ends=True) as stop:
             self._module.train()
-            for planned in plan.from_step(self.progress.step):
-                last = self._step(planned, log, meter)
-                done = planned.number + 1
-                if self._due(done, self._keeping.evaluate_every):
-                    self._look(done, log)
-                asked = self._agreed(stop)
-                if asked or self._due(done, self._keeping.save_every):
+            # The last one was cut short before or while it looked at the dev split.
+            begun, every = self.progress.step, self._keeping.evaluate_every
+            if dev and self.progress.looked < begun and self._due(begun, every):
+                self._look(log, meter, stop)
+            for planned in plan.from_step(begun):
+                self._step(planned, log, meter)
+                done, asked = planned.number + 1, self._agreed(stop)
+                look = dev and self._due(done, every)
+                # A look may take longer than the steps since the last save.
+                if asked or look or self._due(done, self._keeping.save_every):
                     self._save(log)
                 if asked and done < plan.steps:
                     raise KeyboardInterrupt
+                if look:
+                    self._look(log, meter, stop)
             if not plan.steps or self.progress.step < plan.steps:
                 raise TelbenchError("the plan ended before its last step")
         best, step = self.progress.best, self.progress.step
-        return Trained(self.progress, best.step if best and self._keeping.keep == "best" else step, last)
+        return Trained(self.progress, best.step if best and self._keeping.keep == "best" else step)
 
-    def _step(self, planned: PlannedStep, log: IO[bytes], meter: Meter) -> float:
+    def _step(self, planned: PlannedStep, log: IO[bytes], meter: Meter) -> None:
         micros, weights, own = self._micro_batches(planned)
         over = self._denominators(micros, weights)
         rate = self._set_rates(planned.number)
@@ -172,13 +190,11 @@ class Trainer:
             record["own_answers"] = own
         self._write(log, record)
         meter.advance(1, f"loss {record['loss']:.3f}, {tokens / max(1e-9, self.progress.seconds):,.0f} tokens/s")
-        return record["loss"]
 
     def _micro_batches(self, planned: PlannedStep) -> tuple[list[MicroBatch], list[float], bool]:
         """This process's parts, their weights (0 for one that only keeps the others company), own answers or not."""
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
-        size = self._optimiser.micro_batch_size or -(-self._optimiser.batch_size // world)
-        parts = -(-self._optimiser.batch_size // (world * size))
+        parts = -(-self._optimiser.batch_size // (world * self._items_at_once))
         runs = shared_out(planned.items, world * parts)[rank * parts : (rank + 1) * parts]
         own = self._own_answers is not None and self._own_answers.wanted(planned.number)
         micros, weights = [], []
@@ -203,14 +219,15 @@ class Trainer:
         counted = [micro for micro, weight in zip(micros, weights, strict=True) if weight]
         counts = [sum(micro.batch.n_labels for micro in counted), sum(len(micro.pairs) for micro in counted), 0, 0]
         # A step of one part on one process finds its share on the way.
-        if self._distiller.objective.share is not None and len(micros) * self._accelerator.num_processes > 1:
+        asked = self._distiller.objective.share is not None and len(micros) * self._accelerator.num_processes > 1
+        if asked:
             # Of parts without weight too: where the head is spread over processes, all of them ask together.
             for micro, weight in zip(micros, weights, strict=True):
                 with torch.no_grad():
                     part, every = self._module(micro, None, "share")[0].tolist()
                 counts[2], counts[3] = counts[2] + part * int(weight), counts[3] + every * int(weight)
         labels, pairs, part, every = self._summed(torch.tensor(counts, dtype=torch.float64)).long().tolist()
-        return Denominators(labels, pairs, part / every if every else None)
+        return Denominators(labels, pairs, (part, every) if asked else None)
 
     def _summed(self, values: Tensor) -> Tensor:
         """Over all processes."""
@@ -242,12 +259,10 @@ class Trainer:
                 f"{self._optimiser.learning_rate:g}) or look for odd items in the data" + (f"; {kept}" if kept else "")
             )
 
-    def _look(self, done: int, log: IO[bytes]) -> None:
-        """The loss on the dev split, and the weights if it is the lowest so far."""
-        examples = self._prepared.texts.dev_examples
-        if not examples:
-            return
-        loss = self._dev_loss(examples)
+    def _look(self, log: IO[bytes], meter: Meter, stop: threading.Event) -> None:
+        """The loss on the dev split, and the weights if it is the lowest so far; the state was saved before."""
+        done = self.progress.step
+        loss = self._dev.loss(self._work, done, meter, stop)
         self._check(loss, "loss on the dev split", done - 1)
         self._write(log, {"step": done, "dev_loss": loss})
         best = self.progress.best
@@ -255,28 +270,10 @@ class Trainer:
             weights = whole(trained_weights(self._distiller))
             if self._accelerator.is_main_process:
                 save_best(self._work, done, weights)
-            self.progress = replace(self.progress, best=Best(done, loss))
-
-    def _dev_loss(self, examples: Sequence[PairedExample]) -> float:
-        """Mean cross-entropy of the answer tokens, in nats."""
-        world, rank = self._accelerator.num_processes, self._accelerator.process_index
-        order = sorted(range(len(examples)), key=lambda index: len(examples[index].student.ids))
-        batches = [order[start : start + DEV_ITEMS] for start in range(0, len(order), DEV_ITEMS)]
-        summed = torch.zeros(2, dtype=torch.float64)
-        prepared, device = self._prepared, self._accelerator.device
-        self._module.eval()
-        with torch.no_grad():
-            for turn in range(-(-len(batches) // world)):
-                # All processes go through the module equally often; one without a batch counts nothing.
-                mine = turn * world + rank
-                chosen = [examples[index] for index in batches[mine if mine < len(batches) else 0]]
-                micro = make_micro_batch(chosen, prepared.pad, self._distiller.objective, None, device)
-                loss, _ = self._module(micro, None, "cross_entropy")
-                if mine < len(batches):
-                    summed += torch.tensor([float(loss), micro.batch.n_labels], dtype=torch.float64)
-        self._module.train()
-        total, count = self._summed(summed).tolist()
-        return total / count
+            best = Best(done, loss)
+        self.progress = replace(self.progress, best=best, looked=done, log_bytes=log.tell())
+        if self._accelerator.is_main_process:
+            save_progress(self._work, self.progress)
 
     def _due(self, done: int, every: int | None) -> bool:
         plan = self._prepared.plan

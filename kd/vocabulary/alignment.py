@@ -16,12 +16,16 @@ from typing import Any
 
 from telbench.errors import InputError
 
+# Letters that stand for a space at a token's start, in byte-level and in SentencePiece vocabularies.
+SPACES = ("\u0120", "\u2581")
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """A text's tokens: ids, what the tokenizer calls them, and the characters [start, end) that each covers.
 
-    The spans follow one another without gaps; a token that adds no character to those before it has an empty span.
+    The spans follow one another without gaps; a token that adds no character to those before it has an empty span. A
+    first token that brings a space with it, which the text has not, begins at -1.
     Tokens that share a character (the bytes of an emoji, say) have the same ``group``.
     """
 
@@ -66,8 +70,11 @@ def tokens_of(tokenizer: Any, text: str, lead: str = "") -> Tokens:
     ends = [0]
     for _, end in raw:
         ends.append(max(end - len(lead), ends[-1]))
-    names = tuple(map(str, tokenizer.convert_ids_to_tokens(ids)))
-    return Tokens(tuple(ids), names, tuple(pairwise(ends)), tuple(_groups(raw)))
+    names, spans = tuple(map(str, tokenizer.convert_ids_to_tokens(ids))), list(pairwise(ends))
+    if spans and (lead or (names[0].startswith(SPACES) and names[0][0] != text[0] and not text[0].isspace())):
+        # " by" is another token than "by", and what a model says of the one it does not say of the other.
+        spans[0] = (-1, spans[0][1])
+    return Tokens(tuple(ids), names, tuple(spans), tuple(_groups(raw)))
 
 
 def align(student: Tokens, teacher: Tokens) -> Alignment:

@@ -6,7 +6,7 @@ raises no error and teaches nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,28 +97,53 @@ def compare_vocabularies(
     naive_id_kd: bool = False,
 ) -> VocabularyReport:
     """The report from both sides and their token-to-id ``maps`` (teacher's, student's; added tokens included)."""
-    columns = shared_columns(*maps)
+    ratio = None if corpus is None else corpus.aligned_ratio
+    facts = vocabulary_facts(maps, (teacher.spelling, student.spelling), student.eos[:1], ratio, naive=naive_id_kd)
+    columns = facts.columns
     padded = any(side.head_rows not in {None, columns} or side.tokens != columns for side in (teacher, student))
     relation: Relation = "different" if columns is None else "identical, padded" if padded else "identical"
-    shared = shared_text(maps, (teacher.spelling, student.spelling))
-    overlap = _overlap(*maps, shared)
-    facts = VocabularyFacts(columns, overlap.shared_text, None if corpus is None else corpus.aligned_ratio, naive_id_kd)
+    overlap = _overlap(*maps, facts.shared_text)
     return VocabularyReport(teacher, student, relation, columns, overlap, corpus, permissions(facts))
 
 
-def shared_columns(teacher: Mapping[str, int], student: Mapping[str, int]) -> int | None:
+def vocabulary_facts(
+    maps: tuple[Mapping[str, int], Mapping[str, int]],
+    spellings: tuple[Spelling, Spelling],
+    ends: Sequence[int | None],
+    aligned_ratio: float | None = None,
+    *,
+    naive: bool = False,
+) -> VocabularyFacts:
+    """What two vocabularies (teacher's, student's) have in common; ``ends`` are ids that the student ends answers with.
+
+    Trainings and ``telbench kd vocab`` both decide by it.
+    """
+    columns = shared_columns(*maps, spellings[1].literal)
+    if columns is not None and any(end is not None and end >= columns for end in ends):
+        # The labels say a token that the teacher's head cannot.
+        columns = None
+    return VocabularyFacts(columns, shared_text(maps, spellings), aligned_ratio, naive)
+
+
+def shared_columns(teacher: Mapping[str, int], student: Mapping[str, int], added: Collection[str] = ()) -> int | None:
     """How many leading columns of both heads mean the same tokens; None where the maps disagree.
 
     They agree if every token of the student has the same id in the teacher; the columns reach to the largest of them.
+    Tokens that were ``added`` to the student's vocabulary behind all others (a ``[PAD]``, say) may be its own.
 
     >>> shared_columns({"a": 0, "b": 1, "c": 2}, {"a": 0, "b": 1})
     2
     >>> shared_columns({"a": 0, "b": 1}, {"b": 0, "a": 1}) is None
     True
+    >>> shared_columns({"a": 0, "b": 1}, {"a": 0, "b": 1, "[PAD]": 2}, {"[PAD]"})
+    2
     """
-    if not student or any(teacher.get(token) != index for token, index in student.items()):
+    own = {token for token in added if token in student and token not in teacher}
+    both = {token: index for token, index in student.items() if token not in own}
+    if not both or any(teacher.get(token) != index for token, index in both.items()):
         return None
-    return max(student.values()) + 1
+    columns = max(both.values()) + 1
+    return None if any(student[token] < columns for token in own) else columns
 
 
 def shared_text(maps: tuple[Mapping[str, int], Mapping[str, int]], spellings: tuple[Spelling, Spelling]) -> int:
@@ -164,15 +189,17 @@ def read_side(name: str, tokenizer: Any, config: Mapping[str, Any], generation: 
     )
 
 
-def measure_corpus(teacher: Any, student: Any, answers: Sequence[str]) -> CorpusAlignment:
-    """Tokenize every answer with both and count what aligns.
+def measure_corpus(
+    teacher: Any, student: Any, answers: Sequence[str], leads: tuple[str, str] = ("", "")
+) -> CorpusAlignment:
+    """Tokenize every answer with both, each after its own lead (`tokens_of`), and count what aligns.
 
     Raises:
         InputError: for a tokenizer that does not tell offsets.
     """
     ours = theirs = same_end = aligned = 0
     for answer in answers:
-        student_tokens, teacher_tokens = tokens_of(student, answer), tokens_of(teacher, answer)
+        student_tokens, teacher_tokens = tokens_of(student, answer, leads[1]), tokens_of(teacher, answer, leads[0])
         found = align(student_tokens, teacher_tokens)
         ours += len(student_tokens)
         theirs += len(teacher_tokens)

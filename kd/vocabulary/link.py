@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from telbench.errors import InputError
 
-from ..objectives.contract import VocabularyFacts, objective_named, permissions
+from ...harness.prompts.encoder import Encoder
+from ..objectives.contract import objective_named, permissions
 from ..settings import MethodSettings
-from .compare import measure_corpus, shared_columns, shared_text, shared_tokens
+from .compare import measure_corpus, shared_tokens, vocabulary_facts
 from .spelling import spelling_of
 
 
@@ -32,13 +32,13 @@ class VocabularyLink:
 
 
 def link_vocabularies(
-    teacher: Any, student: Any, method: MethodSettings, answers: Sequence[str], names: tuple[str, str]
+    teacher: Encoder, student: Encoder, method: MethodSettings, answers: Sequence[str], names: tuple[str, str]
 ) -> VocabularyLink:
     """Compare two tokenizers for an algorithm.
 
     Args:
-        teacher: its tokenizer.
-        student: its tokenizer.
+        teacher: how it reads.
+        student: how it reads.
         method: which algorithm.
         answers: texts to measure the alignment on, for algorithms that align.
         names: what to call teacher and student.
@@ -46,13 +46,14 @@ def link_vocabularies(
     Raises:
         InputError: when the algorithm is not permitted between them, with those that are.
     """
-    maps = teacher.get_vocab(), student.get_vocab()
-    columns, objective = shared_columns(*maps), method.objective
-    align = objective.pairing == "aligned" and columns is None
-    corpus = measure_corpus(teacher, student, answers) if align else None
-    aligned_ratio = None if corpus is None else corpus.aligned_ratio
-    shared = shared_text(maps, (spelling_of(teacher), spelling_of(student)))
-    facts = VocabularyFacts(columns, shared, aligned_ratio, method.naive_id_kd)
+    tokenizers, objective = (teacher.tokenizer, student.tokenizer), method.objective
+    maps, spellings = (tokenizers[0].get_vocab(), tokenizers[1].get_vocab()), tuple(map(spelling_of, tokenizers))
+    ends = [student.tokenizer.eos_token_id]
+    facts = vocabulary_facts(maps, (spellings[0], spellings[1]), ends, naive=method.naive_id_kd)
+    align = objective.pairing == "aligned" and facts.columns is None
+    if align:
+        leads = teacher.answer_lead, student.answer_lead
+        facts = replace(facts, aligned_ratio=measure_corpus(*tokenizers, answers, leads).aligned_ratio)
     permission = objective.permits(facts)
     if not permission.allowed:
         allowed = [name for name, other in permissions(facts).items() if other.allowed]
@@ -62,4 +63,5 @@ def link_vocabularies(
             f"use {', '.join(others)}"
             + (", or --naive-id-kd to replicate the literature" if "naive_id_kd" in objective.reads else "")
         )
-    return VocabularyLink(columns, shared_tokens(teacher, student) if align else ((), ()), aligned_ratio)
+    shared = shared_tokens(*tokenizers) if align else ((), ())
+    return VocabularyLink(facts.columns, shared, facts.aligned_ratio)

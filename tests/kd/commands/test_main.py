@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,23 @@ def test_a_wrong_word_is_met_with_what_the_sub_commands_know(
 ) -> None:
     assert main(["kd", *words]) == InputError.exit_code
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "flag", "readers"),
+    [
+        ("vanilla_kd", "--highest-share", "dskd_v2"),
+        ("simple_ctkd", "--student-share", "gkd"),
+        ("uld", "--divergence", "dskd"),
+    ],
+)
+def test_a_flag_that_the_algorithm_does_not_read_is_refused_with_those_that_do(
+    algorithm: str, flag: str, readers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = "reverse_kl" if flag == "--divergence" else "0.5"
+    words = ["kd", "distill", "--teacher", "t", "--student", "s", "--algorithm", algorithm, flag, value]
+    assert main([*words, "--out", str(tmp_path / "made")]) == 2
+    told = capsys.readouterr().err
+    assert f"{flag} changes nothing: {algorithm} does not read it, only " in told
+    assert readers in told
+    assert not list(tmp_path.iterdir())

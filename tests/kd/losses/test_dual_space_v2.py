@@ -96,7 +96,7 @@ class Crossed:
             self.teacher.hidden[4] = 9 * self.teacher.head.weight[20]
 
     def loss(self, **options: Any) -> Loss:
-        return dskd_v2(self.student, self.teacher, self.labels, self.projector, self.aligned, 1 / 6, 1 / 4, **options)
+        return dskd_v2(self.student, self.teacher, self.labels, self.projector, self.aligned, 1 / 6, **options)
 
     def parts(self) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """The terms by hand, rows known, rows agreeing."""
@@ -114,8 +114,8 @@ class Crossed:
         terms = {
             "ce": cross_entropy(z_s, self.labels),
             "t2s_kd": kl(z_ts.detach(), z_s[self.ours]),
-            "t2s_ce": cross_entropy(z_ts[known], said[known], reduction="sum") / 4,
-            "s2t": kl(z_t, z_st)[known].sum() / 4,
+            "t2s_ce": cross_entropy(z_ts[known], said[known], reduction="sum") / 3,
+            "s2t": kl(z_t, z_st)[known].sum() / 3,
         }
         return terms, known, agree
 
@@ -139,8 +139,8 @@ def test_the_case_has_rows_of_every_kind() -> None:
 
 def test_the_loss_is_its_terms_over_aligned_rows_with_t2s_kd_averaged_over_those_that_agree() -> None:
     case = Crossed()
-    terms, known, agree = case.parts()
-    distil = terms["t2s_kd"][agree].mean() * known.sum() / 4 + terms["t2s_ce"] + terms["s2t"]
+    terms, _, agree = case.parts()
+    distil = terms["t2s_kd"][agree].mean() + terms["t2s_ce"] + terms["s2t"]
     expected = 0.5 * terms["ce"] + 0.5 * distil
     found = case.loss()
     assert found.total.item() == pytest.approx(expected.item())
@@ -154,7 +154,7 @@ def test_the_loss_is_its_terms_over_aligned_rows_with_t2s_kd_averaged_over_those
 def test_above_the_highest_share_every_row_with_a_likeliest_token_counts() -> None:
     case = Crossed()
     terms, known, _ = case.parts()
-    expected = 0.5 * terms["ce"] + 0.5 * (terms["t2s_kd"][known].sum() / 4 + terms["t2s_ce"] + terms["s2t"])
+    expected = 0.5 * terms["ce"] + 0.5 * (terms["t2s_kd"][known].mean() + terms["t2s_ce"] + terms["s2t"])
     assert case.loss(highest_share=0.0).total.item() == pytest.approx(expected.item())
     # A share that is the highest one is not above it.
     both = [case.loss(share=0.5, highest_share=highest).total.item() for highest in (0.5, 0.499, 1.0, 0.0)]
@@ -184,7 +184,7 @@ def test_the_whole_steps_share_makes_the_split_into_micro_batches_irrelevant() -
     projector = LogitIdentity(student.head, teacher.head)
     every = Aligned(Pairs.all(6, CPU))
     agreeing, known = agreement(student.head, teacher, projector, every)
-    whole = dskd_v2(student, teacher, labels, projector, every, 1 / 6, 1 / 6).total
+    whole = dskd_v2(student, teacher, labels, projector, every, 1 / 6).total
     total = torch.zeros((), dtype=WIDE)
     for rows in (slice(0, 2), slice(2, 6)):
         ours, theirs = (Projected(side.hidden[rows], side.head) for side in (student, teacher))
@@ -198,10 +198,28 @@ def test_the_whole_steps_share_makes_the_split_into_micro_batches_irrelevant() -
                 projector,
                 Aligned(Pairs.all(count, CPU)),
                 1 / 6,
-                1 / 6,
+                per_known=1 / known,
                 share=agreeing / known,
             ).total
         )
+    assert torch.allclose(total, whole)
+
+
+def test_a_split_step_divides_by_the_known_rows_of_all_its_parts() -> None:
+    case = Crossed()
+    whole = case.loss().total
+    agreeing, known = agreement(case.student.head, case.teacher, case.projector, case.aligned)
+    total = torch.zeros((), dtype=WIDE)
+    # Of the first part's two aligned rows both are known, of the second's one.
+    for ours, theirs, pairs in ((slice(0, 3), slice(0, 3), [0, 1]), (slice(3, 6), slice(3, 7), [2, 3])):
+        student, teacher = (
+            Projected(side.hidden[rows], side.head) for side, rows in ((case.student, ours), (case.teacher, theirs))
+        )
+        rows = [[place - part.start for place in places] for part, places in (
+            (ours, [case.ours[k] for k in pairs]), (theirs, [case.theirs[k] for k in pairs]))]  # fmt: skip
+        aligned = Aligned(Pairs.of(*rows, 3, CPU), case.aligned.token_map)
+        options = {"per_known": 1 / known, "share": agreeing / known}
+        total = total + dskd_v2(student, teacher, case.labels[ours], case.projector, aligned, 1 / 6, **options).total
     assert torch.allclose(total, whole)
 
 
@@ -229,8 +247,8 @@ def test_the_record_counts_the_rows_of_each_term() -> None:
     sums = case.loss().sums
     assert sums["t2s_kd"].item() == pytest.approx(terms["t2s_kd"][agree].sum().item())
     assert (sums["known"].item(), sums["t2s_agreeing"].item()) == (int(known.sum()), int(agree.sum()))
-    assert sums["t2s_ce"].item() == pytest.approx(4 * terms["t2s_ce"].item())
-    assert sums["s2t"].item() == pytest.approx(4 * terms["s2t"].item())
+    assert sums["t2s_ce"].item() == pytest.approx(3 * terms["t2s_ce"].item())
+    assert sums["s2t"].item() == pytest.approx(3 * terms["s2t"].item())
     assert sums["ce"].item() == pytest.approx(6 * terms["ce"].item())
 
 
@@ -239,7 +257,7 @@ def test_without_an_agreeing_row_the_loss_is_finite() -> None:
     projector = LogitIdentity(student.head, teacher.head)
     with torch.no_grad():
         projector.t2s.neg_()
-    loss = dskd_v2(student, teacher, torch.tensor([3]), projector, Aligned(Pairs.all(1, CPU)), 1.0, 1.0)
+    loss = dskd_v2(student, teacher, torch.tensor([3]), projector, Aligned(Pairs.all(1, CPU)), 1.0)
     assert loss.sums["t2s_agreeing"].item() == 0
     assert loss.total.isfinite()
 
@@ -249,7 +267,7 @@ def test_without_any_row_whose_likeliest_token_the_student_has_the_labels_alone_
     projector = LogitIdentity(student.head, teacher.head)
     aligned = Aligned(Pairs.all(2, CPU), torch.full((17,), -1))
     labels = torch.tensor([3, 5])
-    loss = dskd_v2(student, teacher, labels, projector, aligned, 0.5, 0.5)
+    loss = dskd_v2(student, teacher, labels, projector, aligned, 0.5)
     assert loss.sums["known"].item() == 0
     assert loss.total.item() == pytest.approx(
         0.5 * cross_entropy(student.hidden @ student.head.weight.T, labels).item()
@@ -265,7 +283,6 @@ def test_a_model_that_teaches_itself_loses_nothing_by_it() -> None:
         torch.randint(17, (5,)),
         projector,
         Aligned(Pairs.all(5, CPU)),
-        0.2,
         0.2,
         Mixture(rate=1.0),
     )
@@ -287,7 +304,7 @@ def test_the_share_of_one_call_is_that_of_its_agreeing_among_its_known_rows(agre
     aligned = Aligned(Pairs.all(2, CPU), known)
     assert agreement(student.head, student, projector, aligned) == (agreeing, agreeing)
     left, one, half = (
-        dskd_v2(model_of_zeros(student), student, said, projector, aligned, 0.5, 0.5, share=share).total.item()
+        dskd_v2(model_of_zeros(student), student, said, projector, aligned, 0.5, share=share).total.item()
         for share in (None, 1.0, 0.5)
     )
     assert left == pytest.approx(one)

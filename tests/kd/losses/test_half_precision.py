@@ -86,12 +86,12 @@ WAYS: dict[str, tuple[bool, Way, str]] = {
     ),
     "dskd_v2": (
         True,
-        lambda case, mine, theirs: dskd_v2(mine, theirs, case.labels, case.identity, case.aligned, PER, PER),
+        lambda case, mine, theirs: dskd_v2(mine, theirs, case.labels, case.identity, case.aligned, PER),
         "identity",
     ),
     "dskd_v2 between vocabularies": (
         False,
-        lambda case, mine, theirs: dskd_v2(mine, theirs, case.labels, case.identity, case.aligned, PER, PER),
+        lambda case, mine, theirs: dskd_v2(mine, theirs, case.labels, case.identity, case.aligned, PER),
         "identity",
     ),
 }
@@ -219,7 +219,7 @@ def test_what_a_step_knows_already_is_not_computed_again(monkeypatch: pytest.Mon
     case = Case(one=False)
     mine, theirs = case.rows()
     known = Computed(case.aligned.likeliest(theirs), case.identity.s2t(mine.head, theirs.head))
-    rest = (case.labels, case.identity, case.aligned, PER, PER)
+    rest = (case.labels, case.identity, case.aligned, PER)
     expected = agreement(mine.head, theirs, case.identity, case.aligned), dskd_v2(mine, theirs, *rest).total
 
     def never(*_: Any) -> Any:
@@ -252,7 +252,7 @@ def test_real_heads_of_two_families() -> None:
         mine = Projected(hidden.detach().requires_grad_(), Head(ours.detach().requires_grad_()))
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             every = Aligned(Pairs.all(32, CPU))
-            loss = dskd_v2(mine, Projected(taught, Head(theirs)), draw, identity, every, 1 / 32, 1 / 32)
+            loss = dskd_v2(mine, Projected(taught, Head(theirs)), draw, identity, every, 1 / 32)
         found.append((loss, torch.autograd.grad(loss.total, [mine.hidden, mine.head.weight, identity.t2s])))
     (low, slopes), (exact, wanted) = found
     for term, value in exact.sums.items():

@@ -157,13 +157,13 @@ def test_dskd_v2_gets_the_steps_agreement_and_its_limit(highest: float) -> None:
     options = objective_named("dskd_v2").options(highest_share=highest)
     shared = SharedIds(teacher=torch.tensor([2, 0, 7, 9, 4]), student=torch.tensor([1, 5, 12, 3, 4]))
     for each in (None, shared):
-        objective, rows = with_projectors("dskd_v2", options, shared=each, share=0.4)
+        objective, rows = with_projectors("dskd_v2", options, shared=each, share=0.4, per_shared=0.3)
         assert objective.share is not None
         aligned = Aligned(rows.pairs, rows.projectors.token_map)
         assert (aligned.token_map is None) == (each is None)
         expected = dskd_v2(
-            rows.student, rows.teacher, rows.labels, rows.projectors, aligned, 0.1, 0.2, rows.mixture,
-            share=0.4, highest_share=highest,
+            rows.student, rows.teacher, rows.labels, rows.projectors, aligned, 0.1, rows.mixture,
+            per_known=0.3, share=0.4, highest_share=highest,
         )  # fmt: skip
         assert objective.loss(rows).total.item() == pytest.approx(expected.total.item())
         # By hand: the likeliest token of the teacher in the student's ids, and of the projected teacher.

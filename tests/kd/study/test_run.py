@@ -16,6 +16,7 @@ import pytest
 
 from telbench.config import read_settings
 from telbench.harness.cli.terminal import Reporter
+from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.storage import RecordStore
 from telbench.kd.study.estimate import costs, total_seconds
 from telbench.kd.study.folder import JOURNAL, StudyFolder
@@ -23,7 +24,7 @@ from telbench.kd.study.graph import Graph, Sources, build_graph
 from telbench.kd.study.process import Process
 from telbench.kd.study.run import Launch, Opened, Outcome, StudyRun, is_done, records_of
 from telbench.kd.study.settings import StudySettings
-from telbench.kd.study.sources import Amount, Found
+from telbench.kd.study.sources import Amount, Found, amount_of
 
 SETTINGS = {
     "name": "small",
@@ -202,3 +203,11 @@ def test_the_journal_tells_time_tokens_and_size(tmp_path: Path, calls: Path) -> 
     assert all(record["cpu_seconds"] > 0 and record["bytes"] > 0 for record in records.values())
     assert not any(record["resumed"] for record in records.values())
     assert json.loads((tmp_path / "study" / JOURNAL).read_text().splitlines()[0])["status"] == "begun"
+
+
+def test_the_amount_of_data_counts_contexts_that_prompts_show_up_to_their_length() -> None:
+    items = (Item("a", "Why?", ("yes",), context="x" * 100), Item("b", "Who?", ("the AMF", "AMF")))
+    data = DataSet("facts", "train", items)
+    assert amount_of(data) == Amount(2, 8, 10)
+    assert amount_of(data, contexts=True) == Amount(2, 108, 10)
+    assert amount_of(data, contexts=True, longest=10) == Amount(2, 44, 10)

@@ -127,7 +127,7 @@ class Pair:
             "dskd_cma": dskd_cma(stream, other, attention, per),
             "dskd_v2": dskd_v2(
                 student, taught, labels, identity, Aligned(aligned, token_map(shared, taught.head.size)), per,
-                1 / len(aligned), share=1.0, highest_share=0.0,
+                share=1.0, highest_share=0.0,
             ),
         }  # fmt: skip
         if student.head.size == taught.head.size:

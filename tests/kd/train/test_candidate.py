@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from safetensors.torch import load_file, save_file
 
 from telbench.config import merged, read_settings
 from telbench.errors import InputError, TelbenchError
+from telbench.harness.adapter import open_model
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet
 from telbench.kd.settings import TrainingSettings
+from telbench.kd.train import dev_loss, writing
 from telbench.kd.train import state as training_state
 from telbench.kd.train.candidate import Candidate, train_candidate
+from telbench.kd.train.dev_loss import DevSplit
+from telbench.kd.train.distiller import Distiller
 from telbench.kd.train.trainer import Trainer
 
 from ..made_models import save_facts, save_models
@@ -48,7 +53,7 @@ def train(models: Path, tmp_path: Path) -> Train:
 def settings(models: Path, student: str = "student", **changes: Any) -> TrainingSettings:
     """Two epochs of four steps on sixteen items."""
     given: dict[str, Any] = {
-        "student": str(models / student),
+        "student": student if os.sep in student else str(models / student),
         "data": {"data": str(models / "facts.jsonl"), "max_length": 96},
         "optimiser": {"epochs": 2, "batch_size": 4, "learning_rate": 3e-3},
     }
@@ -214,11 +219,11 @@ def test_the_best_step_by_the_dev_split_is_kept_and_the_last_beside_it(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted = iter([3.0, 1.0, 2.0, 4.0])
-    monkeypatch.setattr(Trainer, "_dev_loss", lambda self, examples: next(scripted))
+    monkeypatch.setattr(DevSplit, "loss", lambda *_: next(scripted))
     made = train(keeping={"evaluate_every": 2})
     assert made.origin.training["kept_step"] == 4
     assert made.origin.training["best"] == {"step": 4, "loss": 1.0}
-    monkeypatch.setattr(Trainer, "_dev_loss", lambda self, examples: 1.0)
+    monkeypatch.setattr(DevSplit, "loss", lambda *_: 1.0)
     last = train("last", keeping={"evaluate_every": 2, "keep": "last"})
     assert (made.path / "last" / WEIGHTS).read_bytes() == weights(last) != weights(made)
     assert not (last.path / "last").exists()
@@ -230,17 +235,43 @@ def test_the_dev_loss_is_that_of_the_saved_checkpoint(train: Train, models: Path
 
     made = train(optimiser={"epochs": 1})
     model = AutoModelForCausalLM.from_pretrained(made.path)
-    from telbench.kd.train.prepare import identify, prepare
+    assert made.origin.training["best"]["loss"] == pytest.approx(dev_loss_of(model, models), rel=1e-5)
 
-    examples = prepare(identify(settings(models))).texts.dev_examples
-    total, count = 0.0, 0
-    for example in examples:
-        ids = torch.tensor([example.student.ids])
-        with torch.no_grad():
-            chances = model(ids).logits[0].double().log_softmax(-1)
-        for place in range(example.student.start, ids.shape[1]):
-            total, count = total - float(chances[place - 1, ids[0, place]]), count + 1
-    assert made.origin.training["best"]["loss"] == pytest.approx(total / count, rel=1e-5)
+
+def test_a_kill_while_looking_at_the_dev_split_loses_neither_the_epoch_nor_the_batches_looked_at(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"optimiser": {"epochs": 2, "micro_batch_size": 1}}
+    whole = train("whole", **changes)
+    monkeypatch.setattr(dev_loss, "EVERY_SECONDS", 0.0)
+    plain, looked, steps = Distiller.forward, [0], [0]
+
+    def counted(self: Distiller, micro: Any, over: Any = None, asked: str = "loss") -> Any:
+        looked[0] += asked == "cross_entropy"
+        steps[0] += asked == "loss"
+        return plain(self, micro, over, asked)
+
+    def killed(self: Distiller, *asked: Any) -> Any:
+        if looked[0] == 2:
+            raise SystemExit
+        return counted(self, *asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Distiller, "forward", killed)
+        with pytest.raises(SystemExit):
+            train("cut", **changes)
+    assert steps == [16]
+    looked, steps = [0], [0]
+    monkeypatch.setattr(Distiller, "forward", counted)
+    resumed = train("cut", **changes)
+    assert "going on after step 4 of 8" in capfd.readouterr().err
+    dev = sum("dev_loss" in record for record in records(whole))
+    items = whole.origin.data["dev"]["n"]
+    assert (steps, looked) == ([16], [dev * items - 2])
+    assert weights(resumed) == weights(whole)
+    kept = [{name: value for name, value in record.items() if name != "seconds"} for record in records(resumed)]
+    assert kept == [{name: value for name, value in record.items() if name != "seconds"} for record in records(whole)]
+    assert resumed.origin.training["last_loss"] == whole.origin.training["last_loss"]
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_good_state(train: Train) -> None:
@@ -256,6 +287,87 @@ def test_adapters_are_merged_and_only_they_have_been_trained(train: Train, model
     assert changed
     assert all("proj" in name for name in changed)
     assert made.origin.training["trained_parameters"] < made.origin.training["parameters"] / 2
+
+
+def update(folder: Path) -> dict[str, torch.Tensor]:
+    """What an adapter adds to each weight that it sits on, from its own file."""
+    config = json.loads((folder / "adapter_config.json").read_text())
+    stored = load_file(folder / "adapter_model.safetensors")
+    found = {}
+    for name, value in stored.items():
+        if name.endswith("lora_A.weight"):
+            plain = name.removeprefix("base_model.model.").replace("lora_A.weight", "weight")
+            found[plain] = stored[name.replace("lora_A", "lora_B")] @ value * (config["lora_alpha"] / config["r"])
+    return found
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_merging_loses_nothing_of_a_small_update_and_the_adapter_lies_beside_it(
+    train: Train, models: Path, precision: str
+) -> None:
+    made = train(lora={"rank": 2}, optimiser={"precision": precision, "learning_rate": 1e-5})
+    before, after = (load_file(folder / WEIGHTS) for folder in (models / "student", made.path))
+    added = update(made.path / "adapter")
+    assert {name for name in before if not torch.equal(before[name], after[name])} == set(added)
+    for name, wanted in added.items():
+        lost = float((after[name] - before[name] - wanted).norm() / wanted.norm())
+        # What is left is the rounding of a float32 sum.
+        assert lost < 0.02
+        assert after[name].dtype == torch.float32
+    assert open_model(str(made.path / "adapter")).adapter == made.path / "adapter"
+
+
+def dev_loss_of(model: Any, models: Path) -> float:
+    from telbench.kd.train.prepare import identify, prepare
+
+    total, count = 0.0, 0
+    for example in prepare(identify(settings(models))).texts.dev_examples:
+        ids = torch.tensor([example.student.ids])
+        with torch.no_grad():
+            chances = model(ids).logits[0].double().log_softmax(-1)
+        for place in range(example.student.start, ids.shape[1]):
+            total, count = total - float(chances[place - 1, ids[0, place]]), count + 1
+    return total / count
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_note_has_the_dev_loss_of_what_is_saved(train: Train, models: Path, dtype: str) -> None:
+    from transformers import AutoModelForCausalLM
+
+    made = train(lora={"rank": 2}, keeping={"save": "merged", "save_dtype": dtype}, optimiser={"precision": "bf16"})
+    assert {str(weight.dtype) for weight in load_file(made.path / WEIGHTS).values()} == {f"torch.{dtype}"}
+    assert not (made.path / "adapter").exists()
+    model = AutoModelForCausalLM.from_pretrained(made.path, dtype="auto")
+    saved = made.origin.training["saved"]
+    assert saved == {"dtype": dtype, "dev_loss": pytest.approx(dev_loss_of(model, models), rel=3e-3)}
+    # The trained one computed in half precision: it is another number.
+    assert saved["dev_loss"] != made.origin.training["best"]["loss"]
+
+
+def test_rounding_that_undoes_the_training_is_told(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(writing, "WORSE", -1.0)
+    made = train(keeping={"save_dtype": "bfloat16"})
+    told = capfd.readouterr().err
+    assert "as it is saved in bfloat16 the model loses" in told
+    assert "--save-dtype float32" in made.origin.training["warnings"][-1] in told.replace("\n", " ")
+
+
+def test_an_adapter_alone_is_a_checkpoint_that_is_found_again(
+    train: Train, models: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changes: dict[str, Any] = {"lora": {"rank": 2}, "keeping": {"save": "adapter"}}
+    made = train(**changes)
+    assert not (made.path / WEIGHTS).exists()
+    opened = open_model(str(made.path))
+    assert (opened.path, opened.adapter) == (models / "student", made.path)
+    assert opened.factors["algorithm"] == "sft"
+    assert not train(**changes).made_now
+    with pytest.raises(InputError, match="made by other settings"):
+        train(lora={"rank": 2})
+    with pytest.raises(InputError, match="save: adapter is for LoRA"):
+        train("other", keeping={"save": "adapter"})
 
 
 def test_training_ends_with_the_step_that_reaches_the_token_budget(train: Train) -> None:
@@ -335,7 +447,10 @@ def test_tf32_without_a_gpu_is_refused_in_one_line(train: Train, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_parts_of_a_step_share_what_they_have_in_common(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("student", ["student", "other"], ids=["one vocabulary", "two vocabularies"])
+def test_parts_of_a_step_share_what_they_have_in_common(
+    train: Train, monkeypatch: pytest.MonkeyPatch, student: str
+) -> None:
     from telbench.kd.losses.dual_space_v2 import Aligned, LogitIdentity
 
     calls = {"likeliest": 0, "s2t": 0}
@@ -351,9 +466,137 @@ def test_parts_of_a_step_share_what_they_have_in_common(train: Train, monkeypatc
 
     counted(Aligned, "likeliest")
     counted(LogitIdentity, "s2t")
-    once = {"epochs": 1, "max_tokens": 1}
-    whole = train("whole", method={"algorithm": "dskd_v2"}, optimiser=once)
+    once = {
+        "student": student,
+        "method": {"algorithm": "dskd_v2"},
+        "keeping": {"keep": "last"},
+        "data": {"dev_split": "none"},
+    }
+    one_step = {"epochs": 1, "max_tokens": 1}
+    whole = train("whole", **once, optimiser=one_step)
     assert calls == {"likeliest": 1, "s2t": 1}
-    parts = train("parts", method={"algorithm": "dskd_v2"}, optimiser=once | {"micro_batch_size": 1})
+    parts = train("parts", **once, optimiser=one_step | {"micro_batch_size": 1})
     assert calls == {"likeliest": 1 + 4, "s2t": 1 + 1}
     assert losses(parts) == pytest.approx(losses(whole), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def base(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The teacher's vocabulary without its chat template, another end of answers, and a [PAD] of its own."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("rendered") / "base"
+    tokenizer = AutoTokenizer.from_pretrained(models / "student")
+    tokenizer.chat_template = None
+    tokenizer.eos_token = tokenizer.bos_token
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    model = AutoModelForCausalLM.from_pretrained(models / "student")
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("algorithm", ["vanilla_kd", "dskd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld", "gkd"])
+def test_an_instruct_teacher_teaches_a_base_student_of_its_family(
+    train: Train, base: Path, algorithm: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = train(student=str(base), method={"algorithm": algorithm, "max_new_tokens": 4}, optimiser={"epochs": 1})
+    assert made.origin.factors["vocabulary"] == "same"
+    assert all(value > 0 for value in losses(made))
+    told = "render answers differently" in capfd.readouterr().err.replace("\n", " ")
+    assert told == (algorithm not in {"dskd_cma", "uld"})
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.25])
+def test_rows_without_a_partner_learn_from_their_labels_alone(models: Path, base: Path, rate: float) -> None:
+    """Vanilla distillation by hand, from both models' own logits."""
+    from telbench.harness.engines.transformers import load_model
+    from telbench.kd.teacher.rows import LiveTeacher
+    from telbench.kd.train.distiller import Denominators, make_micro_batch
+    from telbench.kd.train.examples import taught
+    from telbench.kd.train.prepare import identify, prepare
+    from telbench.kd.train.writing import student_of
+
+    method = {"algorithm": "vanilla_kd", "kd_rate": rate, "temperature": 1.5}
+    prepared = prepare(identify(settings(models, student=str(base), method=method)))
+    student, teacher = student_of(prepared), load_model(prepared.teacher.checkpoint, "float32")
+    live = LiveTeacher(teacher)
+    distiller = Distiller(student, prepared.settings.method, live, prepared.link)
+    examples = prepared.texts.examples[:3]
+    micro = make_micro_batch(examples, 0, distiller.objective, prepared.link, "cpu")
+    micro = replace(micro, teacher_rows=live.rows(taught(examples)))
+    labels = sum(each.rows for each in examples)
+    found, _ = distiller(micro, Denominators(labels, len(micro.pairs)))
+    expected, columns = torch.zeros(()), prepared.link.columns
+    for each in examples:
+        ours, theirs = each.student, each.teacher.example
+        logits = student(torch.tensor([ours.ids[:-1]])).logits[0, ours.start - 1 :, :columns]
+        other = teacher(torch.tensor([theirs.ids[:-1]])).logits[0, theirs.start - 1 :, :columns].detach()
+        expected = expected + (1 - rate) * torch.nn.functional.cross_entropy(
+            logits, torch.tensor(ours.ids[ours.start :]), reduction="sum"
+        )
+        for row, partner in each.aligned:
+            p, q = ((side / 1.5).log_softmax(-1) for side in (other[partner], logits[row]))
+            expected = expected + rate * (p.exp() * (p - q)).sum()
+    assert 0 < len(micro.pairs) < labels
+    assert found.item() == pytest.approx(expected.item() / labels, rel=1e-5)
+    weight = student.get_input_embeddings().weight
+    ours, by_hand = torch.autograd.grad(found, weight)[0], torch.autograd.grad(expected / labels, weight)[0]
+    assert torch.allclose(ours, by_hand, atol=1e-6)
+
+
+def test_memory_that_runs_out_is_one_line_and_a_smaller_part_goes_on_from_the_state(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, plain = train("whole"), Distiller.forward
+
+    def runs_out(self: Distiller, micro: Any, *asked: Any) -> Any:
+        if len(micro.examples) > 2 and self.full:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return plain(self, micro, *asked)
+
+    step = Trainer._step
+
+    def later(self: Trainer, planned: Any, *rest: Any) -> None:
+        self._distiller.full = planned.number == 5
+        step(self, planned, *rest)
+
+    monkeypatch.setattr(Distiller, "forward", runs_out)
+    monkeypatch.setattr(Distiller, "full", False, raising=False)
+    monkeypatch.setattr(Trainer, "_step", later)
+    wanted = r"^out of memory at step 6 with 4 items at once: lower it by --micro-batch-size 2 .*, or "
+    with pytest.raises(TelbenchError, match=wanted + r"--gradient-checkpointing.*the state of step 5 is kept"):
+        train("cut", keeping={"save_every": 1})
+    # What the machine has room for may change on the way; the steps are the same to rounding.
+    changed = {"micro_batch_size": 2, "gradient_checkpointing": True, "threads": 2}
+    resumed = train("cut", optimiser=changed, keeping={"save_every": 1})
+    assert losses(resumed) == pytest.approx(losses(whole), rel=1e-4)
+    assert not train("cut").made_now
+    with pytest.raises(InputError, match="made by other settings"):
+        train("cut", optimiser={"batch_size": 8})
+
+
+def test_a_refused_training_leaves_no_folder_and_one_that_failed_later_keeps_its_state(
+    train: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="has no split"):
+        train("refused", data={"dev_split": "nope"})
+    with pytest.raises(TelbenchError, match="stopped at step"):
+        train("diverged", optimiser={"learning_rate": 1e30})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TelbenchError, match="stopped at step"):
+        train("later", optimiser={"learning_rate": 1e30}, keeping={"save_every": 1})
+    assert [each.name for each in tmp_path.iterdir()] == ["later.training"]
+
+
+def test_a_process_that_joins_a_training_has_random_numbers_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "step-00000003"
+    folder.mkdir()
+    training_state.save_rng(folder, 0)
+    drawn = []
+    for rank in (1, 2, 1, 0):
+        training_state.load_rng(folder, rank)
+        drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert drawn[3] not in drawn[:3]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from telbench.errors import InputError
 from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.prompts.build import PromptSettings, encoder_for
 from telbench.kd.batches import Reader, reader
@@ -62,11 +61,45 @@ def test_one_vocabulary_pairs_every_row_with_itself(readers: tuple[Reader, Reade
     assert found.aligned == tuple((row, row) for row in range(found.rows))
 
 
-def test_answers_that_two_tokenizers_of_one_vocabulary_split_differently_are_refused(
-    readers: tuple[Reader, Reader],
+@pytest.fixture(scope="module")
+def renderings(facts: DataSet) -> tuple[Reader, Reader]:
+    """A base student and an instruct teacher of one vocabulary: a space before the answer and one end, neither."""
+    student, teacher = (train_tokenizer(tokenizer_texts(facts, CLOSED), 400, 128) for _ in range(2))
+    student.chat_template = None
+    teacher.eos_token = teacher.bos_token
+    assert student.get_vocab() == teacher.get_vocab()
+    return reader(encoder_for(student, CLOSED), 128, "student"), reader(encoder_for(teacher, CLOSED), 128, "teacher")
+
+
+@pytest.mark.parametrize("answer", ["PFCP uses port 8805.", "yes", "at 5 µs\nor ≥ 28 GHz"])
+def test_two_renderings_of_one_vocabulary_are_paired_where_both_have_the_same_token_to_say(
+    answer: str, renderings: tuple[Reader, Reader]
 ) -> None:
-    with pytest.raises(InputError, match="their answers are not the same tokens"):
-        paired("PFCP uses port 8805.", readers, one_vocabulary=True)
+    found = paired(answer, renderings, one_vocabulary=True)
+    assert found.teacher is not None
+    ours, theirs = (each.ids[each.start :] for each in (found.student, found.teacher.example))
+    student, teacher = (each.encoder.tokenizer for each in renderings)
+    assert student.decode(ours[:-1]) == " " + teacher.decode(theirs[:-1])
+    # Neither the first token, which brings the space with it, nor the end has a partner; what follows the words has.
+    assert found.aligned
+    assert ours[0] not in {ours[row] for row, _ in found.aligned} or student.decode(ours[0]) == " "
+    assert max(row for row, _ in found.aligned) == len(ours) - 2
+    for row, partner in found.aligned:
+        assert ours[row] == theirs[partner]
+        assert student.decode(ours[: row + 1]) == " " + teacher.decode(theirs[: partner + 1])
+
+
+def test_an_answer_that_both_render_as_other_tokens_has_no_pair(renderings: tuple[Reader, Reader]) -> None:
+    """One token with the space, another without it."""
+    student = renderings[0].encoder.tokenizer
+    word = next(
+        token[1:]
+        for token in student.get_vocab()
+        if token.startswith("\u0120") and token[1:] in student.get_vocab() and token[1:].isalpha()
+    )
+    found = paired(word, renderings, one_vocabulary=True)
+    assert found.rows == 2
+    assert found.aligned == ()
 
 
 def test_a_long_context_is_cut_and_a_long_question_is_left_out_by_name(readers: tuple[Reader, Reader]) -> None:

@@ -57,7 +57,20 @@ def test_a_teacher_with_further_tokens_behind_the_students_is_the_same_vocabular
     teacher.add_tokens(["<|tool|>", "<|image|>"])
     found = report(teacher, SMALL)
     assert (found.relation, found.columns, found.overlap.only_teacher) == ("identical, padded", 300, 2)
-    assert report(SMALL, teacher).relation == "different"
+
+
+def test_a_student_may_have_added_tokens_of_its_own_behind_all_others_but_none_that_ends_its_answers() -> None:
+    student = train_tokenizer(TEXTS, 300, 64)
+    student.add_special_tokens({"pad_token": "[PAD]"})
+    found = report(SMALL, student)
+    assert (found.relation, found.columns, found.overlap.only_student) == ("identical, padded", 300, 1)
+    assert allowed(found) == set(found.permits)
+    student.eos_token = "[PAD]"
+    assert report(SMALL, student).relation == "different"
+    ordinary = {**SMALL.get_vocab(), "of its own": 300}
+    assert shared_columns(SMALL.get_vocab(), ordinary) is None
+    # Added in the middle: the columns behind it would mean other tokens.
+    assert shared_columns({"a": 0, "b": 2}, {"a": 0, "x": 1, "b": 2}, {"x"}) is None
 
 
 def test_equal_sizes_with_other_tokens_are_different_and_vanilla_kd_is_refused() -> None:
