@@ -114,10 +114,12 @@ def documents(settings: EvalSettings) -> tuple[list[dict[str, Any]], dict[str, A
         row: dict[str, Any] = {"id": item.id, "prompt": text(ids), "reference": item.references[0]}
         options = asked.continuations.get(item.id, ())
         if options:
-            row["asked"] = text(options[0].token_ids[: options[0].start])
-            row["options"] = [text(option.token_ids[option.start :]) for option in options]
-            # lm-eval counts white space at a prompt's end into each option: an empty option tells what it counts.
-            row["options"] += [""] * (row["asked"] != row["asked"].rstrip())
+            asked_text = text(options[0].token_ids[: options[0].start])
+            row["asked"] = asked_text.rstrip()
+            # lm-eval counts white space at a prompt's end into each option: one of that alone tells how much it is.
+            spaces = asked_text[len(row["asked"]) :]
+            row["options"] = [spaces + text(option.token_ids[option.start :]) for option in options]
+            row["options"] += [spaces] * bool(spaces)
             row["bytes"] = [len(choice.encode()) for choice in item.choices]
             row["gold"] = item.answer[0]
         rows.append(row)

@@ -31,7 +31,7 @@ def loss(rows: Rows) -> Loss:
 def aligned_tokens(facts: VocabularyFacts) -> Permission:
     """Wherever some token stands for the same text in both; few aligned answer tokens are told."""
     if facts.columns is not None:
-        return Permission(True, "every answer token is aligned")
+        return Permission(True, "tokens of the same text have the same ids")
     share = facts.aligned_ratio
     few = "" if share is None or share >= FEW_ALIGNED else f", but only {share:.0%} of the answer tokens are aligned"
     return Permission(bool(facts.shared_text), "trains on exactly aligned tokens" + few)

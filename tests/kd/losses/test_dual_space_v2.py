@@ -217,9 +217,20 @@ def test_a_split_step_divides_by_the_known_rows_of_all_its_parts() -> None:
         )
         rows = [[place - part.start for place in places] for part, places in (
             (ours, [case.ours[k] for k in pairs]), (theirs, [case.theirs[k] for k in pairs]))]  # fmt: skip
-        aligned = Aligned(Pairs.of(*rows, 3, CPU), case.aligned.token_map)
-        options = {"per_known": 1 / known, "share": agreeing / known}
-        total = total + dskd_v2(student, teacher, case.labels[ours], case.projector, aligned, 1 / 6, **options).total
+        aligned = Aligned(Pairs.of(rows[0], rows[1], 3, CPU), case.aligned.token_map)
+        total = (
+            total
+            + dskd_v2(
+                student,
+                teacher,
+                case.labels[ours],
+                case.projector,
+                aligned,
+                1 / 6,
+                per_known=1 / known,
+                share=agreeing / known,
+            ).total
+        )
     assert torch.allclose(total, whole)
 
 

@@ -210,7 +210,7 @@ def test_different_ids_are_compared_only_where_the_user_wants_it(name: str) -> N
 @pytest.mark.parametrize("name", ["simple_ctkd", "dskd_v2"])
 def test_few_aligned_tokens_are_told_of_from_half_down(name: str) -> None:
     permits = objective_named(name).permits
-    assert permits(ONE).why == "every answer token is aligned"
+    assert permits(ONE).why == "tokens of the same text have the same ids"
     assert "but only" not in permits(DIFFERENT).why
     assert "but only" not in permits(replace(DIFFERENT, aligned_ratio=0.5)).why
     few = permits(replace(DIFFERENT, aligned_ratio=0.49))

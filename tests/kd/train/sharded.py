@@ -56,10 +56,10 @@ def main() -> None:
         setattr(accelerate.Accelerator, name, function)
     step, stop = Trainer._step, int(os.environ.get("STOP_AT", "-1"))
 
-    def stopping(self: Trainer, planned: Any, log: Any, meter: Any) -> float:
+    def stopping(self: Trainer, planned: Any, log: Any, meter: Any) -> None:
         if planned.number == stop:
             os._exit(0)
-        return step(self, planned, log, meter)
+        step(self, planned, log, meter)
 
     Trainer._step = stopping
     entry()

@@ -118,10 +118,10 @@ def test_a_training_cut_short_at_any_step_ends_with_the_same_bits(
     whole = train("whole", keeping={"save_every": 2, "keep": "last"}, **changes)
     step = Trainer._step
 
-    def cut(self: Trainer, planned: Any, *rest: Any) -> float:
+    def cut(self: Trainer, planned: Any, *rest: Any) -> None:
         if planned.number == cut_at:
             raise SystemExit
-        return step(self, planned, *rest)
+        step(self, planned, *rest)
 
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "_step", cut)
@@ -138,10 +138,10 @@ def test_control_c_ends_after_a_saved_step_and_the_same_command_goes_on(
     whole = train("whole")
     step = Trainer._step
 
-    def interrupted(self: Trainer, planned: Any, *rest: Any) -> float:
+    def interrupted(self: Trainer, planned: Any, *rest: Any) -> None:
         if planned.number == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(self, planned, *rest)
+        step(self, planned, *rest)
 
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "_step", interrupted)
@@ -246,7 +246,7 @@ def test_a_kill_while_looking_at_the_dev_split_loses_neither_the_epoch_nor_the_b
     monkeypatch.setattr(dev_loss, "EVERY_SECONDS", 0.0)
     plain, looked, steps = Distiller.forward, [0], [0]
 
-    def counted(self: Distiller, micro: Any, over: Any = None, asked: str = "loss") -> Any:
+    def counted(self: Distiller, micro: Any, over: Any = None, asked: Any = "loss") -> Any:
         looked[0] += asked == "cross_entropy"
         steps[0] += asked == "loss"
         return plain(self, micro, over, asked)
@@ -520,6 +520,8 @@ def test_rows_without_a_partner_learn_from_their_labels_alone(models: Path, base
 
     method = {"algorithm": "vanilla_kd", "kd_rate": rate, "temperature": 1.5}
     prepared = prepare(identify(settings(models, student=str(base), method=method)))
+    assert prepared.teacher is not None
+    assert prepared.link is not None
     student, teacher = student_of(prepared), load_model(prepared.teacher.checkpoint, "float32")
     live = LiveTeacher(teacher)
     distiller = Distiller(student, prepared.settings.method, live, prepared.link)
@@ -530,6 +532,7 @@ def test_rows_without_a_partner_learn_from_their_labels_alone(models: Path, base
     found, _ = distiller(micro, Denominators(labels, len(micro.pairs)))
     expected, columns = torch.zeros(()), prepared.link.columns
     for each in examples:
+        assert each.teacher is not None
         ours, theirs = each.student, each.teacher.example
         logits = student(torch.tensor([ours.ids[:-1]])).logits[0, ours.start - 1 :, :columns]
         other = teacher(torch.tensor([theirs.ids[:-1]])).logits[0, theirs.start - 1 :, :columns].detach()
