@@ -20,6 +20,8 @@ from .objectives.contract import Objective, objective_named
 
 # Stands for "no dev split".
 NONE = "none"
+# A micro-batch size that is found out.
+AUTO = 0
 Schedule = Literal["cosine", "linear", "constant"]
 
 
@@ -134,7 +136,11 @@ class OptimiserSettings(Bounded):
     max_tokens: int | None = setting(None, "stop after so many prompt and answer tokens", metavar="N", low=1)
     batch_size: int = setting(32, "items of one optimiser step, over all processes", metavar="N", low=1)
     micro_batch_size: int | None = setting(
-        None, "items at once in memory (default: as few parts as processes)", metavar="N", low=1
+        None,
+        "items at once in memory (default: as few parts as processes; auto: as many as fit)",
+        metavar="N",
+        low=0,
+        words={"auto": AUTO},
     )
     learning_rate: float = setting(5e-4, "peak learning rate", metavar="R", above=0)
     schedule: Schedule = setting("cosine", "course of the learning rate after the warm-up")

@@ -35,8 +35,8 @@ def setting(default: Any, told: str, **more: Any) -> Any:
     ``more`` may hold ``low``, ``high`` (bounds that are included), ``above``, ``below`` (that are not), ``metavar``,
     ``key`` (its name in files and keywords, where that is not the field's), ``flag`` (its name on the command line;
     False: none; one that begins with ``--no-`` switches it off), ``short`` (that of a word without a dash:
-    ``positional=True``), ``plugins`` (an entry-point group: its names are the values) and, for a tuple, ``many``:
-    "comma" (one text with commas) or "repeat" (given several times).
+    ``positional=True``), ``plugins`` (an entry-point group: its names are the values), ``words`` (words that stand for
+    a number) and, for a tuple, ``many``: "comma" (one text with commas) or "repeat" (given several times).
     """
     if default == {}:
         return dataclasses.field(default_factory=dict, metadata={"help": told, **more})
@@ -335,6 +335,7 @@ def _single(kind: Any, value: object, where: str, told: Mapping[str, Any]) -> An
         if not isinstance(value, bool):
             raise InputError(f"{where} must be true or false, not {_shown(value)}")
     elif kind is int or kind is float:
+        value = told.get("words", {}).get(value, value) if isinstance(value, str) else value
         try:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise ValueError

@@ -135,10 +135,14 @@ def _parsed(kind: Any, told: Mapping[str, Any], text: str) -> Any:
         return [_parsed(typing.get_args(kind)[0], told, part) for part in parts]
     if kind is not int and kind is not float:
         return Path(text) if kind is Path else text
+    named: Mapping[str, Any] = told.get("words", {})
+    if text in named:
+        return named[text]
     try:
         value = kind(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no {'whole ' if kind is int else ''}number") from error
+        wanted = " or ".join([*named, f"{'whole ' if kind is int else ''}number"])
+        raise argparse.ArgumentTypeError(f"'{text}' is no {wanted}") from error
     wanted = out_of_bounds(value, told)
     if wanted is not None:
         raise argparse.ArgumentTypeError(f"{text} is not {wanted}")

@@ -17,7 +17,7 @@ from ...harness.engines.transformers import load_model
 from ...harness.storage import FolderLock
 from ..checkpoints import NOTE, Origin, data_facts, made_with, read_origin, without_bars
 from ..models import Model
-from ..settings import TrainingSettings
+from ..settings import AUTO, TrainingSettings
 from .examples import taught
 from .optimisation import LOG, one_way
 from .prepare import Identified, Prepared, identify, place_beside, prepare
@@ -150,6 +150,8 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
 
             compile_models(distiller, teacher)
         trainer = Trainer(prepared, distiller, accelerator, work, teacher=teacher, own_answers=_own(prepared, student))
+        if optimiser.micro_batch_size == AUTO:
+            reporter.note(f"{trainer.items_at_once} of {optimiser.batch_size} items go through at once")
         if begun := trainer.progress.step:
             reporter.note(f"{work}: going on after step {begun} of {prepared.plan.steps}")
         label = f"{settings.method.algorithm} {out.name}"
@@ -162,7 +164,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            raise TelbenchError(_too_large(prepared, trainer, accelerator.num_processes)) from error
+            raise TelbenchError(_too_large(prepared, trainer)) from error
         origin = replace(
             origin_of(prepared),
             training={
@@ -174,6 +176,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
                 "parameters": sum(weight.numel() for weight in student.parameters()),
                 "trained_parameters": sum(weight.numel() for weight in distiller.parameters() if weight.requires_grad),
                 "processes": accelerator.num_processes,
+                "items_at_once": trainer.items_at_once,
             },
         )
         if accelerator.is_main_process:
@@ -188,10 +191,9 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
     return Candidate(out, origin, made_now=True)
 
 
-def _too_large(prepared: Prepared, trainer: Trainer, processes: int) -> str:
+def _too_large(prepared: Prepared, trainer: Trainer) -> str:
     """What to lower when memory has run out."""
-    settings, step = prepared.settings, trainer.progress.step
-    size = settings.optimiser.micro_batch_size or -(-settings.optimiser.batch_size // processes)
+    settings, step, size = prepared.settings, trainer.progress.step, trainer.items_at_once
     ways = [f"--micro-batch-size {size // 2} (the step stays one of {settings.optimiser.batch_size})"] * (size > 1)
     ways += ["--gradient-checkpointing"] * (not settings.optimiser.gradient_checkpointing)
     ways += [f"--max-length below {settings.data.max_length}", "--lora-rank 16"][: 2 if settings.lora is None else 1]

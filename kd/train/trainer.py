@@ -24,6 +24,7 @@ from torch import Tensor
 from telbench.errors import TelbenchError
 
 from ...harness.cli.terminal import Meter
+from ..settings import AUTO
 from ..teacher.rows import TeacherRows
 from .dev_loss import DevSplit
 from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
@@ -106,14 +107,14 @@ class Trainer:
             self.progress, folder = found
             load_weights(distiller, folder / MODEL)
         self._module, self._optimizer = accelerator.prepare(distiller, optimizer)
-        self._items_at_once = self._optimiser.micro_batch_size or -(
-            -self._optimiser.batch_size // accelerator.num_processes
-        )
+        own = -(-self._optimiser.batch_size // accelerator.num_processes)
+        asked = self._optimiser.micro_batch_size
+        self.items_at_once = (self._largest(own) if asked == AUTO else asked) or own
         self._dev = DevSplit(
             prepared,
             self._module,
             distiller.objective,
-            self._items_at_once,
+            self.items_at_once,
             accelerator.device,
             accelerator.num_processes,
             accelerator.process_index,
@@ -191,10 +192,36 @@ class Trainer:
         self._write(log, record)
         meter.advance(1, f"loss {record['loss']:.3f}, {tokens / max(1e-9, self.progress.seconds):,.0f} tokens/s")
 
+    def _largest(self, own: int) -> int:
+        """Items of the ``own`` ones of each step that fit into memory at once; the least of all processes."""
+        from .fitting import largest_that_fits
+
+        examples = self._prepared.texts.examples
+        lengths = [
+            len(each.student.ids) + (0 if each.teacher is None else len(each.teacher.example.ids)) for each in examples
+        ]
+        longest = sorted(range(len(examples)), key=lambda index: -lengths[index])
+
+        def run(size: int) -> None:
+            micro = self._micro_batch([examples[index] for index in longest[:size]], own=False)
+            loss, _ = self._module(micro, Denominators(micro.batch.n_labels, len(micro.pairs)))
+            self._accelerator.backward(loss)
+            self._optimizer.zero_grad(set_to_none=True)
+
+        device = self._accelerator.device
+        trained = [weight for weight in self._module.parameters() if weight.requires_grad]
+        # Both moments and the gradients, in float32.
+        held = 12 * sum(weight.numel() for weight in trained)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            found = largest_that_fits(run, min(own, len(examples)), device, held)
+        every = torch.zeros(self._accelerator.num_processes, dtype=torch.float64)
+        every[self._accelerator.process_index] = found
+        return int(self._summed(every).min())
+
     def _micro_batches(self, planned: PlannedStep) -> tuple[list[MicroBatch], list[float], bool]:
         """This process's parts, their weights (0 for one that only keeps the others company), own answers or not."""
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
-        parts = -(-self._optimiser.batch_size // (world * self._items_at_once))
+        parts = -(-self._optimiser.batch_size // (world * self.items_at_once))
         runs = shared_out(planned.items, world * parts)[rank * parts : (rank + 1) * parts]
         own = self._own_answers is not None and self._own_answers.wanted(planned.number)
         micros, weights = [], []

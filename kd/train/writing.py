@@ -121,7 +121,7 @@ def _looked_at(prepared: Prepared, model: Any, folder: Path, origin: Origin, dev
     if not examples:
         return origin
     method = MethodSettings()
-    size = settings.optimiser.micro_batch_size or settings.optimiser.batch_size
+    size = origin.training["items_at_once"]
     split = DevSplit(prepared, Distiller(model.to(device), method), method.objective, size, device)
     with reporter.progress("looking at what is saved", len(examples)) as meter:
         loss = split.loss(folder.parent, origin.training["kept_step"], meter, threading.Event())

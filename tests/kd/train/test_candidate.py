@@ -603,3 +603,28 @@ def test_a_process_that_joins_a_training_has_random_numbers_of_its_own(tmp_path:
         drawn.append(float(torch.rand(())))
     assert drawn[0] == drawn[2] != drawn[1]
     assert drawn[3] not in drawn[:3]
+
+
+def test_auto_finds_the_largest_part_and_changes_nothing_else(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def two(run: Callable[[int], None], most: int, device: Any, held: int) -> int:
+        assert most == 4
+        assert held > 0
+        run(1)
+        run(4)
+        return 2
+
+    monkeypatch.setattr("telbench.kd.train.fitting.largest_that_fits", two)
+    changes: dict[str, Any] = {"student": "other", "method": {"algorithm": "dskd_v2"}}
+    by_hand = train("two", optimiser={"micro_batch_size": 2}, **changes)
+    found = train("auto", optimiser={"micro_batch_size": "auto"}, **changes)
+    assert "2 of 4 items go through at once" in capfd.readouterr().err
+    assert weights(found) == weights(by_hand)
+    assert found.origin.training["items_at_once"] == 2
+
+
+def test_auto_on_this_machine_takes_all_of_a_small_step(train: Train) -> None:
+    made = train(optimiser={"micro_batch_size": "auto"}, lora={"rank": 2, "dropout": 0.2})
+    assert made.origin.training["items_at_once"] == 4
+    assert weights(made) == weights(train("plain", lora={"rank": 2, "dropout": 0.2}))
