@@ -27,7 +27,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|(?<=[。！？])\s*")
 V = TypeVar("V", bound=Verdict)
 EMPTY = "empty answer"
 # Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
-VERSION = 2
+VERSION = 3
 # What a sample has to have for a field of the rubric; a question may be blank.
 _SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 
