@@ -30,7 +30,7 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     if not specs:
         return None
     options = JudgeOptions(_Remembered(), settings.max_in_flight, settings.deadline, settings.engine, seed)
-    return JudgePanel([open_judge(spec, options) for spec in specs], seed=seed)
+    return JudgePanel([open_judge(spec, options) for spec in specs], seed=seed, retry=settings.retry)
 
 
 def check_rubrics(rubrics: Mapping[str, Path]) -> None:

@@ -49,4 +49,7 @@ class JudgeSettings(Bounded):
         low=0.1,
         high=86400,
     )
+    retry: bool = setting(
+        False, "ask judges anew for every verdict that is missing (telbench judge retry RUN)", key="judge_retry"
+    )
     engine: Literal["auto", "vllm", "transformers"] = setting("auto", "what runs local judges", key="judge_engine")

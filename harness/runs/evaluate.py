@@ -99,6 +99,10 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -
         print_json({**made.header, "path": str(made.path)})
     else:
         print_run(made.header)
+    if made.header.get("judge"):
+        from .judge import told_outcome
+
+        return told_outcome(made.header, made.path, reporter)
     return 0
 
 
@@ -178,7 +182,7 @@ def repeating(settings: EvalSettings) -> str:
     import yaml
 
     asked = written(settings)
-    for name in ("out", "fresh"):
+    for name in ("out", "fresh", "judge_retry"):
         asked.pop(name, None)
     for name in ("model", "base", "tokenizer", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
@@ -199,7 +203,7 @@ def _retryable(header: dict[str, Any], plan: Plan) -> bool:
     if plan.panel is not None:
         from .judge import judges_to_retry
 
-        if judges_to_retry(header):
+        if plan.panel.retry or judges_to_retry(header):
             return True
     return plan.engine.name != "replay" and header.get("counts", {}).get("error", 0) > hopeless
 

@@ -12,8 +12,9 @@ from typing import Any
 from telbench.errors import EngineError, InputError
 
 from ...judges.contract import JudgeTask
-from ...judges.likelihood import JudgedText, ask_likelihoods, likelihood_judges, scored
-from ...judges.panel import JudgePanel, answered
+from ...judges.likelihood import UNSCORED, JudgedText, ask_likelihoods, likelihood_judges, scored
+from ...judges.panel import JudgePanel
+from ...judges.records import answered, has_verdict
 from ...judges.server.prices import cost
 from ...metrics.contract import Sample
 from ...metrics.fingerprints import fingerprint
@@ -124,6 +125,7 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
                 "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
+                "repaired": dict(sorted(tally.repaired.items())),
                 "suspicious": dict(sorted(tally.suspicious.items())),
                 "cost": None if prices is None else asdict(cost({identity.name: tally}, prices)),
             }
@@ -150,6 +152,27 @@ def judges_to_retry(header: Mapping[str, Any]) -> int:
     for judge in (header.get("judge") or {}).get("judges", ()):
         missing.update(judge.get("missing", {}))
     return missing["timeout"] + missing["error"]
+
+
+def told_outcome(header: Mapping[str, Any], path: Path, reporter: Reporter) -> int:
+    """Tell how to get the verdicts that a finished run lacks; the exit code, which is not 0 where a judge gave none."""
+    lost, lacking = list[str](), 0
+    for judge in (header.get("judge") or {}).get("judges", ()):
+        missing = Counter(judge["missing"])
+        if judge["prompts"] and missing.total() == judge["prompts"]:
+            lost.append(judge["name"])
+        # A text that does not fit a judge's window never will.
+        lacking += missing.total() - missing[UNSCORED]
+    if lacking:
+        reporter.note(f"verdicts missing: {lacking}; this asks for them again: telbench judge retry {path}")
+    for name in lost:
+        reporter.note(f"the judge {name} gave no verdict at all: what it should have judged has no score")
+    return EngineError.exit_code if lost else 0
+
+
+def _valued(record: Mapping[str, Any] | None) -> bool:
+    """Does asking again bring nothing better?"""
+    return has_verdict(record) or scored(record)
 
 
 def _whole(record: Mapping[str, Any] | None) -> bool:
@@ -195,7 +218,9 @@ def _share(plan: Plan, panel: JudgePanel, own: RecordStore, reporter: Reporter) 
             with shared_store(KIND, fingerprint(identity.fingerprint)) as store:
                 for key in own.keys() if store is not None else ():
                     record = own.get(key)
-                    if store is None or record is None or key in store or not _whole(record):
+                    if store is None or record is None or not _whole(record):
+                        continue
+                    if key in store and not (has_verdict(record) and not _valued(store.get(key))):
                         continue
                     if record.get("judge") == identity.name:
                         store.put(key, {name: value for name, value in record.items() if name != "key"})

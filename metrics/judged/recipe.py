@@ -13,7 +13,8 @@ from telbench.errors import InputError
 from ...judges.chat import writable
 from ...judges.contract import JudgeTask
 from ...judges.material import alternatives, numbered
-from ...judges.panel import Judgement, JudgePanel, recorded_verdict
+from ...judges.panel import Judgement, JudgePanel
+from ...judges.records import recorded_verdict
 from ...judges.rubric import Rubric, load_rubric, read_rubric
 from ...judges.schemas import MOST_PASSAGES
 from ...judges.verdicts import Missing, Verdict
