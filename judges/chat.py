@@ -38,6 +38,7 @@ class ChatReply:
     none. ``status`` is the HTTP status behind an error; ``timed_out`` tells that the error is a deadline that passed.
     ``reasoning`` is the trace of a model that thinks, where the server keeps it apart from the text. ``refusal`` is
     what a server says in the place of a text. ``finish_reason`` is "tool_calls" where tools are all that was answered.
+    ``system_fingerprint`` is what a host calls the state of its model.
     """
 
     key: str
@@ -52,6 +53,7 @@ class ChatReply:
     timed_out: bool = False
     reasoning: str | None = None
     refusal: str | None = None
+    system_fingerprint: str | None = None
 
 
 class MalformedAnswerError(Exception):
@@ -87,6 +89,7 @@ def read_reply(key: str, body: bytes, *, text: bool = False) -> ChatReply:
         model=model if isinstance(model, str) else None,
         reasoning=_reasoning(message),
         refusal=writable(refusal) if isinstance(refusal, str) and refusal else None,
+        system_fingerprint=state if isinstance(state := answer.get("system_fingerprint"), str) else None,
     )
 
 

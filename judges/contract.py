@@ -33,7 +33,7 @@ class JudgeIdentity:
     ``name`` goes into signatures and tables. ``fingerprint`` is all that is known of what stands behind the name
     (weights, or address and model of a server) and keys the cache. ``enforced`` tells that the engine itself holds
     replies to the JSON schema; otherwise the prompt only asks for it. ``log_probabilities`` tells that replies carry
-    the probabilities of their tokens. ``facts`` are for the run's header.
+    the probabilities of their tokens. ``facts`` are for the run's header. ``reply_tokens``: what a reply may take.
     """
 
     name: str
@@ -41,6 +41,7 @@ class JudgeIdentity:
     enforced: bool
     log_probabilities: bool
     facts: Mapping[str, Any] = field(default_factory=dict)
+    reply_tokens: int = MAX_TOKENS
 
 
 class Judge(Protocol):
@@ -81,7 +82,7 @@ def judge_request(task: JudgeTask, identity: JudgeIdentity, seed: int = 0) -> Ch
     ``seed`` is that of the delimiters and of the judge's sampling; greedy judges give one answer whatever it is.
     """
     prompt = render(task.rubric, task.material, run_secret(seed), task.count)
-    body: dict[str, Any] = {"temperature": 0.0, "max_tokens": MAX_TOKENS, "seed": seed}
+    body: dict[str, Any] = {"temperature": 0.0, "max_tokens": identity.reply_tokens, "seed": seed}
     if identity.enforced:
         schema = {"name": task.rubric.kind, "strict": True, "schema": schema_of(task.rubric.kind, task.count)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}

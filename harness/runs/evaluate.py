@@ -187,6 +187,8 @@ def repeating(settings: EvalSettings) -> str:
     for name in ("model", "base", "tokenizer", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
+    if "judge" in asked:
+        asked["judge"] = [str(Path(spec).resolve()) if Path(spec).is_file() else spec for spec in asked["judge"]]
     told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
     return f"# telbench eval --config {SETTINGS}\n{told}"
 

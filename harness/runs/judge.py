@@ -11,11 +11,11 @@ from typing import Any
 
 from telbench.errors import EngineError, InputError
 
-from ...judges.contract import JudgeTask
+from ...judges.contract import JudgeIdentity, JudgeTask
 from ...judges.likelihood import UNSCORED, JudgedText, ask_likelihoods, likelihood_judges, scored
 from ...judges.panel import JudgePanel
 from ...judges.records import answered, has_verdict
-from ...judges.server.prices import cost
+from ...judges.server.prices import PriceTable, cost
 from ...metrics.contract import Sample
 from ...metrics.fingerprints import fingerprint
 from ..cli.terminal import Reporter
@@ -94,6 +94,8 @@ def judged(plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, report
         panel.ledger = ledger = SharedLedger(own, _earlier(plan, panel, stack, reporter))
         try:
             _ask(plan, panel, store, reporter)
+            for line in (line for judge in panel.judges for line in getattr(judge, "notes", ())):
+                reporter.note(line)
             # No local judge stays in memory while an encoder or a metric's own model is at work.
             panel.close()
             if ledger.reused:
@@ -111,8 +113,8 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
     """The header's ``judge``: who judged, by which rubrics, what is missing, what it cost."""
     prices = price_table(plan.settings.judging)
     judges = []
-    for identity in panel.identities:
-        tally = panel.tallies[identity.name]
+    for judge in panel.judges:
+        identity, tally = judge.identity, panel.tallies[judge.identity.name]
         judges.append(
             {
                 "name": identity.name,
@@ -126,8 +128,9 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
                 "repaired": dict(sorted(tally.repaired.items())),
+                "notes": list(getattr(judge, "notes", ())),
                 "suspicious": dict(sorted(tally.suspicious.items())),
-                "cost": None if prices is None else asdict(cost({identity.name: tally}, prices)),
+                "cost": None if prices is None else asdict(cost({_priced(identity, prices): tally}, prices)),
             }
         )
     return {
@@ -138,6 +141,12 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
         "missing_cap": MISSING_CAP,
         "over_cap": [name for name, entry in metrics.items() if judge_missing_share(entry) > MISSING_CAP],
     }
+
+
+def _priced(identity: JudgeIdentity, prices: PriceTable) -> str:
+    """What a price table calls a judge: its own name, or that of its model at the server."""
+    model = identity.facts.get("model")
+    return model if isinstance(model, str) and identity.name not in prices.prices else identity.name
 
 
 def judge_missing_share(entry: Mapping[str, Any]) -> float:

@@ -79,7 +79,7 @@ def test_a_burst_of_429_costs_time_and_no_verdict(scripted_server: ScriptedServe
     panel = JudgePanel([judge_for(scripted_server, max_in_flight=8)])
     panel.ask(lambda: tasks(20))
     assert all(isinstance(panel.known(task)[0].verdict, RubricScore) for task in tasks(20))
-    assert panel.tallies["scripted"].asked == 20
+    assert panel.tallies[panel.name].asked == 20
     assert len(asked(scripted_server)) == 32
 
 
@@ -103,7 +103,7 @@ def test_failures_are_asked_again_and_verdicts_are_not(scripted_server: Scripted
     scripted_server.script = capable(scores)
     again = JudgePanel([judge_for(scripted_server)], ledger)
     again.ask(lambda: tasks(5))
-    assert again.tallies["scripted"].asked == 1
+    assert again.tallies[again.name].asked == 1
     found = Counter(type(again.known(task)[0].verdict).__name__ for task in tasks(5))
     # What a judge said stands, good or bad.
     assert found == {"Missing": 4, "RubricScore": 1}
