@@ -170,6 +170,9 @@ def told_outcome(header: Mapping[str, Any], path: Path, reporter: Reporter) -> i
         missing = Counter(judge["missing"])
         if judge["prompts"] and missing.total() == judge["prompts"]:
             lost.append(judge["name"])
+        if cut := missing["truncated"] * bool(judge.get("reply_tokens")):
+            room = f"--judge-option reply_tokens={2 * judge['reply_tokens']}"
+            reporter.note(f"{cut} replies of {judge['name']} were cut: {room} is a judge with more room")
         # A text that does not fit a judge's window never will.
         lacking += missing.total() - missing[UNSCORED]
     if lacking:

@@ -96,6 +96,15 @@ def test_a_run_whose_judge_lost_every_verdict_does_not_succeed(
     assert header(tmp_path)["metrics"]["token_f1"]["n"] == COUNT
 
 
+def test_replies_that_were_cut_tell_how_to_give_them_room(
+    words: list[str], scripted_server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+):
+    cut = Step(body=completion_body(SCORE[:20], finish_reason="length"))
+    scripted_server.script = capable(lambda number, _: cut if number in {0, 4} else scores())
+    assert main([*words, "--judge-in-flight", "1", "--judge-option", "reply_tokens=900"]) == 0
+    assert "--judge-option reply_tokens=1800 is a judge with more room" in capsys.readouterr().err
+
+
 def test_retry_of_a_run_without_a_judge_is_one_line(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
