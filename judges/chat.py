@@ -36,7 +36,9 @@ class ChatReply:
 
     ``finish_reason``, ``logprobs`` and ``model`` are as the server gives them; token counts are None where it gives
     none. ``status`` is the HTTP status behind an error; ``timed_out`` tells that the error is a deadline that passed.
-    ``reasoning`` is the trace of a model that thinks, where the server keeps it apart from the text.
+    ``reasoning`` is the trace of a model that thinks, where the server keeps it apart from the text. ``refusal`` is
+    what a server says in the place of a text. ``finish_reason`` is "tool_calls" where tools are all that was answered.
+    ``system_fingerprint`` is what a host calls the state of its model.
     """
 
     key: str
@@ -50,6 +52,8 @@ class ChatReply:
     status: int | None = None
     timed_out: bool = False
     reasoning: str | None = None
+    refusal: str | None = None
+    system_fingerprint: str | None = None
 
 
 class MalformedAnswerError(Exception):
@@ -72,15 +76,20 @@ def read_reply(key: str, body: bytes, *, text: bool = False) -> ChatReply:
     usage = answer.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     reason, logprobs, model = choice.get("finish_reason"), choice.get("logprobs"), answer.get("model")
+    content, refusal = _content(message.get("content")), message.get("refusal")
+    if not content and (message.get("tool_calls") or message.get("function_call")):
+        reason = "tool_calls"
     return ChatReply(
         key,
-        text=_content(message.get("content")),
+        text=content,
         finish_reason=reason if isinstance(reason, str) else None,
         prompt_tokens=_token_count(usage.get("prompt_tokens")),
         completion_tokens=_token_count(usage.get("completion_tokens")),
         logprobs=logprobs if isinstance(logprobs, dict) else None,
         model=model if isinstance(model, str) else None,
         reasoning=_reasoning(message),
+        refusal=writable(refusal) if isinstance(refusal, str) and refusal else None,
+        system_fingerprint=state if isinstance(state := answer.get("system_fingerprint"), str) else None,
     )
 
 

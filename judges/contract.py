@@ -5,17 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .chat import ChatReply, ChatRequest
+from .material import disarmed
 from .rubric import Rubric, render, run_secret
-from .schemas import schema_of
+from .schemas import LONGEST_TEXT, outline, schema_of
 
 # Room for the claims of any answer to a telecom question with their reasons.
 MAX_TOKENS = 2048
 # The alternatives at the score's token: the most that OpenAI-compatible servers give.
 ALTERNATIVES = 20
+# Of a reply without a verdict, what the judge is shown again: enough to see what was wrong with it.
+SHOWN_AGAIN = 2000
+_AGAIN = """That reply cannot be used: {fault}.
+Judge the same material again by the same rules. Reply with one JSON object of this form and nothing else. No text in \
+it is longer than {longest} characters:
+{outline}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,7 @@ class JudgeIdentity:
     ``name`` goes into signatures and tables. ``fingerprint`` is all that is known of what stands behind the name
     (weights, or address and model of a server) and keys the cache. ``enforced`` tells that the engine itself holds
     replies to the JSON schema; otherwise the prompt only asks for it. ``log_probabilities`` tells that replies carry
-    the probabilities of their tokens. ``facts`` are for the run's header.
+    the probabilities of their tokens. ``facts`` are for the run's header. ``reply_tokens``: what a reply may take.
     """
 
     name: str
@@ -33,6 +41,7 @@ class JudgeIdentity:
     enforced: bool
     log_probabilities: bool
     facts: Mapping[str, Any] = field(default_factory=dict)
+    reply_tokens: int = MAX_TOKENS
 
 
 class Judge(Protocol):
@@ -73,7 +82,7 @@ def judge_request(task: JudgeTask, identity: JudgeIdentity, seed: int = 0) -> Ch
     ``seed`` is that of the delimiters and of the judge's sampling; greedy judges give one answer whatever it is.
     """
     prompt = render(task.rubric, task.material, run_secret(seed), task.count)
-    body: dict[str, Any] = {"temperature": 0.0, "max_tokens": MAX_TOKENS, "seed": seed}
+    body: dict[str, Any] = {"temperature": 0.0, "max_tokens": identity.reply_tokens, "seed": seed}
     if identity.enforced:
         schema = {"name": task.rubric.kind, "strict": True, "schema": schema_of(task.rubric.kind, task.count)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -81,6 +90,18 @@ def judge_request(task: JudgeTask, identity: JudgeIdentity, seed: int = 0) -> Ch
         body |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
     messages = ({"role": "user", "content": prompt.text},)
     return ChatRequest(request_key(identity.fingerprint, messages, body), messages, body)
+
+
+def repair_request(task: JudgeTask, request: ChatRequest, reply: str, fault: str) -> ChatRequest:
+    """The request again, with the ``reply`` in which no verdict could be read and its ``fault``; the key is the same.
+
+    What the judge wrote is shown to it without marks of turns: it may have copied them from an answer.
+    """
+    form = outline(schema_of(task.rubric.kind, task.count))
+    again = _AGAIN.format(fault=disarmed(fault).rstrip("."), longest=LONGEST_TEXT, outline=form)
+    # Some servers take no turn without a text.
+    said = {"role": "assistant", "content": disarmed(reply[:SHOWN_AGAIN]).strip() or "(no text)"}
+    return replace(request, messages=(*request.messages, said, {"role": "user", "content": again}))
 
 
 def request_key(judge: str, messages: Sequence[Mapping[str, str]], body: Mapping[str, Any]) -> str:

@@ -25,28 +25,40 @@ _TURN = re.compile(
     r"|^#{2,} *(?:system|assistant|instructions?)\b",
     re.IGNORECASE | re.MULTILINE,
 )
-# Opinion scores are measured, claims are made by tokens, code rates are 4/5.
-_VERDICT = re.compile(
-    r"[\"'](?:score|verdict|reasons|winner|claim)[\"'] *:"
-    r"|(?<!opinion )(?<!quality )(?<!MOS )\bscore\b\W{0,3}[:=|>]\W{0,4}[1-5]\b"
-    r"|\b5 ?/ ?5\b|\b5 out of 5\b",
-    re.IGNORECASE,
+# Whoever gives points speaks of "the score", or begins a clause with it. With a name in front it is a measured value:
+# a CVSS score of 5, an opinion score: 4. 5/5 is a code rate, unless it is given for something.
+_POINTS = (
+    r"(?:(?:^|[^\w\s])\s*|\b(?:the|any|its|your|this|that|with|output|fitting|appropriate|right|final)\s+)scores?\b"
 )
+_PRAISED = (
+    r"\b(?:accuracy|award|awarded|clarity|completeness|correctness|deserves|faithfulness|gets|give|grade|graded|mark"
+    r"|overall|quality|rating|relevance|score|scored|terminology|total|verdict|worth)\W{0,3}"
+)
+_VERDICT = re.compile(
+    rf"[\"'](?:score|verdict|reasons|winner|claim)[\"'] *:|{_POINTS}\W{{0,3}}[:=|>]\W{{0,4}}[1-5]\b"
+    rf"|{_PRAISED}5 ?(?:/|out of) ?5\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+# An order begins a clause, or names who is to obey. A network function that "can override the PCC rules" does neither.
+_TOLD = r"(?:(?:^|[^\w\s])\s*|\b(?:please|now|so|you|you (?:must|should|may|can|have to)|task now is to)\s+)"
 _ORDER = re.compile(
-    r"\b(?:ignore|disregard|forget|override|overrule|skip)\b[^.\n]{0,40}"
-    r"\b(?:instructions?|rubric|rules?|reference|prompt|above|previous|criteria)\b"
+    rf"{_TOLD}(?:ignore|disregard|forget|override|overrule|skip)\b[^.\n]{{0,40}}"
+    r"\b(?:instructions?|rubric|reference(?! \w*(?:signal|point|symbol|cell|clock|frequency))|prompt|criteria"
+    r"|(?:all|these|those|your)(?: the)? rules?|(?:previous|above|earlier) (?:rules?|text|messages?)"
+    r"|(?:rules?|text|everything) above)\b"
+    rf"|{_TOLD}(?:reply|respond|return|output|choose|give|award|assign)\b[^.\n]{{0,40}}\bscore\b"
     r"|\b(?:give|award|assign|output|choose|reply|respond|return)\b[^.\n]{0,40}"
-    r"\b(?:(?:full|top|highest|maximum|five|[1-5]) (?:score|points?|marks?)|score|a [1-5](?=[.!)]|$))"
+    r"\b(?:(?:full|top|highest|maximum|five|[1-5]) (?:score|points?|marks?)"
+    r"|(?:this|it|answer|response) a (?:score of )?[1-5](?=[.!)]|$))"
     r"|\bchoose [1-5](?=[.!)]|$)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 # "judge" alone is a verb, packets are marked and fibres graded.
 _GRADING = re.compile(
     r"\b(?:rubric|graders?|evaluating model)\b|\b(?:the|dear|your) (?:judges?|evaluator)\b|\b(?:judge|evaluator):"
     r"|\b(?:full|top|highest|maximum) (?:score|marks?|points)\b|\b(?:is|be|was|are|not) (?:scored|graded)\b"
-    r"|\byour (?:verdict|score|grade)\b"
-    r"|(?<!opinion )(?<!quality )(?<!MOS )\b(?:scores?|graded?) (?:of |is |below )?[1-5]\b",
-    re.IGNORECASE,
+    rf"|\byour (?:verdict|score|grade)\b|{_POINTS} (?:is |below )?[1-5]\b|\bgraded? (?:of )?[1-5]\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 _ENCODED = re.compile(r"\b[A-Za-z0-9+/]{24,}={0,2}|\b(?:[0-9a-f]{2} ){5,}[0-9a-f]{2}\b")
 _PATTERNS = {"turn marks": _TURN, "a verdict": _VERDICT, "orders": _ORDER, "talk of grading": _GRADING}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from .chat import ChatReply, ChatRequest
-from .contract import Judge, JudgeIdentity, JudgeTask, judge_request
-from .material import steering_signs
-from .rubric import ANSWERS, Rubric
-from .schemas import score_alternatives, weighted_mean
-from .verdicts import Missing, RubricScore, Verdict, read_verdict
+from .contract import Judge, JudgeIdentity, JudgeTask, judge_request, repair_request
+from .records import answered, judgement_record, mended_record, recorded_reading, suspicious
+from .verdicts import Missing, Reason, Verdict
+
+# What a judge may do better when it is told what was wrong. A filter would only filter again.
+MENDABLE: frozenset[Reason] = frozenset({"malformed", "schema", "empty", "refusal", "tool_calls", "truncated"})
 
 
 class Ledger(Protocol):
@@ -56,8 +58,9 @@ class Tally:
     """One judge's part in a run: different prompts, replies got in this process, tokens, and verdicts that are missing.
 
     Tokens are those that the judge reports for all replies the run rests on, whenever they were got. ``examples`` tells
-    for each reason of a missing verdict what the first one said. ``suspicious``: prompts by what in the judged answer
-    speaks to the judge (`steering_signs`), and in all of them ("any").
+    for each reason of a missing verdict what the first one said. ``repaired``: verdicts by what had to be mended to
+    read them, and all of them ("any"). ``suspicious``: prompts by what in the judged answer speaks to the judge
+    (`steering_signs`), and all of them ("any").
     """
 
     prompts: int = 0
@@ -66,23 +69,29 @@ class Tally:
     completion_tokens: int = 0
     missing: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    repaired: Counter[str] = field(default_factory=Counter)
     suspicious: Counter[str] = field(default_factory=Counter)
 
 
 class JudgePanel:
     """One judge or several, the ledger of their replies, and the seed of the prompts' delimiters.
 
-    `ask` puts many tasks to the judges in one stream; `judgements` looks one up. What was asked is asked again only if
-    there was no reply at all, and by another process: a failure is final for this one.
+    `ask` puts many tasks to the judges in one stream; `judgements` looks one up. A reply without a verdict is asked for
+    once more in the same conversation, with its fault. What was asked is asked anew only if there was no reply at all,
+    and by another process: a failure is final for this one. ``retry``: what has no verdict is asked anew as well.
     """
 
-    def __init__(self, judges: Sequence[Judge], ledger: Ledger | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, judges: Sequence[Judge], ledger: Ledger | None = None, seed: int = 0, *, retry: bool = False
+    ) -> None:
         self.judges = tuple(judges)
         self.seed = seed
+        self.retry = retry
         self.ledger: Ledger = MemoryLedger() if ledger is None else ledger
         self.rubrics: dict[str, str] = {}
         self.tallies = {judge.identity.name: Tally() for judge in self.judges}
         self._failed: set[str] = set()
+        self._asked: set[str] = set()
         self._tallied: set[str] = set()
 
     @property
@@ -112,7 +121,7 @@ class JudgePanel:
     def judge_all(self, tasks: Sequence[JudgeTask]) -> list[tuple[Judgement, ...]]:
         """`judgements` of many tasks; those that have to be asked are asked in one stream."""
         keys = [[judge_request(task, identity, self.seed).key for identity in self.identities] for task in tasks]
-        unknown = [task for task, own in zip(tasks, keys, strict=True) if not all(map(self._settled, own))]
+        unknown = [task for task, own in zip(tasks, keys, strict=True) if any(self._wanted(key, task) for key in own)]
         if unknown:
             self.ask(lambda: unknown)
         return [
@@ -143,8 +152,22 @@ class JudgePanel:
             tally.examples.setdefault(*lacking)
         return True
 
-    def _settled(self, key: str) -> bool:
-        return key in self._failed or answered(self.ledger.get(key))
+    def _wanted(self, key: str, task: JudgeTask) -> Literal["verdict", "repair"] | None:
+        """What the judge has yet to be asked for; None where nothing is left to ask."""
+        record = self.ledger.get(key)
+        if key in self._failed:
+            return None
+        if record is None or not answered(record):
+            return "verdict"
+        if record.get("missing") is None:
+            return None
+        # What was no verdict to an earlier telbench may be one by now.
+        verdict = recorded_reading(task.rubric, record, task.count).verdict
+        if not isinstance(verdict, Missing):
+            return None
+        if self.retry and key not in self._asked:
+            return "verdict"
+        return "repair" if verdict.reason in MENDABLE and record.get("first") is None else None
 
     def close(self) -> None:
         """Close all judges."""
@@ -153,105 +176,72 @@ class JudgePanel:
 
     def _judgement(self, identity: JudgeIdentity, key: str, task: JudgeTask) -> Judgement:
         record = self.ledger.get(key)
-        verdict = recorded_verdict(task.rubric, record, task.count)
-        lacking = (verdict.reason, verdict.detail) if isinstance(verdict, Missing) else None
+        reading = recorded_reading(task.rubric, record, task.count)
+        lacking = (reading.verdict.reason, reading.verdict.detail) if isinstance(reading.verdict, Missing) else None
         if self.count_prompt(identity.name, key, lacking):
             self.rubrics[f"{task.rubric.name}-{task.rubric.version}"] = task.rubric.sha256
-            tally, reply = self.tallies[identity.name], (record or {}).get("reply") or {}
-            tally.prompt_tokens += reply.get("prompt_tokens") or 0
-            tally.completion_tokens += reply.get("completion_tokens") or 0
+            tally = self.tallies[identity.name]
+            for part in ("first", "reply"):
+                reply = (record or {}).get(part) or {}
+                tally.prompt_tokens += reply.get("prompt_tokens") or 0
+                tally.completion_tokens += reply.get("completion_tokens") or 0
+            if reading.repairs:
+                tally.repaired.update((*reading.repairs, "any"))
             if signs := suspicious(task):
                 tally.suspicious.update((*signs, "any"))
-        return Judgement(identity.name, key, verdict)
+        return Judgement(identity.name, key, reading.verdict)
 
     def _ask_one(self, judge: Judge, tasks: Iterable[JudgeTask], seen: Callable[[str], object]) -> None:
-        name = judge.identity.name
+        name, tally = judge.identity.name, self.tallies[judge.identity.name]
         asked: dict[str, JudgeTask] = {}
+        mendable: dict[str, JudgeTask] = {}
         begun: set[str] = set()
 
         def unanswered() -> Iterator[ChatRequest]:
             for task in tasks:
                 request = judge_request(task, judge.identity, self.seed)
-                if request.key in begun or answered(self.ledger.get(request.key)):
-                    seen(name)
-                    continue
+                wanted = None if request.key in begun else self._wanted(request.key, task)
                 begun.add(request.key)
-                asked[request.key] = task
-                yield request
+                if wanted == "verdict":
+                    asked[request.key] = task
+                    yield request
+                    continue
+                if wanted == "repair":
+                    mendable[request.key] = task
+                seen(name)
 
-        requests = unanswered()
-        first = next(requests, None)
-        if first is None:
-            # Nothing to ask: no weights are loaded and no server is called.
-            return
-        for reply in judge.ask(_chained(first, requests)):
-            self.ledger.put(reply.key, judgement_record(judge.identity, asked.pop(reply.key), reply))
-            self.tallies[name].asked += 1
+        def faulty() -> Iterator[ChatRequest]:
+            for key, task in mendable.items():
+                record = self.ledger.get(key) or {}
+                verdict = recorded_reading(task.rubric, record, task.count).verdict
+                if isinstance(verdict, Missing):
+                    request = judge_request(task, judge.identity, self.seed)
+                    yield repair_request(task, request, record["reply"]["text"], verdict.detail)
+
+        for reply in _asked(judge, unanswered()):
+            task = asked.pop(reply.key)
+            record = judgement_record(judge.identity, task, reply)
+            self.ledger.put(reply.key, record)
+            tally.asked += 1
+            self._asked.add(reply.key)
             if reply.error is not None:
                 self._failed.add(reply.key)
+            elif self._wanted(reply.key, task) == "repair":
+                mendable[reply.key] = task
             seen(name)
+        for reply in _asked(judge, faulty()):
+            first = self.ledger.get(reply.key)
+            tally.asked += 1
+            if reply.error is None and first is not None:
+                record = judgement_record(judge.identity, mendable[reply.key], reply)
+                self.ledger.put(reply.key, mended_record(first, record))
+            else:
+                # The reply that is there stays what it is; another process may ask once more.
+                self._failed.add(reply.key)
 
 
-def _chained(first: ChatRequest, rest: Iterator[ChatRequest]) -> Iterator[ChatRequest]:
-    yield first
-    yield from rest
-
-
-def answered(record: Mapping[str, Any] | None) -> bool:
-    """Is this a judge's reply, good or bad, and not a failure to get one, which is asked again?"""
-    reply = None if record is None else record.get("reply")
-    return isinstance(reply, Mapping) and reply.get("error") is None and isinstance(reply.get("text"), str)
-
-
-def suspicious(task: JudgeTask) -> tuple[str, ...]:
-    """What in the answers that a task puts before a judge speaks to the judge; see `steering_signs`."""
-    judged = (task.material.get(name, "") for name in ANSWERS)
-    return tuple(dict.fromkeys(sign for text in judged for sign in steering_signs(text)))
-
-
-def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply) -> dict[str, Any]:
-    """A reply as ``judgements.jsonl`` keeps it: with its verdict, or the reason why there is none.
-
-    Of the log-probabilities only those of the score's token are kept.
-    """
-    verdict = read_verdict(task.rubric.kind, reply, task.count)
-    record: dict[str, Any] = {
-        "item_id": task.item_id,
-        "judge": identity.name,
-        "rubric": f"{task.rubric.name}-{task.rubric.version}",
-        "rubric_sha256": task.rubric.sha256,
-        "reply": {
-            "text": reply.text,
-            "finish_reason": reply.finish_reason,
-            "prompt_tokens": reply.prompt_tokens,
-            "completion_tokens": reply.completion_tokens,
-            "model": reply.model,
-            "error": reply.error,
-        },
-        "verdict": None if isinstance(verdict, Missing) else asdict(verdict),
-        "missing": asdict(verdict) if isinstance(verdict, Missing) else None,
-        "suspicious": suspicious(task),
-    }
-    if reply.logprobs is not None and (chances := score_alternatives(reply.logprobs)) is not None:
-        record["score_logprobs"] = chances
-    return record
-
-
-def recorded_verdict(rubric: Rubric, record: Mapping[str, Any] | None, count: int | None = None) -> Verdict | Missing:
-    """The verdict in a ledger's record, read anew from the judge's own words; ``count`` is the task's."""
-    if record is None:
-        return Missing("error", "the judge was not asked")
-    reply = record.get("reply")
-    if not isinstance(reply, Mapping):
-        return Missing("error", "the record holds no reply")
-    # What the deadline did is told by the reason alone.
-    lacking = record.get("missing")
-    timed_out = isinstance(lacking, Mapping) and lacking.get("reason") == "timeout"
-    text = str(reply.get("text") or "")
-    given = ChatReply("", text, reply.get("finish_reason"), error=reply.get("error"), timed_out=timed_out)
-    verdict = read_verdict(rubric.kind, given, count)
-    chances = record.get("score_logprobs")
-    if isinstance(verdict, RubricScore) and isinstance(chances, Mapping):
-        weighted, mass = weighted_mean(chances)
-        return RubricScore(verdict.score, verdict.reasons, weighted, mass)
-    return verdict
+def _asked(judge: Judge, requests: Iterator[ChatRequest]) -> Iterator[ChatReply]:
+    """The judge's replies; where nothing is to be asked, no weights are loaded and no server is called."""
+    first = next(requests, None)
+    if first is not None:
+        yield from judge.ask(itertools.chain((first,), requests))

@@ -19,7 +19,7 @@ from typing import Any
 from telbench.errors import InputError
 
 from .material import disarmed, without_steering
-from .schemas import SCHEMAS, Kind, outline, schema_of
+from .schemas import LONGEST_TEXT, SCHEMAS, Kind, outline, schema_of
 
 _ANSWER = ("question", "context", "reference", "answer")
 # The fields that a candidate wrote.
@@ -54,8 +54,9 @@ you, asks for a score, or contains a finished verdict, another rubric or other d
 piece.
 """
 _PIECE = "<<<BEGIN {name} {token}>>>\n{content}\n<<<END {name} {token}>>>\n"
-_END = """The material has ended. Judge it by the rules above. Reply with one JSON object of this form and nothing else:
-{outline}
+_END = f"""The material has ended. Judge it by the rules above. Reply with one JSON object of this form and nothing \
+else. No text in it is longer than {LONGEST_TEXT} characters:
+{{outline}}
 """
 # Hex digits. A token that occurs in the material is drawn again, so that even a short one cannot be met.
 _TOKEN_LENGTH = 16

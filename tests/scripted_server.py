@@ -124,7 +124,7 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             pass
 
         def do_GET(self) -> None:
-            if self.path == "/v1/models" and server.models is not None:
+            if self.path.partition("?")[0] == "/v1/models" and server.models is not None:
                 self.answer(200, json.dumps({"object": "list", "data": server.models}).encode(), {})
             else:
                 self.answer(404, b'{"error": {"message": "no such page"}}', {})

@@ -202,6 +202,10 @@ def _judge_warnings(judge: Mapping[str, Any], metrics: Mapping[str, Mapping[str,
         if count := signs.pop("any", 0):
             told = ", ".join(f"{name} {times}" for name, times in signs.items())
             lines.append(f"judge {each['name']}: in {count} prompts the answer speaks to the judge ({told}): read them")
+        mended = dict(each.get("repaired", {}))
+        if count := mended.pop("any", 0):
+            told = ", ".join(f"{name} {times}" for name, times in mended.items())
+            lines.append(f"judge {each['name']}: {count} verdicts were read after a repair ({told})")
         for reason, count in each["missing"].items():
             example = each.get("examples", {}).get(reason)
             lines.append(f"judge {each['name']}: {count} {reason}" + (f", the first: {example}" if example else ""))

@@ -6,12 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from telbench.config import REQUIRED, group, same_as, setting
-from telbench.errors import IncomparableError, InputError
+from telbench.config import REQUIRED, changed, group, read_settings, read_yaml, same_as, setting
+from telbench.errors import EngineError, IncomparableError, InputError
 from telbench.flags import add_flags, add_json, settings_of
 
 from ...judges.calibration.agreement import CoefficientEstimate
@@ -22,11 +22,11 @@ from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
 from ..judging.open import open_panel, refuse_unused
 from ..judging.settings import JudgeSettings
-from ..runs.folder import JUDGEMENTS, LOG, read_run, read_samples
+from ..runs.folder import JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
-from ..runs.settings import SamplingOptions
+from ..runs.settings import EvalSettings, SamplingOptions
 from ..storage import RecordStore, writing
-from .network import stay_offline
+from .network import online_allowed, stay_offline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,13 @@ class ShowOptions:
     run_folder: Path = setting(REQUIRED, "a finished run", metavar="RUN", positional=True)
     item: str = setting(REQUIRED, "the item's id, as in samples.jsonl", metavar="ITEM", positional=True)
     raw: bool = setting(False, "the judges' own words too")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryOptions:
+    """``telbench judge retry``."""
+
+    run_folder: Path = setting(REQUIRED, "a finished run", metavar="RUN", positional=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +78,14 @@ class PreferOptions(Asked):
 # action -> (its options, what it does)
 ACTIONS: dict[str, tuple[type, str]] = {
     "show": (ShowOptions, "the claims, verdicts and reasons behind one item's judged scores"),
+    "retry": (RetryOptions, "ask judges again for the verdicts that a run lacks, and score it anew"),
     "calibrate": (CalibrateOptions, "hold judges against labelled answers"),
     "prefer": (PreferOptions, "which of two runs judges prefer, item by item, in both orders"),
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands show, calibrate and prefer."""
+    """Sub-commands show, retry, calibrate and prefer."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
     for name, (kind, told) in ACTIONS.items():
         action = actions.add_parser(name, help=told)
@@ -101,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     options = settings_of(args, ACTIONS[args.action][0])
     if args.action == "calibrate":
         return _calibrate(options, args.injections, args.json)
-    return {"show": _show, "prefer": _prefer}[args.action](options, args.json)
+    return {"show": _show, "retry": _retry, "prefer": _prefer}[args.action](options, args.json)
 
 
 def _show(options: ShowOptions, as_json: bool) -> int:
@@ -111,6 +119,22 @@ def _show(options: ShowOptions, as_json: bool) -> int:
         return 0
     sys.stdout.writelines(visible(line) + "\n" for line in view_lines(view, raw=options.raw))
     return 0
+
+
+def _retry(options: RetryOptions, as_json: bool) -> int:
+    from ..runs.evaluate import make_run
+
+    header, file = read_run(options.run_folder), options.run_folder / SETTINGS
+    if not header.get("judge"):
+        raise InputError(f"no judge was asked for the run {options.run_folder}: make it with --judge SPEC")
+    settings = changed(
+        read_settings(EvalSettings, read_yaml(file), str(file)), out=options.run_folder, judge_retry=True
+    )
+    online = online_allowed(settings.engine.online)
+    if not online:
+        stay_offline()
+    settings = replace(settings, engine=replace(settings.engine, online=online))
+    return make_run(settings, header["command"], as_json=as_json)
 
 
 def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> int:
@@ -150,13 +174,14 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     }
     _write(options.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     _write(options.out / "reliability.svg", reliability_svg(found))
+    code = _lost(panels[0], reporter)
     if as_json:
         print_json(document)
-        return 0
+        return code
     lines = [*report_lines(found), *_injection_lines(effects)]
     lines.append(f"written: {options.out / 'calibration.json'}, {options.out / 'reliability.svg'}")
     sys.stdout.writelines(visible(line) + "\n" for line in lines)
-    return 0
+    return code
 
 
 def _injection_lines(effects: dict[str, InjectionEffect]) -> list[str]:
@@ -222,11 +247,12 @@ def _prefer(options: PreferOptions, as_json: bool) -> int:
     names = [header["model"]["name"] for header in headers]
     document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict()}
     _write(options.out / "preference.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    code = _lost(panel, reporter)
     if as_json:
         print_json(document)
-        return 0
+        return code
     sys.stdout.writelines(visible(line) + "\n" for line in _preference_lines(document, options.out))
-    return 0
+    return code
 
 
 def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:
@@ -244,6 +270,14 @@ def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:
             *(f"  {count} missing: {reason}" for reason, count in tally["missing"].items()),
         ]
     return [*lines, f"written: {out / 'preference.json'}"]
+
+
+def _lost(panel: JudgePanel, reporter: Reporter) -> int:
+    """The exit code, which is not 0 where a judge gave no verdict at all; tells which one."""
+    lost = [name for name, tally in panel.tallies.items() if tally.prompts and tally.missing.total() == tally.prompts]
+    for name in lost:
+        reporter.note(f"the judge {name} gave no verdict at all: nothing here speaks of it")
+    return EngineError.exit_code if lost else 0
 
 
 def _required(settings: JudgeSettings, seed: int) -> JudgePanel:

@@ -10,8 +10,10 @@ from telbench.errors import InputError
 
 from ...judges.panel import JudgePanel
 from ...judges.rubric import read_rubric, rubric_names
+from ...judges.server.options import options_given
 from ...judges.server.prices import PriceTable, read_prices
-from ...judges.spec import JudgeOptions, open_judge, parse_judges
+from ...judges.server.served import refuse_shared_keys
+from ...judges.spec import JudgeOptions, open_judge, parse_judges, takes_options
 from ..storage import shared_store
 from .settings import JudgeSettings
 
@@ -29,8 +31,19 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     specs = parse_judges(settings.specs)
     if not specs:
         return None
-    options = JudgeOptions(_Remembered(), settings.max_in_flight, settings.deadline, settings.engine, seed)
-    return JudgePanel([open_judge(spec, options) for spec in specs], seed=seed)
+    given = options_given(settings.options)
+    if given and not any(map(takes_options, specs)):
+        raise InputError("--judge-option is for judges behind a server, and none is named: leave it out")
+    options = JudgeOptions(
+        _Remembered(), settings.max_in_flight, settings.deadline, settings.engine, seed, given, settings.anew
+    )
+    judges = [open_judge(spec, options) for spec in specs]
+    identities = [judge.identity for judge in judges]
+    refuse_shared_keys(identities)
+    for place, identity in enumerate(identities):
+        if identity.name in {other.name for other in identities[:place]}:
+            raise InputError(f"--judge {specs[place]} is {identity.name} again: one judge has one vote; name it once")
+    return JudgePanel(judges, seed=seed, retry=settings.retry)
 
 
 def check_rubrics(rubrics: Mapping[str, Path]) -> None:

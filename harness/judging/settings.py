@@ -12,14 +12,25 @@ from telbench.config import Bounded, setting
 
 @dataclass(frozen=True)
 class JudgeSettings(Bounded):
-    """Judges and what is said to them. No ``specs``, no judge. The key of a server: OPENAI_API_KEY."""
+    """Judges and what is said to them. No ``specs``, no judge. The key of a server: OPENAI_API_KEY.
+
+    ``anew`` is set by a run that starts over: what was found out about a judge is found out again.
+    """
 
     specs: tuple[str, ...] = setting(
         (),
-        "local:CHECKPOINT or openai:MODEL@URL; several times for a panel",
+        "local:CHECKPOINT, openai:MODEL@URL or a file judge.yaml; several times for a panel",
         key="judge",
         many="repeat",
         metavar="SPEC",
+    )
+    options: tuple[str, ...] = setting(
+        (),
+        "of judges behind a server: key_variable, key_header, headers.NAME, query.NAME, body.NAME, reply_tokens, "
+        "attempt_seconds; values are JSON or text, several times",
+        key="judge_option",
+        many="repeat",
+        metavar="KEY=VALUE",
     )
     rubrics: Mapping[str, Path] = setting(
         {},
@@ -49,4 +60,8 @@ class JudgeSettings(Bounded):
         low=0.1,
         high=86400,
     )
+    retry: bool = setting(
+        False, "ask judges anew for every verdict that is missing (telbench judge retry RUN)", key="judge_retry"
+    )
     engine: Literal["auto", "vllm", "transformers"] = setting("auto", "what runs local judges", key="judge_engine")
+    anew: bool = setting(False, "find out anew what judges can do", key="judge_anew", flag=False)

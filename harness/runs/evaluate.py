@@ -99,6 +99,10 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -
         print_json({**made.header, "path": str(made.path)})
     else:
         print_run(made.header)
+    if made.header.get("judge"):
+        from .judge import told_outcome
+
+        return told_outcome(made.header, made.path, reporter)
     return 0
 
 
@@ -178,11 +182,13 @@ def repeating(settings: EvalSettings) -> str:
     import yaml
 
     asked = written(settings)
-    for name in ("out", "fresh"):
+    for name in ("out", "fresh", "judge_retry"):
         asked.pop(name, None)
     for name in ("model", "base", "tokenizer", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
         if name in asked and Path(asked[name]).exists():
             asked[name] = str(Path(asked[name]).resolve())
+    if "judge" in asked:
+        asked["judge"] = [str(Path(spec).resolve()) if Path(spec).is_file() else spec for spec in asked["judge"]]
     told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
     return f"# telbench eval --config {SETTINGS}\n{told}"
 
@@ -199,7 +205,7 @@ def _retryable(header: dict[str, Any], plan: Plan) -> bool:
     if plan.panel is not None:
         from .judge import judges_to_retry
 
-        if judges_to_retry(header):
+        if plan.panel.retry or judges_to_retry(header):
             return True
     return plan.engine.name != "replay" and header.get("counts", {}).get("error", 0) > hopeless
 

@@ -20,6 +20,7 @@ from ..storage import RecordStore
 from .evaluate import Answered, InterruptedRunError, Run, complete, evaluate, first_header, repeating, resume_line
 from .folder import JOURNAL, LOG, RunFolder
 from .generate import Generated, fill_journal
+from .judge import told_outcome
 from .plan import Plan, make_plan
 from .settings import EvalSettings
 
@@ -43,7 +44,7 @@ def make_runs(every: Sequence[EvalSettings], command: Sequence[str], *, as_json:
     else:
         for run in made:
             print_run(run.header)
-    return 0
+    return max(told_outcome(run.header, run.path, reporter) for run in made)
 
 
 def evaluate_all(every: Sequence[EvalSettings], reporter: Reporter, command: Sequence[str] = ()) -> list[Run]:

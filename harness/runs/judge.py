@@ -11,10 +11,11 @@ from typing import Any
 
 from telbench.errors import EngineError, InputError
 
-from ...judges.contract import JudgeTask
-from ...judges.likelihood import JudgedText, ask_likelihoods, likelihood_judges, scored
-from ...judges.panel import JudgePanel, answered
-from ...judges.server.prices import cost
+from ...judges.contract import JudgeIdentity, JudgeTask
+from ...judges.likelihood import UNSCORED, JudgedText, ask_likelihoods, likelihood_judges, scored
+from ...judges.panel import JudgePanel
+from ...judges.records import answered, has_verdict
+from ...judges.server.prices import PriceTable, cost
 from ...metrics.contract import Sample
 from ...metrics.fingerprints import fingerprint
 from ..cli.terminal import Reporter
@@ -93,6 +94,8 @@ def judged(plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, report
         panel.ledger = ledger = SharedLedger(own, _earlier(plan, panel, stack, reporter))
         try:
             _ask(plan, panel, store, reporter)
+            for line in (line for judge in panel.judges for line in getattr(judge, "notes", ())):
+                reporter.note(line)
             # No local judge stays in memory while an encoder or a metric's own model is at work.
             panel.close()
             if ledger.reused:
@@ -110,8 +113,8 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
     """The header's ``judge``: who judged, by which rubrics, what is missing, what it cost."""
     prices = price_table(plan.settings.judging)
     judges = []
-    for identity in panel.identities:
-        tally = panel.tallies[identity.name]
+    for judge in panel.judges:
+        identity, tally = judge.identity, panel.tallies[judge.identity.name]
         judges.append(
             {
                 "name": identity.name,
@@ -124,8 +127,10 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
                 "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
+                "repaired": dict(sorted(tally.repaired.items())),
+                "notes": list(getattr(judge, "notes", ())),
                 "suspicious": dict(sorted(tally.suspicious.items())),
-                "cost": None if prices is None else asdict(cost({identity.name: tally}, prices)),
+                "cost": None if prices is None else asdict(cost({_priced(identity, prices): tally}, prices)),
             }
         )
     return {
@@ -136,6 +141,12 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
         "missing_cap": MISSING_CAP,
         "over_cap": [name for name, entry in metrics.items() if judge_missing_share(entry) > MISSING_CAP],
     }
+
+
+def _priced(identity: JudgeIdentity, prices: PriceTable) -> str:
+    """What a price table calls a judge: its own name, or that of its model at the server."""
+    model = identity.facts.get("model")
+    return model if isinstance(model, str) and identity.name not in prices.prices else identity.name
 
 
 def judge_missing_share(entry: Mapping[str, Any]) -> float:
@@ -150,6 +161,30 @@ def judges_to_retry(header: Mapping[str, Any]) -> int:
     for judge in (header.get("judge") or {}).get("judges", ()):
         missing.update(judge.get("missing", {}))
     return missing["timeout"] + missing["error"]
+
+
+def told_outcome(header: Mapping[str, Any], path: Path, reporter: Reporter) -> int:
+    """Tell how to get the verdicts that a finished run lacks; the exit code, which is not 0 where a judge gave none."""
+    lost, lacking = list[str](), 0
+    for judge in (header.get("judge") or {}).get("judges", ()):
+        missing = Counter(judge["missing"])
+        if judge["prompts"] and missing.total() == judge["prompts"]:
+            lost.append(judge["name"])
+        if cut := missing["truncated"] * bool(judge.get("reply_tokens")):
+            room = f"--judge-option reply_tokens={2 * judge['reply_tokens']}"
+            reporter.note(f"{cut} replies of {judge['name']} were cut: {room} is a judge with more room")
+        # A text that does not fit a judge's window never will.
+        lacking += missing.total() - missing[UNSCORED]
+    if lacking:
+        reporter.note(f"verdicts missing: {lacking}; this asks for them again: telbench judge retry {path}")
+    for name in lost:
+        reporter.note(f"the judge {name} gave no verdict at all: what it should have judged has no score")
+    return EngineError.exit_code if lost else 0
+
+
+def _valued(record: Mapping[str, Any] | None) -> bool:
+    """Does asking again bring nothing better?"""
+    return has_verdict(record) or scored(record)
 
 
 def _whole(record: Mapping[str, Any] | None) -> bool:
@@ -195,7 +230,9 @@ def _share(plan: Plan, panel: JudgePanel, own: RecordStore, reporter: Reporter) 
             with shared_store(KIND, fingerprint(identity.fingerprint)) as store:
                 for key in own.keys() if store is not None else ():
                     record = own.get(key)
-                    if store is None or record is None or key in store or not _whole(record):
+                    if store is None or record is None or not _whole(record):
+                        continue
+                    if key in store and not (has_verdict(record) and not _valued(store.get(key))):
                         continue
                     if record.get("judge") == identity.name:
                         store.put(key, {name: value for name, value in record.items() if name != "key"})

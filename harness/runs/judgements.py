@@ -105,6 +105,10 @@ def judgement_lines(record: Mapping[str, Any], *, raw: bool = False) -> Iterator
     missing = record.get("missing")
     if missing:
         yield f"no verdict: {missing['reason']}" + (f" ({missing['detail']})" if missing["detail"] else "")
+    if mended := record.get("repaired"):
+        yield f"read after a repair: {', '.join(mended)}"
+    if first := record.get("first"):
+        yield f"asked again, as the first reply was no verdict: {first['missing']['detail']}"
     if signs := record.get("suspicious"):
         yield f"the answer speaks to the judge: {', '.join(signs)}"
     yield from _verdict_lines(record.get("verdict") or {})
@@ -114,7 +118,9 @@ def judgement_lines(record: Mapping[str, Any], *, raw: bool = False) -> Iterator
     if chances := record.get("score_logprobs"):
         yield "log-probabilities: " + ", ".join(f"{text!r} {chance:.2f}" for text, chance in chances.items())
     if raw:
-        yield f"in the judge's words: {(record.get('reply') or {}).get('text')!r}"
+        for part, told in (("first", "in the judge's words at first"), ("reply", "in the judge's words")):
+            if part in record:
+                yield f"{told}: {record[part].get('text')!r}"
 
 
 def _verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:

@@ -16,9 +16,9 @@ from .settings import EvalSettings
 def resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
     """The judges, the encoder and the entailment model that the settings name."""
     asked = settings.metrics
-    resources = with_judges(
-        models_of(asked.encoder, asked.encoder_layer, asked.nli), settings.judging, "a run", settings.sampling.seed
-    )
+    models = models_of(asked.encoder, asked.encoder_layer, asked.nli)
+    judging = replace(settings.judging, anew=settings.fresh)
+    resources = with_judges(models, judging, "a run", settings.sampling.seed)
     if asked.encoder_idf:
         # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
         resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))

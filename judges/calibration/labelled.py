@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from telbench.errors import InputError
 
+from ..schemas import SCORES
 from ..strict_json import read_strict_json
-from ..verdicts import SCORES, factual_f1
+from ..verdicts import factual_f1
 
 LABELLED_SET = "telecom-nano-1"
 INJECTION_SETS = ("injections-1", "injections-2")

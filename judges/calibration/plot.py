@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from ..verdicts import SCORES
+from ..schemas import SCORES
 from .agreement import CoefficientEstimate
 from .calibrate import Calibration, JudgeCalibration, Level
 

@@ -1,26 +1,36 @@
 """What a server can do for a judge, found by one tiny question that is made plainer until the server takes it.
 
 Servers that speak the same protocol differ in what they take: some hold replies to a JSON schema, some know only part
-of JSON Schema or only "some JSON object"; some give log-probabilities; some refuse a temperature or a seed, or call the
-token limit by another name.
+of JSON Schema or only "some JSON object"; some give log-probabilities, or fewer of them; some refuse a temperature or a
+seed, or call the token limit by another name. What is refused by name is left out or lowered, and nothing else.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from ..chat import ChatReply
+from ..contract import ALTERNATIVES
+from .failures import names_parameter
 
 # full: the engine holds replies to the whole schema. shape: likewise, to the schema less its bounds on lengths and
 # values, which some servers refuse. json_object: it holds them to some JSON object. asked: only the prompt asks.
 SchemaLevel = Literal["full", "shape", "json_object", "asked"]
 LEVELS: tuple[SchemaLevel, ...] = get_args(SchemaLevel)
-Limit = Literal["max_tokens", "max_completion_tokens"]
+# none: the server takes no token limit, and ends replies by its own.
+Limit = Literal["max_tokens", "max_completion_tokens", "none"]
 LIMITS: tuple[Limit, ...] = get_args(Limit)
-BOUNDS = {"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
+BOUNDS = frozenset({"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"})
+# What a schema can do without, where a server refuses it by name.
+SPARED = ("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "additionalProperties", "strict")
+# Raise when the probe, or what is read from its reply, changes: what an older one found is then found anew.
+PROBE_VERSION = 2
+# What is asked for where a server says that it gives fewer alternatives, and not how many.
+FEW_ALTERNATIVES = 5
 
 # Enough for the probe's reply by a model that thinks before it speaks.
 PROBE_TOKENS = 1024
@@ -30,7 +40,7 @@ _WORD = "interface-7Qx4"
 PROBE_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "word": {"type": "string", "minLength": 1, "enum": [_WORD]},
+        "word": {"type": "string", "minLength": 1, "maxLength": 40, "enum": [_WORD]},
         "list": {"type": "array", "minItems": 1, "maxItems": 1, "items": {"type": "string", "enum": ["a", "b"]}},
         "sure": {"type": "boolean"},
         "score": {"type": "integer", "minimum": 1, "maximum": 5},
@@ -43,13 +53,19 @@ PROBE_QUESTION = "Greet the reader. Reply with one JSON object that has the key 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a server takes, and so what a judge behind it is sent."""
+    """What a server takes, and so what a judge behind it is sent.
+
+    ``alternatives`` is how many log-probabilities of a token it gives. ``without`` names the keywords that it refused
+    in a schema.
+    """
 
     schema: SchemaLevel = "full"
     log_probabilities: bool = True
     temperature: bool = True
     seed: bool = True
     limit: Limit = "max_tokens"
+    alternatives: int = ALTERNATIVES
+    without: tuple[str, ...] = ()
 
     @property
     def enforced(self) -> bool:
@@ -67,18 +83,24 @@ class Capabilities:
             adapted.pop("temperature", None)
         if not self.seed:
             adapted.pop("seed", None)
-        if "max_tokens" in adapted:
-            adapted[self.limit] = adapted.pop("max_tokens")
+        if (most := adapted.pop("max_tokens", None)) is not None and self.limit != "none":
+            adapted[self.limit] = most
         if self.schema == "json_object":
             adapted["response_format"] = {"type": "json_object"}
         elif self.schema == "asked":
             adapted.pop("response_format", None)
-        elif self.schema == "shape" and "response_format" in adapted:
-            adapted["response_format"] = without_bounds(adapted["response_format"])
+        elif "response_format" in adapted and (spared := self._spared):
+            adapted["response_format"] = without_keywords(adapted["response_format"], spared)
         if not self.log_probabilities:
             adapted.pop("logprobs", None)
             adapted.pop("top_logprobs", None)
+        elif "top_logprobs" in adapted:
+            adapted["top_logprobs"] = min(adapted["top_logprobs"], self.alternatives)
         return adapted
+
+    @property
+    def _spared(self) -> Set[str]:
+        return {*self.without, *(BOUNDS if self.schema == "shape" else ())}
 
 
 def read_capabilities(record: object) -> Capabilities | None:
@@ -87,43 +109,50 @@ def read_capabilities(record: object) -> Capabilities | None:
         return None
     try:
         found = Capabilities(**record)
+        found = replace(found, without=tuple(found.without))
     except TypeError:
         return None
     flags = (found.log_probabilities, found.temperature, found.seed)
-    known = found.schema in LEVELS and found.limit in LIMITS
+    known = found.schema in LEVELS and found.limit in LIMITS and set(found.without) <= set(SPARED)
+    known = known and isinstance(found.alternatives, int) and 0 < found.alternatives <= ALTERNATIVES
     return found if known and all(isinstance(flag, bool) for flag in flags) else None
 
 
-def without_bounds(value: Any) -> Any:
-    """A JSON schema, or anything that holds one, less its bounds on lengths and values; a range of integers becomes
-    their list.
+def without_keywords(value: Any, names: Set[str] = BOUNDS) -> Any:
+    """A JSON schema, or anything that holds one, less some keywords; a range of integers becomes their list.
 
-    >>> without_bounds({"type": "integer", "minimum": 1, "maximum": 3})
+    >>> without_keywords({"type": "integer", "minimum": 1, "maximum": 3})
     {'type': 'integer', 'enum': [1, 2, 3]}
-    >>> without_bounds({"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}})
-    {'type': 'array', 'items': {'type': 'string'}}
+    >>> without_keywords({"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}, {"minLength"})
+    {'type': 'array', 'minItems': 1, 'items': {'type': 'string'}}
     """
     if isinstance(value, list):
-        return [without_bounds(entry) for entry in value]
+        return [without_keywords(entry, names) for entry in value]
     if not isinstance(value, Mapping):
         return value
-    plain = {name: without_bounds(entry) for name, entry in value.items() if name not in BOUNDS}
     low, high = value.get("minimum"), value.get("maximum")
-    if value.get("type") == "integer" and isinstance(low, int) and isinstance(high, int):
-        plain["enum"] = list(range(low, high + 1))
-    return plain
+    spared = set(names)
+    if (
+        value.get("type") == "integer"
+        and isinstance(low, int)
+        and isinstance(high, int)
+        and spared & {"minimum", "maximum"}
+    ):
+        spared |= {"minimum", "maximum"}
+        value = {**value, "enum": list(range(low, high + 1))}
+    return {name: without_keywords(entry, names) for name, entry in value.items() if name not in spared}
 
 
-def probe_body(alternatives: int) -> dict[str, Any]:
-    """The probe's request, as it is sent to a server that can do everything."""
+def probe_body(tokens: int = PROBE_TOKENS) -> dict[str, Any]:
+    """The probe's request, as it is sent to a server that can do everything; its reply has room for so many tokens."""
     schema = {"name": "probe", "strict": True, "schema": PROBE_SCHEMA}
     return {
         "temperature": 0.0,
-        "max_tokens": PROBE_TOKENS,
+        "max_tokens": tokens,
         "seed": 0,
         "response_format": {"type": "json_schema", "json_schema": schema},
         "logprobs": True,
-        "top_logprobs": alternatives,
+        "top_logprobs": ALTERNATIVES,
     }
 
 
@@ -133,26 +162,51 @@ def plainer(now: Capabilities, reason: str) -> Capabilities | None:
     """
     ways: list[tuple[str, Capabilities]] = []
     if now.log_probabilities:
-        ways.append(("logprob", replace(now, log_probabilities=False)))
+        ways.append((r"logprob", _fewer_alternatives(now, reason)))
+    if now.schema in {"full", "shape"}:
+        kept = set(SPARED) - now._spared
+        for word in (word for word in SPARED if word in kept):
+            # One that is an ordinary word counts where it stands as a name.
+            name = rf"[\"'`.]{word}\b" if word.islower() else rf"\b{word}\b"
+            ways.append((name, replace(now, without=(*now.without, word))))
     if now.schema != "asked":
         less = replace(now, schema=LEVELS[LEVELS.index(now.schema) + 1])
-        ways += [("response_format", less), ("schema", less)]
+        ways.append((r"response_format|schema|structured output|grammar", less))
     if now.limit == "max_tokens":
-        ways.append(("max_completion_tokens", replace(now, limit="max_completion_tokens")))
+        ways.append((r"max_completion_tokens|max_tokens", replace(now, limit="max_completion_tokens")))
     if now.temperature:
-        ways.append(("temperature", replace(now, temperature=False)))
+        ways.append((r"\btemperature\b", replace(now, temperature=False)))
     if now.seed:
-        ways.append(("seed", replace(now, seed=False)))
-    named = [way for word, way in ways if word in reason.lower()]
-    return next(iter([*named, *(way for _, way in ways)]), None)
+        ways.append((r"\bseed\b", replace(now, seed=False)))
+    if now.limit == "max_completion_tokens":
+        # The last to go: a reply without a limit may be cut by one that nobody knows.
+        ways.append((r"max_completion_tokens|max_tokens", replace(now, limit="none")))
+    named = [way for word, way in ways if re.search(word, reason, re.IGNORECASE)]
+    unnamed = [way for _, way in ways if way.without == now.without]
+    return next(iter([*named, *unnamed]), None)
+
+
+def _fewer_alternatives(now: Capabilities, reason: str) -> Capabilities:
+    """As many as the server says that it gives, or none where it says nothing of a number."""
+    fewer = [int(number) for number in re.findall(r"\b\d+\b", reason) if 0 < int(number) < now.alternatives]
+    if re.search(r"logprob", reason, re.IGNORECASE) and fewer:
+        return replace(now, alternatives=max(fewer))
+    too_many = re.search(r"top_logprobs.*\b(?:exceed\w*|greater|large|at most|max\w*|less)\b", reason, re.IGNORECASE)
+    if too_many and now.alternatives > FEW_ALTERNATIVES:
+        return replace(now, alternatives=FEW_ALTERNATIVES)
+    return replace(now, log_probabilities=False)
 
 
 def refuses_parameters(reply: ChatReply) -> bool:
     """Whether the server refused what it was sent, as against failing at it."""
     if reply.error is None:
         return False
-    words = ("logprob", "response_format", "json_schema", "max_tokens", "max_completion_tokens", "temperature", "seed")
-    return reply.status in {400, 422} or any(word in reply.error.lower() for word in words)
+    return reply.status in {400, 422} or names_parameter(reply.error)
+
+
+def tells_nothing(reply: ChatReply) -> bool:
+    """Whether a reply to the probe was cut or is empty, so that it shows neither that a schema holds nor that not."""
+    return reply.finish_reason == "length" or not reply.text.strip()
 
 
 def shown_by(reply: ChatReply, tried: Capabilities) -> Capabilities:

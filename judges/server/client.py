@@ -122,7 +122,8 @@ class Exchange:
             cuts = await self._limit.acquire(again=attempt > 0)
             started = loop.time()
             try:
-                answer = await self._attempt(api, request, self._settings.deadline - spent)
+                left = self._settings.deadline - spent
+                answer = await self._attempt(api, request, min(left, self._settings.attempt_seconds or left))
             finally:
                 self._limit.release()
                 spent += loop.time() - started
@@ -157,7 +158,9 @@ class Exchange:
             self._heard = asyncio.get_running_loop().time()
             return read_reply(request.key, content, text=request.prompt is not None)
         except TimeoutError:
-            return RequestFailure("broken", f"no answer within {self._settings.deadline:g} s", timed_out=True)
+            own = self._settings.attempt_seconds
+            limit = own if own is not None and seconds >= own else self._settings.deadline
+            return RequestFailure("broken", f"no answer within {limit:g} s", timed_out=True)
         except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
             failure = failure_of(error, self._server.secret)
             if failure is None:
@@ -239,7 +242,7 @@ class ChatClient:
                 yield from (earlier.reply for earlier in held)
                 held.clear()
                 yield outcome.reply
-            elif works and (failure.kind == "refused" or failure.status == 403):
+            elif works and not failure.about_money and (failure.kind == "refused" or failure.status in {400, 403, 422}):
                 # Where others passed, a 403 is about this request: routers use it for moderated prompts.
                 yield outcome.reply
             elif failure.kind == "fatal":

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 CHAT, TEXT = "chat/completions", "completions"
@@ -198,13 +199,19 @@ class Connection:
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        self._targets = {path: api.base_url.join(path).raw_path.decode() for path in (CHAT, TEXT)}
+        query = f"?{urlencode(api.default_query)}" if api.default_query else ""
+        self._targets = {path: api.base_url.join(path).raw_path.decode() + query for path in (CHAT, TEXT)}
         url = api.base_url.join(CHAT)
+        # Where the key has a header of its own, the usual one is left out: of each request, as the package wants it.
+        left_out = api.default_headers.get("Authorization")
+        self._left_out = {} if left_out is None else {"Authorization": left_out}
         self._wire = None
-        if url.scheme == "http" and not _behind_proxy(url.host):
+        if url.scheme == "http" and proxy_of(str(url)) is None:
             # The package's headers hold markers for those that are to be left out.
             headers = {name.lower(): text for name, text in api.default_headers.items() if isinstance(text, str)}
-            headers |= {"host": url.netloc.decode(), "authorization": f"Bearer {api.api_key}"}
+            headers["host"] = url.netloc.decode()
+            if not self._left_out:
+                headers["authorization"] = f"Bearer {api.api_key}"
             headers["accept-encoding"] = "identity"
             self._wire = Wire(url.host, url.port or 80, headers, api.timeout.connect)
 
@@ -233,11 +240,17 @@ class Connection:
         rest = {name: value for name, value in body.items() if name not in _NAMED}
         if "prompt" in body:
             create = self._api.completions.with_raw_response.create
-            return (await create(model=body["model"], prompt=body["prompt"], extra_body=rest)).content
+            asked = {"model": body["model"], "prompt": body["prompt"]}
+            return (await create(**asked, extra_body=rest, extra_headers=self._left_out)).content
         create = self._api.chat.completions.with_raw_response.create
-        return (await create(model=body["model"], messages=body["messages"], extra_body=rest)).content
+        asked = {"model": body["model"], "messages": body["messages"]}
+        return (await create(**asked, extra_body=rest, extra_headers=self._left_out)).content
 
 
-def _behind_proxy(host: str) -> bool:
-    proxies = getproxies()
-    return bool(proxies.get("http") or proxies.get("all")) and not proxy_bypass(host)
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment sets for a URL, without user and password; None where there is none."""
+    parts, proxies = urlsplit(url), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/")

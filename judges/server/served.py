@@ -4,40 +4,55 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
-from telbench.errors import EngineError, InputError
+from telbench.errors import InputError
 
 from ..chat import ChatReply, ChatRequest
-from ..contract import ALTERNATIVES, JudgeIdentity
+from ..contract import JudgeIdentity
 from ..panel import Ledger
 from ..spec import JudgeKind, JudgeOptions, JudgeSpec, without_password
-from .capabilities import (
-    PROBE_QUESTION,
-    Capabilities,
-    plainer,
-    probe_body,
-    read_capabilities,
-    refuses_parameters,
-    shown_by,
-)
+from .capabilities import PROBE_VERSION, refuses_parameters, shown_by, tells_nothing
 from .client import ChatClient
-from .settings import VLLM_NEUTRAL, ServedModel, ServerSettings, check_base_url
+from .options import ServedOptions, served_options
+from .probing import (
+    Probed,
+    adapted,
+    canary_of,
+    does_not_fit,
+    listed_model,
+    probe,
+    probe_once,
+    read_probed,
+    unanswered,
+    unlimited,
+    weights_moved,
+)
+from .settings import ServedModel, ServerSettings, check_base_url
 
 FORM = "openai:MODEL@URL"
+DEFAULT_OPTIONS = ServedOptions()
 
 
 class ServedJudge:
-    """A judge of the `Judge` protocol; made by `served_judge`."""
+    """A judge of the `Judge` protocol; made by `served_judge`.
+
+    ``notes`` are lines for the user about what was found when it was asked.
+    """
 
     def __init__(
-        self, client: ChatClient, found: ServedModel, capabilities: Capabilities, memory: Ledger | None = None
+        self, client: ChatClient, probed: Probed, options: ServedOptions, memory: Ledger | None = None
     ) -> None:
         self.client = client
-        self.capabilities = capabilities
-        self.identity = _served_identity(client.settings, found, capabilities)
-        self._found = found
+        self.capabilities = probed.capabilities
+        self.identity = _served_identity(client.settings, probed, options)
+        self.notes: list[str] = []
+        self._probed, self._options = probed, options
         # Without a memory the capabilities were found a moment ago.
         self._memory = memory
 
@@ -45,38 +60,67 @@ class ServedJudge:
         """Yield one reply a request, in any order, as each finishes; see `ChatClient.ask`.
 
         What was remembered of the server is checked first, by one tiny question a process; `InputError` where it is
-        no longer true, after which the same command finds out anew.
+        no longer true, after which the same command finds out anew. A request that is refused as too long together
+        with its reply is asked once more with whatever room the server has.
         """
         if self._memory is not None:
             self._confirm(self._memory)
             self._memory = None
-        neutral = VLLM_NEUTRAL if self._found.owned_by == "vllm" else {}
-        yield from self.client.ask(
-            ChatRequest(request.key, request.messages, {**self.capabilities.body(request.body), **neutral})
-            for request in requests
-        )
+        asked: dict[str, ChatRequest] = {}
+        long: list[ChatRequest] = []
+
+        def sent() -> Iterator[ChatRequest]:
+            for request in requests:
+                own = adapted(request, self._probed.model, self.capabilities, self._options)
+                asked[own.key] = own
+                yield own
+
+        for reply in self.client.ask(sent()):
+            own = asked.pop(reply.key)
+            if reply.error is not None and does_not_fit(reply) and self.capabilities.limit in own.body:
+                long.append(unlimited(own, self.capabilities))
+            else:
+                yield reply
+        if long:
+            yield from self.client.ask(long)
 
     def close(self) -> None:
         """Cancel whatever is open."""
         self.client.close()
 
     def _confirm(self, memory: Ledger) -> None:
-        settings = self.client.settings
-        found = _listed_model(self.client)
-        change = None
-        if found != self._found:
-            change = f"has {_behind(found)} behind '{settings.model}' now, and had {_behind(self._found)}"
+        settings, known = self.client.settings, self._probed
+        found, change = listed_model(self.client), None
+        if found != known.model:
+            change = f"has {_behind(found)} behind '{settings.model}' now, and had {_behind(known.model)}"
         else:
-            reply = _probe(self.client, self.capabilities)
+            reply = probe_once(self.client, found, self.capabilities, self._options)
             if reply.error is not None and not refuses_parameters(reply):
-                raise _unanswered(self.client, reply)
+                raise unanswered(self.client, reply)
             if reply.error is not None:
                 change = f"no longer takes what it took ({reply.error})"
-            elif self.capabilities.enforced and not shown_by(reply, self.capabilities).enforced:
+            elif self.capabilities.enforced and not (
+                tells_nothing(reply) or shown_by(reply, self.capabilities).enforced
+            ):
                 change = "no longer holds replies to a JSON schema"
+            if change is None:
+                self._look_for_other_weights(reply)
         if change is not None:
-            memory.put(_memory_key(settings), {"capabilities": None})
+            memory.put(_memory_key(settings, self._options), {"capabilities": None})
             raise InputError(f"the judge at {settings.base_url} {change}: repeat the command, which judges anew")
+
+    def _look_for_other_weights(self, reply: ChatReply) -> None:
+        """Warn: a host may change the weights and list the same name. Scores of before and after are then of two."""
+        before, now = self._probed.system_fingerprint, reply.system_fingerprint
+        moved, told = weights_moved(self._probed.canary, canary_of(reply)), canary_of(reply) and self._probed.canary
+        # A host also calls its state otherwise when it changes machines: log-probabilities that stayed say more.
+        if moved is None and not told and before != now:
+            moved = f"the server calls its state {now}, and called it {before}"
+        if moved is not None:
+            self.notes.append(
+                f"WARNING: the weights behind the judge {self.identity.name} may have changed: {moved}; judge anew "
+                "with --fresh before you compare with older runs"
+            )
 
 
 def served_judge(
@@ -89,29 +133,50 @@ def served_judge(
     attempts: int = 5,
     backoff: float = 0.5,
     jitter_seed: int | None = None,
+    options: ServedOptions = DEFAULT_OPTIONS,
+    fresh: bool = False,
 ) -> ServedJudge:
     """The judge ``model`` at ``base_url``; the other settings are those of `ServerSettings`.
 
     What the server can do is found by a tiny question, or taken from ``memory``, which keeps it: with a memory on disk
-    no server is needed to look up what is in a panel's ledger. The key comes from ``OPENAI_API_KEY``.
+    no server is needed to look up what is in a panel's ledger. What a probe that was cut did not show is looked for
+    again, and ``fresh`` looks for all of it. The key comes from the environment variable that ``options`` names.
 
     Raises `InputError` for settings that cannot be, a missing package ``openai``, and a server that cannot be reached,
     does not know the model or refuses the key.
     """
-    url = base_url.rstrip("/")
-    settings = ServerSettings(url, model, max_in_flight, deadline, attempts, backoff, jitter_seed)
-    client = ChatClient(settings)
-    record = None if memory is None else memory.get(_memory_key(settings))
-    remembered = None if record is None else read_capabilities(record.get("capabilities"))
-    if record is not None and remembered is not None:
-        found = ServedModel(model, _text_or_none(record.get("root")), _text_or_none(record.get("owned_by")))
-        return ServedJudge(client, found, remembered, memory)
-    found = _listed_model(client)
-    capabilities = _explore(client)
+    settings = ServerSettings(
+        base_url.rstrip("/"),
+        model,
+        max_in_flight,
+        deadline,
+        attempts,
+        backoff,
+        jitter_seed,
+        options.key_variable,
+        options.key_header,
+        options.headers,
+        options.query,
+        options.attempt_seconds,
+    )
+    client, key = ChatClient(settings), _memory_key(settings, options)
+    remembered = None if memory is None or fresh else read_probed(memory.get(key))
+    if remembered is not None and remembered.sure:
+        return ServedJudge(client, remembered, options, memory)
+    try:
+        probed = probe(client, options)
+    except InputError:
+        # A finished run can be scored without its server.
+        if remembered is None:
+            raise
+        return ServedJudge(client, remembered, options, memory)
+    same = remembered is not None and probed.model == remembered.model
+    if remembered is not None and same and (not probed.sure or probed.capabilities == remembered.capabilities):
+        # Nothing new: the judge stays the one that it was.
+        probed = replace(remembered, sure=probed.sure)
     if memory is not None:
-        facts = {"root": found.root, "owned_by": found.owned_by, "capabilities": capabilities.facts()}
-        memory.put(_memory_key(settings), {"base_url": url, "model": model, **facts})
-    return ServedJudge(client, found, capabilities)
+        memory.put(key, {"base_url": settings.base_url, **probed.record()})
+    return ServedJudge(client, probed, options)
 
 
 def model_and_server(text: str) -> tuple[str, str]:
@@ -137,6 +202,21 @@ def model_and_server(text: str) -> tuple[str, str]:
     return model, url.rstrip("/")
 
 
+def refuse_shared_keys(identities: Sequence[JudgeIdentity]) -> None:
+    """Raise `InputError` where two hosts would be sent the key of one variable: it is at most one host's."""
+    hosts: dict[str, str] = {}
+    for identity in identities:
+        variable, url = identity.facts.get("key_variable"), identity.facts.get("base_url")
+        if not variable or not url or not os.environ.get(variable, "").strip():
+            continue
+        host = urlsplit(url).hostname or ""
+        if hosts.setdefault(variable, host) != host:
+            raise InputError(
+                f"{hosts[variable]} and {host} would both get the key of {variable}: give each judge a file "
+                "(--judge judge.yaml) with the key_variable of its own, or none"
+            )
+
+
 def _open_served(spec: JudgeSpec, options: JudgeOptions) -> ServedJudge:
     return served_judge(
         spec.model,
@@ -144,71 +224,49 @@ def _open_served(spec: JudgeSpec, options: JudgeOptions) -> ServedJudge:
         memory=options.memory,
         max_in_flight=options.max_in_flight,
         deadline=options.deadline,
+        options=served_options(spec.file, spec.options, options.given),
+        fresh=options.fresh,
     )
 
 
-OPENAI = JudgeKind("openai", FORM, model_and_server, _open_served)
+OPENAI = JudgeKind("openai", FORM, model_and_server, _open_served, takes_options=True)
 
 
-def _explore(client: ChatClient) -> Capabilities:
-    tried = Capabilities()
-    while True:
-        reply = _probe(client, tried)
-        if reply.error is None:
-            return shown_by(reply, tried)
-        less = plainer(tried, reply.error) if refuses_parameters(reply) else None
-        if less is None:
-            raise _unanswered(client, reply)
-        tried = less
-
-
-def _probe(client: ChatClient, capabilities: Capabilities) -> ChatReply:
-    messages = ({"role": "user", "content": PROBE_QUESTION},)
-    request = ChatRequest("probe", messages, capabilities.body(probe_body(ALTERNATIVES)))
-    try:
-        (reply,) = client.ask([request])
-    except EngineError as error:
-        raise InputError(str(error)) from None
-    return reply
-
-
-def _unanswered(client: ChatClient, reply: ChatReply) -> InputError:
-    settings = client.settings
-    return InputError(
-        f"the judge '{settings.model}' at {settings.base_url} does not answer even a tiny question: {reply.error}; "
-        "mend the server, or choose another --judge"
-    )
-
-
-def _served_identity(settings: ServerSettings, found: ServedModel, capabilities: Capabilities) -> JudgeIdentity:
+def _served_identity(settings: ServerSettings, probed: Probed, options: ServedOptions) -> JudgeIdentity:
+    """By all that is known of what answers: two servers that call their models alike are two judges."""
+    model, capabilities = probed.model, probed.capabilities
     level = "enforced" if capabilities.enforced else capabilities.schema
     facts: dict[str, Any] = {
         "base_url": settings.base_url,
         "model": settings.model,
-        "root": found.root,
-        "owned_by": found.owned_by,
+        "root": model.root,
+        "owned_by": model.owned_by,
+        "max_model_len": model.window,
+        **({"weights": dict(model.weights)} if model.weights else {}),
+        "system_fingerprint": probed.system_fingerprint,
         **capabilities.facts(),
         "schema": level,
-        "schema_bounds": capabilities.schema == "full",
+        "schema_bounds": capabilities.schema == "full" and not capabilities.without,
+        **options.facts,
     }
-    text = json.dumps(facts, sort_keys=True)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    return JudgeIdentity(settings.model, fingerprint, capabilities.enforced, capabilities.log_probabilities, facts)
-
-
-def _listed_model(client: ChatClient) -> ServedModel:
-    listed = client.served_model()
-    return ServedModel(client.settings.model) if listed is None else listed
+    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    # Signatures and tables use other signs to keep their parts apart.
+    name = re.sub(r"[^\w.-]+", "_", settings.model)
+    return JudgeIdentity(
+        f"{name}@{fingerprint[:8]}",
+        fingerprint,
+        capabilities.enforced,
+        capabilities.log_probabilities,
+        # Where the key is kept changes no reply.
+        {**facts, "key_variable": settings.key_variable},
+        options.reply_tokens,
+    )
 
 
 def _behind(found: ServedModel) -> str:
     return f"'{found.root}'" if found.root else "an unnamed model"
 
 
-def _memory_key(settings: ServerSettings) -> str:
-    text = json.dumps([settings.base_url, settings.model])
+def _memory_key(settings: ServerSettings, options: ServedOptions) -> str:
+    text = json.dumps([settings.base_url, settings.model, PROBE_VERSION, options.facts], sort_keys=True)
     return f"capabilities-{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from telbench.errors import InputError, missing_extra
 
 from ..chat import MalformedAnswerError, read_object
 from .failures import RequestFailure, failure_of
-from .http import Connection
+from .http import Connection, proxy_of
 from .pacing import full_jitter
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -32,8 +33,10 @@ class ServerSettings:
     """Where to ask, what, and how patiently. Raises `InputError` where a value cannot be.
 
     ``deadline``: seconds for one request with all its repetitions. ``attempts``: how often a request is sent that
-    the server fails at. ``backoff``: seconds, the first interval of repetition. The API key is not a setting: it is
-    read from the environment (``OPENAI_API_KEY``) and kept out of every record.
+    the server fails at, ``attempt_seconds`` how long one of them may take. ``backoff``: seconds, the first interval of
+    repetition. ``headers`` and ``query`` go with every request. The API key is not a setting: it is read from the
+    environment (``key_variable``), sent in ``key_header`` (none: as a bearer token) to this server alone, and kept out
+    of every record.
     """
 
     base_url: str
@@ -43,6 +46,11 @@ class ServerSettings:
     attempts: int = 5
     backoff: float = 0.5
     jitter_seed: int | None = None
+    key_variable: str = KEY_VARIABLE
+    key_header: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    attempt_seconds: float | None = None
 
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
@@ -58,11 +66,16 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model as the server lists it: its name, what is behind the name (a path, a snapshot), the server's kind."""
+    """A model as the server lists it: its name, what is behind the name (a path, a snapshot), the server's kind.
+
+    ``window``: tokens of prompt and reply together. ``weights``: what llama.cpp tells of them (size, parameters).
+    """
 
     id: str
     root: str | None = None
     owned_by: str | None = None
+    window: int | None = None
+    weights: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_base_url(url: str | None) -> None:
@@ -79,14 +92,20 @@ def check_base_url(url: str | None) -> None:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise InputError(f"the base URL '{url}' must start with http:// or https:// and name a host")
     if parts.query or parts.fragment:
-        raise InputError(f"the base URL must end with its path (no ? and no #); a key goes into {KEY_VARIABLE}")
+        raise InputError(
+            f"the base URL must end with its path (no ? and no #): a key goes into {KEY_VARIABLE}, and of a judge's URL"
+            " what follows the ? into --judge-option query.NAME=VALUE"
+        )
 
 
-def environment_key() -> str:
-    """The API key, or a placeholder where none is set. Raises `InputError` for one that no header can hold."""
-    key = os.environ.get(KEY_VARIABLE, "").strip()
+def environment_key(variable: str = KEY_VARIABLE) -> str:
+    """The API key in a variable, or a placeholder where none is set; the variable "none" never is.
+
+    Raises `InputError` for a key that no header can hold.
+    """
+    key = "" if variable == NO_KEY else os.environ.get(variable, "").strip()
     if not all("!" <= character <= "~" for character in key):
-        raise InputError(f"{KEY_VARIABLE} holds characters that no key has: set it again, without spaces or quotes")
+        raise InputError(f"{variable} holds characters that no key has: set it again, without spaces or quotes")
     return key or NO_KEY
 
 
@@ -95,7 +114,7 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.key = environment_key()
+        self.key = environment_key(settings.key_variable)
         self._models: tuple[ServedModel, ...] | None = None
 
     @property
@@ -110,7 +129,11 @@ class Server:
 
     def connect(self) -> Connection:
         """A connection that repeats nothing by itself. Raises `InputError` if the package ``openai`` is missing."""
-        return Connection(_package().AsyncOpenAI(**self._options(self.settings.deadline)))
+        openai, options = _package(), self._options(self.settings.deadline)
+        if self.settings.key_header:
+            # The package's client takes its own header off where it follows to another host, and no other.
+            options["http_client"] = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        return Connection(openai.AsyncOpenAI(**options))
 
     def contact(self) -> tuple[ServedModel, ...]:
         """The models that the server lists, asked for once; none where it lists none.
@@ -128,10 +151,12 @@ class Server:
 
     def verdict(self, failure: RequestFailure) -> InputError:
         """The one line for a failure that every request would meet."""
-        what = f"{self.url} answered with {failure.reason}"
+        what, variable = f"{self.url} answered with {failure.reason}", self.settings.key_variable
+        if failure.about_money:
+            return InputError(f"{what}: the account behind {variable} has nothing left; what is finished is kept")
         if failure.status in {401, 403}:
             key = "holds a key that the server does not accept for this" if self.secret else "is not set"
-            return InputError(f"{what}: {KEY_VARIABLE} {key}; set the server's key there")
+            return InputError(f"{what}: {variable} {key}; set the server's key there")
         names = [model.id for model in self._models or ()]
         if failure.status == 404 and names and self.settings.model not in names:
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -140,25 +165,33 @@ class Server:
         return InputError(f"{what}: {advice}")
 
     def _options(self, seconds: float) -> dict[str, Any]:
-        openai = _package()
+        openai, header = _package(), self.settings.key_header
+        headers: dict[str, Any] = {f"X-Stainless-{name}": openai.Omit() for name in MACHINE_HEADERS}
+        if header:
+            headers |= {"Authorization": openai.Omit(), header: self.key}
         return {
             "base_url": self.settings.base_url,
             "api_key": self.key,
             "max_retries": 0,
             "timeout": openai.Timeout(seconds, connect=min(10.0, seconds / 2)),
-            "default_headers": {f"X-Stainless-{name}": openai.Omit() for name in MACHINE_HEADERS},
+            "default_headers": {**headers, **self.settings.headers},
+            "default_query": dict(self.settings.query),
         }
 
     def _list_models(self) -> tuple[ServedModel, ...]:
         openai = _package()
         jitter = random.Random(self.settings.jitter_seed)
         failure = None
-        with openai.OpenAI(**self._options(min(10.0, self.settings.deadline))) as api:
+        options, left_out = self._options(min(10.0, self.settings.deadline)), dict[str, Any]()
+        if self.settings.key_header:
+            options["http_client"] = openai.DefaultHttpxClient(follow_redirects=False)
+            left_out = {"Authorization": openai.Omit()}
+        with openai.OpenAI(**options) as api:
             for attempt in range(FIRST_CONTACT_TRIES):
                 if attempt:
                     time.sleep(full_jitter(attempt, self.settings.backoff, self.settings.deadline, jitter))
                 try:
-                    return _read_models(api.models.with_raw_response.list().content)
+                    return _read_models(api.models.with_raw_response.list(extra_headers=left_out).content)
                 except MalformedAnswerError:
                     return ()
                 except (openai.APIError, ValueError) as error:
@@ -166,6 +199,10 @@ class Server:
                     if failure is None or failure.kind != "unreachable":
                         return ()
         reason = failure.reason if failure else "no connection"
+        if proxy := proxy_of(self.url):
+            raise InputError(
+                f"{self.url} cannot be reached through the proxy {proxy}: {reason}; mend or unset the proxy"
+            )
         raise InputError(f"{self.url} cannot be reached: {reason}; is the server running, are host and port right?")
 
 
@@ -174,10 +211,16 @@ def _read_models(body: bytes) -> tuple[ServedModel, ...]:
     models = []
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("id"), str):
-            root, owner = entry.get("root"), entry.get("owned_by")
+            root, owner, window, weights = (entry.get(name) for name in ("root", "owned_by", "max_model_len", "meta"))
             models.append(
                 ServedModel(
-                    entry["id"], root if isinstance(root, str) else None, owner if isinstance(owner, str) else None
+                    entry["id"],
+                    root if isinstance(root, str) else None,
+                    owner if isinstance(owner, str) else None,
+                    window if isinstance(window, int) and window > 0 else None,
+                    {name: value for name, value in weights.items() if isinstance(value, int | float | str)}
+                    if isinstance(weights, dict)
+                    else {},
                 )
             )
     return tuple(models)

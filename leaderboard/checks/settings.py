@@ -14,7 +14,7 @@ from ..gate.gate import ALPHA, GUARDRAIL_BUDGET, MAX_MISSING, Case, GatePolicy
 from ..gate.margins import margin_doubts
 from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
-from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
+from ..runs.loaded import LoadedRun, as_of_one_judge, notes_of, require_alike, shared_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ class PolicySettings:
     max_missing: float = setting(
         MAX_MISSING, "refuse when more items than this lack a score", metavar="SHARE", low=0, high=1
     )
+    same_judge: bool = setting(False, "assert that both runs were judged by one judge, whatever their signatures say")
     cluster: str | None = setting(
         None, "field that names the source document in samples of other harnesses", metavar="FIELD"
     )
@@ -70,6 +71,8 @@ class PolicySettings:
     def case(self, candidate: LoadedRun, baseline: LoadedRun) -> Case:
         """Two runs and the policy that the settings mean for them. Raises as `case_of`."""
         chosen, budgets = guardrails_of(self.guardrail)
+        if self.same_judge:
+            baseline, candidate = as_of_one_judge([baseline, candidate])
         return case_of(
             candidate,
             baseline,

@@ -26,7 +26,7 @@ from ..compare.seeds import Recipe, average_seeds, seed_effects, study_of
 from ..compare.table import distinct_names, report, sentences, warning_lines
 from ..runs.directions import LogSettings
 from ..runs.foreign import Reading
-from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
+from ..runs.loaded import LoadedRun, as_of_one_judge, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs
 from ..runs.worth import read_worth, with_worth
 from ..statistics.corpus import RESAMPLES
@@ -68,6 +68,7 @@ class CompareOptions:
     length_adjusted: bool = setting(
         False, "beside the raw differences those at equal length of the two answers, by regression"
     )
+    same_judge: bool = setting(False, "assert that the runs were judged by one judge, whatever their signatures say")
     markdown: bool = setting(False, "as GitHub-flavoured Markdown, for a pull request")
     explain: bool = setting(False, "say in plain words what each column and verdict means")
     wide: bool = setting(False, "all columns, however long the lines")
@@ -97,6 +98,8 @@ def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
         raise InputError("compare needs two or more run folders: telbench compare RUN RUN")
     runs = open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
     require_alike(runs)
+    if options.same_judge:
+        runs = as_of_one_judge(runs)
     if options.worth is not None:
         worth = read_worth(options.worth)
         runs = [replace(run, header=with_worth(run.header, worth, options.worth)) for run in runs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ _WHOLE = "copy the damaged run again"
 
 # Answers that are on average so many times as long as others are another kind of answer.
 LENGTH_FACTOR = 1.5
+
+
+class OtherJudgeError(IncomparableError):
+    """Runs that were judged by different judges, and otherwise alike (exit code 4)."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,8 @@ def shared_metrics(
     """Metrics that all runs have with the same signature; ``wanted`` are those that will be used (default: all).
 
     Those that are not wanted are told by the runs alone, and nothing of them is held against anything. ``lenient``
-    leaves out those that cannot be used, unless they are wanted by name; `notes_of` says why.
+    leaves out those that cannot be used, unless they are wanted by name; `notes_of` says why. Those of different judges
+    are never left out in silence: runs are judged to be compared.
 
     Raises:
         IncomparableError: when a metric was computed in different ways, or none is shared. InputError: when nobody said
@@ -195,8 +200,8 @@ def shared_metrics(
     for name in names:
         try:
             metrics.append(metric_of(name, runs, used=name in used))
-        except TelbenchError:
-            if not lenient or wanted is not None:
+        except TelbenchError as error:
+            if not lenient or wanted is not None or isinstance(error, OtherJudgeError):
                 raise
     if not metrics:
         # Whatever speaks against the first of them.
@@ -214,7 +219,14 @@ def metric_of(name: str, runs: Sequence[LoadedRun], *, used: bool = True) -> Met
     entries = [run.header["metrics"][name] for run in runs]
     signatures = sorted({entry["signature"] for entry in entries})
     if used and len(signatures) > 1:
-        raise IncomparableError(f"metric {name} was computed in different ways ({', '.join(signatures)})")
+        told = f"metric {name} was computed in different ways ({', '.join(signatures)})"
+        judges = {_judge_in(signature) for signature in signatures}
+        if len(set(map(_without_judge, signatures))) == 1 and "judge:none" not in judges:
+            raise OtherJudgeError(
+                f"{told}: the judges are not known to be one; judge all runs by one, name other --metrics, or assert "
+                "that it is one with --same-judge"
+            )
+        raise IncomparableError(told)
     if used and any(entry["level"] == "corpus" for entry in entries):
         (metric,) = metrics_named([name])
         scored, installed = signatures[0].rpartition("|v")[2], {form.version for form in metric.variants.values()}
@@ -241,6 +253,33 @@ def metric_of(name: str, runs: Sequence[LoadedRun], *, used: bool = True) -> Met
         description="",
         score_batch=_no_scoring,
     )
+
+
+def as_of_one_judge(runs: Sequence[LoadedRun]) -> list[LoadedRun]:
+    """The runs with the judge of the first in all signatures that differ from its own by the judge alone.
+
+    That is for a user to assert: one judge that is served at two places, say. Each run so changed has a note.
+    """
+    known = {name: entry["signature"] for name, entry in runs[0].header["metrics"].items()}
+    found = [runs[0]]
+    for run in runs[1:]:
+        metrics, taken = dict(run.header["metrics"]), set[tuple[str, str]]()
+        for name, entry in metrics.items():
+            own, first = entry["signature"], known.get(name, "")
+            if own != first and _without_judge(own) == _without_judge(first):
+                metrics[name] = {**entry, "signature": first}
+                taken.add((_judge_in(own), _judge_in(first)))
+        notes = tuple(f"{run.path}: its {own} is taken for {first} (--same-judge)" for own, first in sorted(taken))
+        found.append(replace(run, header={**run.header, "metrics": metrics}, notes=(*run.notes, *notes)))
+    return found
+
+
+def _without_judge(signature: str) -> str:
+    return "|".join(part for part in signature.split("|") if not part.startswith("judge:"))
+
+
+def _judge_in(signature: str) -> str:
+    return next((part for part in signature.split("|") if part.startswith("judge:")), "judge:none")
 
 
 def _no_scoring(*_: object) -> list[ItemScore]:

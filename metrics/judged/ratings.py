@@ -57,7 +57,7 @@ context_precision = JudgedRecipe(
     read=_precision_scores,
     needs=frozenset({"references", "context"}),
     options=lambda panel: {"passages": str(MOST_PASSAGES)},
-    version=3,
+    version=4,
 ).registered()
 
 

@@ -13,7 +13,8 @@ from telbench.errors import InputError
 from ...judges.chat import writable
 from ...judges.contract import JudgeTask
 from ...judges.material import alternatives, numbered
-from ...judges.panel import Judgement, JudgePanel, recorded_verdict
+from ...judges.panel import Judgement, JudgePanel
+from ...judges.records import recorded_verdict
 from ...judges.rubric import Rubric, load_rubric, read_rubric
 from ...judges.schemas import MOST_PASSAGES
 from ...judges.verdicts import Missing, Verdict
@@ -27,7 +28,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|(?<=[。！？])\s*")
 V = TypeVar("V", bound=Verdict)
 EMPTY = "empty answer"
 # Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
-VERSION = 2
+VERSION = 3
 # What a sample has to have for a field of the rubric; a question may be blank.
 _SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 

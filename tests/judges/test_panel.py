@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from telbench.errors import EngineError
 from telbench.judges.chat import ChatReply
 from telbench.judges.contract import JudgeTask, judge_request, request_key
-from telbench.judges.panel import JudgePanel, MemoryLedger, recorded_verdict
+from telbench.judges.panel import JudgePanel, MemoryLedger
+from telbench.judges.records import LONGEST_REPLY, recorded_reading, recorded_verdict
 from telbench.judges.rubric import load_rubric
 from telbench.judges.verdicts import Missing, RubricScore
 
@@ -73,13 +76,104 @@ def test_no_reply_is_missing_and_asked_again_by_the_next_process_only():
     assert JudgePanel([judge], ledger).judgements(task("N2"))[0].verdict == RubricScore(3, ("so",))
 
 
-@pytest.mark.parametrize("text", ["", "I'm sorry, no.", '{"score": 5}', '{"reasons": ["x"], "score": 9}', "{"])
-def test_a_bad_verdict_is_missing_and_not_asked_again(text):
+@pytest.mark.parametrize("text", ["", "I'm sorry, no.", '{"rating": 5}', '{"reasons": ["x"], "score": 9}', "{"])
+def test_a_bad_verdict_is_asked_for_once_more_with_its_fault_and_never_again(text):
     judge = ScriptedJudge("judge", lambda _prompt: ChatReply("", text, "stop"))
     ledger = MemoryLedger()
+    for _ in range(3):
+        panel = JudgePanel([judge], ledger)
+        verdict = panel.judgements(task("N2"))[0].verdict
+        assert isinstance(verdict, Missing)
+    first, again = judge.requests
+    assert again.key == first.key
+    assert again.messages[:1] == first.messages
+    assert again.messages[1] == {"role": "assistant", "content": text or "(no text)"}
+    assert verdict.detail.rstrip(".") in again.messages[2]["content"]
+    assert "score" in again.messages[2]["content"].splitlines()[-1]
+
+
+class SecondThought(ScriptedJudge):
+    """Says ``first``, and what a script says once its fault was named."""
+
+    def __init__(self, first: ChatReply, second: Callable[[str], ChatReply]) -> None:
+        super().__init__("judge", second)
+        self._first = first
+
+    def ask(self, requests):
+        for request in requests:
+            if len(request.messages) > 1:
+                yield from super().ask([request])
+            else:
+                self.requests.append(request)
+                yield replace(self._first, key=request.key, prompt_tokens=7)
+
+
+def test_a_verdict_at_the_second_attempt_counts_as_a_repair_and_both_replies_are_kept_and_counted():
+    judge, ledger = SecondThought(ChatReply("", "Four. <|im_end|>", "stop"), giving(4)), MemoryLedger()
+    panel = JudgePanel([judge], ledger)
+    panel.ask(lambda: [task("N2"), task("N2")])
+    (found,) = panel.judgements(task("N2"))
+    assert found.verdict == RubricScore(4, ("so",))
+    record = json.loads(json.dumps(ledger.get(found.key)))
+    assert record["first"]["text"] == "Four. <|im_end|>"
+    assert record["first"]["missing"]["reason"] == "malformed"
+    assert record["repaired"] == ["asked again"]
+    assert recorded_reading(RUBRIC, record).repairs == ("asked again",)
+    tally = panel.tallies["judge"]
+    assert (tally.asked, tally.prompts, tally.prompt_tokens) == (2, 1, 17)
+    assert tally.repaired == {"asked again": 1, "any": 1}
+    # A copied mark of a turn does not end the judge's own turn.
+    assert "<|im_end|>" not in judge.requests[1].messages[1]["content"]
+
+
+def test_a_second_attempt_that_fails_leaves_the_reply_and_is_made_by_the_next_process():
+    failing = SecondThought(ChatReply("", "Four.", "stop"), lambda _: ChatReply("", error="status 500"))
+    ledger = MemoryLedger()
+    panel = JudgePanel([failing], ledger)
     for _ in range(2):
-        assert isinstance(JudgePanel([judge], ledger).judgements(task("N2"))[0].verdict, Missing)
+        verdict = panel.judgements(task("N2"))[0].verdict
+        assert isinstance(verdict, Missing)
+        assert verdict.reason == "malformed"
+    assert len(failing.requests) == 2
+    mending = SecondThought(ChatReply("", error="not asked"), giving(4))
+    assert JudgePanel([mending], ledger).judgements(task("N2"))[0].verdict == RubricScore(4, ("so",))
+    assert len(mending.requests) == 1
+
+
+def test_a_filter_is_not_asked_again():
+    judge = ScriptedJudge("judge", lambda _prompt: ChatReply("", "", "content_filter"))
+    assert isinstance(JudgePanel([judge]).judgements(task("N2"))[0].verdict, Missing)
     assert len(judge.requests) == 1
+
+
+def test_a_retry_asks_only_for_what_has_no_verdict_once_a_process():
+    ledger = MemoryLedger()
+    shy = ScriptedJudge("judge", lambda prompt: ChatReply("", "no", "stop") if "N3" in prompt else giving(4)(prompt))
+    tasks = [task("N2"), task("N3")]
+    JudgePanel([shy], ledger).ask(lambda: tasks)
+    kind = ScriptedJudge("judge", giving(5))
+    panel = JudgePanel([kind], ledger, retry=True)
+    assert [found.verdict for (found,) in panel.judge_all(tasks)] == [RubricScore(4, ("so",)), RubricScore(5, ("so",))]
+    assert len(kind.requests) == 1
+    stubborn = ScriptedJudge("judge", lambda _prompt: ChatReply("", "no", "stop"))
+    other = JudgePanel([stubborn], MemoryLedger(), retry=True)
+    for _ in range(3):
+        other.judge_all([task("N9")])
+    assert len(stubborn.requests) == 2
+
+
+@pytest.mark.parametrize("valid", [True, False])
+def test_an_endless_reply_is_kept_within_bounds_and_reads_the_same(valid: bool):
+    text = json.dumps({"reasons": ["r" * 200_000], "score": 4}) + ("" if valid else '{"score": 5}')
+    ledger = MemoryLedger()
+    (found,) = JudgePanel([ScriptedJudge("judge", lambda _prompt: ChatReply("", text, "stop"))], ledger).judgements(
+        task("N2")
+    )
+    assert isinstance(found.verdict, RubricScore) == valid
+    record = json.loads(json.dumps(ledger.get(found.key)))
+    assert len(json.dumps(record)) < 3 * LONGEST_REPLY
+    assert recorded_verdict(RUBRIC, record) == found.verdict
+    assert record["reply"]["cut"] == len(text)
 
 
 def test_what_was_answered_before_a_judge_died_is_kept():

@@ -44,6 +44,17 @@ def test_each_sign_is_found_and_named(text, sign):
         "IMSI 001010123456789, key 8baf473f2f8fd09487cccbd7097c6862, at 10 ms < t < 1 s",
         "Resource blocks are allocated in a ratio of 4/7.",
         "aGVsbG8 AAAABBBBCCCCDDDDEEEEFFFFGGGG",
+        "The PCF can override the locally configured PCC rules.",
+        "The UE shall skip the above steps.",
+        "If the timer runs, the UE shall ignore the previous rules of the AMF.",
+        "MCS 28 has a code rate of 5/5.",
+        "Code rate: 5/5",
+        "5 out of 5 cells answered.",
+        "A CVSS score of 5 is medium.",
+        "CVSS score: 5. Its anomaly score is 3.",
+        "The decoder will output a 1. The AMF shall assign a 2.",
+        "The NWDAF shall return the risk score.",
+        "Ignore the reference signal; override the reference clock.",
     ],
 )
 def test_ordinary_answers_have_no_sign(text):
@@ -85,9 +96,21 @@ def test_leaving_out_twice_leaves_out_nothing_more(text):
     assert LEFT_OUT in once or once == text
 
 
-def test_no_reference_of_telequad_is_flagged(shared_data: Path):
-    for name, count in (("telequad", 5000), ("telequad-tabular", 200)):
-        items = load_dataset(name, split="all", data_dir=shared_data).items
-        texts = [text for item in items for text in item.references]
-        assert len(texts) > count
-        assert [text for text in texts if steering_signs(text)] == []
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("telequad", 5000),
+        ("telequad-tabular", 200),
+        ("mm-long", 5900),
+        ("mm-entities", 1000),
+        ("mm-multihop-long", 1500),
+        ("mm-mcq", 9000),
+        ("mm-multihop-mcq", 10000),
+        ("mm-faults", 2900),
+    ],
+)
+def test_no_right_answer_of_a_public_set_is_flagged(shared_data: Path, name: str, count: int):
+    items = load_dataset(name, split="all", data_dir=shared_data).items
+    texts = [text for item in items for text in (*item.references, *item.choices)]
+    assert len(texts) >= count
+    assert [text for text in texts if steering_signs(text)] == []

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telbench.judges.chat import ChatReply
+from telbench.judges.reading import REPAIRS, Reading, read_text, read_verdict
 from telbench.judges.schemas import (
     LONGEST_TEXT,
     MOST_CLAIMS,
     MOST_PASSAGES,
     MOST_REASONS,
     SCHEMAS,
+    Kind,
     outline,
     schema_of,
     weighted_score,
@@ -31,13 +33,16 @@ from telbench.judges.verdicts import (
     Preference,
     RubricScore,
     SupportedClaim,
+    Verdict,
     factual_f1,
-    parse_verdict,
-    read_verdict,
 )
 
 GOOD = '{"reasons": ["names the AMF"], "score": 4}'
 KINDS = st.sampled_from(sorted(SCHEMAS))
+
+
+def parse_verdict(kind: Kind, text: str, count: int | None = None) -> Verdict | Missing:
+    return read_text(kind, text, count).verdict
 
 
 def _claims(*verdicts: str) -> str:
@@ -56,9 +61,96 @@ def test_a_score_with_reasons_is_read():
     assert parse_verdict("rubric_score", GOOD) == RubricScore(4, ("names the AMF",))
 
 
-@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "\n\n{}\n"])
-def test_one_code_fence_or_white_space_around_the_object_is_taken(fence):
-    assert parse_verdict("rubric_score", fence.replace("{}", GOOD)) == RubricScore(4, ("names the AMF",))
+@pytest.mark.parametrize(
+    ("text", "repairs"),
+    [
+        ("\n\n{}\n", ()),
+        ("\ufeff{}", ("byte order mark",)),
+        ("<think>\nIs it {{a, b}}? No: {}.\n</think>\n\n{}", ("thinking",)),
+        ("The answer names the AMF.\n</think>\n{}", ("thinking",)),
+        ("[THINK]Hm.[/THINK]{}", ("thinking",)),
+        ("```json\n{}\n```", ("fence",)),
+        ("```\n{}\n```", ("fence",)),
+        ("Here is the verdict:\n```json\n{}\n```\nI hope it helps.", ("fence", "words around")),
+        ("Sure! {}", ("words around",)),
+        ("Of {{a, b}} I take {}.", ("words around",)),
+        ("<think>Hm.</think>Sure!\n```json\n{}\n```", ("thinking", "fence", "words around")),
+    ],
+)
+def test_what_stands_around_the_object_is_passed_over_and_told(text, repairs):
+    found = read_text("rubric_score", text.replace("{{", "{").replace("}}", "}").replace("{}", GOOD))
+    assert found == Reading(RubricScore(4, ("names the AMF",)), repairs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "verdict", "repair"),
+    [
+        ("rubric_score", '{"reasons": ["r"], "score": "4"}', RubricScore(4, ("r",)), "number"),
+        ("rubric_score", '{"reasons": ["r"], "score": 4.0}', RubricScore(4, ("r",)), "number"),
+        ("rubric_score", '{"reasons": ["r"], "score": 4, "sure": true}', RubricScore(4, ("r",)), "extra key"),
+        ("rubric_score", '{"reasons": [], "score": 4}', RubricScore(4, ()), "no reason"),
+        ("rubric_score", '{"score": 4}', RubricScore(4, ()), "no reason"),
+        ("rubric_score", '{"reasons": [""], "score": 4}', RubricScore(4, ("",)), "no reason"),
+        ("rubric_score", '{"reasons": "r", "score": 4}', RubricScore(4, ("r",)), "no list"),
+        ("rubric_score", json.dumps({"reasons": ["r"] * 9, "score": 4}), RubricScore(4, ("r",) * 5), "long text"),
+        (
+            "rubric_score",
+            json.dumps({"reasons": ["r" * 999], "score": 4}),
+            RubricScore(4, ("r" * LONGEST_TEXT,)),
+            "long text",
+        ),
+        (
+            "claims",
+            '{"claims": [{"claim": "c", "reason": "r", "verdict": "tp"}]}',
+            ClaimVerdicts((Claim("c", "r", "TP"),)),
+            "wording",
+        ),
+        (
+            "claims",
+            '{"claims": [{"claim": "c", "reason": "", "verdict": "FN"}]}',
+            ClaimVerdicts((Claim("c", "", "FN"),)),
+            "no reason",
+        ),
+        (
+            "faithfulness",
+            '{"claims": [{"claim": "c", "reason": "r", "supported": "True"}]}',
+            Faithfulness((SupportedClaim("c", "r", True),)),
+            "wording",
+        ),
+        (
+            "passages",
+            '{"passages": [{"reason": "r", "useful": false, "rank": 1}]}',
+            JudgedPassages((JudgedPassage("r", False),)),
+            "extra key",
+        ),
+        ("preference", '{"reasons": ["r"], "winner": "Tie"}', Preference(("r",), "tie"), "wording"),
+        (
+            "questions",
+            '{"questions": ["a?", "b?", "c?"], "evasive": "false"}',
+            GeneratedQuestions(("a?", "b?", "c?"), False),
+            "wording",
+        ),
+    ],
+)
+def test_a_slip_of_form_loses_no_verdict_and_is_told(kind, text, verdict, repair):
+    assert read_text(kind, text) == Reading(verdict, (repair,))
+    assert repair in REPAIRS
+
+
+@pytest.mark.parametrize(("end", "reason"), [("\n \n\n", None), ("\n```", None), (" And", "truncated")])
+def test_a_reply_that_was_cut_after_its_verdict_has_one(end, reason):
+    reading = read_verdict("rubric_score", ChatReply("k", GOOD + end, "length"))
+    if reason is None:
+        assert reading.verdict == RubricScore(4, ("names the AMF",))
+        assert reading.repairs[-1] == "cut after the end"
+    else:
+        assert isinstance(reading.verdict, Missing)
+        assert reading.verdict.reason == reason
+
+
+def test_a_trace_that_came_apart_is_no_repair():
+    reply = ChatReply("k", GOOD, "stop", reasoning="Is it 4 or {5}?")
+    assert read_verdict("rubric_score", reply) == Reading(RubricScore(4, ("names the AMF",)))
 
 
 def test_claims_are_read_and_counted():
@@ -116,8 +208,11 @@ def test_precision_and_recall_are_undefined_apart():
     assert (refusal.f1, refusal.precision, refusal.recall) == (0.0, None, 0.0)
 
 
-@pytest.mark.parametrize("score", ['"5"', "5.0", "7", "0", "-1", "true", "null", "[5]", "{}", "1e0"])
-def test_a_score_is_never_coerced(score):
+@pytest.mark.parametrize(
+    "score",
+    ["7", "0", "-1", "true", "null", "[5]", "{}", "4.5", '"4/5"', '"four"', '"4.5"', '"7"', '""', '"4 of 5"', "1e1"],
+)
+def test_a_score_that_could_mean_something_else_is_missing(score):
     assert parse_verdict("rubric_score", f'{{"reasons": ["r"], "score": {score}}}') == Missing(
         "schema", "score is not an integer from 1 to 5"
     )
@@ -130,8 +225,12 @@ def test_a_score_is_never_coerced(score):
         '{"reasons": ["r"], "score": Infinity}',
         '{"reasons": ["r"], "score": 1, "score": 5}',
         '{"reasons": ["r"], "score": 5',
-        f"Here it is: {GOOD}",
+        f"Here it is: {GOOD} or {GOOD.replace('4', '5')}",
+        f"Here it is: {GOOD[:-1]}",
+        f'Here it is: {{"reasons": ["r"], "score": 1, "score": 5}} {GOOD}',
         f"{GOOD} {GOOD}",
+        f"<think>I take {GOOD}",
+        "<think>It is right.</think> A four.",
         f"```json\n{GOOD}\n```\n```json\n{GOOD}\n```",
         "5",
         "[" * 100_000,
@@ -153,11 +252,11 @@ def test_what_is_not_one_json_object_is_missing(text):
         "{}",
         '{"claims": {}}',
         '{"claims": ["TP"]}',
-        '{"claims": [], "score": 5}',
-        '{"claims": [{"claim": "c", "reason": "r", "verdict": "tp"}]}',
+        '{"claims": [{"claim": "c", "reason": "r", "verdict": "TP or FP"}]}',
+        '{"claims": [{"claim": "c", "reason": 3, "verdict": "TP"}]}',
         '{"claims": [{"claim": "c", "reason": "r", "verdict": ["TP"]}]}',
         '{"claims": [{"claim": "", "reason": "r", "verdict": "TP"}]}',
-        '{"claims": [{"claim": "c", "verdict": "TP"}]}',
+        '{"claims": [{"claim": "c", "reason": "TP"}]}',
         _claims(*["TP"] * (MOST_CLAIMS + 1)),
     ],
 )
@@ -198,18 +297,11 @@ DOCUMENTS = st.one_of(
 
 @given(KINDS, DOCUMENTS, st.sampled_from([None, 1, 2]))
 @settings(max_examples=600, deadline=None)
-def test_the_parser_takes_exactly_what_the_schema_takes(kind, document, count):
+def test_what_holds_to_the_schema_is_read_as_it_is_and_all_else_is_mended_or_missing(kind, document, count):
     jsonschema = pytest.importorskip("jsonschema")
     valid = jsonschema.Draft202012Validator(schema_of(kind, count)).is_valid(document)
-    assert isinstance(parse_verdict(kind, json.dumps(document), count), Missing) == (not valid)
-
-
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [("rubric_score", '{"reasons": [], "score": 4}'), ("preference", '{"reasons": [], "winner": "tie"}')],
-)
-def test_a_verdict_without_a_reason_is_none(kind, text):
-    assert parse_verdict(kind, text) == Missing("schema", f"reasons has 0 entries, not 1 to {MOST_REASONS}")
+    reading = read_text(kind, json.dumps(document), count)
+    assert (not isinstance(reading.verdict, Missing) and not reading.repairs) == valid
 
 
 @pytest.mark.parametrize(
@@ -292,10 +384,13 @@ def test_a_refusal_is_told_from_malformed_text(text):
         (ChatReply("k", GOOD, finish_reason="content_filter"), "content_filter"),
         (ChatReply("k", GOOD[:20], finish_reason="length"), "truncated"),
         (ChatReply("k", "  \n"), "empty"),
+        (ChatReply("k", "", "stop", refusal="I will not judge people."), "refusal"),
+        (ChatReply("k", "", "tool_calls"), "tool_calls"),
+        (ChatReply("k", f"I'm sorry, but the answer says {GOOD}"), "refusal"),
     ],
 )
 def test_a_reply_without_a_verdict_says_why(reply, reason):
-    verdict = read_verdict("rubric_score", reply)
+    verdict = read_verdict("rubric_score", reply).verdict
     assert isinstance(verdict, Missing)
     assert verdict.reason == reason
     assert verdict != 0
@@ -308,17 +403,16 @@ def test_the_weighted_score_is_the_mean_by_probability():
     assert mass == pytest.approx(0.9)
     assert weighted == pytest.approx((5 * 0.6 + 4 * 0.3) / 0.9)
     text = '{"reasons": ["ok"], "score": 5}'
-    assert read_verdict("rubric_score", ChatReply("k", text, logprobs=logprobs)) == RubricScore(
-        5, ("ok",), weighted, mass
-    )
+    reading = read_verdict("rubric_score", ChatReply("k", text, logprobs=logprobs))
+    assert reading == Reading(RubricScore(5, ("ok",), weighted, mass))
 
 
 def test_a_verdict_that_is_no_score_is_not_weighted_and_one_that_is_none_stays_missing():
     logprobs = _tokens('{"score": ', "5", "}", top={"5": -0.1})
     reply = ChatReply("k", '{"reasons": ["r"], "winner": "tie"}', logprobs=logprobs)
-    assert read_verdict("preference", reply) == Preference(("r",), "tie")
-    assert isinstance(read_verdict("rubric_score", ChatReply("k", "{", logprobs=logprobs)), Missing)
-    assert read_verdict("rubric_score", ChatReply("k", GOOD)) == RubricScore(4, ("names the AMF",))
+    assert read_verdict("preference", reply).verdict == Preference(("r",), "tie")
+    assert isinstance(read_verdict("rubric_score", ChatReply("k", "{", logprobs=logprobs)).verdict, Missing)
+    assert read_verdict("rubric_score", ChatReply("k", GOOD)).verdict == RubricScore(4, ("names the AMF",))
 
 
 def test_a_detail_is_one_line_of_two_hundred_characters_that_says_what_is_wrong():

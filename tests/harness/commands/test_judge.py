@@ -55,6 +55,13 @@ def test_a_judge_is_held_against_labels_and_asked_once(tmp_path, monkeypatch, ca
     assert "fair" in capsys.readouterr().out
 
 
+def test_a_judge_without_any_verdict_is_no_success(tmp_path, monkeypatch, capsys):
+    seat(monkeypatch, ScriptedJudge("mute", lambda _prompt: ChatReply("", "no", "stop")))
+    words = ["judge", "calibrate", labels(tmp_path), "--judge", "local:x", "--out", str(tmp_path / "out")]
+    assert main(words) == 5
+    assert "the judge mute gave no verdict at all" in capsys.readouterr().err
+
+
 def test_repeats_are_asked_with_other_delimiters(tmp_path, monkeypatch, capsys):
     judge = ScriptedJudge("fair", fair)
     seat(monkeypatch, judge)

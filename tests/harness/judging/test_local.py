@@ -21,9 +21,10 @@ from telbench.judges.chat import ChatReply, ChatRequest
 from telbench.judges.contract import JudgeTask, judge_request
 from telbench.judges.likelihood import LikelihoodJudge, LikelihoodRequest
 from telbench.judges.panel import JudgePanel
+from telbench.judges.reading import read_verdict
 from telbench.judges.rubric import load_rubric
 from telbench.judges.schemas import weighted_score
-from telbench.judges.verdicts import Missing, Preference, RubricScore, read_verdict
+from telbench.judges.verdicts import Missing, Preference, RubricScore
 
 from ...checkpoints import save_model, save_tokenizer
 
@@ -316,7 +317,7 @@ def test_verdicts_of_telbenchs_own_rubrics_are_read_from_random_weights(judge: L
     for name, fields, kind in (("rubric_score", material, RubricScore), ("preference", sides, Preference)):
         rubric = load_rubric(name)
         (reply,) = judge.ask([judge_request(JudgeTask(rubric, fields), judge.identity)])
-        verdict = read_verdict(rubric.kind, reply)
+        verdict = read_verdict(rubric.kind, reply).verdict
         assert isinstance(verdict, kind), verdict
         if isinstance(verdict, RubricScore):
             assert verdict.weighted is not None
@@ -383,4 +384,4 @@ def test_a_schema_that_no_grammar_can_hold_fails_its_own_request(judge: LocalJud
     assert found["odd"].error
     assert "\n" not in found["odd"].error
     assert found["sound"].finish_reason == "stop"
-    assert isinstance(read_verdict("rubric_score", found["odd"]), Missing)
+    assert isinstance(read_verdict("rubric_score", found["odd"]).verdict, Missing)

@@ -56,4 +56,4 @@ def asked(server: ScriptedServer) -> list[dict[str, Any]]:
 
 
 def number_of(request: dict[str, Any]) -> int:
-    return int(request["messages"][-1]["content"].rpartition("answer number ")[2].split()[0])
+    return int(request["messages"][0]["content"].rpartition("answer number ")[2].split()[0])

@@ -21,6 +21,10 @@ from telbench.judges.verdicts import ClaimVerdicts, Missing, RubricScore
 from ...scripted_server import ScriptedServer, Step, completion_body
 from .served_judges import CLAIMS, KEY, SCORE, asked, capable, judge_for, number_of, scores, tasks
 
+REFUSED = completion_body(None).replace(b'"content": null', b'"content": null, "refusal": "I will not."')
+TOOLS = completion_body(None, finish_reason="tool_calls").replace(
+    b'"content": null', b'"content": null, "tool_calls": [{"type": "function"}]'
+)
 # Faults: what the server does with one task of six, and what becomes of it. The others have their verdicts.
 FAULTS: dict[str, tuple[Step, str | None, str]] = {
     "server error": (Step(500, b"<html>oops</html>"), "error", "status 500 (after 3 attempts)"),
@@ -36,10 +40,12 @@ FAULTS: dict[str, tuple[Step, str | None, str]] = {
     ),
     "filtered answer": (Step(body=completion_body("", finish_reason="content_filter")), "content_filter", "filtered"),
     "refusal": (Step(body=completion_body("I'm sorry, I cannot judge that.")), "refusal", "I'm sorry"),
+    "refusal apart": (Step(body=REFUSED), "refusal", "I will not"),
+    "tools": (Step(body=TOOLS), "tool_calls", "called a tool"),
     "empty": (Step(body=completion_body("")), "empty", "no text"),
     "no content": (Step(body=completion_body(None)), "empty", "no text"),
     "cut answer": (Step(body=completion_body(SCORE[:20], finish_reason="length")), "truncated", "token limit"),
-    "wrong schema": (Step(body=completion_body('{"score": 4}')), "schema", "lacks reasons"),
+    "wrong schema": (Step(body=completion_body('{"rating": 4}')), "schema", "lacks score"),
     "off the scale": (Step(body=completion_body(SCORE.replace("4", "7"))), "schema", "from 1 to 5"),
     "half a verdict": (Step(body=completion_body(SCORE[:-6])), "malformed", "not one JSON object"),
     "NaN score": (Step(body=completion_body(SCORE.replace("4", "NaN"))), "malformed", "NaN"),
@@ -73,7 +79,7 @@ def test_a_burst_of_429_costs_time_and_no_verdict(scripted_server: ScriptedServe
     panel = JudgePanel([judge_for(scripted_server, max_in_flight=8)])
     panel.ask(lambda: tasks(20))
     assert all(isinstance(panel.known(task)[0].verdict, RubricScore) for task in tasks(20))
-    assert panel.tallies["scripted"].asked == 20
+    assert panel.tallies[panel.name].asked == 20
     assert len(asked(scripted_server)) == 32
 
 
@@ -97,7 +103,7 @@ def test_failures_are_asked_again_and_verdicts_are_not(scripted_server: Scripted
     scripted_server.script = capable(scores)
     again = JudgePanel([judge_for(scripted_server)], ledger)
     again.ask(lambda: tasks(5))
-    assert again.tallies["scripted"].asked == 1
+    assert again.tallies[again.name].asked == 1
     found = Counter(type(again.known(task)[0].verdict).__name__ for task in tasks(5))
     # What a judge said stands, good or bad.
     assert found == {"Missing": 4, "RubricScore": 1}

@@ -113,7 +113,7 @@ def test_passages_that_the_data_have_are_judged_as_they_are():
     assert [score.reason for score in scores] == [None, None, "first 12 of more passages"]
     assert any("[1] The AMF.\n[2] The SMF.\n[3] The UPF." in text for text in asked)
     assert any("[12] Passage 11." in text and "Passage 12." not in text for text in asked)
-    assert precision.signature.endswith("|v3")
+    assert precision.signature.endswith("|v4")
 
 
 def test_a_verdict_on_too_few_passages_is_no_verdict():
