@@ -26,6 +26,7 @@ from ..runs.folder import JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
 from ..runs.settings import EvalSettings, SamplingOptions
 from ..storage import RecordStore, writing
+from . import judge_labels
 from .network import online_allowed, stay_offline
 
 
@@ -81,11 +82,14 @@ ACTIONS: dict[str, tuple[type, str]] = {
     "retry": (RetryOptions, "ask judges again for the verdicts that a run lacks, and score it anew"),
     "calibrate": (CalibrateOptions, "hold judges against labelled answers"),
     "prefer": (PreferOptions, "which of two runs judges prefer, item by item, in both orders"),
+    "sheet": (judge_labels.SheetOptions, "draw answers for people to label, blind to systems and judges"),
+    "labels": (judge_labels.LabelsOptions, "read filled sheets: how far people agree, and the labels"),
+    "correct": (judge_labels.CorrectOptions, "judged means and differences, corrected by people's labels"),
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands show, retry, calibrate and prefer."""
+    """All sub-commands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
     for name, (kind, told) in ACTIONS.items():
         action = actions.add_parser(name, help=told)
@@ -109,7 +113,8 @@ def run(args: argparse.Namespace) -> int:
     options = settings_of(args, ACTIONS[args.action][0])
     if args.action == "calibrate":
         return _calibrate(options, args.injections, args.json)
-    return {"show": _show, "retry": _retry, "prefer": _prefer}[args.action](options, args.json)
+    own = {"sheet": judge_labels.sheet, "labels": judge_labels.labels, "correct": judge_labels.correct}
+    return {"show": _show, "retry": _retry, "prefer": _prefer, **own}[args.action](options, args.json)
 
 
 def _show(options: ShowOptions, as_json: bool) -> int:

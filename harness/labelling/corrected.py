@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from telbench.errors import IncomparableError, InputError
 
 from ...metrics.fingerprints import text_sha256
 from ...metrics.judged.prediction_powered import Corrected, corrected_mean
+from ..cli.tables import columns
 from ..runs.folder import read_run, read_samples
 from .labels import AnswerLabel
 
@@ -104,7 +106,7 @@ def _labelled(run: Path, header: dict[str, Any], labels: Sequence[AnswerLabel], 
         if value is not None:
             item = sample["item_id"]
             scores[item], clusters[item], answers[item] = value, sample["cluster_id"], sample["prediction"]
-    own = [each for each in labels if each.run == header["run_id"] and each.metric == metric]
+    own = _of_run([each for each in labels if each.metric == metric], header["run_id"], answers)
     for label in own:
         if not low <= label.label <= high:
             raise InputError(
@@ -120,3 +122,41 @@ def _labelled(run: Path, header: dict[str, Any], labels: Sequence[AnswerLabel], 
         {each.item_id: each.label for each in kept},
         {each.item_id: each.weight for each in kept},
     )
+
+
+def _of_run(labels: Sequence[AnswerLabel], run_id: str, answers: Mapping[str, str]) -> list[AnswerLabel]:
+    """The labels that were drawn for this run, or for one that gave the very answers it has (scored anew, say)."""
+    groups: dict[str, list[AnswerLabel]] = defaultdict(list)
+    for label in labels:
+        groups[label.run].append(label)
+    if run_id in groups:
+        return groups[run_id]
+    hashes = {item: text_sha256(answer) for item, answer in answers.items()}
+    alike = (
+        group for group in groups.values() if all(hashes.get(each.item_id) == each.answer_sha256 for each in group)
+    )
+    return next(alike, [])
+
+
+def corrected_lines(found: Sequence[CorrectedRun], metric: str) -> list[str]:
+    """The table of judged and corrected numbers, and a verdict on each difference in words."""
+    rows = [(metric, "judge", "corrected", "95 %", "labels", "lambda")]
+    for each in found:
+        if each.mean is not None:
+            rows.append((each.name, f"{each.mean.judged:.3f}", *_cells(each.mean, "")))
+    for each in found[1:]:
+        if each.difference is not None:
+            told = f"{each.name} - {found[0].name}"
+            rows.append((told, f"{each.difference.judged:+.3f}", *_cells(each.difference, "+")))
+    lines = columns(rows, "<>><>>")
+    lines += [f"{each.name}: {each.reason}" for each in found if each.reason]
+    for each in found[1:]:
+        if (apart := each.difference) is not None:
+            side = "better than" if apart.ci_low > 0 else "worse than" if apart.ci_high < 0 else "not told apart from"
+            lines.append(f"by people's labels {each.name} is {side} {found[0].name}")
+    return lines
+
+
+def _cells(of: Corrected, sign: str) -> tuple[str, str, str, str]:
+    ends = f"[{of.ci_low:{sign}.3f}, {of.ci_high:{sign}.3f}]"
+    return f"{of.value:{sign}.3f}", ends, f"{of.labels} of {of.items}", f"{of.power:.2f}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
@@ -31,6 +31,9 @@ from ..runs.sources import open_runs
 from ..runs.worth import read_worth, with_worth
 from ..statistics.corpus import RESAMPLES
 from ..statistics.factorial import Study
+
+if TYPE_CHECKING:
+    from ...harness.labelling.corrected import CorrectedRun
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class CompareOptions:
     study: bool = setting(False, "what the runs' factors do: main effects, interactions")
     factors: tuple[str, ...] = setting(
         (), "factors of the study (default: all that vary)", many="comma", metavar="NAME,…"
+    )
+    labels: Path | None = setting(
+        None, "people's labels (telbench judge labels): judged metrics are corrected by them", metavar="FILE"
     )
     worth: Path | None = setting(
         None, "what metrics are worth on this data (telbench metrics worth --out): blind ones are told", metavar="FILE"
@@ -155,21 +161,48 @@ def run(args: argparse.Namespace) -> int:
     if options.length_adjusted:
         lengths = _adjusted(options, found, sorted(measured))
     found = replace(found, rankings=rankings, seeds=seeds, studies=studies, lengths=lengths)
+    corrected = {} if options.labels is None else _corrected(options)
     if args.json:
-        print_json(_document(found))
+        told = {name: [each.to_dict() for each in of_runs] for name, of_runs in corrected.items()}
+        print_json(_document(found) | ({"corrected": told} if told else {}))
         return 0
     blocks = report(found) if options.wide or options.markdown else fitted(report(found))
     blocks += explained(found, blocks) if options.explain else []
     if not options.markdown:
         sys.stdout.writelines(line + "\n" for line in plain(blocks))
+        if corrected:
+            sys.stdout.writelines(f"{visible(line)}\n" for line in _corrected_lines(corrected))
         return 0
     text = markdown(blocks)
+    if corrected:
+        text += "\n".join(["", "```", *_corrected_lines(corrected), "```", ""])
     sys.stdout.write(visible(text, lines=True))
     if len(text) > COMMENT_LIMIT:
         sys.stderr.write(
             f"note: {len(text):,} characters, and a comment on GitHub holds {COMMENT_LIMIT:,}: name fewer --metrics\n"
         )
     return 0
+
+
+def _corrected(options: CompareOptions) -> dict[str, list[CorrectedRun]]:
+    """Each labelled metric's means and differences, corrected by people's labels."""
+    from ...harness.labelling.corrected import corrected_runs
+    from ...harness.labelling.labels import read_labels
+
+    labels = read_labels(options.labels or Path())
+    return {
+        name: corrected_runs(options.runs, labels, name) for name in dict.fromkeys(label.metric for label in labels)
+    }
+
+
+def _corrected_lines(corrected: Mapping[str, Sequence[CorrectedRun]]) -> list[str]:
+    from ...harness.labelling.corrected import corrected_lines
+
+    return [
+        line
+        for name, of_runs in corrected.items()
+        for line in ("", "judged scores, corrected by people's labels:", *corrected_lines(of_runs, name))
+    ]
 
 
 def _adjusted(options: CompareOptions, found: Compared, metrics: Sequence[str]) -> list[LengthEffect]:
