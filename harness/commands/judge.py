@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telbench.config import REQUIRED, changed, group, read_settings, read_yaml, same_as, setting
 from telbench.errors import EngineError, IncomparableError, InputError
@@ -20,6 +20,8 @@ from ...judges.calibration.labelled import INJECTION_SETS
 from ...judges.panel import JudgePanel
 from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
+from ..datasets.loading import limited, load_asked
+from ..datasets.settings import DataSettings
 from ..judging.open import open_panel, refuse_unused
 from ..judging.settings import JudgeSettings
 from ..runs.folder import JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
@@ -28,6 +30,9 @@ from ..runs.settings import EvalSettings, SamplingOptions
 from ..storage import RecordStore, writing
 from . import judge_labels
 from .network import online_allowed, stay_offline
+
+if TYPE_CHECKING:
+    from ...judges.calibration.preference import AnswerPair, Preferences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +81,21 @@ class PreferOptions(Asked):
     out: Path = setting(Path("preference"), "folder of results and replies", metavar="DIR")
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions(Asked):
+    """``telbench judge benchmark``."""
+
+    data: DataSettings = group(lambda: DataSettings(data="teleqna"), "multiple-choice questions")
+    out: Path = setting(Path("judge-benchmark"), "folder of results and replies", metavar="DIR")
+
+
 # action -> (its options, what it does)
 ACTIONS: dict[str, tuple[type, str]] = {
     "show": (ShowOptions, "the claims, verdicts and reasons behind one item's judged scores"),
     "retry": (RetryOptions, "ask judges again for the verdicts that a run lacks, and score it anew"),
     "calibrate": (CalibrateOptions, "hold judges against labelled answers"),
     "prefer": (PreferOptions, "which of two runs judges prefer, item by item, in both orders"),
+    "benchmark": (BenchmarkOptions, "what judges know: right options against distractors of a multiple-choice set"),
     "sheet": (judge_labels.SheetOptions, "draw answers for people to label, blind to systems and judges"),
     "labels": (judge_labels.LabelsOptions, "read filled sheets: how far people agree, and the labels"),
     "correct": (judge_labels.CorrectOptions, "judged means and differences, corrected by people's labels"),
@@ -113,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     options = settings_of(args, ACTIONS[args.action][0])
     if args.action == "calibrate":
         return _calibrate(options, args.injections, args.json)
+    if args.action == "benchmark":
+        return _benchmark(options, args.json)
     own = {"sheet": judge_labels.sheet, "labels": judge_labels.labels, "correct": judge_labels.correct}
     return {"show": _show, "retry": _retry, "prefer": _prefer, **own}[args.action](options, args.json)
 
@@ -211,10 +227,8 @@ def _moved(found: CoefficientEstimate) -> str:
 
 
 def _prefer(options: PreferOptions, as_json: bool) -> int:
-    from ...judges.calibration.preference import AnswerPair, preference_tasks, preferences
-    from ...judges.rubric import read_rubric
+    from ...judges.calibration.preference import AnswerPair
 
-    settings = options.judging
     headers = [read_run(path) for path in (options.first, options.second)]
     if headers[0]["data"]["items_sha256"] != headers[1]["data"]["items_sha256"]:
         raise IncomparableError(f"{options.first} and {options.second} are runs on other items")
@@ -235,29 +249,62 @@ def _prefer(options: PreferOptions, as_json: bool) -> int:
     ]
     if not pairs:
         raise InputError("no item was answered in both runs")
-    own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
-    reporter = Reporter()
-    with reporter.quiet():
-        panel = _required(settings, options.seed)
-        refuse_unused(settings.rubrics, ("preference",), "prefer")
-        with _ledger(options.out) as store:
-            panel.ledger = store
-            total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)
-            try:
-                with reporter.quiet(options.out / LOG), reporter.progress("judging pairs", total) as meter:
-                    panel.ask(lambda: preference_tasks(pairs, own), lambda judge: meter.advance(1, judge))
-                found = preferences(pairs, panel, own)
-            finally:
-                panel.close()
+    found, code = _preferences(pairs, options, options.out, "prefer")
     names = [header["model"]["name"] for header in headers]
     document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict()}
     _write(options.out / "preference.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    code = _lost(panel, reporter)
     if as_json:
         print_json(document)
         return code
     sys.stdout.writelines(visible(line) + "\n" for line in _preference_lines(document, options.out))
     return code
+
+
+def _benchmark(options: BenchmarkOptions, as_json: bool) -> int:
+    from ..judging.benchmark import benchmark_lines, benchmark_rows, choice_pairs
+
+    dataset = limited(load_asked(options.data), options.data.limit, options.seed)
+    pairs, items = choice_pairs(dataset, options.seed)
+    found, code = _preferences(pairs, options, options.out, "benchmark")
+    rows = benchmark_rows(found, items)
+    document = {
+        "schema_version": 1,
+        "data": {"name": dataset.name, "split": dataset.split, "items_sha256": dataset.items_sha256},
+        "judge": found.panel.judge,
+        "rubric": found.rubric,
+        "first_share": found.panel.first_share,
+        "order_conflicts": found.panel.order_conflicts,
+        "rows": [row.to_dict() for row in rows],
+    }
+    _write(options.out / "benchmark.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    if as_json:
+        print_json(document)
+        return code
+    lines = [*benchmark_lines(found, rows, dataset), f"written: {options.out / 'benchmark.json'}"]
+    sys.stdout.writelines(visible(line) + "\n" for line in lines)
+    return code
+
+
+def _preferences(pairs: Sequence[AnswerPair], options: Asked, out: Path, command: str) -> tuple[Preferences, int]:
+    """What the judges say of the pairs in both orders, and the exit code."""
+    from ...judges.calibration.preference import preference_tasks, preferences
+    from ...judges.rubric import read_rubric
+
+    settings, reporter = options.judging, Reporter()
+    own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
+    with reporter.quiet():
+        panel = _required(settings, options.seed)
+        refuse_unused(settings.rubrics, ("preference",), command)
+        with _ledger(out) as store:
+            panel.ledger = store
+            total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)
+            try:
+                with reporter.quiet(out / LOG), reporter.progress("judging pairs", total) as meter:
+                    panel.ask(lambda: preference_tasks(pairs, own), lambda judge: meter.advance(1, judge))
+                found = preferences(pairs, panel, own)
+            finally:
+                panel.close()
+    return found, _lost(panel, reporter)
 
 
 def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:

@@ -193,3 +193,65 @@ def test_a_rubric_that_a_command_does_not_use_is_refused(command, name, tmp_path
     assert f"--rubric {name}=" in error
     assert "uses only the rubrics" in error
     assert judge.requests == []
+
+
+def choices_file(folder: Path) -> str:
+    """Twelve questions in two categories and four documents, and one that cannot be asked about."""
+    rows = [
+        {
+            "id": f"q{place}",
+            "question": f"Which {place}?",
+            "choices": ["wrong one", "right one", "wrong two"],
+            "answer": 1,
+            "category": "core" if place % 2 else "radio",
+            "source_document": f"TS {place // 3}",
+        }
+        for place in range(12)
+    ]
+    rows.append({"id": "open", "question": "Why?", "references": ["so"], "category": "core"})
+    file = folder / "choices.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def knows(radio: bool):
+    """Prefers the right option; of radio questions (even numbers) only where it knows them, else what stands first."""
+
+    def answer(prompt: str) -> ChatReply:
+        known = radio or any(f"Which {place}?" in prompt for place in range(1, 12, 2))
+        place = "first" if not known or prompt.rindex("right one") < prompt.rindex("wrong ") else "second"
+        return saying({"reasons": ["so"], "winner": place})
+
+    return answer
+
+
+@pytest.mark.parametrize(("radio", "accuracy"), [(True, 1.0), (False, 0.75)])
+def test_right_options_are_held_against_distractors_by_category(tmp_path, monkeypatch, capsys, radio, accuracy):
+    judge = ScriptedJudge("knows", knows(radio))
+    seat(monkeypatch, judge)
+    out = tmp_path / "out"
+    words = ["judge", "benchmark", "--judge", "local:x", "--data", choices_file(tmp_path), "--split", "all"]
+    assert main([*words, "--out", str(out), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    rows = {row["category"]: row for row in document["rows"]}
+    assert {name: row["n"] for name, row in rows.items()} == {"all": 12, "core": 6, "radio": 6}
+    assert rows["all"]["accuracy"]["value"] == accuracy
+    assert rows["core"]["right"] == 6
+    # A judge that goes by the place contradicts itself: a tie, which is half right.
+    assert (rows["radio"]["ties"], rows["radio"]["accuracy"]["value"]) == ((0, 1.0) if radio else (6, 0.5))
+    assert rows["all"]["accuracy"]["low"] <= accuracy <= rows["all"]["accuracy"]["high"]
+    # Both orders, no reference, one distractor a question.
+    assert len(judge.requests) == 24
+    assert json.loads((out / "benchmark.json").read_text()) == document
+    assert main([*words, "--out", str(out)]) == 0
+    assert "knows on choices" in (told := capsys.readouterr().out)
+    assert "radio" in told
+    # What was asked is kept.
+    assert len(judge.requests) == 24
+
+
+def test_a_set_without_options_has_no_pairs(tmp_path, monkeypatch, capsys):
+    seat(monkeypatch, ScriptedJudge("fair", fair))
+    words = ["judge", "benchmark", "--judge", "local:x", "--data", "telecom-nano", "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "has no multiple-choice question with one right option" in capsys.readouterr().err
