@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 from telbench.config import settings_in
 from telbench.errors import InputError
@@ -12,7 +13,9 @@ from telbench.flags import add_flags, add_json, settings_of
 from ..runs.evaluate import make_run
 from ..runs.fleet import make_runs
 from ..runs.settings import EvalSettings
+from .judge_labels import told_by
 from .network import online_allowed, stay_offline
+from .score import LABELS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"{told}; of several each gets a run folder, in --out if that is given",
     )
     add_flags(parser, EvalSettings, without=("model",), config=True)
+    parser.add_argument("--labels", type=Path, metavar="FILE", help=LABELS)
     add_json(parser, "print the run's header as JSON (of several models: a list)")
 
 
@@ -47,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
         stay_offline()
     settings = replace(settings, engine=replace(settings.engine, online=online))
     if len(models) < 2:
-        return make_run(settings, args.command_line, as_json=args.json)
+        more = None if args.labels is None else told_by(args.labels)
+        return make_run(settings, args.command_line, as_json=args.json, more=more)
+    if args.labels is not None:
+        raise InputError("--labels is for one model: correct several runs by telbench judge correct RUN RUN --labels")
     if settings.name:
         raise InputError(f"--name {settings.name} cannot be the name of {len(models)} models: drop it")
     return make_runs([replace(settings, model=model) for model in models], args.command_line, as_json=args.json)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from telbench.config import REQUIRED, same_as, setting
 
 from ..cli.tables import print_json, shown
+from ..runs.evaluate import More
 from ..runs.settings import SamplingOptions
 
 RUBRIC = "rubric_score"
@@ -95,6 +97,25 @@ def correct(options: CorrectOptions, as_json: bool) -> int:
         return 0
     _say(*corrected_lines(found, options.metric))
     return 0
+
+
+def told_by(labels: Path) -> More:
+    """What the labels make of a run's judged metrics.
+
+    Raises:
+        InputError: for a file that holds none.
+    """
+    from ..labelling.corrected import corrected_lines, corrected_runs
+    from ..labelling.labels import read_labels
+
+    given = read_labels(labels)
+
+    def told(run: Path) -> tuple[dict[str, Any], list[str]]:
+        found = {name: corrected_runs([run], given, name) for name in dict.fromkeys(label.metric for label in given)}
+        lines = [line for name, of_run in found.items() for line in ("", *corrected_lines(of_run, name))]
+        return {"corrected": {name: of_run[0].to_dict() for name, of_run in found.items()}}, lines
+
+    return told
 
 
 def _say(*lines: str) -> None:

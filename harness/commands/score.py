@@ -14,6 +14,7 @@ from ..judging.settings import JudgeSettings
 from ..runs.evaluate import make_run
 from ..runs.settings import EngineOptions, EvalSettings, GivenAnswers, MetricSettings, PromptOptions, SamplingOptions
 
+LABELS = "people's labels of these answers (telbench judge labels): judged metrics are corrected by them"
 # How answers came about is not known here.
 NOT_OURS = (
     "answers",
@@ -42,6 +43,7 @@ class ScoreSettings:
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     name: str = setting("", "name of the model on tables (default: the file's name)", metavar="NAME")
+    labels: Path | None = setting(None, LABELS, metavar="FILE")
 
     @property
     def as_run(self) -> EvalSettings:
@@ -69,4 +71,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the file as a run of the replay engine."""
-    return make_run(settings_of(args, ScoreSettings).as_run, args.command_line, as_json=args.json)
+    settings, more = settings_of(args, ScoreSettings), None
+    if settings.labels is not None:
+        from .judge_labels import told_by
+
+        more = told_by(settings.labels)
+    return make_run(settings.as_run, args.command_line, as_json=args.json, more=more)

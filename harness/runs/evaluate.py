@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -50,6 +50,9 @@ PACKAGES = (
 
 PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
 
+# What a command tells of a finished run beside its header: keys of the JSON, and lines.
+More = Callable[[Path], tuple[dict[str, Any], list[str]]]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -81,9 +84,12 @@ class InterruptedRunError(KeyboardInterrupt):
         self.path = path
 
 
-def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -> int:
-    """Evaluate, tell where the run is, print table or JSON; an interruption prints the line that resumes."""
-    from ..cli.tables import print_json, print_run
+def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, more: More | None = None) -> int:
+    """Evaluate, tell where the run is, print table or JSON; an interruption prints the line that resumes.
+
+    ``more`` makes of the finished run's folder what else is told: keys of the JSON, and lines below the table.
+    """
+    from ..cli.tables import print_json, print_run, shown
 
     reporter = Reporter()
     try:
@@ -95,10 +101,12 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool) -
         reporter.note(f"resume with: {resume_line(command, interrupted.path)}")
         return 130
     reporter.note(f"{'already finished' if made.reused else 'written'}: {made.path}")
+    told, lines = more(made.path) if more else ({}, [])
     if as_json:
-        print_json({**made.header, "path": str(made.path)})
+        print_json({**made.header, "path": str(made.path), **told})
     else:
         print_run(made.header)
+        sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
     if made.header.get("judge"):
         from .judge import told_outcome
 
