@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from .findings import Finding, Places
 from .names import entity_findings
 from .near_copies import near_copy_findings
-from .pairings import pairing_findings
+from .relations.pairings import pairing_findings
 from .reading.reading import Reading
 from .sides import side_findings
 from .statements import statement_findings
-from .trends import trend_findings
+from .relations.needs import need_findings
+from .relations.trends import trend_findings
 from .values import quantity_findings, unit_findings
-from .ways import way_findings
+from .relations.ways import way_findings
 
 
 def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Finding, ...]:
@@ -31,6 +32,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *way_findings(reference, answer),
         *trend_findings(reference, answer, question),
         *pairing_findings(reference, answer),
+        *need_findings(reference, answer),
         *statement_findings(reference, answer, question),
     )
     seen = [place for each in found if each.status == "contradicted" for place in each.places]

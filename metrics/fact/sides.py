@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from .findings import Finding, Places, places
 from .reading.contrasts import Pole
 from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
 from .reading.text import STOP
-from .ways import link_sides
+from .relations.ways import link_sides
 
 # Words at most between a contrast and its arguments.
 _ARGUMENT = 8
@@ -25,6 +26,9 @@ _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 _PLACED = frozenset({"order", "magnitude"})
 _LINK = "link direction"
 _NEEDS = frozenset({"need", "needed", "necessary", "necessarily", "required"})
+# Contrasts of which a negation says the other side, wherever it stands in the clause.
+_TURNED_BY_NOT = frozenset({"likeness", "presence", "openness", "connecting", "obeying"})
+_IF = frozenset({"if", "when", "whenever", "provided"})
 _HEDGES = CONDITIONS | ROUND
 
 
@@ -103,21 +107,46 @@ def _weak(
 ) -> Iterator[Finding]:
     """The other side of a weak contrast, said of the same thing; both sides in one text say nothing."""
     name, side = used[0].group.name, used[0].side
-    if there.get(side) or any((name, other) in wanted for other in there):
+    if any((name, other) in wanted for other in there if other != side):
+        return
+    if there.get(side) and not (name in _TURNED_BY_NOT and _all_turned(reference, used, answer, there[side])):
         return
     against = [
         pole
-        for found in there.values()
+        for other, found in there.items()
         for pole in found
-        if any(
-            _denials(answer, pole) == _denials(reference, each) < 2
-            and len(_sentence(answer, pole) & _sentence(reference, each)) >= _SHARED
-            for each in used
-        )
+        if any(_turned(reference, each, answer, pole, same=other == side) for each in used)
     ]
     if against:
         words = reference.text.raw[used[0].start : used[0].end]
         yield Finding("direction", words, "contradicted", places(against), only_if_seen=True)
+
+
+def _all_turned(reference: Reading, used: Sequence[Pole], answer: Reading, same: Sequence[Pole]) -> bool:
+    """Is the same side denied in one text and said in the other: "not share the same", "have the same"?"""
+    mine = {each.first in reference.polarity.covered for each in used}
+    return len(mine) == 1 and {each.first in answer.polarity.covered for each in same} == {not each for each in mine}
+
+
+def _turned(reference: Reading, fact: Pole, answer: Reading, pole: Pole, *, same: bool) -> bool:
+    """Says the answer the other side of the same thing, as plainly as the reference says its own?"""
+    told, wanted = _denials(answer, pole), _denials(reference, fact)
+    if max(told, wanted) == 2 or (told != wanted) != same:
+        return False
+    if _conditional(answer, pole) or _conditional(reference, fact):
+        return False
+    return len(_sentence(answer, pole) & _sentence(reference, fact)) >= _SHARED - same
+
+
+def _conditional(reading: Reading, pole: Pole) -> bool:
+    """Stands the pole in a condition: "if it cannot", "as long as it can"?"""
+    words = reading.text.words
+    before = words[max(0, pole.first - _ARGUMENT) : pole.first]
+    own = words[pole.first]
+    return any(word.text in _IF and abs(own.clause - word.clause) < 1 for word in before) or any(
+        one.text == "long" and other.text == "as" and other.clause == own.clause
+        for one, other in pairwise(before)
+    )
 
 
 def _denials(reading: Reading, pole: Pole) -> int:

@@ -45,6 +45,11 @@ _BEING = word_list("forms of be")
 _STATES = word_list("forms of be") | {"remains", "remain", "stays", "stay", "becomes", "become"}
 _OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
+# What opens the next name, but not behind these: "without use of the header".
+_NEXT_NAME = frozenset({"the", "a", "an", "each", "every", "it", "they", "this", "these"}) | word_list("auxiliary verbs")
+_OF = frozenset({"of", "by", "in", "on", "for", "to", "and", "or"})
+# Verbs that tell a state and nothing of it.
+_PLAIN_STATES = frozenset({"becom", "remain", "stai", "consid", "get", "deem"})
 # Clauses with more words than this have to have two in common to be about the same.
 _FEW = 3
 # Words that begin with un without denying the rest, and words that another prefix denies.
@@ -71,14 +76,16 @@ class Negation:
 
 @dataclass(frozen=True)
 class Polarity:
-    """The negations of a text; stems that are denied, and stems that are said, with the first place of each.
+    """The negations of a text, and those by a prefix (invalid) apart; stems that are denied, and stems that are said, with the first place of each.
 
     ``clauses`` and ``sentences`` hold the content stems of each. ``covered`` are the places of denied words in the
-    text's ``words``, ``focus`` those of the first words that negations cover. A clause that denies anything is left
+    text's ``words``, ``focus`` those of the first words that negations cover. ``going_round`` are the starts of words
+    that go round what their sentence says. A clause that denies anything is left
     alone when it only seems to say what the other text denies: the words between may carry the negation.
     """
 
     negations: tuple[Negation, ...]
+    prefixed: tuple[Negation, ...]
     denied: dict[str, Word]
     said: dict[str, Word]
     covered: frozenset[int]
@@ -87,6 +94,7 @@ class Polarity:
     focus: frozenset[int]
     denying_clauses: frozenset[int]
     conditional_sentences: frozenset[int]
+    going_round: dict[int, frozenset[int]]
 
 
 def polarity(text: Text) -> Polarity:
@@ -112,6 +120,9 @@ def polarity(text: Text) -> Polarity:
             continue
         if not cue or (following in _AFFIRM and word.text in ("not", "no")):
             continue
+        if following == "even" and at and words[at - 1].sentence == word.sentence and negations:
+            # "Shall not camp, not even for calls" denies the same once more.
+            continue
         if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
             continue
         if (word.text == "not" and at and words[at - 1].text in ("need", "necessarily")) or (
@@ -127,6 +138,9 @@ def polarity(text: Text) -> Polarity:
             covered = words[place]
             if covered.text == "nor" or (covered.clause != word.clause and not _same_scope(words, at, place)):
                 break
+            if reach < _REACH and scope and covered.text in _NEXT_NAME and words[place - 1].text not in _OF:
+                # "Without DRX | the UE listens".
+                break
             parity[place] += 1
             if covered.text not in STOP:
                 if not scope:
@@ -135,14 +149,16 @@ def polarity(text: Text) -> Polarity:
         instead = _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
         predicate = _predicate(words, at) if word.text in ("no", "none", "nothing", "nobody") else ""
         negations.append(Negation(word, tuple(scope), instead, predicate))
-        cues[word.clause] = cues.get(word.clause, 0) + 1
+        if word.text != "without" or (at and words[at - 1].sentence == word.sentence):
+            # "Without DRX the UE listens" says plainly that it listens; "neither A nor B" denies once.
+            cues[word.clause] = cues.get(word.clause, 0) + (word.text != "nor")
     for at, word in enumerate(words):
         # "Not impossible" denies nothing.
         if word.text in _ABSENCES and not parity[at] % 2 and _is_told(words, at):
             near = [
                 place
                 for place in (*range(at - 1, max(-1, at - 1 - _REACH), -1), *range(at + 1, min(len(words), at + 5)))
-                if words[place].clause == word.clause
+                if words[place].clause == word.clause or _coordinated(words, place, at)
             ]
             for place in near:
                 parity[place] += 1
@@ -153,6 +169,7 @@ def polarity(text: Text) -> Polarity:
             cues[word.clause] = cues.get(word.clause, 0) + 1
     denied: dict[str, Word] = {}
     said: dict[str, Word] = {}
+    prefixed: list[Negation] = []
     for count, word in zip(parity, words, strict=True):
         if word.text in STOP:
             continue
@@ -160,6 +177,8 @@ def polarity(text: Text) -> Polarity:
         bare = without_prefix(word.text)
         if bare:
             (said if count % 2 else denied).setdefault(stem(bare), word)
+            if not count % 2:
+                prefixed.append(Negation(word, (word._replace(stem=stem(bare)),)))
     # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
     quiet = {clause for clause, count in cues.items() if count % 2}
     quiet |= {word.clause for word in words if word.text in LIMITS}
@@ -169,13 +188,18 @@ def polarity(text: Text) -> Polarity:
         if word.text not in STOP:
             by_clause.setdefault(word.clause, set()).add(word.stem)
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
-    conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS or word.text in ROUND)
+    conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS)
+    going_round: dict[int, set[int]] = {}
+    for word in words:
+        if word.text in ROUND:
+            going_round.setdefault(word.sentence, set()).add(word.start)
     # "Without A there is no B" denies neither.
     lacking = {each.cue.sentence for each in negations if each.cue.text == "without"}
     conditional |= {each.cue.sentence for each in negations if each.cue.text != "without"} & lacking
     covered = frozenset(at for at, count in enumerate(parity) if count % 2)
     return Polarity(
         tuple(negations),
+        tuple(prefixed),
         denied,
         said,
         covered,
@@ -184,6 +208,7 @@ def polarity(text: Text) -> Polarity:
         frozenset(focus),
         frozenset(quiet),
         conditional,
+        {sentence: frozenset(each) for sentence, each in going_round.items()},
     )
 
 
@@ -196,6 +221,19 @@ def _predicate(words: Sequence[Word], at: int) -> str:
             after = words[place + 1]
             return after.stem if after.clause == words[at].clause and after.text not in STOP else ""
     return ""
+
+
+def _coordinated(words: Sequence[Word], place: int, at: int) -> bool:
+    """Does "and" alone part a word from the clause behind it: "A and B are absent"?"""
+    between = words[place:at]
+    openers = [one for one, other in zip(between[1:], between, strict=False) if one.clause != other.clause]
+    return (
+        place < at
+        and words[place].sentence == words[at].sentence
+        and len(openers) == 1
+        and openers[0].text in ("and", "or")
+        and not any(word.text in _STATES for word in between if word.clause != words[at].clause)
+    )
 
 
 def _is_told(words: Sequence[Word], at: int) -> bool:
@@ -248,10 +286,11 @@ class Denial:
 
 def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word) -> bool:
     """Have the clauses more in common than the one word, where they have more?"""
-    own = mine.clauses.get(negation.cue.clause, frozenset()) - {word.stem}
+    less = _PLAIN_STATES | {word.stem, negation.cue.stem}
+    own = mine.clauses.get(negation.cue.clause, frozenset()) - less
     theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
-    own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - {word.stem}
-    return not own or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
+    own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - less
+    return len(own) < 2 or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
 
 
 def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
@@ -267,7 +306,7 @@ def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: fr
 
 def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
     """For each negation a word that it covers and the other text says, if that denies none of them."""
-    for negation in mine.negations:
+    for negation in (*mine.negations, *mine.prefixed):
         if negation.cue.sentence in mine.conditional_sentences:
             continue
         if any(each in others.said and each not in others.denied for each in negation.instead - heard):
@@ -276,6 +315,9 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
         if negation.scope and negation.scope[0].stem in others.denied:
             continue
         first = [word for word in negation.scope if word.stem not in heard][:4] or list(negation.scope[:4])
+        if first[:1] != list(negation.scope[:1]) and negation.scope[0].text in ROUND:
+            # "Does not block others": what goes round is never given by a question about it.
+            first.insert(0, negation.scope[0])
         said = [(word, others.said.get(word.stem)) for word in first]
         clash = [
             (word, other)
@@ -286,6 +328,9 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             and word.stem not in mine.said
             and other.clause not in others.denying_clauses
             and other.sentence not in others.conditional_sentences
+            # A word that goes round is plainly said itself: "blocks" of "does not block".
+            and others.going_round.get(other.sentence, frozenset()) <= {other.start}
+            and mine.going_round.get(negation.cue.sentence, frozenset()) <= {negation.cue.start, word.start}
         ]
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
         alike = sum(word.stem in others.denied for word in negation.scope[:6])

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .findings import Finding
-from .reading.lexicon import word_list
-from .reading.reading import Reading
-from .reading.text import STOP, Word
+from ..findings import Finding
+from ..reading.lexicon import word_list
+from ..reading.reading import Reading
+from ..reading.text import STOP, Word
 
 _FROM, _TO = frozenset({"from"}), frozenset({"to", "towards", "toward", "into", "onto"})
 _PREPOSITIONS = _FROM | _TO | word_list("prepositions")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .findings import Finding
-from .reading.contrasts import Pole
-from .reading.reading import Reading
-from .reading.text import STOP
+from ..findings import Finding
+from ..reading.contrasts import Pole
+from ..reading.reading import Reading
+from ..reading.text import STOP
 
 # What grows with the first side of each contrast, and what shrinks with it.
 _SIGNS = {"change": 1, "magnitude": 1, "speed": 1, "timing": -1, "greatness": 1}
