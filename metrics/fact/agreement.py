@@ -12,6 +12,7 @@ from .reading.reading import Reading
 from .sides import side_findings
 from .statements import statement_findings
 from .relations.needs import need_findings
+from .relations.roles import role_findings
 from .relations.trends import trend_findings
 from .values import quantity_findings, unit_findings
 from .relations.ways import way_findings
@@ -30,6 +31,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *entity_findings(reference, answer, question),
         *side_findings(reference, answer, question),
         *way_findings(reference, answer),
+        *role_findings(reference, answer),
         *trend_findings(reference, answer, question),
         *pairing_findings(reference, answer),
         *need_findings(reference, answer),

@@ -1,11 +1,9 @@
-"""From whom to whom, and who does it to whom: the parts that a reference gives, and whether an answer turns them."""
+"""From whom to whom: the ways that a reference gives, and whether an answer turns them."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from ..findings import Finding
 from ..reading.lexicon import word_list
@@ -15,7 +13,6 @@ from ..reading.text import STOP, Word
 _FROM, _TO = frozenset({"from"}), frozenset({"to", "towards", "toward", "into", "onto"})
 _PREPOSITIONS = _FROM | _TO | word_list("prepositions")
 _BE = word_list("forms of be")
-_PASSIVE = frozenset({"sent", "held", "known", "made", "given", "taken", "kept", "told", "chosen", "driven", "run"})
 _WHO = frozenset({"that", "which", "who"})
 
 
@@ -189,94 +186,3 @@ def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
                 break
         else:
             yield Finding("direction", words, "omitted")
-    yield from _relation_findings(reference, answer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Actor:
-    key: str
-    role: str
-    start: int
-    end: int
-
-
-_ROLE_NOUNS = word_list("actor stems")
-
-
-def _actors(reading: Reading) -> list[_Actor]:
-    """Who has which part: agent or patient."""
-    words, starts = reading.text.words, reading.text.starts
-    mentions = [(min(e.keys, key=len), bisect_left(starts, e.start), e.start, e.end) for e in reading.entities]
-    taken = {
-        place
-        for _, first, _, end in mentions
-        for place in range(first, min(first + 6, len(words)))
-        if words[place].start < end
-    }
-    mentions += [
-        (word.stem, place, word.start, word.end)
-        for place, word in enumerate(words)
-        if place not in taken and word.stem in _ROLE_NOUNS
-    ]
-    found = []
-    for key, first, start, end in sorted(mentions, key=lambda each: each[2]):
-        role = _role(words, first, end) if first < len(words) else ""
-        if role:
-            found.append(_Actor(key, role, start, end))
-    return found
-
-
-def _role(words: Sequence[Word], first: int, end: int) -> str:
-    for place in range(first - 1, max(-1, first - 4), -1):
-        word = words[place]
-        if word.sentence != words[first].sentence:
-            break
-        if word.text == "by":
-            return "agent"
-        if word.text in _PREPOSITIONS:
-            return ""
-        if word.text not in ("the", "a", "an", "its", "their", "that", "this", "each", "one", "another"):
-            break
-    after = [word for word in words[first : first + 8] if word.start >= end and word.sentence == words[first].sentence][
-        :3
-    ]
-    if len(after) > 1 and after[0].text in _BE:
-        passive = after[1].text.endswith("ed") or after[1].text in _PASSIVE
-        return "patient" if passive else ""
-    before = words[first - 1] if first and words[first - 1].sentence == words[first].sentence else None
-    if after and after[0].text.endswith("s") and after[0].text not in STOP and not after[0].text.endswith("ss"):
-        opens = (
-            before is None or before.text in ("the", "a", "an", "each", "every") or before.clause != words[first].clause
-        )
-        return "agent" if opens else ""
-    if before is not None:
-        verb = words[first - 2] if before.text in ("the", "a", "an") and first > 1 else before
-        if verb.text.endswith("s") and verb.text not in STOP and not verb.text.endswith("ss"):
-            return "patient"
-    return ""
-
-
-_OPPOSITE = {"agent": "patient", "patient": "agent"}
-
-
-def _relation_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
-    """Pairs with opposite parts: A does it to B."""
-    wanted = _actors(reference)
-    if len({actor.key for actor in wanted}) < 2:
-        return
-    told: dict[str, set[str]] = {}
-    places: dict[str, tuple[int, int]] = {}
-    for actor in _actors(answer):
-        told.setdefault(actor.key, set()).add(actor.role)
-        places.setdefault(actor.key, (actor.start, actor.end))
-    for one, other in pairwise(wanted):
-        if one.key == other.key or _OPPOSITE[one.role] != other.role:
-            continue
-        roles, others = told.get(one.key, set()), told.get(other.key, set())
-        words = reference.text.raw[one.start : other.end]
-        marked = tuple(places[key] for key in (one.key, other.key) if key in places)
-        turned = other.role in roles and one.role not in roles and one.role in others and other.role not in others
-        if turned:
-            yield Finding("direction", words, "contradicted", marked, only_if_seen=True)
-        elif one.role in roles and other.role in others:
-            yield Finding("direction", words, "agreed", marked, only_if_seen=True)
