@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from .findings import Finding, Places
 from .names import entity_findings
 from .near_copies import near_copy_findings
-from .relations.pairings import pairing_findings
 from .reading.reading import Reading
+from .relations.grades import grade_findings
+from .relations.needs import need_findings
+from .relations.pairings import pairing_findings
+from .relations.roles import role_findings
+from .relations.sequence import sequence_findings
+from .relations.trends import trend_findings
+from .relations.ways import way_findings
 from .sides import side_findings
 from .statements import statement_findings
-from .relations.needs import need_findings
-from .relations.roles import role_findings
-from .relations.trends import trend_findings
 from .values import quantity_findings, unit_findings
-from .relations.ways import way_findings
 
 
 def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Finding, ...]:
@@ -33,10 +35,12 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *way_findings(reference, answer),
         *role_findings(reference, answer),
         *trend_findings(reference, answer, question),
+        *sequence_findings(reference, answer, question),
         *pairing_findings(reference, answer),
         *need_findings(reference, answer),
         *statement_findings(reference, answer, question),
     )
+    found = (*found, *grade_findings(reference, answer, found))
     seen = [place for each in found if each.status == "contradicted" for place in each.places]
     copies = near_copy_findings(reference, answer)
     return (*found, *(each for each in copies if not _overlap(each.places, seen)))

@@ -71,13 +71,19 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
             for other, found in there.items()
             for pole in found
             if (name, other) not in wanted
+            and not _asked_again(pole, answer, question)
             and (used[0].group.reciprocal or other not in asked.get(name, set()))
             and _opposes(reference, used, answer, pole)
         ]
         if used[0].group.reciprocal:
             yield _reciprocal(reference, used[0], answer, same, others, words)
         elif same:
-            alike = [pole for pole in same if _denied(answer, pole) == _denied(reference, used[0])]
+            alike = [
+                pole
+                for pole in same
+                if _denied(answer, pole) == _denied(reference, used[0])
+                or answer.text.words[pole.first].sentence in answer.polarity.conditional_sentences
+            ]
             yield Finding("direction", words, "agreed" if alike else "contradicted", places(alike or same))
         elif others:
             yield Finding("direction", words, "contradicted", places(others))
@@ -144,8 +150,7 @@ def _conditional(reading: Reading, pole: Pole) -> bool:
     before = words[max(0, pole.first - _ARGUMENT) : pole.first]
     own = words[pole.first]
     return any(word.text in _IF and abs(own.clause - word.clause) < 1 for word in before) or any(
-        one.text == "long" and other.text == "as" and other.clause == own.clause
-        for one, other in pairwise(before)
+        one.text == "long" and other.text == "as" and other.clause == own.clause for one, other in pairwise(before)
     )
 
 
@@ -182,6 +187,18 @@ def _sentence(reading: Reading, pole: Pole) -> frozenset[str]:
 def _denied(reading: Reading, pole: Pole) -> bool:
     """Does the text deny it? The other side of a complementary contrast has taken its denial up already."""
     return not pole.group.complementary and pole.first in reading.polarity.focus
+
+
+def _asked_again(pole: Pole, answer: Reading, question: Reading) -> bool:
+    """Repeats the answer what the question says with the same word: "with more antennas"?"""
+    after = {stem for side, stem in neighbours(answer, pole.start, pole.end) if side > 0}
+    words = answer.text.words[pole.first : pole.last + 1]
+    return bool(after) and any(
+        each.group == pole.group
+        and [word.text for word in question.text.words[each.first : each.last + 1]] == [word.text for word in words]
+        and after & {stem for side, stem in neighbours(question, each.start, each.end) if side > 0}
+        for each in question.poles
+    )
 
 
 def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Pole) -> bool:
@@ -279,4 +296,7 @@ def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[
     elif not before and comma >= 0:
         before, after = [w for w in after if w.start > comma], [w for w in after if w.start < comma]
     left, right = frozenset(w.stem for w in before), frozenset(w.stem for w in after[:_ARGUMENT])
+    if rest and rest[0].text == "by" and words[pole.last].text.endswith("ed") and words[pole.last].text != "followed":
+        # "The limit is exceeded by the frame": the frame exceeds it.
+        left, right = right, left
     return left - right, right - left

@@ -13,6 +13,7 @@ from .reading.polarity import CONDITIONS, LIMITS, ROUND, denials, without_prefix
 from .reading.reading import Reading
 from .reading.text import STOP, Word
 from .relations.needs import needed_alike
+from .relations.roles import deed_in
 
 # A statement counts as made when the answer has this share of its words that are new to the question.
 STATED = 1 / 3
@@ -79,7 +80,9 @@ def _states(reading: Reading, words: list[Word]) -> bool:
     if sum(bisect_left(starts, word.start) not in named and not word.text.isdigit() for word in words) >= _WORDS:
         return True
     own = words[0].sentence
-    return any(word.sentence == own and word.text in _VERBS for word in reading.text.words)
+    if any(word.sentence == own and word.text in _VERBS for word in reading.text.words):
+        return True
+    return deed_in(reading, own)
 
 
 def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:

@@ -31,7 +31,8 @@ _SHORT = {
     "except": 4,
 }
 # Phrases that deny what follows.
-_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than")})
+_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"),
+                    ("absence", "of"), ("lack", "of"), ("devoid", "of")})  # fmt: skip
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
 LIMITS = word_list("limiting")
 ROUND = word_list("going round")
@@ -46,7 +47,15 @@ _STATES = word_list("forms of be") | {"remains", "remain", "stays", "stay", "bec
 _OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
 # What opens the next name, but not behind these: "without use of the header".
-_NEXT_NAME = frozenset({"the", "a", "an", "each", "every", "it", "they", "this", "these"}) | word_list("auxiliary verbs")
+_NEXT_NAME = frozenset({"the", "a", "an", "each", "every", "it", "they", "this", "these"}) | word_list(
+    "auxiliary verbs"
+)
+# What is told of time and cause is not denied with the verb: "must not ring before the decision".
+_ADJUNCTS = frozenset({"before", "after", "because", "during"})
+_BEINGS = frozenset(
+    {"occur", "occurs", "happen", "happens", "take", "takes", "exist", "exists", "possible", "applied", "used", "done"}
+    | {"supported", "performed", "allowed", "permitted", "carried", "provided"}
+)
 _OF = frozenset({"of", "by", "in", "on", "for", "to", "and", "or"})
 # Verbs that tell a state and nothing of it.
 _PLAIN_STATES = frozenset({"becom", "remain", "stai", "consid", "get", "deem"})
@@ -79,8 +88,8 @@ class Polarity:
     """The negations of a text, and those by a prefix (invalid) apart; stems that are denied, and stems that are said, with the first place of each.
 
     ``clauses`` and ``sentences`` hold the content stems of each. ``covered`` are the places of denied words in the
-    text's ``words``, ``focus`` those of the first words that negations cover. ``going_round`` are the starts of words
-    that go round what their sentence says. A clause that denies anything is left
+    text's ``words``, ``focus`` those of the first words that negations cover. ``predicates`` are those of
+    what is denied of a noun (kept, of "none is kept"), ``going_round`` the starts of words that go round what their sentence says. A clause that denies anything is left
     alone when it only seems to say what the other text denies: the words between may carry the negation.
     """
 
@@ -92,8 +101,11 @@ class Polarity:
     clauses: dict[int, frozenset[str]]
     sentences: dict[int, frozenset[str]]
     focus: frozenset[int]
+    predicates: frozenset[int]
     denying_clauses: frozenset[int]
     conditional_sentences: frozenset[int]
+    prefixed_clauses: frozenset[int]
+    denying_sentences: frozenset[int]
     going_round: dict[int, frozenset[int]]
 
 
@@ -108,6 +120,7 @@ def polarity(text: Text) -> Polarity:
     parity = [0] * len(words)
     cues: dict[int, int] = {}
     focus: set[int] = set()
+    predicates: set[int] = set()
     for at, word in enumerate(words):
         cue = word.text in NEGATIONS or word.text.endswith("n't")
         cue = cue or (word.text in _TO_DENY and at + 1 < len(words) and words[at + 1].text == "to")
@@ -132,11 +145,15 @@ def polarity(text: Text) -> Polarity:
             cues[word.clause] = cues.get(word.clause, 0) + 1
             continue
         opens += following == "longer"
+        if word.text in ("not", "never", "cannot") or word.text.endswith("n't") or following == "longer":
+            predicates |= _denied_subject(words, at)
         reach = _SHORT.get(word.text, _REACH)
         scope = []
         for place in range(opens, min(opens + reach, len(words))):
             covered = words[place]
             if covered.text == "nor" or (covered.clause != word.clause and not _same_scope(words, at, place)):
+                break
+            if covered.text in _ADJUNCTS and scope:
                 break
             if reach < _REACH and scope and covered.text in _NEXT_NAME and words[place - 1].text not in _OF:
                 # "Without DRX | the UE listens".
@@ -147,7 +164,12 @@ def polarity(text: Text) -> Polarity:
                     focus ^= {place}
                 scope.append(covered)
         instead = _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
-        predicate = _predicate(words, at) if word.text in ("no", "none", "nothing", "nobody") else ""
+        predicate = ""
+        if word.text in ("no", "none", "nothing", "nobody"):
+            place = _predicate(words, at)
+            predicate = words[place].stem if place else ""
+            if place:
+                predicates.add(place)
         negations.append(Negation(word, tuple(scope), instead, predicate))
         if word.text != "without" or (at and words[at - 1].sentence == word.sentence):
             # "Without DRX the UE listens" says plainly that it listens; "neither A nor B" denies once.
@@ -170,7 +192,8 @@ def polarity(text: Text) -> Polarity:
     denied: dict[str, Word] = {}
     said: dict[str, Word] = {}
     prefixed: list[Negation] = []
-    for count, word in zip(parity, words, strict=True):
+    prefixed_clauses: set[int] = set()
+    for at, (count, word) in enumerate(zip(parity, words, strict=True)):
         if word.text in STOP:
             continue
         (denied if count % 2 else said).setdefault(word.stem, word)
@@ -178,6 +201,7 @@ def polarity(text: Text) -> Polarity:
         if bare:
             (said if count % 2 else denied).setdefault(stem(bare), word)
             if not count % 2:
+                prefixed_clauses |= {word.clause} if _is_told(words, at) else set()
                 prefixed.append(Negation(word, (word._replace(stem=stem(bare)),)))
     # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
     quiet = {clause for clause, count in cues.items() if count % 2}
@@ -206,21 +230,40 @@ def polarity(text: Text) -> Polarity:
         {clause: frozenset(each) for clause, each in by_clause.items()},
         {sentence: frozenset(each) for sentence, each in by_sentence.items()},
         frozenset(focus),
+        frozenset(predicates),
         frozenset(quiet),
         conditional,
+        frozenset(prefixed_clauses),
+        frozenset(each.cue.sentence for each in negations if each.scope),
         {sentence: frozenset(each) for sentence, each in going_round.items()},
     )
 
 
-def _predicate(words: Sequence[Word], at: int) -> str:
-    """The stem of what follows a form of "to be" after a denied noun in the same clause, or ""."""
+def _predicate(words: Sequence[Word], at: int) -> int:
+    """The place of what follows a form of "to be" after a denied noun in the same clause; 0 where nothing does."""
     for place in range(at + 1, min(at + 7, len(words) - 1)):
         if words[place].clause != words[at].clause:
             break
         if words[place].text in _BEING:
             after = words[place + 1]
-            return after.stem if after.clause == words[at].clause and after.text not in STOP else ""
-    return ""
+            return place + 1 if after.clause == words[at].clause and after.text not in STOP else 0
+    return 0
+
+
+def _denied_subject(words: Sequence[Word], at: int) -> set[int]:
+    """The one word whose being is denied: "deactivation never occurs", "encryption is not applied"."""
+    behind = [word.text for word in words[at + 1 : at + 4] if word.clause == words[at].clause]
+    if _BEINGS.isdisjoint(behind):
+        return set()
+    content = [
+        place
+        for place in range(max(0, at - 6), at)
+        if words[place].clause == words[at].clause and words[place].text not in STOP
+    ]
+    if not content or words[content[0]].text in _BEINGS:
+        return set()
+    # "Activation of the cell never occurs" has its head first.
+    return {content[0]} if len(content) == 1 or words[content[0] + 1].text == "of" else set()
 
 
 def _coordinated(words: Sequence[Word], place: int, at: int) -> bool:
@@ -327,6 +370,7 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             # What a text says in one place and denies in another depends on a condition.
             and word.stem not in mine.said
             and other.clause not in others.denying_clauses
+            and (other.clause not in others.prefixed_clauses or without_prefix(other.text))
             and other.sentence not in others.conditional_sentences
             # A word that goes round is plainly said itself: "blocks" of "does not block".
             and others.going_round.get(other.sentence, frozenset()) <= {other.start}
@@ -335,6 +379,9 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
         alike = sum(word.stem in others.denied for word in negation.scope[:6])
         clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
+        if clash and clash[0][0] is not first[0]:
+            # The words behind the verb alone: what is said of them may be denied by any word of their sentence.
+            clash = [(word, other) for word, other in clash if other.sentence not in others.denying_sentences]
         if negation.predicate and negation.predicate not in others.said:
             # "No packet is lost" is not denied by "every packet arrives".
             continue

@@ -18,10 +18,12 @@ _PARTIES = word_list("actor stems")
 # Words that tell one party from another of its kind: "the remote UE", "the source node".
 _TELLING = word_list("telling parties apart")
 _BEHEST = "behest"
+_UNDER = frozenset({"subordinate", "subordinated", "answerable", "accountable", "slaved"})
 _OF_TWO = frozenset({"sourc", "target"})
 _GETS = word_list("getting")
 _ASKS = word_list("asking")
-_DETERMINERS = frozenset({"the", "a", "an", "its", "their", "that", "this", "each", "every", "any", "one", "another"})
+_DETERMINERS = frozenset({"the", "a", "an", "its", "their", "that", "this", "each", "every", "any", "one", "another", "several",
+                          "many", "multiple", "two", "both", "all", "some", "various"})  # fmt: skip
 _BEFORE_VERBS = frozenset(
     {"then", "first", "also", "only", "itself", "not", "never", "already", "always", "later", "now"}
 )
@@ -33,7 +35,10 @@ _FIXED_TO = frozenset(
     | {"access", "attached", "applies", "apply", "refers", "belonging", "compare", "contrast", "response", "unknown"}
 )
 _PREPOSITIONS = word_list("prepositions") | {"to", "from", "of", "towards", "toward", "into", "onto"}
-_IRREGULAR = frozenset({"sent", "given", "told", "held", "made", "taken", "kept", "chosen", "driven", "run", "known"})
+_IRREGULAR = frozenset(
+    {"sent", "given", "told", "held", "made", "taken", "kept", "chosen", "driven", "run", "known", "paid",
+     "put", "set", "read", "led", "left", "met", "seen", "shown", "found", "built", "bound", "fed", "written", "drawn"}
+)
 _OTHERS = {"mobil": "ue", "termin": "ue", "devic": "ue", "handset": "ue", "ms": "ue", "gnb": "bs", "enb": "bs",
            "station": "bs", "base": "bs", "old": "sourc", "new": "target", "user": "ue", "subscrib": "ue",
            "transmitt": "send", "sender": "send", "origin": "send", "destin": "target", "recipi": "receiv",
@@ -44,7 +49,7 @@ _THINGS = frozenset(
     | {"band", "clause", "modulation", "address", "signal", "layer", "capitals", "phrase", "name", "duplex", "system"}
     | {"rfc", "itu", "iso", "ieee", "annex", "split"}
 )
-_HEADS = frozenset({"side", "end", "entity", "party"})
+_HEADS = frozenset({"side", "end", "entity", "party", "one", "ones"})
 # "The gNB is its sender".
 _SENDS = frozenset({"sender", "transmitter", "originator", "initiator", "source"})
 _TAKES = frozenset({"receiver", "recipient", "addressee", "destination", "target"})
@@ -53,7 +58,9 @@ _NOMINAL = ("tion", "sion", "ment", "ance", "ence", "ing", "control", "release",
 _SHORT = 40
 _NEAR = 14
 # Predicates that say too little to tell whose they are.
-_LIGHT = frozenset({"perform", "make", "do", "have", "carri", "take", "us", "us", "execut", "conduct", "handl", "support"})
+_LIGHT = frozenset(
+    {"perform", "make", "do", "have", "carri", "take", "us", "execut", "conduct", "handl", "support"}
+)
 # Longer sentences are lists; parties of a text that are read.
 _LONGEST, _MOST = 80, 60
 
@@ -167,6 +174,8 @@ def _after_preposition(words: Sequence[Word], at: int) -> tuple[bool, str] | Non
     if text == "from":
         asked = verb is not None and words[verb].text in _ASKS
         return (not asked, "")
+    if text == "to" and at and words[at - 1].text in _UNDER:
+        return True, ""
     if text in ("to", "towards", "toward", "into", "onto"):
         return None if at and words[at - 1].text in _FIXED_TO else (False, "")
     if text == "of" and at and words[at - 1].text in _ACTS_FOR and at > 1:
@@ -200,7 +209,9 @@ def _is_passive(words: Sequence[Word], at: int) -> bool:
 
 def _subject(words: Sequence[Word], mention: _Mention) -> tuple[bool, str] | None:
     """The part of a party before its verb: "the UE sends", "the UE is asked", "which the UE then sends"."""
-    after = [word for word in words[mention.last + 1 : mention.last + 8] if word.sentence == words[mention.last].sentence]
+    after = [
+        word for word in words[mention.last + 1 : mention.last + 8] if word.sentence == words[mention.last].sentence
+    ]
     passive, helped, place = False, False, 0
     for word in after[:3]:
         if word.text in _SENDS | _TAKES:
@@ -210,6 +221,8 @@ def _subject(words: Sequence[Word], mention: _Mention) -> tuple[bool, str] | Non
     while place < len(after):
         text = after[place].text
         if text in _BE:
+            if text.startswith("get") and not (place + 1 < len(after) and _is_participle(after[place + 1].text)):
+                return False, after[place].stem
             passive = True
         elif text not in _AUXILIARY and text not in _BEFORE_VERBS and not text.endswith("ly"):
             break
@@ -222,17 +235,25 @@ def _subject(words: Sequence[Word], mention: _Mention) -> tuple[bool, str] | Non
     verb = after[place]
     following = after[place + 1].text if place + 1 < len(after) else ""
     if passive:
-        if verb.text == "under":
+        if verb.text == "under" or verb.text in _UNDER:
             return False, ""
         if verb.text in ("responsible", "charge"):
             return True, ""
-        if verb.text.endswith("ed") or verb.text in _IRREGULAR:
+        if _is_participle(verb.text):
             return False, verb.stem
         if not verb.text.endswith("ing"):
             return None
     elif not helped and not _is_finite(verb, following):
         return None
-    return verb.text not in _GETS, verb.stem
+    predicate = verb.stem
+    if predicate in _LIGHT:
+        # "Takes the decision" is what it decides.
+        predicate = next((word.stem for word in after[place + 1 : place + 4] if word.text not in STOP), "")
+    return verb.text not in _GETS, predicate
+
+
+def _is_participle(text: str) -> bool:
+    return text.endswith("ed") or text in _IRREGULAR
 
 
 def _is_finite(word: Word, following: str) -> bool:
@@ -263,6 +284,17 @@ def _object(words: Sequence[Word], at: int) -> tuple[bool, str] | None:
     """The part of a party right behind a verb."""
     text = words[at].text
     return None if text in _GETS else (False, words[at].stem)
+
+
+def deed_in(reading: Reading, sentence: int) -> bool:
+    """Says the sentence what a party, or it, does?"""
+    if any(each.predicate and each.sentence == sentence for each in _parts(reading)):
+        return True
+    words = [word for word in reading.text.words[:_MOST] if word.sentence == sentence][:3]
+    if len(words) < 3:
+        return False
+    they = words[0].text == "they" and words[1].text not in STOP and words[2].text not in _AUXILIARY
+    return they or (words[0].text == "it" and _is_finite(words[1], words[2].text))
 
 
 def role_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ _ACTORS = {
     "old": "sourc", "new": "target", "destin": "target",
 }  # fmt: skip
 _BRIEF = 40
+_MEANT = frozenset({"destined", "intended", "meant", "bound", "addressed"})
 
 
 def _actor(word: Word) -> str:
@@ -62,6 +63,14 @@ def _actor(word: Word) -> str:
 
 def _names(word: Word) -> bool:
     return word.text not in STOP or word.text in ("called", "near")
+
+
+def _lettered(words: Sequence[Word], at: int) -> Word | None:
+    """A name that its letter tells apart, as one word: MSC-B."""
+    word, before = words[at], words[at - 1] if at else None
+    if before is None or len(word.text) > 1 or not word.text.isalpha() or word.start != before.end + 1:
+        return None
+    return word._replace(text=f"{before.text}-{word.text}", stem=f"{before.text}-{word.text}", start=before.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,12 @@ class _Way:
 
 def _after(words: Sequence[Word], at: int) -> list[Word]:
     """The words of the name that follows a place, up to a preposition or a verb."""
-    found = []
-    for word in words[at + 1 : at + 6]:
+    found: list[Word] = []
+    for place, word in enumerate(words[at + 1 : at + 6], at + 1):
+        lettered = _lettered(words, place)
+        if lettered is not None and found:
+            found[-1] = lettered
+            continue
         if word.sentence != words[at].sentence or word.text in _PREPOSITIONS or word.text in _BE or word.text in _WHO:
             break
         if word.clause > words[at].clause + 1:
@@ -93,6 +106,9 @@ def _before(words: Sequence[Word], at: int) -> list[Word]:
     first = at - 1
     if first >= 0 and words[first].text in _WHO:
         first -= 1
+    lettered = _lettered(words, first) if first > 0 else None
+    if lettered is not None:
+        return [lettered]
     for word in reversed(words[max(0, first - 3) : first + 1]):
         if word.sentence != words[at].sentence or word.text in _PREPOSITIONS or word.text in _BE:
             break
@@ -115,7 +131,7 @@ def _ways(reading: Reading) -> list[_Way]:
             if at > 1 and words[at - 1].text.endswith("ed") and words[at - 2].text in _BE:
                 # "A is derived from B"
                 target += _before(words, at - 2)
-        elif word.text in _TO:
+        elif word.text in _TO or (word.text == "for" and at and words[at - 1].text in _MEANT):
             target += _after(words, at)
             opening = [each for each in words[max(0, at - 4) : at] if each.sentence == word.sentence]
             if not source and len(opening) == sum(
@@ -153,8 +169,19 @@ _OVER_THE_LINK, _FROM_THE_LINK = _forms("send transmit") | {"sent"}, _forms("rec
 _TERMINAL, _NETWORK = frozenset({"ue", "onu"}), frozenset({"bs", "network", "olt"})
 
 
+def _side(way: _Way) -> int | None:
+    """Uplink (0) where a terminal is the source and the network the target, downlink (1) the other way round."""
+    if way.source & _TERMINAL and way.target & _NETWORK:
+        return 0
+    return 1 if way.source & _NETWORK and way.target & _TERMINAL else None
+
+
 def link_sides(reading: Reading) -> Iterator[tuple[int, int, int]]:
     """Uplink (0) and downlink (1) by who sends or receives: the terminal or the network; with the place of each."""
+    for way in _ways(reading) if len(reading.text.words) <= _BRIEF else ():
+        side = _side(way)
+        if side is not None:
+            yield side, way.start, way.end
     words = reading.text.words
     for at, word in enumerate(words):
         side = 0 if word.text in _OVER_THE_LINK else 1 if word.text in _FROM_THE_LINK else None
