@@ -76,6 +76,8 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
             and _opposes(reference, used, answer, pole)
         ]
         if used[0].group.reciprocal:
+            if name == "magnitude" and _compares_other(reference, used[0], answer, [*same, *others], question):
+                same, others = others, same
             yield _reciprocal(reference, used[0], answer, same, others, words)
         elif same:
             alike = [
@@ -191,14 +193,20 @@ def _denied(reading: Reading, pole: Pole) -> bool:
 
 def _asked_again(pole: Pole, answer: Reading, question: Reading) -> bool:
     """Repeats the answer what the question says with the same word: "with more antennas"?"""
-    after = {stem for side, stem in neighbours(answer, pole.start, pole.end) if side > 0}
-    words = answer.text.words[pole.first : pole.last + 1]
-    return bool(after) and any(
+    after = _following(answer, pole)
+    words = [word.text for word in answer.text.words[pole.first : pole.last + 1]]
+    return any(
         each.group == pole.group
-        and [word.text for word in question.text.words[each.first : each.last + 1]] == [word.text for word in words]
-        and after & {stem for side, stem in neighbours(question, each.start, each.end) if side > 0}
+        and [word.text for word in question.text.words[each.first : each.last + 1]] == words
+        and after & _following(question, each)
         for each in question.poles
     )
+
+
+def _following(reading: Reading, pole: Pole) -> frozenset[str]:
+    """The stems of the next words."""
+    words = reading.text.words[pole.last + 1 : pole.last + 4]
+    return frozenset(word.stem for word in words if word.text not in STOP)
 
 
 def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Pole) -> bool:
@@ -246,6 +254,27 @@ def _in_place(
         and neighbours(answer, pole.start, pole.end) & around - theirs
         and not _apart(reference, used[0], answer, pole)
     )
+
+
+def _compares_other(reference: Reading, fact: Pole, answer: Reading, told: Sequence[Pole], question: Reading) -> bool:
+    """Speaks the answer of the other of two that the question compares: IPv4 has the smaller one, IPv6 the larger?"""
+    named = [
+        frozenset().union(
+            *(
+                each.keys
+                for each in reading.entities
+                if reading.text.words[pole.first].sentence == _at(reading, each.start)
+            )
+        )
+        for reading, pole in [(reference, fact), *((answer, each) for each in told[:1])]
+    ]
+    return len(named) == 2 and all(named) and named[0].isdisjoint(named[1]) and named[0] | named[1] <= question.keys
+
+
+def _at(reading: Reading, start: int) -> int:
+    """The sentence of a place."""
+    words = reading.text.words
+    return words[min(bisect_left(reading.text.starts, start), len(words) - 1)].sentence
 
 
 def _reciprocal(

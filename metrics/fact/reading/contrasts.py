@@ -63,7 +63,7 @@ def _stresses(words: Sequence[Word], at: int) -> bool:
 
 def _forms(word: str) -> tuple[str, ...]:
     """A word with its endings: no stems, for a receiver is not what is received."""
-    if len(word) < 4 or word.endswith(("ly", "est", "less", "ing", "ed")):
+    if len(word) < 4 or (word.endswith(("ly", "est", "less", "ing", "ed")) and not word.endswith("eed")):
         return (word,)
     root = word.removesuffix("e")
     root = word[:-1] + "i" if word.endswith("y") else root

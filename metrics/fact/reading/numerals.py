@@ -85,7 +85,9 @@ _SHARES = re.compile(
 )
 # "Two and a half milliseconds", "two to the power of ten", "a dozen".
 _AND_A_HALF = re.compile(rf"\b({_SPELT}|\d{{1,3}}) and a half\b", re.IGNORECASE)
-_UNIT_AND_A_HALF = re.compile(r"\b(?:an?|one) (?=(?:second|minute|hour|day|year|metre|meter|bit|byte)s? and a half\b)", re.IGNORECASE)
+_UNIT_AND_A_HALF = re.compile(
+    r"\b(?:an?|one) (?=(?:second|minute|hour|day|year|metre|meter|bit|byte)s? and a half\b)", re.IGNORECASE
+)
 _RAISED = re.compile(
     rf"\b({_SPELT}|\d{{1,3}}) (?:raised )?to the (?:power (?:of )?)?({_SPELT}|{'|'.join(_ORDINALS)}|\d{{1,3}})\b",
     re.IGNORECASE,

@@ -8,7 +8,7 @@ depends on the condition.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .lexicon import word_list
@@ -57,10 +57,6 @@ _BEINGS = frozenset(
     | {"supported", "performed", "allowed", "permitted", "carried", "provided"}
 )
 _OF = frozenset({"of", "by", "in", "on", "for", "to", "and", "or"})
-# Verbs that tell a state and nothing of it.
-_PLAIN_STATES = frozenset({"becom", "remain", "stai", "consid", "get", "deem"})
-# Clauses with more words than this have to have two in common to be about the same.
-_FEW = 3
 # Words that begin with un without denying the rest, and words that another prefix denies.
 _WHOLE = word_list("un is no prefix")
 _PREFIXED = word_list("denied by their prefix")
@@ -214,8 +210,9 @@ def polarity(text: Text) -> Polarity:
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
     conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS)
     going_round: dict[int, set[int]] = {}
-    for word in words:
-        if word.text in ROUND:
+    for at, word in enumerate(words):
+        left_to = word.text == "left" and at + 1 < len(words) and words[at + 1].text == "to"
+        if word.text in ROUND or left_to:
             going_round.setdefault(word.sentence, set()).add(word.start)
     # "Without A there is no B" denies neither.
     lacking = {each.cue.sentence for each in negations if each.cue.text == "without"}
@@ -241,13 +238,20 @@ def polarity(text: Text) -> Polarity:
 
 def _predicate(words: Sequence[Word], at: int) -> int:
     """The place of what follows a form of "to be" after a denied noun in the same clause; 0 where nothing does."""
-    for place in range(at + 1, min(at + 7, len(words) - 1)):
-        if words[place].clause != words[at].clause:
+    found, own = 0, words[at].clause
+    for place in range(at + 1, min(at + 13, len(words) - 1)):
+        if words[place].clause != own and words[place].text not in ("that", "which", "who"):
             break
+        # Behind a relative clause the last one counts: "none of those that have been lost is sent again".
+        if own == words[at].clause and place > at + 6:
+            break
+        own = words[place].clause
         if words[place].text in _BEING:
             after = words[place + 1]
-            return place + 1 if after.clause == words[at].clause and after.text not in STOP else 0
-    return 0
+            found = place + 1 if after.clause == own and after.text not in STOP else 0
+            if own == words[at].clause:
+                return found
+    return found
 
 
 def _denied_subject(words: Sequence[Word], at: int) -> set[int]:
@@ -317,75 +321,3 @@ def without_prefix(word: str) -> str:
     ):
         return word[2:]
     return _PREFIX.sub("", word, count=1) if word in _PREFIXED else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """A contradiction: the word of the reference, and the word of the answer, one said and one denied."""
-
-    reference: Word
-    answer: Word
-
-
-def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word) -> bool:
-    """Have the clauses more in common than the one word, where they have more?"""
-    less = _PLAIN_STATES | {word.stem, negation.cue.stem}
-    own = mine.clauses.get(negation.cue.clause, frozenset()) - less
-    theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
-    own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - less
-    return len(own) < 2 or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
-
-
-def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
-    """Where an answer denies what the reference says, or says what it denies.
-
-    ``heard`` are the stems of the question: words that are new to it decide first. What the question itself denies
-    may be repeated in either way.
-    """
-    found = [Denial(*clash) for clash in _clashes(reference, answer, heard)]
-    found += [Denial(word, denied) for denied, word in _clashes(answer, reference, heard)]
-    return [each for each in found if each.reference.stem not in question.denied]
-
-
-def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
-    """For each negation a word that it covers and the other text says, if that denies none of them."""
-    for negation in (*mine.negations, *mine.prefixed):
-        if negation.cue.sentence in mine.conditional_sentences:
-            continue
-        if any(each in others.said and each not in others.denied for each in negation.instead - heard):
-            # What is said in its place is said there, too.
-            continue
-        if negation.scope and negation.scope[0].stem in others.denied:
-            continue
-        first = [word for word in negation.scope if word.stem not in heard][:4] or list(negation.scope[:4])
-        if first[:1] != list(negation.scope[:1]) and negation.scope[0].text in ROUND:
-            # "Does not block others": what goes round is never given by a question about it.
-            first.insert(0, negation.scope[0])
-        said = [(word, others.said.get(word.stem)) for word in first]
-        clash = [
-            (word, other)
-            for word, other in said
-            if other is not None
-            and word.stem not in others.denied
-            # What a text says in one place and denies in another depends on a condition.
-            and word.stem not in mine.said
-            and other.clause not in others.denying_clauses
-            and (other.clause not in others.prefixed_clauses or without_prefix(other.text))
-            and other.sentence not in others.conditional_sentences
-            # A word that goes round is plainly said itself: "blocks" of "does not block".
-            and others.going_round.get(other.sentence, frozenset()) <= {other.start}
-            and mine.going_round.get(negation.cue.sentence, frozenset()) <= {negation.cue.start, word.start}
-        ]
-        # The word right after the negation, or two of those behind it: one alone is often beside the point.
-        alike = sum(word.stem in others.denied for word in negation.scope[:6])
-        clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
-        if clash and clash[0][0] is not first[0]:
-            # The words behind the verb alone: what is said of them may be denied by any word of their sentence.
-            clash = [(word, other) for word, other in clash if other.sentence not in others.denying_sentences]
-        if negation.predicate and negation.predicate not in others.said:
-            # "No packet is lost" is not denied by "every packet arrives".
-            continue
-        if len(clash) > alike and (
-            clash[0][0] is first[0] or (len(clash) > 1 and clash[0][0] in first[1:2] and first[0].stem not in heard)
-        ):
-            yield clash[0]

@@ -13,7 +13,7 @@ from ..reading.reading import Reading
 from ..reading.text import STOP, Word
 
 _BE = word_list("forms of be")
-_AUXILIARY = word_list("auxiliary verbs") | {"to"}
+_AUXILIARY = word_list("auxiliary verbs") | {"to", "having"}
 _PARTIES = word_list("actor stems")
 # Words that tell one party from another of its kind: "the remote UE", "the source node".
 _TELLING = word_list("telling parties apart")
@@ -36,8 +36,34 @@ _FIXED_TO = frozenset(
 )
 _PREPOSITIONS = word_list("prepositions") | {"to", "from", "of", "towards", "toward", "into", "onto"}
 _IRREGULAR = frozenset(
-    {"sent", "given", "told", "held", "made", "taken", "kept", "chosen", "driven", "run", "known", "paid",
-     "put", "set", "read", "led", "left", "met", "seen", "shown", "found", "built", "bound", "fed", "written", "drawn"}
+    {
+        "sent",
+        "given",
+        "told",
+        "held",
+        "made",
+        "taken",
+        "kept",
+        "chosen",
+        "driven",
+        "run",
+        "known",
+        "paid",
+        "put",
+        "set",
+        "read",
+        "led",
+        "left",
+        "met",
+        "seen",
+        "shown",
+        "found",
+        "built",
+        "bound",
+        "fed",
+        "written",
+        "drawn",
+    }
 )
 _OTHERS = {"mobil": "ue", "termin": "ue", "devic": "ue", "handset": "ue", "ms": "ue", "gnb": "bs", "enb": "bs",
            "station": "bs", "base": "bs", "old": "sourc", "new": "target", "user": "ue", "subscrib": "ue",
@@ -58,9 +84,7 @@ _NOMINAL = ("tion", "sion", "ment", "ance", "ence", "ing", "control", "release",
 _SHORT = 40
 _NEAR = 14
 # Predicates that say too little to tell whose they are.
-_LIGHT = frozenset(
-    {"perform", "make", "do", "have", "carri", "take", "us", "execut", "conduct", "handl", "support"}
-)
+_LIGHT = frozenset({"perform", "make", "do", "have", "carri", "take", "us", "execut", "conduct", "handl", "support"})
 # Longer sentences are lists; parties of a text that are read.
 _LONGEST, _MOST = 80, 60
 
@@ -86,6 +110,7 @@ class _Mention:
     last: int
 
 
+@lru_cache(maxsize=256)
 def _mentions(reading: Reading) -> list[_Mention]:
     words, starts = reading.text.words, reading.text.starts
     found: list[_Mention] = []
@@ -300,7 +325,8 @@ def deed_in(reading: Reading, sentence: int) -> bool:
 def role_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """Who acts and who is acted on: an answer must not turn it, nor give one's deed to the other."""
     wanted = _parts(reference)
-    told = _parts(answer) if len({each.party for each in wanted}) > 1 else ()
+    parties = frozenset(each.party for each in _mentions(reference)[:_MOST])
+    told = _parts(answer) if len(parties) > 1 else ()
     if not told:
         return
     order, other_order = _pairs(wanted), _pairs(told)
@@ -320,7 +346,7 @@ def role_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
         yield Finding("direction", words, "agreed" if straight else "contradicted", places, only_if_seen=True)
         done = True
     if short and not done:
-        yield from _deeds(reference, wanted, told)
+        yield from _deeds(reference, wanted, told, parties)
 
 
 def _same_deed(mine: Sequence[_Part], theirs: Sequence[_Part]) -> bool:
@@ -343,16 +369,18 @@ def _pairs(parts: Sequence[_Part]) -> dict[tuple[str, str], tuple[_Part, _Part]]
     return found
 
 
-def _deeds(reference: Reading, wanted: Sequence[_Part], told: Sequence[_Part]) -> Iterator[Finding]:
+def _deeds(
+    reference: Reading, wanted: Sequence[_Part], told: Sequence[_Part], parties: frozenset[str]
+) -> Iterator[Finding]:
     """The same deed by another party of the reference."""
     mine, theirs = _doers(wanted), _doers(told)
-    parties = {each.party for each in wanted}
     for predicate, doers in mine.items():
         there = theirs.get(predicate, {})
         if not there or len(doers) > 1 or len(there) > 1:
             continue
         (party, part), (other, place) = next(iter(doers.items())), next(iter(there.items()))
-        if party == other or other in parties:
+        moved = other in parties and any(each.party == party for each in told)
+        if party == other or moved:
             words = reference.text.raw[part.start : part.end]
             status = "agreed" if party == other else "contradicted"
             yield Finding("direction", words, status, ((place.start, place.end),), only_if_seen=True)

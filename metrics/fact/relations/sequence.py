@@ -62,7 +62,10 @@ def _steps(reading: Reading) -> tuple[_Steps, ...]:
 def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Sequence[Word]] | None:
     """The words of what comes earlier and of what comes later in a sentence with one word of order."""
     for at, word in enumerate(words[:-2]):
-        if word.text in ("reply", "response", "answer", "replies", "responds", "answers") and words[at + 1].text == "to":
+        if (
+            word.text in ("reply", "response", "answer", "replies", "responds", "answers")
+            and words[at + 1].text == "to"
+        ):
             return words[at + 2 :], words[:at]
     cues = [at for at, word in enumerate(words) if word.text in _BEFORE or word.text in _AFTER or word.text == "until"]
     denied = sum(word.text in NEGATIONS or word.text.endswith("n't") for word in words)
