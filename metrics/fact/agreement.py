@@ -27,13 +27,15 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     >>> [(f.kind, f.fact, f.status) for f in findings(read("SCTP, port 38412"), read("port 2152"), read("Which port?"))]
     [('quantity', '38412', 'contradicted'), ('entity', 'SCTP', 'omitted')]
     """
+    ways = (*way_findings(reference, answer), *role_findings(reference, answer))
+    straight = bool(ways) and all(each.status != "contradicted" for each in ways)
+    straight = straight and any(each.status == "agreed" for each in ways)
     found = (
         *quantity_findings(reference, answer, question),
         *unit_findings(reference, answer, question),
         *entity_findings(reference, answer, question),
-        *side_findings(reference, answer, question),
-        *way_findings(reference, answer),
-        *role_findings(reference, answer),
+        *side_findings(reference, answer, question, straight=straight),
+        *ways,
         *trend_findings(reference, answer, question),
         *sequence_findings(reference, answer, question),
         *pairing_findings(reference, answer),

@@ -45,7 +45,7 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
         if (
             named
             and not given
-            and not _is_denied(reference, fact.start)
+            and not _is_denied(reference, fact.start, first=False)
             and all(_is_denied(answer, at) for at, _ in named)
         ):
             # "not SCTP"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from .findings import Finding, Places, places
@@ -19,6 +20,8 @@ _ARGUMENT = 8
 _BRIEF = 12
 # So many words have two clauses in common that speak of the same thing, where they have as many.
 _SHARED = 2
+# And this share of the shorter one's: long sentences have words in common by chance.
+_PART = 0.4
 _ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
 # Words that grow and shrink together: where the reference has both sides, their places tell nothing.
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
@@ -32,8 +35,13 @@ _IF = frozenset({"if", "when", "whenever", "provided"})
 _HEDGES = CONDITIONS | ROUND
 
 
-def side_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
-    """For each side of a contrast that the reference names: does the answer name it, or another?"""
+def side_findings(
+    reference: Reading, answer: Reading, question: Reading, *, straight: bool = False
+) -> Iterator[Finding]:
+    """For each side of a contrast that the reference names: does the answer name it, or another?
+
+    ``straight`` where the ways of both are known to be the same: who sends and who receives says nothing then.
+    """
     told: dict[str, dict[int, list[Pole]]] = {}
     for pole in answer.poles:
         told.setdefault(pole.group.name, {}).setdefault(pole.side, []).append(pole)
@@ -78,7 +86,10 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
         if used[0].group.reciprocal:
             if name == "magnitude" and _compares_other(reference, used[0], answer, [*same, *others], question):
                 same, others = others, same
-            yield _reciprocal(reference, used[0], answer, same, others, words)
+            found = _reciprocal(reference, used[0], answer, same, others, words)
+            if straight and name == "transfer" and found.status == "contradicted":
+                found = replace(found, status="agreed")
+            yield found
         elif same:
             alike = [
                 pole
@@ -143,7 +154,8 @@ def _turned(reference: Reading, fact: Pole, answer: Reading, pole: Pole, *, same
         return False
     if _conditional(answer, pole) or _conditional(reference, fact):
         return False
-    return len(_sentence(answer, pole) & _sentence(reference, fact)) >= _SHARED - same
+    mine, others = _sentence(reference, fact), _sentence(answer, pole)
+    return len(mine & others) >= max(_SHARED - same, _PART * min(len(mine), len(others)))
 
 
 def _conditional(reading: Reading, pole: Pole) -> bool:
@@ -219,7 +231,9 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     if len(answer.text.words) <= _BRIEF:
         return True
     others = [_clause(reference, each) for each in used]
-    return any(len(own & other) >= min(_SHARED, len(other)) > 0 for other in others)
+    return any(
+        len(own & other) >= max(min(_SHARED, len(other)), _PART * min(len(own), len(other))) > 0 for other in others
+    )
 
 
 def _apart(reference: Reading, fact: Pole, answer: Reading, pole: Pole) -> bool:
@@ -258,6 +272,8 @@ def _in_place(
 
 def _compares_other(reference: Reading, fact: Pole, answer: Reading, told: Sequence[Pole], question: Reading) -> bool:
     """Speaks the answer of the other of two that the question compares: IPv4 has the smaller one, IPv6 the larger?"""
+    if max(len(reference.text.words), len(answer.text.words)) > _BRIEF:
+        return False
     named = [
         frozenset().union(
             *(

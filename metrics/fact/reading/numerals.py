@@ -111,7 +111,8 @@ _TIMES = {
 }
 _FACTOR = re.compile(
     rf"\b(?P<fold>{_SPELT}|\d{{1,4}}(?:\.\d+)?)[ -]?fold\b|\bfactor of (?P<of>{_SPELT}|\d{{1,4}}(?:\.\d+)?)\b"
-    rf"|\b(?P<times>(?:{_SPELT})(?:[- ](?:{_SPELT}))*|(?<![\d,.])\d{{1,3}}(?:,\d{{3}})+|\d{{1,7}}(?:\.\d+)?) times\b(?! (?:per|an?|each|every)\b)"
+    rf"|\b(?P<times>(?:{_SPELT})(?:[- ](?:{_SPELT}))*|(?<![\d,.])\d{{1,3}}(?:,\d{{3}})+|\d{{1,7}}(?:\.\d+)?)"
+    r" times\b(?! (?:per|an?|each|every)\b)"
     rf"|\b(?P<word>{'|'.join(_TIMES)})\b(?![ -](?:layer|symbol|connectivity|registration|spend|precision|tag))",
     re.IGNORECASE,
 )

@@ -81,12 +81,13 @@ class Negation:
 
 @dataclass(frozen=True)
 class Polarity:
-    """The negations of a text, and those by a prefix (invalid) apart; stems that are denied, and stems that are said, with the first place of each.
+    """The negations of a text, and those by a prefix (invalid) apart; stems denied and said, with their first places.
 
     ``clauses`` and ``sentences`` hold the content stems of each. ``covered`` are the places of denied words in the
-    text's ``words``, ``focus`` those of the first words that negations cover. ``predicates`` are those of
-    what is denied of a noun (kept, of "none is kept"), ``going_round`` the starts of words that go round what their sentence says. A clause that denies anything is left
-    alone when it only seems to say what the other text denies: the words between may carry the negation.
+    text's ``words``, ``focus`` those of the first words that negations cover. ``predicates`` are those of what is
+    denied of a noun (kept, of "none is kept"), ``going_round`` the starts of words that go round what their sentence
+    says. A clause that denies anything is left alone when it only seems to say what the other text denies: the words
+    between may carry the negation.
     """
 
     negations: tuple[Negation, ...]
@@ -122,7 +123,8 @@ def polarity(text: Text) -> Polarity:
         cue = cue or (word.text in _TO_DENY and at + 1 < len(words) and words[at + 1].text == "to")
         opens = at + 1
         if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
-            cue, opens = True, at + 2
+            # "The presence or absence of a header" denies nothing.
+            cue, opens = not (at and words[at - 1].text == "or"), at + 2
         following = words[at + 1].text if at + 1 < len(words) else ""
         if word.text == "non" and _names(text.plain, word.end):
             # "Non-RT" and "non-3GPP" are names.

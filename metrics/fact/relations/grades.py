@@ -79,7 +79,8 @@ def grade_findings(reference: Reading, answer: Reading, seen: Sequence[Finding])
     one, other = wanted[0], told[0]
     # "They extend it" has all its names in the question.
     bare = not one.what and len(answer.text.words) <= _BRIEF
-    if bare or one.what & other.what and 3 * len(one.what & other.what) >= min(len(one.what), len(other.what)):
+    shared = len(one.what & other.what)
+    if bare or (shared and 3 * shared >= min(len(one.what), len(other.what))):
         words = reference.text.raw[one.start : one.end]
         status = "agreed" if one.sign == other.sign else "contradicted"
         yield Finding("direction", words, status, ((other.start, other.end),), only_if_seen=True)

@@ -22,8 +22,10 @@ _UNDER = frozenset({"subordinate", "subordinated", "answerable", "accountable", 
 _OF_TWO = frozenset({"sourc", "target"})
 _GETS = word_list("getting")
 _ASKS = word_list("asking")
-_DETERMINERS = frozenset({"the", "a", "an", "its", "their", "that", "this", "each", "every", "any", "one", "another", "several",
-                          "many", "multiple", "two", "both", "all", "some", "various"})  # fmt: skip
+_DETERMINERS = frozenset(
+    {"the", "a", "an", "its", "their", "that", "this", "each", "every", "any", "one", "another", "several", "many"}
+    | {"multiple", "two", "both", "all", "some", "various"}
+)
 _BEFORE_VERBS = frozenset(
     {"then", "first", "also", "only", "itself", "not", "never", "already", "always", "later", "now"}
 )

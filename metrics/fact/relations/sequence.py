@@ -51,7 +51,7 @@ def _steps(reading: Reading) -> tuple[_Steps, ...]:
             if parted is not None:
                 earlier, later = map(_stems, parted)
                 found.append(_Steps(earlier - later, later - earlier, sentence[0].start, sentence[-1].end))
-    if not found and 1 < len(by_sentence) and len(words) <= _LONGEST:
+    if not found and len(by_sentence) > 1 and len(words) <= _LONGEST:
         parted = _parted(reading, words)
         if parted is not None:
             earlier, later = map(_stems, parted)
