@@ -27,16 +27,18 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     >>> [(f.kind, f.fact, f.status) for f in findings(read("SCTP, port 38412"), read("port 2152"), read("Which port?"))]
     [('quantity', '38412', 'contradicted'), ('entity', 'SCTP', 'omitted')]
     """
-    ways = (*way_findings(reference, answer), *role_findings(reference, answer))
+    ways = (*way_findings(reference, answer), *role_findings(reference, answer, question))
     straight = bool(ways) and all(each.status != "contradicted" for each in ways)
     straight = straight and any(each.status == "agreed" for each in ways)
+    trends = tuple(trend_findings(reference, answer, question))
+    trending = any(each.status == "agreed" for each in trends)
     found = (
         *quantity_findings(reference, answer, question),
         *unit_findings(reference, answer, question),
         *entity_findings(reference, answer, question),
-        *side_findings(reference, answer, question, straight=straight),
+        *side_findings(reference, answer, question, straight=straight, trending=trending),
         *ways,
-        *trend_findings(reference, answer, question),
+        *trends,
         *sequence_findings(reference, answer, question),
         *pairing_findings(reference, answer),
         *need_findings(reference, answer),

@@ -12,6 +12,7 @@ from .reading.contrasts import Pole
 from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
 from .reading.text import STOP
+from .relations.grades import SIGNS
 from .relations.ways import link_sides
 
 # Words at most between a contrast and its arguments.
@@ -31,16 +32,18 @@ _LINK = "link direction"
 _NEEDS = frozenset({"need", "needed", "necessary", "necessarily", "required"})
 # Contrasts of which a negation says the other side, wherever it stands in the clause.
 _TURNED_BY_NOT = frozenset({"likeness", "presence", "openness", "connecting", "obeying"})
+_BECOMES = frozenset({"becomes", "become", "gets", "get", "grows", "grow", "is", "are", "turns"})
 _IF = frozenset({"if", "when", "whenever", "provided"})
 _HEDGES = CONDITIONS | ROUND
 
 
 def side_findings(
-    reference: Reading, answer: Reading, question: Reading, *, straight: bool = False
+    reference: Reading, answer: Reading, question: Reading, *, straight: bool = False, trending: bool = False
 ) -> Iterator[Finding]:
     """For each side of a contrast that the reference names: does the answer name it, or another?
 
     ``straight`` where the ways of both are known to be the same: who sends and who receives says nothing then.
+    ``trending`` where both tell one trend: what grows and what shrinks says nothing then.
     """
     told: dict[str, dict[int, list[Pole]]] = {}
     for pole in answer.poles:
@@ -87,19 +90,19 @@ def side_findings(
             if name == "magnitude" and _compares_other(reference, used[0], answer, [*same, *others], question):
                 same, others = others, same
             found = _reciprocal(reference, used[0], answer, same, others, words)
-            if straight and name == "transfer" and found.status == "contradicted":
-                found = replace(found, status="agreed")
-            yield found
+            known = (straight and name == "transfer") or (trending and name in SIGNS)
+            yield replace(found, status="agreed") if known and found.status == "contradicted" else found
         elif same:
             alike = [
                 pole
                 for pole in same
-                if _denied(answer, pole) == _denied(reference, used[0])
+                if not _denied_apart(answer, pole, reference, used[0])
                 or answer.text.words[pole.first].sentence in answer.polarity.conditional_sentences
             ]
             yield Finding("direction", words, "agreed" if alike else "contradicted", places(alike or same))
         elif others:
-            yield Finding("direction", words, "contradicted", places(others))
+            known = trending and name in SIGNS
+            yield Finding("direction", words, "omitted" if known else "contradicted", () if known else places(others))
         else:
             both = name in _GRADED and (name, 1 - side) in wanted
             turned = () if both else _in_place(reference, used, answer, there, side)
@@ -221,11 +224,19 @@ def _following(reading: Reading, pole: Pole) -> frozenset[str]:
     return frozenset(word.stem for word in words if word.text not in STOP)
 
 
+def _denied_apart(answer: Reading, pole: Pole, reference: Reading, fact: Pole) -> bool:
+    """Is it plainly denied in one text and plainly said in the other?"""
+    if _denied(answer, pole) == _denied(reference, fact):
+        return False
+    reading, said = (reference, fact) if _denied(answer, pole) else (answer, pole)
+    return said.first not in reading.polarity.covered
+
+
 def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Pole) -> bool:
     """Is another side said of the same thing: do their clauses share a word, or is the answer too brief to tell?"""
     if _denied(answer, pole) != _denied(reference, used[0]):
         return False
-    if _apart(reference, used[0], answer, pole):
+    if _apart(reference, used[0], answer, pole) or _grows_otherwise(answer, pole):
         return False
     own = _clause(answer, pole)
     if len(answer.text.words) <= _BRIEF:
@@ -233,6 +244,21 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     others = [_clause(reference, each) for each in used]
     return any(
         len(own & other) >= max(min(_SHARED, len(other)), _PART * min(len(own), len(other))) > 0 for other in others
+    )
+
+
+def _grows_otherwise(answer: Reading, pole: Pole) -> bool:
+    """Has the answer a comparative that no list knows, so that the pole may tell of the other of two things: rarer?"""
+    words = answer.text.words
+    own = words[pole.first].sentence
+    return pole.group.name in ("change", "magnitude") and any(
+        one.text in _BECOMES and other.text.endswith("er") and len(other.text) > 4 and one.sentence == own
+        for one, other in pairwise(words[max(0, pole.first - 12) : pole.last + 12])
+        if not any(
+            each.first <= at <= each.last
+            for each in answer.poles
+            for at in (bisect_left(answer.text.starts, other.start),)
+        )
     )
 
 
@@ -300,6 +326,7 @@ def _reciprocal(
     left, right = _arguments(reference, fact)
     compared = _than(reference, fact)
     agreed, against = [], []
+    others = [each for each in others if compared or not _than(answer, each)]
     for pole, other_side in [*((each, False) for each in same), *((each, True) for each in others)]:
         before, after = _arguments(answer, pole)
         straight = len(left & before) + len(right & after)
@@ -319,7 +346,7 @@ def _reciprocal(
 def _than(reading: Reading, pole: Pole) -> bool:
     """Does the pole compare by "than"?"""
     own = reading.text.words[pole.first].sentence
-    after = reading.text.words[pole.last + 1 : pole.last + _ARGUMENT]
+    after = reading.text.words[pole.last : pole.last + _ARGUMENT]
     return any(word.text == "than" and word.sentence == own for word in after)
 
 

@@ -39,6 +39,7 @@ ROUND = word_list("going round")
 CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
 _AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
+_WHOLES = frozenset({"all", "every", "each", "both", "always", "everything", "everyone"})
 _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
 )
@@ -133,6 +134,10 @@ def polarity(text: Text) -> Polarity:
             continue
         if following == "even" and at and words[at - 1].sentence == word.sentence and negations:
             # "Shall not camp, not even for calls" denies the same once more.
+            continue
+        if word.text == "not" and following in _WHOLES:
+            # "Not all cells page" says that some do.
+            cues[word.clause] = cues.get(word.clause, 0) + 1
             continue
         if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
             continue

@@ -59,6 +59,8 @@ _A_UNIT = re.compile(
     re.IGNORECASE,
 )
 _CONVERTED = 2e-3
+# "Four downlink slots for each uplink slot" is 4:1.
+_FOR_EACH = re.compile(r"(?: [a-z]+){1,3}? (?:for|to) (?:each|every|one)\b", re.IGNORECASE)
 _RATIO = re.compile(r"(?<![\w.:/])(\d{1,3}):(\d{1,4})(?![\w:]|\.\d)")
 
 
@@ -130,7 +132,12 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
     kept += [
         Quantity(float(each[1]), *each.span(), float(each[1]), float(each[2]))
         for each in _RATIO.finditer(plain)
-        if float(each[1]) < float(each[2])
+        if float(each[1]) < float(each[2]) or each[2] == "1"
+    ]
+    kept += [
+        Quantity(count.number, count.start, each.end(), count.number, 1.0, implied=True)
+        for count in found
+        if not count.dimension and count.high is None and (each := _FOR_EACH.match(plain, count.end))
     ]
     kept += [Quantity(each.value, each.start, each.end, each.value, None, "factor", spelt=True) for each in folds]
     return tuple(sorted([*kept, *_ordinals(text)], key=lambda each: each.start))

@@ -112,9 +112,13 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
     ):
         # "Need not wait", "does not have to wait", "has to wait".
         spared = following == "not" or text == "needn't"
+        if at + 3 < len(words) and words[at + 2].text == "be" and denied % 2:
+            # "No connection has to be set up."
+            yield -1, "", [*_ahead(words, at), *_behind(words, at)[:1]]
+            return
         yield -1 if spared or denied % 2 else 1, "deed", _behind(words, at)[:2]
     elif text in _NEEDS and (text not in ("need", "needs") or following != "for"):
-        yield -1 if denied % 2 or "no" in before else 1, "", _behind(words, at)
+        yield -1 if (denied + (following == "no")) % 2 or "no" in before else 1, "", _behind(words, at)
     elif text == "need" and following == "for":
         yield -1 if denied % 2 or "no" in before else 1, "", _behind(words, at + 1)
     elif text in _RELIES and following in ("on", "upon"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,15 +10,13 @@ from ..findings import Finding
 from ..reading.lexicon import word_list
 from ..reading.reading import Reading
 from ..reading.text import STOP, Word
+from .parties import Mention, mentions_in
 
 _BE = word_list("forms of be")
 _AUXILIARY = word_list("auxiliary verbs") | {"to", "having"}
-_PARTIES = word_list("actor stems")
-# Words that tell one party from another of its kind: "the remote UE", "the source node".
-_TELLING = word_list("telling parties apart")
 _BEHEST = "behest"
+_PERCEIVED = frozenset({"measur", "decod", "monitor", "detect", "listen", "demodul", "hear", "estim"})
 _UNDER = frozenset({"subordinate", "subordinated", "answerable", "accountable", "slaved"})
-_OF_TWO = frozenset({"sourc", "target"})
 _GETS = word_list("getting")
 _ASKS = word_list("asking")
 _DETERMINERS = frozenset(
@@ -37,47 +34,7 @@ _FIXED_TO = frozenset(
     | {"access", "attached", "applies", "apply", "refers", "belonging", "compare", "contrast", "response", "unknown"}
 )
 _PREPOSITIONS = word_list("prepositions") | {"to", "from", "of", "towards", "toward", "into", "onto"}
-_IRREGULAR = frozenset(
-    {
-        "sent",
-        "given",
-        "told",
-        "held",
-        "made",
-        "taken",
-        "kept",
-        "chosen",
-        "driven",
-        "run",
-        "known",
-        "paid",
-        "put",
-        "set",
-        "read",
-        "led",
-        "left",
-        "met",
-        "seen",
-        "shown",
-        "found",
-        "built",
-        "bound",
-        "fed",
-        "written",
-        "drawn",
-    }
-)
-_OTHERS = {"mobil": "ue", "termin": "ue", "devic": "ue", "handset": "ue", "ms": "ue", "gnb": "bs", "enb": "bs",
-           "station": "bs", "base": "bs", "old": "sourc", "new": "target", "user": "ue", "subscrib": "ue",
-           "transmitt": "send", "sender": "send", "origin": "send", "destin": "target", "recipi": "receiv",
-           "nodeb": "bs", "gnodeb": "bs", "enodeb": "bs"}  # fmt: skip
-# What is no party, by its tags.
-_THINGS = frozenset(
-    {"identifier", "channel", "protocol", "rnti", "interface", "timer", "message", "hexadecimal", "spec", "release"}
-    | {"band", "clause", "modulation", "address", "signal", "layer", "capitals", "phrase", "name", "duplex", "system"}
-    | {"rfc", "itu", "iso", "ieee", "annex", "split"}
-)
-_HEADS = frozenset({"side", "end", "entity", "party", "one", "ones"})
+_IRREGULAR = word_list("participles")
 # "The gNB is its sender".
 _SENDS = frozenset({"sender", "transmitter", "originator", "initiator", "source"})
 _TAKES = frozenset({"receiver", "recipient", "addressee", "destination", "target"})
@@ -87,8 +44,8 @@ _SHORT = 40
 _NEAR = 14
 # Predicates that say too little to tell whose they are.
 _LIGHT = frozenset({"perform", "make", "do", "have", "carri", "take", "us", "execut", "conduct", "handl", "support"})
-# Longer sentences are lists; parties of a text that are read.
-_LONGEST, _MOST = 80, 60
+# Words of a text that may open with "it".
+_OPENING = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,63 +62,15 @@ class _Part:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Mention:
-    party: str
-    first: int
-    last: int
-
-
 @lru_cache(maxsize=256)
-def _mentions(reading: Reading) -> list[_Mention]:
-    words, starts = reading.text.words, reading.text.starts
-    found: list[_Mention] = []
-    taken: set[int] = set()
-    for entity in reading.entities:
-        if entity.tags & _THINGS and "function" not in entity.tags:
-            continue
-        first, last = bisect_left(starts, entity.start), bisect_left(starts, entity.end) - 1
-        if last >= first:
-            found.append(_Mention(min(entity.keys, key=lambda key: (len(key), key)), first, last))
-            taken.update(range(first, last + 1))
-    for place, word in enumerate(words):
-        headed = word.text in _TELLING and place + 1 < len(words) and words[place + 1].text in _HEADS
-        if place not in taken and (word.stem in _PARTIES or word.stem in _OF_TWO or headed):
-            found.append(_Mention(word.stem, place, place + headed))
-    merged: list[_Mention] = []
-    for each in sorted(found, key=lambda each: each.first):
-        if merged and each.first == merged[-1].last + 1 and _joined(words, merged[-1], each):
-            # "Base station", "source gNB", "the mobile station": one party.
-            telling = each.party if merged[-1].party in _PARTIES else merged[-1].party
-            merged[-1] = _Mention(telling, merged[-1].first, each.last)
-            continue
-        merged.append(each)
-    return [_told_apart(words, each) for each in merged]
-
-
-def _joined(words: Sequence[Word], one: _Mention, other: _Mention) -> bool:
-    return (
-        words[one.last].clause == words[other.first].clause
-        and one.last - one.first < 3
-        and words[other.first].stem in _PARTIES | _OF_TWO | {"ue"}
-        and (words[one.first].stem in _PARTIES | _OF_TWO or len(words[one.first].text) > 3)
-    )
-
-
-def _told_apart(words: Sequence[Word], mention: _Mention) -> _Mention:
-    """With the word that tells it apart as its name, where one stands before it."""
-    before = words[mention.first - 1] if mention.first else None
-    party = _OTHERS.get(mention.party, mention.party)
-    if before is not None and before.text in _TELLING and before.sentence == words[mention.first].sentence:
-        return _Mention(_OTHERS.get(before.text, before.stem), mention.first - 1, mention.last)
-    return _Mention(party, mention.first, mention.last)
-
-
-@lru_cache(maxsize=256)
-def _parts(reading: Reading) -> tuple[_Part, ...]:
+def _parts(reading: Reading, asked: str = "") -> tuple[_Part, ...]:
+    """The parts of all parties; "it" at the start is the party that the question asks about."""
     words = reading.text.words
     found = []
-    for mention in _mentions(reading)[:_MOST]:
+    found_in = mentions_in(reading)
+    if asked and words and words[0].text in ("it", "they"):
+        found_in = (Mention(asked, 0, 0), *found_in)
+    for mention in found_in:
         told = _part(words, mention)
         if told is not None:
             first, predicate = told
@@ -172,13 +81,17 @@ def _parts(reading: Reading) -> tuple[_Part, ...]:
     return tuple(found)
 
 
-def _part(words: Sequence[Word], mention: _Mention) -> tuple[bool, str] | None:
+def _part(words: Sequence[Word], mention: Mention) -> tuple[bool, str] | None:
     """Is the party first or second, and of which predicate; None where its words do not tell."""
     sentence = words[mention.first].sentence
     at = mention.first - 1
     while at >= 0 and words[at].sentence == sentence and words[at].text in _DETERMINERS and mention.first - at < 3:
         at -= 1
     before = words[at] if at >= 0 and words[at].sentence == sentence else None
+    behind = words[mention.last + 1].text if mention.last + 1 < len(words) else ""
+    if behind in _ACTS_FOR and words[mention.last].text.endswith("'s"):
+        # "At the AMF's request".
+        return (True, _BEHEST) if before is not None and before.text in ("at", "on", "under", "by") else None
     if before is not None and before.text in _PREPOSITIONS:
         told = _after_preposition(words, at)
         if told is not None or before.text not in ("and", "as"):
@@ -234,7 +147,7 @@ def _is_passive(words: Sequence[Word], at: int) -> bool:
     return not _BE.isdisjoint(before)
 
 
-def _subject(words: Sequence[Word], mention: _Mention) -> tuple[bool, str] | None:
+def _subject(words: Sequence[Word], mention: Mention) -> tuple[bool, str] | None:
     """The part of a party before its verb: "the UE sends", "the UE is asked", "which the UE then sends"."""
     after = [
         word for word in words[mention.last + 1 : mention.last + 8] if word.sentence == words[mention.last].sentence
@@ -317,18 +230,20 @@ def deed_in(reading: Reading, sentence: int) -> bool:
     """Says the sentence what a party, or it, does?"""
     if any(each.predicate and each.sentence == sentence for each in _parts(reading)):
         return True
-    words = [word for word in reading.text.words[:_MOST] if word.sentence == sentence][:3]
+    words = [word for word in reading.text.words[:_OPENING] if word.sentence == sentence][:3]
     if len(words) < 3:
         return False
     they = words[0].text == "they" and words[1].text not in STOP and words[2].text not in _AUXILIARY
     return they or (words[0].text == "it" and _is_finite(words[1], words[2].text))
 
 
-def role_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
+def role_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """Who acts and who is acted on: an answer must not turn it, nor give one's deed to the other."""
-    wanted = _parts(reference)
-    parties = frozenset(each.party for each in _mentions(reference)[:_MOST])
-    told = _parts(answer) if len(parties) > 1 else ()
+    named = {each.party for each in mentions_in(question)}
+    asked = named.pop() if len(named) == 1 else ""
+    wanted = _parts(reference, asked)
+    parties = frozenset(each.party for each in (*mentions_in(reference), *wanted))
+    told = _parts(answer, asked) if len(parties) > 1 else ()
     if not told:
         return
     order, other_order = _pairs(wanted), _pairs(told)
@@ -365,6 +280,7 @@ def _pairs(parts: Sequence[_Part]) -> dict[tuple[str, str], tuple[_Part, _Part]]
         for one in own[:12]:
             for other in own[:12]:
                 gives = one.first and (not other.first or (one.predicate == _BEHEST != other.predicate))
+                gives = gives or (one.first and one.predicate == "send" and other.predicate in _PERCEIVED)
                 near = abs(one.clause - other.clause) < 2 and abs(one.place - other.place) <= _NEAR
                 if gives and near and one.party != other.party:
                     found.setdefault((one.party, other.party), (one, other))

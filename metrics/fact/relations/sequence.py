@@ -17,6 +17,7 @@ _LATER = frozenset(
 _BEFORE = frozenset({"before", "prior", "precedes", "precede", "preceding", "ahead"})
 _AFTER = frozenset({"after", "once", "follows", "follow", "following", "upon"})
 _NOT_YET = frozenset({"before", "until", "prior"})
+_UPON = frozenset({"when", "as"})
 _FIRST = frozenset({"first", "initially", "firstly", "begins", "starts", "start", "opens"})
 _NO_STEP = frozenset({"first", "last", "final", "start", "begin", "come", "goe", "move", "go", "step", "follow", "end"})
 _COMPARED = {f"{root}{end}": root for root in ("strong", "weak", "high", "low", "old", "new", "long", "short", "fast",
@@ -84,6 +85,8 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
             return None
         # "Not before" and "not until" is after.
         return (before, after) if words[at].text in _BEFORE and not denied else (after, before)
+    if not cues and not opening and words[0].text in _UPON:
+        cues = [0]
     if not cues and opening and closing and closing[-1] != opening[0]:
         first, last = opening[0], closing[-1]
         if first > last:
