@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .findings import Finding, Places
 from .names import entity_findings
 from .near_copies import near_copy_findings
 from .reading.reading import Reading
+from .relations.findings import Finding, Places
 from .relations.grades import grade_findings
 from .relations.needs import need_findings
 from .relations.pairings import pairing_findings

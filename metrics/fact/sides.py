@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from .findings import Finding, Places, places
 from .reading.contrasts import Pole
 from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
 from .reading.text import STOP
+from .relations.findings import Finding, Places, places
 from .relations.grades import SIGNS
 from .relations.ways import link_sides
 

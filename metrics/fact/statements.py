@@ -7,12 +7,12 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import pairwise
 
-from .findings import Finding
 from .reading.lexicon import word_list
 from .reading.polarity import CONDITIONS, LIMITS, ROUND, without_prefix
 from .reading.reading import Reading
 from .reading.text import STOP, Word
 from .relations.denials import denials
+from .relations.findings import Finding
 from .relations.needs import needed_alike
 from .relations.roles import deed_in
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..findings import Finding
 from ..reading.contrasts import Pole
 from ..reading.polarity import CONDITIONS, LIMITS, ROUND
 from ..reading.reading import Reading
 from ..reading.text import STOP
+from .findings import Finding
 
 # What grows with the first side of each contrast, and what shrinks with it.
 SIGNS = {"change": 1, "magnitude": 1, "speed": 1, "timing": -1, "greatness": 1, "improvement": 1, "extent": 1}

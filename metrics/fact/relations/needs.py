@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..findings import Finding
 from ..reading.lexicon import word_list
 from ..reading.polarity import LIMITS, NEGATIONS, ROUND
 from ..reading.reading import Reading
 from ..reading.text import STOP, Word
+from .findings import Finding
 
 # Words that a need reaches.
 _REACH = 7

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..findings import Finding
 from ..reading.lexicon import word_list
 from ..reading.reading import Reading
 from ..reading.text import STOP, Word
+from .findings import Finding
 from .parties import Mention, mentions_in
 
 _BE = word_list("forms of be")

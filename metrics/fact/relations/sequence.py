@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..findings import Finding
 from ..reading.polarity import NEGATIONS
 from ..reading.reading import Reading
 from ..reading.text import STOP, Word
+from .findings import Finding
 
 _LATER = frozenset(
     {"then", "afterwards", "afterward", "subsequently", "last", "finally", "later", "lastly", "thereafter", "next"}

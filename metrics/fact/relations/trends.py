@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..findings import Finding
 from ..reading.contrasts import Pole
 from ..reading.reading import Reading
 from ..reading.text import STOP
+from .findings import Finding
 from .grades import SIGNS, is_extreme, sign_of
 
 # The share of the reference's words that a sentence needs to be about the same two things.

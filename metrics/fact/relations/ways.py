@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..findings import Finding
 from ..reading.lexicon import word_list
 from ..reading.reading import Reading
 from ..reading.text import STOP, Word
+from .findings import Finding
 
 _FROM, _TO = frozenset({"from"}), frozenset({"to", "towards", "toward", "into", "onto"})
 _PREPOSITIONS = _FROM | _TO | word_list("prepositions")
