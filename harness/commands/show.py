@@ -18,7 +18,7 @@ from ..cli.terminal import visible
 from ..runs.folder import SAMPLES, read_run, read_samples
 
 if TYPE_CHECKING:
-    from ...metrics.fact.findings import Finding
+    from ...metrics.fact.relations.findings import Finding
 
 # How facts are marked in an answer: what agrees with the reference, and what contradicts it.
 MARKS = {"agreed": ("[+", "+]"), "contradicted": ("[!", "!]")}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .findings import Finding, Places
 from .names import entity_findings
 from .near_copies import near_copy_findings
-from .pairings import pairing_findings
 from .reading.reading import Reading
+from .relations.findings import Finding, Places
+from .relations.grades import grade_findings
+from .relations.needs import need_findings
+from .relations.pairings import pairing_findings
+from .relations.roles import role_findings
+from .relations.sequence import sequence_findings
+from .relations.trends import trend_findings
+from .relations.ways import way_findings
 from .sides import side_findings
 from .statements import statement_findings
-from .trends import trend_findings
 from .values import quantity_findings, unit_findings
-from .ways import way_findings
 
 
 def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Finding, ...]:
@@ -23,16 +27,24 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     >>> [(f.kind, f.fact, f.status) for f in findings(read("SCTP, port 38412"), read("port 2152"), read("Which port?"))]
     [('quantity', '38412', 'contradicted'), ('entity', 'SCTP', 'omitted')]
     """
+    ways = (*way_findings(reference, answer), *role_findings(reference, answer, question))
+    straight = bool(ways) and all(each.status != "contradicted" for each in ways)
+    straight = straight and any(each.status == "agreed" for each in ways)
+    trends = tuple(trend_findings(reference, answer, question))
+    trending = any(each.status == "agreed" for each in trends)
     found = (
         *quantity_findings(reference, answer, question),
         *unit_findings(reference, answer, question),
         *entity_findings(reference, answer, question),
-        *side_findings(reference, answer, question),
-        *way_findings(reference, answer),
-        *trend_findings(reference, answer, question),
+        *side_findings(reference, answer, question, straight=straight, trending=trending),
+        *ways,
+        *trends,
+        *sequence_findings(reference, answer, question),
         *pairing_findings(reference, answer),
+        *need_findings(reference, answer),
         *statement_findings(reference, answer, question),
     )
+    found = (*found, *grade_findings(reference, answer, found))
     seen = [place for each in found if each.status == "contradicted" for place in each.places]
     copies = near_copy_findings(reference, answer)
     return (*found, *(each for each in copies if not _overlap(each.places, seen)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .findings import Finding, Status
+from .relations.findings import Finding, Status
 
 
 class Piece(NamedTuple):
@@ -18,7 +18,7 @@ class Piece(NamedTuple):
 def pieces(answer: str, found: Sequence[Finding]) -> Iterator[Piece]:
     """The answer in pieces, in order; together they are the answer. What contradicts is marked before what agrees.
 
-    >>> from .findings import Finding
+    >>> from .relations.findings import Finding
     >>> [tuple(piece) for piece in pieces("port 2152", [Finding("quantity", "38412", "contradicted", ((5, 9),))])]
     [('port ', None), ('2152', 'contradicted')]
     """

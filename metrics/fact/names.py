@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from .findings import Finding, Status, places
 from .reading.entities import PARTIES, SYNONYMS, Entity
 from .reading.polarity import LIMITS
 from .reading.reading import Reading, neighbours
 from .reading.text import stem
+from .relations.findings import Finding, Status, places
 
 # Tags of names that no class is known of, and of phrases in lower case: their neighbours have to tell.
 _UNKNOWN, _PHRASE = frozenset({"?", "name"}), frozenset({"phrase"})
@@ -45,7 +45,7 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
         if (
             named
             and not given
-            and not _is_denied(reference, fact.start)
+            and not _is_denied(reference, fact.start, first=False)
             and all(_is_denied(answer, at) for at, _ in named)
         ):
             # "not SCTP"

@@ -10,11 +10,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from .findings import Finding, Kind
 from .reading.polarity import NEGATIONS
 from .reading.quantities import equal
 from .reading.reading import Reading
 from .reading.text import STOP, Word
+from .relations.findings import Finding, Kind
 
 # How alike two sentences are to be a copy with a change (difflib's ratio over words), and how long.
 _ALIKE, _LEAST, _MOST = 0.75, 5, 80

@@ -13,9 +13,9 @@ from typing import get_args
 
 from ..contract import ItemScore, Metric, Sample, missing
 from .agreement import findings
-from .findings import Finding, Kind, Status
 from .reading.reading import read, read_again
 from .reading.text import STOP
+from .relations.findings import Finding, Kind, Status
 
 NO_FACT = "no fact in the references beyond the question"
 VERSION = 2

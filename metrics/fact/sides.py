@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-from .findings import Finding, Places, places
 from .reading.contrasts import Pole
 from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
 from .reading.text import STOP
-from .ways import link_sides
+from .relations.findings import Finding, Places, places
+from .relations.grades import SIGNS
+from .relations.ways import link_sides
 
 # Words at most between a contrast and its arguments.
 _ARGUMENT = 8
@@ -18,6 +21,8 @@ _ARGUMENT = 8
 _BRIEF = 12
 # So many words have two clauses in common that speak of the same thing, where they have as many.
 _SHARED = 2
+# And this share of the shorter one's: long sentences have words in common by chance.
+_PART = 0.4
 _ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
 # Words that grow and shrink together: where the reference has both sides, their places tell nothing.
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
@@ -25,11 +30,21 @@ _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 _PLACED = frozenset({"order", "magnitude"})
 _LINK = "link direction"
 _NEEDS = frozenset({"need", "needed", "necessary", "necessarily", "required"})
+# Contrasts of which a negation says the other side, wherever it stands in the clause.
+_TURNED_BY_NOT = frozenset({"likeness", "presence", "openness", "connecting", "obeying"})
+_BECOMES = frozenset({"becomes", "become", "gets", "get", "grows", "grow", "is", "are", "turns"})
+_IF = frozenset({"if", "when", "whenever", "provided"})
 _HEDGES = CONDITIONS | ROUND
 
 
-def side_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
-    """For each side of a contrast that the reference names: does the answer name it, or another?"""
+def side_findings(
+    reference: Reading, answer: Reading, question: Reading, *, straight: bool = False, trending: bool = False
+) -> Iterator[Finding]:
+    """For each side of a contrast that the reference names: does the answer name it, or another?
+
+    ``straight`` where the ways of both are known to be the same: who sends and who receives says nothing then.
+    ``trending`` where both tell one trend: what grows and what shrinks says nothing then.
+    """
     told: dict[str, dict[int, list[Pole]]] = {}
     for pole in answer.poles:
         told.setdefault(pole.group.name, {}).setdefault(pole.side, []).append(pole)
@@ -67,16 +82,27 @@ def side_findings(reference: Reading, answer: Reading, question: Reading) -> Ite
             for other, found in there.items()
             for pole in found
             if (name, other) not in wanted
+            and not _asked_again(pole, answer, question)
             and (used[0].group.reciprocal or other not in asked.get(name, set()))
             and _opposes(reference, used, answer, pole)
         ]
         if used[0].group.reciprocal:
-            yield _reciprocal(reference, used[0], answer, same, others, words)
+            if name == "magnitude" and _compares_other(reference, used[0], answer, [*same, *others], question):
+                same, others = others, same
+            found = _reciprocal(reference, used[0], answer, same, others, words)
+            known = (straight and name == "transfer") or (trending and name in SIGNS)
+            yield replace(found, status="agreed") if known and found.status == "contradicted" else found
         elif same:
-            alike = [pole for pole in same if _denied(answer, pole) == _denied(reference, used[0])]
+            alike = [
+                pole
+                for pole in same
+                if not _denied_apart(answer, pole, reference, used[0])
+                or answer.text.words[pole.first].sentence in answer.polarity.conditional_sentences
+            ]
             yield Finding("direction", words, "agreed" if alike else "contradicted", places(alike or same))
         elif others:
-            yield Finding("direction", words, "contradicted", places(others))
+            known = trending and name in SIGNS
+            yield Finding("direction", words, "omitted" if known else "contradicted", () if known else places(others))
         else:
             both = name in _GRADED and (name, 1 - side) in wanted
             turned = () if both else _in_place(reference, used, answer, there, side)
@@ -103,21 +129,46 @@ def _weak(
 ) -> Iterator[Finding]:
     """The other side of a weak contrast, said of the same thing; both sides in one text say nothing."""
     name, side = used[0].group.name, used[0].side
-    if there.get(side) or any((name, other) in wanted for other in there):
+    if any((name, other) in wanted for other in there if other != side):
+        return
+    if there.get(side) and not (name in _TURNED_BY_NOT and _all_turned(reference, used, answer, there[side])):
         return
     against = [
         pole
-        for found in there.values()
+        for other, found in there.items()
         for pole in found
-        if any(
-            _denials(answer, pole) == _denials(reference, each) < 2
-            and len(_sentence(answer, pole) & _sentence(reference, each)) >= _SHARED
-            for each in used
-        )
+        if any(_turned(reference, each, answer, pole, same=other == side) for each in used)
     ]
     if against:
         words = reference.text.raw[used[0].start : used[0].end]
         yield Finding("direction", words, "contradicted", places(against), only_if_seen=True)
+
+
+def _all_turned(reference: Reading, used: Sequence[Pole], answer: Reading, same: Sequence[Pole]) -> bool:
+    """Is the same side denied in one text and said in the other: "not share the same", "have the same"?"""
+    mine = {each.first in reference.polarity.covered for each in used}
+    return len(mine) == 1 and {each.first in answer.polarity.covered for each in same} == {not each for each in mine}
+
+
+def _turned(reference: Reading, fact: Pole, answer: Reading, pole: Pole, *, same: bool) -> bool:
+    """Says the answer the other side of the same thing, as plainly as the reference says its own?"""
+    told, wanted = _denials(answer, pole), _denials(reference, fact)
+    if max(told, wanted) == 2 or (told != wanted) != same:
+        return False
+    if _conditional(answer, pole) or _conditional(reference, fact):
+        return False
+    mine, others = _sentence(reference, fact), _sentence(answer, pole)
+    return len(mine & others) >= max(_SHARED - same, _PART * min(len(mine), len(others)))
+
+
+def _conditional(reading: Reading, pole: Pole) -> bool:
+    """Stands the pole in a condition: "if it cannot", "as long as it can"?"""
+    words = reading.text.words
+    before = words[max(0, pole.first - _ARGUMENT) : pole.first]
+    own = words[pole.first]
+    return any(word.text in _IF and abs(own.clause - word.clause) < 1 for word in before) or any(
+        one.text == "long" and other.text == "as" and other.clause == own.clause for one, other in pairwise(before)
+    )
 
 
 def _denials(reading: Reading, pole: Pole) -> int:
@@ -155,17 +206,60 @@ def _denied(reading: Reading, pole: Pole) -> bool:
     return not pole.group.complementary and pole.first in reading.polarity.focus
 
 
+def _asked_again(pole: Pole, answer: Reading, question: Reading) -> bool:
+    """Repeats the answer what the question says with the same word: "with more antennas"?"""
+    after = _following(answer, pole)
+    words = [word.text for word in answer.text.words[pole.first : pole.last + 1]]
+    return any(
+        each.group == pole.group
+        and [word.text for word in question.text.words[each.first : each.last + 1]] == words
+        and after & _following(question, each)
+        for each in question.poles
+    )
+
+
+def _following(reading: Reading, pole: Pole) -> frozenset[str]:
+    """The stems of the next words."""
+    words = reading.text.words[pole.last + 1 : pole.last + 4]
+    return frozenset(word.stem for word in words if word.text not in STOP)
+
+
+def _denied_apart(answer: Reading, pole: Pole, reference: Reading, fact: Pole) -> bool:
+    """Is it plainly denied in one text and plainly said in the other?"""
+    if _denied(answer, pole) == _denied(reference, fact):
+        return False
+    reading, said = (reference, fact) if _denied(answer, pole) else (answer, pole)
+    return said.first not in reading.polarity.covered
+
+
 def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Pole) -> bool:
     """Is another side said of the same thing: do their clauses share a word, or is the answer too brief to tell?"""
     if _denied(answer, pole) != _denied(reference, used[0]):
         return False
-    if _apart(reference, used[0], answer, pole):
+    if _apart(reference, used[0], answer, pole) or _grows_otherwise(answer, pole):
         return False
     own = _clause(answer, pole)
     if len(answer.text.words) <= _BRIEF:
         return True
     others = [_clause(reference, each) for each in used]
-    return any(len(own & other) >= min(_SHARED, len(other)) > 0 for other in others)
+    return any(
+        len(own & other) >= max(min(_SHARED, len(other)), _PART * min(len(own), len(other))) > 0 for other in others
+    )
+
+
+def _grows_otherwise(answer: Reading, pole: Pole) -> bool:
+    """Has the answer a comparative that no list knows, so that the pole may tell of the other of two things: rarer?"""
+    words = answer.text.words
+    own = words[pole.first].sentence
+    return pole.group.name in ("change", "magnitude") and any(
+        one.text in _BECOMES and other.text.endswith("er") and len(other.text) > 4 and one.sentence == own
+        for one, other in pairwise(words[max(0, pole.first - 12) : pole.last + 12])
+        if not any(
+            each.first <= at <= each.last
+            for each in answer.poles
+            for at in (bisect_left(answer.text.starts, other.start),)
+        )
+    )
 
 
 def _apart(reference: Reading, fact: Pole, answer: Reading, pole: Pole) -> bool:
@@ -202,6 +296,29 @@ def _in_place(
     )
 
 
+def _compares_other(reference: Reading, fact: Pole, answer: Reading, told: Sequence[Pole], question: Reading) -> bool:
+    """Speaks the answer of the other of two that the question compares: IPv4 has the smaller one, IPv6 the larger?"""
+    if max(len(reference.text.words), len(answer.text.words)) > _BRIEF:
+        return False
+    named = [
+        frozenset().union(
+            *(
+                each.keys
+                for each in reading.entities
+                if reading.text.words[pole.first].sentence == _at(reading, each.start)
+            )
+        )
+        for reading, pole in [(reference, fact), *((answer, each) for each in told[:1])]
+    ]
+    return len(named) == 2 and all(named) and named[0].isdisjoint(named[1]) and named[0] | named[1] <= question.keys
+
+
+def _at(reading: Reading, start: int) -> int:
+    """The sentence of a place."""
+    words = reading.text.words
+    return words[min(bisect_left(reading.text.starts, start), len(words) - 1)].sentence
+
+
 def _reciprocal(
     reference: Reading, fact: Pole, answer: Reading, same: list[Pole], others: list[Pole], words: str
 ) -> Finding:
@@ -209,6 +326,7 @@ def _reciprocal(
     left, right = _arguments(reference, fact)
     compared = _than(reference, fact)
     agreed, against = [], []
+    others = [each for each in others if compared or not _than(answer, each)]
     for pole, other_side in [*((each, False) for each in same), *((each, True) for each in others)]:
         before, after = _arguments(answer, pole)
         straight = len(left & before) + len(right & after)
@@ -228,7 +346,7 @@ def _reciprocal(
 def _than(reading: Reading, pole: Pole) -> bool:
     """Does the pole compare by "than"?"""
     own = reading.text.words[pole.first].sentence
-    after = reading.text.words[pole.last + 1 : pole.last + _ARGUMENT]
+    after = reading.text.words[pole.last : pole.last + _ARGUMENT]
     return any(word.text == "than" and word.sentence == own for word in after)
 
 
@@ -250,4 +368,7 @@ def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[
     elif not before and comma >= 0:
         before, after = [w for w in after if w.start > comma], [w for w in after if w.start < comma]
     left, right = frozenset(w.stem for w in before), frozenset(w.stem for w in after[:_ARGUMENT])
+    if rest and rest[0].text == "by" and words[pole.last].text.endswith("ed") and words[pole.last].text != "followed":
+        # "The limit is exceeded by the frame": the frame exceeds it.
+        left, right = right, left
     return left - right, right - left

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import pairwise
 
-from .findings import Finding
 from .reading.lexicon import word_list
-from .reading.polarity import CONDITIONS, LIMITS, ROUND, denials, without_prefix
+from .reading.polarity import CONDITIONS, LIMITS, ROUND, without_prefix
 from .reading.reading import Reading
 from .reading.text import STOP, Word
+from .relations.denials import denials
+from .relations.findings import Finding
+from .relations.needs import needed_alike
+from .relations.roles import deed_in
 
 # A statement counts as made when the answer has this share of its words that are new to the question.
 STATED = 1 / 3
@@ -18,6 +22,7 @@ STATED = 1 / 3
 RESTATED = 0.6
 # Words beside which a sentence does not plainly say it.
 _UNPLAIN = ROUND | LIMITS | CONDITIONS | {"need", "instead", "rather", "other", "another", "different", "optional"}
+_ELSEWHERE = frozenset({("left", "to"), ("out", "of"), ("up", "to"), ("no", "part"), ("free", "of"), ("devoid", "of")})
 # A sentence states something where it has a verb: one of these, or so many words that it must have one.
 _VERBS = word_list("auxiliary verbs")
 _WORDS = 6
@@ -36,7 +41,12 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
     """Each sentence of the reference: does the answer make it, or deny it?"""
     yield from _verdict_finding(reference, answer, question)
     heard = question.text.stems
-    clashes = denials(reference.polarity, answer.polarity, question.polarity, heard)
+    agreed = needed_alike(reference, answer)
+    clashes = [
+        each
+        for each in denials(reference.polarity, answer.polarity, question.polarity, heard)
+        if each.reference.stem not in agreed and each.answer.stem not in agreed
+    ]
     by_sentence: dict[int, list[Word]] = {}
     for word in reference.text.words:
         if word.text not in STOP:
@@ -71,7 +81,9 @@ def _states(reading: Reading, words: list[Word]) -> bool:
     if sum(bisect_left(starts, word.start) not in named and not word.text.isdigit() for word in words) >= _WORDS:
         return True
     own = words[0].sentence
-    return any(word.sentence == own and word.text in _VERBS for word in reading.text.words)
+    if any(word.sentence == own and word.text in _VERBS for word in reading.text.words):
+        return True
+    return deed_in(reading, own)
 
 
 def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -132,6 +144,7 @@ def _implied(question: Reading, answer: Reading) -> tuple[int, int] | None:
         if len(shared) < 2 or len(shared) < RESTATED * len(asked):
             continue
         plain = not any(word.text in _UNPLAIN or without_prefix(word.text) for word in words)
+        plain = plain and not any((one.text, other.text) in _ELSEWHERE for one, other in pairwise(words))
         if sentence in denying or question.polarity.negations or not plain or _turned(question, answer):
             return None
         found = found or (words[0].start, words[-1].end)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from .findings import Finding, Status, places
 from .reading.quantities import Quantity, equal, same_kind
 from .reading.reading import Reading, neighbours
 from .reading.units import units_alone
+from .relations.findings import Finding, Status, places
 
 _ALTERNATIVE = re.compile(r"\s*(?:,?\s*or|/)\s*(?:an? |the )?", re.IGNORECASE)
 # The one word that the first number of a list counts.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from .lexicon import lines_of
-from .text import Text, Word
+from .text import STOP, Text, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,16 @@ def _in_turn(words: Sequence[Word], at: int) -> bool:
     return "first" in before or (words[at].text == "then" and bool(before) and before.isdisjoint(_CONDITIONS))
 
 
+def _stresses(words: Sequence[Word], at: int) -> bool:
+    """Is "even" no number: "not even for calls", "even if"?"""
+    before = words[at - 1].text if at else ""
+    after = words[at + 1].text if at + 1 < len(words) else ""
+    return before in ("not", "or", "and") or after in STOP or after.endswith("er")
+
+
 def _forms(word: str) -> tuple[str, ...]:
     """A word with its endings: no stems, for a receiver is not what is received."""
-    if len(word) < 4 or word.endswith(("ly", "est", "less", "ing", "ed")):
+    if len(word) < 4 or (word.endswith(("ly", "est", "less", "ing", "ed")) and not word.endswith("eed")):
         return (word,)
     root = word.removesuffix("e")
     root = word[:-1] + "i" if word.endswith("y") else root
@@ -107,6 +114,8 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
             # "First A, then B".
             found.append(Pole(_order(), 0, at, at, words[at].start, words[at].end))
             free[""] = at + 1
+            continue
+        if words[at].text == "even" and _stresses(words, at):
             continue
         for own, group, side in table.get(words[at].text, ()):
             span = words[at : at + len(own)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from .text import SUPERSCRIPTS
@@ -73,6 +74,8 @@ _NUMBER = re.compile(
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
 _ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
+# "Nine out of ten users", "three in every four".
+_OUT_OF = re.compile(r"(?:\s[a-z]+){0,2}?\s(?:out of|(?:in|of) every|in each)\s", re.IGNORECASE)
 _PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
 # "Two thirds of", "a quarter of": shares of a whole.
 _SHARES = re.compile(
@@ -82,6 +85,9 @@ _SHARES = re.compile(
 )
 # "Two and a half milliseconds", "two to the power of ten", "a dozen".
 _AND_A_HALF = re.compile(rf"\b({_SPELT}|\d{{1,3}}) and a half\b", re.IGNORECASE)
+_UNIT_AND_A_HALF = re.compile(
+    r"\b(?:an?|one) (?=(?:second|minute|hour|day|year|metre|meter|bit|byte)s? and a half\b)", re.IGNORECASE
+)
 _RAISED = re.compile(
     rf"\b({_SPELT}|\d{{1,3}}) (?:raised )?to the (?:power (?:of )?)?({_SPELT}|{'|'.join(_ORDINALS)}|\d{{1,3}})\b",
     re.IGNORECASE,
@@ -105,7 +111,8 @@ _TIMES = {
 }
 _FACTOR = re.compile(
     rf"\b(?P<fold>{_SPELT}|\d{{1,4}}(?:\.\d+)?)[ -]?fold\b|\bfactor of (?P<of>{_SPELT}|\d{{1,4}}(?:\.\d+)?)\b"
-    rf"|\b(?P<times>{_SPELT}|\d{{1,4}}(?:\.\d+)?) times\b(?! (?:per|an?|each|every)\b)"
+    rf"|\b(?P<times>(?:{_SPELT})(?:[- ](?:{_SPELT}))*|(?<![\d,.])\d{{1,3}}(?:,\d{{3}})+|\d{{1,7}}(?:\.\d+)?)"
+    r" times\b(?! (?:per|an?|each|every)\b)"
     rf"|\b(?P<word>{'|'.join(_TIMES)})\b(?![ -](?:layer|symbol|connectivity|registration|spend|precision|tag))",
     re.IGNORECASE,
 )
@@ -134,7 +141,7 @@ def numerals(text: str) -> list[Numeral]:
     """
     text = text.replace("...", " – ").replace("..", " –")
     found = [*_digits(text), *_spelt(text)]
-    found = [*_one_in(text, found), *found]
+    found = [*_one_in(text, found), *_shares(text, found), *found]
     for match in _PARTS.finditer(text):
         found.append(Numeral(_PART_VALUES[match[1].lower()], match.start(), match.end() - 1, spelt=True))
     for match in _SHARES.finditer(text):
@@ -153,6 +160,8 @@ def _composed(text: str) -> Iterator[Numeral]:
     """Numbers that several words make: "two and a half", "two to the power of ten", "a dozen"."""
     for match in _AND_A_HALF.finditer(text):
         yield Numeral(_whole(match[1]) + 0.5, *match.span(), spelt=True)
+    for match in _UNIT_AND_A_HALF.finditer(text):
+        yield Numeral(1.5, match.start(), match.end() - 1, spelt=True)
     for match in _RAISED.finditer(text):
         value = _power(_whole(match[1]), int(_whole(match[2])))
         if value is not None:
@@ -170,6 +179,13 @@ def _whole(word: str) -> float:
     return float(word)
 
 
+def _read(told: str) -> float:
+    """A number in digits or in one or more words."""
+    if told[0].isdigit():
+        return float(told.replace(",", ""))
+    return next((each.value for each in _spelt(told)), 1.0)
+
+
 def factors(text: str) -> list[Numeral]:
     """How many times as much, in order: "twice", "doubled", "tenfold", "by a factor of ten".
 
@@ -179,7 +195,7 @@ def factors(text: str) -> list[Numeral]:
     found = []
     for match in _FACTOR.finditer(text):
         told = (match["fold"] or match["of"] or match["times"] or match["word"]).lower()
-        value = _TIMES.get(told) or _whole(told)
+        value = _TIMES.get(told) or _read(told)
         found.append(Numeral(float(value), *match.span(), spelt=True))
     return found
 
@@ -199,6 +215,14 @@ def _one_in(text: str, found: list[Numeral]) -> Iterator[Numeral]:
         whole = by_start.get(match.end())
         if whole is not None and whole.value >= 10:
             yield Numeral(1 / whole.value, match.start(), whole.end, spelt=True)
+
+
+def _shares(text: str, found: list[Numeral]) -> Iterator[Numeral]:
+    """Shares of two numbers: "nine out of ten", "three users in every four"."""
+    for part, whole in pairwise(sorted(found, key=lambda each: each.start)):
+        between = text[part.end : whole.start]
+        if 0 < part.value < whole.value and len(between) < 40 and _OUT_OF.fullmatch(between):
+            yield Numeral(part.value / whole.value, part.start, whole.end, spelt=True)
 
 
 def _digits(text: str) -> Iterator[Numeral]:

@@ -8,7 +8,7 @@ depends on the condition.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .lexicon import word_list
@@ -31,13 +31,15 @@ _SHORT = {
     "except": 4,
 }
 # Phrases that deny what follows.
-_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than")})
+_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"),
+                    ("absence", "of"), ("lack", "of"), ("devoid", "of")})  # fmt: skip
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
 LIMITS = word_list("limiting")
 ROUND = word_list("going round")
 CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
 _AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
+_WHOLES = frozenset({"all", "every", "each", "both", "always", "everything", "everyone"})
 _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
 )
@@ -45,8 +47,17 @@ _BEING = word_list("forms of be")
 _STATES = word_list("forms of be") | {"remains", "remain", "stays", "stay", "becomes", "become"}
 _OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
-# Clauses with more words than this have to have two in common to be about the same.
-_FEW = 3
+# What opens the next name, but not behind these: "without use of the header".
+_NEXT_NAME = frozenset({"the", "a", "an", "each", "every", "it", "they", "this", "these"}) | word_list(
+    "auxiliary verbs"
+)
+# What is told of time and cause is not denied with the verb: "must not ring before the decision".
+_ADJUNCTS = frozenset({"before", "after", "because", "during"})
+_BEINGS = frozenset(
+    {"occur", "occurs", "happen", "happens", "take", "takes", "exist", "exists", "possible", "applied", "used", "done"}
+    | {"supported", "performed", "allowed", "permitted", "carried", "provided"}
+)
+_OF = frozenset({"of", "by", "in", "on", "for", "to", "and", "or"})
 # Words that begin with un without denying the rest, and words that another prefix denies.
 _WHOLE = word_list("un is no prefix")
 _PREFIXED = word_list("denied by their prefix")
@@ -71,22 +82,29 @@ class Negation:
 
 @dataclass(frozen=True)
 class Polarity:
-    """The negations of a text; stems that are denied, and stems that are said, with the first place of each.
+    """The negations of a text, and those by a prefix (invalid) apart; stems denied and said, with their first places.
 
     ``clauses`` and ``sentences`` hold the content stems of each. ``covered`` are the places of denied words in the
-    text's ``words``, ``focus`` those of the first words that negations cover. A clause that denies anything is left
-    alone when it only seems to say what the other text denies: the words between may carry the negation.
+    text's ``words``, ``focus`` those of the first words that negations cover. ``predicates`` are those of what is
+    denied of a noun (kept, of "none is kept"), ``going_round`` the starts of words that go round what their sentence
+    says. A clause that denies anything is left alone when it only seems to say what the other text denies: the words
+    between may carry the negation.
     """
 
     negations: tuple[Negation, ...]
+    prefixed: tuple[Negation, ...]
     denied: dict[str, Word]
     said: dict[str, Word]
     covered: frozenset[int]
     clauses: dict[int, frozenset[str]]
     sentences: dict[int, frozenset[str]]
     focus: frozenset[int]
+    predicates: frozenset[int]
     denying_clauses: frozenset[int]
     conditional_sentences: frozenset[int]
+    prefixed_clauses: frozenset[int]
+    denying_sentences: frozenset[int]
+    going_round: dict[int, frozenset[int]]
 
 
 def polarity(text: Text) -> Polarity:
@@ -100,17 +118,26 @@ def polarity(text: Text) -> Polarity:
     parity = [0] * len(words)
     cues: dict[int, int] = {}
     focus: set[int] = set()
+    predicates: set[int] = set()
     for at, word in enumerate(words):
         cue = word.text in NEGATIONS or word.text.endswith("n't")
         cue = cue or (word.text in _TO_DENY and at + 1 < len(words) and words[at + 1].text == "to")
         opens = at + 1
         if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
-            cue, opens = True, at + 2
+            # "The presence or absence of a header" denies nothing.
+            cue, opens = not (at and words[at - 1].text == "or"), at + 2
         following = words[at + 1].text if at + 1 < len(words) else ""
         if word.text == "non" and _names(text.plain, word.end):
             # "Non-RT" and "non-3GPP" are names.
             continue
         if not cue or (following in _AFFIRM and word.text in ("not", "no")):
+            continue
+        if following == "even" and at and words[at - 1].sentence == word.sentence and negations:
+            # "Shall not camp, not even for calls" denies the same once more.
+            continue
+        if word.text == "not" and following in _WHOLES:
+            # "Not all cells page" says that some do.
+            cues[word.clause] = cues.get(word.clause, 0) + 1
             continue
         if following in _BOUNDS and at + 2 < len(words) and words[at + 2].text == "than":
             continue
@@ -121,11 +148,18 @@ def polarity(text: Text) -> Polarity:
             cues[word.clause] = cues.get(word.clause, 0) + 1
             continue
         opens += following == "longer"
+        if word.text in ("not", "never", "cannot") or word.text.endswith("n't") or following == "longer":
+            predicates |= _denied_subject(words, at)
         reach = _SHORT.get(word.text, _REACH)
         scope = []
         for place in range(opens, min(opens + reach, len(words))):
             covered = words[place]
             if covered.text == "nor" or (covered.clause != word.clause and not _same_scope(words, at, place)):
+                break
+            if covered.text in _ADJUNCTS and scope:
+                break
+            if reach < _REACH and scope and covered.text in _NEXT_NAME and words[place - 1].text not in _OF:
+                # "Without DRX | the UE listens".
                 break
             parity[place] += 1
             if covered.text not in STOP:
@@ -133,16 +167,23 @@ def polarity(text: Text) -> Polarity:
                     focus ^= {place}
                 scope.append(covered)
         instead = _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
-        predicate = _predicate(words, at) if word.text in ("no", "none", "nothing", "nobody") else ""
+        predicate = ""
+        if word.text in ("no", "none", "nothing", "nobody"):
+            place = _predicate(words, at)
+            predicate = words[place].stem if place else ""
+            if place:
+                predicates.add(place)
         negations.append(Negation(word, tuple(scope), instead, predicate))
-        cues[word.clause] = cues.get(word.clause, 0) + 1
+        if word.text != "without" or (at and words[at - 1].sentence == word.sentence):
+            # "Without DRX the UE listens" says plainly that it listens; "neither A nor B" denies once.
+            cues[word.clause] = cues.get(word.clause, 0) + (word.text != "nor")
     for at, word in enumerate(words):
         # "Not impossible" denies nothing.
         if word.text in _ABSENCES and not parity[at] % 2 and _is_told(words, at):
             near = [
                 place
                 for place in (*range(at - 1, max(-1, at - 1 - _REACH), -1), *range(at + 1, min(len(words), at + 5)))
-                if words[place].clause == word.clause
+                if words[place].clause == word.clause or _coordinated(words, place, at)
             ]
             for place in near:
                 parity[place] += 1
@@ -153,13 +194,18 @@ def polarity(text: Text) -> Polarity:
             cues[word.clause] = cues.get(word.clause, 0) + 1
     denied: dict[str, Word] = {}
     said: dict[str, Word] = {}
-    for count, word in zip(parity, words, strict=True):
+    prefixed: list[Negation] = []
+    prefixed_clauses: set[int] = set()
+    for at, (count, word) in enumerate(zip(parity, words, strict=True)):
         if word.text in STOP:
             continue
         (denied if count % 2 else said).setdefault(word.stem, word)
         bare = without_prefix(word.text)
         if bare:
             (said if count % 2 else denied).setdefault(stem(bare), word)
+            if not count % 2:
+                prefixed_clauses |= {word.clause} if _is_told(words, at) else set()
+                prefixed.append(Negation(word, (word._replace(stem=stem(bare)),)))
     # A clause with two negations says what it seems to deny; one with a word that limits or goes round is left alone.
     quiet = {clause for clause, count in cues.items() if count % 2}
     quiet |= {word.clause for word in words if word.text in LIMITS}
@@ -169,33 +215,79 @@ def polarity(text: Text) -> Polarity:
         if word.text not in STOP:
             by_clause.setdefault(word.clause, set()).add(word.stem)
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
-    conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS or word.text in ROUND)
+    conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS)
+    going_round: dict[int, set[int]] = {}
+    for at, word in enumerate(words):
+        left_to = word.text == "left" and at + 1 < len(words) and words[at + 1].text == "to"
+        if word.text in ROUND or left_to:
+            going_round.setdefault(word.sentence, set()).add(word.start)
     # "Without A there is no B" denies neither.
     lacking = {each.cue.sentence for each in negations if each.cue.text == "without"}
     conditional |= {each.cue.sentence for each in negations if each.cue.text != "without"} & lacking
     covered = frozenset(at for at, count in enumerate(parity) if count % 2)
     return Polarity(
         tuple(negations),
+        tuple(prefixed),
         denied,
         said,
         covered,
         {clause: frozenset(each) for clause, each in by_clause.items()},
         {sentence: frozenset(each) for sentence, each in by_sentence.items()},
         frozenset(focus),
+        frozenset(predicates),
         frozenset(quiet),
         conditional,
+        frozenset(prefixed_clauses),
+        frozenset(each.cue.sentence for each in negations if each.scope),
+        {sentence: frozenset(each) for sentence, each in going_round.items()},
     )
 
 
-def _predicate(words: Sequence[Word], at: int) -> str:
-    """The stem of what follows a form of "to be" after a denied noun in the same clause, or ""."""
-    for place in range(at + 1, min(at + 7, len(words) - 1)):
-        if words[place].clause != words[at].clause:
+def _predicate(words: Sequence[Word], at: int) -> int:
+    """The place of what follows a form of "to be" after a denied noun in the same clause; 0 where nothing does."""
+    found, own = 0, words[at].clause
+    for place in range(at + 1, min(at + 13, len(words) - 1)):
+        if words[place].clause != own and words[place].text not in ("that", "which", "who"):
             break
+        # Behind a relative clause the last one counts: "none of those that have been lost is sent again".
+        if own == words[at].clause and place > at + 6:
+            break
+        own = words[place].clause
         if words[place].text in _BEING:
             after = words[place + 1]
-            return after.stem if after.clause == words[at].clause and after.text not in STOP else ""
-    return ""
+            found = place + 1 if after.clause == own and after.text not in STOP else 0
+            if own == words[at].clause:
+                return found
+    return found
+
+
+def _denied_subject(words: Sequence[Word], at: int) -> set[int]:
+    """The one word whose being is denied: "deactivation never occurs", "encryption is not applied"."""
+    behind = [word.text for word in words[at + 1 : at + 4] if word.clause == words[at].clause]
+    if _BEINGS.isdisjoint(behind):
+        return set()
+    content = [
+        place
+        for place in range(max(0, at - 6), at)
+        if words[place].clause == words[at].clause and words[place].text not in STOP
+    ]
+    if not content or words[content[0]].text in _BEINGS:
+        return set()
+    # "Activation of the cell never occurs" has its head first.
+    return {content[0]} if len(content) == 1 or words[content[0] + 1].text == "of" else set()
+
+
+def _coordinated(words: Sequence[Word], place: int, at: int) -> bool:
+    """Does "and" alone part a word from the clause behind it: "A and B are absent"?"""
+    between = words[place:at]
+    openers = [one for one, other in zip(between[1:], between, strict=False) if one.clause != other.clause]
+    return (
+        place < at
+        and words[place].sentence == words[at].sentence
+        and len(openers) == 1
+        and openers[0].text in ("and", "or")
+        and not any(word.text in _STATES for word in between if word.clause != words[at].clause)
+    )
 
 
 def _is_told(words: Sequence[Word], at: int) -> bool:
@@ -236,64 +328,3 @@ def without_prefix(word: str) -> str:
     ):
         return word[2:]
     return _PREFIX.sub("", word, count=1) if word in _PREFIXED else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """A contradiction: the word of the reference, and the word of the answer, one said and one denied."""
-
-    reference: Word
-    answer: Word
-
-
-def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word) -> bool:
-    """Have the clauses more in common than the one word, where they have more?"""
-    own = mine.clauses.get(negation.cue.clause, frozenset()) - {word.stem}
-    theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
-    own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - {word.stem}
-    return not own or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
-
-
-def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
-    """Where an answer denies what the reference says, or says what it denies.
-
-    ``heard`` are the stems of the question: words that are new to it decide first. What the question itself denies
-    may be repeated in either way.
-    """
-    found = [Denial(*clash) for clash in _clashes(reference, answer, heard)]
-    found += [Denial(word, denied) for denied, word in _clashes(answer, reference, heard)]
-    return [each for each in found if each.reference.stem not in question.denied]
-
-
-def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
-    """For each negation a word that it covers and the other text says, if that denies none of them."""
-    for negation in mine.negations:
-        if negation.cue.sentence in mine.conditional_sentences:
-            continue
-        if any(each in others.said and each not in others.denied for each in negation.instead - heard):
-            # What is said in its place is said there, too.
-            continue
-        if negation.scope and negation.scope[0].stem in others.denied:
-            continue
-        first = [word for word in negation.scope if word.stem not in heard][:4] or list(negation.scope[:4])
-        said = [(word, others.said.get(word.stem)) for word in first]
-        clash = [
-            (word, other)
-            for word, other in said
-            if other is not None
-            and word.stem not in others.denied
-            # What a text says in one place and denies in another depends on a condition.
-            and word.stem not in mine.said
-            and other.clause not in others.denying_clauses
-            and other.sentence not in others.conditional_sentences
-        ]
-        # The word right after the negation, or two of those behind it: one alone is often beside the point.
-        alike = sum(word.stem in others.denied for word in negation.scope[:6])
-        clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
-        if negation.predicate and negation.predicate not in others.said:
-            # "No packet is lost" is not denied by "every packet arrives".
-            continue
-        if len(clash) > alike and (
-            clash[0][0] is first[0] or (len(clash) > 1 and clash[0][0] in first[1:2] and first[0].stem not in heard)
-        ):
-            yield clash[0]

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from .lexicon import word_list
@@ -58,6 +59,8 @@ _A_UNIT = re.compile(
     re.IGNORECASE,
 )
 _CONVERTED = 2e-3
+# "Four downlink slots for each uplink slot" is 4:1.
+_FOR_EACH = re.compile(r"(?: [a-z]+){1,3}? (?:for|to) (?:each|every|one)\b", re.IGNORECASE)
 _RATIO = re.compile(r"(?<![\w.:/])(\d{1,3}):(\d{1,4})(?![\w:]|\.\d)")
 
 
@@ -120,7 +123,7 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
         units.append(made[1])
     _share_units(plain, found, units)
     found = [_in_basic(quantity, unit) for quantity, unit in zip(found, units, strict=True)]
-    merged = _ranges(plain, found, units)
+    merged = [*_ranges(plain, found, units), *_products(plain, found)]
     kept = [q for q in merged if not (q.spelt and q.number == 1 and not q.dimension and not q.counted & COUNTED)]
     for each in _A_UNIT.finditer(plain):
         unit = UNITS[each[1].lower()]
@@ -129,7 +132,12 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
     kept += [
         Quantity(float(each[1]), *each.span(), float(each[1]), float(each[2]))
         for each in _RATIO.finditer(plain)
-        if float(each[1]) < float(each[2])
+        if float(each[1]) < float(each[2]) or each[2] == "1"
+    ]
+    kept += [
+        Quantity(count.number, count.start, each.end(), count.number, 1.0, implied=True)
+        for count in found
+        if not count.dimension and count.high is None and (each := _FOR_EACH.match(plain, count.end))
     ]
     kept += [Quantity(each.value, each.start, each.end, each.value, None, "factor", spelt=True) for each in folds]
     return tuple(sorted([*kept, *_ordinals(text)], key=lambda each: each.start))
@@ -255,6 +263,18 @@ def _ranges(plain: str, found: list[Quantity], units: list[Unit | None]) -> list
     return merged
 
 
+def _products(plain: str, found: list[Quantity]) -> list[Quantity]:
+    """What several of a size make together: five 32-bit words are 160 bits."""
+    return [
+        replace(
+            size, value=count.number * size.value, number=count.number * size.number, start=count.start, implied=True
+        )
+        for count, size in pairwise(found)
+        if size.dimension and not count.dimension and size.start - count.end == 1 and plain[count.end] == " "
+        and count.number == int(count.number) and count.high is None and size.high is None
+    ]  # fmt: skip
+
+
 def _ordinals(text: Text) -> list[Quantity]:
     """Ordinal numbers of what is counted: "the third symbol"; "first" and "second" are other words elsewhere."""
     found = []
@@ -274,7 +294,7 @@ def equal(one: Quantity, other: Quantity) -> bool:
     """
     if one.dimension and other.dimension:
         if one.dimension != other.dimension:
-            return _leads(one, other) or _leads(other, one)
+            return _leads(one, other) or _leads(other, one) or _in_words(one, other) or _in_words(other, one)
         pairs = ((one.value, other.value),)
     elif "factor" in (one.dimension, other.dimension):
         pairs = ((one.number, other.number),)
@@ -283,10 +303,11 @@ def equal(one: Quantity, other: Quantity) -> bool:
     else:
         bare = one if other.dimension else other
         # "14" may stand for 14 bits, "14 symbols" may not.
-        if (bare.counted and (one.dimension or other.dimension)) or _counted_apart(one, other):
+        measured = other if other.dimension else one
+        part = measured.dimension == "share" and 0 < bare.number < 1
+        if (bare.counted and measured.dimension and not part) or _counted_apart(one, other):
             return False
         pairs = ((one.number, other.number),)
-        measured = other if other.dimension else one
         if measured.dimension == "share" and math.isclose(bare.number, measured.value, rel_tol=1e-6):
             # 10^-2 is 1 %.
             return one.high is None and other.high is None
@@ -295,10 +316,26 @@ def equal(one: Quantity, other: Quantity) -> bool:
         # What was converted was rounded: 300 km/h is 83.3 m/s.
         tolerance = max(tolerance, _CONVERTED)
     if (one.high is None) != (other.high is None):
-        return False
+        return _counts(one, other) or _counts(other, one)
     if one.high is not None and other.high is not None and one.dimension == other.dimension:
         pairs = (*pairs, (one.high, other.high))
     return all(math.isclose(a, b, rel_tol=tolerance) for a, b in pairs)
+
+
+def _in_words(one: Quantity, other: Quantity) -> bool:
+    """Says one the other by its kind: "halved" and 50 %, "five times" and "the fifth", 50 Hz and every 20 ms?"""
+    if one.dimension == "frequency" and other.dimension == "time" and one.high is None and other.high is None:
+        return math.isclose(one.value * other.value, 1, rel_tol=1e-3)
+    if one.dimension != "factor" or other.dimension not in ("ordinal", "share"):
+        return False
+    return math.isclose(one.number, other.number if other.dimension == "ordinal" else other.value)
+
+
+def _counts(span: Quantity, count: Quantity) -> bool:
+    """Is one the number of values in the other: 0 to 1007, and 1008 identities?"""
+    if span.high is None or span.dimension or count.dimension or not count.counted or span.value not in (0, 1):
+        return False
+    return math.isclose(count.number, span.high - span.value + 1)
 
 
 def _leads(one: Quantity, other: Quantity) -> bool:

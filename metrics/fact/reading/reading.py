@@ -82,7 +82,7 @@ class Reading:
         ]
         starts = [start for start, _ in names]
         found = []
-        for pole in poles(self.text, self.polarity.focus, self.polarity.covered):
+        for pole in poles(self.text, self.polarity.focus | self.polarity.predicates, self.polarity.covered):
             at = bisect_right(starts, pole.start) - 1
             inside = at >= 0 and names[at][1] > pole.start and names[at] != (pole.start, pole.end)
             if not inside:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from telbench.metrics.fact.agreement import findings
-from telbench.metrics.fact.findings import Finding
 from telbench.metrics.fact.reading.reading import read
+from telbench.metrics.fact.relations.findings import Finding
 
 
 def found(reference: str, answer: str, question: str = "") -> tuple[Finding, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from telbench.metrics.contract import Sample
-from telbench.metrics.fact.findings import Finding
 from telbench.metrics.fact.marks import pieces
+from telbench.metrics.fact.relations.findings import Finding
 from telbench.metrics.fact.scores import facts_of
 
 

@@ -6,9 +6,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..reading.reading import Reading
+from ..reading.text import STOP
 from .findings import Finding
-from .reading.reading import Reading
-from .reading.text import STOP
 
 # How much further a word in another clause is than one in the same.
 _CLAUSE = 5

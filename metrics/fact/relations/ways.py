@@ -1,21 +1,18 @@
-"""From whom to whom, and who does it to whom: the parts that a reference gives, and whether an answer turns them."""
+"""From whom to whom: the ways that a reference gives, and whether an answer turns them."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
+from ..reading.lexicon import word_list
+from ..reading.reading import Reading
+from ..reading.text import STOP, Word
 from .findings import Finding
-from .reading.lexicon import word_list
-from .reading.reading import Reading
-from .reading.text import STOP, Word
 
 _FROM, _TO = frozenset({"from"}), frozenset({"to", "towards", "toward", "into", "onto"})
 _PREPOSITIONS = _FROM | _TO | word_list("prepositions")
 _BE = word_list("forms of be")
-_PASSIVE = frozenset({"sent", "held", "known", "made", "given", "taken", "kept", "told", "chosen", "driven", "run"})
 _WHO = frozenset({"that", "which", "who"})
 
 
@@ -55,6 +52,7 @@ _ACTORS = {
     "old": "sourc", "new": "target", "destin": "target",
 }  # fmt: skip
 _BRIEF = 40
+_MEANT = frozenset({"destined", "intended", "meant", "bound", "addressed"})
 
 
 def _actor(word: Word) -> str:
@@ -65,6 +63,14 @@ def _actor(word: Word) -> str:
 
 def _names(word: Word) -> bool:
     return word.text not in STOP or word.text in ("called", "near")
+
+
+def _lettered(words: Sequence[Word], at: int) -> Word | None:
+    """A name that its letter tells apart, as one word: MSC-B."""
+    word, before = words[at], words[at - 1] if at else None
+    if before is None or len(word.text) > 1 or not word.text.isalpha() or word.start != before.end + 1:
+        return None
+    return word._replace(text=f"{before.text}-{word.text}", stem=f"{before.text}-{word.text}", start=before.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,12 @@ class _Way:
 
 def _after(words: Sequence[Word], at: int) -> list[Word]:
     """The words of the name that follows a place, up to a preposition or a verb."""
-    found = []
-    for word in words[at + 1 : at + 6]:
+    found: list[Word] = []
+    for place, word in enumerate(words[at + 1 : at + 6], at + 1):
+        lettered = _lettered(words, place)
+        if lettered is not None and found:
+            found[-1] = lettered
+            continue
         if word.sentence != words[at].sentence or word.text in _PREPOSITIONS or word.text in _BE or word.text in _WHO:
             break
         if word.clause > words[at].clause + 1:
@@ -96,6 +106,9 @@ def _before(words: Sequence[Word], at: int) -> list[Word]:
     first = at - 1
     if first >= 0 and words[first].text in _WHO:
         first -= 1
+    lettered = _lettered(words, first) if first > 0 else None
+    if lettered is not None:
+        return [lettered]
     for word in reversed(words[max(0, first - 3) : first + 1]):
         if word.sentence != words[at].sentence or word.text in _PREPOSITIONS or word.text in _BE:
             break
@@ -118,7 +131,7 @@ def _ways(reading: Reading) -> list[_Way]:
             if at > 1 and words[at - 1].text.endswith("ed") and words[at - 2].text in _BE:
                 # "A is derived from B"
                 target += _before(words, at - 2)
-        elif word.text in _TO:
+        elif word.text in _TO or (word.text == "for" and at and words[at - 1].text in _MEANT):
             target += _after(words, at)
             opening = [each for each in words[max(0, at - 4) : at] if each.sentence == word.sentence]
             if not source and len(opening) == sum(
@@ -156,8 +169,19 @@ _OVER_THE_LINK, _FROM_THE_LINK = _forms("send transmit") | {"sent"}, _forms("rec
 _TERMINAL, _NETWORK = frozenset({"ue", "onu"}), frozenset({"bs", "network", "olt"})
 
 
+def _side(way: _Way) -> int | None:
+    """Uplink (0) where a terminal is the source and the network the target, downlink (1) the other way round."""
+    if way.source & _TERMINAL and way.target & _NETWORK:
+        return 0
+    return 1 if way.source & _NETWORK and way.target & _TERMINAL else None
+
+
 def link_sides(reading: Reading) -> Iterator[tuple[int, int, int]]:
     """Uplink (0) and downlink (1) by who sends or receives: the terminal or the network; with the place of each."""
+    for way in _ways(reading) if len(reading.text.words) <= _BRIEF else ():
+        side = _side(way)
+        if side is not None:
+            yield side, way.start, way.end
     words = reading.text.words
     for at, word in enumerate(words):
         side = 0 if word.text in _OVER_THE_LINK else 1 if word.text in _FROM_THE_LINK else None
@@ -189,94 +213,3 @@ def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
                 break
         else:
             yield Finding("direction", words, "omitted")
-    yield from _relation_findings(reference, answer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Actor:
-    key: str
-    role: str
-    start: int
-    end: int
-
-
-_ROLE_NOUNS = word_list("actor stems")
-
-
-def _actors(reading: Reading) -> list[_Actor]:
-    """Who has which part: agent or patient."""
-    words, starts = reading.text.words, reading.text.starts
-    mentions = [(min(e.keys, key=len), bisect_left(starts, e.start), e.start, e.end) for e in reading.entities]
-    taken = {
-        place
-        for _, first, _, end in mentions
-        for place in range(first, min(first + 6, len(words)))
-        if words[place].start < end
-    }
-    mentions += [
-        (word.stem, place, word.start, word.end)
-        for place, word in enumerate(words)
-        if place not in taken and word.stem in _ROLE_NOUNS
-    ]
-    found = []
-    for key, first, start, end in sorted(mentions, key=lambda each: each[2]):
-        role = _role(words, first, end) if first < len(words) else ""
-        if role:
-            found.append(_Actor(key, role, start, end))
-    return found
-
-
-def _role(words: Sequence[Word], first: int, end: int) -> str:
-    for place in range(first - 1, max(-1, first - 4), -1):
-        word = words[place]
-        if word.sentence != words[first].sentence:
-            break
-        if word.text == "by":
-            return "agent"
-        if word.text in _PREPOSITIONS:
-            return ""
-        if word.text not in ("the", "a", "an", "its", "their", "that", "this", "each", "one", "another"):
-            break
-    after = [word for word in words[first : first + 8] if word.start >= end and word.sentence == words[first].sentence][
-        :3
-    ]
-    if len(after) > 1 and after[0].text in _BE:
-        passive = after[1].text.endswith("ed") or after[1].text in _PASSIVE
-        return "patient" if passive else ""
-    before = words[first - 1] if first and words[first - 1].sentence == words[first].sentence else None
-    if after and after[0].text.endswith("s") and after[0].text not in STOP and not after[0].text.endswith("ss"):
-        opens = (
-            before is None or before.text in ("the", "a", "an", "each", "every") or before.clause != words[first].clause
-        )
-        return "agent" if opens else ""
-    if before is not None:
-        verb = words[first - 2] if before.text in ("the", "a", "an") and first > 1 else before
-        if verb.text.endswith("s") and verb.text not in STOP and not verb.text.endswith("ss"):
-            return "patient"
-    return ""
-
-
-_OPPOSITE = {"agent": "patient", "patient": "agent"}
-
-
-def _relation_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
-    """Pairs with opposite parts: A does it to B."""
-    wanted = _actors(reference)
-    if len({actor.key for actor in wanted}) < 2:
-        return
-    told: dict[str, set[str]] = {}
-    places: dict[str, tuple[int, int]] = {}
-    for actor in _actors(answer):
-        told.setdefault(actor.key, set()).add(actor.role)
-        places.setdefault(actor.key, (actor.start, actor.end))
-    for one, other in pairwise(wanted):
-        if one.key == other.key or _OPPOSITE[one.role] != other.role:
-            continue
-        roles, others = told.get(one.key, set()), told.get(other.key, set())
-        words = reference.text.raw[one.start : other.end]
-        marked = tuple(places[key] for key in (one.key, other.key) if key in places)
-        turned = other.role in roles and one.role not in roles and one.role in others and other.role not in others
-        if turned:
-            yield Finding("direction", words, "contradicted", marked, only_if_seen=True)
-        elif one.role in roles and other.role in others:
-            yield Finding("direction", words, "agreed", marked, only_if_seen=True)

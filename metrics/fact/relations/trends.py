@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..reading.contrasts import Pole
+from ..reading.reading import Reading
+from ..reading.text import STOP
 from .findings import Finding
-from .reading.contrasts import Pole
-from .reading.reading import Reading
-from .reading.text import STOP
+from .grades import SIGNS, is_extreme, sign_of
 
-# What grows with the first side of each contrast, and what shrinks with it.
-_SIGNS = {"change": 1, "magnitude": 1, "speed": 1, "timing": -1, "greatness": 1}
 # The share of the reference's words that a sentence needs to be about the same two things.
 _SAME = 0.6
-_PLACES = frozenset({"above", "below", "beyond"})
+# Texts of so few words with a trend tell that trend, whatever they call the two things.
+_BRIEF = 14
 _PREFER = frozenset({"prefer", "favour", "favor", "win", "won", "pick", "elect", "preced", "priorit", "best"})
 _ALONE = frozenset({"with", "proportion", "proportional", "proportionally"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Trend:
-    """Do two things grow together (1), or one as the other shrinks (-1)? ``about``: the stems of their names."""
+    """Do two things grow together (1), or one as the other shrinks (-1)?
+
+    ``about`` are the stems of their names; ``brief`` is a text that tells nothing else.
+    """
 
     sign: int
     about: frozenset[str]
     start: int
     end: int
+    brief: bool = False
 
 
 def _trends(reading: Reading, question: Reading) -> list[_Trend]:
@@ -34,22 +38,24 @@ def _trends(reading: Reading, question: Reading) -> list[_Trend]:
     found = []
     graded: dict[int, list[Pole]] = {}
     for pole in reading.poles:
-        if pole.group.name in _SIGNS and not _is_most(reading, pole):
+        if pole.group.name in SIGNS and not is_extreme(reading, pole):
             graded.setdefault(reading.text.words[pole.first].sentence, []).append(pole)
     denying = {each.cue.sentence for each in reading.polarity.negations}
     for sentence, poles in graded.items():
         words = [word for word in reading.text.words if word.sentence == sentence]
         if sentence in denying or any(word.text == "than" for word in words):
             continue
-        signs = [_sign(pole) for pole in poles[:2]]
+        signs = [sign_of(pole) for pole in poles[:2]]
         if len(signs) == 1 and not any(word.text in _ALONE for word in words):
             signs += _asked(question, poles[0])
         elif len(signs) == 1:
             signs.append(1)
         if len(signs) == 2:
+            alone = len(poles) == 1 and any(word.text in _ALONE for word in words)
+            brief = (len(poles) == 2 or alone) and len(words) == len(reading.text.words) <= _BRIEF
             inside = {place for pole in poles for place in range(pole.start, pole.end)}
             about = frozenset(w.stem for w in words if w.text not in STOP and w.start not in inside)
-            found.append(_Trend(signs[0] * signs[1], about, poles[0].start, poles[min(1, len(poles) - 1)].end))
+            found.append(_Trend(signs[0] * signs[1], about, poles[0].start, poles[min(1, len(poles) - 1)].end, brief))
     return found
 
 
@@ -68,21 +74,11 @@ def _preferences(reading: Reading) -> list[_Trend]:
     return list(found.values())
 
 
-def _is_most(reading: Reading, pole: Pole) -> bool:
-    """Is it an extreme (maximum, lowest, upper limit), which moves with nothing?"""
-    word = reading.text.words[pole.first].text
-    return pole.last > pole.first or word.endswith("est") or word.startswith(("max", "min")) or word in _PLACES
-
-
-def _sign(pole: Pole) -> int:
-    return _SIGNS[pole.group.name] * (1 - 2 * pole.side)
-
-
 def _asked(question: Reading, told: Pole) -> Sequence[int]:
     """What grows or shrinks in the question, where that is not what is told again."""
     if any(each.group == told.group and each.side == told.side for each in question.poles):
         return ()
-    graded = [_sign(pole) for pole in question.poles if pole.group.name in _SIGNS and not _is_most(question, pole)]
+    graded = [sign_of(pole) for pole in question.poles if pole.group.name in SIGNS and not is_extreme(question, pole)]
     return graded if len(graded) == 1 else ()
 
 
@@ -109,4 +105,6 @@ def _held(
 
 def _alike(one: _Trend, other: _Trend, heard: frozenset[str]) -> bool:
     """Are two trends about the same two things? What the question names need not be named again."""
+    if one.brief and other.brief:
+        return True
     return len(one.about & (other.about | heard)) >= _SAME * len(one.about)

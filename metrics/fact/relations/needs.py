@@ -1,0 +1,216 @@
+"""What something needs and what it does without: "requires A", "not possible unless A", "works without A"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..reading.lexicon import word_list
+from ..reading.polarity import LIMITS, NEGATIONS, ROUND
+from ..reading.reading import Reading
+from ..reading.text import STOP, Word
+from .findings import Finding
+
+# Words that a need reaches.
+_REACH = 7
+_BEING = word_list("forms of be") | {"remain", "remains", "becomes", "become", "considered", "makes"}
+_NEEDED = word_list("told to be needed")
+_UNNEEDED = word_list("told to be unneeded")
+_NEEDS = frozenset({"requires", "require", "needs", "need", "presupposes", "demands", "necessitates", "needing"})
+_RELIES = frozenset({"relies", "rely", "depends", "depend", "hinges"})
+_MODALS = frozenset({"must", "shall"})
+_SPARED = frozenset({"skipped", "omitted", "bypassed", "waived", "foregone"})
+_REGARDLESS = frozenset({"irrespective", "regardless", "independent", "independently", "irrespectively"})
+_ABSENCES = word_list("absences") | {"unable", "fails", "failed"}
+_AUXILIARY = word_list("auxiliary verbs")
+_ONLY = frozenset({"only", "solely", "exclusively"})
+_CONDITIONS = frozenset({"if", "when", "with", "after", "once", "provided"})
+_OPENERS = frozenset({"if", "when", "whenever", "while", "that", "which", "who", "whose"})
+_PERMITS = frozenset({"can", "may", "able", "possible", "still", "works", "work"})
+_CUES = frozenset().union(
+    *(_NEEDED, _UNNEEDED, _NEEDS, _RELIES, _MODALS, _SPARED, _REGARDLESS, _ONLY),
+    ("needn't", "have", "has", "having", "without", "unless", "until"),
+)
+# Longer sentences are lists, and a text with more needs tells nothing by them.
+_LONGEST, _MOST = 80, 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """The stems of what is needed (``sign`` 1) or done without (-1): a ``thing``, something to do, or either."""
+
+    sign: int
+    kind: str
+    what: frozenset[str]
+    start: int
+    end: int
+
+
+def _denies(word: Word) -> bool:
+    return word.text in NEGATIONS or word.text.endswith("n't")
+
+
+def _content(words: Sequence[Word]) -> list[Word]:
+    return [word for word in words if word.text not in STOP]
+
+
+def _behind(words: Sequence[Word], at: int) -> list[Word]:
+    """The content of the clause behind a place; a clause that opens right there counts as the same."""
+    found = []
+    clause = words[at].clause
+    for word in words[at + 1 : at + 1 + _REACH]:
+        if word.sentence != words[at].sentence or (word.clause != clause and found):
+            break
+        clause = word.clause
+        found.append(word)
+    return _content(found)
+
+
+def _ahead(words: Sequence[Word], at: int) -> list[Word]:
+    """The content of the clause before a place."""
+    found = []
+    for word in reversed(words[max(0, at - _REACH) : at]):
+        if word.sentence != words[at].sentence or word.clause != words[at].clause:
+            break
+        found.append(word)
+    return _content(found)
+
+
+@lru_cache(maxsize=256)
+def _needs(reading: Reading) -> list[_Need]:
+    words = reading.text.words
+    by_sentence: dict[int, list[int]] = {}
+    for at, word in enumerate(words):
+        by_sentence.setdefault(word.sentence, []).append(at)
+    found = []
+    for places in by_sentence.values():
+        sentence = words[places[0] : places[-1] + 1]
+        if len(sentence) > _LONGEST or len(found) > _MOST:
+            continue
+        for at, word in enumerate(sentence):
+            if word.text not in _CUES:
+                continue
+            for sign, kind, what in _told(sentence, at):
+                stems = frozenset(word.stem for word in what if not _denies(word))
+                if stems:
+                    found.append(_Need(sign, kind, stems, word.start, word.end))
+        found += _conditions(sentence)
+    return found
+
+
+def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]]]:
+    """What the word at a place says of needs, with its sign."""
+    text = words[at].text
+    following = words[at + 1].text if at + 1 < len(words) else ""
+    before = [word.text for word in words[max(0, at - 4) : at] if word.clause == words[at].clause]
+    denied = sum(_denies(word) for word in words[max(0, at - 5) : at] if word.clause == words[at].clause)
+    outside = sum(_denies(word) or word.text in _ABSENCES for word in words) - _denies(words[at])
+    unsure = any((word.text in ROUND or word.text in LIMITS) and word.text not in _ABSENCES for word in words)
+    if text in ("need", "needs", "have", "has", "having", "needn't") and (
+        following == "not" or (following == "to" and text != "need") or text == "needn't"
+    ):
+        # "Need not wait", "does not have to wait", "has to wait".
+        spared = following == "not" or text == "needn't"
+        if at + 3 < len(words) and words[at + 2].text == "be" and denied % 2:
+            # "No connection has to be set up."
+            yield -1, "", [*_ahead(words, at), *_behind(words, at)[:1]]
+            return
+        yield -1 if spared or denied % 2 else 1, "deed", _behind(words, at)[:2]
+    elif text in _NEEDS and (text not in ("need", "needs") or following != "for"):
+        yield -1 if (denied + (following == "no")) % 2 or "no" in before else 1, "", _behind(words, at)
+    elif text == "need" and following == "for":
+        yield -1 if denied % 2 or "no" in before else 1, "", _behind(words, at + 1)
+    elif text in _RELIES and following in ("on", "upon"):
+        yield -1 if denied % 2 else 1, "", _behind(words, at + 1)
+    elif (text in _NEEDED or text in _UNNEEDED) and not _BEING.isdisjoint(before):
+        sign = (1 if text in _NEEDED else -1) * (-1 if denied % 2 else 1)
+        deed = following == "to" and text == "required"
+        yield sign, "deed" if deed else "", _behind(words, at + 1)[:2] if deed else _ahead(words, at)
+    elif text in _MODALS and following != "not" and not denied:
+        yield 1, "deed", _behind(words, at)[:1]
+    elif text in _SPARED and not {"may", "can", "might"}.isdisjoint(before) and not denied:
+        yield -1, "", _ahead(words, at)
+    elif text == "without" and not unsure:
+        yield 1 if outside % 2 else -1, "thing", _behind(words, at)[:4]
+    elif text in ("unless", "until") and outside % 2:
+        yield 1, "thing", _behind(words, at)
+    elif text in _REGARDLESS and following == "of":
+        yield -1, "thing", _behind(words, at + 1)
+    elif text in _ONLY:
+        for place in range(at + 1, min(at + 5, len(words))):
+            if words[place].text in _CONDITIONS:
+                what = words[place + 1 : place + 1 + _REACH]
+                if not any(_denies(word) for word in words):
+                    yield 1, "thing", _content(what)
+                break
+
+
+def _conditions(words: Sequence[Word]) -> Iterator[_Need]:
+    """A denied condition: "a call that is not anchored cannot move" needs it, "can move" does without."""
+    denials = [word for word in words if _denies(word)]
+    if not 1 <= len(denials) <= 2 or any(word.text in ROUND or word.text in LIMITS for word in words):
+        return
+    for at, word in enumerate(words):
+        if word.text not in _OPENERS or (at and words[at - 1].text in ("so", "such", "in")):
+            continue
+        inside = _condition(words, at)
+        inner = [each for each in inside if each in denials]
+        if len(inner) != 1 or inner[0].text in ("without", "lacks", "lacking"):
+            continue
+        if len(denials) == 1 and _PERMITS.isdisjoint(each.text for each in words):
+            # "Cells that do not overlap are quiet" names them and tells no need.
+            continue
+        what = [each for each in inside if each.start > inner[0].end][:4]
+        stems = frozenset(each.stem for each in what if each.text not in STOP)
+        if stems:
+            yield _Need(1 if len(denials) == 2 else -1, "thing", stems, word.start, inner[0].end)
+
+
+def _condition(words: Sequence[Word], at: int) -> list[Word]:
+    """The words of a condition or relative clause, up to the verb of the main clause."""
+    found: list[Word] = []
+    denied = False
+    for word in words[at + 1 :]:
+        if word.clause != words[at].clause or len(found) > _REACH + 1:
+            break
+        denies = _denies(word)
+        if denied and (denies or word.text in _AUXILIARY) and found[-1].text not in NEGATIONS:
+            break
+        denied = denied or denies
+        found.append(word)
+    return found
+
+
+def need_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
+    """What the reference needs, the answer does not do without, nor the other way round."""
+    wanted = _needs(reference)
+    told = _needs(answer) if wanted else []
+    for need in wanted:
+        alike = [each for each in told if _alike(need, each)]
+        if not alike or any(each.sign != need.sign and _alike(need, each) for each in wanted):
+            continue
+        same = [each for each in alike if each.sign == need.sign]
+        places = tuple((each.start, each.end) for each in same or alike)
+        words = reference.text.raw[need.start : need.end]
+        yield Finding("polarity", words, "agreed" if same else "contradicted", places, only_if_seen=True)
+
+
+def needed_alike(reference: Reading, answer: Reading) -> frozenset[str]:
+    """Stems of what both texts need, or both do without: what one denies there the other need not."""
+    wanted = _needs(reference)
+    told = _needs(answer) if wanted else []
+    return frozenset(
+        stem
+        for need in wanted
+        for each in told
+        if each.sign == need.sign and _alike(need, each)
+        for stem in need.what & each.what
+    )
+
+
+def _alike(one: _Need, other: _Need) -> bool:
+    """Are two needs of the same thing?"""
+    if one.kind != other.kind and one.kind and other.kind:
+        return False
+    return len(one.what & other.what) >= max(1, (min(len(one.what), len(other.what)) + 1) // 2)
