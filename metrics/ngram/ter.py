@@ -64,7 +64,8 @@ def _score_batch(words: Words, samples: Sequence[Sample]) -> list[ItemScore]:
     reference_words = remembered(words)
     predictions = [words(sample.prediction) for sample in samples]
     references = [[reference_words(text) for text in sample.references] for sample in samples]
-    made = iter(edits([(own, other) for own, others in zip(predictions, references, strict=True) for other in others]))
+    pairs = ((own, other) for own, others in zip(predictions, references, strict=True) for other in others)
+    made = iter(edits(pairs))
     stats = [(float(min(islice(made, len(others)))), sum(map(len, others)) / len(others)) for others in references]
     values = ter_scores(np.array(stats)).tolist()
     return [ItemScore(value, None, row) for value, row in zip(values, stats, strict=True)]

@@ -6,7 +6,7 @@ are left, they are ended one by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # With fewer pairs one after another is faster.
-FEW = 24
+FEW = 12
+# Texts go together up to so many words: that bounds the memory.
+_WORDS = 200_000
 # A text this many times longer than nearly all others would let hundreds of steps serve a few pairs.
 _MUCH_LONGER = 2
 
@@ -45,13 +47,25 @@ class _Lane:
     best: Near | None = None
 
 
-def edits(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[int]:
+def edits(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[int]:
     """For each pair of words, the edits that turn the first, the hypothesis, into the second, the reference.
 
     >>> edits([("the gNB sets up the bearer".split(), "the bearer the gNB sets up".split()), ([], ["a"])])
     [1, 1]
     """
-    searches = [Search(*as_symbols(*pair)) for pair in pairs]
+    found: list[int] = []
+    searches: list[Search] = []
+    words = 0
+    for pair in pairs:
+        searches.append(Search(*as_symbols(*pair)))
+        words += sum(map(len, pair))
+        if words > _WORDS:
+            found += _edits(searches)
+            searches, words = [], 0
+    return found + _edits(searches)
+
+
+def _edits(searches: Sequence[Search]) -> list[int]:
     found: dict[int, int] = {}
     if lanes := _lanes(searches):
         side_by_side = _SideBySide(lanes)
@@ -59,10 +73,7 @@ def edits(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[int]:
         while len(lanes) + len(trying) >= FEW:
             trying += side_by_side.begun(lanes, found) if lanes else []
             lanes, trying = side_by_side.tried(trying, found) if trying else ([], [])
-    for place, search in enumerate(searches):
-        if place not in found:
-            found[place] = finished(search)
-    return [found[place] for place in range(len(pairs))]
+    return [found[place] if place in found else finished(search) for place, search in enumerate(searches)]
 
 
 def _lanes(searches: Sequence[Search]) -> list[_Lane]:
@@ -111,18 +122,17 @@ class _SideBySide:
             self._aligned.target[columns],
             self._aligned.hypothesis_error[rows],
             self._aligned.reference_error[columns],
+            np.array([lane.search.left for lane in lanes]),
         )
         texts = shifted(chain.from_iterable(map(repeat, current, numbers)), shifts)
         on, end = [], 0
         for lane, number, count in zip(lanes, numbers, tried, strict=True):
             begin, end = end, end + number
-            # A round that reaches the limit is given up as a whole, even if it had found a good shift.
-            if 0 < count < lane.search.left:
-                lane.texts, lane.tried = texts[begin:end], count
-                if trial := nearest(lane.search.wanted, lane.texts, lane.distance):
-                    lane.trial, lane.waiting, lane.best = trial, None, None
-                    on.append(lane)
-                    continue
+            lane.texts, lane.tried = texts[begin:end], count
+            if number and (trial := nearest(lane.search.wanted, lane.texts, lane.distance)):
+                lane.trial, lane.waiting, lane.best = trial, None, None
+                on.append(lane)
+                continue
             found[lane.place] = lane.search.shifts + lane.distance
         return on
 

@@ -25,10 +25,12 @@ def moves(
     target: NDArray[np.int64],
     hypothesis_error: NDArray[np.bool_],
     reference_error: NDArray[np.bool_],
+    left: NDArray[np.int64],
 ) -> tuple[Iterable[Shift], list[int], list[int]]:
     """All shifts of all pairs, the preferred first; how many each pair has, and how many were tried to find them.
 
-    ``which`` are the references' numbers. The alignments of the pairs stand one after another.
+    ``which`` are the references' numbers. The alignments of the pairs stand one after another. A pair that would try as
+    many as it has ``left`` gets none.
     """
     symbols = references.symbols_of(hypotheses, which)
     lengths, sizes = np.array([len(text) for text in hypotheses]), references.lengths[which]
@@ -68,6 +70,8 @@ def moves(
     known = (risen - rises)[column][found]
     goals = 1 + risen[column[found] + length - 1] - known
     tried = np.bincount(pair[found], weights=goals, minlength=len(lengths))
+    within = (tried < left)[pair[found]]
+    found, length, known, goals = found[within], length[within], known[within], goals[within]
 
     nth = ranges(np.zeros_like(goals), goals)
     chosen = np.repeat(np.arange(len(goals)), goals)

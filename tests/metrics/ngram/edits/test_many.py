@@ -82,3 +82,14 @@ def test_a_search_ended_alone_goes_on_where_it_stood(monkeypatch: pytest.MonkeyP
     for few in (2, 10, 30, 79):
         monkeypatch.setattr(many, "FEW", few)
         assert many.edits(pairs) == expected
+
+
+def test_texts_beyond_the_bound_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = pairs_of_all_sizes(random.Random(6), 120)
+    expected, sizes = one_by_one(pairs), []
+    together = many._edits
+    monkeypatch.setattr(many, "_WORDS", 2_000)
+    monkeypatch.setattr(many, "_edits", lambda searches: sizes.append(len(searches)) or together(searches))
+    assert many.edits(pairs) == expected
+    assert len(sizes) > 3
+    assert sum(sizes) == len(pairs)
