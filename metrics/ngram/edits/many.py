@@ -6,16 +6,18 @@ are left, they are ended one by one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import extractOne
 
 from .lockstep import Alignments, Bands, References, align, ranges, within_a_word
-from .moves import moves
-from .shifts import Near, Search, as_symbols, finished, near, nearest, shifted
+from .moves import Moves, moves
+from .shifts import Near, Search, as_symbols, finished, near, shifted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,19 +34,23 @@ _MUCH_LONGER = 2
 class _Lane:
     """A search among others, and what is tried in place of its text.
 
-    ``number`` is that of its reference. ``texts`` are the text after each of the round's shifts, of which ``tried``
-    were tried. ``trial`` is the one to be aligned, ``waiting`` those that may follow it, ``best`` the nearest so far.
+    ``number`` is that of its reference. The text has its ``distance`` within the beam and ``least``, Levenshtein's.
+    ``tried`` shifts were tried in this round; its large and small ones lie between ``edges``. ``trial`` is the shifted
+    text to be aligned, ``waiting`` are those that may follow it, ``best`` is the nearest so far, with its Levenshtein
+    distance ``best_least``.
     """
 
     place: int
     number: int
     search: Search
     distance: int = 0
+    least: int = 0
     tried: int = 0
-    texts: list[str] = field(default_factory=list)
+    edges: list[int] = field(default_factory=list)
     trial: Near = (0, 0, "")
     waiting: list[Near] | None = None
     best: Near | None = None
+    best_least: int = 0
 
 
 def edits(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[int]:
@@ -99,8 +105,9 @@ class _SideBySide:
         texts = [lane.search.current for lane in lanes]
         self._bands = Bands(np.array([len(text) for text in texts]), self._references.lengths)
         self._aligned = align(self._references, self._bands, np.arange(len(lanes)), texts)
+        self._moves = Moves(([], [], []), [], [0], [])
         for lane, distance in zip(lanes, self._aligned.distance.tolist(), strict=True):
-            lane.distance = distance
+            lane.distance, lane.least = distance, Levenshtein.distance(lane.search.current, lane.search.wanted)
 
     def _rows_and_columns(self, which: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The places of these searches' words, and of their references' words."""
@@ -114,27 +121,50 @@ class _SideBySide:
         """Those that have a shift to try; the edits of the others go to ``found``."""
         which = np.array([lane.number for lane in lanes])
         rows, columns = self._rows_and_columns(which)
-        current = [lane.search.current for lane in lanes]
-        shifts, numbers, tried = moves(
+        self._moves = moves(
             self._references,
             which,
-            current,
+            [lane.search.current for lane in lanes],
             self._aligned.target[columns],
             self._aligned.hypothesis_error[rows],
             self._aligned.reference_error[columns],
             np.array([lane.search.left for lane in lanes]),
         )
-        texts = shifted(chain.from_iterable(map(repeat, current, numbers)), shifts)
-        on, end = [], 0
-        for lane, number, count in zip(lanes, numbers, tried, strict=True):
-            begin, end = end, end + number
-            lane.texts, lane.tried = texts[begin:end], count
-            if number and (trial := nearest(lane.search.wanted, lane.texts, lane.distance)):
+        on = []
+        for place, lane in enumerate(lanes):
+            lane.tried, lane.edges = self._moves.tried[place], self._moves.edges[2 * place : 2 * place + 3]
+            if trial := self._nearest(lane):
                 lane.trial, lane.waiting, lane.best = trial, None, None
                 on.append(lane)
-                continue
-            found[lane.place] = lane.search.shifts + lane.distance
+            else:
+                found[lane.place] = lane.search.shifts + lane.distance
         return on
+
+    def _nearest(self, lane: _Lane) -> Near | None:
+        """The first of the texts with the smallest Levenshtein distance, where that is under the text's own."""
+        first, middle, end = lane.edges
+        best = self._nearest_between(lane, first, middle, lane.distance)
+        if best:
+            # A word that moves is a word gone and a word come: two edits at most.
+            spared = best[0] + 2 - lane.least
+            if spared < 0:
+                return best
+            end = bisect_left(self._moves.ranks, best[1], middle, end) if spared == 0 else end
+        other = self._nearest_between(lane, middle, end, best[0] + 1 if best else lane.distance)
+        return min(best, other) if best and other else best or other
+
+    def _nearest_between(self, lane: _Lane, begin: int, end: int, distance: int) -> Near | None:
+        if begin == end:
+            return None
+        texts = shifted(lane.search.current, self._moves.between(begin, end))
+        found = extractOne(lane.search.wanted, texts, scorer=Levenshtein.distance, score_cutoff=distance - 1)
+        return found and (int(found[1]), self._moves.ranks[begin + found[2]], found[0])
+
+    def _all_near(self, lane: _Lane) -> list[Near]:
+        begin, _, end = lane.edges
+        by_rank = sorted(zip(self._moves.ranks[begin:end], self._moves.between(begin, end), strict=True))
+        texts = shifted(lane.search.current, (shift for _, shift in by_rank))
+        return near(lane.search.wanted, texts, lane.distance)
 
     def tried(self, lanes: Sequence[_Lane], found: dict[int, int]) -> tuple[list[_Lane], list[_Lane]]:
         """Those that have made a shift, and those that try another first; the edits of the others go to ``found``."""
@@ -144,11 +174,11 @@ class _SideBySide:
         for place, (lane, distance) in enumerate(zip(lanes, aligned.distance.tolist(), strict=True)):
             search, (bound, index, text) = lane.search, lane.trial
             if distance < lane.distance and (lane.best is None or (distance, index) < lane.best[:2]):
-                lane.best, nearer[place] = (distance, index, text), True
+                lane.best, lane.best_least, nearer[place] = (distance, index, text), bound, True
             if distance > bound:
                 # The beam binds: another text may be nearer within it.
                 if lane.waiting is None:
-                    lane.waiting = near(search.wanted, lane.texts, lane.distance)[1:]
+                    lane.waiting = self._all_near(lane)[1:]
                 if lane.waiting and (lane.best is None or lane.waiting[0] < lane.best):
                     lane.trial = lane.waiting.pop(0)
                     on.append(lane)
@@ -156,7 +186,7 @@ class _SideBySide:
             if lane.best is None:
                 found[lane.place] = search.shifts + lane.distance
             else:
-                lane.distance, _, search.current = lane.best
+                (lane.distance, _, search.current), lane.least = lane.best, lane.best_least
                 search.shifts += 1
                 search.left -= lane.tried
                 made.append(lane)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,26 @@ _PLACE_BITS = 20
 _PLACE = (1 << _PLACE_BITS) - 1
 
 
+@dataclass(frozen=True)
+class Moves:
+    """Shifts of many pairs: those of the first pair, then those of the second.
+
+    Of each pair first come the ``large`` ones, which move more than one word past more than one, then the ``small``
+    ones. ``ranks`` tell which of the pair's shifts TERCOM would try first. ``edges`` are where the large and the small
+    ones of each pair end; the first is 0. ``tried`` counts what was tried to find them.
+    """
+
+    shifts: tuple[list[int], list[int], list[int]]
+    ranks: list[int]
+    edges: list[int]
+    tried: list[int]
+
+    def between(self, begin: int, end: int) -> list[Shift]:
+        """Some of the shifts."""
+        first, second, third = self.shifts
+        return list(zip(first[begin:end], second[begin:end], third[begin:end], strict=True))
+
+
 def moves(
     references: References,
     which: NDArray[np.int64],
@@ -26,8 +47,8 @@ def moves(
     hypothesis_error: NDArray[np.bool_],
     reference_error: NDArray[np.bool_],
     left: NDArray[np.int64],
-) -> tuple[Iterable[Shift], list[int], list[int]]:
-    """All shifts of all pairs, the preferred first; how many each pair has, and how many were tried to find them.
+) -> Moves:
+    """All shifts of all pairs.
 
     ``which`` are the references' numbers. The alignments of the pairs stand one after another. A pair that would try as
     many as it has ``left`` gets none.
@@ -89,13 +110,21 @@ def moves(
     # A goal inside the sequence counts from its end: TERCOM's way to move it by less than its own length.
     after = np.minimum(np.where(goal > stop, goal, goal + stop - start), lengths[pair])
     backward = goal < start
-    shifts = zip(
-        np.where(backward, goal, start).tolist(),
-        np.where(backward, start, stop).tolist(),
-        np.where(backward, stop, after).tolist(),
-        strict=True,
+    first, second, third = (
+        np.where(backward, goal, start),
+        np.where(backward, start, stop),
+        np.where(backward, stop, after),
     )
-    return shifts, np.bincount(pair, minlength=len(lengths)).tolist(), tried.astype(np.int64).tolist()
+    numbers = np.bincount(pair, minlength=len(lengths))
+    ranks = ranges(np.zeros_like(numbers), numbers)
+    group = 2 * pair + (np.minimum(second - first, third - second) <= 1)
+    order = np.argsort(group, kind="stable")
+    return Moves(
+        (first[order].tolist(), second[order].tolist(), third[order].tolist()),
+        ranks[order].tolist(),
+        [0, *np.cumsum(np.bincount(group, minlength=2 * len(lengths))).tolist()],
+        tried.astype(np.int64).tolist(),
+    )
 
 
 def _correct_runs(errors: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

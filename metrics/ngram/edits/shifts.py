@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import extract, extractOne
+from rapidfuzz.process import extract
 
 from .alignment import BandRow, WordAlignment, align_in_band, band, match_bits
 
@@ -73,7 +72,7 @@ def finished(search: Search) -> int:
         # A round that reaches the limit is given up as a whole, even if it had found a good shift.
         if left <= 0 or not found:
             break
-        best = _best(shifted(repeat(current), found), wanted, bits, rows, alignment.distance)
+        best = _best(shifted(current, found), wanted, bits, rows, alignment.distance)
         if best is None:
             break
         current, alignment = best
@@ -142,19 +141,13 @@ def _shift(rank: int, base: int, length: int) -> Shift:
     return start, end, min(goal if goal > end else goal + end - start, length)
 
 
-def shifted(texts: Iterable[str], shifts: Iterable[Shift]) -> list[str]:
-    """Each text after its shift.
+def shifted(text: str, shifts: Iterable[Shift]) -> list[str]:
+    """The text after each of the shifts.
 
-    >>> shifted(["abcd"], [(0, 1, 3)])
+    >>> shifted("abcd", [(0, 1, 3)])
     ['bcad']
     """
-    return [f"{text[:a]}{text[b:c]}{text[a:b]}{text[c:]}" for text, (a, b, c) in zip(texts, shifts, strict=False)]
-
-
-def nearest(wanted: str, texts: Sequence[str], distance: int) -> Near | None:
-    """The first of the texts with the smallest Levenshtein distance, where that is under ``distance``."""
-    found = extractOne(wanted, texts, scorer=Levenshtein.distance, score_cutoff=distance - 1)
-    return found and (int(found[1]), found[2], found[0])
+    return [f"{text[:a]}{text[b:c]}{text[a:b]}{text[c:]}" for a, b, c in shifts]
 
 
 def near(wanted: str, texts: Sequence[str], distance: int) -> list[Near]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
+from typing import Any
 
 import pytest
 from sacrebleu.metrics.lib_ter import translation_edit_rate
 
-from telbench.metrics.ngram.edits import many
+from telbench.metrics.ngram.edits import many, shifts
 from telbench.metrics.ngram.edits.shifts import Search, as_symbols, finished
 
 Pair = tuple[list[str], list[str]]
@@ -31,6 +33,13 @@ def pairs_of_all_sizes(rng: random.Random, count: int) -> list[Pair]:
     return [shuffled_blocks(rng, rng.choice(sizes), rng.choice([2, 9, 60])) for _ in range(count)]
 
 
+def turned(rng: random.Random, words: int) -> Pair:
+    """The beam binds: most words are farther from their places than it reaches."""
+    reference = [rng.choice("abcdefghijkl") for _ in range(words)]
+    cut = rng.randrange(words)
+    return [*reference[cut:], *reference[:cut], *"z" * rng.randrange(30)], reference
+
+
 def one_by_one(pairs: list[Pair]) -> list[int]:
     return [finished(Search(*as_symbols(*pair))) for pair in pairs]
 
@@ -48,6 +57,36 @@ def test_side_by_side_and_one_by_one_agree_on_thousands(monkeypatch: pytest.Monk
     for seed in range(3):
         pairs = pairs_of_all_sizes(random.Random(seed), 250)
         assert many.edits(pairs) == one_by_one(pairs)
+
+
+def test_every_round_makes_the_same_shift(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ties between shifts seldom show in the number of edits.
+    monkeypatch.setattr(many, "FEW", 1)
+    best, tried = shifts._best, many._SideBySide.tried
+    alone: list[str] = []
+    together: dict[int, list[str]] = defaultdict(list)
+
+    def seen_alone(*arguments: Any) -> Any:
+        found = best(*arguments)
+        alone.append(found[0] if found else "")
+        return found
+
+    def seen_together(self: Any, lanes: Any, found: Any) -> Any:
+        made, on = tried(self, lanes, found)
+        for lane in made:
+            together[lane.place].append(lane.search.current)
+        return made, on
+
+    monkeypatch.setattr(shifts, "_best", seen_alone)
+    monkeypatch.setattr(many._SideBySide, "tried", seen_together)
+    rng = random.Random(8)
+    pairs = [*pairs_of_all_sizes(rng, 200), *(turned(rng, rng.randrange(60, 150)) for _ in range(100))]
+    many.edits(pairs)
+    alone.clear()
+    for place, pair in enumerate(pairs):
+        finished(Search(*as_symbols(*pair)))
+        assert [text for text in alone if text] == together[place]
+        alone.clear()
 
 
 def test_pairs_that_cannot_go_side_by_side_stand_among_them() -> None:
