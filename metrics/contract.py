@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import is_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -180,7 +181,8 @@ class Metric:
             elif self.level == "corpus" and not stats:
                 scores.append(missing("no corpus statistics"))
             elif all(map(math.isfinite, (value, *(stats or ())))):
-                plain = value is score.value and stats is None
+                given_stats = score.stats if isinstance(score.stats, tuple) else (None,)
+                plain = value is score.value and (stats is None or all(map(is_, stats, given_stats)))
                 scores.append(score if plain else replace(score, value=value, stats=stats))
             else:
                 scores.append(missing(NOT_FINITE))

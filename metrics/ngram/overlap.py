@@ -100,21 +100,22 @@ def _sorted_shared(groups: Sequence[Group], order: int) -> NDArray[np.int64] | N
     ranks = np.cumsum(used) - 1
     bits = max(1, int(ranks[-1]).bit_length())
     sizes = [len(group) for group in groups]
-    side_bits = (max(sizes) - 1).bit_length()
+    sides = max(sizes)
+    side_bits = (sides - 1).bit_length()
     if bits * order + side_bits > _KEY_BITS + 1:
         return None
 
     lengths = np.fromiter((len(text) + order for group in groups for text in group), dtype=np.int64)
     keys = _windows(ranks.astype(np.uint64)[points], order, bits, total=int(lengths.sum()))
     # The first string of a group has the highest side: it is 1 where there are but two.
-    side = [max(sizes) - 1 - place for size in sizes for place in range(size)]
+    side = [sides - 1 - place for size in sizes for place in range(size)]
     keys = keys << np.uint64(side_bits) | np.repeat(np.array(side, dtype=np.uint64), lengths)
 
     ends = np.cumsum(lengths)[np.cumsum(sizes) - 1]
     group_starts = np.concatenate([[0], ends[:-1]])
     for start, end in pairwise([0, *ends.tolist()]):
         keys[start:end].sort()
-    return _counts_by_prefix(keys, group_starts, order, bits, max(sizes))
+    return _counts_by_prefix(keys, group_starts, order, bits, sides)
 
 
 def _windows(codes: NDArray[np.uint64], order: int, bits: int, total: int) -> NDArray[np.uint64]:

@@ -9,7 +9,12 @@ import pytest
 from sacrebleu.metrics.lib_ter import translation_edit_rate
 
 from telbench.metrics.contract import Sample
-from telbench.metrics.ngram.ter import edits, ter, ter_scores
+from telbench.metrics.ngram.edits.many import edits as edits_of
+from telbench.metrics.ngram.ter import ter, ter_scores
+
+
+def edits(hypothesis: list[str], reference: list[str]) -> int:
+    return edits_of([(hypothesis, reference)])[0]
 
 
 def score(prediction: str, *references: str):

@@ -8,7 +8,7 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.lib_ter import BeamEditDistance, trace_to_alignment
 
-from telbench.metrics.ngram.edit_distance import align_in_band, band, match_bits
+from telbench.metrics.ngram.edits.alignment import align_in_band, band, match_bits
 
 FLIPPED = str.maketrans("id", "di")
 
