@@ -121,7 +121,11 @@ class JudgePanel:
     def judge_all(self, tasks: Sequence[JudgeTask]) -> list[tuple[Judgement, ...]]:
         """`judgements` of many tasks; those that have to be asked are asked in one stream."""
         keys = [[judge_request(task, identity, self.seed).key for identity in self.identities] for task in tasks]
-        unknown = [task for task, own in zip(tasks, keys, strict=True) if any(self._wanted(key, task) for key in own)]
+        unknown = [
+            task
+            for task, own in zip(tasks, keys, strict=True)
+            if any(self._wanted(key, task, self.ledger.get(key)) for key in own)
+        ]
         if unknown:
             self.ask(lambda: unknown)
         return [
@@ -152,9 +156,10 @@ class JudgePanel:
             tally.examples.setdefault(*lacking)
         return True
 
-    def _wanted(self, key: str, task: JudgeTask) -> Literal["verdict", "repair"] | None:
-        """What the judge has yet to be asked for; None where nothing is left to ask."""
-        record = self.ledger.get(key)
+    def _wanted(
+        self, key: str, task: JudgeTask, record: Mapping[str, Any] | None
+    ) -> Literal["verdict", "repair"] | None:
+        """What the judge has yet to be asked for, by the ledger's record; None where nothing is left to ask."""
         if key in self._failed:
             return None
         if record is None or not answered(record):
@@ -200,7 +205,8 @@ class JudgePanel:
         def unanswered() -> Iterator[ChatRequest]:
             for task in tasks:
                 request = judge_request(task, judge.identity, self.seed)
-                wanted = None if request.key in begun else self._wanted(request.key, task)
+                key = request.key
+                wanted = None if key in begun else self._wanted(key, task, self.ledger.get(key))
                 begun.add(request.key)
                 if wanted == "verdict":
                     asked[request.key] = task
@@ -226,7 +232,7 @@ class JudgePanel:
             self._asked.add(reply.key)
             if reply.error is not None:
                 self._failed.add(reply.key)
-            elif self._wanted(reply.key, task) == "repair":
+            elif self._wanted(reply.key, task, record) == "repair":
                 mendable[reply.key] = task
             seen(name)
         for reply in _asked(judge, faulty()):

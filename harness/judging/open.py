@@ -12,7 +12,7 @@ from ...judges.panel import JudgePanel
 from ...judges.rubric import read_rubric, rubric_names
 from ...judges.server.options import options_given
 from ...judges.server.prices import PriceTable, read_prices
-from ...judges.server.served import refuse_shared_keys
+from ...judges.server.served import keys_sent, refuse_shared_keys
 from ...judges.spec import JudgeOptions, open_judge, parse_judges, takes_options
 from ..storage import shared_store
 from .settings import JudgeSettings
@@ -39,7 +39,7 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     )
     judges = [open_judge(spec, options) for spec in specs]
     identities = [judge.identity for judge in judges]
-    refuse_shared_keys(identities)
+    refuse_shared_keys(keys_sent(identities))
     for place, identity in enumerate(identities):
         if identity.name in {other.name for other in identities[:place]}:
             raise InputError(f"--judge {specs[place]} is {identity.name} again: one judge has one vote; name it once")

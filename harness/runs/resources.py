@@ -19,6 +19,12 @@ def resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
     models = models_of(asked.encoder, asked.encoder_layer, asked.nli)
     judging = replace(settings.judging, anew=settings.fresh)
     resources = with_judges(models, judging, "a run", settings.sampling.seed)
+    if resources.judge is not None and settings.engine.engine == "openai":
+        from ...judges.server.served import keys_sent, refuse_shared_keys
+        from ...judges.server.settings import KEY_VARIABLE
+
+        # The candidate's server gets the key of this variable.
+        refuse_shared_keys([(KEY_VARIABLE, settings.engine.base_url), *keys_sent(resources.judge.identities)])
     if asked.encoder_idf:
         # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
         resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))

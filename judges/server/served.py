@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -202,19 +202,25 @@ def model_and_server(text: str) -> tuple[str, str]:
     return model, url.rstrip("/")
 
 
-def refuse_shared_keys(identities: Sequence[JudgeIdentity]) -> None:
-    """Raise `InputError` where two hosts would be sent the key of one variable: it is at most one host's."""
+def refuse_shared_keys(asked: Iterable[tuple[str, str]]) -> None:
+    """Raise `InputError` where two hosts would be sent the key of one variable: it is at most one host's.
+
+    ``asked`` are pairs of the variable that holds a key and the URL of the server that gets it.
+    """
     hosts: dict[str, str] = {}
-    for identity in identities:
-        variable, url = identity.facts.get("key_variable"), identity.facts.get("base_url")
-        if not variable or not url or not os.environ.get(variable, "").strip():
-            continue
+    for variable, url in asked:
         host = urlsplit(url).hostname or ""
-        if hosts.setdefault(variable, host) != host:
+        if os.environ.get(variable, "").strip() and hosts.setdefault(variable, host) != host:
             raise InputError(
-                f"{hosts[variable]} and {host} would both get the key of {variable}: give each judge a file "
-                "(--judge judge.yaml) with the key_variable of its own, or none"
+                f"{hosts[variable]} and {host} would both get the key of {variable}: give a judge a variable of its "
+                "own, or none (--judge-option key_variable=NAME, or key_variable in its file judge.yaml)"
             )
+
+
+def keys_sent(identities: Iterable[JudgeIdentity]) -> list[tuple[str, str]]:
+    """The variable that holds the key, and the URL, of each judge that is behind a server."""
+    facts = [identity.facts for identity in identities]
+    return [(each["key_variable"], each["base_url"]) for each in facts if {"key_variable", "base_url"} <= each.keys()]
 
 
 def _open_served(spec: JudgeSpec, options: JudgeOptions) -> ServedJudge:

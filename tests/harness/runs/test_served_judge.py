@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,41 @@ def test_replies_that_were_cut_tell_how_to_give_them_room(
     scripted_server.script = capable(lambda number, _: cut if number in {0, 4} else scores())
     assert main([*words, "--judge-in-flight", "1", "--judge-option", "reply_tokens=900"]) == 0
     assert "--judge-option reply_tokens=1800 is a judge with more room" in capsys.readouterr().err
+
+
+def test_fresh_finds_out_anew_what_the_server_can_do(words: list[str], tmp_path: Path, scripted_server: ScriptedServer):
+    scripted_server.script = lambda *_: scores()
+    assert main(words) == 0
+    assert header(tmp_path)["judge"]["judges"][0]["schema"] == "asked"
+    scripted_server.script = capable(scores)
+    assert main([*words[:-1], str(tmp_path / "other")]) == 0
+    assert main([*words, "--fresh"]) == 0
+    assert header(tmp_path)["judge"]["judges"][0]["schema"] == "enforced"
+
+
+@pytest.mark.parametrize("fault", ["credit", "proxy"])
+def test_what_no_question_can_pass_is_one_line_and_exit_code_2(
+    words: list[str],
+    scripted_server: ScriptedServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+):
+    body = b'{"error": {"message": "You exceeded your quota.", "code": "insufficient_quota"}}'
+    scripted_server.script = capable(lambda *_: Step(429, body))
+    if fault == "proxy":
+        # Found out while all was well.
+        scripted_server.script = capable(lambda *_: Step(500, b""))
+        assert main([*words, "--judge-deadline", "0.5"]) != 0
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{bound.getsockname()[1]}")
+    before = len(scripted_server.requests)
+    capsys.readouterr()
+    assert main(words) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert ("has nothing left" if fault == "credit" else "through the proxy 127.0.0.1") in told[-1]
+    assert len(scripted_server.requests) - before <= 1 + COUNT
 
 
 def test_retry_of_a_run_without_a_judge_is_one_line(

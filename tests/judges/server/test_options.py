@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from telbench.errors import InputError
+from telbench.harness.cli.main import main
 from telbench.harness.judging.open import open_panel
 from telbench.harness.judging.settings import JudgeSettings
 from telbench.judges.panel import JudgePanel
@@ -129,6 +130,31 @@ def test_two_hosts_do_not_share_a_key(
     panel.ask(lambda: tasks(2))
     assert KEY not in str(second_server.headers)
     assert OTHER_KEY not in str(scripted_server.headers)
+
+
+def test_the_candidates_host_and_the_judges_do_not_share_a_key(
+    scripted_server: ScriptedServer,
+    second_server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    scripted_server.script = capable(scores)
+    items = tmp_path / "items.jsonl"
+    items.write_text('{"id": "q", "question": "Which node?", "references": ["the AMF"]}\n')
+    second = second_server.base_url.replace("127.0.0.1", "localhost")
+    words = ["eval", "--engine", "openai", "--model", "scripted", "--base-url", second, "--data", str(items)]
+    words += ["--split", "all", "--metrics", "token_f1,rubric_score", "--out", str(tmp_path / "run")]
+    words += ["--judge", f"openai:scripted@{scripted_server.base_url}"]
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert main(words) == 2
+    assert "localhost and 127.0.0.1 would both get the key of OPENAI_API_KEY" in capsys.readouterr().err
+    monkeypatch.setenv("JUDGE_KEY", OTHER_KEY)
+    scripted_server.headers.clear()
+    assert main([*words, "--judge-option", "key_variable=JUDGE_KEY"]) == 0
+    assert KEY not in str(scripted_server.headers)
+    written = "".join(file.read_text() for file in (tmp_path / "run").iterdir() if file.suffix != ".lock")
+    assert not any(key in written for key in (KEY, OTHER_KEY))
 
 
 def test_a_file_names_a_judge_and_flags_come_before_it(scripted_server: ScriptedServer, tmp_path: Path):
