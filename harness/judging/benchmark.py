@@ -72,12 +72,12 @@ def benchmark_rows(found: Preferences, items: dict[str, Item]) -> list[Benchmark
 
 def benchmark_lines(found: Preferences, rows: Sequence[BenchmarkRow], dataset: DataSet) -> list[str]:
     """The table for a reader at a terminal."""
-    cells = [("", "pairs", "right", "ties", "wrong", "missing", "accuracy", "95 %")]
+    cells = [["", "pairs", "right", "ties", "wrong", "missing", "accuracy", "95 %"]]
     for row in rows:
         of = row.accuracy
         ends = "" if of.low is None or of.high is None else f"[{of.low:.3f}, {of.high:.3f}]"
-        counts = map(str, (row.n, row.right, row.ties, row.wrong, row.missing))
-        cells.append((row.category, *counts, "N/A" if of.value is None else f"{of.value:.3f}", ends))
+        counts = [str(each) for each in (row.n, row.right, row.ties, row.wrong, row.missing)]
+        cells.append([row.category, *counts, "N/A" if of.value is None else f"{of.value:.3f}", ends])
     first = "N/A" if found.panel.first_share is None else f"{found.panel.first_share:.2f}"
     where = f"{dataset.name}, split {dataset.split}"
     return [
@@ -96,5 +96,5 @@ def _row(category: str, pairs: Sequence[PairOutcome], items: dict[str, Item]) ->
         clusters,
         cluster_draws(clusters, RESAMPLES, 0) if clusters else [],
     )
-    counted = [sum(pair.outcome == which for pair in said) for which in ("A", "tie", "B")]
-    return BenchmarkRow(category, len(pairs), *counted, len(pairs) - len(said), accuracy)
+    right, ties, wrong = (sum(pair.outcome == which for pair in said) for which in ("A", "tie", "B"))
+    return BenchmarkRow(category, len(pairs), right, ties, wrong, len(pairs) - len(said), accuracy)

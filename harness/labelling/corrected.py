@@ -106,7 +106,7 @@ def _labelled(run: Path, header: dict[str, Any], labels: Sequence[AnswerLabel], 
         if value is not None:
             item = sample["item_id"]
             scores[item], clusters[item], answers[item] = value, sample["cluster_id"], sample["prediction"]
-    own = _of_run([each for each in labels if each.metric == metric], header["run_id"], answers)
+    own = labels_of_run([each for each in labels if each.metric == metric], header["run_id"], answers)
     for label in own:
         if not low <= label.label <= high:
             raise InputError(
@@ -124,7 +124,7 @@ def _labelled(run: Path, header: dict[str, Any], labels: Sequence[AnswerLabel], 
     )
 
 
-def _of_run(labels: Sequence[AnswerLabel], run_id: str, answers: Mapping[str, str]) -> list[AnswerLabel]:
+def labels_of_run(labels: Sequence[AnswerLabel], run_id: str, answers: Mapping[str, str]) -> list[AnswerLabel]:
     """The labels that were drawn for this run, or for one that gave the very answers it has (scored anew, say)."""
     groups: dict[str, list[AnswerLabel]] = defaultdict(list)
     for label in labels:

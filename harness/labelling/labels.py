@@ -107,7 +107,7 @@ def read_labels(path: Path) -> tuple[AnswerLabel, ...]:
             label = float(record["label"])
             weight = float(record.get("weight", 1.0))
             labels = tuple(map(float, record.get("labels", [label])))
-            names = [str(record[name]) for name in ("run", "item_id", "metric", "answer_sha256")]
+            run, item, metric, answer = (str(record[name]) for name in ("run", "item_id", "metric", "answer_sha256"))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise InputError(
                 f"{where}: no label: it takes run, item_id, metric, answer_sha256 and label, as telbench judge labels "
@@ -115,10 +115,10 @@ def read_labels(path: Path) -> tuple[AnswerLabel, ...]:
             ) from None
         if not all(map(math.isfinite, (label, weight, *labels))) or weight <= 0:
             raise InputError(f"{where}: label and weight must be finite numbers, the weight above 0")
-        if (names[0], names[1], names[2]) in seen:
-            raise InputError(f"{where}: item {names[1]} has a label of {names[2]} for this run already")
-        seen.add((names[0], names[1], names[2]))
-        found.append(AnswerLabel(*names, label, labels, weight))
+        if (run, item, metric) in seen:
+            raise InputError(f"{where}: item {item} has a label of {metric} for this run already")
+        seen.add((run, item, metric))
+        found.append(AnswerLabel(run, item, metric, answer, label, labels, weight))
     if not found:
         raise InputError(f"{path} holds no label")
     return tuple(found)

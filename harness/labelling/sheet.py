@@ -80,6 +80,7 @@ def drawn_sheet(runs: Sequence[Path], metric: str, count: int, seed: int = 0) ->
     disputed = _disputed(runs, samples, metric)
     draw = random.Random(f"sheet:{seed}")
     chances = _drawn(shared, samples, metric, disputed, max(1, round(count / len(runs))), draw)
+    # Runs of the very same answers have one id.
     ids = [header["run_id"] for header in headers]
     found = [row for item, chance in chances.items() for row in _rows(item, chance, samples, ids)]
     draw.shuffle(found)
@@ -143,7 +144,8 @@ def _rows(
         runs_of[of_run[item]["prediction"]].append(name)
     first = samples[0][item]
     told = first["question"], "\n".join(first["references"])
-    return [(item, tuple(runs), chance, text_sha256(text), *told, text) for text, runs in runs_of.items()]
+    distinct = {text: tuple(dict.fromkeys(runs)) for text, runs in runs_of.items()}
+    return [(item, runs, chance, text_sha256(text), *told, text) for text, runs in distinct.items()]
 
 
 def write_sheet(sheet: Sheet, path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from telbench.config import group, setting
@@ -57,6 +58,11 @@ class PolicySettings:
     max_missing: float = setting(
         MAX_MISSING, "refuse when more items than this lack a score", metavar="SHARE", low=0, high=1
     )
+    labels: Path | None = setting(
+        None,
+        "people's labels (telbench judge labels): judged metrics stand for what people would say",
+        metavar="FILE",
+    )
     same_judge: bool = setting(False, "assert that both runs were judged by one judge, whatever their signatures say")
     cluster: str | None = setting(
         None, "field that names the source document in samples of other harnesses", metavar="FIELD"
@@ -73,6 +79,12 @@ class PolicySettings:
         chosen, budgets = guardrails_of(self.guardrail)
         if self.same_judge:
             baseline, candidate = as_of_one_judge([baseline, candidate])
+        if self.labels is not None:
+            from ...harness.labelling.labels import read_labels
+            from ..runs.labelled import as_labelled
+
+            labels = read_labels(self.labels)
+            baseline, candidate = as_labelled(baseline, labels), as_labelled(candidate, labels)
         return case_of(
             candidate,
             baseline,

@@ -92,3 +92,25 @@ def corrected_mean(
     error = float(np.sqrt(documents / (documents - 1) * (parts @ parts)))
     half = float(stats.t.ppf((1 + level) / 2, documents - 1)) * error
     return Corrected(mean, value, value - half, value + half, error, power, of_labels, len(scores), count)
+
+
+def corrected_values(
+    scores: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    clusters: Sequence[str],
+    weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """A value (N,) of each item, such that their mean is that of `corrected_mean`, and their spread its uncertainty.
+
+    v_i = lambda f_i + c, and N w_i (Y_i - lambda f_i - c) more where there is a label, with c the labels' mean of Y -
+    lambda f. Tests of paired differences take these in place of judged scores, which makes them tests of what people
+    would say. Single values may lie off the scale. Arguments and errors as there.
+    """
+    import numpy as np
+
+    power, known = corrected_mean(scores, labels, clusters, weights).power, ~np.isnan(labels)
+    share = np.where(known, 1.0 if weights is None else weights, 0.0)
+    share = share / share.sum()
+    rest = np.where(known, labels - power * scores, 0.0)
+    centre = float(share @ rest)
+    return power * scores + centre + np.where(known, len(scores) * share * (rest - centre), 0.0)

@@ -190,6 +190,17 @@ def test_one_answer_of_two_systems_is_one_row_and_a_label_of_both(tmp_path: Path
     assert found.labels[0].answer_sha256 == text_sha256("=HYPERLINK(1)")
 
 
+def test_two_runs_of_the_very_same_answers_have_one_label(tmp_path: Path) -> None:
+    names = [f"i{place}" for place in range(12)]
+    runs = [save_run(tmp_path / name, dict.fromkeys(names, "x"), dict.fromkeys(names, 3.0)) for name in "ab"]
+    for run in runs:
+        (run / "run.json").write_text((run / "run.json").read_text().replace(f"id-of-{run.name}", "one id"))
+    sheet, labels = tmp_path / "sheet.csv", tmp_path / "labels.jsonl"
+    write_sheet(drawn_sheet(runs, "rubric_score", 24), sheet)
+    write_labels(read_sheets([fill(sheet, tmp_path / "f.csv", {"x": 4.0})]).labels, labels)
+    assert len(read_labels(labels)) == 12
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from telbench.errors import InputError
-from telbench.metrics.judged.prediction_powered import FEWEST, corrected_mean
+from telbench.metrics.judged.prediction_powered import FEWEST, corrected_mean, corrected_values
 
 Numbers = NDArray[np.float64]
 
@@ -141,3 +141,18 @@ def test_too_few_labels_or_documents_are_refused() -> None:
         corrected_mean(truth, hidden(truth, FEWEST - 1), each_its_own(40))
     with pytest.raises(InputError, match=r"^labels of 4 documents are too few"):
         corrected_mean(truth, hidden(truth, 20), [str(place // 5) for place in range(40)])
+
+
+def test_values_of_items_have_the_corrected_mean_and_its_error() -> None:
+    draw = np.random.default_rng(6)
+    names = [str(place) for place in np.repeat(np.arange(100), 5)]
+    truth = draw.normal(size=500) + np.repeat(draw.normal(size=100), 5)
+    scores = 0.7 * truth + 0.5 * draw.normal(size=500) + 0.8
+    labels = np.where(draw.random(500) < 0.4, truth, math.nan)
+    weights = draw.uniform(1, 4, 500)
+    for given in (None, weights):
+        found, values = corrected_mean(scores, labels, names, given), corrected_values(scores, labels, names, given)
+        assert values.mean() == pytest.approx(found.value)
+        sums = values.reshape(100, 5).sum(axis=1)
+        error = math.sqrt(100 / 99 * float(((sums - sums.mean()) ** 2).sum())) / 500
+        assert error == pytest.approx(found.error, rel=0.02)

@@ -1,0 +1,53 @@
+"""A run whose judged scores stand for what people would say, by their labels of some of its answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from telbench.errors import InputError
+
+from ...harness.labelling.corrected import labels_of_run
+from ...harness.labelling.labels import AnswerLabel
+from ...harness.runs.folder import SAMPLES, read_samples
+from ...metrics.judged.prediction_powered import corrected_values
+from .loaded import LoadedRun
+
+
+def as_labelled(run: LoadedRun, labels: Sequence[AnswerLabel]) -> LoadedRun:
+    """The run with each labelled metric's scores replaced by values that labels have corrected.
+
+    See `metrics.judged.prediction_powered.corrected_values`: their mean is the corrected one, and tests of their
+    differences have its uncertainty. An anchor holds no answers: labels are held to it by its run's id alone.
+
+    Raises:
+        InputError: for a labelled metric that the run has not, or a run with too few labels of it.
+    """
+    import numpy as np
+
+    scores, notes = dict(run.scores), list(run.notes)
+    answers: dict[str, str] = {}
+    if (run.path / SAMPLES).is_file():
+        answers = {sample["item_id"]: sample["prediction"] for sample in read_samples(run.path)}
+    for name in dict.fromkeys(label.metric for label in labels):
+        if "judge_missing" not in run.header["metrics"].get(name, {}):
+            raise InputError(f"--labels: {run.path} has no judged metric '{name}'")
+        of_metric = [label for label in labels if label.metric == name]
+        own = {label.item_id: label for label in labels_of_run(of_metric, run.header.get("run_id", ""), answers)}
+        items = [item for item, score in scores[name].items() if score.value is not None]
+        judged = np.array([scores[name][item].value for item in items], np.float64)
+        said = np.array([own[item].label if item in own else math.nan for item in items])
+        weights = np.array([own[item].weight if item in own else 1.0 for item in items])
+        try:
+            values = corrected_values(judged, said, [run.clusters[item] for item in items], weights)
+        except InputError as error:
+            raise InputError(f"--labels: {run.path}, {name}: {error}") from None
+        scores[name] = scores[name] | {
+            item: replace(scores[name][item], value=value) for item, value in zip(items, values.tolist(), strict=True)
+        }
+        notes.append(
+            f"{run.name}: {name} is corrected by {int((~np.isnan(said)).sum())} labels: {values.mean():.3f}, by the "
+            f"judge alone {judged.mean():.3f}"
+        )
+    return replace(run, scores=scores, notes=tuple(notes))
