@@ -80,10 +80,10 @@ def test_no_reply_is_missing_and_asked_again_by_the_next_process_only():
 def test_a_bad_verdict_is_asked_for_once_more_with_its_fault_and_never_again(text):
     judge = ScriptedJudge("judge", lambda _prompt: ChatReply("", text, "stop"))
     ledger = MemoryLedger()
-    for _ in range(3):
-        panel = JudgePanel([judge], ledger)
-        verdict = panel.judgements(task("N2"))[0].verdict
-        assert isinstance(verdict, Missing)
+    verdicts = [JudgePanel([judge], ledger).judgements(task("N2"))[0].verdict for _ in range(3)]
+    verdict = verdicts[0]
+    assert isinstance(verdict, Missing)
+    assert set(verdicts) == {verdict}
     first, again = judge.requests
     assert again.key == first.key
     assert again.messages[:1] == first.messages
