@@ -140,6 +140,15 @@ def test_a_second_attempt_that_fails_leaves_the_reply_and_is_made_by_the_next_pr
     assert len(mending.requests) == 1
 
 
+def test_a_verdict_in_the_trace_reads_the_same_from_its_record():
+    said = ChatReply("", "", "stop", reasoning='{"reasons": ["so"], "score": 4}')
+    judge, ledger = ScriptedJudge("judge", lambda _prompt: said), MemoryLedger()
+    (found,) = JudgePanel([judge], ledger).judgements(task("N2"))
+    record = json.loads(json.dumps(ledger.get(found.key)))
+    assert recorded_reading(RUBRIC, record).verdict == found.verdict == RubricScore(4, ("so",))
+    assert recorded_reading(RUBRIC, record).repairs == ("in the trace",)
+
+
 def test_a_filter_is_not_asked_again():
     judge = ScriptedJudge("judge", lambda _prompt: ChatReply("", "", "content_filter"))
     assert isinstance(JudgePanel([judge]).judgements(task("N2"))[0].verdict, Missing)
