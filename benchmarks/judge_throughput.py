@@ -9,6 +9,8 @@ Exits with 1 where an answer is missing or wrong, or where less than 90 % of the
 
     python benchmarks/judge_throughput.py [--seconds 30] [--rounds 3] [--busy 0.05] [--latency 0.2] [--peer-python PATH]
 
+Where aiohttp is installed, a bare loop of it then sends as many of the same requests with as many in flight, and does
+nothing else: no rubric, no limit that is learnt, no verdict, no ledger. It shows what the machine allows just then.
 ``--seconds`` of the ideal give the number of prompts: more than enough that start and end, where not all slots are in
 use, weigh little. ``--peer-python`` is an interpreter with deepeval: its G-Eval metric, with fixed steps and as much
 concurrency as it is given, then judges against the same server.
@@ -17,6 +19,7 @@ concurrency as it is given, then judges against the same server.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -26,10 +29,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from telbench.harness.storage import RecordStore
-from telbench.judges.contract import JudgeTask
+from telbench.judges.contract import JudgeIdentity, JudgeTask, judge_request
 from telbench.judges.panel import JudgePanel
 from telbench.judges.rubric import load_rubric
 from telbench.judges.server.served import served_judge
@@ -84,7 +88,10 @@ def measure(in_flight: int, args: argparse.Namespace) -> bool:
     """Judge a few times and print a line each; whether the claim holds. Neighbours on the machine only ever slow a
     round down, so that the best one counts.
     """
-    rounds = [measure_once(in_flight, args) for _ in range(args.rounds)]
+    rounds = []
+    for _ in range(args.rounds):
+        rounds.append(measure_once(in_flight, args))
+        measure_bare(in_flight, rounds[-1][0], args)
     return max(reached for reached, _ in rounds) >= NEEDED and all(right for _, right in rounds)
 
 
@@ -114,6 +121,46 @@ def measure_once(in_flight: int, args: argparse.Namespace) -> tuple[float, bool]
         f"{os.getloadavg()[0]:.1f}; {wrong} wrong or missing"
     )
     return reached, not wrong and answered == count
+
+
+def measure_bare(in_flight: int, reached: float, args: argparse.Namespace) -> None:
+    """Print a line for a bare loop of aiohttp, beside which the panel ``reached`` its share of the ideal."""
+    if find_spec("aiohttp") is None:
+        return
+    ideal = in_flight / args.latency
+    count = max(2000, int(ideal * args.seconds))
+    identity = JudgeIdentity("scripted", "scripted", enforced=False, log_probabilities=False)
+    bodies = [
+        json.dumps({"model": "scripted", **request.asked, **request.body}).encode()
+        for request in (judge_request(task, identity) for task in tasks(count))
+    ]
+    with judge_server(args) as port:
+        wall, cpu = time.perf_counter(), time.process_time()
+        asyncio.run(post_all(f"http://127.0.0.1:{port}/v1/chat/completions", bodies, in_flight))
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(
+        f"{in_flight:4} in flight: a bare aiohttp loop {count / wall:.0f} calls/s, {count / wall / ideal:.1%} of the "
+        f"ideal; {cpu / count * 1000:.3f} ms CPU a call; telbench reached {reached * ideal / (count / wall):.1%} of it"
+    )
+
+
+async def post_all(url: str, bodies: list[bytes], in_flight: int) -> None:
+    """Post every body until it is answered with 200."""
+    import aiohttp
+
+    waiting = iter(bodies)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for body in waiting:
+            while True:
+                async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
+                    json.loads(await answer.read())
+                    if answer.status == 200:
+                        break
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session, asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(work(session))
 
 
 def measure_peer(python: str, in_flight: int, args: argparse.Namespace) -> None:

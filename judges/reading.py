@@ -34,6 +34,7 @@ from .verdicts import (
 
 Repair = Literal[
     "byte order mark",
+    "in the trace",
     "thinking",
     "fence",
     "words around",
@@ -80,21 +81,34 @@ def read_verdict(kind: Kind, reply: ChatReply, count: int | None = None) -> Read
         return Reading(Missing(reason, reply.error))
     if reply.finish_reason == _FILTERED:
         return Reading(Missing(_FILTERED, "the server filtered the judge's answer"))
-    if not reply.text.strip(_BLANK):
+    text = reply.text if reply.text.strip(_BLANK) else trace_verdict(reply) or ""
+    if not text:
         if reply.refusal:
             return Reading(Missing("refusal", _one_line(reply.refusal)))
         if reply.finish_reason == "tool_calls":
             return Reading(Missing("tool_calls", "the judge called a tool instead of giving a verdict"))
-    reading = read_text(kind, reply.text, count)
+    reading = read_text(kind, text, count)
+    if text != reply.text and not isinstance(reading.verdict, Missing):
+        reading = replace(reading, repairs=("in the trace", *reading.repairs))
     if reply.finish_reason == "length":
         # Engines that hold replies to a schema let white space run on behind it.
-        if isinstance(reading.verdict, Missing) or not reply.text.rstrip(_BLANK + "`").endswith("}"):
+        if isinstance(reading.verdict, Missing) or not text.rstrip(_BLANK + "`").endswith("}"):
             return Reading(Missing("truncated", "the judge's answer was cut at its token limit"))
         reading = replace(reading, repairs=(*reading.repairs, "cut after the end"))
     if isinstance(reading.verdict, RubricScore) and reply.logprobs is not None:
         weighted, mass = weighted_score(reply.logprobs)
         return replace(reading, verdict=replace(reading.verdict, weighted=weighted, mass=mass))
     return reading
+
+
+def trace_verdict(reply: ChatReply) -> str | None:
+    """The trace, where it is one JSON object and there is no text: servers that look for the end of a trace take all
+    that a judge says for one if it does not think.
+    """
+    trace = (reply.reasoning or "").strip(_BLANK)
+    if reply.text.strip(_BLANK) or not (trace.startswith("{") and trace.endswith("}")):
+        return None
+    return trace
 
 
 def read_text(kind: Kind, text: str, count: int | None = None) -> Reading:

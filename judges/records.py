@@ -10,7 +10,7 @@ from typing import Any
 from .chat import ChatReply
 from .contract import JudgeIdentity, JudgeTask
 from .material import steering_signs
-from .reading import Reading, read_verdict
+from .reading import Reading, read_verdict, trace_verdict
 from .rubric import ANSWERS, Rubric
 from .schemas import score_alternatives, weighted_mean
 from .verdicts import Missing, RubricScore, Verdict
@@ -65,6 +65,8 @@ def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply)
         "repaired": list(reading.repairs),
         "suspicious": suspicious(task),
     }
+    if trace := trace_verdict(reply):
+        record["reply"]["reasoning"] = trace[:LONGEST_REPLY]
     if reply.refusal:
         record["reply"]["refusal"] = reply.refusal[:LONGEST_REPLY]
     if len(reply.text) > LONGEST_REPLY:
@@ -101,6 +103,7 @@ def recorded_reading(rubric: Rubric, record: Mapping[str, Any] | None, count: in
         # What the deadline did is told by the reason alone.
         timed_out=lacking is not None and lacking.get("reason") == "timeout",
         refusal=reply.get("refusal"),
+        reasoning=reply.get("reasoning"),
     )
     reading = read_verdict(rubric.kind, given, count)
     if reply.get("cut"):

@@ -80,10 +80,10 @@ def test_no_reply_is_missing_and_asked_again_by_the_next_process_only():
 def test_a_bad_verdict_is_asked_for_once_more_with_its_fault_and_never_again(text):
     judge = ScriptedJudge("judge", lambda _prompt: ChatReply("", text, "stop"))
     ledger = MemoryLedger()
-    for _ in range(3):
-        panel = JudgePanel([judge], ledger)
-        verdict = panel.judgements(task("N2"))[0].verdict
-        assert isinstance(verdict, Missing)
+    verdicts = [JudgePanel([judge], ledger).judgements(task("N2"))[0].verdict for _ in range(3)]
+    verdict = verdicts[0]
+    assert isinstance(verdict, Missing)
+    assert set(verdicts) == {verdict}
     first, again = judge.requests
     assert again.key == first.key
     assert again.messages[:1] == first.messages
@@ -138,6 +138,15 @@ def test_a_second_attempt_that_fails_leaves_the_reply_and_is_made_by_the_next_pr
     mending = SecondThought(ChatReply("", error="not asked"), giving(4))
     assert JudgePanel([mending], ledger).judgements(task("N2"))[0].verdict == RubricScore(4, ("so",))
     assert len(mending.requests) == 1
+
+
+def test_a_verdict_in_the_trace_reads_the_same_from_its_record():
+    said = ChatReply("", "", "stop", reasoning='{"reasons": ["so"], "score": 4}')
+    judge, ledger = ScriptedJudge("judge", lambda _prompt: said), MemoryLedger()
+    (found,) = JudgePanel([judge], ledger).judgements(task("N2"))
+    record = json.loads(json.dumps(ledger.get(found.key)))
+    assert recorded_reading(RUBRIC, record).verdict == found.verdict == RubricScore(4, ("so",))
+    assert recorded_reading(RUBRIC, record).repairs == ("in the trace",)
 
 
 def test_a_filter_is_not_asked_again():

@@ -148,6 +148,13 @@ def test_a_reply_that_was_cut_after_its_verdict_has_one(end, reason):
         assert reading.verdict.reason == reason
 
 
+def test_a_verdict_that_a_server_took_for_a_trace_is_read_and_a_thought_is_none():
+    taken = read_verdict("rubric_score", ChatReply("k", "", "stop", reasoning=f"\n{GOOD}\n"))
+    assert taken == Reading(RubricScore(4, ("names the AMF",)), ("in the trace",))
+    thought = read_verdict("rubric_score", ChatReply("k", "", "stop", reasoning=f"Perhaps {GOOD}"))
+    assert thought == Reading(Missing("empty", "the judge gave no text"))
+
+
 def test_a_trace_that_came_apart_is_no_repair():
     reply = ChatReply("k", GOOD, "stop", reasoning="Is it 4 or {5}?")
     assert read_verdict("rubric_score", reply) == Reading(RubricScore(4, ("names the AMF",)))
