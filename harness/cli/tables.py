@@ -198,6 +198,11 @@ def _judge_warnings(judge: Mapping[str, Any], metrics: Mapping[str, Mapping[str,
             "values stand for the rest only"
         )
     for each in judge.get("judges", ()):
+        if kin := each.get("kin"):
+            lines.append(
+                f"WARNING: the judge {each['name']} is {kin}: models prefer answers like their own, so take one of "
+                "another family"
+            )
         signs = dict(each.get("suspicious", {}))
         if count := signs.pop("any", 0):
             told = ", ".join(f"{name} {times}" for name, times in signs.items())

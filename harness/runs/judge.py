@@ -19,6 +19,7 @@ from ...judges.server.prices import PriceTable, cost
 from ...metrics.contract import Sample
 from ...metrics.fingerprints import fingerprint
 from ..cli.terminal import Reporter
+from ..judging.kinship import kinship
 from ..judging.open import price_table
 from ..storage import RecordStore, shared_store
 from .plan import Plan
@@ -115,9 +116,11 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
     judges = []
     for judge in panel.judges:
         identity, tally = judge.identity, panel.tallies[judge.identity.name]
+        kin = kinship(plan.checkpoint, plan.identity and plan.identity.weights_sha256, identity.facts)
         judges.append(
             {
                 "name": identity.name,
+                **({"kin": kin} if kin else {}),
                 "fingerprint": identity.fingerprint,
                 "schema_enforced": identity.enforced,
                 "log_probabilities": identity.log_probabilities,
