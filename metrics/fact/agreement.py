@@ -10,6 +10,7 @@ from .reading.reading import Reading
 from .relations.findings import Finding, Places
 from .relations.grades import grade_findings
 from .relations.needs import need_findings
+from .relations.outcomes import outcome_findings
 from .relations.pairings import pairing_findings
 from .relations.roles import role_findings
 from .relations.sequence import sequence_findings
@@ -42,6 +43,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *sequence_findings(reference, answer, question),
         *pairing_findings(reference, answer),
         *need_findings(reference, answer),
+        *outcome_findings(reference, answer, question),
         *statement_findings(reference, answer, question),
     )
     found = (*found, *grade_findings(reference, answer, found))
