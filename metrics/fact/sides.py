@@ -23,7 +23,8 @@ _BRIEF = 12
 _SHARED = 2
 # And this share of the shorter one's: long sentences have words in common by chance.
 _PART = 0.4
-_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
+# Words between two things, which the same words the other way round turn.
+_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows", "above", "below", "beneath", "exceeds"})
 # Words that grow and shrink together: where the reference has both sides, their places tell nothing.
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 # Contrasts whose arguments alone tell which is meant, whatever the question says.

@@ -22,7 +22,7 @@ _FIRST = frozenset({"first", "initially", "firstly", "begins", "starts", "start"
 _NO_STEP = frozenset({"first", "last", "final", "start", "begin", "come", "goe", "move", "go", "step", "follow", "end"})
 _COMPARED = {f"{root}{end}": root for root in ("strong", "weak", "high", "low", "old", "new", "long", "short", "fast",
              "slow", "small") for end in ("er", "est")} | {"larger": "larg", "larg": "larg"}  # fmt: skip
-_LONGEST, _MOST = 60, 20
+_LONGEST, _MOST, _BRIEF = 60, 20, 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,8 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
         return None
     opening = [at for at, word in enumerate(words) if word.text in _FIRST]
     closing = [at for at, word in enumerate(words) if word.text in _LATER]
+    if not cues and not opening and words[0].text in _UPON and len(words) <= _BRIEF:
+        cues = [0]
     if len(cues) == 1 and not opening:
         at = cues[0]
         before, after = words[:at], words[at + 1 :]
@@ -85,8 +87,6 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
             return None
         # "Not before" and "not until" is after.
         return (before, after) if words[at].text in _BEFORE and not denied else (after, before)
-    if not cues and not opening and words[0].text in _UPON:
-        cues = [0]
     if not cues and opening and closing and closing[-1] != opening[0]:
         first, last = opening[0], closing[-1]
         if first > last:
@@ -106,8 +106,10 @@ def sequence_findings(reference: Reading, answer: Reading, question: Reading) ->
         earlier, later = steps.earlier or heard - steps.later, steps.later or heard - steps.earlier
         for other in told:
             mine, theirs = other.earlier or heard - other.later, other.later or heard - other.earlier
-            straight = bool(earlier & mine) + bool(later & theirs)
-            turned = bool(earlier & theirs) + bool(later & mine)
+            # Long sentences have single words in common by chance.
+            least = 1 + (max(len(earlier | later), len(mine | theirs)) > _BRIEF)
+            straight = (len(earlier & mine) >= least) + (len(later & theirs) >= least)
+            turned = (len(earlier & theirs) >= least) + (len(later & mine) >= least)
             if straight == turned or max(straight, turned) < 2:
                 continue
             words = reference.text.raw[steps.start : steps.end]
