@@ -15,6 +15,7 @@ from .relations.pairings import pairing_findings
 from .relations.roles import role_findings
 from .relations.sequence import sequence_findings
 from .relations.trends import trend_findings
+from .relations.voices import voice_findings
 from .relations.ways import way_findings
 from .sides import side_findings
 from .statements import statement_findings
@@ -31,6 +32,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     ways = (*way_findings(reference, answer), *role_findings(reference, answer, question))
     straight = bool(ways) and all(each.status != "contradicted" for each in ways)
     straight = straight and any(each.status == "agreed" for each in ways)
+    voices = () if any(each.status == "contradicted" for each in ways) else voice_findings(reference, answer)
     trends = tuple(trend_findings(reference, answer, question))
     trending = any(each.status == "agreed" for each in trends)
     found = (
@@ -39,6 +41,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *entity_findings(reference, answer, question),
         *side_findings(reference, answer, question, straight=straight, trending=trending),
         *ways,
+        *voices,
         *trends,
         *sequence_findings(reference, answer, question),
         *pairing_findings(reference, answer),

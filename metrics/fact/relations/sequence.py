@@ -16,6 +16,7 @@ _LATER = frozenset(
 )
 _BEFORE = frozenset({"before", "prior", "precedes", "precede", "preceding", "ahead"})
 _AFTER = frozenset({"after", "once", "follows", "follow", "following", "upon"})
+_CUES = _BEFORE | _AFTER | {"until"}
 _NOT_YET = frozenset({"before", "until", "prior"})
 _UPON = frozenset({"when", "as"})
 _FIRST = frozenset({"first", "initially", "firstly", "begins", "starts", "start", "opens"})
@@ -68,7 +69,11 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
             and words[at + 1].text == "to"
         ):
             return words[at + 2 :], words[:at]
-    cues = [at for at, word in enumerate(words) if word.text in _BEFORE or word.text in _AFTER or word.text == "until"]
+    for at, word in enumerate(words[:-2]):
+        given = next((place for place in range(at + 2, len(words)) if words[place].text == "with"), 0)
+        if word.text in ("answers", "acknowledges", "returns") and given and at:
+            return words[at + 1 : given], words[given + 1 :]
+    cues = [at for at, word in enumerate(words) if word.text in _CUES and not _counts(words, at)]
     denied = sum(word.text in NEGATIONS or word.text.endswith("n't") for word in words)
     if denied > 1 or (denied and not (cues and words[cues[0]].text in _NOT_YET)):
         return None
@@ -95,6 +100,12 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
         start = next((at for at, word in enumerate(words) if word.clause == words[last].clause), last)
         return words[:start], words[start:]
     return None
+
+
+def _counts(words: Sequence[Word], at: int) -> bool:
+    """Is it "once per slot", which tells no order?"""
+    after = words[at + 1].text if at + 1 < len(words) else ""
+    return words[at].text == "once" and after in ("", "per", "a", "an", "every", "each", "more", "again", "in")
 
 
 def sequence_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
