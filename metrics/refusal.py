@@ -33,7 +33,17 @@ _SOURCE = (
     rf"(?:{_THE} {_PLACE}(?: (?:above|you (?:have )?(?:provided|gave|given|shared|supplied)|at hand|alone|here|"
     rf"(?:that )?(?:(?:is|was|i was|i am|i have been|you have) )?(?:given|provided|supplied)))?|"
     rf"(?:the )?(?:given|provided|supplied) (?:{_PLACE}|information)|"
-    rf"{_THE} (?:information|material) (?:given|provided|at hand|available|supplied))"
+    rf"{_THE} (?:information|material) (?:given|provided|at hand|available|supplied)|"
+    rf"{_THE} (?:information|materials?|data|{_PLACE}) (?:that )?(?:i|we) (?:was|were|have|had|have been|had been|am|"
+    rf"are) "
+    r"(?:\w+ )?(?:given|handed|shown|sent|provided|supplied|told)|"
+    r"what(?:'s| is| was| has been| i was| we were| i am| i have been| you) (?:\w+ )?(?:quoted|given|shown|provided|"
+    r"supplied|written|said|told|sent|handed|shared|gave|cited|printed)(?: here| there| above)?|"
+    rf"{_THE} {_PLACE} (?:quoted|cited|shown|printed|reproduced)"
+    r"|what i (?:have|read|see|know|can see|have seen)\b)"
+    r"(?! (?:by (?!you|me|the user)|types?|identif\w+|id|ids|numbers?|servers?|format|size|length|setup|transfer|"
+    r"modification|management|"
+    r"root|object|creation|store|switch))"
 )
 _IN_SOURCE = rf"(?:in|from|by|within|on|with|using|of|anywhere in|based on|given|by) (?:only )?(?:{_SOURCE}|{_PLACE})"
 _NO = r"(?:not|never|nowhere)"
@@ -60,26 +70,80 @@ _ENOUGH = r"(?:enough|sufficient|adequate)"
 
 # What says that something is not there, and words about telling: together with a source they are a refusal.
 _LACK = (
-    r"(?:not|no|nothing|nowhere|never|none|neither|cannot|can't|unable|fails? to|lacks?|lacking|without|missing|absent|"
-    r"omits?|omitted|leaves? (?:out|\w+ \w+ open)|stops before|ends before|unrelated|irrelevant|off topic|"
+    r"(?:(?<!or )not|no|nothing|nowhere|never|none|neither|cannot|can't|unable|fails? to|lacks?|lacking|without|"
+    r"missing|absent|"
+    r"omits?|omitted|stops short|leaves? (?:out|\w+ \w+ open)|stops before|ends before|unrelated|irrelevant|off topic|"
     r"another (?:topic|subject)|"
     r"silent|unclear|unavailable|insufficient|beyond|outside|impossible|unspecified)"
 )
 _TOLD = (
     r"(?:mention\w*|specif\w+|stat(?:e|es|ed|ing)|giv(?:e|es|en)|provid\w+|indicat\w+|describ\w+|discuss\w*|cover\w*|"
     r"contain\w*|includ\w+|address\w*|explain\w*|answer\w*|says?|said|tells?|told|defin\w+|information|details?|"
-    r"let us|allows?|permits?|suffices?|concluded?|support\w*|hints?|touch\w*|question|topic|subject|"
+    r"bears?(?:ing)? on|pertain\w*|naming|telling|let us|allows?|permits?|suffices?|concluded?|support\w*|hints?|"
+    r"touch\w*|question|topic|subject|"
     r"clear|unclear|part of|present|available|unavailable|found|determin\w+|inferred|derived|possible|impossible|"
-    r"data|reference|figure|value|nothing|silent|insufficient|enough|missing|omit\w*|leaves? out|known?|infer)"
+    r"help\w*|enough|emerge\w*|decide\w*|matter|reveal\w*|data|reference|figure|value|nothing|silent|insufficient|"
+    r"enough|missing|omit\w*|leaves? out|known?|infer)"
 )
-# Nothing in telecom is called so: that it lacks anything is enough.
-_EXCERPT = r"(?:the|this|that|your|these) (?:\w+ ){0,2}(?:passages?|excerpts?|paragraphs?|snippets?|extracts?)"
+# Nothing in telecom is called so: that it lacks anything, or ends before, is enough. "Passage of a packet" is none.
+_WRITTEN = (
+    r"(?:passages?|excerpts?|extracts?(?! (?:only|the|a|an|its)\b)|snippets?|paragraphs?|documentation|"
+    r"question(?! marks?)|"
+    r"(?:given|provided|supplied|quoted|source|reference|retrieved|attached|available) (?:contexts?|texts?|clauses?|"
+    r"sections?|"
+    r"materials?|documents?|sources?|specifications?|content|information|pages?)|"
+    rf"{_PLACE} (?:that )?(?:you|i was|we were|i have been) (?:\w+ )?(?:gave|given|sent|shown|handed|provided|shared|"
+    r"pasted|supplied|quoted)(?: me| us)?)"
+    r"(?! (?:of (?!the (?:document|specification|standard))|messages?|fields?|strings?|elements?|indicators?|format))"
+)
+_EXCERPT = rf"(?:the|this|that|your|these|neither|none of the|what the|a) (?:\w+ ){{0,2}}{_WRITTEN}"
+_SHORT_OF = (
+    r"(?:too (?:early|short|brief|vague|little|general)|(?:cut|breaks?|broken) off|vague|mute|something else|else|"
+    r"other (?:things|matters|topics)|different (?:topic|subject|matter)|elsewhere|only (?:the abstract|part of)|"
+    r"remains? open|in the dark|(?:stops?|ends?) (?:short|before|at))"
+)
+# Who says "I" and denies anything does not answer; "Annex I" and "class I" are numbers.
+_SPEAKER = (
+    r"(?<!annex )(?<!class )(?<!type )(?<!phase )(?<!part )(?<!category )(?<!level )(?<!appendix )(?<!stage )"
+    r"(?<!table )"
+    r"(?:\bi(?:'m|'ve|'d|'ll)|\bi (?:am|was|have|had|do|did|can|could|will|would|must|might|may|should|fear|regret|"
+    r"find|found|see|saw|know|lack|looked|searched|read|got|admit)|\bi (?=\w+n't\b|cannot\b))"
+    r"(?! (?:sure that|certain that|think|believe|guess that|say that|assume|mean))"
+)
 
 RULES = {
-    "the excerpt lacks it": rf"\b{_EXCERPT}\b[^.]*(?:\b{_LACK}\b|n't\b)|(?:\b{_LACK}\b|n't\b)[^.]*\b{_EXCERPT}\b",
+    "the excerpt lacks it": (
+        rf"\b{_EXCERPT}\b[^.]*(?:\b{_LACK}\b|n't\b|\b(?:only|solely|{_SHORT_OF})\b)|(?:\b{_LACK}\b|n't\b|\bunanswered\b)"
+        rf"[^.]*\b{_EXCERPT}\b|^neither {_WRITTEN}\b|\b{_SOURCE}[^.]*\b{_SHORT_OF}\b"
+    ),
+    "who says I denies": (
+        rf"{_SPEAKER}[^.,;]*(?:\b{_LACK}\b|n't\b|\b(?:blank|unfamiliar|unsure|uncertain|unaware)\b)|"
+        r"\bi (?:don't|do not|didn't|did not|can't|cannot|couldn't|could not|haven't|have not|wouldn't|would not|"
+        r"won't)\b"
+        r"(?! (?:think|believe)\b)|"
+        rf"(?:\b{_LACK}\b|n't\b)[^.,;]*\bto (?:me|us)\b(?! by)|\b(?:beyond|outside)(?: of)? my\b"
+    ),
+    "no use guessing": (
+        r"^(?:it is |it's |that is |that's |this is )?(?:hard|difficult|impossible|tough|tricky) to (?:say|tell|answer|"
+        r"know|judge|determine)\b(?! (?:the|apart|which .* apart))|"
+        r"\bthere(?:'s| is) no (?:telling|saying|knowing)\b|\bnothing (?:here |there )?to go (?:on|by)\b|"
+        rf"\bnowhere in {_SOURCE}|\bit would (?:take|need|require)\b[^.]* to {_ANSWER}|"
+        r"^(?:it|this|that)(?:'s not| is not| isn't| was not| wasn't) (?:said|told|mentioned|explained)\W*$|"
+        r"\b(?:i|we) lack (?:the )?(?:evidence|facts|means|basis)\b|"
+        r"^no (?:idea|clue)\b|\b(?:only|just|merely) (?:be )?(?:a|my) guess\b|"
+        rf"^(?:which|whether|how|when|what|who|where|why)\b[^.,]* (?:is|was|are|were) (?:{_NO} (?:\w+ )?(?:mentioned|"
+        r"stated|said|given|specified|described|explained|clear|told)|unclear|unknown|left open|open)\W*$|"
+        r"^(?:the )?(?:information|details?|data|answers?) (?:about|on|regarding|for|to|concerning)[^.,]* (?:could|"
+        r"can) "
+        r"(?:not|n't) be (?:found|located|determined|given)|"
+        rf"^(?:it is |it's |this is |that is |that's )?(?:{_NO}|in|un|non) ?(?:\w+ )?(?:determinable|deducible|"
+        r"described|mentioned|stated|covered|discussed|disclosed|addressed|detailed|explained|"
+        r"inferable|derivable|answerable|ascertainable|knowable|decidable)(?: (?:here|there|anywhere))?\W*$|"
+        rf"^(?:out of|outside|beyond|not within|not in)(?: the)? (?:scope|reach)? ?(?:of )?{_SOURCE}\W*$"
+    ),
     "the source lacks what is told": (
         rf"\b{_SOURCE}\b(?=[^.]*\b{_TOLD}\b)(?! (?:is|are|was|of|message))[^.]*(?:\b{_LACK}\b|n't\b)|"
-        rf"^[^.]*(?:\b{_LACK}\b|n't\b)(?=[^.]*\b{_TOLD}\b|[^.]*$)[^.]*\b{_IN_SOURCE}\b(?! (?:of|message|id|is|are))"
+        rf"^[^.]*(?:\b{_LACK}\b|n't\b)(?=[^.]*\b{_TOLD}\b|[^.]*\.?$)[^.]*\b{_IN_SOURCE}\b(?! (?:of|message|id|is|are))"
     ),
     "the speaker lacks it": (
         rf"\b(?:i|we)(?:'m|'ve|'d)?(?: (?!think|believe|guess|assume|suppose)\w+){{0,2}}(?: {_LACK}|n't)(?: "
@@ -96,7 +160,7 @@ RULES = {
         r"provided|supplied|included)\b(?! (?:by|to|in the (?:message|field|header|ie)))|"
         r"\bthe (?:requested|needed|required|necessary|missing|asked|relevant) (?:information|details?|answer|"
         r"value|figure|data)"
-        rf"\b[^.]*(?:\b{_LACK}\b|n't\b)|\b(?:information|answer|details?) (?:\w+ )?(?:is|was|are|were)(?: not|"
+        rf"\b[^.,]*(?:\b{_LACK}\b|n't\b)|\b(?:information|answer|details?) (?:\w+ )?(?:is|was|are|were)(?: not|"
         rf"n't) (?:present|here|"
         r"there|to be found|provided|available|given)\W*$|"
         rf"\b(?:this|that|it) (?:\w+ )?(?:is|was)(?: not|n't)(?: \w+)? (?:something|anything)\b[^.]*\b{_SOURCE}|"
@@ -107,8 +171,8 @@ RULES = {
         r"supplied|provided|"
         r"stated|there|included|shared|disclosed)\W*$|^nothing (?:there|here|in there|in it)\b|"
         rf"\b(?:information|material|facts?|data) (?:given|provided|at hand|available|"
-        rf"supplied)\b[^.]*(?:\b{_LACK}\b|n't\b)|"
-        r"\b(?:i|we)(?:'d| would)(?: have to| need to| like to) (?:see|have|read|consult)\b|"
+        rf"supplied)\b(?! (?:by (?!you)|to|from))[^.]*(?:\b{_LACK}\b|n't\b)|"
+        r"\b(?:i|we)(?:'d| would)(?: have to| need to| like to) (?:see|have|read|consult|know|check|look|ask)\b|"
         r"\b(?:relevant|needed|missing) (?:part|section|passage)s? of the (?:document|text|"
         r"specification)\b[^.]*\b(?:missing|not|absent|cut)\b"
     ),
@@ -124,7 +188,7 @@ RULES = {
         rf"evidence|"
         rf"details?)(?: (?:is|was|are|were))?(?: (?:available|{_GIVEN}))?|"
         rf"(?:information|details?|data) (?:is |are )?{_NO} (?:{_GIVEN})|"
-        rf"(?:it is |it's )?impossible to {_ANSWER}|don't know|dunno|no clue)\W*$|"
+        rf"(?:it is |it's )?impossible to {_ANSWER}|don't know(?:,? sorry)?|dunno|no clue)\W*$|"
         rf"^(?:answer|a): {_NO} (?:{_GIVEN}|known)\W*$"
     ),
     "the speaker does not know": (
@@ -139,6 +203,24 @@ RULES = {
         r"(?:for me )?to\b|"
         r"\bas an? (?:ai|large language|language)\b[^.]*(?:\bnot\b|n't\b|\bcannot\b|\bunable\b|\bno\b)"
     ),
+    "the speaker will not guess": (
+        r"\b(?:escapes|eludes|beats|defeats) (?:me|us)\b|\b(?:anyone|anybody|your) ?(?:'s)? guess\b|"
+        r"\b(?:i|we)(?: would|'d) (?:rather|prefer) not (?:to )?(?:guess|say|speculate|answer|comment)|"
+        r"\bnot (?:something|a question|anything|one) (?:that )?(?:i|we) (?:can|could|am able to|are able to)\b|"
+        r"\b(?:i|we)(?: am| are|'m|'re| was| were) (?:not in a position to|at a loss|stumped|in no position to|"
+        r"ill equipped|poorly placed|hard pressed)\b|"
+        r"^(?:sorry,? |honestly,? |alas,? )?(?:no (?:clue|idea)|not a clue|search me|i pass|pass|who knows)"
+        r"(?:,? (?:sorry|i'm afraid|i am afraid))?\W*$|"
+        r"^(?:it|this|that|the \w+) (?:does not|doesn't|did not|didn't) (?:say|tell|specify)(?: so| that| this| which| "
+        r"here| there)?\W*$|"
+        rf"^not (?:\w+ )?{_IN_SOURCE}\W*$|"
+        r"\bthere (?:is|'s|was)(?:n't| not) (?:anything|a word|a hint|a line) (?:here|there|in (?:it|here|there)|"
+        r"about|on)\b|"
+        r"\b(?:insufficient|too little|not enough|too few) (?:\w+ )?(?:details?|facts|material|information|context) "
+        rf"(?:is |are )?(?:\w+ )?to {_ANSWER}|"
+        r"\b(?:one|you|we|i)(?: would|'d) (?:need|have to have|require)\b[^.]* (?:to|in order to|before) "
+        rf"(?:\w+ )?{_ANSWER}"
+    ),
     "the speaker was not told": (
         r"\b(?:i|we) (?:am|are|was|were) not (?:given|provided|told|shown)\b|"
         r"^(?:not found|no (?:\w+ )?(?:sources?|results?|matches|passages?) (?:were |was )?found)\b"
@@ -148,8 +230,8 @@ RULES = {
         rf"^(?:sorry|unfortunately|my apologies|i apologi[sz]e)\b[^.]*\b(?:{_CANNOT}) (?:\w+ )?{_ANSWER}"
     ),
     "the question cannot be answered": (
-        rf"\b(?:the|this|your|that) (?:question|query|problem|request) (?:{_CANNOT} be|is {_NO}|isn't) (?:\w+ "
-        rf")?(?:answer(?:ed|able)|"
+        rf"\b(?:the|this|your|that) (?:(?:question|problem)(?: {_CANNOT} be| is {_NO}| isn't)|"
+        rf"(?:request|query) {_CANNOT} be) (?:\w+ )?(?:answer(?:ed|able)|"
         rf"addressed|covered)\b|"
         r"\b(?:the|this|your|that) (?:question|query|problem|request) (?:is unanswerable|(?:goes|is|falls|lies) "
         r"(?:beyond|outside))\b|"
@@ -187,8 +269,9 @@ RULES = {
     ),
     "there is no information": (
         rf"(?:^|[.,] )(?:there (?:is|was) )?"
-        rf"(?:no (?:(?!other)\w+ )?(?:information|mention|answer) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
-        rf"regarding|for)|no (?:definitive|concrete|clear|definite|certain|single|known|public) (?:answer|information)|"
+        rf"(?:no (?:(?!other)\w+ )?(?:(?:information|mention) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
+        rf"regarding|for)|answer (?:is |was )?(?:{_GIVEN}|made|to (?:the|this|that|your) question))|no (?:definitive|"
+        rf"concrete|clear|definite|certain|single|known|public) (?:answer|information)|"
         rf"(?:insufficient|not {_ENOUGH}) (?:information|context|details|data|evidence)\b(?= (?:to|for|in)|"
         rf"\W*$))|"
         rf"\bthere (?:is|are|was|'s)(?:n't| not) (?:{_ENOUGH}|any) {_NEWS}\b(?= (?:to|for|in|about|on|regarding|"
@@ -198,8 +281,12 @@ RULES = {
 _REFUSES = re.compile("|".join(f"(?:{rule})" for rule in RULES.values()), re.IGNORECASE)
 # No rule finds anything where none of these stands; most answers are read no further.
 _MAY_REFUSE = re.compile(
-    r"n't\b|\b(?:no\b|not|none|nothing|nowhere|never|neither|cannot|n/a|un|im|ins|irrel|miss|abs|omi|lea|lef|silent|lack|"
-    r"fail|without|beyond|outside|out of|stops|ends|another|off|specul|guess|need|have to|like to|language|dunno|open)",
+    r"n't\b|\b(?:no\b|not|none|nothing|nowhere|never|neither|cannot|n/a|un|im|ins|irrel|miss|abs|omi|lea|lef|silent|"
+    r"lack|"
+    r"fail|without|escapes|eludes|beats|defeats|anyone|anybody|search me|pass\b|who knows|would|hard|difficult|tough|"
+    r"tricky|vague|mute|cut|breaks|broken|elsewhere|other|different|only|remains|i |i'|at a loss|stumped|"
+    r"too (?:little|few)|"
+    r"beyond|outside|out of|stops|ends|another|off|specul|guess|need|have to|like to|language|dunno|open)",
     re.IGNORECASE,
 )
 _DENIAL = r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please)\b|n't\b"
@@ -209,6 +296,14 @@ _TURNS = re.compile(
     rf"^(?:although|though|while|even though|even if)\b[^.,]*,|"
     rf"[;.] (?:it|this|that|they|the \w+) (?:is|are|was|may be|might be) (?:probably|likely|most likely|"
     rf"presumably))(?![^.]{{0,60}}(?:{_DENIAL}))(?=(?:\W*\w+){{3}})",
+    re.IGNORECASE,
+)
+# "The document states that" and "according to the passage" only say where an answer comes from.
+_ATTRIBUTED = re.compile(
+    rf"\b(?:according to|as (?:stated|described|mentioned|said) in) {_SOURCE},? |"
+    rf"(?:^|[.,] )(?:{_SOURCE}|{_EXCERPT}) (?:\w+ly )?(?:states?|says?|mentions?|explains?|describes?|specifies|"
+    rf"refers|notes?|"
+    r"indicates?|tells|discusses|suggests?|shows?|lists?|reports?)\b(?![^.]*(?:\bbut\b|\bthough\b|\bnothing\b|;))",
     re.IGNORECASE,
 )
 
@@ -221,7 +316,10 @@ def is_refusal(answer: str) -> bool:
     """
     text = unicodedata.normalize("NFKC", answer[: 4 * OPENING]).replace("\u2019", "'").replace("*", "")
     text = " ".join(text.split())[:OPENING]
-    return bool(_MAY_REFUSE.search(text) and _REFUSES.search(text)) and _TURNS.search(text) is None
+    if _MAY_REFUSE.search(text) is None:
+        return False
+    text = _ATTRIBUTED.sub("", text)
+    return bool(_REFUSES.search(text)) and _TURNS.search(text) is None
 
 
 def _refusal_metric(
@@ -239,7 +337,7 @@ def _refusal_metric(
         level="item",
         description=description,
         score_batch=score_batch,
-        options={"empty": "no-refusal", "rules": "2"},
+        options={"empty": "no-refusal", "rules": "3"},
     )
 
 

@@ -10,10 +10,12 @@ from .reading.reading import Reading
 from .relations.findings import Finding, Places
 from .relations.grades import grade_findings
 from .relations.needs import need_findings
+from .relations.outcomes import outcome_findings
 from .relations.pairings import pairing_findings
 from .relations.roles import role_findings
 from .relations.sequence import sequence_findings
 from .relations.trends import trend_findings
+from .relations.voices import voice_findings
 from .relations.ways import way_findings
 from .sides import side_findings
 from .statements import statement_findings
@@ -30,6 +32,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     ways = (*way_findings(reference, answer), *role_findings(reference, answer, question))
     straight = bool(ways) and all(each.status != "contradicted" for each in ways)
     straight = straight and any(each.status == "agreed" for each in ways)
+    voices = () if any(each.status == "contradicted" for each in ways) else voice_findings(reference, answer)
     trends = tuple(trend_findings(reference, answer, question))
     trending = any(each.status == "agreed" for each in trends)
     found = (
@@ -38,10 +41,12 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *entity_findings(reference, answer, question),
         *side_findings(reference, answer, question, straight=straight, trending=trending),
         *ways,
+        *voices,
         *trends,
         *sequence_findings(reference, answer, question),
         *pairing_findings(reference, answer),
         *need_findings(reference, answer),
+        *outcome_findings(reference, answer, question),
         *statement_findings(reference, answer, question),
     )
     found = (*found, *grade_findings(reference, answer, found))

@@ -45,7 +45,7 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
         if (
             named
             and not given
-            and not _is_denied(reference, fact.start, first=False)
+            and not _is_turned(reference, fact.start)
             and all(_is_denied(answer, at) for at, _ in named)
         ):
             # "not SCTP"
@@ -89,6 +89,13 @@ def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:
     """Does a negation cover the name there; with ``first``, before all else?"""
     at = bisect_left(reading.text.starts, start)
     return at in (reading.polarity.focus if first else reading.polarity.covered)
+
+
+def _is_turned(reading: Reading, start: int) -> bool:
+    """Denies the sentence of a name anything, as "a USIM is not needed" does?"""
+    words = reading.text.words
+    own = words[min(bisect_left(reading.text.starts, start), len(words) - 1)].sentence
+    return any(each.cue.sentence == own for each in reading.polarity.negations)
 
 
 def _spelt_out(key: str, answer: Reading) -> bool:

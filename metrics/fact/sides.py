@@ -23,7 +23,11 @@ _BRIEF = 12
 _SHARED = 2
 # And this share of the shorter one's: long sentences have words in common by chance.
 _PART = 0.4
-_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
+# Words between two things, which the same words the other way round turn.
+_ORDER = frozenset(
+    {"before", "after", "then", "next", "precedes", "follows", "above", "below", "beneath", "exceeds"}
+    | {"preceded", "followed"}
+)
 # Words that grow and shrink together: where the reference has both sides, their places tell nothing.
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 # Contrasts whose arguments alone tell which is meant, whatever the question says.
@@ -235,6 +239,12 @@ def _denied_apart(answer: Reading, pole: Pole, reference: Reading, fact: Pole) -
 def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Pole) -> bool:
     """Is another side said of the same thing: do their clauses share a word, or is the answer too brief to tell?"""
     if _denied(answer, pole) != _denied(reference, used[0]):
+        return False
+    if any(
+        each.first in reading.polarity.covered - reading.polarity.focus - reading.polarity.predicates
+        for reading, each in ((reference, used[0]), (answer, pole))
+    ):
+        # Denied with a verb before it: "does not put them in order".
         return False
     if _apart(reference, used[0], answer, pole) or _grows_otherwise(answer, pole):
         return False

@@ -83,7 +83,11 @@ def _states(reading: Reading, words: list[Word]) -> bool:
     own = words[0].sentence
     if any(word.sentence == own and word.text in _VERBS for word in reading.text.words):
         return True
-    return deed_in(reading, own)
+    # "Noise rises with the bandwidth" has a verb that tells a change.
+    changes = any(
+        pole.group.name == "change" and reading.text.words[pole.first].sentence == own for pole in reading.poles
+    )
+    return changes or deed_in(reading, own)
 
 
 def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:

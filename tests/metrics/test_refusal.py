@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from telbench.metrics.check import check_metric
@@ -10,6 +13,8 @@ from telbench.metrics.refusal import is_refusal, over_refusal, refusal_accuracy
 
 from .refusal_rounds import ROUNDS
 from .refusals import ANSWERS, HELD_OUT_ANSWERS, HELD_OUT_REFUSALS, REFUSALS
+
+LATER = Path(__file__).with_name("later_refusal_rounds.jsonl")
 
 
 def precision_and_recall(refusals: tuple[str, ...], answers: tuple[str, ...]) -> tuple[float, float]:
@@ -36,6 +41,20 @@ def test_phrasings_of_four_rounds_are_found_without_a_false_alarm():
     refusals = [text for each in ROUNDS for text in each.refusals]
     answers = [text for each in ROUNDS for text in each.answers]
     assert (len(set(refusals)), len(set(answers))) == (172, 95)
+    assert [text for text in answers if is_refusal(text)] == []
+    assert sum(map(is_refusal, refusals)) >= 0.97 * len(refusals)
+
+
+def test_phrasings_of_four_later_rounds_are_found_without_a_false_alarm():
+    """Each written before the rules were tried on it.
+
+    When the rules first saw them: 42 of 60 and 3 of 40 answers taken for refusals; 31 of 60 and 2 of 40; 34 of 40 and
+    1 of 30; 32 of 40 and 1 of 30. The rules were mended after each.
+    """
+    lines = map(json.loads, LATER.read_text(encoding="utf-8").splitlines())
+    texts = {(line["refuses"], line["text"]) for line in lines}
+    refusals, answers = ([text for refuses, text in sorted(texts) if refuses == kind] for kind in (True, False))
+    assert (len(refusals), len(answers)) == (200, 140)
     assert [text for text in answers if is_refusal(text)] == []
     assert sum(map(is_refusal, refusals)) >= 0.97 * len(refusals)
 

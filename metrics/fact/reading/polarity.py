@@ -31,8 +31,10 @@ _SHORT = {
     "except": 4,
 }
 # Phrases that deny what follows.
-_PAIRS = frozenset({("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"),
-                    ("absence", "of"), ("lack", "of"), ("devoid", "of")})  # fmt: skip
+_PAIRS = frozenset(
+    {("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"), ("absence", "of"), ("lack", "of")}
+    | {("devoid", "of"), ("ignorant", "of"), ("unaware", "of")}
+)
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
 LIMITS = word_list("limiting")
 ROUND = word_list("going round")
@@ -166,7 +168,9 @@ def polarity(text: Text) -> Polarity:
                 if not scope:
                     focus ^= {place}
                 scope.append(covered)
-        instead = _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
+        instead = _ellipsis(words, at) or (
+            _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
+        )
         predicate = ""
         if word.text in ("no", "none", "nothing", "nobody"):
             place = _predicate(words, at)
@@ -294,6 +298,14 @@ def _is_told(words: Sequence[Word], at: int) -> bool:
     """Is the word told of something ("is absent"), neither beside its noun nor asked ("whether it is barred")?"""
     before = [word.text for word in words[max(0, at - 8) : at] if word.sentence == words[at].sentence]
     return not _STATES.isdisjoint(before[-3:]) and _OPEN.isdisjoint(before)
+
+
+def _ellipsis(words: Sequence[Word], at: int) -> frozenset[str]:
+    """Who does it then: the controller of "switches do not decide, the controller does"."""
+    rest = [word for word in words[at + 1 : at + 16] if word.sentence == words[at].sentence]
+    if not rest or rest[-1].text not in ("does", "do", "did", "is", "are", "can", "will"):
+        return frozenset()
+    return frozenset(word.stem for word in rest if word.clause == rest[-1].clause and word.text not in STOP)
 
 
 def _instead(text: Text, at: int) -> frozenset[str]:

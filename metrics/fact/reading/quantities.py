@@ -326,6 +326,9 @@ def _in_words(one: Quantity, other: Quantity) -> bool:
     """Says one the other by its kind: "halved" and 50 %, "five times" and "the fifth", 50 Hz and every 20 ms?"""
     if one.dimension == "frequency" and other.dimension == "time" and one.high is None and other.high is None:
         return math.isclose(one.value * other.value, 1, rel_tol=1e-3)
+    if one.dimension == "factor" and other.dimension == "share" and one.number >= 2:
+        # What doubles grows by 100 %.
+        return math.isclose(one.number - 1, other.value)
     if one.dimension != "factor" or other.dimension not in ("ordinal", "share"):
         return False
     return math.isclose(one.number, other.number if other.dimension == "ordinal" else other.value)

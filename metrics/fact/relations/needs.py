@@ -30,7 +30,7 @@ _OPENERS = frozenset({"if", "when", "whenever", "while", "that", "which", "who",
 _PERMITS = frozenset({"can", "may", "able", "possible", "still", "works", "work"})
 _CUES = frozenset().union(
     *(_NEEDED, _UNNEEDED, _NEEDS, _RELIES, _MODALS, _SPARED, _REGARDLESS, _ONLY),
-    ("needn't", "have", "has", "having", "without", "unless", "until"),
+    ("needn't", "skip", "omit", "waive", "have", "has", "having", "without", "unless", "until"),
 )
 # Longer sentences are lists, and a text with more needs tells nothing by them.
 _LONGEST, _MOST = 80, 60
@@ -131,6 +131,8 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
         yield 1, "deed", _behind(words, at)[:1]
     elif text in _SPARED and not {"may", "can", "might"}.isdisjoint(before) and not denied:
         yield -1, "", _ahead(words, at)
+    elif text in ("skip", "omit", "waive") and not {"may", "can", "might"}.isdisjoint(before) and not denied:
+        yield -1, "", _behind(words, at)
     elif text == "without" and not unsure:
         yield 1 if outside % 2 else -1, "thing", _behind(words, at)[:4]
     elif text in ("unless", "until") and outside % 2:

@@ -16,13 +16,14 @@ _LATER = frozenset(
 )
 _BEFORE = frozenset({"before", "prior", "precedes", "precede", "preceding", "ahead"})
 _AFTER = frozenset({"after", "once", "follows", "follow", "following", "upon"})
+_CUES = _BEFORE | _AFTER | {"until"}
 _NOT_YET = frozenset({"before", "until", "prior"})
 _UPON = frozenset({"when", "as"})
 _FIRST = frozenset({"first", "initially", "firstly", "begins", "starts", "start", "opens"})
 _NO_STEP = frozenset({"first", "last", "final", "start", "begin", "come", "goe", "move", "go", "step", "follow", "end"})
 _COMPARED = {f"{root}{end}": root for root in ("strong", "weak", "high", "low", "old", "new", "long", "short", "fast",
              "slow", "small") for end in ("er", "est")} | {"larger": "larg", "larg": "larg"}  # fmt: skip
-_LONGEST, _MOST = 60, 20
+_LONGEST, _MOST, _BRIEF = 60, 20, 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,18 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
             and words[at + 1].text == "to"
         ):
             return words[at + 2 :], words[:at]
-    cues = [at for at, word in enumerate(words) if word.text in _BEFORE or word.text in _AFTER or word.text == "until"]
+    for at, word in enumerate(words[:-2]):
+        given = next((place for place in range(at + 2, len(words)) if words[place].text == "with"), 0)
+        if word.text in ("answers", "acknowledges", "returns") and given and at:
+            return words[at + 1 : given], words[given + 1 :]
+    cues = [at for at, word in enumerate(words) if word.text in _CUES and not _counts(words, at)]
     denied = sum(word.text in NEGATIONS or word.text.endswith("n't") for word in words)
     if denied > 1 or (denied and not (cues and words[cues[0]].text in _NOT_YET)):
         return None
     opening = [at for at, word in enumerate(words) if word.text in _FIRST]
     closing = [at for at, word in enumerate(words) if word.text in _LATER]
+    if not cues and not opening and words[0].text in _UPON and len(words) <= _BRIEF:
+        cues = [0]
     if len(cues) == 1 and not opening:
         at = cues[0]
         before, after = words[:at], words[at + 1 :]
@@ -85,8 +92,6 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
             return None
         # "Not before" and "not until" is after.
         return (before, after) if words[at].text in _BEFORE and not denied else (after, before)
-    if not cues and not opening and words[0].text in _UPON:
-        cues = [0]
     if not cues and opening and closing and closing[-1] != opening[0]:
         first, last = opening[0], closing[-1]
         if first > last:
@@ -95,6 +100,12 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
         start = next((at for at, word in enumerate(words) if word.clause == words[last].clause), last)
         return words[:start], words[start:]
     return None
+
+
+def _counts(words: Sequence[Word], at: int) -> bool:
+    """Is it "once per slot", which tells no order?"""
+    after = words[at + 1].text if at + 1 < len(words) else ""
+    return words[at].text == "once" and after in ("", "per", "a", "an", "every", "each", "more", "again", "in")
 
 
 def sequence_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -106,8 +117,10 @@ def sequence_findings(reference: Reading, answer: Reading, question: Reading) ->
         earlier, later = steps.earlier or heard - steps.later, steps.later or heard - steps.earlier
         for other in told:
             mine, theirs = other.earlier or heard - other.later, other.later or heard - other.earlier
-            straight = bool(earlier & mine) + bool(later & theirs)
-            turned = bool(earlier & theirs) + bool(later & mine)
+            # Long sentences have single words in common by chance.
+            least = 1 + (max(len(earlier | later), len(mine | theirs)) > _BRIEF)
+            straight = (len(earlier & mine) >= least) + (len(later & theirs) >= least)
+            turned = (len(earlier & theirs) >= least) + (len(later & mine) >= least)
             if straight == turned or max(straight, turned) < 2:
                 continue
             words = reference.text.raw[steps.start : steps.end]

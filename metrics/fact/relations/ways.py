@@ -52,6 +52,7 @@ _ACTORS = {
     "old": "sourc", "new": "target", "destin": "target",
 }  # fmt: skip
 _BRIEF = 40
+_BEGINS, _ENDS = frozenset({"begin", "start", "origin"}), frozenset({"end", "termin", "finish"})
 _MEANT = frozenset({"destined", "intended", "meant", "bound", "addressed"})
 
 
@@ -131,6 +132,11 @@ def _ways(reading: Reading) -> list[_Way]:
             if at > 1 and words[at - 1].text.endswith("ed") and words[at - 2].text in _BE:
                 # "A is derived from B"
                 target += _before(words, at - 2)
+        elif word.text == "at" and at and words[at - 1].stem in _BEGINS | _ENDS:
+            side = source if words[at - 1].stem in _BEGINS else target
+            side += _after(words, at)
+        elif word.text == "of" and at and words[at - 1].text == "out":
+            source += _after(words, at)
         elif word.text in _TO or (word.text == "for" and at and words[at - 1].text in _MEANT):
             target += _after(words, at)
             opening = [each for each in words[max(0, at - 4) : at] if each.sentence == word.sentence]
