@@ -8,7 +8,7 @@ that are absent are left out and counted). Questions that people called improper
 out. Exits with 1 unless token_recall has tau of at least 0.6 and AUC of at least 0.92 within systems.
 
     python benchmarks/people_agreement.py EVOUNA/NQ.json [--metrics NAME,...] [--encoder FOLDER] [--judge SPEC]
-        [--limit N]
+        [--judge-engine NAME] [--limit N]
 
 A judge is asked for `rubric_score`; it takes seconds an answer on a processor, so give a limit.
 """
@@ -93,6 +93,7 @@ def main() -> int:
     parser.add_argument("--metrics", default=METRICS)
     parser.add_argument("--encoder", type=Path)
     parser.add_argument("--judge", help="a local judge, such as local:FOLDER")
+    parser.add_argument("--judge-engine", default="auto", choices=("auto", "vllm", "transformers"))
     parser.add_argument("--limit", type=int, help="only the first N questions")
     args = parser.parse_args()
     rows = json.loads(args.file.read_text(encoding="utf-8"))
@@ -100,7 +101,7 @@ def main() -> int:
     questions = [row for row in judged if not row["improper"]][: args.limit]
     names = args.metrics.split(",") + (["bertscore", "answer_similarity"] if args.encoder else [])
     names += ["rubric_score"] if args.judge else []
-    panel = open_panel(JudgeSettings(specs=(args.judge,))) if args.judge else None
+    panel = open_panel(JudgeSettings(specs=(args.judge,), engine=args.judge_engine)) if args.judge else None
     people = np.mean([[row[f"judge_{system}"] for system in SYSTEMS] for row in questions], axis=0)
     print(f"{len(questions)} questions; right by people: ", end="")
     print(", ".join(f"{system} {share:.3f}" for system, share in zip(SYSTEMS, people, strict=True)))

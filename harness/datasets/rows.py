@@ -114,7 +114,7 @@ def parse_json(text: str, where: str, first_line: int = 1, cut_is: str = "the JS
         InputError: naming the line and what is wrong.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _decoder.decode(text)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
@@ -128,6 +128,10 @@ def parse_json(text: str, where: str, first_line: int = 1, cut_is: str = "the JS
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+# Made once: `json.loads` makes one for each value.
+_decoder = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def json_lines(path: Path, bad: Bad = None) -> Iterator[tuple[int, Any]]:

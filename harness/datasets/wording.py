@@ -36,7 +36,7 @@ def whole(text: str) -> str:
 
 def whole_characters(text: str) -> str:
     """The text with halves of a surrogate pair, which no tokenizer reads, as U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def distinct(texts: Iterable[str]) -> tuple[str, ...]:

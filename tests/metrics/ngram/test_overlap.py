@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telbench.metrics.ngram.overlap import shared_ngrams
+from telbench.metrics.ngram.overlap import _sorted_shared, shared_ngrams
 
 SYMBOLS = st.text(st.characters(exclude_characters=" \n"), max_size=30)
 
@@ -78,3 +79,17 @@ def test_several_others_of_large_alphabets_fall_back_to_counting() -> None:
 
 def test_no_pairs_give_no_rows() -> None:
     assert shared_ngrams([], 4).shape == (0, 4)
+
+
+def test_many_short_groups_take_time_in_proportion() -> None:
+    def seconds(groups: int) -> float:
+        texts = [("abcab", "bcabb", "abbac")] * groups
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            _sorted_shared(texts, 4)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    # Eight times the groups: eight times the time, where a step that looks at all groups for each takes 64.
+    assert seconds(8_000) < 24 * seconds(1_000)
