@@ -25,11 +25,11 @@ _TURN = re.compile(
     r"|^#{2,} *(?:system|assistant|instructions?)\b",
     re.IGNORECASE | re.MULTILINE,
 )
+# The beginning of a clause. It crosses no line: thousands of empty lines would each be tried against all that follow.
+_CLAUSE = r"(?:^|[^\w\s])[^\S\n]*"
 # Whoever gives points speaks of "the score", or begins a clause with it. With a name in front it is a measured value:
 # a CVSS score of 5, an opinion score: 4. 5/5 is a code rate, unless it is given for something.
-_POINTS = (
-    r"(?:(?:^|[^\w\s])\s*|\b(?:the|any|its|your|this|that|with|output|fitting|appropriate|right|final)\s+)scores?\b"
-)
+_POINTS = rf"(?:{_CLAUSE}|\b(?:the|any|its|your|this|that|with|output|fitting|appropriate|right|final)\s+)scores?\b"
 _PRAISED = (
     r"\b(?:accuracy|award|awarded|clarity|completeness|correctness|deserves|faithfulness|gets|give|grade|graded|mark"
     r"|overall|quality|rating|relevance|score|scored|terminology|total|verdict|worth)\W{0,3}"
@@ -40,7 +40,7 @@ _VERDICT = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 # An order begins a clause, or names who is to obey. A network function that "can override the PCC rules" does neither.
-_TOLD = r"(?:(?:^|[^\w\s])\s*|\b(?:please|now|so|you|you (?:must|should|may|can|have to)|task now is to)\s+)"
+_TOLD = rf"(?:{_CLAUSE}|\b(?:please|now|so|you|you (?:must|should|may|can|have to)|task now is to)\s+)"
 _ORDER = re.compile(
     rf"{_TOLD}(?:ignore|disregard|forget|override|overrule|skip)\b[^.\n]{{0,40}}"
     r"\b(?:instructions?|rubric|reference(?! \w*(?:signal|point|symbol|cell|clock|frequency))|prompt|criteria"
