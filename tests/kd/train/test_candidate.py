@@ -628,3 +628,48 @@ def test_auto_on_this_machine_takes_all_of_a_small_step(train: Train) -> None:
     made = train(optimiser={"micro_batch_size": "auto"}, lora={"rank": 2, "dropout": 0.2})
     assert made.origin.training["items_at_once"] == 4
     assert weights(made) == weights(train("plain", lora={"rank": 2, "dropout": 0.2}))
+
+
+def test_limits_bound_the_dev_split_too(train: Train) -> None:
+    def looked_at(out: str, **data: Any) -> int:
+        made = train(out, data=data, optimiser={"epochs": 1})
+        return made.origin.data["dev"]["n"]
+
+    every = looked_at("every")
+    assert looked_at("limited", limit=4) == 4
+    assert looked_at("dev", dev_limit=2) == 2
+    assert looked_at("both", limit=6, dev_limit=3) == 3
+    assert every > 6
+
+
+def test_what_a_training_cuts_and_what_looks_cost_is_told_beforehand(models: Path, tmp_path: Path) -> None:
+    from telbench.kd.train.prepare import identify, prepare
+    from telbench.kd.train.report import told_beforehand
+
+    rows = [
+        {"id": f"{split}{k}", "question": f"Which {k}?", "references": [f"{k}"], "context": "x " * size, "split": split}
+        for split, count in (("train", 8), ("dev", 4))
+        for k, size in zip(range(count), (2, 400) * count, strict=False)
+    ]
+    file = tmp_path / "contexts.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def told(**changes: Any) -> list[str]:
+        data = {"data": str(file), "context": "open", "max_length": 96}
+        return told_beforehand(prepare(identify(settings(models, **merged({"data": data}, changes)))))
+
+    cut = [line for line in told() if "is cut to fit" in line]
+    assert cut == [
+        f"split {split}: the context of {half} of {2 * half} items is cut to fit: raise --max-length (now 96), as far "
+        "as the models' windows reach"
+        for split, half in (("train", 4), ("dev", 2))
+    ]
+    # Half as many tokens, forward only: a sixth of the training's time.
+    (cost,) = (line for line in told() if line.startswith("looking at"))
+    assert "(4 items, " in cost
+    assert ", 2 times) adds about 1" in cost
+    assert "--dev-limit N" in cost
+    assert not any(
+        "looking" in line
+        for line in told(data={"dev_limit": 1}, optimiser={"epochs": 5}, keeping={"evaluate_every": 10})
+    )
