@@ -116,7 +116,8 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
             # "No connection has to be set up."
             yield -1, "", [*_ahead(words, at), *_behind(words, at)[:1]]
             return
-        yield -1 if spared or denied % 2 else 1, "deed", _behind(words, at)[:2]
+        passive = at + 2 < len(words) and words[at + 2].text == "be"
+        yield -1 if spared or denied % 2 else 1, "" if passive else "deed", _behind(words, at)[:2]
     elif text in _NEEDS and (text not in ("need", "needs") or following != "for"):
         yield -1 if (denied + (following == "no")) % 2 or "no" in before else 1, "", _behind(words, at)
     elif text == "need" and following == "for":

@@ -19,7 +19,8 @@ _AFTER = frozenset({"after", "once", "follows", "follow", "following", "upon"})
 _CUES = _BEFORE | _AFTER | {"until"}
 _NOT_YET = frozenset({"before", "until", "prior"})
 _UPON = frozenset({"when", "as"})
-_FIRST = frozenset({"first", "initially", "firstly", "begins", "starts", "start", "opens"})
+_FIRST = frozenset({"first", "initially", "firstly"})
+_STARTS = frozenset({"begins", "starts", "start", "begin", "opens"})
 _NO_STEP = frozenset({"first", "last", "final", "start", "begin", "come", "goe", "move", "go", "step", "follow", "end"})
 _COMPARED = {f"{root}{end}": root for root in ("strong", "weak", "high", "low", "old", "new", "long", "short", "fast",
              "slow", "small") for end in ("er", "est")} | {"larger": "larg", "larg": "larg"}  # fmt: skip
@@ -77,7 +78,7 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
     denied = sum(word.text in NEGATIONS or word.text.endswith("n't") for word in words)
     if denied > 1 or (denied and not (cues and words[cues[0]].text in _NOT_YET)):
         return None
-    opening = [at for at, word in enumerate(words) if word.text in _FIRST]
+    opening = [at for at, word in enumerate(words) if word.text in _FIRST or _opens(words, at)]
     closing = [at for at, word in enumerate(words) if word.text in _LATER]
     if not cues and not opening and words[0].text in _UPON and len(words) <= _BRIEF:
         cues = [0]
@@ -100,6 +101,11 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
         start = next((at for at, word in enumerate(words) if word.clause == words[last].clause), last)
         return words[:start], words[start:]
     return None
+
+
+def _opens(words: Sequence[Word], at: int) -> bool:
+    """Is it "starts with"?"""
+    return words[at].text in _STARTS and at + 1 < len(words) and words[at + 1].text in ("with", "by", "from", "at")
 
 
 def _counts(words: Sequence[Word], at: int) -> bool:
