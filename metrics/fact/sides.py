@@ -24,10 +24,9 @@ _SHARED = 2
 # And this share of the shorter one's: long sentences have words in common by chance.
 _PART = 0.4
 # Words between two things, which the same words the other way round turn.
-_ORDER = frozenset(
-    {"before", "after", "then", "next", "precedes", "follows", "above", "below", "beneath", "exceeds"}
-    | {"preceded", "followed"}
-)
+_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
+# These only where both change places.
+_BETWEEN = frozenset({"above", "below", "beneath", "exceeds", "preceded", "followed"})
 # Words that grow and shrink together: where the reference has both sides, their places tell nothing.
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 # Contrasts whose arguments alone tell which is meant, whatever the question says.
@@ -345,6 +344,7 @@ def _reciprocal(
         ordered = other_side or answer.text.words[pole.first].text in _ORDER or (compared and _than(answer, pole))
         crossed = bool(left & after and right & before and not right & after)
         swapped = ordered and (crossed or turned > straight + (0 if other_side else 1))
+        swapped = swapped or (crossed and answer.text.words[pole.first].text in _BETWEEN)
         (against if swapped != other_side else agreed).append((pole.start, pole.end))
     if agreed:
         return Finding("direction", words, "agreed", tuple(agreed))

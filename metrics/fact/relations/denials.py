@@ -10,6 +10,8 @@ from ..reading.text import Word
 
 # Clauses with more words than this have to have two in common to be about the same.
 _FEW = 3
+# A text of so few different words says one thing.
+_BRIEF = 16
 # Verbs that tell a state and nothing of it.
 _PLAIN_STATES = frozenset({"becom", "remain", "stai", "consid", "get", "deem"})
 
@@ -44,6 +46,8 @@ def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: fr
 
 def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
     """For each negation a word that it covers and the other text says, if that denies none of them."""
+    # Much of a long text avoids or prevents something that the other speaks of.
+    brief = max(len(mine.said) + len(mine.denied), len(others.said) + len(others.denied)) <= _BRIEF
     for negation in (*mine.negations, *mine.prefixed):
         if negation.cue.sentence in mine.conditional_sentences:
             continue
@@ -69,12 +73,13 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             and other.sentence not in others.conditional_sentences
             # A word that goes round is plainly said itself: "blocks" of "does not block".
             and others.going_round.get(other.sentence, frozenset()) <= {other.start}
-            and mine.going_round.get(negation.cue.sentence, frozenset()) <= {negation.cue.start, word.start}
+            and mine.going_round.get(negation.cue.sentence, frozenset())
+            <= ({negation.cue.start, word.start} if brief else frozenset())
         ]
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
         alike = sum(word.stem in others.denied for word in negation.scope[:6])
         clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
-        if clash and clash[0][0] is not negation.scope[0]:
+        if clash and (clash[0][0] is not negation.scope[0] or negation in mine.prefixed):
             # The words behind the verb alone: what is said of them may be denied by any word of their sentence.
             clash = [(word, other) for word, other in clash if other.sentence not in others.denying_sentences]
         if negation.predicate and negation.predicate not in others.said:
