@@ -23,6 +23,8 @@ _BRIEF = 12
 _SHARED = 2
 # And this share of the shorter one's: long sentences have words in common by chance.
 _PART = 0.4
+# Longer texts say the same word of several things.
+_PLAIN = 40
 # Words between two things, which the same words the other way round turn.
 _ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
 # These only where both change places.
@@ -149,6 +151,8 @@ def _weak(
 
 def _all_turned(reference: Reading, used: Sequence[Pole], answer: Reading, same: Sequence[Pole]) -> bool:
     """Is the same side denied in one text and said in the other: "not share the same", "have the same"?"""
+    if max(len(reference.text.words), len(answer.text.words)) > _PLAIN:
+        return False
     mine = {each.first in reference.polarity.covered for each in used}
     return len(mine) == 1 and {each.first in answer.polarity.covered for each in same} == {not each for each in mine}
 

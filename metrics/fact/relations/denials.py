@@ -48,7 +48,7 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
     """For each negation a word that it covers and the other text says, if that denies none of them."""
     # Much of a long text avoids or prevents something that the other speaks of.
     brief = max(len(mine.said) + len(mine.denied), len(others.said) + len(others.denied)) <= _BRIEF
-    for negation in (*mine.negations, *mine.prefixed):
+    for negation in (*mine.negations, *(mine.prefixed if brief else ())):
         if negation.cue.sentence in mine.conditional_sentences:
             continue
         if any(each in others.said and each not in others.denied for each in negation.instead - heard):
@@ -60,6 +60,7 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
         if first[:1] != list(negation.scope[:1]) and negation.scope[0].text in ROUND:
             # "Does not block others": what goes round is never given by a question about it.
             first.insert(0, negation.scope[0])
+        turns_prefix = any(without_prefix(word.text) for word in negation.scope)
         said = [(word, others.said.get(word.stem)) for word in first]
         clash = [
             (word, other)
@@ -69,7 +70,7 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             # What a text says in one place and denies in another depends on a condition.
             and word.stem not in mine.said
             and other.clause not in others.denying_clauses
-            and (other.clause not in others.prefixed_clauses or without_prefix(other.text))
+            and (other.clause not in others.prefixed_clauses or turns_prefix)
             and other.sentence not in others.conditional_sentences
             # A word that goes round is plainly said itself: "blocks" of "does not block".
             and others.going_round.get(other.sentence, frozenset()) <= {other.start}

@@ -130,7 +130,9 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
     if text in ("need", "needs", "have", "has", "having", "needn't") and (
         following == "not" or (following == "to" and text != "need") or text == "needn't"
     ):
-        # "Need not wait", "does not have to wait", "has to wait".
+        # "Need not wait", "does not have to wait", "has to wait"; "only has to hear A" leaves the rest out.
+        if not LIMITS.isdisjoint(before):
+            return
         spared = following == "not" or text == "needn't"
         if at + 3 < len(words) and words[at + 2].text == "be" and denied % 2:
             # "No connection has to be set up."

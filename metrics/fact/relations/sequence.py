@@ -20,6 +20,8 @@ _CUES = _BEFORE | _AFTER | {"until"}
 _NOT_YET = frozenset({"before", "until", "prior"})
 # Longer texts tell of several orders.
 _COMPARED_TO = 40
+# "Not … before" so many words apart at most.
+_NEAR = 6
 _UPON = frozenset({"when", "as"})
 _FIRST = frozenset({"first", "initially", "firstly"})
 _STARTS = frozenset({"begins", "starts", "start", "begin", "opens"})
@@ -79,6 +81,8 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
     cues = [at for at, word in enumerate(words) if word.text in _CUES and not _counts(words, at)]
     denied = sum(word.text in NEGATIONS or word.text.endswith("n't") for word in words)
     if denied > 1 or (denied and not (cues and words[cues[0]].text in _NOT_YET)):
+        return None
+    if denied and not any(word.text in NEGATIONS or word.text.endswith("n't") for word in words[: cues[0]][-_NEAR:]):
         return None
     opening = [at for at, word in enumerate(words) if word.text in _FIRST or _opens(words, at)]
     closing = [at for at, word in enumerate(words) if word.text in _LATER]
