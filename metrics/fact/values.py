@@ -75,7 +75,9 @@ def _told(fact: Quantity, told: Sequence[Quantity]) -> list[Quantity]:
         ]
         return [each for end in ends for each in end] if all(ends) else []
     return [
-        each for each in told if each.high is not None and (_at(fact, each, each.value) or _at(fact, each, each.high))
+        each
+        for each in told
+        if each.high is not None and not each.implied and (_at(fact, each, each.value) or _at(fact, each, each.high))
     ]
 
 
