@@ -103,7 +103,7 @@ def _hedged(answer: Reading, same: Sequence[Quantity], strange: Sequence[Quantit
     """Values that the answer offers beside the right one: one more with "or", or two more in a list."""
     if not strange:
         return []
-    told = answer.quantities
+    told = [each for each in answer.quantities if not each.implied]
     wrong = {(each.start, each.end) for each in strange if same_kind(fact, each)}
     places = {(each.start, each.end) for each in same}
     for at, each in enumerate(told):
