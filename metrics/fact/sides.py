@@ -23,11 +23,12 @@ _BRIEF = 12
 _SHARED = 2
 # And this share of the shorter one's: long sentences have words in common by chance.
 _PART = 0.4
+# Longer texts say the same word of several things.
+_PLAIN = 40
 # Words between two things, which the same words the other way round turn.
-_ORDER = frozenset(
-    {"before", "after", "then", "next", "precedes", "follows", "above", "below", "beneath", "exceeds"}
-    | {"preceded", "followed"}
-)
+_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
+# These only where both change places.
+_BETWEEN = frozenset({"above", "below", "beneath", "exceeds", "preceded", "followed"})
 # Words that grow and shrink together: where the reference has both sides, their places tell nothing.
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 # Contrasts whose arguments alone tell which is meant, whatever the question says.
@@ -150,6 +151,8 @@ def _weak(
 
 def _all_turned(reference: Reading, used: Sequence[Pole], answer: Reading, same: Sequence[Pole]) -> bool:
     """Is the same side denied in one text and said in the other: "not share the same", "have the same"?"""
+    if max(len(reference.text.words), len(answer.text.words)) > _PLAIN:
+        return False
     mine = {each.first in reference.polarity.covered for each in used}
     return len(mine) == 1 and {each.first in answer.polarity.covered for each in same} == {not each for each in mine}
 
@@ -345,6 +348,7 @@ def _reciprocal(
         ordered = other_side or answer.text.words[pole.first].text in _ORDER or (compared and _than(answer, pole))
         crossed = bool(left & after and right & before and not right & after)
         swapped = ordered and (crossed or turned > straight + (0 if other_side else 1))
+        swapped = swapped or (crossed and answer.text.words[pole.first].text in _BETWEEN)
         (against if swapped != other_side else agreed).append((pole.start, pole.end))
     if agreed:
         return Finding("direction", words, "agreed", tuple(agreed))

@@ -75,7 +75,9 @@ def _told(fact: Quantity, told: Sequence[Quantity]) -> list[Quantity]:
         ]
         return [each for end in ends for each in end] if all(ends) else []
     return [
-        each for each in told if each.high is not None and (_at(fact, each, each.value) or _at(fact, each, each.high))
+        each
+        for each in told
+        if each.high is not None and not each.implied and (_at(fact, each, each.value) or _at(fact, each, each.high))
     ]
 
 
@@ -101,7 +103,7 @@ def _hedged(answer: Reading, same: Sequence[Quantity], strange: Sequence[Quantit
     """Values that the answer offers beside the right one: one more with "or", or two more in a list."""
     if not strange:
         return []
-    told = answer.quantities
+    told = [each for each in answer.quantities if not each.implied]
     wrong = {(each.start, each.end) for each in strange if same_kind(fact, each)}
     places = {(each.start, each.end) for each in same}
     for at, each in enumerate(told):

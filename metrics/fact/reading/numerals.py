@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 from .text import SUPERSCRIPTS
@@ -74,8 +73,6 @@ _NUMBER = re.compile(
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
 _ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
-# "Nine out of ten users", "three in every four".
-_OUT_OF = re.compile(r"(?:\s[a-z]+){0,2}?\s(?:out of|(?:in|of) every|in each)\s", re.IGNORECASE)
 _PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
 # "Two thirds of", "a quarter of": shares of a whole.
 _SHARES = re.compile(
@@ -141,7 +138,7 @@ def numerals(text: str) -> list[Numeral]:
     """
     text = text.replace("...", " – ").replace("..", " –")
     found = [*_digits(text), *_spelt(text)]
-    found = [*_one_in(text, found), *_shares(text, found), *found]
+    found = [*_one_in(text, found), *found]
     for match in _PARTS.finditer(text):
         found.append(Numeral(_PART_VALUES[match[1].lower()], match.start(), match.end() - 1, spelt=True))
     for match in _SHARES.finditer(text):
@@ -215,14 +212,6 @@ def _one_in(text: str, found: list[Numeral]) -> Iterator[Numeral]:
         whole = by_start.get(match.end())
         if whole is not None and whole.value >= 10:
             yield Numeral(1 / whole.value, match.start(), whole.end, spelt=True)
-
-
-def _shares(text: str, found: list[Numeral]) -> Iterator[Numeral]:
-    """Shares of two numbers: "nine out of ten", "three users in every four"."""
-    for part, whole in pairwise(sorted(found, key=lambda each: each.start)):
-        between = text[part.end : whole.start]
-        if 0 < part.value < whole.value and len(between) < 40 and _OUT_OF.fullmatch(between):
-            yield Numeral(part.value / whole.value, part.start, whole.end, spelt=True)
 
 
 def _digits(text: str) -> Iterator[Numeral]:

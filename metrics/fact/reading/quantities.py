@@ -59,6 +59,7 @@ _A_UNIT = re.compile(
     re.IGNORECASE,
 )
 _CONVERTED = 2e-3
+_OUT_OF = re.compile(r"(?:\s[a-z]+){0,2}?\s(?:out of|(?:in|of) every|in each)\s", re.IGNORECASE)
 # "Four downlink slots for each uplink slot" is 4:1.
 _FOR_EACH = re.compile(r"(?: [a-z]+){1,3}? (?:for|to) (?:each|every|one)\b", re.IGNORECASE)
 _RATIO = re.compile(r"(?<![\w.:/])(\d{1,3}):(\d{1,4})(?![\w:]|\.\d)")
@@ -123,7 +124,7 @@ def quantities(text: Text, taken: Sequence[tuple[int, int]] = ()) -> tuple[Quant
         units.append(made[1])
     _share_units(plain, found, units)
     found = [_in_basic(quantity, unit) for quantity, unit in zip(found, units, strict=True)]
-    merged = [*_ranges(plain, found, units), *_products(plain, found)]
+    merged = [*_ranges(plain, found, units), *_products(plain, found), *_shares(plain, found)]
     kept = [q for q in merged if not (q.spelt and q.number == 1 and not q.dimension and not q.counted & COUNTED)]
     for each in _A_UNIT.finditer(plain):
         unit = UNITS[each[1].lower()]
@@ -261,6 +262,17 @@ def _ranges(plain: str, found: list[Quantity], units: list[Unit | None]) -> list
         merged.append(low)
         at += 1
     return merged
+
+
+def _shares(plain: str, found: list[Quantity]) -> list[Quantity]:
+    """What two numbers make a share: nine out of ten users, three in every four."""
+    return [
+        replace(part, value=part.number / whole.number, number=part.number / whole.number, end=whole.end, implied=True)
+        for part, whole in pairwise(found)
+        if not part.dimension and not whole.dimension and part.high is None and whole.high is None
+        and 0 < part.number < whole.number and whole.start - part.end < 40
+        and _OUT_OF.fullmatch(plain, part.end, whole.start)
+    ]  # fmt: skip
 
 
 def _products(plain: str, found: list[Quantity]) -> list[Quantity]:

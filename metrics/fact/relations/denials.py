@@ -10,6 +10,8 @@ from ..reading.text import Word
 
 # Clauses with more words than this have to have two in common to be about the same.
 _FEW = 3
+# A text of so few different words says one thing.
+_BRIEF = 16
 # Verbs that tell a state and nothing of it.
 _PLAIN_STATES = frozenset({"becom", "remain", "stai", "consid", "get", "deem"})
 
@@ -44,7 +46,9 @@ def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: fr
 
 def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
     """For each negation a word that it covers and the other text says, if that denies none of them."""
-    for negation in (*mine.negations, *mine.prefixed):
+    # Much of a long text avoids or prevents something that the other speaks of.
+    brief = max(len(mine.said) + len(mine.denied), len(others.said) + len(others.denied)) <= _BRIEF
+    for negation in (*mine.negations, *(mine.prefixed if brief else ())):
         if negation.cue.sentence in mine.conditional_sentences:
             continue
         if any(each in others.said and each not in others.denied for each in negation.instead - heard):
@@ -56,6 +60,7 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
         if first[:1] != list(negation.scope[:1]) and negation.scope[0].text in ROUND:
             # "Does not block others": what goes round is never given by a question about it.
             first.insert(0, negation.scope[0])
+        turns_prefix = any(without_prefix(word.text) for word in negation.scope)
         said = [(word, others.said.get(word.stem)) for word in first]
         clash = [
             (word, other)
@@ -65,16 +70,17 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             # What a text says in one place and denies in another depends on a condition.
             and word.stem not in mine.said
             and other.clause not in others.denying_clauses
-            and (other.clause not in others.prefixed_clauses or without_prefix(other.text))
+            and (other.clause not in others.prefixed_clauses or turns_prefix)
             and other.sentence not in others.conditional_sentences
             # A word that goes round is plainly said itself: "blocks" of "does not block".
             and others.going_round.get(other.sentence, frozenset()) <= {other.start}
-            and mine.going_round.get(negation.cue.sentence, frozenset()) <= {negation.cue.start, word.start}
+            and mine.going_round.get(negation.cue.sentence, frozenset())
+            <= ({negation.cue.start, word.start} if brief else frozenset())
         ]
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
         alike = sum(word.stem in others.denied for word in negation.scope[:6])
         clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
-        if clash and clash[0][0] is not negation.scope[0]:
+        if clash and (clash[0][0] is not negation.scope[0] or negation in mine.prefixed):
             # The words behind the verb alone: what is said of them may be denied by any word of their sentence.
             clash = [(word, other) for word, other in clash if other.sentence not in others.denying_sentences]
         if negation.predicate and negation.predicate not in others.said:

@@ -24,6 +24,7 @@ class _Grade:
     """Something that grows (1) or shrinks (-1), by the stems around it."""
 
     sign: int
+    group: str
     what: frozenset[str]
     start: int
     end: int
@@ -62,7 +63,7 @@ def _grades(reading: Reading) -> tuple[_Grade, ...]:
             for word in around
             if word.sentence == sentence and word.text not in STOP and not pole.start <= word.start < pole.end
         )
-        found.append(_Grade(sign_of(pole), what, pole.start, pole.end))
+        found.append(_Grade(sign_of(pole), pole.group.name, what, pole.start, pole.end))
     return tuple(found)
 
 
@@ -77,6 +78,9 @@ def grade_findings(reference: Reading, answer: Reading, seen: Sequence[Finding])
     if len(wanted) != 1 or len(told) != 1:
         return
     one, other = wanted[0], told[0]
+    if {one.group, other.group} == {"change", "improvement"}:
+        # What reduces fades improves the link.
+        return
     # "They extend it" has all its names in the question.
     bare = not one.what and len(answer.text.words) <= _BRIEF
     shared = len(one.what & other.what)

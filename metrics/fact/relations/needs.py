@@ -23,6 +23,22 @@ _MODALS = frozenset({"must", "shall"})
 _SPARED = frozenset({"skipped", "omitted", "bypassed", "waived", "foregone"})
 _REGARDLESS = frozenset({"irrespective", "regardless", "independent", "independently", "irrespectively"})
 _ABSENCES = word_list("absences") | {"unable", "fails", "failed"}
+_HARD = frozenset({"difficult", "hard"})
+_ELIMINATES = frozenset(
+    {
+        "eliminates",
+        "eliminating",
+        "eliminate",
+        "removes",
+        "removing",
+        "remove",
+        "avoids",
+        "avoiding",
+        "avoid",
+        "obviates",
+    }
+    | {"obviating", "minimizes", "minimizing", "reduces", "reducing", "reduce", "dispenses"}
+)
 _AUXILIARY = word_list("auxiliary verbs")
 _ONLY = frozenset({"only", "solely", "exclusively"})
 _CONDITIONS = frozenset({"if", "when", "with", "after", "once", "provided"})
@@ -33,7 +49,7 @@ _CUES = frozenset().union(
     ("needn't", "skip", "omit", "waive", "have", "has", "having", "without", "unless", "until"),
 )
 # Longer sentences are lists, and a text with more needs tells nothing by them.
-_LONGEST, _MOST = 80, 60
+_LONGEST, _MOST, _BRIEF = 80, 60, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ class _Need:
 
 
 def _denies(word: Word) -> bool:
-    return word.text in NEGATIONS or word.text.endswith("n't")
+    return (word.text in NEGATIONS and word.text != "non") or word.text.endswith("n't")
 
 
 def _content(words: Sequence[Word]) -> list[Word]:
@@ -105,21 +121,29 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
     following = words[at + 1].text if at + 1 < len(words) else ""
     before = [word.text for word in words[max(0, at - 4) : at] if word.clause == words[at].clause]
     denied = sum(_denies(word) for word in words[max(0, at - 5) : at] if word.clause == words[at].clause)
-    outside = sum(_denies(word) or word.text in _ABSENCES for word in words) - _denies(words[at])
-    unsure = any((word.text in ROUND or word.text in LIMITS) and word.text not in _ABSENCES for word in words)
+    near = words[max(0, at - _REACH - 2) : at + _REACH + 2]
+    outside = sum(_denies(word) or word.text in _ABSENCES for word in near) - _denies(words[at])
+    unsure = any(
+        (word.text in ROUND or word.text in LIMITS or word.text in _HARD) and word.text not in _ABSENCES
+        for word in words
+    )
     if text in ("need", "needs", "have", "has", "having", "needn't") and (
         following == "not" or (following == "to" and text != "need") or text == "needn't"
     ):
-        # "Need not wait", "does not have to wait", "has to wait".
+        # "Need not wait", "does not have to wait", "has to wait"; "only has to hear A" leaves the rest out.
+        if not LIMITS.isdisjoint(before):
+            return
         spared = following == "not" or text == "needn't"
         if at + 3 < len(words) and words[at + 2].text == "be" and denied % 2:
             # "No connection has to be set up."
             yield -1, "", [*_ahead(words, at), *_behind(words, at)[:1]]
             return
-        yield -1 if spared or denied % 2 else 1, "deed", _behind(words, at)[:2]
+        passive = at + 2 < len(words) and words[at + 2].text == "be"
+        yield -1 if spared or denied % 2 else 1, "" if passive else "deed", _behind(words, at)[:2]
     elif text in _NEEDS and (text not in ("need", "needs") or following != "for"):
         yield -1 if (denied + (following == "no")) % 2 or "no" in before else 1, "", _behind(words, at)
     elif text == "need" and following == "for":
+        denied += not _ELIMINATES.isdisjoint(before)
         yield -1 if denied % 2 or "no" in before else 1, "", _behind(words, at + 1)
     elif text in _RELIES and following in ("on", "upon"):
         yield -1 if denied % 2 else 1, "", _behind(words, at + 1)
@@ -184,10 +208,15 @@ def _condition(words: Sequence[Word], at: int) -> list[Word]:
     return found
 
 
+def _comparable(reference: Reading, answer: Reading) -> bool:
+    """Are both so short that they speak of one need?"""
+    return max(len(reference.text.words), len(answer.text.words)) <= _BRIEF
+
+
 def need_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """What the reference needs, the answer does not do without, nor the other way round."""
     wanted = _needs(reference)
-    told = _needs(answer) if wanted else []
+    told = _needs(answer) if wanted and _comparable(reference, answer) else []
     for need in wanted:
         alike = [each for each in told if _alike(need, each)]
         if not alike or any(each.sign != need.sign and _alike(need, each) for each in wanted):
@@ -201,7 +230,7 @@ def need_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
 def needed_alike(reference: Reading, answer: Reading) -> frozenset[str]:
     """Stems of what both texts need, or both do without: what one denies there the other need not."""
     wanted = _needs(reference)
-    told = _needs(answer) if wanted else []
+    told = _needs(answer) if wanted and _comparable(reference, answer) else []
     return frozenset(
         stem
         for need in wanted

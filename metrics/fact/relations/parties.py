@@ -25,6 +25,8 @@ _THINGS = frozenset(
     | {"band", "clause", "modulation", "address", "signal", "layer", "capitals", "phrase", "name", "duplex", "system"}
     | {"rfc", "itu", "iso", "ieee", "annex", "split"}
 )
+# "The MSC server" is the MSC.
+_KINDS = frozenset({"server", "node", "station"})
 _HEADS = frozenset({"side", "end", "entity", "party", "one", "ones"})
 # Parties of a text that are read.
 _MOST = 60
@@ -71,8 +73,8 @@ def _joined(words: Sequence[Word], one: Mention, other: Mention) -> bool:
     return (
         words[one.last].clause == words[other.first].clause
         and one.last - one.first < 3
-        and words[other.first].stem in PARTIES | _OF_TWO | {"ue"}
-        and (words[one.first].stem in PARTIES | _OF_TWO or len(words[one.first].text) > 3)
+        and (words[other.first].stem in PARTIES | _OF_TWO | {"ue"} or words[one.last].stem in _OF_TWO)
+        and (words[one.first].stem in PARTIES | _OF_TWO | {"mobil"} or words[other.first].stem in _KINDS)
     )
 
 

@@ -185,6 +185,9 @@ def _subject(words: Sequence[Word], mention: Mention) -> tuple[bool, str] | None
             return None
     elif not helped and not _is_finite(verb, following):
         return None
+    if following == "by" and not helped and verb.text.endswith("ed"):
+        # "The operator selected by the network".
+        return False, verb.stem
     predicate = verb.stem
     if predicate in _LIGHT:
         # "Takes the decision" is what it decides.

@@ -15,11 +15,16 @@ _LATER = frozenset(
     {"then", "afterwards", "afterward", "subsequently", "last", "finally", "later", "lastly", "thereafter", "next"}
 )
 _BEFORE = frozenset({"before", "prior", "precedes", "precede", "preceding", "ahead"})
-_AFTER = frozenset({"after", "once", "follows", "follow", "following", "upon"})
+_AFTER = frozenset({"after", "once", "follows", "upon"})
 _CUES = _BEFORE | _AFTER | {"until"}
 _NOT_YET = frozenset({"before", "until", "prior"})
+# Longer texts tell of several orders.
+_COMPARED_TO = 40
+# "Not … before" so many words apart at most.
+_NEAR = 6
 _UPON = frozenset({"when", "as"})
-_FIRST = frozenset({"first", "initially", "firstly", "begins", "starts", "start", "opens"})
+_FIRST = frozenset({"first", "initially", "firstly"})
+_STARTS = frozenset({"begins", "starts", "start", "begin", "opens"})
 _NO_STEP = frozenset({"first", "last", "final", "start", "begin", "come", "goe", "move", "go", "step", "follow", "end"})
 _COMPARED = {f"{root}{end}": root for root in ("strong", "weak", "high", "low", "old", "new", "long", "short", "fast",
              "slow", "small") for end in ("er", "est")} | {"larger": "larg", "larg": "larg"}  # fmt: skip
@@ -77,7 +82,9 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
     denied = sum(word.text in NEGATIONS or word.text.endswith("n't") for word in words)
     if denied > 1 or (denied and not (cues and words[cues[0]].text in _NOT_YET)):
         return None
-    opening = [at for at, word in enumerate(words) if word.text in _FIRST]
+    if denied and not any(word.text in NEGATIONS or word.text.endswith("n't") for word in words[: cues[0]][-_NEAR:]):
+        return None
+    opening = [at for at, word in enumerate(words) if word.text in _FIRST or _opens(words, at)]
     closing = [at for at, word in enumerate(words) if word.text in _LATER]
     if not cues and not opening and words[0].text in _UPON and len(words) <= _BRIEF:
         cues = [0]
@@ -102,6 +109,11 @@ def _parted(reading: Reading, words: Sequence[Word]) -> tuple[Sequence[Word], Se
     return None
 
 
+def _opens(words: Sequence[Word], at: int) -> bool:
+    """Is it "starts with"?"""
+    return words[at].text in _STARTS and at + 1 < len(words) and words[at + 1].text in ("with", "by", "from", "at")
+
+
 def _counts(words: Sequence[Word], at: int) -> bool:
     """Is it "once per slot", which tells no order?"""
     after = words[at + 1].text if at + 1 < len(words) else ""
@@ -111,7 +123,7 @@ def _counts(words: Sequence[Word], at: int) -> bool:
 def sequence_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """What the reference has first does not come later in the answer."""
     heard = question.text.stems
-    told = _steps(answer)
+    told = _steps(answer) if max(len(reference.text.words), len(answer.text.words)) <= _COMPARED_TO else ()
     for steps in _steps(reference) if told else ():
         # "Before it retrieves them" tells what the question's deed comes before.
         earlier, later = steps.earlier or heard - steps.later, steps.later or heard - steps.earlier

@@ -38,7 +38,7 @@ def _trends(reading: Reading, question: Reading) -> list[_Trend]:
     found = []
     graded: dict[int, list[Pole]] = {}
     for pole in reading.poles:
-        if pole.group.name in SIGNS and not is_extreme(reading, pole):
+        if pole.group.name in SIGNS and pole.group.name != "improvement" and not is_extreme(reading, pole):
             graded.setdefault(reading.text.words[pole.first].sentence, []).append(pole)
     denying = {each.cue.sentence for each in reading.polarity.negations}
     for sentence, poles in graded.items():
@@ -78,7 +78,11 @@ def _asked(question: Reading, told: Pole) -> Sequence[int]:
     """What grows or shrinks in the question, where that is not what is told again."""
     if any(each.group == told.group and each.side == told.side for each in question.poles):
         return ()
-    graded = [sign_of(pole) for pole in question.poles if pole.group.name in SIGNS and not is_extreme(question, pole)]
+    graded = [
+        sign_of(pole)
+        for pole in question.poles
+        if pole.group.name in SIGNS.keys() - {"improvement"} and not is_extreme(question, pole)
+    ]
     return graded if len(graded) == 1 else ()
 
 

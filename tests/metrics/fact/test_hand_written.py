@@ -2,8 +2,10 @@
 
 ``hand/developed*.jsonl`` was in view while the rules were made. ``hand/held_out*.jsonl`` was not: its author never saw
 the metric, nor the metric's author these lines. Rules must not be made with the held-out half in view. ``wider.jsonl``
-was written by the author of the rules, mostly of negation and direction, and is in view. The bounds stand a little
-below what was measured, so that a change which sees less is noticed.
+was written by the author of the rules, mostly of negation and direction, and is in view. ``fresh.jsonl`` has four
+batches in the words of real telecom texts, each written before the rules were tried on it. The rules were mended after
+each, so that it is in view now; what the rules saw at first is in docs/metrics.md. The bounds stand a little below what
+was measured, so that a change which sees less is noticed.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ def values(metric: str, rows: list[dict[str, str]], answer: str) -> list[float]:
     ("half", "least"),
     [
         ("developed", {"number": 95, "unit": 95, "entity": 95, "negation": 92, "direction": 92}),
-        ("held_out", {"number": 88, "unit": 93, "entity": 90, "negation": 73, "direction": 72}),
-        ("wider", {"number": 93, "entity": 95, "negation": 93, "direction": 93}),
+        ("held_out", {"number": 84, "unit": 93, "entity": 90, "negation": 77, "direction": 77}),
+        ("wider", {"number": 93, "entity": 95, "negation": 95, "direction": 94}),
+        ("fresh", {"number": 96, "negation": 87, "direction": 88}),
     ],
 )
 def test_a_right_paraphrase_is_preferred_to_an_answer_with_one_wrong_fact(half: str, least: dict[str, int]) -> None:
@@ -45,15 +48,15 @@ def test_a_right_paraphrase_is_preferred_to_an_answer_with_one_wrong_fact(half: 
     preferred = defaultdict(list)
     for row, one, other in zip(rows, right, wrong, strict=True):
         preferred[row["kind"]].append(100 * ((one > other) + 0.5 * (one == other)))
-    if half != "wider":
+    if half not in ("wider", "fresh"):
         assert {kind: len(each) for kind, each in preferred.items()} == dict.fromkeys(least, 32)
     found = {kind: mean(each) for kind, each in preferred.items()}
     assert all(found[kind] >= least[kind] for kind in least), found
 
 
-@pytest.mark.parametrize(("half", "most"), [("developed", 0.02), ("held_out", 0.06), ("wider", 0.01)])
+@pytest.mark.parametrize(("half", "most"), [("developed", 0.02), ("held_out", 0.06), ("wider", 0.01), ("fresh", 0.01)])
 def test_right_paraphrases_are_seldom_called_contradictions(half: str, most: float) -> None:
-    rows = read(half) + (read(f"{half}_paraphrases") if half != "wider" else [])
+    rows = read(half) + (read(f"{half}_paraphrases") if half not in ("wider", "fresh") else [])
     alarms = [value > 0 for value in values("fact_contradiction", rows, "paraphrase")]
     assert mean(alarms) <= most
 
