@@ -116,10 +116,9 @@ def parse_json(text: str, where: str, first_line: int = 1, cut_is: str = "the JS
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
-        line = first_line + error.lineno - 1
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         what = cut_is if cut else f"not JSON: {error.msg}"
-        raise InputError(f"{where}, line {line}: {what} (column {error.colno})") from error
+        raise InputError(f"{where}, line {first_line + error.lineno - 1}: {what} (column {error.colno})") from error
     except RecursionError as error:
         raise InputError(f"{where}, line {first_line}: JSON nested too deeply") from error
     except ValueError as error:
@@ -130,8 +129,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-# Made once: `json.loads` makes one for each value.
-_decoder = json.JSONDecoder(parse_constant=_no_constant)
+_decoder = json.JSONDecoder(parse_constant=_no_constant)  # `json.loads` would make one for each value
 
 
 def json_lines(path: Path, bad: Bad = None) -> Iterator[tuple[int, Any]]:
