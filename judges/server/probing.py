@@ -79,7 +79,11 @@ def probe(client: ChatClient, options: ServedOptions) -> Probed:
     while True:
         reply = probe_once(client, model, tried, options, tokens)
         if reply.error is not None:
-            less = plainer(tried, reply.error) if refuses_parameters(reply) else None
+            told = reply.error if refuses_parameters(reply) else ""
+            if own := next((name for name in options.body if re.search(rf"\b{re.escape(name)}\b", told)), None):
+                # The user's own words are not telbench's to leave out.
+                raise InputError(f"{client.settings.base_url} refuses body.{own}: {told}; leave that option out")
+            less = plainer(tried, told) if told else None
             if less is None:
                 raise unanswered(client, reply)
             tried = less

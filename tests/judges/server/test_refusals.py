@@ -234,6 +234,14 @@ def test_credit_that_ends_in_the_middle_ends_the_run_and_keeps_what_is_there(scr
     assert len(asked(scripted_server)) < 20
 
 
+def test_a_field_of_the_users_own_that_is_refused_is_named_at_once(scripted_server: ScriptedServer):
+    body = b'{"error": {"message": "Unrecognized request argument supplied: reasoning_effort"}}'
+    scripted_server.script = lambda _, request: Step(400, body) if "reasoning_effort" in request else scores()
+    with pytest.raises(InputError, match=r"refuses body\.reasoning_effort: status 400"):
+        judge_for(scripted_server, options=ServedOptions(body={"reasoning_effort": "low"}))
+    assert len(scripted_server.requests) == 1
+
+
 def test_a_dead_proxy_is_named_at_once(scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
