@@ -41,9 +41,14 @@ def giving(score: int) -> Callable[[str], ChatReply]:
     return lambda _prompt: saying({"reasons": ["so"], "score": score})
 
 
+def form_of(prompt: str) -> str:
+    """The form of the verdict that a prompt asks for, which stands before the material."""
+    return prompt.split("Reply with one JSON object of this form", 1)[1].splitlines()[1]
+
+
 def fair(prompt: str) -> ChatReply:
     """A verdict of whatever kind the prompt asks for: one claim, right and supported; score 4; all useful; a tie."""
-    asked = prompt.strip().splitlines()[-1]
+    asked = form_of(prompt)
     if '"score"' in asked:
         return saying({"reasons": ["so"], "score": 4})
     if '"questions"' in asked:

@@ -24,7 +24,7 @@ from telbench.judges.likelihood import LikelihoodRequest
 from telbench.judges.panel import JudgePanel
 
 from ...scripted_engine import COUNT, Script, die, folder_of, killed, run, use, write_items
-from ...scripted_judge import ScriptedJudge, fair
+from ...scripted_judge import ScriptedJudge, fair, form_of
 
 METRICS = ("token_f1", "factual_correctness", "faithfulness", "rubric_score")
 # Three judged metrics with a rubric of their own.
@@ -155,7 +155,7 @@ def test_a_judge_that_dies_stops_the_run_and_the_same_command_goes_on(settings, 
 
 def test_missing_verdicts_are_counted_told_and_never_zero(settings, monkeypatch, capsys):
     def shy(prompt: str) -> ChatReply:
-        if "entity 3" in prompt or '"score"' not in prompt.rsplit("\n", 2)[-2]:
+        if "entity 3" in prompt or '"score"' not in form_of(prompt):
             return ChatReply("", "I'm sorry, I can't.", "stop")
         return fair(prompt)
 

@@ -18,7 +18,7 @@ from telbench.judges.panel import JudgePanel
 from telbench.metrics.check import check_metric
 from telbench.metrics.contract import SUITES, ItemScore, Metric, Resources, Sample, metrics_named
 
-from ...scripted_judge import ScriptedJudge, fair, saying
+from ...scripted_judge import ScriptedJudge, fair, form_of, saying
 
 ANSWER_ONLY = ("factual_correctness", "factual_precision", "factual_recall", "faithfulness", "rubric_score")
 WITH_ENCODER = ("answer_correctness", "question_relevance")
@@ -101,7 +101,7 @@ def test_passages_that_the_data_have_are_judged_as_they_are():
 
     def answer(prompt: str) -> ChatReply:
         asked.append(prompt)
-        number = int(re.findall(r"(?:exactly|to) (\d+)", prompt.strip().splitlines()[-1])[-1])
+        number = int(re.findall(r"(?:exactly|to) (\d+)", form_of(prompt))[-1])
         return saying({"passages": [{"reason": "r", "useful": place == 1} for place in range(number)]})
 
     precision = metric("context_precision", ScriptedJudge("judge", answer))
