@@ -172,14 +172,11 @@ class Distiller(nn.Module):
             part, every = over.share
             each |= {"share": part / max(1, every), "per_shared": over.weight / max(1, every)}
         rows = replace(rows, **each, kept_in_step=over.kept)
-        loss = self._loss_of_pairs(rows) if self._some_alone(rows) else self.objective.loss(rows)
+        # A loss that expects row k of both to belong together gets those that have a partner.
+        alike = self.objective.pairing == "same rows" and rows.one_vocabulary and rows.taught is not None
+        alone = alike and len(rows.pairs) < max(len(labels), len(rows.teacher.hidden))
+        loss = self._loss_of_pairs(rows) if alone else self.objective.loss(rows)
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
-
-    def _some_alone(self, rows: Rows) -> bool:
-        """Does the loss expect row k of both to belong together where some have no partner?"""
-        if rows.taught is None or not rows.one_vocabulary or self.objective.pairing != "same rows":
-            return False
-        return len(rows.pairs) < max(len(rows.labels), len(rows.teacher.hidden))
 
     def _loss_of_pairs(self, rows: Rows) -> Loss:
         """The loss of the rows that have a partner; the others learn from their labels alone."""

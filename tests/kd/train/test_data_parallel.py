@@ -40,7 +40,8 @@ def words(models: Path, out: Path, student: str, algorithm: str, *more: str) -> 
         *(name, str(models / student)),
         *teacher,
         *("--data", str(models / "facts.jsonl"), "--epochs", "2", "--batch-size", "5", "--learning-rate", "3e-3"),
-        *("--max-length", "96", "--max-new-tokens", "4", "--out", str(out)),
+        *("--max-length", "96", "--out", str(out)),
+        *(("--max-new-tokens", "4") if algorithm in {"gkd", "seq_kd"} else ()),
         *more,
     ]
 
