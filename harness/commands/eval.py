@@ -14,7 +14,7 @@ from ..runs.evaluate import make_run
 from ..runs.fleet import make_runs
 from ..runs.settings import EvalSettings
 from .judge_labels import told_by
-from .network import online_allowed, stay_offline
+from .network import as_allowed
 from .score import LABELS
 
 
@@ -45,11 +45,7 @@ def run(args: argparse.Namespace) -> int:
     models = getattr(args, "model", [])
     if models:
         args.model = models[0]
-    settings = settings_of(args, EvalSettings)
-    online = online_allowed(settings.engine.online)
-    if not online:
-        stay_offline()
-    settings = replace(settings, engine=replace(settings.engine, online=online))
+    settings = as_allowed(settings_of(args, EvalSettings))
     if len(models) < 2:
         more = None if args.labels is None else told_by(args.labels)
         return make_run(settings, args.command_line, as_json=args.json, more=more)

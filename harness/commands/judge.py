@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from ..runs.judgements import judged_item, view_lines
 from ..runs.settings import EvalSettings, SamplingOptions
 from ..storage import RecordStore, writing
 from . import judge_labels
-from .network import online_allowed, stay_offline
+from .network import as_allowed, stay_offline
 
 if TYPE_CHECKING:
     from ...judges.calibration.preference import AnswerPair, Preferences
@@ -151,11 +151,7 @@ def _retry(options: RetryOptions, as_json: bool) -> int:
     settings = changed(
         read_settings(EvalSettings, read_yaml(file), str(file)), out=options.run_folder, judge_retry=True
     )
-    online = online_allowed(settings.engine.online)
-    if not online:
-        stay_offline()
-    settings = replace(settings, engine=replace(settings.engine, online=online))
-    return make_run(settings, header["command"], as_json=as_json)
+    return make_run(as_allowed(settings), header["command"], as_json=as_json)
 
 
 def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> int:

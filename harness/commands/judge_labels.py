@@ -105,13 +105,13 @@ def told_by(labels: Path) -> More:
     Raises:
         InputError: for a file that holds none.
     """
-    from ..labelling.corrected import corrected_lines, corrected_runs
+    from ..labelling.corrected import corrected_lines, corrected_metrics
     from ..labelling.labels import read_labels
 
     given = read_labels(labels)
 
     def told(run: Path) -> tuple[dict[str, Any], list[str]]:
-        found = {name: corrected_runs([run], given, name) for name in dict.fromkeys(label.metric for label in given)}
+        found = corrected_metrics([run], given)
         lines = [line for name, of_run in found.items() for line in ("", *corrected_lines(of_run, name))]
         return {"corrected": {name: of_run[0].to_dict() for name, of_run in found.items()}}, lines
 

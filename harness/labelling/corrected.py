@@ -97,7 +97,6 @@ def _labelled(run: Path, header: dict[str, Any], labels: Sequence[AnswerLabel], 
     entry = header["metrics"].get(metric)
     if entry is None or "judge_missing" not in entry:
         raise InputError(f"{run} has no judged metric '{metric}': score it with --judge, or choose another --metric")
-    low, high = entry["range"]
     scores: dict[str, float] = {}
     clusters: dict[str, str] = {}
     answers: dict[str, str] = {}
@@ -106,14 +105,7 @@ def _labelled(run: Path, header: dict[str, Any], labels: Sequence[AnswerLabel], 
         if value is not None:
             item = sample["item_id"]
             scores[item], clusters[item], answers[item] = value, sample["cluster_id"], sample["prediction"]
-    own = labels_of_run([each for each in labels if each.metric == metric], header["run_id"], answers)
-    for label in own:
-        if not low <= label.label <= high:
-            raise InputError(
-                f"the label of item {label.item_id} is {label.label:g}, off {metric}'s scale {low} to {high}"
-            )
-        if label.item_id in answers and text_sha256(answers[label.item_id]) != label.answer_sha256:
-            raise InputError(f"the label of item {label.item_id} is of another answer than {run} holds: label it anew")
+    own = labels_of_run(labels, metric, run, header, answers)
     # A label of an answer that no judge scored corrects nothing.
     kept = [each for each in own if each.item_id in scores]
     return _Labelled(
@@ -124,18 +116,37 @@ def _labelled(run: Path, header: dict[str, Any], labels: Sequence[AnswerLabel], 
     )
 
 
-def labels_of_run(labels: Sequence[AnswerLabel], run_id: str, answers: Mapping[str, str]) -> list[AnswerLabel]:
-    """The labels that were drawn for this run, or for one that gave the very answers it has (scored anew, say)."""
+def labels_of_run(
+    labels: Sequence[AnswerLabel], metric: str, run: Path, header: Mapping[str, Any], answers: Mapping[str, str]
+) -> list[AnswerLabel]:
+    """The labels that were drawn for this run, or for one that gave the very answers it has (scored anew, say).
+
+    Raises:
+        InputError: for a label off the metric's scale, or of another answer than the run holds.
+    """
     groups: dict[str, list[AnswerLabel]] = defaultdict(list)
     for label in labels:
-        groups[label.run].append(label)
-    if run_id in groups:
-        return groups[run_id]
+        if label.metric == metric:
+            groups[label.run].append(label)
     hashes = {item: text_sha256(answer) for item, answer in answers.items()}
-    alike = (
-        group for group in groups.values() if all(hashes.get(each.item_id) == each.answer_sha256 for each in group)
-    )
-    return next(alike, [])
+    own = groups.get(header.get("run_id", ""))
+    if own is None:
+        alike = (each for each in groups.values() if all(hashes.get(one.item_id) == one.answer_sha256 for one in each))
+        own = next(alike, [])
+    low, high = header["metrics"][metric]["range"]
+    for label in own:
+        if not low <= label.label <= high:
+            raise InputError(
+                f"item {label.item_id}: the label {label.label:g} is off the scale of {metric}, {low} to {high}"
+            )
+        if hashes.get(label.item_id, label.answer_sha256) != label.answer_sha256:
+            raise InputError(f"the label of item {label.item_id} is of another answer than {run} holds: label it anew")
+    return own
+
+
+def corrected_metrics(runs: Sequence[Path], labels: Sequence[AnswerLabel]) -> dict[str, list[CorrectedRun]]:
+    """`corrected_runs` of each metric that has labels. Raises as that."""
+    return {name: corrected_runs(runs, labels, name) for name in dict.fromkeys(label.metric for label in labels)}
 
 
 def corrected_lines(found: Sequence[CorrectedRun], metric: str) -> list[str]:

@@ -186,13 +186,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _corrected(options: CompareOptions) -> dict[str, list[CorrectedRun]]:
     """Each labelled metric's means and differences, corrected by people's labels."""
-    from ...harness.labelling.corrected import corrected_runs
+    from ...harness.labelling.corrected import corrected_metrics
     from ...harness.labelling.labels import read_labels
 
-    labels = read_labels(options.labels or Path())
-    return {
-        name: corrected_runs(options.runs, labels, name) for name in dict.fromkeys(label.metric for label in labels)
-    }
+    return corrected_metrics(options.runs, read_labels(options.labels or Path()))
 
 
 def _corrected_lines(corrected: Mapping[str, Sequence[CorrectedRun]]) -> list[str]:

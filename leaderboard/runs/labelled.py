@@ -33,8 +33,7 @@ def as_labelled(run: LoadedRun, labels: Sequence[AnswerLabel]) -> LoadedRun:
     for name in dict.fromkeys(label.metric for label in labels):
         if "judge_missing" not in run.header["metrics"].get(name, {}):
             raise InputError(f"--labels: {run.path} has no judged metric '{name}'")
-        of_metric = [label for label in labels if label.metric == name]
-        own = {label.item_id: label for label in labels_of_run(of_metric, run.header.get("run_id", ""), answers)}
+        own = {label.item_id: label for label in labels_of_run(labels, name, run.path, run.header, answers)}
         items = [item for item, score in scores[name].items() if score.value is not None]
         judged = np.array([scores[name][item].value for item in items], np.float64)
         said = np.array([own[item].label if item in own else math.nan for item in items])

@@ -78,8 +78,7 @@ def corrected_mean(
     if min(count, documents) < FEWEST:
         told = f"{count} labels" if count < FEWEST else f"labels of {documents} documents"
         raise InputError(f"{told} are too few to correct a judge by: {FEWEST} are needed")
-    share = np.where(known, 1.0 if weights is None else weights, 0.0)
-    share = share / share.sum()
+    share = _shares(known, weights)
     said = np.where(known, labels, 0.0)
     mean, of_labels, of_labelled = float(scores.mean()), float(share @ said), float(share @ scores)
     # Of each cluster: what its labels add to the mean, and what its scores take back from it for each lambda.
@@ -109,8 +108,15 @@ def corrected_values(
     import numpy as np
 
     power, known = corrected_mean(scores, labels, clusters, weights).power, ~np.isnan(labels)
-    share = np.where(known, 1.0 if weights is None else weights, 0.0)
-    share = share / share.sum()
+    share = _shares(known, weights)
     rest = np.where(known, labels - power * scores, 0.0)
     centre = float(share @ rest)
     return power * scores + centre + np.where(known, len(scores) * share * (rest - centre), 0.0)
+
+
+def _shares(known: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """What each labelled item counts for in a mean of labels; 0 without a label."""
+    import numpy as np
+
+    share = np.where(known, 1.0 if weights is None else weights, 0.0)
+    return share / share.sum()

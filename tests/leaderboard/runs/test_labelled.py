@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def test_a_drop_that_the_judge_does_not_see_fails_by_labels(tmp_path: Path, caps
     file.write_text(file.read_text().split("\n", 1)[0] + "\n")
     assert main([*asked, "--labels", str(file)]) == 2
     assert "1 labels are too few" in capsys.readouterr().err
+
+
+def test_a_label_of_another_answer_or_off_the_scale_is_refused(tmp_path: Path) -> None:
+    run = judged(tmp_path, "base", 1.0)
+    labels = labels_of(run, 0.0)
+    for change, told in (({"answer_sha256": "x"}, "is of another answer than"), ({"label": 1.5}, "off the scale")):
+        with pytest.raises(InputError, match=told):
+            as_labelled(load_run(run), [replace(labels[0], **change), *labels[1:]])
 
 
 def test_a_metric_that_no_judge_scored_has_nothing_to_correct(tmp_path: Path) -> None:
