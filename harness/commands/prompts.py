@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,7 +22,7 @@ from ..runs.plan import Opening, asked_in, open_plan
 from ..runs.requests import Asked, window_of
 from ..runs.settings import EngineOptions, EvalSettings, PromptOptions, SamplingOptions
 from ..tokenizing import read_tokenizer
-from .network import online_allowed, stay_offline
+from .network import as_allowed
 
 # Of answers that are there already.
 NOT_OURS = ("answers", "shown_order", "missing_cap")
@@ -65,10 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the prompts, and what is to be known of all of them."""
     asked_for = settings_of(args, PromptsSettings)
-    online = online_allowed(asked_for.engine.online)
-    if not online:
-        stay_offline()
-    settings = replace(asked_for.as_run, engine=replace(asked_for.engine, online=online))
+    settings = as_allowed(asked_for.as_run)
     reporter = Reporter()
     with reporter.quiet():
         opening = open_plan(settings, reporter)

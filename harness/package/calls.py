@@ -41,20 +41,14 @@ def evaluate(
     Raises:
         InputError: for wrong input, before time is spent. EngineError: when the engine died; what it finished is kept.
     """
-    from dataclasses import replace
-
     from telbench.harness.cli.terminal import Reporter
-    from telbench.harness.commands.network import online_allowed, stay_offline
+    from telbench.harness.commands.network import as_allowed
     from telbench.harness.runs import evaluate as runs
     from telbench.harness.runs.settings import eval_settings
 
     asked = {"metrics": metrics, "judge": judge, "encoder": _text(encoder), "engine": engine}
     settings = eval_settings(model=_text(model), data=_text(data), out=out, **asked, **options)
-    online = online_allowed(settings.engine.online)
-    if not online:
-        stay_offline()
-    settings = replace(settings, engine=replace(settings.engine, online=online))
-    return runs.evaluate(settings, Reporter(), ["telbench.evaluate"])
+    return runs.evaluate(as_allowed(settings), Reporter(), ["telbench.evaluate"])
 
 
 def score(
