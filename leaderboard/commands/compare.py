@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
             for metric in metrics
             if _in_all(runs, metric)
         ]
-        rankings = ranked_together(rankings, options.primary)
+        rankings = ranked_together(rankings, options.primary, found.pairs)
     studies: dict[str, Study] = {}
     if options.study:
         studies = {

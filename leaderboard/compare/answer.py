@@ -125,7 +125,7 @@ def _fields(found: Compared, run: str, primary: bool) -> dict[str, Any]:
         elif group == "not shown":
             entry["would_have_seen"] = each.detectable
         elif group == "too few" and each.verdict == FEW_DOCUMENTS:
-            entry |= {"effective_source_documents": each.items.effective_clusters, "it_takes": FEW_CLUSTERS}
+            entry |= {"effective_source_documents": each.items.effective_clusters, "it_takes": each.takes}
         elif group == "too few":
             entry |= {"items_that_differ": each.items.n_nonzero, "it_takes": FEW_ITEMS}
         told[group.replace(" ", "_")].append(entry)

@@ -46,8 +46,8 @@ VERDICTS: dict[str, str] = {
     "not shown": "no difference is shown, which does not mean that there is none: sees tells how large one could have "
     "stayed unseen",
     "identical": "every item has the same score in both runs",
-    "too few": f"fewer than {FEW_CLUSTERS:.0f} effective source documents, or {FEW_ITEMS} items that differ: "
-    "nothing is claimed, whatever the numbers look like",
+    "too few": f"fewer than {FEW_CLUSTERS:.0f} effective source documents, or fewer than so many rows take, or "
+    f"fewer than {FEW_ITEMS} items that differ: nothing is claimed, whatever the numbers look like",
     "base": "the run that all others are held against",
     "no pair": "no item has a score in this run and in the first",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import ceil, log2
 from typing import Any, Literal
 
 from telbench.errors import InputError
@@ -66,7 +67,8 @@ class Comparison:
     The verdict rests on ``p_verdict``, corrected by Holm over all metrics and runs of its family (`decided`).
     ``ci_verdict`` is the interval at ``level_verdict``, the level at which Holm decides on the row: it holds 0 exactly
     where ``p_verdict`` is above 0.05. ``detectable`` is the smallest true difference that the row would have claimed
-    with 80 % power. Where there are too few documents, ``p_verdict`` is 1 and there is no ``ci_verdict``.
+    with 80 % power. Where there are too few documents, ``p_verdict`` is 1 and there is no ``ci_verdict``. ``takes`` is
+    how many documents a claim takes: more where the family is so large that fewer could never pass its correction.
     """
 
     metric: str
@@ -85,6 +87,7 @@ class Comparison:
     ci_verdict: tuple[float, float] | None = None
     level_verdict: float = 1 - ALPHA
     detectable: float | None = None
+    takes: float = FEW_CLUSTERS
 
     @property
     def told(self) -> str:
@@ -92,10 +95,15 @@ class Comparison:
         if self.verdict == NOT_SHOWN and self.detectable is not None:
             return f"{self.verdict}; would have seen {self.detectable:.2g}"
         if self.verdict == FEW_DOCUMENTS:
-            return f"{self.verdict}: {self.items.effective_clusters:.1f} effective, it takes {FEW_CLUSTERS:.0f}"
+            return f"{self.verdict}: {self.items.effective_clusters:.1f} effective, it takes {self.takes:.0f}"
         if self.verdict == FEW_DIFFER:
             return f"{self.verdict}: {self.items.n_nonzero}, it takes {FEW_ITEMS}"
         return self.verdict
+
+    @property
+    def claimed(self) -> bool:
+        """Is the run called better or worse?"""
+        return self.verdict.startswith(("better", "worse"))
 
     @property
     def delta(self) -> float:
@@ -268,14 +276,19 @@ def decided(measured: Sequence[Comparison], data: Sequence[Summed], primary: Col
             found[index] = replace(found[index], p_adjusted=p)
     for members in families.values():
         raw = [measured[index].p for index in members]
+        # All signs alike are 2 of 2^G: with fewer documents not even these would pass the first step of Holm.
+        takes = max(FEW_CLUSTERS, ceil(1 + log2(len(members) / ALPHA)))
+        hopeless = max(measured[index].items.clusters for index in members) < takes
         for index, p, rate in zip(members, holm(raw), holm_levels(raw, ALPHA), strict=True):
+            told = verdict(measured[index], p)
             found[index] = replace(
                 found[index],
                 p_verdict=p,
                 ci_verdict=sign_flip.interval(data[index], 1 - rate),
                 level_verdict=1 - rate,
-                detectable=detectable(data[index], ALPHA / len(members)),
-                verdict=verdict(measured[index], p),
+                detectable=None if hopeless else detectable(data[index], ALPHA / len(members)),
+                verdict=FEW_DOCUMENTS if hopeless and told == NOT_SHOWN else told,
+                takes=takes,
             )
     return found
 
@@ -338,11 +351,11 @@ def _listed(
     if group == "identical":
         return some([label.rstrip() for label in labels])
     clauses = []
-    if documents := [each.items for each in members if each.verdict == FEW_DOCUMENTS]:
-        least = min(documents, key=lambda items: items.effective_clusters)
+    if documents := [each for each in members if each.verdict == FEW_DOCUMENTS]:
+        least = min(documents, key=lambda each: each.items.effective_clusters)
         clauses.append(
-            f"{least.clusters} source documents tell as much as {least.effective_clusters:.1f} of equal size, it takes "
-            f"{FEW_CLUSTERS:.0f}"
+            f"{least.items.clusters} source documents tell as much as {least.items.effective_clusters:.1f} of equal "
+            f"size, it takes {least.takes:.0f}"
         )
     few = [f"{label}{each.items.n_nonzero}" for label, each in zip(labels, members, strict=True)
            if each.verdict == FEW_DIFFER]  # fmt: skip

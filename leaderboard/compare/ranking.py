@@ -6,7 +6,7 @@ the opposite of a comparison. Other tests are there by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,7 +31,7 @@ from ..statistics.ranks import (
     rank_ranges,
     symmetric,
 )
-from .pairwise import ALPHA, ClusterBy, cluster_names
+from .pairwise import ALPHA, ClusterBy, Comparison, cluster_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -177,17 +177,28 @@ def _parts(rows: NDArray[np.float64], metric: Metric, one: int, other: int) -> N
     return difference_sums(rows[one], rows[other], lambda totals: sign * aggregate(metric, totals))
 
 
-def ranked_together(rankings: Sequence[Ranking], primary: Collection[str] = ()) -> list[Ranking]:
+def ranked_together(
+    rankings: Sequence[Ranking], primary: Collection[str] = (), verdicts: Sequence[Comparison] = ()
+) -> list[Ranking]:
     """The same, with pairs corrected by Holm over all pairs of all these metrics; ``primary`` ones apart.
 
-    A family of pairwise verdicts on the same metrics is a part of this one: what is separated here is claimed there.
-    Nemenyi's and Conover's tests stay as they are.
+    Where pairs are tested by their means, pairs with the first run are as ``verdicts`` have decided on them, and the
+    pairs among the others are a family by themselves. So a rank, a letter and a verdict are one decision. Nemenyi's
+    and Conover's tests stay as they are.
     """
     families: dict[bool, list[tuple[int, PairedRuns]]] = {}
     adjusted: dict[int, dict[tuple[int, int], float]] = {}
+    decided: list[dict[int, Comparison]] = []
     for place, each in enumerate(rankings):
+        told = {
+            each.names.index(row.run): row
+            for row in verdicts
+            if each.posthoc == "mean" and row.metric == each.metric and row.stratum is None and row.run in each.names
+        }
+        decided.append(told)
         if each.posthoc in ("mean", "wilcoxon"):
             adjusted[place] = dict.fromkeys(each.untested, 1.0)
+            adjusted[place] |= {(0, run): row.p_verdict if row.claimed else 1.0 for run, row in told.items()}
             tested = [(place, pair) for pair in each.pairs if (pair.first, pair.second) not in adjusted[place]]
             families.setdefault(each.metric in primary, []).extend(tested)
     for members in families.values():
@@ -195,18 +206,24 @@ def ranked_together(rankings: Sequence[Ranking], primary: Collection[str] = ()) 
         for (place, pair), p in zip(members, holm(raw), strict=True):
             adjusted[place][pair.first, pair.second] = p
     return [
-        _separated(each, symmetric(len(each.names), adjusted[place])) if place in adjusted else each
+        _separated(each, symmetric(len(each.names), adjusted[place]), decided[place]) if place in adjusted else each
         for place, each in enumerate(rankings)
     ]
 
 
-def _separated(ranking: Ranking, p: Sequence[Sequence[float]]) -> Ranking:
-    """The ranking that follows from corrected p-values of all pairs."""
-    k, untested = len(ranking.names), set(ranking.untested)
+def _separated(
+    ranking: Ranking, p: Sequence[Sequence[float]], decided: Mapping[int, Comparison] | None = None
+) -> Ranking:
+    """The ranking that follows from corrected p-values of all pairs, and from what is ``decided`` against the first."""
+    k, decided = len(ranking.names), decided or {}
+    untested = {pair for pair in ranking.untested if pair[0] or pair[1] not in decided}
     p = [[1.0 if (min(i, j), max(i, j)) in untested else p[i][j] for j in range(k)] for i in range(k)]
     ahead, otherwise = _ahead(ranking)
     differs = [[i != j and p[i][j] <= ranking.alpha for j in range(k)] for i in range(k)]
     better = [[differs[i][j] and ahead[i] > ahead[j] for j in range(k)] for i in range(k)]
+    for run, row in decided.items():
+        # Its own items decide, which may be more than those that all runs have.
+        better[run][0], better[0][run] = (differs[0][run] and side for side in (row.delta > 0, row.delta < 0))
     bars, hidden = cliques(ranking.order, differs)
     seen = {
         (pair.first, pair.second): pair.p_wilcoxon_adjusted if ranking.posthoc == "mean" else pair.p_mean_adjusted

@@ -31,10 +31,12 @@ _SPARE = ("mean rank", "r", "wins/ties/losses", "n", "group", "p", "calibrated",
 
 
 def distinct_names(runs: Sequence[LoadedRun]) -> list[str]:
-    """Names of runs for a table: the models', or the folders' where those repeat, or numbered."""
-    for names in ([run.name for run in runs], [run.path.resolve().name for run in runs]):
-        if len(set(names)) == len(names):
-            return names
+    """Names of runs for a table: the models', with the folders' where those repeat, or numbered."""
+    names = [run.name for run in runs]
+    folders = [f"{run.name} ({run.path.resolve().name})" if names.count(run.name) > 1 else run.name for run in runs]
+    for told in (names, folders):
+        if len(set(told)) == len(told):
+            return told
     return [f"{run.name} #{index}" for index, run in enumerate(runs, start=1)]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from ...harness.cli.tables import difference_text, number, p_value
@@ -11,6 +12,8 @@ from ..compare.pairwise import Comparison
 
 # Longer answers are cut on pages; the run folder has them whole.
 LONGEST_TEXT = 20_000
+# The longest name that a row shows whole, and what is kept of the beginning that long names share.
+_LONGEST_NAME, _HEAD, _GAP = 44, 12, "…"
 
 
 def text(value: Any, longest: int = LONGEST_TEXT) -> str:
@@ -87,3 +90,27 @@ def rank_range(ranks: tuple[int, int]) -> str:
     """``2`` or ``2–5``."""
     low, high = ranks
     return str(low) if low == high else f"{low}–{high}"
+
+
+def shortened(names: Sequence[str], longest: int = _LONGEST_NAME) -> list[str]:
+    """Names of runs, those beyond ``longest`` cut: first in the beginning that long names share, then in the middle.
+
+    Two names stay two: where cutting makes names alike, these stay whole.
+
+    >>> shortened(["telecom-student-kd-seed1", "telecom-student-kd-seed2", "base"], 16)
+    ['telecom-stud…1', 'telecom-stud…2', 'base']
+    """
+    long = [name for name in names if len(name) > longest]
+    shared = sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*long, strict=False)))
+    shared = shared if len(set(long)) > 1 else 0
+    cut = [_cut(name, shared, longest) if len(name) > longest else name for name in names]
+    return [name if cut.count(short) > 1 else short for name, short in zip(names, cut, strict=True)]
+
+
+def _cut(name: str, shared: int, longest: int) -> str:
+    rest = name[shared:] if shared > _HEAD else name[_HEAD:]
+    room = longest - _HEAD - 1
+    if len(rest) > room:
+        half = (room - 1) // 2
+        rest = f"{rest[:half]}{_GAP}{rest[len(rest) - half :]}"
+    return f"{name[:_HEAD]}{_GAP}{rest}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -288,7 +289,7 @@ def test_a_value_counts_by_its_place_between_the_bounds(bounds: tuple[float, flo
 def test_the_composite_is_a_share_of_which_more_is_better_and_its_interval_is_that_of_a_mean_over_documents() -> None:
     found = composite_metric(["bleu", "token_f1"])
     assert (found.range, found.higher_is_better, found.level) == ((0.0, 1.0), True, "item")
-    assert found.signature == "overall|of:bleu+token_f1|v1"
+    assert found.signature == "overall|of:bleu+token_f1|placed:2|v1"
     with pytest.raises(TypeError, match="made of other metrics' scores"):
         found.score([Sample("i0", "", ("r",))])
     values = DRAW.uniform(0, 1, 80)
@@ -304,25 +305,46 @@ def test_the_composite_is_a_share_of_which_more_is_better_and_its_interval_is_th
     assert (entry["n"], entry["n_missing"]) == (79, 1)
 
 
-def test_a_metric_that_ranks_just_half_of_the_runs_is_no_part_of_the_composite() -> None:
-    metrics = [metric("token_f1"), metric("ter"), metric("reference_likelihood"), metric("over_refusal")]
+def calibrated(name: str, family: Mapping[str, tuple[float, float] | None]) -> RunColumns:
+    """A run with these metrics, and the means of unrelated and right texts in its calibration (None: there is none)."""
+    run = columns_of(name, {title: [0.5, 0.7] for title in family})
+    for title, ends in family.items():
+        if ends is not None:
+            anchors = {"null": {"mean": ends[0]}, "upper": ends[1], "value": 0.5}
+            run.header["metrics"][title]["calibration"] = anchors
+    return run
+
+
+def test_what_the_composite_is_made_of_and_why_the_other_metrics_are_left_out() -> None:
+    titles = {"token_f1": 0.5, "ter": 1.0, "reference_likelihood": 1.0, "over_refusal": 1.0, "bleu": 0.51,
+              "rubric_score": 0.9, "answer_similarity": 1.0, "answer_relevance": 1.0, "bertscore": 1.0,
+              "fact_agreement": 1.0, "fact_contradiction": 1.0}  # fmt: skip
+    embedding = {"answer_similarity": (0.4, 0.9), "bertscore": None}
+    base = calibrated("base", {title: embedding.get(title) for title in titles})
     parts, left_out = composite_parts(
-        metrics, {"token_f1": 0.5, "ter": 1.0, "reference_likelihood": 1.0, "over_refusal": 0.51}
+        [metric(title) for title in titles], titles, base, titles.keys() - {"rubric_score"}
     )
-    assert [part.name for part in parts] == ["over_refusal"]
+    assert [part.name for part in parts] == ["bleu", "answer_similarity", "fact_agreement"]
     assert left_out == [
         "token_f1 (ranks half of the runs or fewer)",
         "ter (no two bounds)",
         "reference_likelihood (no two bounds)",
+        "over_refusal (whether it refuses, not whether it is right)",
+        "rubric_score (base, the baseline, lacks it)",
+        "answer_relevance (nearness to the question, not being right)",
+        "bertscore (not calibrated on these data)",
+        "fact_contradiction (best for an answer that says nothing)",
     ]
 
 
-def test_nearness_to_the_question_is_no_part_of_the_composite() -> None:
-    parts, left_out = composite_parts(
-        [metric("answer_similarity"), metric("answer_relevance")], {"answer_similarity": 1.0, "answer_relevance": 1.0}
-    )
-    assert [part.name for part in parts] == ["answer_similarity"]
-    assert left_out == ["answer_relevance (nearness to the question, not being right)"]
+def test_what_is_worth_nothing_counts_0_in_the_composite_and_what_is_right_1() -> None:
+    # An unrelated text has a cosine of .4 here, a right one .9; contradicting facts is worth as little as silence.
+    values = {"answer_similarity": [0.4, 0.65, 0.9, 0.2, 0.95], "fact_agreement": [0.0, 0.5, 1.0, -1.0, 1.0]}
+    base = calibrated("base", {"answer_similarity": (0.4, 0.9), "fact_agreement": None})
+    base = replace(base, values={title: np.array(column) for title, column in values.items()},
+                   items=tuple("abcde"), clusters=tuple("abcde"))  # fmt: skip
+    (made,) = with_composite([base], [metric(title) for title in values])
+    assert made.values["overall"].tolist() == pytest.approx([0.0, 0.5, 1.0, 0.0, 1.0])
 
 
 def by_kind(kind: str) -> tuple[Metric, LoadedRun, LoadedRun, LoadedRun]:

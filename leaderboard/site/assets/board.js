@@ -15,7 +15,7 @@
   // Sorting: headers with data-sort get a button; rows without a value stay at the end either way.
   function sortBy(table, column, direction) {
     const kind = table.tHead.rows[0].cells[column].dataset.sort;
-    const body = table.tBodies[0];
+    const body = table.tBodies[table.tBodies.length - 1]; // the baseline stays on top
     const keyed = Array.from(body.rows, (row, place) => {
       const raw = row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
       return { row, place, raw, key: kind === "number" ? parseFloat(raw) : raw };
@@ -59,10 +59,10 @@
   }
 
   // Filters: rows of runs, by their factors and by words; the same for all tables of the page.
-  const rows = all("tr[data-factors]").map((row) => ({
+  const rows = all("tbody:not(.pinned) tr[data-factors]").map((row) => ({
     row,
     factors: JSON.parse(row.dataset.factors),
-    words: row.cells[row.querySelector("th").cellIndex].textContent.toLowerCase(),
+    words: ((row.querySelector("th").dataset.value ?? "") + " " + row.querySelector("th").textContent).toLowerCase(),
   }));
   const search = document.querySelector("[data-search]");
   const choices = all("[data-factor]");

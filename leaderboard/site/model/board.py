@@ -23,11 +23,13 @@ from ...compare.table import distinct_names
 from ...publish.history import Check, read_history
 from ...runs.loaded import metric_of
 from ...runs.worth import read_worth, with_worth
+from ..formats import shortened
 from ..parallel import Job, Result, all_of, each_of
-from .columns import RunColumns, read_columns
-from .composite import OVERALL, composite_metric, composite_parts, with_composite
+from .columns import RIGHT, RunColumns, read_columns
+from .composite import OVERALL
 from .contexts import NO_CONTEXTS, Contexts
-from .eligibility import Apart, measured_alike, rankable, run_folders
+from .eligibility import Apart, first_rankable, measured_alike, rankable, run_folders
+from .overall import overall_of, with_partly
 from .standings import Measured, MetricTable, Standing, decided_together, measured, metric_table
 
 # Below so many scores a second process costs more than it saves.
@@ -50,9 +52,10 @@ class Options:
 
 @dataclass(frozen=True)
 class BoardRun:
-    """A ranked run: its ``name`` on the board, the ``slug`` of its page, its factors as words, and its columns."""
+    """A ranked run: its ``name`` and ``short`` name, the ``slug`` of its page, its factors as words, its columns."""
 
     name: str
+    short: str
     slug: str
     factors: Mapping[str, str]
     columns: RunColumns
@@ -61,6 +64,12 @@ class BoardRun:
     def header(self) -> Mapping[str, Any]:
         """The run's header."""
         return self.columns.header
+
+    @property
+    def right(self) -> float | None:
+        """Share of right answers among all items (see `taxonomy`)."""
+        counts = self.columns.error_kinds
+        return counts.get(RIGHT, 0) / len(self.columns.items) if self.columns.items else None
 
     @property
     def parameters(self) -> int | None:
@@ -152,25 +161,32 @@ def make_board(
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
     if worth is not None and options.worth is not None:
         kept = [replace(run, header=with_worth(run.header, worth, options.worth)) for run in kept]
-    baseline = _run_at(options.baseline, kept) or kept[0]
+    baseline = _run_at(options.baseline, kept)
+    if baseline is None:
+        baseline = first_rankable(kept, allow_incomplete=options.allow_incomplete)
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
     metrics, without_table = _metrics_of(kept)
     ranked = {metric.name: rankable(metric.name, kept, allow_incomplete=options.allow_incomplete) for metric in metrics}
-    parts, left_out = composite_parts(metrics, {name: len(rows) / len(kept) for name, (rows, _) in ranked.items()})
-    if len(parts) > 1:
-        kept, ranked[OVERALL] = _with_overall(kept, parts, ranked)
-        metrics = [composite_metric([part.name for part in parts]), *metrics]
-        by_digest = {run.digest: run for run in kept}
-        ranked = {name: ([by_digest[run.digest] for run in rows], rest) for name, (rows, rest) in ranked.items()}
+    overall = overall_of(kept, metrics, ranked)
+    if overall.metric is not None:
+        by_digest = {run.digest: run for run in overall.runs}
+        kept = [by_digest.get(run.digest, run) for run in kept]
+        ranked[OVERALL] = list(overall.runs), list(overall.apart)
+        metrics = [overall.metric, *metrics]
+        ranked = {
+            name: ([by_digest.get(run.digest, run) for run in rows], rest) for name, (rows, rest) in ranked.items()
+        }
     metrics = [metric for metric in metrics if ranked[metric.name][0]]
     if not metrics:
         told = "; ".join(["no metric has a score in any run: there is nothing to rank", *without_table])
         raise InputError(told)
-    names = distinct_names([run.loaded([]) for run in kept])
-    jobs = []
-    for metric in metrics:
-        places = [kept.index(run) for run in ranked[metric.name][0]]
-        jobs.append(_Comparing(metric, ranked[metric.name][0], places, [names[place] for place in places], options))
+    names, digests = distinct_names([run.loaded([]) for run in kept]), [run.digest for run in kept]
+    by_metric = [(metric, ranked[metric.name][0]) for metric in metrics]
+    jobs = [
+        _Comparing(metric, members, places, [names[place] for place in places], options)
+        for metric, members in [*by_metric, *((half.metric, half.pair) for half in overall.halves)]
+        for places in [[digests.index(run.digest) for run in members]]
+    ]
     measured_alone = all_of(_compared, jobs, workers, reporter, "comparing")
     # The composite says the same as the metrics once more: it is a family by itself.
     found = decided_together(measured_alone, [OVERALL])
@@ -178,18 +194,24 @@ def make_board(
         metric_table(
             job.metric, job.runs, job.places, job.names, one, ranked[job.metric.name][1], baseline=job.places[0] == 0
         )
-        for job, one in zip(jobs, found, strict=True)
+        for job, one in zip(jobs, found[: len(metrics)], strict=False)
     ]
+    if overall.halves:
+        others = [
+            (half, job.places[1], one)
+            for half, job, one in zip(overall.halves, jobs[len(metrics) :], found[len(metrics) :], strict=True)
+        ]
+        tables[0] = with_partly(tables[0], others)
     factors = [_factors(run) for run in kept]
     return Board(
         options=options,
         runs=tuple(
-            BoardRun(name, slug(name, run.digest), levels, run)
-            for name, run, levels in zip(names, kept, factors, strict=True)
+            BoardRun(name, short, slug(name, run.digest), levels, run)
+            for name, short, run, levels in zip(names, shortened(names), kept, factors, strict=True)
         ),
         apart=tuple(apart + different),
         tables=tuple(tables),
-        left_out=(*left_out, *without_table),
+        left_out=(*overall.left_out, *without_table),
         factors=varying(factors),
         digest=_digest(runs, apart, kept[0], options, contexts, history, worth),
         processes=workers,
@@ -232,22 +254,6 @@ class _Comparing:
 
 def _compared(job: _Comparing) -> Measured:
     return measured(job.metric, job.runs, job.names, by=job.options.by, posthoc=job.options.pairs)
-
-
-def _with_overall(
-    kept: Sequence[RunColumns], parts: Sequence[Metric], ranked: Mapping[str, tuple[list[RunColumns], list[Apart]]]
-) -> tuple[list[RunColumns], tuple[list[RunColumns], list[Apart]]]:
-    """The runs with the composite where they are ranked in all its parts, and those that have it and not."""
-    whole, apart = [], []
-    for run in kept:
-        lacking = [part.name for part in parts if all(run is not other for other in ranked[part.name][0])]
-        if lacking:
-            apart.append(Apart(run.name, run.path, f"not ranked in {', '.join(lacking)}"))
-        else:
-            whole.append(run)
-    made = with_composite(whole, parts) if whole else []
-    by_digest = {run.digest: run for run in made}
-    return [by_digest.get(run.digest, run) for run in kept], (made, apart)
 
 
 def _run_at(path: Path | None, runs: Sequence[RunColumns]) -> RunColumns | None:

@@ -6,7 +6,7 @@ it to the runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OVERALL = "overall"
-# Nearness to the question: repeating it scores 1, and a short right answer little.
-_NO_RIGHTNESS = frozenset({"answer_relevance", "question_relevance"})
+# Metrics with two bounds that do not say how right an answer is.
+_NO_RIGHTNESS = {
+    "answer_relevance": "nearness to the question, not being right",
+    "question_relevance": "nearness to the question, not being right",
+    "context_precision": "what was found for the question, not the answer",
+    "fact_contradiction": "best for an answer that says nothing",
+    "nli_contradiction": "best for an answer that says nothing",
+    "fact_omission": "best for an answer that contradicts everything",
+    "refusal_accuracy": "whether it refuses, not whether it is right",
+    "over_refusal": "whether it refuses, not whether it is right",
+}
+# What is worth nothing where that is not the worst value: an answer that contradicts a fact is worth no less than none.
+_NOTHING = {"fact_agreement": 0.0}
 
 
 def composite_metric(names: Sequence[str]) -> Metric:
@@ -33,11 +44,12 @@ def composite_metric(names: Sequence[str]) -> Metric:
         needs=frozenset(),
         level="item",
         description=(
-            "Mean over metric families of the mean of their metrics, item by item, each metric placed between 0 "
-            "(worst) and 1 (best) by the bounds of its range."
+            "Mean over metric families of the mean of their metrics, item by item. Each metric is placed between 0 (an "
+            "answer that is worth nothing) and 1 (a right one): embedding metrics by their calibration, others by the "
+            "bounds of their range."
         ),
         score_batch=_not_from_samples,
-        options={"of": "+".join(names)},
+        options={"of": "+".join(names), "placed": "2"},
     )
 
 
@@ -45,28 +57,35 @@ def _not_from_samples(samples: Sequence[Sample]) -> Sequence[ItemScore]:
     raise TypeError("the composite is made of other metrics' scores")
 
 
-def composite_parts(metrics: Sequence[Metric], ranked: Mapping[str, float]) -> tuple[list[Metric], list[str]]:
+def composite_parts(
+    metrics: Sequence[Metric], ranked: Mapping[str, float], baseline: RunColumns, in_baseline: Collection[str]
+) -> tuple[list[Metric], list[str]]:
     """Metrics that the composite is made of, and the others with the reason.
 
-    Without two bounds there is no place between worst and best; and a metric in which no more than half of the runs are
-    ``ranked`` (share by name) would leave the others without an overall rank. How near an answer is to the question
-    does not say whether it is right.
+    Every run is held against the ``baseline``: what it lacks (all but ``in_baseline``) does not count. Without two
+    bounds, or an embedding metric's calibration, there is no place between nothing and right; and a metric in which no
+    more than half of the runs are ``ranked`` (share by name) would leave the others without an overall rank.
     """
     parts, left_out = [], []
     for metric in metrics:
-        if metric.name in _NO_RIGHTNESS:
-            left_out.append(f"{metric.name} (nearness to the question, not being right)")
-        elif None in metric.range:
-            left_out.append(f"{metric.name} (no two bounds)")
-        elif ranked[metric.name] <= 0.5:
-            left_out.append(f"{metric.name} (ranks half of the runs or fewer)")
-        else:
+        reason = _NO_RIGHTNESS.get(metric.name)
+        if reason is None and None in metric.range:
+            reason = "no two bounds"
+        elif reason is None and ranked[metric.name] <= 0.5:
+            reason = "ranks half of the runs or fewer"
+        elif reason is None and metric.name not in in_baseline:
+            reason = f"{baseline.name}, the baseline, lacks it"
+        elif reason is None and _bounds(metric, baseline) is None:
+            reason = "not calibrated on these data"
+        if reason is None:
             parts.append(metric)
+        else:
+            left_out.append(f"{metric.name} ({reason})")
     return parts, left_out
 
 
 def with_composite(runs: Sequence[RunColumns], parts: Sequence[Metric]) -> list[RunColumns]:
-    """The runs with one more metric, `OVERALL`.
+    """The runs with one more metric, `OVERALL`; the first is the baseline.
 
     A metric counts on an item where all runs have it, so that every run is weighed alike; an item on which no metric
     counts has no composite in any run.
@@ -77,9 +96,11 @@ def with_composite(runs: Sequence[RunColumns], parts: Sequence[Metric]) -> list[
         metric.name: np.logical_and.reduce([np.isfinite(run.values[metric.name]) for run in runs]) for metric in parts
     }
     metric = composite_metric([part.name for part in parts])
+    # One scale for all: a calibration is of the data and the encoder, not of a run.
+    bounds = {part.name: _bounds(part, runs[0]) or (0.0, 1.0) for part in parts}
     made = []
     for run in runs:
-        values = _composite(run, parts, counted)
+        values = _composite(run, parts, counted, bounds)
         absent = np.flatnonzero(~np.isfinite(values)).tolist()
         made.append(
             replace(
@@ -96,7 +117,10 @@ def with_composite(runs: Sequence[RunColumns], parts: Sequence[Metric]) -> list[
 
 
 def _composite(
-    run: RunColumns, parts: Sequence[Metric], counted: Mapping[str, NDArray[np.bool_]]
+    run: RunColumns,
+    parts: Sequence[Metric],
+    counted: Mapping[str, NDArray[np.bool_]],
+    bounds: Mapping[str, tuple[float, float]],
 ) -> NDArray[np.float64]:
     import numpy as np
 
@@ -106,16 +130,32 @@ def _composite(
     by_family = []
     for members in families.values():
         places = np.array(
-            [np.where(counted[each.name], _place(each, run.values[each.name]), np.nan) for each in members]
+            [
+                np.where(counted[each.name], _place(each, run.values[each.name], *bounds[each.name]), np.nan)
+                for each in members
+            ]
         )
         by_family.append(_column_means(places))
     return _column_means(np.array(by_family))
 
 
-def _place(metric: Metric, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Between 0 (worst) and 1 (best)."""
+def _bounds(metric: Metric, run: RunColumns) -> tuple[float, float] | None:
+    """The values that count as nothing and as right, lower one first; None where nothing tells them."""
     low, high = metric.range
-    share = (values - (low or 0.0)) / ((high or 0.0) - (low or 0.0))
+    if metric.family == "embedding":
+        calibration = run.header["metrics"][metric.name].get("calibration") or {}
+        nothing = (calibration.get("null") or {}).get("mean")
+        if nothing is None or calibration["upper"] - nothing <= 1e-9:
+            return None
+        return float(nothing), float(calibration["upper"])
+    return _NOTHING.get(metric.name, low or 0.0), high or 0.0
+
+
+def _place(metric: Metric, values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Between 0 (worth nothing) and 1 (right); what lies beyond counts as these."""
+    import numpy as np
+
+    share = np.clip((values - low) / (high - low), 0.0, 1.0)
     return share if metric.higher_is_better else 1.0 - share
 
 

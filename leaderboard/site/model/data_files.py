@@ -52,7 +52,7 @@ def data_files(board: Board) -> Iterator[tuple[str, bytes]]:
 
 def _table_row(board: Board, row: Standing) -> dict[str, Any]:
     run, entry, each = board.runs[row.run], row.entry, row.comparison
-    interval = each.interval if each is not None else None
+    interval = each.ci_verdict if each is not None else None
     return {
         "rank_low": row.ranks[0],
         "rank_high": row.ranks[1],

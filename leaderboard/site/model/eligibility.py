@@ -121,3 +121,18 @@ def rankable(name: str, runs: Sequence[RunColumns], *, allow_incomplete: bool) -
         else:
             kept.append(run)
     return kept, apart
+
+
+def first_rankable(runs: Sequence[RunColumns], *, allow_incomplete: bool) -> RunColumns:
+    """The first of the runs that are ranked in most metrics, of those that at least half of the runs are ranked in."""
+    places = [0] * len(runs)
+    for name in dict.fromkeys(name for run in runs for name in run.header["metrics"]):
+        signatures = [run.header["metrics"].get(name, {}).get("signature") for run in runs]
+        (usual, _), *_ = Counter(each for each in signatures if each is not None).most_common()
+        # The metric is as most runs computed it.
+        order = sorted(range(len(runs)), key=lambda place: signatures[place] != usual)
+        kept, _ = rankable(name, [runs[place] for place in order], allow_incomplete=allow_incomplete)
+        if len(kept) * 2 >= len(runs):
+            for place, run in enumerate(runs):
+                places[place] += any(run is each for each in kept)
+    return runs[places.index(max(places))]

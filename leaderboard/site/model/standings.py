@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from ....metrics.contract import Metric
-from ...compare.pairwise import ALPHA, ClusterBy, Comparison, decided, measure_runs
+from ...compare.pairwise import ClusterBy, Comparison, decided, measure_runs
 from ...compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
 from ...statistics.clusters import Summed
 from ...statistics.ranks import letter_groups, rank_ranges
@@ -33,11 +33,25 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Partly:
+    """A run that lacks ``lacking``, parts of the composite: compared with the baseline over the parts that both have.
+
+    ``run`` is its place among the board's runs. It has no rank, as the others are ranked over all parts.
+    """
+
+    run: int
+    shared: tuple[str, ...]
+    lacking: tuple[str, ...]
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
 class MetricTable:
     """One metric of a board, best value first; ``apart`` are runs that are not ranked in it.
 
     ``ranking`` is there for three runs or more. ``detectable`` is the smallest true difference to the baseline that
-    these items find with 80 % power, the median over the runs.
+    these items find with 80 % power after correction, the median over the runs. ``partly`` are runs that lack a part
+    of the composite.
     """
 
     metric: Metric
@@ -48,6 +62,7 @@ class MetricTable:
     clusters: int
     effective_clusters: float
     detectable: float | None
+    partly: tuple[Partly, ...] = ()
 
     @property
     def name(self) -> str:
@@ -89,8 +104,9 @@ def measured(
 def decided_together(found: Sequence[Measured], primary: Collection[str] = ()) -> list[Measured]:
     """The same with verdicts, ranks and ``q`` corrected over all metrics, verdicts of ``primary`` ones apart."""
     measured = [each for one in found for each in one.comparisons]
-    verdicts = iter(decided(measured, [data for one in found for data in one.tested], primary))
-    rankings = iter(ranked_together([one.ranking for one in found if one.ranking is not None], primary))
+    told = decided(measured, [data for one in found for data in one.tested], primary)
+    rankings = iter(ranked_together([one.ranking for one in found if one.ranking is not None], primary, told))
+    verdicts = iter(told)
     return [
         replace(
             one,
@@ -124,7 +140,7 @@ def metric_table(
     ]
     rows.sort(key=lambda row: (-sign * row.entry["value"], row.run))
     records = [each.items for each in found.comparisons]
-    seen = [each.power.detectable for each in records if each.power.detectable is not None]
+    seen = [each.detectable for each in found.comparisons if each.detectable is not None]
     return MetricTable(
         metric=metric,
         rows=tuple(rows),
@@ -138,21 +154,16 @@ def metric_table(
 
 
 def _standing(found: Measured, comparisons: Sequence[Comparison | None]) -> tuple[list[tuple[int, int]], list[str]]:
-    """Rank ranges and letters by run: from the ranking, or for two runs from their one comparison."""
+    """Rank ranges and letters by run: from the ranking, or without one from the comparisons with the first."""
     if found.ranking is not None:
         return list(found.ranking.ranges), list(found.ranking.letters)
     count = len(comparisons)
     differs = [[False] * count for _ in range(count)]
     better = [[False] * count for _ in range(count)]
-    order = list(range(count))
-    if count == 2 and claimed(comparisons[1]):
-        ahead = comparisons[1] is not None and comparisons[1].delta > 0
-        differs[0][1] = differs[1][0] = True
-        better[int(ahead)][1 - int(ahead)] = True
-        order = [1, 0] if ahead else [0, 1]
+    for run, each in enumerate(comparisons):
+        if each is not None and each.claimed:
+            differs[0][run] = differs[run][0] = True
+            better[run][0], better[0][run] = each.delta > 0, each.delta < 0
+    ahead = [0.0 if each is None else each.delta for each in comparisons]
+    order = sorted(range(count), key=lambda run: -ahead[run])
     return rank_ranges(better), letter_groups(order, differs)
-
-
-def claimed(each: Comparison | None) -> bool:
-    """Is the difference to the baseline a claim: significant after correction, on enough items and documents?"""
-    return each is not None and each.p_adjusted <= ALPHA and each.verdict.startswith(("better", "worse"))

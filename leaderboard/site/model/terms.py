@@ -19,7 +19,7 @@ TERMS: dict[str, Term] = {
     "rank-range": Term(
         "Rank range",
         "The ranks that a system may have: 1 + the systems shown to be better, up to all minus those shown to be "
-        "worse, after correction for all pairs. Systems that are not separated share ranks.",
+        "worse, after correction. Systems that are not separated share ranks.",
     ),
     "score": Term(
         "Score",
@@ -44,13 +44,20 @@ TERMS: dict[str, Term] = {
     "difference": Term(
         "Difference to the baseline",
         "Mean paired difference over items, turned so that + is better, with its interval and p-value from the cluster "
-        "sign-flip test, corrected by Holm over the systems of all tables.",
+        "sign-flip test, corrected by Holm over the systems of all tables: it holds 0 where nothing is claimed.",
     ),
     "group": Term(
         "Group",
         "Systems that share a letter are not separated by the corrected pairwise tests; systems without a letter in "
-        "common are.",
+        "common are. Against the baseline it is the verdict's own test.",
     ),
+    "right": Term(
+        "Right",
+        "Share of all questions whose answer is right: by the first of choice accuracy (1), a judge's answer or "
+        "factual correctness (0.5 or more) and token F1 (0.5 or more) that the run has, or because it holds a whole "
+        "reference.",
+    ),
+    "words": Term("Words", "Mean number of words of an answer."),
     "parameters": Term("Size", "Number of parameters of the checkpoint."),
     "speed": Term(
         "Speed",
@@ -68,7 +75,7 @@ TERMS: dict[str, Term] = {
     "detectable": Term(
         "Detectable difference",
         "The smallest true difference to the baseline that these items find in four cases of five (power 80 %, "
-        "two-sided at 0.05): the median over the systems. What is smaller may well stay unseen.",
+        "two-sided at 0.05, corrected): the median over the systems. What is smaller may well stay unseen.",
     ),
     "alpha": Term("α", "The chance of any false claim within a family of tests, held by Holm's correction."),
     "hashes": Term("Hashes", "SHA-256 of the items: systems with other items are not ranked together."),
@@ -79,9 +86,10 @@ TERMS: dict[str, Term] = {
     ),
     "overall": Term(
         "Overall",
-        "A composite, item by item: each metric that has two bounds is placed between 0 (worst) and 1 (best), averaged "
-        "within its family, then over families. A metric counts on an item where every ranked system has it. Ranks and "
-        "tests are of this one score; ranks of metrics are never averaged.",
+        "The mean over families of metrics of the mean of their metrics, item by item: 0 is an answer that is worth "
+        "nothing, 1 a right one. Embedding metrics count by their calibration, others by the bounds of their range. A "
+        "metric counts on an item where every ranked system has it, and where the baseline has it. Ranks and tests are "
+        "of this one score; ranks of metrics are never averaged.",
     ),
     "sign-conflict": Term("Sign conflict", f"{SIGN_CONFLICT.capitalize()}."),
 }

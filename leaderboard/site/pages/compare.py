@@ -13,7 +13,7 @@ from ..charts.forest import Difference, Panel, forest
 from ..formats import LONGEST_TEXT
 from ..model.board import Board, BoardRun
 from ..model.items import item_path
-from ..model.standings import MetricTable, claimed
+from ..model.standings import MetricTable
 from ..model.word_diff import Piece, word_diff
 from ..page import Page
 
@@ -120,7 +120,7 @@ def _plotted(each: Comparison, unit: float) -> Difference:
         each.delta * unit,
         None if interval is None else interval[0] * unit,
         None if interval is None else interval[1] * unit,
-        claimed(each),
+        each.claimed,
         "sign_conflict" in each.items.flags,
         f"p {each.p_verdict:.2g} after Holm",
     )

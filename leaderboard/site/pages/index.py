@@ -10,6 +10,7 @@ from ...runs.loaded import LENGTH_FACTOR
 from ..charts.forest import IntervalRow, interval_axis, interval_cell
 from ..model.board import Board, slug
 from ..model.composite import OVERALL
+from ..model.headline import headline
 from ..model.standings import MetricTable
 from ..page import Page
 
@@ -54,6 +55,8 @@ def index_pages(board: Board) -> Iterator[Page]:
             **shared,
             "table": first,
             "cells": interval_cells(first),
+            "claims": headline(board),
+            "shown": _columns(board, first),
             "doubts": [*_lengths(board, singles), *(line for table in singles for line in _doubts(board, table))],
             "values": values,
             "order": order,
@@ -70,6 +73,7 @@ def index_pages(board: Board) -> Iterator[Page]:
                 **shared,
                 "table": table,
                 "cells": interval_cells(table),
+                "shown": _columns(board, table),
                 "doubts": _doubts(board, table),
                 "summary": table.metric.description.partition("\n\n")[0],
             },
@@ -83,6 +87,17 @@ def interval_cells(table: MetricTable) -> list[str]:
     axis = interval_axis(rows)
     baseline = next((row.entry["value"] for row in table.rows if row.run == 0), None)
     return [interval_cell(axis, row, baseline=baseline) for row in rows]
+
+
+def _columns(board: Board, table: MetricTable) -> set[str]:
+    """The columns beside score and difference that any run has something in."""
+    has = {
+        "words": any(run.columns.words is not None for run in board.runs),
+        "size": any(run.parameters is not None for run in board.runs),
+        "speed": any(run.speed is not None for run in board.runs),
+        "missing": any(row.entry["n_missing"] for row in table.rows),
+    }
+    return {name for name, there in has.items() if there}
 
 
 def _lengths(board: Board, tables: Sequence[MetricTable]) -> list[str]:

@@ -148,8 +148,44 @@ def test_a_metric_that_one_run_computed_differently_leaves_it_unranked_there_onl
     (odd / "run.json").write_text(json.dumps(header))
     board = board_of([*runs, odd])
     assert [each.reason for each in board.table("bleu").apart] == ["computed differently (bleu|tok:none|v1)"]
-    assert [each.reason for each in board.table("overall").apart] == ["not ranked in bleu"]
+    overall = board.table("overall")
+    assert overall.apart == ()
+    (partly,) = overall.partly
+    assert (board.runs[partly.run].name, partly.lacking) == ("odd", ("bleu",))
+    assert partly.shared == ("exact_match", "token_f1")
     assert len(board.table("token_f1").rows) == 5
+
+
+def test_a_metric_that_the_baseline_lacks_costs_nobody_the_comparison(tmp_path: Path) -> None:
+    write_items(tmp_path)
+    production = write_run(tmp_path, "production", answers(8))
+    others = [write_run(tmp_path, f"c{i}", answers(9 + i), "exact_match,token_f1,bleu,rouge1") for i in range(3)]
+    lacking = write_run(tmp_path, "lacking", answers(24), "exact_match,token_f1")
+    board = board_of([*others, production, lacking], baseline=production)
+    overall = board.tables[0]
+    assert board.left_out == ("rouge1 (production, the baseline, lacks it)",)
+    assert [board.runs[row.run].name for row in overall.rows] == ["c2", "c1", "c0", "production"]
+    assert [row.comparison is not None for row in overall.rows] == [True, True, True, False]
+    (partly,) = overall.partly
+    assert (board.runs[partly.run].name, partly.lacking, partly.shared) == (
+        "lacking", ("bleu",), ("exact_match", "token_f1"),
+    )  # fmt: skip
+    # Over exact match and F1 alone, as if nothing else had been measured.
+    (alone,) = board_of([production, lacking], baseline=production).tables[0].rows[:1]
+    assert alone.comparison is not None
+    assert partly.comparison.delta == pytest.approx(alone.comparison.delta)
+    # It is one of four in the family of the overall score.
+    assert partly.comparison.p_verdict == pytest.approx(4 * alone.comparison.p)
+    assert partly.comparison.verdict == "better"
+
+
+def test_without_a_baseline_the_first_run_that_can_be_ranked_is_taken(tmp_path: Path) -> None:
+    write_items(tmp_path)
+    paths = [write_run(tmp_path, "a-holed", [None, *answers(20)[1:]])]
+    paths += [write_run(tmp_path, f"b{i}", answers(8 + i)) for i in range(3)]
+    board = board_of(paths)
+    assert board.baseline.name == "b0"
+    assert {row.comparison is None for row in board.tables[0].rows if row.run} == {False}
 
 
 def test_several_processes_find_what_one_finds(runs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,5 +245,5 @@ def test_speed_is_told_of_runs_that_generated_every_answer(
     header = {("generation", "generated"): generated, ("model", "parameters"): 7}
     columns = made_columns("run", {"token_f1": [0.5] * 120}, header=header)
     columns.header.update(seconds={"generate": seconds}, tokens={"completion": tokens})
-    run = BoardRun("run", "run", {}, columns)
+    run = BoardRun("run", "run", "run", {}, columns)
     assert (run.speed, run.parameters) == (speed, 7)

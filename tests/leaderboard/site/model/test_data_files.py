@@ -37,8 +37,8 @@ def test_a_row_says_of_a_run_what_the_table_says(board: Board, title: str) -> No
         if each.comparison is None:
             assert (row["verdict"], row["delta"], row["p_adjusted"]) == ("baseline", None, None)
             continue
-        assert each.comparison.interval is not None
-        assert (row["delta_ci_low"], row["delta_ci_high"]) == each.comparison.interval
+        assert each.comparison.ci_verdict is not None
+        assert (row["delta_ci_low"], row["delta_ci_high"]) == each.comparison.ci_verdict
         assert row["delta_ci_low"] < row["delta"] < row["delta_ci_high"]
         assert (row["delta"], row["verdict"]) == (each.comparison.delta, each.comparison.verdict)
         assert row["p_adjusted"] == each.comparison.p_adjusted

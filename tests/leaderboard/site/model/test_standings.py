@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,11 +11,11 @@ from telbench.leaderboard.site.model.columns import RunColumns
 from telbench.leaderboard.site.model.standings import (
     Measured,
     MetricTable,
-    claimed,
     decided_together,
     measured,
     metric_table,
 )
+from telbench.leaderboard.statistics.multiplicity import holm
 
 from ....made_runs import metric
 from .made_columns import made_columns
@@ -79,9 +77,11 @@ def test_what_the_items_could_show_is_the_median_over_the_runs() -> None:
         run_of("token_f1", "same", 0.0, holes=1, spread=9),
     ]
     table = table_of("token_f1", runs)
-    # Miller 2024: (z_0.975 + z_0.8) standard errors of the paired difference.
+    # Miller 2024: (z_0.975 + z_0.8) standard errors of the paired difference; here of three, by Bonferroni.
     errors = [np.std(spread * NOISE[name], ddof=1) / np.sqrt(N) for name, spread in (("up", 1), ("down", 4))]
-    assert table.detectable == pytest.approx((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * max(errors), rel=1e-6)
+    assert table.detectable == pytest.approx(
+        (stats.norm.ppf(1 - 0.025 / 3) + stats.norm.ppf(0.8)) * max(errors), rel=1e-6
+    )
     assert (table.n, table.clusters, table.effective_clusters) == (N, N, N - 1)
     assert table_of("token_f1", runs, baseline=False).detectable is None
     assert {row.comparison for row in table_of("token_f1", runs, baseline=False).rows} == {None}
@@ -106,7 +106,11 @@ def test_runs_that_share_no_item_are_not_ranked_and_those_that_share_some_with_t
     table = table_of("token_f1", [base, up, first_half])
     rows = {row.run: row for row in table.rows}
     assert [rows[place].comparison is not None for place in range(3)] == [False, True, False]
-    assert {(row.ranks, row.letters) for row in table.rows} == {((1, 3), "a")}
+    assert [(rows[place].ranks, rows[place].letters) for place in range(3)] == [
+        ((2, 3), "b"),
+        ((1, 2), "a"),
+        ((1, 3), "ab"),
+    ]
     assert found_of("token_f1", [base, first_half]) == Measured((), None)
     assert found_of("token_f1", [base, up]).ranking is None
     ranking = found_of("token_f1", [base, up, up]).ranking
@@ -137,17 +141,39 @@ def test_rows_name_runs_by_their_place_on_the_board() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("verdict", "p", "expected"),
-    [
-        ("better", 0.05, True),
-        ("better", 0.0501, False),
-        ("worse, but most items say the opposite", 0.001, True),
-        ("too few source documents to tell", 0.001, False),
-        ("identical", 0.001, False),
-    ],
-)
-def test_a_claim_needs_a_verdict_and_a_small_p(verdict: str, p: float, expected: bool) -> None:
-    (found,) = found_of("token_f1", [run_of("token_f1", "base", 0.0), run_of("token_f1", "up", 0.1)]).comparisons
-    assert claimed(replace(found, verdict=verdict, p_adjusted=p)) == expected
-    assert not claimed(None)
+def test_rank_letter_and_verdict_are_one_decision_against_the_baseline() -> None:
+    # Six runs: all 15 pairs as one family would not tell "up" from the baseline, the five verdicts do.
+    shifts = (("base", 0.0), ("up", 0.0165), *((f"same{i}", 0.0) for i in range(4)))
+    draw = np.random.default_rng(3)
+    runs = [
+        made_columns(name, {"token_f1": (BASE + shift + draw.normal(0, 0.05, N)).tolist()}) for name, shift in shifts
+    ]
+    by_mean = measured(metric("token_f1"), runs, [run.name for run in runs], by="source_document", posthoc="mean")
+    (found,) = decided_together([by_mean])
+    assert by_mean.ranking is not None
+    assert found.ranking is not None
+    verdicts = [each.verdict for each in found.comparisons]
+    assert verdicts[0] == "better"
+    assert by_mean.ranking.p[0][1] > 0.05 >= found.ranking.p[0][1] == found.comparisons[0].p_verdict
+    rest = [pair.p_mean for pair in found.ranking.pairs if pair.first]
+    assert [found.ranking.p[i][j] for i in range(1, 6) for j in range(i + 1, 6)] == pytest.approx(
+        [min(1.0, p) for p in holm(rest)]
+    )
+    letters, ranges = found.ranking.letters, found.ranking.ranges
+    for run, verdict in enumerate(verdicts, 1):
+        assert bool(set(letters[0]) & set(letters[run])) == (verdict == "no difference shown")
+    assert ranges[0][0] == 2
+
+
+def test_documents_that_could_never_pass_so_many_comparisons_say_so() -> None:
+    # 8 documents: all signs alike have p = 2 / 2^8 = 0.0078, and 7 rows need 0.05 / 7 = 0.0071 for the first.
+    columns = [{"token_f1": (BASE + 0.2 * (i > 0)).tolist()} for i in range(8)]
+    runs = [made_columns(f"run{i}", each, per_document=15) for i, each in enumerate(columns)]
+    for count, told in ((7, "better"), (8, "too few source documents to tell")):
+        comparisons = table_of("token_f1", runs[:count]).rows
+        found = [row.comparison for row in comparisons if row.comparison is not None]
+        assert {each.verdict for each in found} == {told}
+        assert found[0].items.clusters == 8
+        assert found[0].takes == (8 if count == 7 else 9)
+        assert (found[0].detectable is None) == (count == 8)
+    assert found[0].told == "too few source documents to tell: 8.0 effective, it takes 9"
