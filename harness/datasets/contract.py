@@ -34,7 +34,8 @@ class DatasetSpec:
 
     ``files`` are the published file names, looked for in the data folder and in its ``folder``; none for an embedded
     set. ``load`` is given them by name, with the options that the user set. ``options`` maps each option to the values
-    it takes, the default first. ``origin`` says where the set comes from.
+    it takes, the default first. ``origin`` says where the set comes from. ``protected``: its publisher keeps the texts
+    from being crawled, so pages do not show them unless asked.
     """
 
     name: str
@@ -47,6 +48,7 @@ class DatasetSpec:
     load: Callable[[Mapping[str, Path], Mapping[str, str]], LoadedItems]
     split_rule: SplitRule
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    protected: bool = False
 
 
 @dataclass

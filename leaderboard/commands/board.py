@@ -35,6 +35,11 @@ class BuildOptions:
     worth: Path | None = setting(
         None, "what metrics are worth on this data (telbench metrics worth --out), for the method page", metavar="FILE"
     )
+    items: Literal["all", "ids", "none"] | None = setting(
+        None,
+        "show texts of questions and answers, ids alone, or no items (default: all, ids where the data set's publisher "
+        "protects its texts)",
+    )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
 
 
@@ -71,7 +76,7 @@ def build(asked: BuildOptions) -> str:
     """Build the board, unless it is there already; what to tell of it."""
     from ...harness.cli.terminal import Reporter
     from ..site.build import build_site, inputs_digest, is_current, require_own
-    from ..site.model.board import Options, make_board
+    from ..site.model.board import Options, licence_lines, make_board
     from ..site.model.contexts import find_contexts
     from ..site.model.eligibility import run_folders
 
@@ -84,6 +89,7 @@ def build(asked: BuildOptions) -> str:
         asked.pairs,
         asked.history,
         asked.worth,
+        asked.items,
     )
     reporter = Reporter()
     paths = [*asked.runs, *([] if asked.baseline is None else _unnamed(asked.baseline, asked.runs))]
@@ -94,6 +100,8 @@ def build(asked: BuildOptions) -> str:
     for note in contexts.notes:
         reporter.note(note)
     board = make_board(paths, options, reporter, min(os.cpu_count() or 1, 8), contexts)
+    for line in licence_lines(board):
+        reporter.note(line)
     count = build_site(board, asked.out, reporter, inputs)
     apart = f", {len(board.apart)} apart" if board.apart else ""
     return f"{len(board.runs)} runs ranked{apart}; {count} files: open {asked.out / 'index.html'}"

@@ -37,6 +37,9 @@ ASSETS = Path(__file__).parent / "assets"
 _ROOM = Path(__file__).resolve().parents[1]
 _MADE_WITH = (".py", ".html", ".css", ".js")
 _BLOCK = 1 << 20
+# What systems and hosts of pages put into a folder beside the pages: it is never touched.
+_HOSTS = frozenset({".git", ".nojekyll", "CNAME"})
+_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = 
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
+    chosen += [options.items]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
@@ -131,7 +135,10 @@ def require_own(out: Path) -> None:
         raise InputError(f"{out} is a file: choose another --out")
     known = set(manifest_of(out).get("files", {})) | {MANIFEST}
     for path in sorted(out.rglob("*")):
-        if not path.is_dir() and str(path.relative_to(out)) not in known:
+        place = path.relative_to(out)
+        if place.parts[0] in _HOSTS or path.name in _SYSTEMS:
+            continue
+        if not path.is_dir() and str(place) not in known:
             raise InputError(
                 f"{out} holds {path.relative_to(out)}, which no build of a board wrote: choose another --out"
             )
@@ -215,6 +222,14 @@ def _settle(out: Path) -> None:
     former = _beside(out, "former")
     if former.exists() and not out.exists():
         former.rename(out)
+    _keep_hosts(former, out)
+
+
+def _keep_hosts(former: Path, out: Path) -> None:
+    """Move what hosts need from the former site into the new one, then remove the former."""
+    for name in sorted(_HOSTS):
+        if (former / name).exists() and not (out / name).exists():
+            (former / name).rename(out / name)
     shutil.rmtree(former, ignore_errors=True)
 
 
@@ -230,4 +245,4 @@ def _put_in_place(draft: Path, out: Path) -> None:
     except OSError:
         former.rename(out)
         raise
-    shutil.rmtree(former, ignore_errors=True)
+    _keep_hosts(former, out)

@@ -92,7 +92,11 @@ def all_pairs(
 
 @one_thread()
 def beaten_by(
-    scores: NDArray[np.float64], clusters: Sequence[str], costs: Sequence[float], level: float = 0.95
+    scores: NDArray[np.float64],
+    clusters: Sequence[str],
+    costs: Sequence[float],
+    level: float = 0.95,
+    noise: float = 0.0,
 ) -> list[int | None]:
     """For each run the best of those that cost no more and are better by an interval that excludes 0, or None.
 
@@ -105,6 +109,7 @@ def beaten_by(
         clusters: of each item.
         costs: of each run, lower is better.
         level: of the interval.
+        noise: share of its value that a measured cost may be off by: what is not cheaper beyond it is not called so.
     """
     import numpy as np
     from scipy import stats
@@ -128,7 +133,9 @@ def beaten_by(
         ahead = [
             other
             for other, price in enumerate(costs)
-            if other != place and price <= cost and means[other] - means[place] > reach[other, place]
+            if other != place
+            and price * (1 + noise) <= cost * (1 - noise)
+            and means[other] - means[place] > reach[other, place]
         ]
         found.append(max(ahead, key=lambda other: (float(means[other]), -other)) if ahead else None)
     return found

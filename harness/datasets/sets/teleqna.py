@@ -86,4 +86,5 @@ TELEQNA = DatasetSpec(
     origin="netop-team/TeleQnA",
     load=load,
     split_rule=everything_in("test", "a benchmark, not to be trained on"),
+    protected=True,
 )

@@ -1,4 +1,4 @@
-"""A heat map: one number a cell with its count underneath, shaded in five steps within each column."""
+"""A heat map: a number a cell, how it differs from the baseline underneath, shaded in five steps within each column."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ _WIDTH, _HEIGHT, _HEAD, _CHARACTER, _LONGEST = 84, 38, 30, 7.0, 28
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A mean over ``n`` items; None where there is none."""
+    """A mean over ``n`` items, and the baseline's; None where there is none."""
 
     value: float | None
     n: int
+    baseline: float | None = None
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric with a cell for each row, and which end of it is the better one."""
+    """A metric with a cell for each row, which end of it is the better one, and the values that shades go from and to.
+
+    Without ``ends`` these are the column's own.
+    """
 
     label: str
     cells: tuple[HeatCell, ...]
     higher_is_better: bool = True
+    ends: tuple[float, float] | None = None
 
 
 def heat_map(title: str, rows: Sequence[str], columns: Sequence[Column]) -> str:
@@ -43,7 +48,7 @@ def heat_map(title: str, rows: Sequence[str], columns: Sequence[Column]) -> str:
             y = _HEAD + _HEIGHT * row
             name = f"heat-{step}" if step is not None else "heat-none"
             shown = text(middle, y + 17, number(cell.value), name + "-text", anchor="middle")
-            count = text(middle, y + 31, f"n {cell.n}", f"count {name}-text", anchor="middle")
+            count = text(middle, y + 31, _under(cell), f"count {name}-text", anchor="middle")
             told = f"<title>{_described(column, rows[row], cell)}</title>"
             parts.append(f"<g>{told}{rectangle(x, y, _WIDTH - 1, _HEIGHT - 1, name)}{shown}{count}</g>")
     width, height = left + _WIDTH * len(columns), _HEAD + _HEIGHT * len(rows)
@@ -51,11 +56,11 @@ def heat_map(title: str, rows: Sequence[str], columns: Sequence[Column]) -> str:
 
 
 def _shades(column: Column) -> list[int | None]:
-    """A step of 0 to STEPS - 1 for each cell, from the worst to the best value of the column."""
+    """A step of 0 to STEPS - 1 for each cell, from the worst to the best value of the column, or of its ends."""
     known = [cell.value for cell in column.cells if cell.value is not None]
     if not known:
         return [None] * len(column.cells)
-    low, high = min(known), max(known)
+    low, high = column.ends or (min(known), max(known))
     steps: list[int | None] = []
     for cell in column.cells:
         if cell.value is None:
@@ -67,8 +72,16 @@ def _shades(column: Column) -> list[int | None]:
     return steps
 
 
+def _under(cell: HeatCell) -> str:
+    """The difference to the baseline, or how many items there are."""
+    if cell.value is None or cell.baseline is None:
+        return f"n {cell.n}"
+    return f"{'+' if cell.value >= cell.baseline else ''}{number(cell.value - cell.baseline)}"
+
+
 def _described(column: Column, row: str, cell: HeatCell) -> str:
-    return escape(f"{plain(row, 80)}, {plain(column.label)}: {number(cell.value)} over {cell.n} items")
+    base = "" if cell.baseline is None else f", baseline {number(cell.baseline)}"
+    return escape(f"{plain(row, 80)}, {plain(column.label)}: {number(cell.value)} over {cell.n} items{base}")
 
 
 def _summary(rows: Sequence[str], columns: Sequence[Column]) -> str:

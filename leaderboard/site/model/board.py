@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from telbench.errors import InputError, TelbenchError
+from telbench.registry import listed, load_as
 
 from ....harness.cli.terminal import Reporter
+from ....harness.datasets.contract import DatasetSpec
+from ....harness.datasets.loading import GROUP
 from ....metrics.contract import Metric, metrics_named
 from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
@@ -35,11 +38,16 @@ from .standings import Measured, MetricTable, Standing, decided_together, measur
 # Below so many scores a second process costs more than it saves.
 _WORTH_A_PROCESS = 300_000
 _LARGEST_SLUG = 40
+Shown = Literal["all", "ids", "none"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a board is built with, beside its runs."""
+    """What a board is built with, beside its runs.
+
+    ``items``: pages have the texts of all items, their ids alone, or there are no such pages; None: as the data set's
+    publisher lets.
+    """
 
     title: str = "telbench leaderboard"
     baseline: Path | None = None
@@ -48,6 +56,7 @@ class Options:
     pairs: Posthoc = "mean"
     history: Path | None = None
     worth: Path | None = None
+    items: Shown | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,16 @@ class Board:
         return self.runs[0]
 
     @property
+    def shown(self) -> Shown:
+        """What pages show of the items."""
+        return shown_of(self.options, self.baseline.columns)
+
+    @property
+    def source(self) -> DatasetSpec | None:
+        """The published data set that the items are of, where telbench knows it."""
+        return source_of(self.baseline.header["data"]["name"])
+
+    @property
     def items(self) -> tuple[str, ...]:
         """The ids of the items, in the order of the data."""
         return self.baseline.columns.items
@@ -165,6 +184,8 @@ def make_board(
     if baseline is None:
         baseline = first_rankable(kept, allow_incomplete=options.allow_incomplete)
     kept.sort(key=lambda run: (run is not baseline, run.name, run.digest))
+    if shown_of(options, baseline) != "all":
+        kept = [replace(run, texts=False) for run in kept]
     metrics, without_table = _metrics_of(kept)
     ranked = {metric.name: rankable(metric.name, kept, allow_incomplete=options.allow_incomplete) for metric in metrics}
     overall = overall_of(kept, metrics, ranked)
@@ -206,7 +227,7 @@ def make_board(
     return Board(
         options=options,
         runs=tuple(
-            BoardRun(name, short, slug(name, run.digest), levels, run)
+            BoardRun(name, short, slug(name, f"{name}\0{run.path.resolve().name}"), levels, run)
             for name, short, run, levels in zip(names, shortened(names), kept, factors, strict=True)
         ),
         apart=tuple(apart + different),
@@ -308,7 +329,7 @@ def _digest(
     """SHA-256 of the runs' contents, of the contexts, the history and the worth at hand, and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
     parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
-    parts += [contexts.digest, *(repr(check) for check in history), *([] if worth is None else [worth])]
+    parts += [options.items, contexts.digest, *(repr(check) for check in history), *([] if worth is None else [worth])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -320,3 +341,29 @@ def slug(text: str, key: str) -> str:
     """
     words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
     return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def source_of(name: str) -> DatasetSpec | None:
+    """The data set of that name, if one is registered."""
+    return load_as(GROUP, name, DatasetSpec) if name in listed(GROUP) else None
+
+
+def shown_of(options: Options, run: RunColumns) -> Shown:
+    """What pages show of the items of a run: what was asked for, or what the publisher of the data lets."""
+    source = source_of(run.header["data"]["name"])
+    return options.items or ("ids" if source is not None and source.protected else "all")
+
+
+def licence_lines(board: Board) -> list[str]:
+    """What whoever publishes the pages should know of the texts in them."""
+    source = board.source
+    if source is None or not source.files or board.shown == "none":
+        return []
+    if board.shown == "ids":
+        why = "" if board.options.items else ": its publisher keeps them from being crawled (--items all shows them)"
+        return [f"pages have the ids of {source.name}'s questions without any text{why}"]
+    told = "; its publisher keeps them from being crawled" if source.protected else ""
+    return [
+        f"pages hold the texts of {source.name} ({source.origin}, {source.licence}){told}: publish them only as that "
+        "licence lets you (--items ids leaves them out)"
+    ]

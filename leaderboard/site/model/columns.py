@@ -38,7 +38,8 @@ class RunColumns:
     ``values`` are NaN where ``reasons`` says why; ``stats`` are the rows of corpus metrics. ``offsets`` are where each
     item's line begins in the samples file, so that no answer has to be held. ``kinds`` are what each answer is: right,
     a kind of error, or none at all (see `error_kind`). ``lengths`` are the words of each answer, -1 where there is
-    none. ``digest`` is of header and samples.
+    none. ``digest`` is of header and samples. Without ``texts`` samples keep to
+    themselves what was asked and answered.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class RunColumns:
     kinds: bytes
     digest: str
     lengths: array[int] = field(default_factory=lambda: array("l"))
+    texts: bool = True
 
     @property
     def name(self) -> str:
@@ -117,9 +119,23 @@ class RunColumns:
                     sample = json.loads(stream.readline())
                     if sample["item_id"] != self.items[place]:
                         raise InputError(f"{self.path / SAMPLES} changed while it was read: build again")
-                    yield sample
+                    yield sample if self.texts else _without_texts(sample)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{self.path / SAMPLES} changed while it was read: build again") from error
+
+
+def _without_texts(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """The sample with its id in place of the question, and no other text; what each answer is stays."""
+    hidden = {"question": f"Item {sample['item_id']}", "references": [], "prediction": "(not shown)"}
+    return {
+        **sample,
+        **hidden,
+        "choices": [],
+        "answer": [],
+        "judgements": {},
+        "context_sha256": None,
+        "error": "failed",
+    }
 
 
 def _statistics_row(numbers: list[float]) -> tuple[float, ...] | None:

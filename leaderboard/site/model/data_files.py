@@ -125,13 +125,14 @@ def _json(document: Any) -> bytes:
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:
+    """With a byte order mark, without which Excel takes it for another encoding."""
     stream = io.StringIO()
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([_csv_cell(name) for name in names])
     for row in rows:
         writer.writerow([_csv_cell(row.get(name)) for name in names])
-    return stream.getvalue().encode("utf-8")
+    return stream.getvalue().encode("utf-8-sig")
 
 
 def _csv_cell(value: Any) -> Any:

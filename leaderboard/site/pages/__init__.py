@@ -21,7 +21,7 @@ from .tradeoff import known_costs, tradeoff_pages
 SECTIONS: tuple[Section, ...] = (
     Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
     Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
-    Section("items.html", "Items", item_pages, count=item_count),
+    Section("items.html", "Items", item_pages, when=lambda board: board.shown != "none", count=item_count),
     Section(
         "compare.html",
         "Compare",

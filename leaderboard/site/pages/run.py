@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...compare.seeds import SEED, without_seed
@@ -47,18 +47,27 @@ class KindCount:
     baseline: int
 
 
+@dataclass(frozen=True)
+class ByCategory:
+    """Means by table, run and category."""
+
+    categories: tuple[str, ...]
+    means: Mapping[str, Mapping[int, tuple[HeatCell, ...]]]
+
+
 def run_pages(board: Board) -> Iterator[Page]:
     """``runs.html`` and ``runs/SLUG.html`` each."""
     kinds = [name for name in ANSWERS if any(name in run.columns.error_kinds for run in board.runs)]
     yield Page("runs.html", "runs.html", "Runs", {"kinds": kinds, "right": RIGHT}, menu="runs.html")
     compared = {each.run.slug for each in comparisons(board)}
     cells = {table.name: interval_cells(table) for table in board.tables}
+    by_category = _by_category(board)
     for run in board.runs:
         context = {
             "run": run,
             "metrics": [_in_metric(board, table, run, cells[table.name]) for table in board.tables],
             "calibrations": _calibrations(board, run),
-            "heat": _heat_map(board, run),
+            "heat": _heat_map(board, run, by_category),
             "seeds": _own_seeds_drawn(board, run),
             "kinds": [
                 KindCount(name, run.columns.error_kinds.get(name, 0), board.baseline.columns.error_kinds.get(name, 0))
@@ -81,26 +90,44 @@ def _calibrations(board: Board, run: BoardRun) -> list[tuple[str, dict[str, obje
     return [(name, entry["calibration"]) for name, entry in entries if entry.get("calibration")]
 
 
-def _heat_map(board: Board, run: BoardRun) -> str | None:
-    """Means of item values by category and metric; None where there are no categories."""
+def _by_category(board: Board) -> ByCategory | None:
+    """Means of item values of every run by category, in every table; None where there are no categories."""
     import numpy as np
 
-    counts = Counter(category for category in run.columns.categories if category is not None)
+    counts = Counter(category for category in board.baseline.columns.categories if category is not None)
     if len(counts) < 2:
         return None
     shown = sorted(name for name, _ in counts.most_common(MOST_CATEGORIES))
-    categories = np.array(run.columns.categories, dtype=object)
+    categories = np.array(board.baseline.columns.categories, dtype=object)
     members = [np.flatnonzero(categories == name) for name in shown]
-    tables = [table for table in board.tables if board.standing(table, run) is not None]
-    columns = [
-        Column(
-            table.name,
-            tuple(_mean_cell(run.columns.values[table.name][places]) for places in members),
-            table.metric.higher_is_better,
-        )
-        for table in tables
-    ]
-    return heat_map(f"{run.name}: mean score by category", shown, columns) if columns else None
+    means = {
+        table.name: {
+            row.run: tuple(_mean_cell(board.runs[row.run].columns.values[table.name][places]) for places in members)
+            for row in table.rows
+        }
+        for table in board.tables
+    }
+    return ByCategory(tuple(shown), means)
+
+
+def _heat_map(board: Board, run: BoardRun, found: ByCategory | None) -> str | None:
+    """The run's means by category, shaded from the worst to the best of all runs and held against the baseline's."""
+    if found is None:
+        return None
+    place = next(place for place, each in enumerate(board.runs) if each is run)
+    columns = []
+    for table in board.tables:
+        cells = found.means[table.name]
+        if place not in cells:
+            continue
+        known = [cell.value for row in cells.values() for cell in row if cell.value is not None]
+        base = cells.get(0) if place else None
+        own = [
+            replace(cell, baseline=None if base is None else base[row].value) for row, cell in enumerate(cells[place])
+        ]
+        ends = (min(known), max(known)) if known else None
+        columns.append(Column(table.name, tuple(own), table.metric.higher_is_better, ends))
+    return heat_map(f"{run.name}: mean score by category", found.categories, columns) if columns else None
 
 
 def _mean_cell(values: NDArray[np.float64]) -> HeatCell:

@@ -36,6 +36,8 @@ class Tradeoff:
 
 
 Cost = tuple[str, str, tuple[float | None, ...]]
+# A time is measured once, and another time comes out otherwise by as much; weights are counted.
+_NOISE = {"Speed": 0.05}
 
 
 def known_costs(board: Board) -> list[Cost]:
@@ -73,7 +75,7 @@ def _tradeoff(board: Board, table: MetricTable, title: str, unit: str, costs: Se
     clusters = cluster_names(board.baseline.columns.loaded([]), board.items, board.options.by)
     beaten = [
         None if place is None else board.runs[priced[place][0].run]
-        for place in beaten_by(scores, clusters, [cost for _, cost in priced])
+        for place in beaten_by(scores, clusters, [cost for _, cost in priced], noise=_NOISE.get(title, 0.0))
     ]
     rows = [Priced(board.runs[row.run], row, cost, other) for (row, cost), other in zip(priced, beaten, strict=True)]
     rows.sort(key=lambda each: (each.cost, each.run.name))

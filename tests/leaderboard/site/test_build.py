@@ -99,6 +99,75 @@ def test_a_file_added_to_a_site_is_not_thrown_away(
     assert "notes.txt" in capsys.readouterr().err
 
 
+def test_what_hosts_and_systems_put_into_a_site_stays_there(runs: list[Path], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert build(runs, site) == 0
+    (site / ".git" / "objects").mkdir(parents=True)
+    (site / ".git" / "HEAD").write_text("ref: refs/heads/pages")
+    (site / "CNAME").write_text("board.example.org")
+    (site / ".nojekyll").write_text("")
+    (site / "runs" / ".DS_Store").write_text("")
+    assert build(runs[:2], site) == 0
+    assert (site / ".git" / "HEAD").read_text() == "ref: refs/heads/pages"
+    assert (site / "CNAME").read_text() == "board.example.org"
+    # Killed after the new site was put in place and before the former one's files came over.
+    (tmp_path / ".site.former").mkdir()
+    (site / ".git").rename(tmp_path / ".site.former" / ".git")
+    assert build(runs, site) == 0
+    assert (site / ".git" / "HEAD").read_text() == "ref: refs/heads/pages"
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_run_keeps_its_address_when_it_is_scored_again(tmp_path: Path) -> None:
+    site, given = tmp_path / "site", answers(14)
+    paths = [write_run(tmp_path, "a", given), write_run(tmp_path, "b", answers(20))]
+    assert build(paths, site) == 0
+    before = sorted(path.name for path in (site / "runs").iterdir())
+    write_run(tmp_path, "a", given, "exact_match,token_f1,bleu,rouge1")
+    assert build(paths, site) == 0
+    assert sorted(path.name for path in (site / "runs").iterdir()) == before
+
+
+@pytest.mark.parametrize("items", ["all", "ids", "none"])
+def test_texts_of_items_are_shown_as_asked(runs: list[Path], tmp_path: Path, items: str) -> None:
+    site = tmp_path / "site"
+    assert build(runs, site, "--items", items) == 0
+    pages = "".join(path.read_text("utf-8") for path in site.rglob("*") if path.is_file())
+    for text in ("What does the", "handles case", "It routes packets"):
+        assert (text in pages) == (items == "all")
+    assert (site / "items.html").exists() == (items != "none")
+    assert ("Item i3" in pages) == (items == "ids")
+    for page in site.rglob("*.html"):
+        for tag, told in Markup(page.read_text("utf-8")).elements:
+            if tag == "a" and "items" in (told.get("href") or "").partition("#")[0]:
+                assert (page.parent / str(told["href"]).partition("#")[0]).exists()
+
+
+def test_protected_questions_are_left_out_unless_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_run(tmp_path, "a", answers(14))
+    header = json.loads((path / "run.json").read_text())
+    header["data"]["name"] = "teleqna"
+    (path / "run.json").write_text(json.dumps(header))
+    assert build([path], tmp_path / "site") == 0
+    assert "its publisher keeps them from being crawled (--items all shows them)" in capsys.readouterr().err
+    assert "What does the" not in (tmp_path / "site" / "items.html").read_text("utf-8")
+    assert build([path], tmp_path / "site", "--items", "all") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "pages hold the texts of teleqna (netop-team/TeleQnA, MIT); its publisher keeps them from" in told
+    page = Markup((tmp_path / "site" / "items.html").read_text("utf-8")).text
+    assert "Questions and references: teleqna, netop-team/TeleQnA, MIT." in page
+    assert "What does the" in page
+
+
+def test_the_card_of_answers_from_a_file_invents_no_engine(runs: list[Path], tmp_path: Path) -> None:
+    assert build(runs, tmp_path / "site") == 0
+    (page, *_) = (tmp_path / "site" / "runs").glob("a-*.html")
+    card = Markup(page.read_text("utf-8").partition('<dl class="card">')[2].partition("</dl>")[0]).text
+    assert "Engine not known: answers from a file" in card
+    for name in ("Temperature", "Longest answer", "Precision", "Tokens"):
+        assert f"{name} n/a" in card
+
+
 def test_a_build_that_fails_leaves_the_former_site_whole(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +190,7 @@ def test_tables_are_there_as_csv_and_json_with_the_numbers_of_the_page(runs: lis
     overview = json.loads((site / "data/board.json").read_text())
     document = json.loads((site / overview["tables"]["token_f1"]).read_text())
     assert [row["run"] for row in document["rows"]] == ["a", "b", "c"]
-    lines = (site / overview["tables"]["token_f1"].replace(".json", ".csv")).read_text().splitlines()
+    lines = (site / overview["tables"]["token_f1"].replace(".json", ".csv")).read_text("utf-8-sig").splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("rank_low,rank_high,run,")
     page = next((site / "metrics").glob("token-f1-*.html"))

@@ -208,6 +208,14 @@ def test_shades_follow_the_better_end(higher: bool, best: str) -> None:
     assert {"n 5", "n 7", "n/a"} <= set(words(root))
 
 
+def test_a_hopeless_run_is_pale_and_told_against_the_baseline() -> None:
+    cells = (HeatCell(0.1, 5, 0.6), HeatCell(0.12, 7, 0.1), HeatCell(None, 0, 0.5))
+    root = drawn(heat_map("Heat", ["a", "b", "c"], [Column("m", cells, ends=(0.05, 0.95))]))
+    assert [each.get("class") for each in root.iter(f"{SVG}rect")] == ["heat-0", "heat-0", "heat-none"]
+    assert {"-0.500", "+0.020", "n 0"} <= {word.replace("−", "-") for word in words(root)}
+    assert "a, m: 0.1 over 5 items, baseline 0.6" in "".join(root.itertext())
+
+
 def test_seeds_are_told_one_by_one() -> None:
     root = drawn(seed_spread("Seeds", [RecipeSeeds("kd", (("0", 0.4), ("1", 0.5))), RecipeSeeds("sft", ())]))
     assert described(root) == "kd: mean 0.450 (seed 0 0.400, seed 1 0.500); sft: no seed"

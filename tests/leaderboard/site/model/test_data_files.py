@@ -54,5 +54,5 @@ def test_a_row_says_of_a_run_what_the_table_says(board: Board, title: str) -> No
 def test_the_csv_holds_the_same_rows_as_the_json(board: Board, title: str) -> None:
     table, files = board.table(title), dict(data_files(board))
     rows = json.loads(files[f"{data_path(table)}.json"])["rows"]
-    read = list(csv.DictReader(io.StringIO(files[f"{data_path(table)}.csv"].decode())))
+    read = list(csv.DictReader(io.StringIO(files[f"{data_path(table)}.csv"].decode("utf-8-sig"))))
     assert read == [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
