@@ -213,7 +213,7 @@ def test_a_hopeless_run_is_pale_and_told_against_the_baseline() -> None:
     root = drawn(heat_map("Heat", ["a", "b", "c"], [Column("m", cells, ends=(0.05, 0.95))]))
     assert [each.get("class") for each in root.iter(f"{SVG}rect")] == ["heat-0", "heat-0", "heat-none"]
     assert {"-0.500", "+0.020", "n 0"} <= {word.replace("−", "-") for word in words(root)}
-    assert "a, m: 0.1 over 5 items, baseline 0.6" in "".join(root.itertext())
+    assert "a, m: 0.100 over 5 items, baseline 0.600" in "".join(root.itertext())
 
 
 def test_seeds_are_told_one_by_one() -> None:
