@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ....metrics.contract import ItemScore, Metric, Sample
-from ....metrics.intervals import bootstrap
+from ....metrics.intervals import Estimate, bootstrap
 from .columns import RunColumns
 
 if TYPE_CHECKING:
@@ -98,17 +98,22 @@ def with_composite(runs: Sequence[RunColumns], parts: Sequence[Metric]) -> list[
     metric = composite_metric([part.name for part in parts])
     # One scale for all: a calibration is of the data and the encoder, not of a run.
     bounds = {part.name: _bounds(part, runs[0]) or (0.0, 1.0) for part in parts}
+    columns = [_composite(run, parts, counted, bounds) for run in runs]
+    present = [np.isfinite(values) for values in columns]
+    matrices = [
+        np.column_stack([np.where(there, values, 0.0), there.astype(np.float64)])
+        for there, values in zip(present, columns, strict=True)
+    ]
+    # All runs have the same documents: one set of draws does for all.
+    estimates = bootstrap([metric] * len(runs), matrices, runs[0].clusters)
     made = []
-    for run in runs:
-        values = _composite(run, parts, counted, bounds)
-        absent = np.flatnonzero(~np.isfinite(values)).tolist()
+    for run, values, there, estimate in zip(runs, columns, present, estimates, strict=True):
+        absent = np.flatnonzero(~there).tolist()
+        entry = _composite_entry(metric, estimate, len(absent))
         made.append(
             replace(
                 run,
-                header={
-                    **run.header,
-                    "metrics": {**run.header["metrics"], OVERALL: _composite_entry(metric, run, values)},
-                },
+                header={**run.header, "metrics": {**run.header["metrics"], OVERALL: entry}},
                 values={**run.values, OVERALL: values},
                 reasons={**run.reasons, OVERALL: dict.fromkeys(absent, "no metric that all runs have")},
             )
@@ -169,14 +174,8 @@ def _column_means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def _composite_entry(metric: Metric, run: RunColumns, values: NDArray[np.float64]) -> dict[str, Any]:
-    """The composite's value and interval, got as those of any metric of a run."""
-    import numpy as np
-
-    present = np.isfinite(values)
-    matrix = np.column_stack([np.where(present, values, 0.0), present.astype(np.float64)])
-    (estimate,) = bootstrap([metric], [matrix], run.clusters)
-    absent = int((~present).sum())
+def _composite_entry(metric: Metric, estimate: Estimate, absent: int) -> dict[str, Any]:
+    """The composite's value and interval, as a run's header has those of any metric."""
     return {
         "value": estimate.value,
         "ci_low": estimate.ci_low,

@@ -94,7 +94,8 @@ def measured(
     scored = np.array([np.isfinite(run.values[metric.name]) for run in runs])
     ranking, found = None, []
     if len(runs) > 2 and scored.all(axis=0).any():
-        ranking = rank_runs(loaded, metric, posthoc=posthoc, by=by, names=names)
+        # Pages show no interval of a pair, and most of a ranking's time would go into them.
+        ranking = rank_runs(loaded, metric, posthoc=posthoc, by=by, names=names, intervals=False)
     if (scored[1:] & scored[0]).any():
         found = measure_runs(loaded, [metric], by=by, names=names)
     tested = [data for _, data in found]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...compare.pairwise import ALPHA
 from ...compare.ranking import CAPTIONS, Ranking
-from ...statistics.ranks import cliques, critical_difference, nemenyi, symmetric
+from ...statistics.ranks import cliques, critical_difference, symmetric
 from ..charts.rank_diagram import RankedSystem, rank_diagram
 from ..model.board import Board
 from ..page import Page
@@ -24,7 +24,7 @@ def rank_pages(board: Board) -> Iterator[Page]:
         posthoc = "wilcoxon" if ranking.posthoc == "mean" else ranking.posthoc
         diagram, exceptions = _diagram(f"Mean ranks, {table.name}", ranking, order, _of_ranks(ranking))
         classic, _ = _diagram(
-            f"Mean ranks by Nemenyi, {table.name}", ranking, order, nemenyi(ranking.friedman), distance
+            f"Mean ranks by Nemenyi, {table.name}", ranking, order, _by_distance(mean_ranks, distance), distance
         )
         places = ranked_places(table)
         yield Page(
@@ -46,6 +46,11 @@ def rank_pages(board: Board) -> Iterator[Page]:
             },
             menu="ranks.html",
         )
+
+
+def _by_distance(ranks: Sequence[float], distance: float) -> list[list[float]]:
+    """Nemenyi's test as a diagram needs it: 0 where two mean ranks lie farther apart than the distance, or else 1."""
+    return [[0.0 if abs(one - other) > distance else 1.0 for other in ranks] for one in ranks]
 
 
 def _of_ranks(ranking: Ranking) -> Sequence[Sequence[float]]:
