@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 EXACT = 200
 # A p-value is never 0, only too small for a number.
 SMALLEST = 1e-300
+# Averages of so many different values are made one by one; of more they are counted.
+_FEW_DISTINCT = 200
 # Numbers held at a time (half a MB).
 _BLOCK = 1 << 17
 
@@ -181,30 +184,42 @@ def hodges_lehmann(differences: NDArray[np.float64]) -> float:
     total = count * (count + 1) // 2
     low_rank, high_rank = (total + 1) // 2, total // 2 + 1
     distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) <= 1500:
+    if len(distinct) <= _FEW_DISTINCT:
         one, other = np.triu_indices(len(distinct))
         averages = (distinct[one] + distinct[other]) / 2
         order = np.argsort(averages, kind="stable")
         ways = np.where(one == other, counts[one] * (counts[one] + 1) // 2, counts[one] * counts[other])[order]
         places = np.searchsorted(np.cumsum(ways), [low_rank, high_rank])
         return float(averages[order[places]].sum() / 2)
-    return (_walsh_average(values, low_rank) + _walsh_average(values, high_rank)) / 2
+    below = np.concatenate([[0], np.cumsum(counts)])
 
-
-def _walsh_average(values: NDArray[np.float64], rank: int) -> float:
-    """The average of two sorted values that has this rank among all, from 1."""
-    import numpy as np
-
-    positions = np.arange(len(values))
+    places, own = np.arange(len(distinct)), counts * (counts + 1) // 2
 
     def not_above(limit: float) -> int:
-        """How many averages are at most the limit."""
-        reached = np.searchsorted(values, 2 * limit - values, side="right")
-        return int(np.maximum(0, reached - positions).sum())
+        """How many averages are at most the limit: of each value with itself and its equals, and with later ones."""
+        reached = np.searchsorted(distinct, 2 * limit - distinct, side="right")
+        later = np.maximum(0, below[reached] - below[1:])
+        return int((counts * later + np.where(reached > places, own, 0)).sum())
 
-    low, high = (_ordinal(float(end)) for end in (values[0], values[-1]))
-    if not_above(float(values[0])) >= rank:
-        return float(values[0])
+    ends = float(distinct[0]), float(distinct[-1])
+    first = _walsh_average(not_above, ends, low_rank)
+    second = first if not_above(first) >= high_rank else _walsh_average(not_above, ends, high_rank)
+    return (first + second) / 2
+
+
+def _walsh_average(not_above: Callable[[float], int], ends: tuple[float, float], rank: int) -> float:
+    """The average of two values that has this rank among all, from 1; ``ends`` are the smallest and the largest."""
+    if not_above(ends[0]) >= rank:
+        return ends[0]
+    low, high = (_ordinal(end) for end in ends)
+    # Between most pairs of runs many items do not differ. And to 0 it is half of the way through all numbers.
+    if ends[0] < 0.0 < ends[1]:
+        if not_above(0.0) < rank:
+            low = 0
+        elif not_above(_numbered(-1)) < rank:
+            return 0.0
+        else:
+            high = -1
     # Half of the numbers between, not of the distance: 0 is far from every other number in bits.
     while high - low > 1:
         middle = (low + high) // 2

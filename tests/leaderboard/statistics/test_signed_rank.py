@@ -111,9 +111,9 @@ def test_up_to_two_hundred_differences_are_counted_out(n, method):
     assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
 
 
-@pytest.mark.parametrize("count", [1499, 1500, 1501, 1502, 1503, 1504])
+@pytest.mark.parametrize("count", [199, 200, 201, 202, 203, 1504])
 def test_hodges_lehmann_is_exact_around_the_count_where_averages_are_no_longer_made(count):
-    values = np.round(np.random.default_rng(count).normal(size=count), 2)
+    values = np.random.default_rng(count).normal(size=count)
     averages = ((values[:, None] + values[None, :]) / 2)[np.triu_indices(count)]
     assert hodges_lehmann(values) == pytest.approx(float(np.median(averages)), abs=1e-12)
 
