@@ -47,7 +47,8 @@ class Sample:
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
     the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
     questions that ought to be refused: they have no references. ``passages`` are the parts that a context came in.
-    ``labels`` are those that an answer may name, of questions that have a label for an answer.
+    ``form`` is what the answer is to be read as (`telbench.metrics.parsed.forms`), None for free text; ``labels`` are
+    those that an answer may name, of questions that have a label for an answer.
     """
 
     item_id: str
@@ -66,6 +67,7 @@ class Sample:
     cluster_id: str | None = None
     category: str | None = None
     passages: tuple[str, ...] = ()
+    form: str | None = None
     labels: tuple[str, ...] = ()
 
 

@@ -314,6 +314,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             cluster_id=item.source_document,
             category=item.category,
             passages=item.passages,
+            form=item.meta.get("form"),
             labels=tuple(item.meta.get("labels", ())),
         )
         if isinstance(references, str):
@@ -326,8 +327,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
             answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
             finished = answer.closed and record.get("finish_reason") != "length"
-            sample_ = replace(sample, prediction=answer.answer)
-            yield Answered(item, prompt, record, error, sample_, answer, finished)
+            yield Answered(item, prompt, record, error, replace(sample, prediction=answer.answer), answer, finished)
 
 
 def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:

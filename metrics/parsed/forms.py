@@ -8,6 +8,8 @@ from typing import Any
 from telbench.config import near_name
 from telbench.errors import InputError
 
+from ..contract import Sample
+
 FORMS: Mapping[str, tuple[str, ...]] = {
     "number": ("numeric_match",),
     "label": ("label_match",),
@@ -32,6 +34,15 @@ def form_of(meta: Mapping[str, Any]) -> str | None:
     if form is None or (isinstance(form, str) and form in FORMS):
         return form
     raise InputError(f"meta.form {form!r}: {near_name(str(form), FORMS)} (forms: {', '.join(FORMS)})")
+
+
+def misfit(sample: Sample, *forms: str) -> str | None:
+    """Why a metric of these forms says nothing of a sample: its answer is to be read as something else.
+
+    >>> misfit(Sample("a", "", form="number"), "label", "labels"), misfit(Sample("a", ""), "label")
+    ('the answer is to be read as a number', None)
+    """
+    return None if sample.form in (None, *forms) else f"the answer is to be read as a {sample.form}"
 
 
 def form_metrics(metas: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

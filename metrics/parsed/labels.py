@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..contract import ItemScore, Metric, Sample, missing
 from .conclusion import answer_part, blocks, boxed, concluded
+from .forms import misfit
 from .numbers import plain
 
 NO_LABEL = "no label recognised in the answer"
@@ -120,6 +121,8 @@ def _wanted(sample: Sample) -> list[frozenset[str]]:
 
 def _match(sample: Sample) -> ItemScore:
     wanted = _wanted(sample)
+    if other := misfit(sample, "label", "labels"):
+        return missing(other)
     if not wanted:
         return missing(NO_LABEL_IN_REFERENCE)
     found = read_labels(sample.prediction, sample.labels)
@@ -128,6 +131,8 @@ def _match(sample: Sample) -> ItemScore:
 
 def _f1(sample: Sample) -> ItemScore:
     wanted = _wanted(sample)
+    if other := misfit(sample, "label", "labels"):
+        return missing(other)
     if not wanted:
         return missing(NO_LABEL_IN_REFERENCE)
     found = read_labels(sample.prediction, sample.labels)

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 
 from ..contract import ItemScore, Metric, Sample, Trial, missing
 from .conclusion import answer_part, boxed, concluded
+from .forms import misfit
 from .numbers import Number, equal_numbers, numbers_in, only_number, plain
 
 _SENTENCE, _EQUALS = re.compile(r"[.;]\s"), re.compile(r"[=≈]")
@@ -54,6 +55,8 @@ def _told(found: Sequence[Number], note: str) -> str | None:
 
 def _score(sample: Sample) -> ItemScore:
     wanted = [number for text in sample.references if (number := only_number(text)) is not None]
+    if other := misfit(sample, "number"):
+        return missing(other)
     if not wanted:
         return missing(NOT_A_NUMBER)
     found, note = read_number(sample.prediction)
