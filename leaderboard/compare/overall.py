@@ -75,7 +75,7 @@ def overall(parts: Sequence[Part], level: float = 0.95) -> Overall:
 
     >>> two = overall([Part(0.5, 0.1, 0.03, 100), Part(0.5, -0.06, 0.04, 100)])
     >>> round(two.mean, 3), round(two.standard_error, 3), round(two.p, 2)
-    (0.02, 0.025, 0.43)
+    (0.02, 0.025, 0.42)
     """
     from scipy.stats import t
 

@@ -51,7 +51,7 @@ class SetsCompared:
     """All data sets, and what they come to: each model's mean over them, and the difference of each pair of models.
 
     ``p`` are the pairs' p-values by Holm, ``ranges`` the ranks that each model may have: models that no pair separates
-    share theirs.
+    share theirs. A pair with fewer degrees of freedom than six documents have claims nothing: its p-value is 1.
     """
 
     names: tuple[str, ...]
@@ -97,7 +97,7 @@ class SetsCompared:
 
 
 def by_set(runs: Sequence[LoadedRun]) -> dict[str, list[LoadedRun]] | None:
-    """The runs by data set, models in one order; None where they are not several sets of two models or more.
+    """The runs by data set, models in one order; None where not even two data sets have two runs or more.
 
     Raises:
         IncomparableError: for a model that lacks a data set or has it twice, or runs of one set measured differently.
@@ -105,7 +105,7 @@ def by_set(runs: Sequence[LoadedRun]) -> dict[str, list[LoadedRun]] | None:
     groups: dict[str, list[LoadedRun]] = {}
     for run in runs:
         groups.setdefault(str(run.header["data"].get("items_sha256")), []).append(run)
-    if len(groups) < 2 or min(map(len, groups.values())) < 2:
+    if sum(len(group) > 1 for group in groups.values()) < 2:
         return None
     models = list(dict.fromkeys(run.name for run in runs))
     sets: dict[str, list[LoadedRun]] = {}
@@ -143,7 +143,9 @@ def compare_sets(
     names = tuple(run.name for run in next(iter(sets.values())))
     couples = list(combinations(range(len(names)), 2))
     pairs = {couple: overall([each.pairs[couple] for each in results]) for couple in couples}
-    p = dict(zip(couples, holm([pairs[couple].p for couple in couples]), strict=True))
+    # As of two runs on one data set: what rests on too few documents claims nothing.
+    raw = [1.0 if _too_few(pairs[couple]) else pairs[couple].p for couple in couples]
+    p = dict(zip(couples, holm(raw), strict=True))
     better = [[False] * len(names) for _ in names]
     for (first, second), found in pairs.items():
         if p[first, second] <= ALPHA:
@@ -158,6 +160,11 @@ def compare_sets(
         p=p,
         ranges=tuple(rank_ranges(better)),
     )
+
+
+def _too_few(found: Overall) -> bool:
+    """Are there too few source documents, over all data sets, for a claim?"""
+    return found.degrees < FEW_CLUSTERS - 1
 
 
 def _metric(name: str, runs: Sequence[LoadedRun], primary: Sequence[str]) -> Metric:
@@ -260,6 +267,8 @@ def _answer(found: SetsCompared) -> str:
     if len(found.names) == 2:
         whole = found.pairs[0, 1]
         difference = difference_text(whole.mean, (whole.ci_low, whole.ci_high), 1)
+        if _too_few(whole):
+            return f"{over}there are too few source documents to tell {found.names[1]} and {found.names[0]} apart."
         if found.p[0, 1] > ALPHA:
             return f"{over}{found.names[1]} and {found.names[0]} are tied: {difference}."
         word = "better" if whole.mean > 0 else "worse"

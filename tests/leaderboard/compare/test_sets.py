@@ -72,6 +72,9 @@ def test_a_model_that_lacks_a_data_set_is_named(
     both = (*runs["old"], *runs["new"])
     assert main(["compare", *both, str(third)]) == 4
     assert "third has no run on two: over several data sets each model has one on each" in capsys.readouterr().err
+    alone = scored_run(tmp_path, "old", "four", 120, 0.7, "exact_match,token_f1")
+    assert main(["compare", *both, str(alone)]) == 4
+    assert "new has no run on four" in capsys.readouterr().err
     assert main(["compare", *both, runs["new"][0]]) == 4
     assert "new has 2 runs on one" in capsys.readouterr().err
 
@@ -112,3 +115,18 @@ def test_three_models_have_ranks_that_say_who_is_tied(tmp_path: Path, capsys: py
     assert told.startswith("Over 2 data sets, weighed equally, best, also are tied for the lead.")
     assert main(["compare", *words, "--markdown"]) == 0
     assert "| OVERALL |" in capsys.readouterr().out
+
+
+def test_too_few_documents_claim_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        str(scored_run(tmp_path, model, data, count, right, "exact_match"))
+        for model, right in (("low", 0.1), ("high", 1.0))
+        # Two items are of one document: two and three of them.
+        for data, count in (("one", 4), ("two", 6))
+    ]
+    capsys.readouterr()
+    assert compared(capsys, *words)["overall"]["pairs"][0]["p_adjusted"] == 1.0
+    assert main(["compare", *words]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "there are too few source documents to tell high and low apart" in told
+    assert "WARNING: too few source documents or items on one, two" in told
