@@ -10,10 +10,12 @@ from ..choice.labels import before_new_question
 
 # Longer answers are read from their end: a conclusion stands there, and no text takes long to read.
 LONGEST = 100_000
+# So many are looked at, from the last one back: an answer that concludes more often says nothing.
+_CONCLUSIONS = 20
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"[{}]")
 _CUE = re.compile(
-    r"\b(?:(?:final|correct|right|numerical|resulting)\s+)?(?:answer|result|solution|value|root\s+cause|label|class)"
+    r"\b(?:(?:final|correct|right|numerical|resulting)\s+)?(?:answer|result|solution|value|(?:root\s+)?cause|label|class|(?:working\s+)?group)"
     r"(?:\s+(?:here|thus|therefore))?\s*(?:[:=≈]|(?:is|was|are|equals)\b\s*[:=≈]?)\s*",
     re.IGNORECASE,
 )
@@ -55,17 +57,18 @@ def boxed(text: str) -> str | None:
     return None if found is None else found.strip()
 
 
-def concluded(text: str) -> str | None:
-    r"""The rest of the line after the last "the answer is", "result:" and their like; None without one.
+def concluded(text: str) -> list[str]:
+    r"""The rest of the line after each "the answer is", "result:" and their like, the last ones in order.
 
     >>> concluded("The answer is 3.\nNo. Final answer: **4** dB")
-    '**4** dB'
+    ['3.', '**4** dB']
     """
-    last = None
-    for cue in _CUE.finditer(text):
+    found = []
+    for cue in list(_CUE.finditer(text))[-_CONCLUSIONS:]:
         rest = text[cue.end() : cue.end() + 1000].lstrip().partition("\n")[0].strip()
-        last = rest or last
-    return last
+        if rest:
+            found.append(rest)
+    return found
 
 
 def blocks(text: str) -> Iterator[Block]:

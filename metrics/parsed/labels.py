@@ -17,6 +17,7 @@ NO_LABEL = "no label recognised in the answer"
 SEVERAL_LABELS = "several labels named, and none concluded"
 NO_LABEL_IN_REFERENCE = "the reference holds no label"
 _OBJECT = re.compile(r"\{[^{}]{1,2000}\}")
+_KEY = re.compile(r"answer|label|cause|group|class|categor|result|fault|final", re.IGNORECASE)
 _PARTS = re.compile(r"\s*(?:[,;|/&+]|\band\b)\s*")
 _EDGES = " \t\n.:;!?\"'()[]{}*_`"
 _FRAMED = re.compile(r"([A-Za-z]*)[\s_-]?(\d+)")
@@ -44,15 +45,16 @@ def read_labels(prediction: str, known: Sequence[str] = ()) -> Labels:
     (['RAN1'], 'several labels named, and none concluded')
     """
     text = answer_part(prediction)
-    for said, box in ((_of_object(text), False), (boxed(text), True), (concluded(text), False)):
-        if said is None:
-            continue
-        named = _known_in(said, known, bare=box) if known else _parts(said)
+    box, told = boxed(text), _of_object(text)
+    asked = [*([] if told is None else [(told, True)]), *([] if box is None else [(box, True)])]
+    asked += [(said, False) for said in reversed(concluded(text))] if box is None else []
+    for said, bare in asked:
+        named = _known_in(said, known, bare=bare) if known else _parts(said)
         if named:
             return Labels(named)
-        if box:
-            # What stands in the box is the answer: a label elsewhere is none.
-            return Labels(frozenset(), NO_LABEL)
+    if box is not None:
+        # What stands in the box is the answer: a label elsewhere is none.
+        return Labels(frozenset(), NO_LABEL)
     named = _known_in(text, known, bare=len(text.strip()) <= 2) if known else _parts(text)
     if not named:
         return Labels(frozenset(), NO_LABEL)
@@ -62,7 +64,10 @@ def read_labels(prediction: str, known: Sequence[str] = ()) -> Labels:
 
 
 def _of_object(text: str) -> str | None:
-    """The values of the last JSON object of a text, joined by commas; fenced ones first."""
+    """What the last JSON object of a text answers, fenced ones first; None without an object.
+
+    That is the last value whose key speaks of an answer (`_KEY`), else all values, joined by commas.
+    """
     inside = [block.text for block in blocks(text)] or [text]
     for part in (*reversed(inside), text):
         for match in reversed(list(_OBJECT.finditer(part))):
@@ -71,9 +76,9 @@ def _of_object(text: str) -> str | None:
             except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict) and value:
-                listed = [
-                    each for single in value.values() for each in (single if isinstance(single, list) else [single])
-                ]
+                named = [each for key, each in value.items() if _KEY.search(key)]
+                told = named[-1:] or list(value.values())
+                listed = [each for single in told for each in (single if isinstance(single, list) else [single])]
                 return ", ".join(str(each) for each in listed if isinstance(each, str | int))
     return None
 

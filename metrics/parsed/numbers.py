@@ -21,6 +21,7 @@ _SIGNS = (
     (re.compile(r"(?<=\d)\s?\*\s?(?=\d)"), "×"),
     (re.compile(r"\\approx\b|\\simeq\b"), "≈"),
     (re.compile(r"\\%"), "%"),
+    (re.compile(r"\\Omega(?![a-zA-Z])"), "Ω"),
     (re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ\b|\\degree\b"), "°"),
     (re.compile(r"\\mu(?![a-zA-Z])\s?"), "μ"),
     (re.compile(r"\^\s*\{\s*([-+−]?\s?\d+)\s*\}"), r"^\1"),
@@ -35,7 +36,8 @@ _NUMBER = re.compile(
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?:[\u2009\u202f\u00a0]\d{3})+(?!\d)|\d+(?!,\d{3}(?!\d))|(?=\.\d))"
     r"(?P<fraction>\.\d+|,\d+(?!\d*[,.]?\d))?"
     r"(?:[eE](?P<e>[-+−]?\d{1,4})(?!\w)|\s?[×x·]\s?10\s?\^?\s?(?P<power>[-+−]?\s?\d{1,4})(?![\d.]))?"
-    r"(?!\.\d|\d))"
+    # A power of anything but ten is no number that stands there.
+    r"(?!\.\d|\d|\s?\^))"
 )
 _OVER = re.compile(r"\s?/\s?(?P<below>\d+(?:\.\d+)?)(?![\w.])")
 _SCALE = re.compile(r"\s?(thousand|million|billion|trillion)\b", re.IGNORECASE)

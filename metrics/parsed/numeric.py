@@ -10,9 +10,12 @@ from .conclusion import answer_part, boxed, concluded
 from .forms import misfit
 from .numbers import Number, equal_numbers, numbers_in, only_number, plain
 
+# What is left of LaTeX in a plain text: a root, a logarithm, pi.
+_COMMAND = re.compile(r"\\[a-zA-Z]+")
 _SENTENCE, _EQUALS = re.compile(r"[.;]\s"), re.compile(r"[=≈]")
 TOLERANCE = 0.01
 NO_NUMBER = "no number recognised in the answer"
+EXPRESSION = "the answer is an expression, not a number"
 NOT_A_NUMBER = "the reference is no number"
 LAST_OF_SEVERAL = "no conclusion, the last of several numbers was read"
 SEVERAL_BOXED = "several numbers in the box, the last was read"
@@ -32,20 +35,35 @@ def read_number(prediction: str) -> tuple[Number | None, str | None]:
     text = answer_part(prediction)
     box = boxed(text)
     if box is not None:
-        inside = numbers_in(plain(box))
         # What stands in the box is the answer: a number elsewhere is none.
+        side = _last_side(plain(box))
+        inside = numbers_in(side)
+        if _COMMAND.search(side):
+            return None, EXPRESSION
         return (inside[-1], _told(inside, SEVERAL_BOXED)) if inside else (None, NO_NUMBER)
-    if (said := concluded(text)) is not None and (after := _stated(plain(said))) is not None:
-        return after, None
+    for said in reversed(concluded(text)):
+        stated = _stated(plain(said))
+        if stated is not None:
+            return (None, stated) if isinstance(stated, str) else (stated, None)
     found = numbers_in(plain(text))
     return (found[-1], _told(found, LAST_OF_SEVERAL)) if found else (None, NO_NUMBER)
 
 
-def _stated(said: str) -> Number | None:
-    """The first number after the last equals sign of the first sentence that has one: 8 of "3 + 5 = 8. That is 2"."""
-    sentence = next((each for each in _SENTENCE.split(said) if numbers_in(each)), "")
-    sides = [found for side in _EQUALS.split(sentence) if (found := numbers_in(side))]
-    return sides[-1][0] if sides else None
+def _stated(said: str) -> Number | str | None:
+    """The first number after the last equals sign of the first sentence that has one: 8 of "3 + 5 = 8. That is 2".
+
+    None without a number, and `EXPRESSION` where it is but a part of one.
+    """
+    side = _last_side(next((each for each in _SENTENCE.split(said) if numbers_in(each)), ""))
+    found = numbers_in(side)
+    if not found:
+        return None
+    return EXPRESSION if _COMMAND.search(side[: found[0].end]) else found[0]
+
+
+def _last_side(text: str) -> str:
+    """What stands after the last equals sign with a number behind it; the whole text without one."""
+    return next((side for side in reversed(_EQUALS.split(text)) if numbers_in(side)), text)
 
 
 def _told(found: Sequence[Number], note: str) -> str | None:

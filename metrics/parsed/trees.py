@@ -41,17 +41,17 @@ def tree_in(answer: str) -> Tree:
 
 def parsed(text: str) -> Tree:
     """The tree of a YAML text; several documents are a list of them. Raises `NoTreeError`."""
-    import yaml
+    from yaml import BaseLoader, YAMLError, compose_all
 
     if len(text) > LONGEST:
         raise NoTreeError(f"longer than {LONGEST:,} characters")
     try:
-        roots = list(yaml.compose_all(text, Loader=yaml.BaseLoader))
+        roots = list(compose_all(text, Loader=BaseLoader))
         left = [MOST_LEAVES]
         trees = [_tree(root, DEEPEST, left) for root in roots if root is not None]
     except NoTreeError:
         raise
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise NoTreeError("not YAML") from error
     if not trees or any(isinstance(tree, str) for tree in trees):
         raise NoTreeError("no YAML mapping or list")

@@ -51,6 +51,8 @@ def score(prediction: str, reference: str, known: tuple[str, ...] = ()) -> tuple
         "Answer: C3 - a neighbour cell is faster",
         '{"cause": "C3"}',
         '```json\n{"cause": "C3"}\n```', "It must be C3, as C3 alone explains it",
+        '{"reasoning": "C1 and C2 are ruled out", "answer": "C3"}', '{"cause": 3, "why": "not C1"}',
+        "The cause is C3. The result is shown above.",
     ],
 )  # fmt: skip
 def test_the_label_that_an_answer_comes_to(answer: str) -> None:

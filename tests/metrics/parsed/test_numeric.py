@@ -8,7 +8,14 @@ import pytest
 
 from telbench.metrics.contract import Sample
 from telbench.metrics.parsed.numbers import numbers_in, only_number, plain
-from telbench.metrics.parsed.numeric import LAST_OF_SEVERAL, NO_NUMBER, NOT_A_NUMBER, numeric_match, read_number
+from telbench.metrics.parsed.numeric import (
+    EXPRESSION,
+    LAST_OF_SEVERAL,
+    NO_NUMBER,
+    NOT_A_NUMBER,
+    numeric_match,
+    read_number,
+)
 
 
 def value(prediction: str, *references: str) -> float | None:
@@ -84,7 +91,29 @@ def test_several_numbers_without_a_conclusion_leave_a_note_and_the_last_counts()
     assert (score.value, score.reason) == (1.0, LAST_OF_SEVERAL)
 
 
-@pytest.mark.parametrize("answer", ["", "I do not know", r"\boxed{}", r"\boxed{\sqrt{x}} and 5", "n78"])
+@pytest.mark.parametrize(
+    "answer",
+    [r"\boxed{\sqrt{2}}", r"\boxed{5\pi}", r"\boxed{\log_2(8)}", r"The answer is \sqrt{2}", r"\boxed{x = 3\pi}"],
+)
+def test_an_expression_is_no_number_and_counted(answer: str) -> None:
+    (score,) = numeric_match.score([Sample("a", answer, ("2",))])
+    assert (score.value, score.reason) == (0.0, EXPRESSION)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [r"\boxed{\sqrt{2} \approx 1.414}", r"The answer is $\sqrt{2} = 1.414$.", r"\boxed{\lambda = 1.414\,\Omega}"],
+)
+def test_an_expression_with_its_value_is_that_number(answer: str) -> None:
+    assert value(answer, "1.414") == 1
+
+
+def test_of_several_conclusions_the_last_with_a_number_counts() -> None:
+    assert value("The answer is 5. The result is shown above.", "5") == 1
+    assert value("The answer is 5. Correction: the answer is 6.", "6") == 1
+
+
+@pytest.mark.parametrize("answer", ["", "I do not know", r"\boxed{}", r"\boxed{x} and 5", r"\boxed{2^{10}}", "n78"])
 def test_an_answer_without_a_number_is_wrong_and_counted(answer: str) -> None:
     (score,) = numeric_match.score([Sample("a", answer, ("5",))])
     assert (score.value, score.reason) == (0.0, NO_NUMBER)
