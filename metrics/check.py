@@ -76,12 +76,12 @@ def checked(metric: Metric, resources: Resources | None = None) -> Checked:
     range and the same for a row alone as among others. `problems_elsewhere` adds what needs another process.
     """
     problems = _declaration_problems(metric)
-    labelled = check_samples()
+    labelled = check_samples(metric)
     labels, samples = list(labelled), list(labelled.values())
     scores = _attempt(lambda: metric.score(samples), "scoring awkward samples", problems)
     if scores is None:
         return Checked(tuple(problems))
-    if samples != list(check_samples().values()):
+    if samples != list(check_samples(metric).values()):
         problems.append("it changes the samples that it is given")
     problems += _value_problems(metric, labels, scores)
     untried = _untried(scores, resources or Resources())
@@ -109,8 +109,11 @@ def checked(metric: Metric, resources: Resources | None = None) -> Checked:
     return Checked(tuple(problems), untried)
 
 
-def check_samples() -> dict[str, Sample]:
-    """The samples that every metric is tried on, by what is awkward about them; made anew."""
+def check_samples(metric: Metric) -> dict[str, Sample]:
+    """The samples that a metric is tried on, by what is awkward about them; made anew.
+
+    All metrics are tried on the same answers, but for a right and a wrong one where the metric has a trial of its own.
+    """
     samples = {}
     for index, (label, prediction) in enumerate(_PREDICTIONS.items()):
         sample = _sample(f"item-{index}", prediction)
@@ -125,7 +128,16 @@ def check_samples() -> dict[str, Sample]:
     for label, prediction in (("a refusal", "I don't know."), ("an answer", _REFERENCE)):
         sample = _sample(f"unanswerable-{len(samples)}", prediction)
         samples[f"{label} where there is none"] = replace(sample, references=(), answer=(), answerable=False)
-    return samples
+    return {label: _tried(metric, sample) for label, sample in samples.items()}
+
+
+def _tried(metric: Metric, sample: Sample) -> Sample:
+    """The sample as the metric's own trial has it: its reference, and its answers for the right and the wrong one."""
+    if metric.trial is None:
+        return sample
+    instead = {_REFERENCE: metric.trial.right, _UNRELATED: metric.trial.wrong}
+    references = (metric.trial.reference,) if sample.references else ()
+    return replace(sample, prediction=instead.get(sample.prediction, sample.prediction), references=references)
 
 
 def _untried(scores: Sequence[ItemScore], resources: Resources) -> str | None:
@@ -148,7 +160,11 @@ def _telling_problems(metric: Metric, scores: Sequence[ItemScore]) -> list[str]:
     if len(values) >= _ENOUGH and len(set(values)) == 1:
         problems.append(f"each of {len(values)} different answers gets {values[0]:g}")
     right, wrong = _right_and_wrong(metric)
-    pair = _attempt(lambda: metric.score([right, wrong]), "scoring a right and a wrong answer", problems)
+    pair = _attempt(
+        lambda: metric.score([_tried(metric, right), _tried(metric, wrong)]),
+        "scoring a right and a wrong answer",
+        problems,
+    )
     if pair is None or pair[0].value is None or pair[1].value is None:
         return problems
     best, worst = pair[0].value, pair[1].value

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from telbench.errors import InputError, TelbenchError
 from telbench.registry import load
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..judges.panel import JudgePanel
     from .anchors import Anchors
 
-Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact", "entailment"]
+Family = Literal["ngram", "choice", "embedding", "judged", "likelihood", "refusal", "fact", "entailment", "parsed"]
 Level = Literal["item", "corpus"]
 # How n-gram metrics cut texts: words of the Latin script, words of any script, or characters where no spaces stand.
 Segmentation = Literal["words", "unicode-words", "characters"]
@@ -47,6 +47,8 @@ class Sample:
     ``reference_scores`` are (summed log-likelihood, number of tokens) of each reference under the checkpoint itself, in
     the order of ``references``; where there are none, ``no_reference_scores`` says why. ``answerable`` is False for
     questions that ought to be refused: they have no references. ``passages`` are the parts that a context came in.
+    ``form`` is what the answer is to be read as (`telbench.metrics.parsed.forms`), None for free text; ``labels`` are
+    those that an answer may name, of questions that have a label for an answer.
     """
 
     item_id: str
@@ -65,6 +67,8 @@ class Sample:
     cluster_id: str | None = None
     category: str | None = None
     passages: tuple[str, ...] = ()
+    form: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,14 @@ def missing(reason: str) -> ItemScore:
     return ItemScore(None, reason)
 
 
+class Trial(NamedTuple):
+    """A reference with a right and a wrong answer, to try a metric on that reads references of one form alone."""
+
+    reference: str
+    right: str
+    wrong: str
+
+
 @dataclass(frozen=True)
 class Metric:
     """A named score and how to compute it.
@@ -115,6 +127,7 @@ class Metric:
     the number of scores and the counted reasons of those that have a value. ``variants`` are the forms of the metric,
     each with a signature of its own, for texts that have to be cut otherwise than into words. ``says`` is what an
     answer comes to, None where that is nothing: for metrics of right and wrong it tells which answers agree.
+    ``trial`` is what `checked` tries the metric on, where a sentence is no reference for it.
     """
 
     name: str
@@ -136,6 +149,7 @@ class Metric:
     variants: Mapping[Segmentation, Metric] = field(default_factory=dict)
     says: Callable[[Sample], Hashable | None] | None = None
     statistics: int | None = None
+    trial: Trial | None = None
 
     @property
     def judged(self) -> bool:
@@ -279,6 +293,10 @@ FAMILIES = {
         *("quantity_agreement", "entity_agreement", "polarity_agreement"),
     ),
     "entailment": ("nli_entailment", "nli_contradiction"),
+    "parsed": (
+        *("numeric_match", "label_match", "label_f1", "table_match", "table_f1"),
+        *("yaml_match", "yaml_f1", "yaml_paths_f1", "yaml_parsed"),
+    ),
 }
 # Metrics of several families under one name.
 SUITES = {

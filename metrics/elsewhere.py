@@ -44,7 +44,7 @@ def problems_elsewhere(metric: Metric, resources: Resources) -> list[str]:
         return [f"in another process: {told}"]
     problems = [f"it uses the network: {place}" for place in told["network"]]
     try:
-        here = metric.score(list(check_samples().values()))
+        here = metric.score(list(check_samples(metric).values()))
     except Exception:
         # `checked` says so.
         return problems
@@ -107,7 +107,7 @@ def child() -> None:
         encoder, nli = (asked[name] and Path(asked[name]) for name in ("encoder", "nli"))
         resources = Resources(encoder, asked["layer"], nli=nli)
         (metric,) = metrics_named([asked["name"]], resources)
-        scores: Sequence[ItemScore] = metric.score(list(check_samples().values()))
+        scores: Sequence[ItemScore] = metric.score(list(check_samples(metric).values()))
         told["scores"] = [(score.value, score.stats) for score in scores]
     except TelbenchError as error:
         told["error"] = str(error)

@@ -53,7 +53,7 @@ def test_an_accepted_fault_is_in_a_line_that_is_there_and_has_a_reason() -> None
 def test_a_room_is_a_subject_or_the_beginning_of_a_path() -> None:
     assert [each.name for each in mutants.chosen("gate")] == ["gate"]
     assert [each.name for each in mutants.chosen("leaderboard/gate.py")] == ["gate"]
-    assert {each.name for each in mutants.chosen("metrics/")} == {"choice"}
+    assert {each.name for each in mutants.chosen("metrics/")} == {"choice", "parsed"}
     assert len(mutants.chosen("")) == len(SUBJECTS) >= 12
     with pytest.raises(SystemExit, match="no subject nowhere"):
         mutants.chosen("nowhere")

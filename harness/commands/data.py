@@ -21,7 +21,7 @@ from ..datasets.canonical import record_of
 from ..datasets.contract import DatasetSpec
 from ..datasets.items import Item
 from ..datasets.loading import FOLDER_VARIABLE, GROUP, WholeSet, find_files, load_registered, load_whole
-from ..datasets.settings import DataSettings
+from ..datasets.settings import SUITES, DataSettings
 from ..datasets.splits import ALL, FRACTIONS, SEED, split_sizes
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _listed_set(name: str, data_dir: Path | None) -> dict[str, Any]:
 def _list(options: ListOptions, as_json: bool) -> None:
     entries = [_listed_set(name, options.data_dir) for name in listed(GROUP)]
     if as_json:
-        _print_json({"datasets": entries})
+        _print_json({"datasets": entries, "suites": {name: list(sets) for name, sets in SUITES.items()}})
         return
     rows = []
     for entry in entries:
@@ -178,6 +178,8 @@ def _list(options: ListOptions, as_json: bool) -> None:
         here = "yes" if entry["items"] is not None else "damaged" if entry["here"] else "no"
         rows.append((entry["name"], entry.get("task", "-"), items, here, entry.get("licence", "-")))
     _table("", ("name", "task", "items", "here", "licence"), rows)
+    for suite, sets in SUITES.items():
+        _line(f"suite {suite}: {', '.join(sets)}")
     for entry in entries:
         if entry["here"] and entry["problem"]:
             _line(f"{entry['name']}: {entry['problem']}")

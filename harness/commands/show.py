@@ -73,7 +73,7 @@ def _findings(line: Mapping[str, Any]) -> tuple[int | None, tuple[Finding, ...]]
 
 
 def _document(line: Mapping[str, Any], best: int | None, found: Sequence[Finding]) -> dict[str, Any]:
-    kept = ("item_id", "question", "references", "prediction", "scores", "missing")
+    kept = ("item_id", "question", "references", "prediction", "scores", "missing", "notes")
     facts = [
         {"kind": each.kind, "fact": each.fact, "status": each.status, "places": [list(place) for place in each.places]}
         for each in found
@@ -98,10 +98,11 @@ def _lines(
         shown.append(f"{before}{_one_line(text)}{after}")
     yield f"answer     {''.join(shown) or '(empty)'}"
     yield ""
-    missing = line.get("missing") or {}
+    missing, notes = line.get("missing") or {}, line.get("notes") or {}
     for name, value in (line.get("scores") or {}).items():
         told = f"none ({_one_line(missing.get(name, 'not applicable'))})" if value is None else f"{value:.4g}"
-        yield f"  {_one_line(name)} = {told}"
+        # What stands beside a value: that nothing could be read, or how it was read.
+        yield f"  {_one_line(name)} = {told}{f' ({_one_line(notes[name])})' if name in notes else ''}"
     yield ""
     if not found:
         yield "the references hold no fact beyond the question that the fact metrics know"

@@ -11,6 +11,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
+from ...metrics.parsed.forms import KEEP_LINES
 from .answers import Answer, Answers, First, Named, answer_of, first_number
 from .choices import Options, options_of, options_of_cells
 from .columns import FIELDS, Columns, check_fields, columns_of, suggestion
@@ -121,15 +122,16 @@ class _Reading:
             self.collector.drop("empty question")
             return None, None
         options = self._options(fields["choices"], where)
-        references = distinct(texts_in(fields["references"], "references", where))
+        meta = _meta(fields["meta"], where)
+        lines = str(meta.get("form")) in KEEP_LINES
+        references = distinct(texts_in(fields["references"], "references", where), lines=lines)
         answer = self._answer(fields["answer"], options, where) if options.texts else None
         right = () if answer is None else answer.indices
         if options.texts:
             references = references or chosen(options.texts, right or ())
         elif not references:
             # Open benchmarks such as ot-full call the one reference "answer".
-            references = distinct(texts_in(fields["answer"], "answer", where))
-        meta = _meta(fields["meta"], where)
+            references = distinct(texts_in(fields["answer"], "answer", where), lines=lines)
         if not references and right is not None and not meta.get("unanswerable"):
             self.collector.drop("choices without an answer" if options.texts else "no reference")
             return None, None
@@ -261,6 +263,9 @@ def _meta(value: Any, where: str) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError) as error:
         reason = "'meta' cannot be written as JSON"
         raise BadRowError(where, reason, f"{reason}: {error}") from error
+    labels = plain.get("labels", [])
+    if not (isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)):
+        raise BadRowError(where, "'meta.labels' is no list of texts", "'meta.labels' must be a list of texts")
     return plain
 
 

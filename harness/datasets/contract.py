@@ -11,7 +11,18 @@ from typing import Literal
 from .items import Item
 from .splits import SplitRule
 
-Task = Literal["extractive QA", "table QA", "open QA", "long QA", "definition", "multiple choice", "multi-select"]
+Task = Literal[
+    "extractive QA",
+    "table QA",
+    "open QA",
+    "long QA",
+    "definition",
+    "multiple choice",
+    "multi-select",
+    "number",
+    "label",
+    "YAML",
+]
 
 
 @dataclass(frozen=True)
@@ -33,9 +44,9 @@ class DatasetSpec:
     """A data set that can be loaded by name; the object behind an entry point of the group ``telbench.datasets``.
 
     ``files`` are the published file names, looked for in the data folder and in its ``folder``; none for an embedded
-    set. ``load`` is given them by name, with the options that the user set. ``options`` maps each option to the values
-    it takes, the default first. ``origin`` says where the set comes from. ``protected``: its publisher keeps the texts
-    from being crawled, so pages do not show them unless asked.
+    set. ``also`` has further names that a file goes by. ``load`` is given them by name, with the options that the user
+    set. ``options`` maps each option to the values it takes, the default first. ``origin`` says where the set comes
+    from. ``protected``: its publisher keeps the texts from being crawled, so pages do not show them unless asked.
     """
 
     name: str
@@ -48,6 +59,7 @@ class DatasetSpec:
     load: Callable[[Mapping[str, Path], Mapping[str, str]], LoadedItems]
     split_rule: SplitRule
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     protected: bool = False
 
 

@@ -17,7 +17,7 @@ from .canonical import load_file
 from .contract import DatasetSpec, LoadedItems
 from .items import DataSet, Item
 from .rows import ending
-from .settings import DataSettings
+from .settings import SUITES, DataSettings
 from .shapes import READERS
 from .splits import ALL, split_sizes
 
@@ -82,6 +82,9 @@ def load_whole(asked: DataSettings) -> WholeSet:
         if asked.skip_bad:
             raise InputError(f"--skip-bad is for files; '{asked.data}' is a registered set with its own rules")
         return load_registered(load_as(GROUP, asked.data, DatasetSpec), asked.data_dir, asked.options)
+    if asked.data in SUITES:
+        sets = ", ".join(SUITES[asked.data])
+        raise InputError(f"'{asked.data}' is a suite: telbench eval asks all its sets, elsewhere name one: {sets}")
     path = Path(asked.data)
     if ending(path) not in READERS and not _exists(path):
         meant = hint(asked.data, listed(GROUP))
@@ -164,11 +167,13 @@ def find_files(spec: DatasetSpec, data_dir: Path | None) -> dict[str, Path]:
         )
     found: dict[str, Path] = {}
     for name in spec.files:
-        places = [folder / name, folder / spec.folder / name]
+        names = (name, *spec.also.get(name, ()))
+        places = [place / each for place in (folder, folder / spec.folder) for each in names]
         existing = [place for place in places if place.is_file()]
         if not existing:
+            called = f"{name} (or {', '.join(names[1:])})" if names[1:] else name
             raise InputError(
-                f"data set '{spec.name}' needs {name} (from {spec.origin}): it is neither in {folder} nor in "
+                f"data set '{spec.name}' needs {called} (from {spec.origin}): it is neither in {folder} nor in "
                 f"{folder / spec.folder}: say where with --data-dir DIR or {FOLDER_VARIABLE}"
             )
         found[name] = existing[0]

@@ -8,6 +8,14 @@ from pathlib import Path
 
 from telbench.config import Bounded, setting
 
+# Several data sets under one name: the seven of GSMA's Open Telco board.
+SUITES: Mapping[str, tuple[str, ...]] = {
+    "open-telco": (
+        *("ot-teleqna", "ot-telelogs", "ot-telemath", "ot-3gpp-tsg"),
+        *("ot-teletables", "ot-oranbench", "ot-srsranbench"),
+    ),
+}
+
 
 @dataclass(frozen=True)
 class DataSettings(Bounded):
@@ -15,7 +23,7 @@ class DataSettings(Bounded):
 
     data: str = setting(
         "telecom-nano",
-        "a data set (telbench data list) or a .jsonl, .csv, .tsv, .json or .parquet file",
+        "a data set or suite (telbench data list) or a .jsonl, .csv, .tsv, .json or .parquet file",
         metavar="NAME|PATH",
     )
     split: str = setting("test", "split to use, or all", metavar="S")

@@ -39,14 +39,14 @@ def whole_characters(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def distinct(texts: Iterable[str]) -> tuple[str, ...]:
-    """Cleaned texts in order, empties dropped, repetitions (ignoring case) dropped.
+def distinct(texts: Iterable[str], *, lines: bool = False) -> tuple[str, ...]:
+    """Cleaned texts in order, empties dropped, repetitions (ignoring case) dropped; ``lines`` keeps their line breaks.
 
     >>> distinct(["the AMF", " The  amf ", "", "SMF"])
     ('the AMF', 'SMF')
     """
     kept: dict[str, str] = {}
-    for text in map(clean, texts):
+    for text in map(whole if lines else clean, texts):
         if text:
             kept.setdefault(text.casefold(), text)
     return tuple(kept.values())

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ...metrics.parsed.forms import FORMS
 from ..datasets.items import Item
 from ..datasets.wording import whole_characters
 from ..engines.contract import Continuation, Message, Request
@@ -33,6 +34,11 @@ INSTRUCTIONS = {
     "several": "Answer the telecom question with the letters of all right options.",
     "choices by number": "Answer the telecom question with the number of the right option.",
     "several by number": "Answer the telecom question with the numbers of all right options.",
+    "number": "Solve the telecom problem step by step. End with the number alone, in the unit asked for, in \\boxed{}.",
+    "label": "Answer the telecom question with one label, in \\boxed{}.",
+    "labels": "Answer the telecom question with all labels that apply, separated by commas, in \\boxed{}.",
+    "yaml": "Answer the telecom request with one YAML document and nothing else.",
+    "table": "Answer the telecom question with one Markdown table and nothing else.",
 }
 # A base model without a chat template goes on inventing questions; these end its answer.
 PLAIN_STOPS = ("\nQuestion:", "\nContext:", "\n\n")
@@ -135,6 +141,11 @@ def message(item: Item, settings: PromptSettings, context: str | None) -> str:
 
 
 def _instruction(item: Item, labels: Sequence[str], context: str | None) -> str:
+    if item.meta.get("instructed"):
+        # The question says itself how it wants to be answered.
+        return ""
+    if not item.choices and (form := str(item.meta.get("form"))) in FORMS:
+        return INSTRUCTIONS[form]
     if not item.choices:
         book = "open" if context else "closed"
         return INSTRUCTIONS[f"{book} in full" if item.meta.get("in_full") else book]

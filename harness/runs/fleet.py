@@ -60,7 +60,7 @@ def evaluate_all(every: Sequence[EvalSettings], reporter: Reporter, command: Seq
     planning: list[float] = []
     for settings in every:
         started = time.perf_counter()
-        reporter.note(f"model {len(plans) + 1} of {len(every)}: {settings.model}")
+        reporter.note(f"run {len(plans) + 1} of {len(every)}: {settings.model} on {settings.data.data}")
         plan = make_plan(replace(settings, out=None), reporter)
         if twice := next((other for other in plans if other.out.name == plan.out.name), None):
             raise InputError(f"--model {settings.model} is {twice.settings.model} again: name it once")

@@ -244,19 +244,23 @@ def _dependencies(
 def default_metrics(dataset: DataSet) -> tuple[str, ...]:
     """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be.
 
-    Open items whose references are short have recall and inclusion too, and those whose references hold facts have the
-    fact metrics (`are_short`, `hold_facts`).
+    Items whose answers have a form (``meta.form``: a number, a label) have the metrics that read it instead. Open items
+    whose references are short have recall and inclusion too, and those whose references hold facts have the fact
+    metrics (`are_short`, `hold_facts`).
     """
     from ...metrics.fact.scores import hold_facts
     from ...metrics.ngram.inclusion import are_short
+    from ...metrics.parsed.forms import form_metrics
 
     choices = [bool(item.choices) for item in dataset.items]
+    formed = form_metrics(item.meta for item in dataset.items)
     refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
-    asked = [(item.question, item.references) for item in dataset.items if item.references and not item.choices]
+    open_items = [item for item in dataset.items if not (item.choices or item.meta.get("form"))]
+    asked = [(item.question, item.references) for item in open_items if item.references]
     short = RECALL if are_short([references for _, references in asked]) else ()
     facts = FACTS if hold_facts(asked) else ()
-    open_ = () if all(choices) else ("ngram", *short, *facts)
-    return (("choice",) if any(choices) else ()) + open_ + refusal
+    open_ = ("ngram", *short, *facts) if open_items else ()
+    return (("choice",) if any(choices) else ()) + formed + open_ + refusal
 
 
 def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from .settings import EvalSettings
 _SHORTEST_PROMPT = 16
 # Lengths of answers in tokens, of which the data takes the first that holds nearly all its references.
 LENGTHS = (128, 256, 512, 1024, 2048)
+_WORKED = 1024
 # What metrics may need that is a likelihood.
 LIKELIHOODS = frozenset({"option_scores", "letter_scores", "reference_scores"})
 # What a model that thinks first may use beside its answer.
@@ -213,13 +214,15 @@ def _encoder(checkpoint: Checkpoint, prompting: Prompting) -> Encoder:
 def answer_tokens(items: Sequence[Item]) -> int:
     """How long answers may be, in tokens, where the user does not say: as long as 95 % of the items' references.
 
-    Counted in characters, so that every checkpoint is allowed the same.
+    Where items want the way to the answer too (``meta.worked``), there is room for it. Counted in characters, so that
+    every checkpoint is allowed the same.
 
     >>> answer_tokens([Item("a", "?", references=("x" * 300,))]), answer_tokens([Item("a", "?", ("x" * 2000,))])
     (128, 1024)
     """
     sizes = sorted(min(map(len, item.references)) for item in items if item.references and not item.choices)
     needed = sizes[round(0.95 * (len(sizes) - 1))] / _CHARACTERS_A_TOKEN if sizes else 0
+    needed = max(needed, _WORKED) if any(item.meta.get("worked") for item in items) else needed
     return next((length for length in LENGTHS if length >= needed), LENGTHS[-1])
 
 

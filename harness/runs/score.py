@@ -296,7 +296,6 @@ def score_answered(
 def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
     """All items of the plan in order, each with every answer of its own, as the journal holds them."""
     for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
-        answerable = item.answerable
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
         letters = _likelihoods(store, plan.letters[item.id]) if item.id in plan.letters else None
         references = plan.references.get(item.id)
@@ -307,14 +306,16 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             question=item.question,
             context=item.context,
             choices=item.choices,
-            answer=item.answer if answerable else (),
+            answer=item.answer if item.answerable else (),
             shown_choices=prompt.shown_choices,
             option_scores=None if options is None else tuple(value for value, _ in options),
             letter_scores=None if letters is None else tuple(value for value, _ in letters),
-            answerable=answerable,
+            answerable=item.answerable,
             cluster_id=item.source_document,
             category=item.category,
             passages=item.passages,
+            form=item.meta.get("form"),
+            labels=tuple(item.meta.get("labels", ())),
         )
         if isinstance(references, str):
             sample = replace(sample, no_reference_scores=references)
@@ -326,8 +327,7 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
             answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
             finished = answer.closed and record.get("finish_reason") != "length"
-            sample_ = replace(sample, prediction=answer.answer)
-            yield Answered(item, prompt, record, error, sample_, answer, finished)
+            yield Answered(item, prompt, record, error, replace(sample, prediction=answer.answer), answer, finished)
 
 
 def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from telbench.config import REQUIRED, group, setting
-from telbench.errors import InputError
+from telbench.errors import IncomparableError, InputError
 from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import fitted, plain, print_json
@@ -78,6 +78,11 @@ class CompareOptions:
     markdown: bool = setting(False, "as GitHub-flavoured Markdown, for a pull request")
     explain: bool = setting(False, "say in plain words what each column and verdict means")
     wide: bool = setting(False, "all columns, however long the lines")
+    weights: str = setting(
+        "equal",
+        "runs of several data sets: how these weigh in the overall mean: equal, items, or NAME=W,...",
+        metavar="W",
+    )
     logs: LogSettings = group(LogSettings, "logs of other harnesses")
 
     @property
@@ -139,7 +144,14 @@ def run(args: argparse.Namespace) -> int:
     options = settings_of(args, CompareOptions)
     if args.json and (options.markdown or options.explain):
         raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
-    found = compared(options, RESAMPLES if args.json else 0)
+    try:
+        found = compared(options, RESAMPLES if args.json else 0)
+    except IncomparableError:
+        if (several := _several(options)) is None:
+            raise
+        return _print_sets(several, options, as_json=args.json)
+    if options.weights != "equal":
+        raise InputError(f"--weights {options.weights}: the runs are of one data set: drop it")
     runs, names, recipes = found.runs, found.names, found.recipes
     measured = {each.metric for each in found.pairs}
     metrics = [metric for metric in found.metrics if metric.name in measured]
@@ -181,6 +193,33 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(
             f"note: {len(text):,} characters, and a comment on GitHub holds {COMMENT_LIMIT:,}: name fewer --metrics\n"
         )
+    return 0
+
+
+def _several(options: CompareOptions) -> Mapping[str, Sequence[LoadedRun]] | None:
+    """The runs by data set where they are of several; None where they are of one. Raises as `by_set`."""
+    from ..compare.sets import by_set
+
+    return by_set(
+        open_runs(options.runs, Reading(options.logs, None if options.by == options.cluster else options.cluster))
+    )
+
+
+def _print_sets(sets: Mapping[str, Sequence[LoadedRun]], options: CompareOptions, *, as_json: bool) -> int:
+    """Print runs of several data sets: one table for each, and what they come to. Raises `InputError`."""
+    from ..compare.sets import compare_sets, sets_report
+
+    for field in ("metrics", "strata", "average_seeds", "study", "labels", "worth", "length_adjusted", "explain"):
+        if getattr(options, field):
+            flag = {"strata": "by"}.get(field, field.replace("_", "-"))
+            raise InputError(f"--{flag}: not over several data sets: compare the runs of one of them")
+    found = compare_sets(sets, weights=options.weights, primary=options.primary, by=options.by)
+    if as_json:
+        print_json(found.to_dict())
+    elif options.markdown:
+        sys.stdout.write(visible(markdown(sets_report(found)), lines=True))
+    else:
+        sys.stdout.writelines(line + "\n" for line in plain(sets_report(found)))
     return 0
 
 

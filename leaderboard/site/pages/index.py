@@ -26,6 +26,7 @@ FAMILIES = {
     "refusal": "refusal",
     "fact": "fact",
     "entailment": "entailment",
+    "parsed": "read as a value",
 }
 
 

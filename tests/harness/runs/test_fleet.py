@@ -12,6 +12,7 @@ import pytest
 
 from telbench.errors import EngineError, InputError
 from telbench.harness.cli.main import main
+from telbench.harness.datasets.settings import SUITES
 from telbench.harness.engines import vllm
 from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
@@ -181,3 +182,24 @@ def test_adapters_of_one_base_are_answered_by_one_engine_byte_for_byte(
     for one, other in zip(runs, alone, strict=True):
         assert without_times(one.header) == without_times(other.header)
         assert one.header["metrics"]["reference_likelihood"]["n_missing"] == 0
+
+
+def test_a_suite_asks_each_model_all_its_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"question": "Which?", "choices": ["AMF", "SMF"], "answer": 0}
+    for config in ("teleqna", "teletables", "oranbench", "srsranbench"):
+        (tmp_path / f"{config}.jsonl").write_text(json.dumps(row))
+    for config, answer in (("telemath", "12"), ("telelogs", "C2"), ("3gpp_tsg", "SA2")):
+        (tmp_path / f"{config}.jsonl").write_text(json.dumps({"question": "What?", "answer": answer}))
+    use(monkeypatch, Script())
+    command = ["eval", "--model", "a", "b", "--data", "open-telco", "--data-dir", str(tmp_path), "--json"]
+    assert main([*command, "--out", str(tmp_path / "runs")]) == 0
+    told = [(run["model"]["name"], run["data"]["name"]) for run in json.loads(capsys.readouterr().out)]
+    assert told == [(model, name) for model in ("a", "b") for name in SUITES["open-telco"]]
+    assert len(list((tmp_path / "runs").iterdir())) == 14
+    # One set is missing: nothing is asked of any.
+    (tmp_path / "telelogs.jsonl").unlink()
+    assert main([*command, "--out", str(tmp_path / "other")]) == 2
+    assert "data set 'ot-telelogs' needs telelogs/" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()

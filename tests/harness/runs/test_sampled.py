@@ -168,3 +168,30 @@ def test_a_metric_of_a_plugin_may_say_what_an_answer_comes_to() -> None:
 
     assert isinstance(first, Metric)
     assert first.signature == "first|v1"
+
+
+def test_labels_and_numbers_are_voted_for_by_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GSMA's helper for maj@k holds numbers against the letter "C" and so gives 0, even where all answers are right.
+    causes = {"form": "label", "labels": ["C1", "C2", "C3"]}
+    rows = [
+        {"id": "q0", "question": "Why?", "references": ["C3"], "meta": causes},
+        {"id": "q1", "question": "And why?", "references": ["C1"], "meta": causes},
+        {"id": "q2", "question": "How much?", "references": ["20"], "meta": {"form": "number"}},
+    ]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = {
+        "q0": [r"\boxed{3}", "The cause is C3", r"\boxed{C1}", "no idea"],
+        "q1": [r"\boxed{C1}"] * 4,
+        "q2": [r"\boxed{20.0}", "It is 20", "25", r"\boxed{25}"],
+    }
+    monkeypatch.setattr(f"{__name__}.SAID", said)
+    settings = eval_settings(model="m", data=str(data), out=tmp_path / "run", samples=4, temperature=0.7)
+    header = made(settings, monkeypatch)[0].header
+    votes = header["metrics"]["label_match"]["samples"]
+    assert {name: votes[name]["value"] for name in ("pass@1", "pass@2", "pass@4", "majority")} == pytest.approx(
+        {"pass@1": (0.5 + 1) / 2, "pass@2": (1 - 1 / 6 + 1) / 2, "pass@4": 1.0, "majority": 1.0}
+    )
+    assert votes["majority"]["n"] == 2
+    # Two say 20 and two 25: equal votes share the win.
+    assert header["metrics"]["numeric_match"]["samples"]["majority"]["value"] == pytest.approx(0.5)

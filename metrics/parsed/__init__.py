@@ -1,0 +1,1 @@
+"""Metrics of answers that are read as a value: a number, a label, a YAML document, a table."""

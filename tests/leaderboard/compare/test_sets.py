@@ -1,0 +1,132 @@
+"""``telbench compare`` over several data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telbench.harness.cli.main import main
+
+from ..scored_runs import scored_run
+
+SHARES = {"one": (0.6, 0.8), "two": (0.6, 0.5), "three": (0.5, 0.9)}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Two models on three data sets, by model."""
+    folder = tmp_path_factory.mktemp("sets")
+    made: dict[str, list[str]] = {"old": [], "new": []}
+    for place, (data, shares) in enumerate(SHARES.items()):
+        for model, right in zip(made, shares, strict=True):
+            made[model].append(str(scored_run(folder, model, data, 60 + 20 * place, right, "exact_match,token_f1")))
+    return made
+
+
+def compared(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main(["compare", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_each_data_set_has_its_row_and_the_mean_states_its_weights(
+    runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = compared(capsys, *runs["old"], *runs["new"])
+    assert [(each["name"], each["n"], each["metric"]) for each in found["data"]] == [
+        ("one", 60, "token_f1"), ("two", 80, "token_f1"), ("three", 100, "token_f1")
+    ]  # fmt: skip
+    assert [each["weight"] for each in found["data"]] == pytest.approx([1 / 3] * 3)
+    (pair,) = found["overall"]["pairs"]
+    assert (pair["run"], pair["other"]) == ("new", "old")
+    differences = [each["means"][1] - each["means"][0] for each in found["data"]]
+    assert pair["mean"] == pytest.approx(sum(differences) / 3)
+    assert pair["ci_low"] < pair["mean"] < pair["ci_high"]
+    assert [each["against_first"][0]["delta"] for each in found["data"]] == pytest.approx(differences)
+    assert main(["compare", *runs["old"], *runs["new"]]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Over 3 data sets, weighed equally, new is better than old: +0.")
+    assert "OVERALL" in told
+
+
+def test_weights_change_the_mean(runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    both = (*runs["old"], *runs["new"])
+    by_items = compared(capsys, *both, "--weights", "items")
+    assert [each["weight"] for each in by_items["data"]] == pytest.approx([60 / 240, 80 / 240, 100 / 240])
+    alone = compared(capsys, *both, "--weights", "one=0,two=1,three=0", "--primary", "exact_match")
+    assert alone["data"][1]["metric"] == "exact_match"
+    assert alone["overall"]["pairs"][0]["mean"] == pytest.approx(alone["data"][1]["against_first"][0]["delta"])
+    assert alone["overall"]["pairs"][0]["mean"] < 0
+    assert main(["compare", *both, "--weights", "one=1"]) == 2
+    assert "no weight for 'two'" in capsys.readouterr().err
+    assert main(["compare", *both, "--weights", "two=1,one=0,three=0"]) == 0
+    assert "weighed as told (two=1,one=0,three=0)" in capsys.readouterr().out
+
+
+def test_a_model_that_lacks_a_data_set_is_named(
+    runs: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    third = scored_run(tmp_path, "third", "one", 60, 0.7, "exact_match,token_f1")
+    both = (*runs["old"], *runs["new"])
+    assert main(["compare", *both, str(third)]) == 4
+    assert "third has no run on two: over several data sets each model has one on each" in capsys.readouterr().err
+    alone = scored_run(tmp_path, "old", "four", 120, 0.7, "exact_match,token_f1")
+    assert main(["compare", *both, str(alone)]) == 4
+    assert "new has no run on four" in capsys.readouterr().err
+    assert main(["compare", *both, runs["new"][0]]) == 4
+    assert "new has 2 runs on one" in capsys.readouterr().err
+
+
+def test_runs_on_other_items_are_refused_as_ever(
+    runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", runs["old"][0], runs["new"][1]]) == 4
+    assert "cannot be compared: other items" in capsys.readouterr().err
+    assert main(["compare", runs["old"][0], runs["new"][0], runs["new"][1]]) == 4
+
+
+def test_weights_of_one_data_set_are_refused(runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", runs["old"][0], runs["new"][0], "--weights", "items"]) == 2
+    assert "--weights items: the runs are of one data set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [["--by", "category"], ["--study"], ["--explain"], ["--metrics", "token_f1"]])
+def test_what_is_not_over_several_data_sets_is_refused(
+    flag: list[str], runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", *runs["old"], *runs["new"], *flag]) == 2
+    assert f"{flag[0]}: not over several data sets" in capsys.readouterr().err
+
+
+def test_three_models_have_ranks_that_say_who_is_tied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shares = {"best": (0.9, 0.8), "also": (0.9, 0.8), "weak": (0.2, 0.1)}
+    words = [
+        str(scored_run(tmp_path, model, data, 80 + 20 * place, right[place], "exact_match"))
+        for model, right in shares.items()
+        for place, data in enumerate(("one", "two"))
+    ]
+    capsys.readouterr()
+    found = compared(capsys, *words)
+    assert found["overall"]["ranks"] == [[1, 2], [1, 2], [3, 3]]
+    assert main(["compare", *words]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Over 2 data sets, weighed equally, best, also are tied for the lead.")
+    assert main(["compare", *words, "--markdown"]) == 0
+    assert "| OVERALL |" in capsys.readouterr().out
+
+
+def test_too_few_documents_claim_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        str(scored_run(tmp_path, model, data, count, right, "exact_match"))
+        for model, right in (("low", 0.1), ("high", 1.0))
+        # Two items are of one document: two and three of them.
+        for data, count in (("one", 4), ("two", 6))
+    ]
+    capsys.readouterr()
+    assert compared(capsys, *words)["overall"]["pairs"][0]["p_adjusted"] == 1.0
+    assert main(["compare", *words]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "there are too few source documents to tell high and low apart" in told
+    assert "WARNING: too few source documents or items on one, two" in told
