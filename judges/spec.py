@@ -20,6 +20,8 @@ from .contract import Judge
 from .panel import Ledger
 
 GROUP = "telbench.judges"
+# Seconds for one verdict of a server: what a judge that thinks needs, and that again for a stalled connection.
+DEADLINE = 180.0
 # Judges of these files are behind servers.
 FILES, FILED = (".yaml", ".yml"), "openai"
 
@@ -54,7 +56,7 @@ class JudgeOptions:
 
     memory: Ledger | None = None
     max_in_flight: int = 32
-    deadline: float = 120.0
+    deadline: float = DEADLINE
     engine: str = "auto"
     seed: int = 0
     given: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telbench.config import REQUIRED, changed, group, read_settings, read_yaml, same_as, setting
-from telbench.errors import EngineError, IncomparableError, InputError
+from telbench.errors import IncomparableError, InputError
 from telbench.flags import add_flags, add_json, settings_of
 
 from ...judges.calibration.agreement import CoefficientEstimate
@@ -22,7 +22,8 @@ from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
 from ..datasets.loading import limited, load_asked
 from ..datasets.settings import DataSettings
-from ..judging.open import open_panel, refuse_unused
+from ..judging.open import open_panel, price_table, refuse_unused
+from ..judging.outcome import cost_lines, panel_costs, tell_lost
 from ..judging.settings import JudgeSettings
 from ..runs.folder import JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
@@ -159,6 +160,7 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     from ...judges.calibration.plot import reliability_svg
     from ...judges.calibration.report import report_lines
     from ..judging.calibrate import CALIBRATED, calibrated_panel, count_tasks, injected_panel
+    from ..judging.calibrated import remember_calibration, rubric_hashes
 
     settings = options.judging
     labels = (read_labels(options.labels) if options.labels else labelled_set())[: options.limit]
@@ -183,19 +185,22 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
             finally:
                 panel.close()
     injections = {name: effect.to_dict() for name, effect in effects.items()}
+    costs = panel_costs(panels, price_table(settings))
     document: dict[str, Any] = {
         "schema_version": 1,
         **found.to_dict(),
         "injection_set": attack,
         "injections": injections,
+        **costs,
     }
+    remember_calibration(found, labels, rubric_hashes(settings.rubrics))
     _write(options.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     _write(options.out / "reliability.svg", reliability_svg(found))
-    code = _lost(panels[0], reporter)
+    code = _told(panels[0], reporter)
     if as_json:
         print_json(document)
         return code
-    lines = [*report_lines(found), *_injection_lines(effects)]
+    lines = [*report_lines(found), *_injection_lines(effects), *cost_lines(costs.get("cost", ()))]
     lines.append(f"written: {options.out / 'calibration.json'}, {options.out / 'reliability.svg'}")
     sys.stdout.writelines(visible(line) + "\n" for line in lines)
     return code
@@ -245,9 +250,9 @@ def _prefer(options: PreferOptions, as_json: bool) -> int:
     ]
     if not pairs:
         raise InputError("no item was answered in both runs")
-    found, code = _preferences(pairs, options, options.out, "prefer")
+    found, costs, code = _preferences(pairs, options, options.out, "prefer")
     names = [header["model"]["name"] for header in headers]
-    document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict()}
+    document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict(), **costs}
     _write(options.out / "preference.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     if as_json:
         print_json(document)
@@ -261,7 +266,7 @@ def _benchmark(options: BenchmarkOptions, as_json: bool) -> int:
 
     dataset = limited(load_asked(options.data), options.data.limit, options.seed)
     pairs, items = choice_pairs(dataset, options.seed)
-    found, code = _preferences(pairs, options, options.out, "benchmark")
+    found, costs, code = _preferences(pairs, options, options.out, "benchmark")
     rows = benchmark_rows(found, items)
     document = {
         "schema_version": 1,
@@ -271,18 +276,22 @@ def _benchmark(options: BenchmarkOptions, as_json: bool) -> int:
         "first_share": found.panel.first_share,
         "order_conflicts": found.panel.order_conflicts,
         "rows": [row.to_dict() for row in rows],
+        **costs,
     }
     _write(options.out / "benchmark.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     if as_json:
         print_json(document)
         return code
-    lines = [*benchmark_lines(found, rows, dataset), f"written: {options.out / 'benchmark.json'}"]
+    written = f"written: {options.out / 'benchmark.json'}"
+    lines = [*benchmark_lines(found, rows, dataset), *cost_lines(costs.get("cost", ())), written]
     sys.stdout.writelines(visible(line) + "\n" for line in lines)
     return code
 
 
-def _preferences(pairs: Sequence[AnswerPair], options: Asked, out: Path, command: str) -> tuple[Preferences, int]:
-    """What the judges say of the pairs in both orders, and the exit code."""
+def _preferences(
+    pairs: Sequence[AnswerPair], options: Asked, out: Path, command: str
+) -> tuple[Preferences, dict[str, list[dict[str, Any]]], int]:
+    """What the judges say of the pairs in both orders, what it cost where there are prices, and the exit code."""
     from ...judges.calibration.preference import preference_tasks, preferences
     from ...judges.rubric import read_rubric
 
@@ -300,7 +309,7 @@ def _preferences(pairs: Sequence[AnswerPair], options: Asked, out: Path, command
                 found = preferences(pairs, panel, own)
             finally:
                 panel.close()
-    return found, _lost(panel, reporter)
+    return found, panel_costs([panel], price_table(settings)), _told(panel, reporter)
 
 
 def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:
@@ -317,15 +326,13 @@ def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:
             f"first: {first}",
             *(f"  {count} missing: {reason}" for reason, count in tally["missing"].items()),
         ]
-    return [*lines, f"written: {out / 'preference.json'}"]
+    return [*lines, *cost_lines(document.get("cost", ())), f"written: {out / 'preference.json'}"]
 
 
-def _lost(panel: JudgePanel, reporter: Reporter) -> int:
+def _told(panel: JudgePanel, reporter: Reporter) -> int:
     """The exit code, which is not 0 where a judge gave no verdict at all; tells which one."""
-    lost = [name for name, tally in panel.tallies.items() if tally.prompts and tally.missing.total() == tally.prompts]
-    for name in lost:
-        reporter.note(f"the judge {name} gave no verdict at all: nothing here speaks of it")
-    return EngineError.exit_code if lost else 0
+    judges = [(name, tally.prompts, tally.missing.total()) for name, tally in panel.tallies.items()]
+    return tell_lost(judges, reporter, "nothing here speaks of it")
 
 
 def _required(settings: JudgeSettings, seed: int) -> JudgePanel:

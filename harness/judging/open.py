@@ -25,9 +25,11 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     """The panel of the judges named, their identities known and no weights loaded; None where none is named.
 
     Raises:
-        InputError: for a judge that cannot be asked, or a rubric that is none.
+        InputError: for a judge that cannot be asked, a rubric that is none, or prices that cannot be read.
     """
     check_rubrics(settings.rubrics)
+    # A table that cannot be read is told before anything is asked.
+    price_table(settings)
     specs = parse_judges(settings.specs)
     if not specs:
         return None

@@ -53,7 +53,7 @@ class JudgeSettings(Bounded):
         high=1000,
     )
     deadline: float = setting(
-        120.0,
+        180.0,
         "seconds for one verdict of a server, repetitions included",
         key="judge_deadline",
         metavar="S",

@@ -16,7 +16,7 @@ from telbench.errors import InputError
 from ..chat import ChatReply, ChatRequest
 from ..contract import JudgeIdentity
 from ..panel import Ledger
-from ..spec import JudgeKind, JudgeOptions, JudgeSpec, without_password
+from ..spec import DEADLINE, JudgeKind, JudgeOptions, JudgeSpec, without_password
 from .capabilities import PROBE_VERSION, refuses_parameters, shown_by, tells_nothing
 from .client import ChatClient
 from .options import ServedOptions, served_options
@@ -37,6 +37,9 @@ from .settings import ServedModel, ServerSettings, check_base_url
 
 FORM = "openai:MODEL@URL"
 DEFAULT_OPTIONS = ServedOptions()
+# An attempt that stalls is cut after so many seconds, or a third of the deadline where that is longer: far above what a
+# verdict takes, and two thirds of the time are left for another attempt.
+STALL_SECONDS = 60.0
 
 
 class ServedJudge:
@@ -129,7 +132,7 @@ def served_judge(
     *,
     memory: Ledger | None = None,
     max_in_flight: int = 32,
-    deadline: float = 120.0,
+    deadline: float = DEADLINE,
     attempts: int = 5,
     backoff: float = 0.5,
     jitter_seed: int | None = None,
@@ -158,6 +161,7 @@ def served_judge(
         options.headers,
         options.query,
         options.attempt_seconds,
+        max(STALL_SECONDS, deadline / 3) if options.attempt_seconds is None else None,
     )
     client, key = ChatClient(settings), _memory_key(settings, options)
     remembered = None if memory is None or fresh else read_probed(memory.get(key))

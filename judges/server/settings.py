@@ -33,8 +33,9 @@ class ServerSettings:
     """Where to ask, what, and how patiently. Raises `InputError` where a value cannot be.
 
     ``deadline``: seconds for one request with all its repetitions. ``attempts``: how often a request is sent that
-    the server fails at, ``attempt_seconds`` how long one of them may take. ``backoff``: seconds, the first interval of
-    repetition. ``headers`` and ``query`` go with every request. The API key is not a setting: it is read from the
+    the server fails at, ``attempt_seconds`` how long one of them may take. ``stall_seconds``: how long the first of
+    them may take where others are answered sooner (None: until the deadline). ``backoff``: seconds, the first interval
+    of repetition. ``headers`` and ``query`` go with every request. The API key is not a setting: it is read from the
     environment (``key_variable``), sent in ``key_header`` (none: as a bearer token) to this server alone, and kept out
     of every record.
     """
@@ -51,6 +52,7 @@ class ServerSettings:
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     attempt_seconds: float | None = None
+    stall_seconds: float | None = None
 
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
