@@ -73,7 +73,8 @@ class ItemScore:
 
     ``stats`` are the additive sufficient statistics of corpus metrics (fixed length for a metric). ``judgements`` are
     the keys of the judges' records that the score rests on. ``judge_failed``: there is no value because a judge gave no
-    verdict, which is not the same as a metric that does not apply.
+    verdict, which is not the same as a metric that does not apply. ``repeats`` are the values by each time that judges
+    were asked, where they were asked several times, and None where one of them has none.
     """
 
     value: float | None
@@ -81,6 +82,7 @@ class ItemScore:
     stats: tuple[float, ...] | None = None
     judgements: tuple[str, ...] = ()
     judge_failed: bool = False
+    repeats: tuple[float | None, ...] = ()
 
 
 # Why a sample has no score, by what the metric needs of it; None where it has what is needed.

@@ -337,6 +337,8 @@ def _told(panel: JudgePanel, reporter: Reporter) -> int:
 
 def _required(settings: JudgeSettings, seed: int) -> JudgePanel:
     stay_offline()
+    if settings.repeats > 1:
+        raise InputError("--judge-repeats is for runs: calibrate asks again by --repeats, prefer and benchmark do not")
     panel = open_panel(settings, seed)
     if panel is None:
         raise InputError("no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL")

@@ -45,7 +45,7 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     for place, identity in enumerate(identities):
         if identity.name in {other.name for other in identities[:place]}:
             raise InputError(f"--judge {specs[place]} is {identity.name} again: one judge has one vote; name it once")
-    return JudgePanel(judges, seed=seed, retry=settings.retry)
+    return JudgePanel(judges, seed=seed, retry=settings.retry, repeats=settings.repeats)
 
 
 def check_rubrics(rubrics: Mapping[str, Path]) -> None:

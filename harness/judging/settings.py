@@ -60,6 +60,14 @@ class JudgeSettings(Bounded):
         low=0.1,
         high=86400,
     )
+    repeats: int = setting(
+        1,
+        "ask for each verdict N times; an item's score is their mean, and what the judge varies by is in the interval",
+        key="judge_repeats",
+        metavar="N",
+        low=1,
+        high=100,
+    )
     retry: bool = setting(
         False, "ask judges anew for every verdict that is missing (telbench judge retry RUN)", key="judge_retry"
     )

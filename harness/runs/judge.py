@@ -139,6 +139,7 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
         )
     return {
         "model": panel.name,
+        **({"repeats": panel.repeats} if panel.repeats > 1 else {}),
         "rubric_sha256": fingerprint(dict(panel.rubrics)),
         "judges": judges,
         "rubrics": dict(sorted(panel.rubrics.items())),
@@ -202,7 +203,7 @@ def _whole(record: Mapping[str, Any] | None) -> bool:
 
 
 def _ask(plan: Plan, panel: JudgePanel, store: RecordStore, reporter: Reporter) -> None:
-    count = sum(1 for _ in judge_tasks(plan, store)) * len(panel.judges)
+    count = sum(1 for _ in judge_tasks(plan, store)) * len(panel.judges) * panel.repeats
     count += sum(1 for _ in judge_texts(plan, store)) * len(likelihood_judges(panel))
     if not count:
         return

@@ -134,6 +134,8 @@ class JudgedRecipe:
             return [scores[index] for index in range(len(samples))]
 
         options = {"judge": panel.name if panel else "none", "rubric": rubric.sha256[:12], **self.options(panel)}
+        if panel and panel.repeats > 1:
+            options["repeats"] = str(panel.repeats)
         if "encoder" in self.needs:
             options["encoder"] = encoder.sha256[:12] if encoder else "none"
             options["pooling"] = encoder.pooling if encoder else "none"
@@ -182,32 +184,52 @@ def task(rubric: Rubric, sample: Sample) -> JudgeTask:
 
 
 def panel_score(judgements: Sequence[Judgement], scores: Sequence[ItemScore | None]) -> ItemScore:
-    """The mean over the judges, None being a judge without verdict.
+    """The mean over the judges, None being no verdict; a judge that was asked several times counts by its own mean.
 
     A judge that gave no verdict makes the item missing, for otherwise its value would depend on which judge failed; so
-    does one to whose verdict the metric does not apply. Where several sit on the panel the reason names the judge.
+    does one to whose verdict the metric does not apply. Where several sit on the panel the reason names the judge. Of
+    a judge's repeats one that has a value is enough: they are draws of one quantity, and those without are noted.
     """
     keys = tuple(judgement.key for judgement in judgements)
-    several = len(judgements) > 1
-    failed = [
-        f"judge {judgement.judge}: {judgement.verdict.reason}" if several else f"judge: {judgement.verdict.reason}"
-        for judgement in judgements
-        if isinstance(judgement.verdict, Missing)
-    ]
+    by_judge: dict[str, list[tuple[Judgement, ItemScore | None]]] = {}
+    for judgement, score in zip(judgements, scores, strict=True):
+        by_judge.setdefault(judgement.judge, []).append((judgement, score))
+    means, failed, absent = list[float](), list[str](), list[tuple[str, str | None]]()
+    for name, own in by_judge.items():
+        values = [score.value for _, score in own if score is not None and score.value is not None]
+        given = next((score for _, score in own if score is not None), None)
+        if values:
+            means.append(fmean(values))
+        elif given is not None:
+            absent.append((name, given.reason))
+        else:
+            reason = next(each.verdict.reason for each, _ in own if isinstance(each.verdict, Missing))
+            failed.append(f"judge {name}: {reason}" if len(by_judge) > 1 else f"judge: {reason}")
     if failed:
         return ItemScore(None, "; ".join(failed), judgements=keys, judge_failed=True)
-    given = [score for score in scores if score is not None]
-    absent = [
-        (judgement.judge, score.reason)
-        for judgement, score in zip(judgements, given, strict=True)
-        if score.value is None
-    ]
     if absent:
-        agreed = len(absent) == len(given) and len({reason for _, reason in absent}) == 1
+        agreed = len(absent) == len(by_judge) and len({reason for _, reason in absent}) == 1
         told = [str(reason) if agreed else f"judge {name}: {reason}" for name, reason in absent]
         return ItemScore(None, told[0] if agreed else "; ".join(told), judgements=keys)
-    notes = "; ".join(dict.fromkeys(score.reason for score in given if score.reason))
-    return ItemScore(fmean(score.value for score in given if score.value is not None), notes or None, judgements=keys)
+    notes = dict.fromkeys(score.reason for score in scores if score and score.value is not None and score.reason)
+    repeats = _by_repeat(judgements, scores)
+    if lacking := sum(value is None for value in repeats):
+        notes[f"{lacking} of {len(repeats)} repeats lack a value"] = None
+    told_notes = "; ".join(filter(None, notes)) or None
+    return ItemScore(fmean(means), told_notes, judgements=keys, repeats=repeats)
+
+
+def _by_repeat(judgements: Sequence[Judgement], scores: Sequence[ItemScore | None]) -> tuple[float | None, ...]:
+    """The panel's mean by each time that it was asked; none where it was asked once."""
+    columns: dict[int, list[float | None]] = {}
+    for judgement, score in zip(judgements, scores, strict=True):
+        columns.setdefault(judgement.repeat, []).append(None if score is None else score.value)
+    if len(columns) < 2:
+        return ()
+    known = ([value for value in column if value is not None] for column in columns.values())
+    return tuple(
+        fmean(own) if len(own) == len(column) else None for own, column in zip(known, columns.values(), strict=True)
+    )
 
 
 def each(
