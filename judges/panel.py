@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 
 from .chat import ChatReply, ChatRequest
 from .contract import Judge, JudgeIdentity, JudgeTask, judge_request, repair_request
-from .records import answered, judgement_record, mended_record, recorded_reading, suspicious
-from .verdicts import Missing, Reason, Verdict
+from .records import answered, has_verdict, judgement_record, mended_record, recorded_reading, suspicious
+from .verdicts import JointVerdict, Missing, Reason, Verdict, lacks
 
 # What a judge may do better when it is told what was wrong. A filter would only filter again.
 MENDABLE: frozenset[Reason] = frozenset({"malformed", "schema", "empty", "refusal", "tool_calls", "truncated"})
@@ -64,7 +64,7 @@ class Tally:
     Tokens are those that the judge reports for all replies the run rests on, whenever they were got. ``examples`` tells
     for each reason of a missing verdict what the first one said. ``repaired``: verdicts by what had to be mended to
     read them, and all of them ("any"). ``suspicious``: prompts by what in the judged answer speaks to the judge
-    (`steering_signs`), and all of them ("any").
+    (`steering_signs`), and all of them ("any"). ``partly``: verdicts that lack in replies which hold others.
     """
 
     prompts: int = 0
@@ -75,6 +75,7 @@ class Tally:
     examples: dict[str, str] = field(default_factory=dict)
     repaired: Counter[str] = field(default_factory=Counter)
     suspicious: Counter[str] = field(default_factory=Counter)
+    partly: Counter[str] = field(default_factory=Counter)
 
 
 class JudgePanel:
@@ -177,15 +178,15 @@ class JudgePanel:
             return None
         if record is None or not answered(record):
             return "verdict"
-        if record.get("missing") is None:
+        if has_verdict(record):
             return None
         # What was no verdict to an earlier telbench may be one by now.
-        verdict = recorded_reading(task.rubric, record, task.count).verdict
-        if not isinstance(verdict, Missing):
+        lacking = lacks(recorded_reading(task.rubric, record, task.count).verdict)
+        if lacking is None:
             return None
         if self.retry and key not in self._asked:
             return "verdict"
-        return "repair" if verdict.reason in MENDABLE and record.get("first") is None else None
+        return "repair" if lacking.reason in MENDABLE and not {"first", "again"} & record.keys() else None
 
     def close(self) -> None:
         """Close all judges."""
@@ -210,10 +211,12 @@ class JudgePanel:
         if self.count_prompt(identity.name, key, lacking):
             self.rubrics[f"{task.rubric.name}-{task.rubric.version}"] = task.rubric.sha256
             tally = self.tallies[identity.name]
-            for part in ("first", "reply"):
+            for part in ("first", "again", "reply"):
                 reply = (record or {}).get(part) or {}
                 tally.prompt_tokens += reply.get("prompt_tokens") or 0
                 tally.completion_tokens += reply.get("completion_tokens") or 0
+            if isinstance(reading.verdict, JointVerdict):
+                tally.partly.update(f"{part}: {each.reason}" for part, each in reading.verdict.lacking.items())
             if reading.repairs:
                 tally.repaired.update((*reading.repairs, "any"))
             if signs := suspicious(task):
@@ -243,10 +246,10 @@ class JudgePanel:
         def faulty() -> Iterator[ChatRequest]:
             for key, (task, repeat) in mendable.items():
                 record = self.ledger.get(key) or {}
-                verdict = recorded_reading(task.rubric, record, task.count).verdict
-                if isinstance(verdict, Missing):
+                lacking = lacks(recorded_reading(task.rubric, record, task.count).verdict)
+                if lacking is not None:
                     request = judge_request(task, judge.identity, self.seed + repeat)
-                    yield repair_request(task, request, record["reply"]["text"], verdict.detail)
+                    yield repair_request(task, request, record["reply"]["text"], lacking.detail)
 
         for reply in _asked(judge, unanswered()):
             task, repeat = asked.pop(reply.key)

@@ -197,7 +197,8 @@ class Resources:
     """What metrics need beside the samples; ``absent``, ``no_judge`` and ``no_nli`` say why it lacks, as scores do.
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
-    ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
+    ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for. ``joint``: claims,
+    faithfulness and score are asked for in one reply.
     ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
     ``segmentation`` is how n-gram metrics cut texts, as the run's references want it. ``nli`` is the folder of an
     entailment model.
@@ -209,6 +210,7 @@ class Resources:
     judge: JudgePanel | None = None
     no_judge: str = "no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL"
     rubrics: Mapping[str, Path] = field(default_factory=dict)
+    joint: bool = False
     idf_corpus: tuple[str, ...] | None = None
     segmentation: Segmentation = "words"
     nli: Path | None = None

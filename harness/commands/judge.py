@@ -170,10 +170,12 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
         refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
         with _ledger(options.out) as store:
             panels = [JudgePanel(panel.judges, store, options.seed + turn) for turn in range(options.repeats)]
-            total = count_tasks(labels, settings.rubrics) * len(panel.judges) * options.repeats
+            total = count_tasks(labels, settings.rubrics, joint=settings.joint) * len(panel.judges) * options.repeats
             try:
                 with reporter.quiet(options.out / LOG), reporter.progress("judging labels", total) as meter:
-                    found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=options.seed)
+                    found = calibrated_panel(
+                        panels, labels, settings.rubrics, meter, joint=settings.joint, seed=options.seed
+                    )
                 effects: dict[str, InjectionEffect] = {}
                 if attack:
                     attempts = injection_set(attack)
@@ -181,7 +183,7 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
                         reporter.quiet(options.out / LOG),
                         reporter.progress("trying to steer", 3 * len(attempts) * len(panel.judges)) as meter,
                     ):
-                        effects = injected_panel(panels[0], attempts, settings.rubrics, meter)
+                        effects = injected_panel(panels[0], attempts, settings.rubrics, meter, joint=settings.joint)
             finally:
                 panel.close()
     injections = {name: effect.to_dict() for name, effect in effects.items()}
@@ -189,11 +191,12 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     document: dict[str, Any] = {
         "schema_version": 1,
         **found.to_dict(),
+        **({"joint": True} if settings.joint else {}),
         "injection_set": attack,
         "injections": injections,
         **costs,
     }
-    remember_calibration(found, labels, rubric_hashes(settings.rubrics))
+    remember_calibration(found, labels, rubric_hashes(settings.rubrics, joint=settings.joint))
     _write(options.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     _write(options.out / "reliability.svg", reliability_svg(found))
     code = _told(panels[0], reporter)
@@ -297,6 +300,8 @@ def _preferences(
 
     settings, reporter = options.judging, Reporter()
     own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
+    if settings.joint:
+        raise InputError(f"--judge-joint: {command} asks for one verdict: leave it out")
     with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, ("preference",), command)

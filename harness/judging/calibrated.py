@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
@@ -86,9 +87,9 @@ def uncalibrated_lines(told: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def rubric_hashes(settings_rubrics: Mapping[str, Any]) -> dict[str, str]:
-    """The hash of the rubric behind each measure."""
-    return {measure.name: measure.rubric.sha256 for measure in measures(settings_rubrics)}
+def rubric_hashes(rubrics: Mapping[str, Path], *, joint: bool) -> dict[str, str]:
+    """The hash of the prompt behind each measure, as metrics have it in their signatures."""
+    return {measure.name: measure.sha256 for measure in measures(rubrics, joint=joint)}
 
 
 def _who_and_by_what(entry: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:

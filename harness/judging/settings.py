@@ -68,6 +68,11 @@ class JudgeSettings(Bounded):
         low=1,
         high=100,
     )
+    joint: bool = setting(
+        False,
+        "one reply with the verdicts of factual correctness, faithfulness and rubric score; other metrics by signature",
+        key="judge_joint",
+    )
     retry: bool = setting(
         False, "ask judges anew for every verdict that is missing (telbench judge retry RUN)", key="judge_retry"
     )

@@ -129,6 +129,8 @@ def _disputed(runs: Sequence[Path], samples: Sequence[Mapping[str, Any]], metric
 
 def _told(verdict: Mapping[str, Any]) -> Any:
     """What a verdict comes to: a score, or how many claims it gave each mark; not its reasons."""
+    if parts := {name: _told(part) for name, part in verdict.items() if isinstance(part, dict)}:
+        return parts
     if "score" in verdict:
         return verdict["score"]
     marks = [claim.get("verdict") for claim in verdict.get("claims", ()) if isinstance(claim, dict)]

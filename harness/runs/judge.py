@@ -131,6 +131,7 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
                 "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
+                **({"partly": dict(sorted(tally.partly.items()))} if tally.partly else {}),
                 "repaired": dict(sorted(tally.repaired.items())),
                 "notes": list(getattr(judge, "notes", ())),
                 "suspicious": dict(sorted(tally.suspicious.items())),
@@ -186,7 +187,7 @@ def told_outcome(header: Mapping[str, Any], path: Path, reporter: Reporter) -> i
             room = f"--judge-option reply_tokens={2 * judge['reply_tokens']}"
             reporter.note(f"{cut} replies of {judge['name']} were cut: {room} is a judge with more room")
         # A text that does not fit a judge's window never will.
-        lacking += missing.total() - missing[UNSCORED]
+        lacking += missing.total() - missing[UNSCORED] + sum(judge.get("partly", {}).values())
     if lacking:
         reporter.note(f"verdicts missing: {lacking}; this asks for them again: telbench judge retry {path}")
     counted = [(judge["name"], judge["prompts"], sum(judge["missing"].values())) for judge in judges]
