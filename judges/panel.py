@@ -65,6 +65,7 @@ class Tally:
     for each reason of a missing verdict what the first one said. ``repaired``: verdicts by what had to be mended to
     read them, and all of them ("any"). ``suspicious``: prompts by what in the judged answer speaks to the judge
     (`steering_signs`), and all of them ("any"). ``partly``: verdicts that lack in replies which hold others.
+    ``batch_prompt_tokens``, ``batch_completion_tokens``: those of them that came in batches.
     """
 
     prompts: int = 0
@@ -76,6 +77,8 @@ class Tally:
     repaired: Counter[str] = field(default_factory=Counter)
     suspicious: Counter[str] = field(default_factory=Counter)
     partly: Counter[str] = field(default_factory=Counter)
+    batch_prompt_tokens: int = 0
+    batch_completion_tokens: int = 0
 
 
 class JudgePanel:
@@ -213,8 +216,12 @@ class JudgePanel:
             tally = self.tallies[identity.name]
             for part in ("first", "again", "reply"):
                 reply = (record or {}).get(part) or {}
-                tally.prompt_tokens += reply.get("prompt_tokens") or 0
-                tally.completion_tokens += reply.get("completion_tokens") or 0
+                prompt, completion = (reply.get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
+                tally.prompt_tokens += prompt
+                tally.completion_tokens += completion
+                if reply.get("batch"):
+                    tally.batch_prompt_tokens += prompt
+                    tally.batch_completion_tokens += completion
             if isinstance(reading.verdict, JointVerdict):
                 tally.partly.update(f"{part}: {each.reason}" for part, each in reading.verdict.lacking.items())
             if reading.repairs:

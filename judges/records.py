@@ -71,6 +71,8 @@ def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply)
         record["partly"] = {kind: each.reason for kind, each in reading.verdict.lacking.items()}
     if trace := trace_verdict(reply):
         record["reply"]["reasoning"] = trace[:LONGEST_REPLY]
+    if reply.batch:
+        record["reply"]["batch"] = True
     if reply.refusal:
         record["reply"]["refusal"] = reply.refusal[:LONGEST_REPLY]
     if len(reply.text) > LONGEST_REPLY:

@@ -51,7 +51,7 @@ class JudgeOptions:
     ``memory`` keeps for later runs what was found out about a judge (None: nothing is kept). ``max_in_flight``
     (requests at once) and ``deadline`` (seconds for one verdict) are for servers, ``engine`` for what runs in this
     process. ``seed`` is the run's. ``given`` are those of ``--judge-option``, for kinds that take some. ``fresh``: find
-    out anew what was found out about a judge.
+    out anew what was found out about a judge. ``batch``: ask judges behind a server through its Batch API.
     """
 
     memory: Ledger | None = None
@@ -61,6 +61,7 @@ class JudgeOptions:
     seed: int = 0
     given: Mapping[str, Any] = field(default_factory=dict, hash=False)
     fresh: bool = False
+    batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

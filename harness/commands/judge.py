@@ -22,10 +22,11 @@ from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
 from ..datasets.loading import limited, load_asked
 from ..datasets.settings import DataSettings
+from ..judging.batches import batches_kept
 from ..judging.open import open_panel, price_table, refuse_unused
 from ..judging.outcome import cost_lines, panel_costs, tell_lost
 from ..judging.settings import JudgeSettings
-from ..runs.folder import JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
+from ..runs.folder import BATCHES, JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
 from ..runs.settings import EvalSettings, SamplingOptions
 from ..storage import RecordStore, writing
@@ -168,7 +169,7 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
-        with _ledger(options.out) as store:
+        with _ledger(options.out) as store, batches_kept(panel, options.out / BATCHES, reporter):
             panels = [JudgePanel(panel.judges, store, options.seed + turn) for turn in range(options.repeats)]
             total = count_tasks(labels, settings.rubrics, joint=settings.joint) * len(panel.judges) * options.repeats
             try:
@@ -305,7 +306,7 @@ def _preferences(
     with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, ("preference",), command)
-        with _ledger(out) as store:
+        with _ledger(out) as store, batches_kept(panel, out / BATCHES, reporter):
             panel.ledger = store
             total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)
             try:

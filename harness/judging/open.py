@@ -36,8 +36,17 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     given = options_given(settings.options)
     if given and not any(map(takes_options, specs)):
         raise InputError("--judge-option is for judges behind a server, and none is named: leave it out")
+    if settings.batch and not any(map(takes_options, specs)):
+        raise InputError("--judge-batch is for judges behind a server, and none is named: leave it out")
     options = JudgeOptions(
-        _Remembered(), settings.max_in_flight, settings.deadline, settings.engine, seed, given, settings.anew
+        _Remembered(),
+        settings.max_in_flight,
+        settings.deadline,
+        settings.engine,
+        seed,
+        given,
+        settings.anew,
+        settings.batch,
     )
     judges = [open_judge(spec, options) for spec in specs]
     identities = [judge.identity for judge in judges]

@@ -38,6 +38,8 @@ def panel_costs(panels: Sequence[JudgePanel], prices: PriceTable | None) -> dict
             prompts=sum(each.prompts for each in tallies),
             prompt_tokens=sum(each.prompt_tokens for each in tallies),
             completion_tokens=sum(each.completion_tokens for each in tallies),
+            batch_prompt_tokens=sum(each.batch_prompt_tokens for each in tallies),
+            batch_completion_tokens=sum(each.batch_completion_tokens for each in tallies),
         )
         tokens = {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens}
         found.append({"name": identity.name, "tokens": tokens, "cost": judge_cost(identity, tally, prices)})

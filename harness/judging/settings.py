@@ -73,6 +73,11 @@ class JudgeSettings(Bounded):
         "one reply with the verdicts of factual correctness, faithfulness and rubric score; other metrics by signature",
         key="judge_joint",
     )
+    batch: bool = setting(
+        False,
+        "ask judges behind a server through its Batch API: half the price, an answer within 24 hours",
+        key="judge_batch",
+    )
     retry: bool = setting(
         False, "ask judges anew for every verdict that is missing (telbench judge retry RUN)", key="judge_retry"
     )

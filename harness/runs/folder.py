@@ -18,18 +18,19 @@ from ..storage import LOCK, FolderLock, writing
 # Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
 Kept = Mapping[tuple[str, str], ItemScore]
 SCHEMA_VERSION = 1
-HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, LOG, SETTINGS = (
+HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, BATCHES, LOG, SETTINGS = (
     "run.json",
     "run.partial.json",
     "samples.jsonl",
     "completions.jsonl",
     "judgements.jsonl",
+    "batches.jsonl",
     "log.txt",
     "run.yaml",
 )
 SAMPLES_DRAFT, HEADER_DRAFT = f"{SAMPLES}.tmp", f"{HEADER}.tmp"
 # In the order in which --fresh removes them: the headers, which say whose folder it is, last.
-OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, SETTINGS, HEADER_DRAFT, PARTIAL, HEADER)
+OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, BATCHES, SETTINGS, HEADER_DRAFT, PARTIAL, HEADER)
 # What a process that was killed before its first header can leave behind.
 _TRACES = {LOCK, HEADER_DRAFT}
 

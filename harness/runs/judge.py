@@ -17,12 +17,13 @@ from ...judges.records import answered, has_verdict
 from ...metrics.contract import Sample
 from ...metrics.fingerprints import fingerprint
 from ..cli.terminal import Reporter
+from ..judging.batches import batches_kept
 from ..judging.calibrated import uncalibrated, uncalibrated_lines
 from ..judging.kinship import kinship
 from ..judging.open import price_table
 from ..judging.outcome import cost_lines, judge_cost, tell_lost
 from ..storage import RecordStore, shared_store
-from .folder import read_samples
+from .folder import BATCHES, read_samples
 from .plan import Plan
 from .score import answers
 
@@ -93,6 +94,7 @@ def judged(plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, report
     with RecordStore(path) as own, contextlib.ExitStack() as stack:
         if own.torn:
             reporter.note(f"repaired {path.name}: a half-written last line ({own.torn} bytes) was cut off")
+        stack.enter_context(batches_kept(panel, path.with_name(BATCHES), reporter))
         panel.ledger = ledger = SharedLedger(own, _earlier(plan, panel, stack, reporter))
         try:
             _ask(plan, panel, store, reporter)
