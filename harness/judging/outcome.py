@@ -27,6 +27,14 @@ def judge_cost(identity: JudgeIdentity, tally: Tally, prices: PriceTable | None)
     return asdict(cost({name: tally}, prices))
 
 
+def tokens_of(tally: Tally) -> dict[str, int]:
+    """The tokens of a judge's replies, as a header holds them; those of batches apart, where there are some."""
+    found = {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens}
+    if tally.batch_prompt_tokens or tally.batch_completion_tokens:
+        found |= {"batch_prompt": tally.batch_prompt_tokens, "batch_completion": tally.batch_completion_tokens}
+    return found
+
+
 def panel_costs(panels: Sequence[JudgePanel], prices: PriceTable | None) -> dict[str, list[dict[str, Any]]]:
     """``cost`` of a document: name, tokens and cost of each judge over panels of the same; empty without prices."""
     if prices is None:
@@ -41,8 +49,7 @@ def panel_costs(panels: Sequence[JudgePanel], prices: PriceTable | None) -> dict
             batch_prompt_tokens=sum(each.batch_prompt_tokens for each in tallies),
             batch_completion_tokens=sum(each.batch_completion_tokens for each in tallies),
         )
-        tokens = {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens}
-        found.append({"name": identity.name, "tokens": tokens, "cost": judge_cost(identity, tally, prices)})
+        found.append({"name": identity.name, "tokens": tokens_of(tally), "cost": judge_cost(identity, tally, prices)})
     return {"cost": found}
 
 
@@ -53,6 +60,8 @@ def cost_lines(judges: Sequence[Mapping[str, Any]]) -> list[str]:
     for judge in priced:
         found, tokens = judge["cost"], judge["tokens"]
         told = f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens"
+        if "batch_prompt" in tokens:
+            told += f", {tokens['batch_prompt']:,} and {tokens['batch_completion']:,} of them in batches"
         amount = f"unknown: {found['reason']}" if found["amount"] is None else _amount(found["amount"], found)
         lines.append(f"cost of the judge {judge['name']}: {amount} ({told})")
     amounts = [judge["cost"]["amount"] for judge in priced]

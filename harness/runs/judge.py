@@ -21,7 +21,7 @@ from ..judging.batches import batches_kept
 from ..judging.calibrated import uncalibrated, uncalibrated_lines
 from ..judging.kinship import kinship
 from ..judging.open import price_table
-from ..judging.outcome import cost_lines, judge_cost, tell_lost
+from ..judging.outcome import cost_lines, judge_cost, tell_lost, tokens_of
 from ..storage import RecordStore, shared_store
 from .folder import BATCHES, read_samples
 from .plan import Plan
@@ -130,7 +130,7 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
                 **identity.facts,
                 "prompts": tally.prompts,
                 "asked": tally.asked,
-                "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
+                "tokens": tokens_of(tally),
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
                 **({"partly": dict(sorted(tally.partly.items()))} if tally.partly else {}),

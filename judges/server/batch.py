@@ -98,10 +98,12 @@ class Batches:
     def _is_open(self, key: str, wanted: Mapping[str, Any]) -> bool:
         """Is this a batch that may hold answers to what is wanted? One whose creation was cut off is looked for."""
         record = self._ledger.get(key) or {}
-        if record.get("url") != self._server.url or record.get("state") == "done" or not wanted.keys() & record["ids"]:
+        if record.get("url") != self._server.url or not wanted.keys() & record.get("ids", ()):
+            return False
+        if record.get("state") not in {"uploaded", "submitted"}:
             return False
         if record["state"] == "uploaded":
-            found = self._api.find(record["token"])
+            found = self._api.find(str(record.get("token")))
             if found is None:
                 self._note(key, state="done")
                 return False

@@ -69,7 +69,7 @@ def test_a_run_in_batches_costs_half_and_has_the_metrics_of_any_other(
     assert main(words) == 0
     told = capsys.readouterr()
     # 5 verdicts at 3 and .2 each, and half of that.
-    assert ": 8.00 EUR (15 prompt and 10 completion tokens)" in told.out
+    assert ": 8.00 EUR (15 prompt and 10 completion tokens, 15 and 10 of them in batches)" in told.out
     assert f"batch batch_0: {COUNT} requests submitted to {server.base_url}" in told.err
     found = header(tmp_path)
     Draft202012Validator(schema("run.schema.json")).validate(found)
