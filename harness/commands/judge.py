@@ -197,9 +197,9 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
         "injections": injections,
         **costs,
     }
-    remember_calibration(found, labels, rubric_hashes(settings.rubrics, joint=settings.joint))
     _write(options.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     _write(options.out / "reliability.svg", reliability_svg(found))
+    remember_calibration(found, labels, rubric_hashes(settings.rubrics, joint=settings.joint))
     code = _told(panels[0], reporter)
     if as_json:
         print_json(document)

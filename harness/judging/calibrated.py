@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,16 @@ def remember_calibration(found: Calibration, labels: Sequence[Label], rubrics: M
 
     Labels of several files add up. Where the cache folder cannot be written, nothing is kept.
     """
-    with shared_store("judges", "calibrations") as store:
-        for judge in found.judges if store is not None else ():
-            for measure in MEASURES:
-                part = getattr(judge, measure)
-                if part is None or not part.n or store is None:
-                    continue
-                key = _key(judge.judge, rubrics[measure][:_DIGITS])
-                labelled = {_question(label.question) for label in labels if getattr(label, measure) is not None}
-                known = (store.get(key) or {}).get("questions", ())
-                record = {"judge": judge.judge, "rubric": rubrics[measure], "questions": sorted(labelled.union(known))}
-                store.put(key, record)
+    parts = [(judge.judge, measure, getattr(judge, measure)) for judge in found.judges for measure in MEASURES]
+    with contextlib.suppress(InputError), shared_store("judges", "calibrations") as store:
+        for judge, measure, part in parts if store is not None else ():
+            if part is None or not part.n or store is None:
+                continue
+            key = _key(judge, rubrics[measure][:_DIGITS])
+            labelled = {_question(label.question) for label in labels if getattr(label, measure) is not None}
+            known = (store.get(key) or {}).get("questions", ())
+            record = {"judge": judge, "rubric": rubrics[measure], "questions": sorted(labelled.union(known))}
+            store.put(key, record)
 
 
 def uncalibrated(

@@ -51,7 +51,7 @@ def judge_columns(metric: Metric, run: LoadedRun, items: Sequence[str]) -> dict[
         for key in (key for key in keys if key in records):
             value = value_of(records[key])
             if value is not None:
-                said[str(records[key]["judge"])].append(value)
+                said.setdefault(str(records[key]["judge"]), []).append(value)
         for name, column in columns.items():
             if said[name]:
                 # Of a judge that was asked several times its mean.
