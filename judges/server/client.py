@@ -124,9 +124,11 @@ class Exchange:
             for limit, began in tuple(self._waiting.items()):
                 waited = loop.time() - began
                 if self._slowest and waited > max(patience, STALLED_TIMES * self._slowest):
-                    self._cut.add(limit)
-                    limit.reschedule(loop.time())
                     del self._waiting[limit]
+                    # One whose deadline passed this very moment takes no other.
+                    with contextlib.suppress(RuntimeError):
+                        limit.reschedule(loop.time())
+                        self._cut.add(limit)
 
     async def _work(self, api: Connection) -> None:
         try:
