@@ -38,7 +38,7 @@ class ChatReply:
     none. ``status`` is the HTTP status behind an error; ``timed_out`` tells that the error is a deadline that passed.
     ``reasoning`` is the trace of a model that thinks, where the server keeps it apart from the text. ``refusal`` is
     what a server says in the place of a text. ``finish_reason`` is "tool_calls" where tools are all that was answered.
-    ``system_fingerprint`` is what a host calls the state of its model.
+    ``system_fingerprint`` is what a host calls the state of its model. ``batch``: it came at the price of a batch.
     """
 
     key: str
@@ -54,6 +54,7 @@ class ChatReply:
     reasoning: str | None = None
     refusal: str | None = None
     system_fingerprint: str | None = None
+    batch: bool = False
 
 
 class MalformedAnswerError(Exception):

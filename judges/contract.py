@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from .chat import ChatReply, ChatRequest
 from .material import disarmed
 from .rubric import Rubric, render, run_secret
-from .schemas import LONGEST_TEXT, outline, schema_of
+from .schemas import LONGEST_TEXT, outline, parts_of, schema_of
 
 # Room for the claims of any answer to a telecom question with their reasons.
 MAX_TOKENS = 2048
@@ -79,14 +79,16 @@ class JudgeTask:
 def judge_request(task: JudgeTask, identity: JudgeIdentity, seed: int = 0) -> ChatRequest:
     """The request that puts a task to a judge, under the key of its reply.
 
-    ``seed`` is that of the delimiters and of the judge's sampling; greedy judges give one answer whatever it is.
+    ``seed`` is that of the delimiters and of the judge's sampling; greedy judges give one answer whatever it is. A
+    reply with several verdicts has room for each of them.
     """
     prompt = render(task.rubric, task.material, run_secret(seed), task.count)
-    body: dict[str, Any] = {"temperature": 0.0, "max_tokens": identity.reply_tokens, "seed": seed}
+    parts = parts_of(task.rubric.kind)
+    body: dict[str, Any] = {"temperature": 0.0, "max_tokens": identity.reply_tokens * len(parts), "seed": seed}
     if identity.enforced:
         schema = {"name": task.rubric.kind, "strict": True, "schema": schema_of(task.rubric.kind, task.count)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if identity.log_probabilities and task.rubric.kind == "rubric_score":
+    if identity.log_probabilities and "rubric_score" in parts:
         body |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
     messages = ({"role": "user", "content": prompt.text},)
     return ChatRequest(request_key(identity.fingerprint, messages, body), messages, body)

@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 
 from .chat import ChatReply, ChatRequest
 from .contract import Judge, JudgeIdentity, JudgeTask, judge_request, repair_request
-from .records import answered, judgement_record, mended_record, recorded_reading, suspicious
-from .verdicts import Missing, Reason, Verdict
+from .records import answered, has_verdict, judgement_record, mended_record, recorded_reading, suspicious
+from .verdicts import JointVerdict, Missing, Reason, Verdict, lacks
 
 # What a judge may do better when it is told what was wrong. A filter would only filter again.
 MENDABLE: frozenset[Reason] = frozenset({"malformed", "schema", "empty", "refusal", "tool_calls", "truncated"})
@@ -46,11 +46,15 @@ class MemoryLedger:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one judge said to one task: a verdict, or why there is none; ``key`` finds it in the ledger."""
+    """What one judge said to one task: a verdict, or why there is none; ``key`` finds it in the ledger.
+
+    ``repeat`` is which time it was asked, from 0.
+    """
 
     judge: str
     key: str
     verdict: Verdict | Missing
+    repeat: int = 0
 
 
 @dataclass
@@ -60,7 +64,8 @@ class Tally:
     Tokens are those that the judge reports for all replies the run rests on, whenever they were got. ``examples`` tells
     for each reason of a missing verdict what the first one said. ``repaired``: verdicts by what had to be mended to
     read them, and all of them ("any"). ``suspicious``: prompts by what in the judged answer speaks to the judge
-    (`steering_signs`), and all of them ("any").
+    (`steering_signs`), and all of them ("any"). ``partly``: verdicts that lack in replies which hold others.
+    ``batch_prompt_tokens``, ``batch_completion_tokens``: those of them that came in batches.
     """
 
     prompts: int = 0
@@ -71,6 +76,9 @@ class Tally:
     examples: dict[str, str] = field(default_factory=dict)
     repaired: Counter[str] = field(default_factory=Counter)
     suspicious: Counter[str] = field(default_factory=Counter)
+    partly: Counter[str] = field(default_factory=Counter)
+    batch_prompt_tokens: int = 0
+    batch_completion_tokens: int = 0
 
 
 class JudgePanel:
@@ -79,12 +87,21 @@ class JudgePanel:
     `ask` puts many tasks to the judges in one stream; `judgements` looks one up. A reply without a verdict is asked for
     once more in the same conversation, with its fault. What was asked is asked anew only if there was no reply at all,
     and by another process: a failure is final for this one. ``retry``: what has no verdict is asked anew as well.
+    ``repeats``: how often each judge is asked for each verdict, each time with another seed and other delimiters, and
+    so under another key.
     """
 
     def __init__(
-        self, judges: Sequence[Judge], ledger: Ledger | None = None, seed: int = 0, *, retry: bool = False
+        self,
+        judges: Sequence[Judge],
+        ledger: Ledger | None = None,
+        seed: int = 0,
+        *,
+        retry: bool = False,
+        repeats: int = 1,
     ) -> None:
         self.judges = tuple(judges)
+        self.repeats = repeats
         self.seed = seed
         self.retry = retry
         self.ledger: Ledger = MemoryLedger() if ledger is None else ledger
@@ -108,19 +125,25 @@ class JudgePanel:
         """Put every task to every judge whose reply the ledger lacks; equal prompts are asked once.
 
         ``tasks`` is called once a judge, and may be read in another thread; ``seen`` is told the judge's name for each
-        task that is done. One judge follows the other, so that only one local model is in memory at a time. Raises like
-        `Judge.ask`; what had been answered by then is in the ledger.
+        verdict that is done. One judge follows the other, so that only one local model is in memory at a time. Raises
+        like `Judge.ask`; what had been answered by then is in the ledger.
         """
         for judge in self.judges:
             self._ask_one(judge, tasks(), seen)
 
     def judgements(self, task: JudgeTask) -> tuple[Judgement, ...]:
-        """What each judge says to a task, asked now where neither the ledger nor an earlier failure tells."""
+        """What each judge says to a task, asked now where neither the ledger nor an earlier failure tells.
+
+        Judge by judge, and of each its repeats in their order.
+        """
         return self.judge_all([task])[0]
 
     def judge_all(self, tasks: Sequence[JudgeTask]) -> list[tuple[Judgement, ...]]:
         """`judgements` of many tasks; those that have to be asked are asked in one stream."""
-        keys = [[judge_request(task, identity, self.seed).key for identity in self.identities] for task in tasks]
+        keys = [
+            [request.key for identity in self.identities for request in self._requests(task, identity)]
+            for task in tasks
+        ]
         unknown = [
             task
             for task, own in zip(tasks, keys, strict=True)
@@ -128,18 +151,12 @@ class JudgePanel:
         ]
         if unknown:
             self.ask(lambda: unknown)
-        return [
-            tuple(self._judgement(identity, key, task) for identity, key in zip(self.identities, own, strict=True))
-            for task, own in zip(tasks, keys, strict=True)
-        ]
+        return [self._found(task, own) for task, own in zip(tasks, keys, strict=True)]
 
     def known(self, task: JudgeTask) -> tuple[Judgement, ...]:
         """What the ledger holds of a task; a judge that was never asked is missing with the reason ``error``."""
-        requests = [judge_request(task, identity, self.seed) for identity in self.identities]
-        return tuple(
-            self._judgement(identity, request.key, task)
-            for identity, request in zip(self.identities, requests, strict=True)
-        )
+        own = [request.key for identity in self.identities for request in self._requests(task, identity)]
+        return self._found(task, own)
 
     def count_prompt(self, judge: str, key: str, lacking: tuple[str, str] | None) -> bool:
         """Count a prompt that the run rests on in the judge's tally, and why nothing came of it: (reason, detail).
@@ -164,68 +181,85 @@ class JudgePanel:
             return None
         if record is None or not answered(record):
             return "verdict"
-        if record.get("missing") is None:
+        if has_verdict(record):
             return None
         # What was no verdict to an earlier telbench may be one by now.
-        verdict = recorded_reading(task.rubric, record, task.count).verdict
-        if not isinstance(verdict, Missing):
+        lacking = lacks(recorded_reading(task.rubric, record, task.count).verdict)
+        if lacking is None:
             return None
         if self.retry and key not in self._asked:
             return "verdict"
-        return "repair" if verdict.reason in MENDABLE and record.get("first") is None else None
+        return "repair" if lacking.reason in MENDABLE and not {"first", "again"} & record.keys() else None
 
     def close(self) -> None:
         """Close all judges."""
         for judge in self.judges:
             judge.close()
 
-    def _judgement(self, identity: JudgeIdentity, key: str, task: JudgeTask) -> Judgement:
+    def _requests(self, task: JudgeTask, identity: JudgeIdentity) -> list[ChatRequest]:
+        """What one judge is asked for a task, once for each repeat."""
+        return [judge_request(task, identity, self.seed + repeat) for repeat in range(self.repeats)]
+
+    def _found(self, task: JudgeTask, keys: Sequence[str]) -> tuple[Judgement, ...]:
+        """What the ledger holds under a task's keys, judge by judge and repeat by repeat."""
+        asked = itertools.product(self.identities, range(self.repeats))
+        return tuple(
+            self._judgement(identity, key, task, repeat) for (identity, repeat), key in zip(asked, keys, strict=True)
+        )
+
+    def _judgement(self, identity: JudgeIdentity, key: str, task: JudgeTask, repeat: int) -> Judgement:
         record = self.ledger.get(key)
         reading = recorded_reading(task.rubric, record, task.count)
         lacking = (reading.verdict.reason, reading.verdict.detail) if isinstance(reading.verdict, Missing) else None
         if self.count_prompt(identity.name, key, lacking):
             self.rubrics[f"{task.rubric.name}-{task.rubric.version}"] = task.rubric.sha256
             tally = self.tallies[identity.name]
-            for part in ("first", "reply"):
+            for part in ("first", "again", "reply"):
                 reply = (record or {}).get(part) or {}
-                tally.prompt_tokens += reply.get("prompt_tokens") or 0
-                tally.completion_tokens += reply.get("completion_tokens") or 0
+                prompt, completion = (reply.get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
+                tally.prompt_tokens += prompt
+                tally.completion_tokens += completion
+                if reply.get("batch"):
+                    tally.batch_prompt_tokens += prompt
+                    tally.batch_completion_tokens += completion
+            if isinstance(reading.verdict, JointVerdict):
+                tally.partly.update(f"{part}: {each.reason}" for part, each in reading.verdict.lacking.items())
             if reading.repairs:
                 tally.repaired.update((*reading.repairs, "any"))
             if signs := suspicious(task):
                 tally.suspicious.update((*signs, "any"))
-        return Judgement(identity.name, key, reading.verdict)
+        return Judgement(identity.name, key, reading.verdict, repeat)
 
     def _ask_one(self, judge: Judge, tasks: Iterable[JudgeTask], seen: Callable[[str], object]) -> None:
         name, tally = judge.identity.name, self.tallies[judge.identity.name]
-        asked: dict[str, JudgeTask] = {}
-        mendable: dict[str, JudgeTask] = {}
+        asked: dict[str, tuple[JudgeTask, int]] = {}
+        mendable: dict[str, tuple[JudgeTask, int]] = {}
         begun: set[str] = set()
 
         def unanswered() -> Iterator[ChatRequest]:
             for task in tasks:
-                request = judge_request(task, judge.identity, self.seed)
-                key = request.key
-                wanted = None if key in begun else self._wanted(key, task, self.ledger.get(key))
-                begun.add(request.key)
-                if wanted == "verdict":
-                    asked[request.key] = task
-                    yield request
-                    continue
-                if wanted == "repair":
-                    mendable[request.key] = task
-                seen(name)
+                for repeat, request in enumerate(self._requests(task, judge.identity)):
+                    key = request.key
+                    wanted = None if key in begun else self._wanted(key, task, self.ledger.get(key))
+                    begun.add(key)
+                    if wanted == "verdict":
+                        asked[key] = task, repeat
+                        yield request
+                        continue
+                    if wanted == "repair":
+                        mendable[key] = task, repeat
+                    seen(name)
 
         def faulty() -> Iterator[ChatRequest]:
-            for key, task in mendable.items():
+            for key, (task, repeat) in mendable.items():
                 record = self.ledger.get(key) or {}
-                verdict = recorded_reading(task.rubric, record, task.count).verdict
-                if isinstance(verdict, Missing):
-                    request = judge_request(task, judge.identity, self.seed)
-                    yield repair_request(task, request, record["reply"]["text"], verdict.detail)
+                lacking = lacks(recorded_reading(task.rubric, record, task.count).verdict)
+                if lacking is not None:
+                    request = judge_request(task, judge.identity, self.seed + repeat)
+                    yield repair_request(task, request, record["reply"]["text"], lacking.detail)
 
         for reply in _asked(judge, unanswered()):
-            task = asked.pop(reply.key)
+            task, repeat = asked.pop(reply.key)
             record = judgement_record(judge.identity, task, reply)
             self.ledger.put(reply.key, record)
             tally.asked += 1
@@ -233,13 +267,13 @@ class JudgePanel:
             if reply.error is not None:
                 self._failed.add(reply.key)
             elif self._wanted(reply.key, task, record) == "repair":
-                mendable[reply.key] = task
+                mendable[reply.key] = task, repeat
             seen(name)
         for reply in _asked(judge, faulty()):
             first = self.ledger.get(reply.key)
             tally.asked += 1
             if reply.error is None and first is not None:
-                record = judgement_record(judge.identity, mendable[reply.key], reply)
+                record = judgement_record(judge.identity, mendable[reply.key][0], reply)
                 self.ledger.put(reply.key, mended_record(first, record))
             else:
                 # The reply that is there stays what it is; another process may ask once more.

@@ -7,7 +7,7 @@ What could mean two things is missing with a reason: ``4/5``, two objects, a key
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
@@ -15,13 +15,24 @@ from telbench.reasoning import Reasoning
 
 from .chat import ChatReply, writable
 from .position_bias import Choice
-from .schemas import LONGEST_TEXT, MOST_CLAIMS, MOST_PASSAGES, MOST_REASONS, QUESTIONS, SCORES, Kind, weighted_score
+from .schemas import (
+    LONGEST_TEXT,
+    MOST_CLAIMS,
+    MOST_PASSAGES,
+    MOST_REASONS,
+    QUESTIONS,
+    SCORES,
+    Kind,
+    parts_of,
+    weighted_score,
+)
 from .strict_json import objects_in, read_strict_json
 from .verdicts import (
     Claim,
     ClaimVerdicts,
     Faithfulness,
     GeneratedQuestions,
+    JointVerdict,
     JudgedPassage,
     JudgedPassages,
     Missing,
@@ -30,6 +41,7 @@ from .verdicts import (
     RubricScore,
     SupportedClaim,
     Verdict,
+    weighted_by,
 )
 
 Repair = Literal[
@@ -95,9 +107,8 @@ def read_verdict(kind: Kind, reply: ChatReply, count: int | None = None) -> Read
         if isinstance(reading.verdict, Missing) or not text.rstrip(_BLANK + "`").endswith("}"):
             return Reading(Missing("truncated", "the judge's answer was cut at its token limit"))
         reading = replace(reading, repairs=(*reading.repairs, "cut after the end"))
-    if isinstance(reading.verdict, RubricScore) and reply.logprobs is not None:
-        weighted, mass = weighted_score(reply.logprobs)
-        return replace(reading, verdict=replace(reading.verdict, weighted=weighted, mass=mass))
+    if reply.logprobs is not None:
+        return replace(reading, verdict=weighted_by(reading.verdict, *weighted_score(reply.logprobs)))
     return reading
 
 
@@ -122,7 +133,7 @@ def read_text(kind: Kind, text: str, count: int | None = None) -> Reading:
         return Reading(Missing("empty", "the judge gave no text"))
     try:
         value = _only_value(body, repairs)
-        verdict = _READERS[kind](value, repairs)
+        verdict = _READERS[kind](value, repairs) if kind in _READERS else _read_joint(parts_of(kind), value, repairs)
         if isinstance(verdict, JudgedPassages) and len(verdict.passages) != (count or len(verdict.passages)):
             raise _SchemaError(f"passages has {len(verdict.passages)} entries for {count} passages")
     except _SchemaError as error:
@@ -224,6 +235,23 @@ def _read_preference(value: object, repairs: Repairs) -> Preference:
     winners: dict[str, Choice] = {"first": "first", "second": "second", "tie": "tie"}
     winner = _word(entry["winner"], winners, "winner", repairs)
     return Preference(_reasons(entry, repairs), winner)
+
+
+def _read_joint(parts: Sequence[Kind], value: object, repairs: Repairs) -> JointVerdict:
+    """Verdicts under the names of their kinds; what is wrong with one of them loses that one alone."""
+    entry, found = _fields(value, "the verdict", set(), set(parts), repairs), dict[str, Verdict | Missing]()
+    for part in parts:
+        try:
+            if part not in entry:
+                raise _SchemaError("it is not there")
+            found[part] = _READERS[part](entry[part], repairs)
+        except _SchemaError as error:
+            found[part] = Missing("schema", _one_line(f"{part}: {error}"))
+    lost = [each.detail for each in found.values() if isinstance(each, Missing)]
+    if len(lost) == len(parts):
+        raise _SchemaError("; ".join(lost))
+    # Each reader makes a verdict of its own kind.
+    return JointVerdict(**found)  # pyright: ignore[reportArgumentType]
 
 
 _READERS: Mapping[Kind, Callable[[object, Repairs], Verdict]] = {

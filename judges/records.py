@@ -12,8 +12,8 @@ from .contract import JudgeIdentity, JudgeTask
 from .material import steering_signs
 from .reading import Reading, read_verdict, trace_verdict
 from .rubric import ANSWERS, Rubric
-from .schemas import score_alternatives, weighted_mean
-from .verdicts import Missing, RubricScore, Verdict
+from .schemas import parts_of, score_alternatives, weighted_mean
+from .verdicts import JointVerdict, Missing, Verdict, weighted_by
 
 # Characters of a reply that are kept: more than a verdict of the longest texts takes.
 LONGEST_REPLY = 20_000
@@ -28,8 +28,8 @@ def answered(record: Mapping[str, Any] | None) -> bool:
 
 
 def has_verdict(record: Mapping[str, Any] | None) -> bool:
-    """Is this a judge's reply in which a verdict was found?"""
-    return record is not None and answered(record) and record.get("missing") is None
+    """Is this a judge's reply in which a verdict was found, with all its parts?"""
+    return record is not None and answered(record) and record.get("missing") is None and not record.get("partly")
 
 
 def suspicious(task: JudgeTask) -> tuple[str, ...]:
@@ -65,27 +65,51 @@ def judgement_record(identity: JudgeIdentity, task: JudgeTask, reply: ChatReply)
         "repaired": list(reading.repairs),
         "suspicious": suspicious(task),
     }
+    if len(parts_of(task.rubric.kind)) > 1:
+        record["kind"] = task.rubric.kind
+    if isinstance(reading.verdict, JointVerdict) and reading.verdict.lacking:
+        record["partly"] = {kind: each.reason for kind, each in reading.verdict.lacking.items()}
     if trace := trace_verdict(reply):
         record["reply"]["reasoning"] = trace[:LONGEST_REPLY]
+    if reply.batch:
+        record["reply"]["batch"] = True
     if reply.refusal:
         record["reply"]["refusal"] = reply.refusal[:LONGEST_REPLY]
     if len(reply.text) > LONGEST_REPLY:
         ends = f"{reply.text[: LONGEST_REPLY // 2]}\n[…]\n{reply.text[-LONGEST_REPLY // 2 :]}"
-        said = {name: value for name, value in (verdict or {}).items() if name not in _COMPUTED}
-        record["reply"] |= {"cut": len(reply.text), "text": ends if verdict is None else json.dumps(said)}
+        text = ends if verdict is None else json.dumps(_said(verdict))
+        record["reply"] |= {"cut": len(reply.text), "text": text}
     if reply.logprobs is not None and (chances := score_alternatives(reply.logprobs)) is not None:
         record["score_logprobs"] = chances
     return record
 
 
+def _said(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict's values as the judge wrote them, those of its parts included."""
+    return {
+        name: _said(value) if isinstance(value, Mapping) else value
+        for name, value in verdict.items()
+        if name not in _COMPUTED and value is not None
+    }
+
+
 def mended_record(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of what a judge said when its fault was named; its ``first`` reply and that fault stay in it."""
+    """The record of what a judge said when its fault was named; its ``first`` reply and that fault stay in it.
+
+    Where that gives no more verdicts than the first reply gave, the first one stays, with the other as ``again``.
+    """
+    if first["missing"] is None and (second["missing"] or len(second.get("partly", ())) >= len(first["partly"])):
+        return {**first, "again": second["reply"]}
+    fault = first["missing"] or {"reason": "schema", "detail": f"without {', '.join(first['partly'])}"}
     repaired = [] if second["missing"] else [*second["repaired"], "asked again"]
-    return {**second, "repaired": repaired, "first": {**first["reply"], "missing": first["missing"]}}
+    return {**second, "repaired": repaired, "first": {**first["reply"], "missing": fault}}
 
 
 def recorded_reading(rubric: Rubric, record: Mapping[str, Any] | None, count: int | None = None) -> Reading:
-    """The verdict in a ledger's record, read anew from the judge's own words; ``count`` is the task's."""
+    """The verdict in a ledger's record, read anew from the judge's own words; ``count`` is the task's.
+
+    Of a reply with several verdicts it is all of them, whatever the rubric's kind.
+    """
     if record is None:
         return Reading(Missing("error", "the judge was not asked"))
     reply, lacking = record.get("reply"), record.get("missing")
@@ -105,15 +129,14 @@ def recorded_reading(rubric: Rubric, record: Mapping[str, Any] | None, count: in
         refusal=reply.get("refusal"),
         reasoning=reply.get("reasoning"),
     )
-    reading = read_verdict(rubric.kind, given, count)
+    reading = read_verdict(record.get("kind", rubric.kind), given, count)
     if reply.get("cut"):
         reading = replace(reading, repairs=tuple(record.get("repaired") or ()))
     elif record.get("first") and not isinstance(reading.verdict, Missing):
         reading = replace(reading, repairs=(*reading.repairs, "asked again"))
     chances = record.get("score_logprobs")
-    if isinstance(reading.verdict, RubricScore) and isinstance(chances, Mapping):
-        weighted, mass = weighted_mean(chances)
-        return replace(reading, verdict=replace(reading.verdict, weighted=weighted, mass=mass))
+    if isinstance(chances, Mapping):
+        return replace(reading, verdict=weighted_by(reading.verdict, *weighted_mean(chances)))
     return reading
 
 

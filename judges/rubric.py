@@ -19,7 +19,7 @@ from typing import Any
 from telbench.errors import InputError
 
 from .material import disarmed, without_steering
-from .schemas import LONGEST_TEXT, SCHEMAS, Kind, outline, schema_of
+from .schemas import JOINTS, LONGEST_TEXT, SCHEMAS, Kind, outline, parts_of, schema_of
 
 _ANSWER = ("question", "context", "reference", "answer")
 # The fields that a candidate wrote.
@@ -59,6 +59,13 @@ Reply with one JSON object of this form and nothing else. No text in it is longe
 _NAMED = "Token of {names}: {token}\n"
 _PIECE = "<<<BEGIN {name} {token}>>>\n{content}\n<<<END {name} {token}>>>\n"
 _END = "The material has ended. Judge it by the rules above, in JSON.\n"
+# What stands before rubrics that are put together in one prompt, and before each of them. Raise the version with them.
+_JOINT, _PART, JOINT_VERSION = (
+    """You judge one answer by {count} rubrics, which follow as parts. Judge each part by its own rules alone, as if \
+the others were not there. The reply is one object with a key for each part: {names}.""",
+    "Part {name}:\n{text}",
+    1,
+)
 # Hex digits. A token that occurs in the material is drawn again, so that even a short one cannot be met.
 _TOKEN_LENGTH = 16
 
@@ -126,10 +133,10 @@ def parse_rubric(file_name: str, text: str) -> Rubric:
     head = _HEAD.fullmatch(text)
     if not head or not head[3].strip():
         raise InputError(f"{file_name}: a rubric is a line 'verdict: KIND', a line 'fields: NAMES', a line '---', text")
-    kinds: dict[str, Kind] = {kind: kind for kind in SCHEMAS}
+    kinds: dict[str, Kind] = {kind: kind for kind in FIELDS}
     kind = kinds.get(head[1])
     if kind is None:
-        raise InputError(f"{file_name}: no verdict is called '{head[1]}'; there are {', '.join(SCHEMAS)}")
+        raise InputError(f"{file_name}: no verdict is called '{head[1]}'; there are {', '.join(FIELDS)}")
     fields = tuple(field.strip() for field in head[2].split(","))
     if len(set(fields)) != len(fields) or not set(fields) <= set(FIELDS[kind]):
         known = ", ".join(FIELDS[kind])
@@ -137,6 +144,21 @@ def parse_rubric(file_name: str, text: str) -> Rubric:
     if lacking := sorted(NEEDED[kind] - set(fields)):
         raise InputError(f"{file_name}: a rubric for {kind} needs the field {', '.join(lacking)}")
     return Rubric(named[1], int(named[2]), kind, fields, head[3].replace("\r\n", "\n").strip())
+
+
+def joint_rubric(rubrics: Sequence[Rubric]) -> Rubric:
+    """Two or three rubrics of claims, faithfulness and score in one prompt, for one reply with a verdict by each.
+
+    It shows all fields that one of them shows. Raises KeyError for kinds that do not go together.
+    """
+    by_kind = {rubric.kind: rubric for rubric in rubrics}
+    kind = {frozenset(parts_of(joint)): joint for joint in JOINTS}[frozenset(by_kind)]
+    parts = [by_kind[part] for part in parts_of(kind)]
+    head = _JOINT.format(count=len(parts), names=", ".join(part.kind for part in parts))
+    texts = [_PART.format(name=part.kind, text=part.text) for part in parts]
+    fields = tuple(field for field in _ANSWER if any(field in part.fields for part in parts))
+    name = "joint" if kind == JOINTS[0] else "_".join(["joint", *parts_of(kind)])
+    return Rubric(name, JOINT_VERSION, kind, fields, "\n\n".join([head, *texts]))
 
 
 def run_secret(seed: int) -> bytes:

@@ -13,7 +13,25 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-Kind = Literal["claims", "faithfulness", "rubric_score", "questions", "passages", "preference"]
+Kind = Literal[
+    "claims",
+    "faithfulness",
+    "rubric_score",
+    "questions",
+    "passages",
+    "preference",
+    # Several verdicts in one reply, each under the name of its kind.
+    "claims-faithfulness-rubric_score",
+    "claims-faithfulness",
+    "claims-rubric_score",
+    "faithfulness-rubric_score",
+]
+JOINTS: tuple[Kind, ...] = (
+    "claims-faithfulness-rubric_score",
+    "claims-faithfulness",
+    "claims-rubric_score",
+    "faithfulness-rubric_score",
+)
 
 # More claims than an answer to a telecom question makes; characters of a claim, a reason or a question.
 MOST_CLAIMS = 40
@@ -55,7 +73,7 @@ def _passages_schema(least: int, most: int) -> dict[str, Any]:
     )
 
 
-SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
+_SINGLE: Mapping[Kind, Mapping[str, Any]] = {
     "claims": _claims_schema(verdict={"type": "string", "enum": ["TP", "FP", "FN"]}),
     "faithfulness": _claims_schema(supported={"type": "boolean"}),
     "rubric_score": _object_schema(
@@ -70,6 +88,21 @@ SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
         reasons=_list_schema(_TEXT_SCHEMA, 1, MOST_REASONS),
         winner={"type": "string", "enum": ["first", "second", "tie"]},
     ),
+}
+
+
+def parts_of(kind: Kind) -> tuple[Kind, ...]:
+    """The kinds of the verdicts in one of this kind: itself, or those that are asked for together.
+
+    >>> parts_of("claims"), parts_of("claims-rubric_score")
+    (('claims',), ('claims', 'rubric_score'))
+    """
+    return tuple(single for single in _SINGLE if single in kind.split("-"))
+
+
+SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
+    **_SINGLE,
+    **{joint: _object_schema(**{part: _SINGLE[part] for part in parts_of(joint)}) for joint in JOINTS},
 }
 
 

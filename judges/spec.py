@@ -20,6 +20,8 @@ from .contract import Judge
 from .panel import Ledger
 
 GROUP = "telbench.judges"
+# Seconds for one verdict of a server: what a judge that thinks needs, and that again for a stalled connection.
+DEADLINE = 180.0
 # Judges of these files are behind servers.
 FILES, FILED = (".yaml", ".yml"), "openai"
 
@@ -49,16 +51,17 @@ class JudgeOptions:
     ``memory`` keeps for later runs what was found out about a judge (None: nothing is kept). ``max_in_flight``
     (requests at once) and ``deadline`` (seconds for one verdict) are for servers, ``engine`` for what runs in this
     process. ``seed`` is the run's. ``given`` are those of ``--judge-option``, for kinds that take some. ``fresh``: find
-    out anew what was found out about a judge.
+    out anew what was found out about a judge. ``batch``: ask judges behind a server through its Batch API.
     """
 
     memory: Ledger | None = None
     max_in_flight: int = 32
-    deadline: float = 120.0
+    deadline: float = DEADLINE
     engine: str = "auto"
     seed: int = 0
     given: Mapping[str, Any] = field(default_factory=dict, hash=False)
     fresh: bool = False
+    batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .position_bias import Choice
@@ -134,7 +134,46 @@ class Preference:
     winner: Choice
 
 
-Verdict = ClaimVerdicts | Faithfulness | RubricScore | GeneratedQuestions | JudgedPassages | Preference
+@dataclass(frozen=True, slots=True)
+class JointVerdict:
+    """Verdicts of several kinds in one reply, by their kinds; None where that kind was not asked for."""
+
+    claims: ClaimVerdicts | Missing | None = None
+    faithfulness: Faithfulness | Missing | None = None
+    rubric_score: RubricScore | Missing | None = None
+
+    @property
+    def lacking(self) -> dict[str, Missing]:
+        """Kinds that were asked for and not given, and why."""
+        parts = {"claims": self.claims, "faithfulness": self.faithfulness, "rubric_score": self.rubric_score}
+        return {kind: part for kind, part in parts.items() if isinstance(part, Missing)}
+
+
+Verdict = ClaimVerdicts | Faithfulness | RubricScore | GeneratedQuestions | JudgedPassages | Preference | JointVerdict
+
+
+def part_of(verdict: Verdict | Missing, kind: str) -> Verdict | Missing:
+    """The verdict of one kind: itself, or the part of a joint one; missing where that part was not asked for."""
+    if not isinstance(verdict, JointVerdict):
+        return verdict
+    part: Verdict | Missing | None = getattr(verdict, kind)
+    return Missing("error", f"{kind} was not asked for") if part is None else part
+
+
+def lacks(verdict: Verdict | Missing) -> Missing | None:
+    """Why a verdict, or the first part that lacks of a joint one, is missing; None for a whole one."""
+    if isinstance(verdict, JointVerdict):
+        return next(iter(verdict.lacking.values()), None)
+    return verdict if isinstance(verdict, Missing) else None
+
+
+def weighted_by(verdict: Verdict | Missing, weighted: float | None, mass: float | None) -> Verdict | Missing:
+    """The verdict with its score, alone or as a part, weighted by the judge's probabilities; others as they are."""
+    if isinstance(verdict, RubricScore):
+        return replace(verdict, weighted=weighted, mass=mass)
+    if isinstance(verdict, JointVerdict) and isinstance(verdict.rubric_score, RubricScore):
+        return replace(verdict, rubric_score=replace(verdict.rubric_score, weighted=weighted, mass=mass))
+    return verdict
 
 
 def factual_f1(tp: int, fp: int, fn: int) -> float | None:

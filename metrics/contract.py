@@ -77,7 +77,8 @@ class ItemScore:
 
     ``stats`` are the additive sufficient statistics of corpus metrics (fixed length for a metric). ``judgements`` are
     the keys of the judges' records that the score rests on. ``judge_failed``: there is no value because a judge gave no
-    verdict, which is not the same as a metric that does not apply.
+    verdict, which is not the same as a metric that does not apply. ``repeats`` are the values by each time that judges
+    were asked, where they were asked several times, and None where one of them has none.
     """
 
     value: float | None
@@ -85,6 +86,7 @@ class ItemScore:
     stats: tuple[float, ...] | None = None
     judgements: tuple[str, ...] = ()
     judge_failed: bool = False
+    repeats: tuple[float | None, ...] = ()
 
 
 # Why a sample has no score, by what the metric needs of it; None where it has what is needed.
@@ -209,7 +211,8 @@ class Resources:
     """What metrics need beside the samples; ``absent``, ``no_judge`` and ``no_nli`` say why it lacks, as scores do.
 
     ``layer`` is the encoder's layer that token embeddings come from (0 is below the first), None for the last.
-    ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for.
+    ``rubrics`` are files of the user's own, by the name of the rubric that each stands in for. ``joint``: claims,
+    faithfulness and score are asked for in one reply.
     ``idf_corpus`` holds the texts whose inverse document frequencies weight BERTScore's tokens, None for no weights.
     ``segmentation`` is how n-gram metrics cut texts, as the run's references want it. ``nli`` is the folder of an
     entailment model.
@@ -221,6 +224,7 @@ class Resources:
     judge: JudgePanel | None = None
     no_judge: str = "no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL"
     rubrics: Mapping[str, Path] = field(default_factory=dict)
+    joint: bool = False
     idf_corpus: tuple[str, ...] | None = None
     segmentation: Segmentation = "words"
     nli: Path | None = None

@@ -169,23 +169,37 @@ def bootstrap(
 
 
 def bootstrap_sums(
-    metrics: Sequence[Metric], sums: Sequence[ClusterSums], *, resamples: int = RESAMPLES, seed: int = 0
+    metrics: Sequence[Metric],
+    sums: Sequence[ClusterSums],
+    *,
+    shifts: Sequence[tuple[float, int] | None] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> list[Estimate]:
-    """What `bootstrap` gives, from rows that were summed as they came."""
+    """What `bootstrap` gives, from rows that were summed as they came.
+
+    ``shifts`` are, for each metric, the standard error of what moves all its items together, with its degrees of
+    freedom (see `judged.passes`): each resample also draws that, from Student's distribution.
+    """
     import numpy as np
 
     by_cluster = [each.by_cluster for each in sums]
     groups = len(by_cluster[0]) if by_cluster else 0
     method = f"cluster bootstrap percentile|clusters:{groups}|resamples:{resamples}|seed:{seed}|level:{LEVEL}"
     estimates = []
-    for metric, each, drawn in zip(metrics, sums, replicates(metrics, by_cluster, resamples, seed), strict=True):
-        value = float(aggregate(metric, each.total)[0])
+    drawn_all = replicates(metrics, by_cluster, resamples, seed)
+    for metric, each, drawn, shift in zip(metrics, sums, drawn_all, shifts or [None] * len(sums), strict=True):
+        value, moved, how = float(aggregate(metric, each.total)[0]), drawn, method
+        if shift is not None and len(drawn):
+            error, freedom = shift
+            moves = np.random.default_rng([seed, resamples]).standard_t(freedom, len(drawn))
+            moved, how = np.clip(drawn + error * moves, *metric.range), f"{method}|passes:{freedom + 1}"
         scored = int(each.total[0, -1])
         absent = each.items - scored
         # A resample may hold no scored item at all when most are missing: then there is no honest interval.
         if np.isfinite(value) and len(drawn) and np.isfinite(drawn).all():
-            low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            estimates.append(Estimate(value, float(low), float(high), method, scored, absent))
+            low, high = np.quantile(moved, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            estimates.append(Estimate(value, float(low), float(high), how, scored, absent))
         else:
             estimates.append(Estimate(value if np.isfinite(value) else None, None, None, None, scored, absent))
     return estimates

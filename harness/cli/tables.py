@@ -211,6 +211,7 @@ def _judge_warnings(judge: Mapping[str, Any], metrics: Mapping[str, Mapping[str,
         if count := mended.pop("any", 0):
             told = ", ".join(f"{name} {times}" for name, times in mended.items())
             lines.append(f"judge {each['name']}: {count} verdicts were read after a repair ({told})")
+        lines += [f"judge {each['name']}: {count} without {part}" for part, count in each.get("partly", {}).items()]
         for reason, count in each["missing"].items():
             example = each.get("examples", {}).get(reason)
             lines.append(f"judge {each['name']}: {count} {reason}" + (f", the first: {example}" if example else ""))

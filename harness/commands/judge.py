@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telbench.config import REQUIRED, changed, group, read_settings, read_yaml, same_as, setting
-from telbench.errors import EngineError, IncomparableError, InputError
+from telbench.errors import IncomparableError, InputError
 from telbench.flags import add_flags, add_json, settings_of
 
 from ...judges.calibration.agreement import CoefficientEstimate
@@ -22,9 +22,11 @@ from ..cli.tables import print_json
 from ..cli.terminal import Reporter, visible
 from ..datasets.loading import limited, load_asked
 from ..datasets.settings import DataSettings
-from ..judging.open import open_panel, refuse_unused
+from ..judging.batches import batches_kept
+from ..judging.open import open_panel, price_table, refuse_unused
+from ..judging.outcome import cost_lines, panel_costs, tell_lost
 from ..judging.settings import JudgeSettings
-from ..runs.folder import JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
+from ..runs.folder import BATCHES, JUDGEMENTS, LOG, SETTINGS, read_run, read_samples
 from ..runs.judgements import judged_item, view_lines
 from ..runs.settings import EvalSettings, SamplingOptions
 from ..storage import RecordStore, writing
@@ -159,6 +161,7 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     from ...judges.calibration.plot import reliability_svg
     from ...judges.calibration.report import report_lines
     from ..judging.calibrate import CALIBRATED, calibrated_panel, count_tasks, injected_panel
+    from ..judging.calibrated import remember_calibration, rubric_hashes
 
     settings = options.judging
     labels = (read_labels(options.labels) if options.labels else labelled_set())[: options.limit]
@@ -166,12 +169,14 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
     with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, CALIBRATED, "calibrate")
-        with _ledger(options.out) as store:
+        with _ledger(options.out) as store, batches_kept(panel, options.out / BATCHES, reporter):
             panels = [JudgePanel(panel.judges, store, options.seed + turn) for turn in range(options.repeats)]
-            total = count_tasks(labels, settings.rubrics) * len(panel.judges) * options.repeats
+            total = count_tasks(labels, settings.rubrics, joint=settings.joint) * len(panel.judges) * options.repeats
             try:
                 with reporter.quiet(options.out / LOG), reporter.progress("judging labels", total) as meter:
-                    found = calibrated_panel(panels, labels, settings.rubrics, meter, seed=options.seed)
+                    found = calibrated_panel(
+                        panels, labels, settings.rubrics, meter, joint=settings.joint, seed=options.seed
+                    )
                 effects: dict[str, InjectionEffect] = {}
                 if attack:
                     attempts = injection_set(attack)
@@ -179,23 +184,27 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
                         reporter.quiet(options.out / LOG),
                         reporter.progress("trying to steer", 3 * len(attempts) * len(panel.judges)) as meter,
                     ):
-                        effects = injected_panel(panels[0], attempts, settings.rubrics, meter)
+                        effects = injected_panel(panels[0], attempts, settings.rubrics, meter, joint=settings.joint)
             finally:
                 panel.close()
     injections = {name: effect.to_dict() for name, effect in effects.items()}
+    costs = panel_costs(panels, price_table(settings))
     document: dict[str, Any] = {
         "schema_version": 1,
         **found.to_dict(),
+        **({"joint": True} if settings.joint else {}),
         "injection_set": attack,
         "injections": injections,
+        **costs,
     }
     _write(options.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     _write(options.out / "reliability.svg", reliability_svg(found))
-    code = _lost(panels[0], reporter)
+    remember_calibration(found, labels, rubric_hashes(settings.rubrics, joint=settings.joint))
+    code = _told(panels[0], reporter)
     if as_json:
         print_json(document)
         return code
-    lines = [*report_lines(found), *_injection_lines(effects)]
+    lines = [*report_lines(found), *_injection_lines(effects), *cost_lines(costs.get("cost", ()))]
     lines.append(f"written: {options.out / 'calibration.json'}, {options.out / 'reliability.svg'}")
     sys.stdout.writelines(visible(line) + "\n" for line in lines)
     return code
@@ -245,9 +254,9 @@ def _prefer(options: PreferOptions, as_json: bool) -> int:
     ]
     if not pairs:
         raise InputError("no item was answered in both runs")
-    found, code = _preferences(pairs, options, options.out, "prefer")
+    found, costs, code = _preferences(pairs, options, options.out, "prefer")
     names = [header["model"]["name"] for header in headers]
-    document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict()}
+    document = {"schema_version": 1, "a": names[0], "b": names[1], **found.to_dict(), **costs}
     _write(options.out / "preference.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     if as_json:
         print_json(document)
@@ -261,7 +270,7 @@ def _benchmark(options: BenchmarkOptions, as_json: bool) -> int:
 
     dataset = limited(load_asked(options.data), options.data.limit, options.seed)
     pairs, items = choice_pairs(dataset, options.seed)
-    found, code = _preferences(pairs, options, options.out, "benchmark")
+    found, costs, code = _preferences(pairs, options, options.out, "benchmark")
     rows = benchmark_rows(found, items)
     document = {
         "schema_version": 1,
@@ -271,27 +280,33 @@ def _benchmark(options: BenchmarkOptions, as_json: bool) -> int:
         "first_share": found.panel.first_share,
         "order_conflicts": found.panel.order_conflicts,
         "rows": [row.to_dict() for row in rows],
+        **costs,
     }
     _write(options.out / "benchmark.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     if as_json:
         print_json(document)
         return code
-    lines = [*benchmark_lines(found, rows, dataset), f"written: {options.out / 'benchmark.json'}"]
+    written = f"written: {options.out / 'benchmark.json'}"
+    lines = [*benchmark_lines(found, rows, dataset), *cost_lines(costs.get("cost", ())), written]
     sys.stdout.writelines(visible(line) + "\n" for line in lines)
     return code
 
 
-def _preferences(pairs: Sequence[AnswerPair], options: Asked, out: Path, command: str) -> tuple[Preferences, int]:
-    """What the judges say of the pairs in both orders, and the exit code."""
+def _preferences(
+    pairs: Sequence[AnswerPair], options: Asked, out: Path, command: str
+) -> tuple[Preferences, dict[str, list[dict[str, Any]]], int]:
+    """What the judges say of the pairs in both orders, what it cost where there are prices, and the exit code."""
     from ...judges.calibration.preference import preference_tasks, preferences
     from ...judges.rubric import read_rubric
 
     settings, reporter = options.judging, Reporter()
     own = read_rubric(settings.rubrics["preference"]) if "preference" in settings.rubrics else None
+    if settings.joint:
+        raise InputError(f"--judge-joint: {command} asks for one verdict: leave it out")
     with reporter.quiet():
         panel = _required(settings, options.seed)
         refuse_unused(settings.rubrics, ("preference",), command)
-        with _ledger(out) as store:
+        with _ledger(out) as store, batches_kept(panel, out / BATCHES, reporter):
             panel.ledger = store
             total = sum(1 for _ in preference_tasks(pairs, own)) * len(panel.judges)
             try:
@@ -300,7 +315,7 @@ def _preferences(pairs: Sequence[AnswerPair], options: Asked, out: Path, command
                 found = preferences(pairs, panel, own)
             finally:
                 panel.close()
-    return found, _lost(panel, reporter)
+    return found, panel_costs([panel], price_table(settings)), _told(panel, reporter)
 
 
 def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:
@@ -317,19 +332,19 @@ def _preference_lines(document: dict[str, Any], out: Path) -> list[str]:
             f"first: {first}",
             *(f"  {count} missing: {reason}" for reason, count in tally["missing"].items()),
         ]
-    return [*lines, f"written: {out / 'preference.json'}"]
+    return [*lines, *cost_lines(document.get("cost", ())), f"written: {out / 'preference.json'}"]
 
 
-def _lost(panel: JudgePanel, reporter: Reporter) -> int:
+def _told(panel: JudgePanel, reporter: Reporter) -> int:
     """The exit code, which is not 0 where a judge gave no verdict at all; tells which one."""
-    lost = [name for name, tally in panel.tallies.items() if tally.prompts and tally.missing.total() == tally.prompts]
-    for name in lost:
-        reporter.note(f"the judge {name} gave no verdict at all: nothing here speaks of it")
-    return EngineError.exit_code if lost else 0
+    judges = [(name, tally.prompts, tally.missing.total()) for name, tally in panel.tallies.items()]
+    return tell_lost(judges, reporter, "nothing here speaks of it")
 
 
 def _required(settings: JudgeSettings, seed: int) -> JudgePanel:
     stay_offline()
+    if settings.repeats > 1:
+        raise InputError("--judge-repeats is for runs: calibrate asks again by --repeats, prefer and benchmark do not")
     panel = open_panel(settings, seed)
     if panel is None:
         raise InputError("no judge: pass --judge local:CHECKPOINT or openai:MODEL@URL")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...judges.calibration.calibrate import Calibration, JudgeAnswers, JudgeValues, calibrate
@@ -13,8 +13,8 @@ from ...judges.chat import writable
 from ...judges.contract import JudgeTask
 from ...judges.material import alternatives
 from ...judges.panel import JudgePanel
-from ...judges.rubric import Rubric, load_rubric, read_rubric
-from ...judges.verdicts import ClaimVerdicts, Faithfulness, Missing, RubricScore, Verdict
+from ...judges.rubric import Rubric, joint_rubric, load_rubric, read_rubric
+from ...judges.verdicts import ClaimVerdicts, Faithfulness, Missing, RubricScore, Verdict, part_of
 from ..cli.terminal import Meter
 
 NOT_LABELLED = "not labelled"
@@ -24,25 +24,39 @@ CALIBRATED = ("rubric_score", "factual_correctness", "faithfulness")
 
 @dataclass(frozen=True)
 class _Measure:
-    """One thing that is labelled: its rubric, which label it has, and what a verdict says of it."""
+    """One thing that is labelled: its rubric, which label it has, and what a verdict says of it.
+
+    ``together`` are all rubrics of one reply, where they are asked for in one.
+    """
 
     name: str
     rubric: Rubric
     label: Callable[[Label], float | None]
     value: Callable[[Verdict], float | None]
+    together: tuple[Rubric, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """The hash that metrics of these verdicts carry in their signatures."""
+        return (joint_rubric(self.together) if self.together else self.rubric).sha256
 
 
-def measures(rubrics: Mapping[str, Path]) -> tuple[_Measure, ...]:
-    """Rubric score, factual F1 and faithfulness, by telbench's rubrics or the user's own of the same names."""
+def measures(rubrics: Mapping[str, Path], *, joint: bool = False) -> tuple[_Measure, ...]:
+    """Rubric score, factual F1 and faithfulness, by telbench's rubrics or the user's own of the same names.
+
+    ``joint``: in one reply.
+    """
 
     def rubric(name: str) -> Rubric:
         return read_rubric(rubrics[name]) if name in rubrics else load_rubric(name)
 
-    return (
+    found = (
         _Measure("score", rubric("rubric_score"), lambda label: label.score, _score_of),
         _Measure("factual", rubric("factual_correctness"), lambda label: label.factual, _factual),
         _Measure("faithfulness", rubric("faithfulness"), lambda label: label.faithfulness, _faithful),
     )
+    together = tuple(measure.rubric for measure in found) if joint else ()
+    return tuple(replace(measure, together=together) for measure in found)
 
 
 def calibrated_panel(
@@ -51,6 +65,7 @@ def calibrated_panel(
     rubrics: Mapping[str, Path],
     meter: Meter,
     *,
+    joint: bool = False,
     seed: int = 0,
 ) -> Calibration:
     """Judge every label on all that it is labelled for, and hold the verdicts against the labels.
@@ -58,7 +73,7 @@ def calibrated_panel(
     ``panels`` are the same judges with other seeds: the first gives the verdicts, the others repeat them under prompts
     with other delimiters. Raises like `JudgePanel.ask`; what was answered by then is in the ledger.
     """
-    chosen = measures(rubrics)
+    chosen = measures(rubrics, joint=joint)
     for panel in panels:
         panel.ask(lambda: _tasks(chosen, labels), lambda judge: meter.advance(1, judge))
     answers = []
@@ -68,19 +83,25 @@ def calibrated_panel(
     return calibrate(labels, answers, seed)
 
 
-def count_tasks(labels: Sequence[Label], rubrics: Mapping[str, Path]) -> int:
-    """How many questions one judge is asked once."""
-    return sum(1 for _ in _tasks(measures(rubrics), labels))
+def count_tasks(labels: Sequence[Label], rubrics: Mapping[str, Path], *, joint: bool = False) -> int:
+    """How many verdicts one judge is asked for once."""
+    return sum(1 for _ in _tasks(measures(rubrics, joint=joint), labels))
 
 
 def injected_panel(
-    panel: JudgePanel, injections: Sequence[Injection], rubrics: Mapping[str, Path], meter: Meter
+    panel: JudgePanel,
+    injections: Sequence[Injection],
+    rubrics: Mapping[str, Path],
+    meter: Meter,
+    *,
+    joint: bool = False,
 ) -> dict[str, InjectionEffect]:
     """By judge: what attempts to steer it did to the rubric score, paired with the same answers without them.
 
     Each is judged a third time with idle text in the attempt's place.
     """
-    rubric = measures(rubrics)[0].rubric
+    measure = measures(rubrics, joint=joint)[0]
+    rubric = joint_rubric(measure.together) if joint else measure.rubric
 
     def tasks() -> Iterator[JudgeTask]:
         for each in injections:
@@ -88,7 +109,10 @@ def injected_panel(
                 yield _task(rubric, each.question, each.reference, each.context, answer, each.id)
 
     panel.ask(tasks, lambda judge: meter.advance(1, judge))
-    scores = [[_score_of(judgement.verdict) for judgement in panel.known(task)] for task in tasks()]
+    scores = [
+        [_score_of(part_of(judgement.verdict, measure.rubric.kind)) for judgement in panel.known(task)]
+        for task in tasks()
+    ]
     effects = {}
     for index, identity in enumerate(panel.identities):
         base, attacked, idle = ([row[index] for row in scores[kind::3]] for kind in range(3))
@@ -104,7 +128,10 @@ def _tasks(chosen: Sequence[_Measure], labels: Sequence[Label]) -> Iterator[Judg
 
 
 def _label_task(measure: _Measure, label: Label) -> JudgeTask:
-    return _task(measure.rubric, label.question, label.reference, label.context, label.answer, label.id)
+    # As for a run's items: a rubric whose fields are not there is no part of the reply.
+    parts = [rubric for rubric in measure.together if _absent_field(rubric, label) is None]
+    rubric = joint_rubric(parts) if len(parts) > 1 else measure.rubric
+    return _task(rubric, label.question, label.reference, label.context, label.answer, label.id)
 
 
 def _task(
@@ -123,7 +150,11 @@ def _why_not_asked(measure: _Measure, label: Label) -> str | None:
     """Why a label says nothing of a measure, or a judge cannot be asked."""
     if measure.label(label) is None:
         return NOT_LABELLED
-    for field in measure.rubric.fields:
+    return _absent_field(measure.rubric, label)
+
+
+def _absent_field(rubric: Rubric, label: Label) -> str | None:
+    for field in rubric.fields:
         if field in ("reference", "context") and not getattr(label, field):
             return f"no {field}"
     return None
@@ -142,7 +173,7 @@ def _values_of_judge(
         for label in labels:
             value, reason = None, _why_not_asked(measure, label)
             if reason is None:
-                verdict = panel.known(_label_task(measure, label))[index].verdict
+                verdict = part_of(panel.known(_label_task(measure, label))[index].verdict, measure.rubric.kind)
                 if isinstance(verdict, Missing):
                     reason = f"judge: {verdict.reason}"
                 elif (value := measure.value(verdict)) is None:

@@ -25,17 +25,28 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     """The panel of the judges named, their identities known and no weights loaded; None where none is named.
 
     Raises:
-        InputError: for a judge that cannot be asked, or a rubric that is none.
+        InputError: for a judge that cannot be asked, a rubric that is none, or prices that cannot be read.
     """
     check_rubrics(settings.rubrics)
+    # A table that cannot be read is told before anything is asked.
+    price_table(settings)
     specs = parse_judges(settings.specs)
     if not specs:
         return None
     given = options_given(settings.options)
     if given and not any(map(takes_options, specs)):
         raise InputError("--judge-option is for judges behind a server, and none is named: leave it out")
+    if settings.batch and not any(map(takes_options, specs)):
+        raise InputError("--judge-batch is for judges behind a server, and none is named: leave it out")
     options = JudgeOptions(
-        _Remembered(), settings.max_in_flight, settings.deadline, settings.engine, seed, given, settings.anew
+        _Remembered(),
+        settings.max_in_flight,
+        settings.deadline,
+        settings.engine,
+        seed,
+        given,
+        settings.anew,
+        settings.batch,
     )
     judges = [open_judge(spec, options) for spec in specs]
     identities = [judge.identity for judge in judges]
@@ -43,7 +54,7 @@ def open_panel(settings: JudgeSettings, seed: int = 0) -> JudgePanel | None:
     for place, identity in enumerate(identities):
         if identity.name in {other.name for other in identities[:place]}:
             raise InputError(f"--judge {specs[place]} is {identity.name} again: one judge has one vote; name it once")
-    return JudgePanel(judges, seed=seed, retry=settings.retry)
+    return JudgePanel(judges, seed=seed, retry=settings.retry, repeats=settings.repeats)
 
 
 def check_rubrics(rubrics: Mapping[str, Path]) -> None:

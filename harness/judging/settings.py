@@ -53,12 +53,30 @@ class JudgeSettings(Bounded):
         high=1000,
     )
     deadline: float = setting(
-        120.0,
+        180.0,
         "seconds for one verdict of a server, repetitions included",
         key="judge_deadline",
         metavar="S",
         low=0.1,
         high=86400,
+    )
+    repeats: int = setting(
+        1,
+        "ask for each verdict N times; an item's score is their mean, and what the judge varies by is in the interval",
+        key="judge_repeats",
+        metavar="N",
+        low=1,
+        high=100,
+    )
+    joint: bool = setting(
+        False,
+        "one reply with the verdicts of factual correctness, faithfulness and rubric score; other metrics by signature",
+        key="judge_joint",
+    )
+    batch: bool = setting(
+        False,
+        "ask judges behind a server through its Batch API: half the price, an answer within 24 hours",
+        key="judge_batch",
     )
     retry: bool = setting(
         False, "ask judges anew for every verdict that is missing (telbench judge retry RUN)", key="judge_retry"

@@ -111,15 +111,15 @@ def _drawn(
 
 
 def _disputed(runs: Sequence[Path], samples: Sequence[Mapping[str, Any]], metric: str) -> frozenset[str]:
-    """Items of which two judges said different things in some run."""
+    """Items of which two judges, or one that was asked again, said different things in some run."""
     found: set[str] = set()
     for run, of_run in zip(runs, samples, strict=True):
         keys = {item: one.get("judgements", {}).get(metric, []) for item, one in of_run.items()}
         records = records_of(run, {key for of_item in keys.values() for key in of_item}) if any(keys.values()) else {}
         for item, of_item in keys.items():
             said: dict[tuple[str, str], str] = {}
-            for record in (records[key] for key in of_item if key in records):
-                asked = str(record.get("rubric")), str(record.get("judge"))
+            for key, record in ((key, records[key]) for key in of_item if key in records):
+                asked = str(record.get("rubric")), key
                 said[asked] = json.dumps(_told(record.get("verdict") or {}))
             for rubric in {asked[0] for asked in said}:
                 if len({words for asked, words in said.items() if asked[0] == rubric}) > 1:
@@ -129,6 +129,8 @@ def _disputed(runs: Sequence[Path], samples: Sequence[Mapping[str, Any]], metric
 
 def _told(verdict: Mapping[str, Any]) -> Any:
     """What a verdict comes to: a score, or how many claims it gave each mark; not its reasons."""
+    if parts := {name: _told(part) for name, part in verdict.items() if isinstance(part, dict)}:
+        return parts
     if "score" in verdict:
         return verdict["score"]
     marks = [claim.get("verdict") for claim in verdict.get("claims", ()) if isinstance(claim, dict)]

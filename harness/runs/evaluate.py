@@ -102,6 +102,11 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
         return 130
     reporter.note(f"{'already finished' if made.reused else 'written'}: {made.path}")
     told, lines = more(made.path) if more else ({}, [])
+    if made.header.get("judge"):
+        from .judge import told_below
+
+        of_judges, below = told_below(made.header, made.path, told.get("corrected", {}))
+        told, lines = {**told, **of_judges}, [*below, *lines]
     if as_json:
         print_json({**made.header, "path": str(made.path), **told})
     else:

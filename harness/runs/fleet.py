@@ -6,6 +6,7 @@ Each model has a run folder of its own, as if it had been evaluated alone.
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -20,14 +21,14 @@ from ..storage import RecordStore
 from .evaluate import Answered, InterruptedRunError, Run, complete, evaluate, first_header, repeating, resume_line
 from .folder import JOURNAL, LOG, RunFolder
 from .generate import Generated, fill_journal
-from .judge import told_outcome
+from .judge import told_below, told_outcome
 from .plan import Plan, make_plan
 from .settings import EvalSettings
 
 
 def make_runs(every: Sequence[EvalSettings], command: Sequence[str], *, as_json: bool) -> int:
     """Evaluate all, tell where the runs are, print their tables or one JSON list."""
-    from ..cli.tables import print_json, print_run
+    from ..cli.tables import print_json, print_run, shown
 
     reporter = Reporter()
     try:
@@ -39,11 +40,14 @@ def make_runs(every: Sequence[EvalSettings], command: Sequence[str], *, as_json:
         return 130
     for run in made:
         reporter.note(f"{'already finished' if run.reused else 'written'}: {run.path}")
+    below = [told_below(run.header, run.path) for run in made]
     if as_json:
-        print_json([{**run.header, "path": str(run.path)} for run in made])
+        documents = zip(made, below, strict=True)
+        print_json([{**run.header, "path": str(run.path), **told} for run, (told, _) in documents])
     else:
-        for run in made:
+        for run, (_, lines) in zip(made, below, strict=True):
             print_run(run.header)
+            sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
     return max(told_outcome(run.header, run.path, reporter) for run in made)
 
 

@@ -5,27 +5,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import InputError
 
+from ...metrics.contract import ItemScore, Metric
+from ...metrics.fingerprints import text_sha256
 from ..storage import LOCK, FolderLock, writing
 
+# Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
+Kept = Mapping[tuple[str, str], ItemScore]
 SCHEMA_VERSION = 1
-HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, LOG, SETTINGS = (
+HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, BATCHES, LOG, SETTINGS = (
     "run.json",
     "run.partial.json",
     "samples.jsonl",
     "completions.jsonl",
     "judgements.jsonl",
+    "batches.jsonl",
     "log.txt",
     "run.yaml",
 )
 SAMPLES_DRAFT, HEADER_DRAFT = f"{SAMPLES}.tmp", f"{HEADER}.tmp"
 # In the order in which --fresh removes them: the headers, which say whose folder it is, last.
-OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, SETTINGS, HEADER_DRAFT, PARTIAL, HEADER)
+OWN_FILES = (JOURNAL, SAMPLES, SAMPLES_DRAFT, LOG, JUDGEMENTS, BATCHES, SETTINGS, HEADER_DRAFT, PARTIAL, HEADER)
 # What a process that was killed before its first header can leave behind.
 _TRACES = {LOCK, HEADER_DRAFT}
 
@@ -170,3 +175,30 @@ def read_samples(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"{file} is not UTF-8 text: copy the run again") from error
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
+
+
+def kept_scores(folder: Path, metrics: Sequence[Metric]) -> dict[str, Kept]:
+    """What the finished run in ``folder``, of the same run id, holds for metrics of the same signature.
+
+    Only metrics that need an encoder or an entailment model are kept: others are quick, or have a store of their own.
+    """
+    kept: dict[str, dict[tuple[str, str], ItemScore]] = {}
+    try:
+        found = read_run(folder)["metrics"]
+        for metric in metrics:
+            slow = not metric.needs.isdisjoint(("encoder", "nli")) and not metric.judged and metric.level == "item"
+            if slow and found.get(metric.name, {}).get("signature") == metric.signature:
+                kept[metric.name] = {}
+        for sample in read_samples(folder) if kept else ():
+            if sample["status"] != "ok":
+                continue
+            answer = (sample["item_id"], text_sha256(sample["prediction"]))
+            for name, scores in kept.items():
+                value = sample["scores"][name]
+                # What is missing costs nothing to find missing again, perhaps for another reason.
+                if value is not None:
+                    scores[answer] = ItemScore(value, sample.get("notes", {}).get(name))
+    except (InputError, KeyError, TypeError, AttributeError):
+        # A run that was tampered with costs time, never the new scores.
+        return {}
+    return dict(kept)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from telbench.errors import EngineError, InputError
 
-from ...judges.contract import JudgeIdentity, JudgeTask
+from ...judges.contract import JudgeTask
 from ...judges.likelihood import UNSCORED, JudgedText, ask_likelihoods, likelihood_judges, scored
 from ...judges.panel import JudgePanel
 from ...judges.records import answered, has_verdict
-from ...judges.server.prices import PriceTable, cost
 from ...metrics.contract import Sample
 from ...metrics.fingerprints import fingerprint
 from ..cli.terminal import Reporter
+from ..judging.batches import batches_kept
+from ..judging.calibrated import uncalibrated, uncalibrated_lines
 from ..judging.kinship import kinship
 from ..judging.open import price_table
+from ..judging.outcome import cost_lines, judge_cost, tell_lost, tokens_of
 from ..storage import RecordStore, shared_store
+from .folder import BATCHES, read_samples
 from .plan import Plan
 from .score import answers
 
@@ -92,6 +94,7 @@ def judged(plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, report
     with RecordStore(path) as own, contextlib.ExitStack() as stack:
         if own.torn:
             reporter.note(f"repaired {path.name}: a half-written last line ({own.torn} bytes) was cut off")
+        stack.enter_context(batches_kept(panel, path.with_name(BATCHES), reporter))
         panel.ledger = ledger = SharedLedger(own, _earlier(plan, panel, stack, reporter))
         try:
             _ask(plan, panel, store, reporter)
@@ -127,29 +130,25 @@ def judge_facts(plan: Plan, panel: JudgePanel, metrics: Mapping[str, Mapping[str
                 **identity.facts,
                 "prompts": tally.prompts,
                 "asked": tally.asked,
-                "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
+                "tokens": tokens_of(tally),
                 "missing": dict(sorted(tally.missing.items())),
                 "examples": dict(sorted(tally.examples.items())),
+                **({"partly": dict(sorted(tally.partly.items()))} if tally.partly else {}),
                 "repaired": dict(sorted(tally.repaired.items())),
                 "notes": list(getattr(judge, "notes", ())),
                 "suspicious": dict(sorted(tally.suspicious.items())),
-                "cost": None if prices is None else asdict(cost({_priced(identity, prices): tally}, prices)),
+                "cost": judge_cost(identity, tally, prices),
             }
         )
     return {
         "model": panel.name,
+        **({"repeats": panel.repeats} if panel.repeats > 1 else {}),
         "rubric_sha256": fingerprint(dict(panel.rubrics)),
         "judges": judges,
         "rubrics": dict(sorted(panel.rubrics.items())),
         "missing_cap": MISSING_CAP,
         "over_cap": [name for name, entry in metrics.items() if judge_missing_share(entry) > MISSING_CAP],
     }
-
-
-def _priced(identity: JudgeIdentity, prices: PriceTable) -> str:
-    """What a price table calls a judge: its own name, or that of its model at the server."""
-    model = identity.facts.get("model")
-    return model if isinstance(model, str) and identity.name not in prices.prices else identity.name
 
 
 def judge_missing_share(entry: Mapping[str, Any]) -> float:
@@ -166,23 +165,35 @@ def judges_to_retry(header: Mapping[str, Any]) -> int:
     return missing["timeout"] + missing["error"]
 
 
+def told_below(
+    header: Mapping[str, Any], path: Path, corrected: Collection[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """What is told of a finished run's judges below its table: keys of the JSON, and lines.
+
+    That is what they cost, and which of them were never calibrated on this data; metrics that labels have
+    ``corrected`` need no calibration. Nothing where nobody judged.
+    """
+    if not header.get("judge"):
+        return {}, []
+    questions = (str(sample.get("question", "")) for sample in read_samples(path))
+    found = uncalibrated(header["metrics"], questions, corrected)
+    return {"uncalibrated": found}, [*cost_lines(header["judge"]["judges"]), *uncalibrated_lines(found)]
+
+
 def told_outcome(header: Mapping[str, Any], path: Path, reporter: Reporter) -> int:
     """Tell how to get the verdicts that a finished run lacks; the exit code, which is not 0 where a judge gave none."""
-    lost, lacking = list[str](), 0
-    for judge in (header.get("judge") or {}).get("judges", ()):
+    judges, lacking = (header.get("judge") or {}).get("judges", ()), 0
+    for judge in judges:
         missing = Counter(judge["missing"])
-        if judge["prompts"] and missing.total() == judge["prompts"]:
-            lost.append(judge["name"])
         if cut := missing["truncated"] * bool(judge.get("reply_tokens")):
             room = f"--judge-option reply_tokens={2 * judge['reply_tokens']}"
             reporter.note(f"{cut} replies of {judge['name']} were cut: {room} is a judge with more room")
         # A text that does not fit a judge's window never will.
-        lacking += missing.total() - missing[UNSCORED]
+        lacking += missing.total() - missing[UNSCORED] + sum(judge.get("partly", {}).values())
     if lacking:
         reporter.note(f"verdicts missing: {lacking}; this asks for them again: telbench judge retry {path}")
-    for name in lost:
-        reporter.note(f"the judge {name} gave no verdict at all: what it should have judged has no score")
-    return EngineError.exit_code if lost else 0
+    counted = [(judge["name"], judge["prompts"], sum(judge["missing"].values())) for judge in judges]
+    return tell_lost(counted, reporter, "what it should have judged has no score")
 
 
 def _valued(record: Mapping[str, Any] | None) -> bool:
@@ -195,7 +206,7 @@ def _whole(record: Mapping[str, Any] | None) -> bool:
 
 
 def _ask(plan: Plan, panel: JudgePanel, store: RecordStore, reporter: Reporter) -> None:
-    count = sum(1 for _ in judge_tasks(plan, store)) * len(panel.judges)
+    count = sum(1 for _ in judge_tasks(plan, store)) * len(panel.judges) * panel.repeats
     count += sum(1 for _ in judge_texts(plan, store)) * len(likelihood_judges(panel))
     if not count:
         return

@@ -118,14 +118,21 @@ def judgement_lines(record: Mapping[str, Any], *, raw: bool = False) -> Iterator
     if chances := record.get("score_logprobs"):
         yield "log-probabilities: " + ", ".join(f"{text!r} {chance:.2f}" for text, chance in chances.items())
     if raw:
-        for part, told in (("first", "in the judge's words at first"), ("reply", "in the judge's words")):
+        for part, told in (
+            ("first", "in the judge's words at first"),
+            ("again", "in the judge's words when asked again, which gave no more"),
+            ("reply", "in the judge's words"),
+        ):
             if part in record:
                 yield f"{told}: {record[part].get('text')!r}"
 
 
 def _verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     for name, value in verdict.items():
-        if isinstance(value, list):
+        if isinstance(value, Mapping):
+            yield f"{name}:"
+            yield from (f"  {line}" for line in _verdict_lines(value))
+        elif isinstance(value, list):
             if not value:
                 yield f"{name}: none"
             for entry in value:

@@ -57,7 +57,7 @@ def with_judges(resources: Resources, judging: JudgeSettings, what: str, seed: i
     from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
 
     refuse_unused(judging.rubrics, METRIC_RUBRICS, what)
-    return replace(resources, judge=open_panel(judging, seed), rubrics=judging.rubrics)
+    return replace(resources, judge=open_panel(judging, seed), rubrics=judging.rubrics, joint=judging.joint)
 
 
 def cut(

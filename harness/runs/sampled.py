@@ -55,7 +55,12 @@ def merged(scores: Sequence[ItemScore]) -> ItemScore:
     stats = None
     if all(score.stats is not None for score in scores):
         stats = tuple(map(sum, zip(*(score.stats or () for score in scores), strict=True)))
-    return ItemScore(sum(values) / len(values), stats=stats, judgements=judgements)
+    repeats: tuple[float | None, ...] = ()
+    if width := max(len(score.repeats) for score in scores):
+        # An answer that no judge was asked about has its score each time.
+        passes = zip(*(score.repeats or (score.value,) * width for score in scores), strict=True)
+        repeats = tuple(None if None in each else sum(map(float, each)) / len(each) for each in passes)
+    return ItemScore(sum(values) / len(values), stats=stats, judgements=judgements, repeats=repeats)
 
 
 class Together:

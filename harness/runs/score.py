@@ -21,18 +21,17 @@ from ...metrics.anchors import Anchors
 from ...metrics.contract import ItemScore, Metric, Sample, missing
 from ...metrics.embedding.calibration import calibrated
 from ...metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
+from ...metrics.judged.passes import PassSums
 from ..cli.terminal import Meter, Reporter
 from ..datasets.items import Item
 from ..engines.contract import Continuation
 from ..identity import text_sha256
 from ..prompts.build import Prompt
 from ..storage import RecordStore, disk_message
-from .folder import HEADER, SAMPLES_DRAFT, read_run, read_samples
+from .folder import HEADER, SAMPLES_DRAFT, Kept, kept_scores
 from .plan import Plan
 from .sampled import Together, draw_key, merged, of_each_answer
 
-# Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
-Kept = Mapping[tuple[str, str], ItemScore]
 CHUNK = 1000
 
 
@@ -73,6 +72,7 @@ class _Column:
     chance: float = 0.0
     unfinished: list[float] = field(default_factory=list)
     together: Together | None = None
+    passes: PassSums | None = None
 
     def add(self, scores: Sequence[ItemScore], chunk: Sequence[Sequence[Answered]]) -> None:
         """Count a chunk's scores: their values, why there are none, and what guessing or a longer answer might do.
@@ -80,6 +80,8 @@ class _Column:
         ``chunk`` has all answers to each item.
         """
         self.sums.add(statistics_matrix(self.metric, scores))
+        if self.passes is not None:
+            self.passes.add(scores)
         for score, group in zip(scores, chunk, strict=True):
             self.unjudged += score.judge_failed
             if score.reason:
@@ -103,6 +105,9 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
     if plan.samples > 1:
         for column in columns:
             column.together = Together(column.metric, plan.samples, numbers) if column.metric.says else None
+    if plan.panel is not None and plan.panel.repeats > 1:
+        for column in (column for column in columns if column.metric.family == "judged"):
+            column.passes = PassSums(plan.panel.repeats, *numbers)
     kept = kept_scores(folder, plan.metrics) if (folder / HEADER).is_file() and plan.samples == 1 else {}
     given, size = answers(plan, store), max(1, CHUNK // plan.samples) * plan.samples
     chunks = iter(lambda: list(islice(given, size)), [])
@@ -125,8 +130,13 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
             # Its space may be just what the next attempt needs.
             scratch.unlink()
         raise InputError(disk_message(error, scratch, len(store))) from error
-    estimates = bootstrap_sums(plan.metrics, [column.sums for column in columns])
+    spreads = [None if column.passes is None else column.passes.spread() for column in columns]
+    shifts = [None if each is None or each.error is None else (each.error, each.freedom) for each in spreads]
+    estimates = bootstrap_sums(plan.metrics, [column.sums for column in columns], shifts=shifts)
     entries = [_entry(column, estimate, items) for column, estimate in zip(columns, estimates, strict=True)]
+    for entry, spread in zip(entries, spreads, strict=True):
+        if spread is not None:
+            entry["judge_repeats"] = spread.entry()
     return Scored(dict(zip((column.metric.name for column in columns), entries, strict=True)), counts, tokens)
 
 
@@ -231,33 +241,6 @@ def _calibration(
         raise
     except Exception as error:
         raise TelbenchError(f"metric '{metric.name}' cannot calibrate: {type(error).__name__}: {error}") from error
-
-
-def kept_scores(folder: Path, metrics: Sequence[Metric]) -> dict[str, Kept]:
-    """What the finished run in ``folder``, of the same run id, holds for metrics of the same signature.
-
-    Only metrics that need an encoder or an entailment model are kept: others are quick, or have a store of their own.
-    """
-    kept: dict[str, dict[tuple[str, str], ItemScore]] = {}
-    try:
-        found = read_run(folder)["metrics"]
-        for metric in metrics:
-            slow = not metric.needs.isdisjoint(("encoder", "nli")) and not metric.judged and metric.level == "item"
-            if slow and found.get(metric.name, {}).get("signature") == metric.signature:
-                kept[metric.name] = {}
-        for sample in read_samples(folder) if kept else ():
-            if sample["status"] != "ok":
-                continue
-            answer = (sample["item_id"], text_sha256(sample["prediction"]))
-            for name, scores in kept.items():
-                value = sample["scores"][name]
-                # What is missing costs nothing to find missing again, perhaps for another reason.
-                if value is not None:
-                    scores[answer] = ItemScore(value, sample.get("notes", {}).get(name))
-    except (InputError, KeyError, TypeError, AttributeError):
-        # A run that was tampered with costs time, never the new scores.
-        return {}
-    return dict(kept)
 
 
 def score_answered(
@@ -383,6 +366,8 @@ def _line(
         }
         if told:
             line[told_in] = told
+    if repeats := {name: list(score.repeats) for name, score in scores.items() if score.repeats}:
+        line["judge_repeats"] = repeats
     if judgements := {name: list(score.judgements) for name, score in scores.items() if score.judgements}:
         line["judgements"] = judgements
     if item.choices:

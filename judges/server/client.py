@@ -27,6 +27,8 @@ LONGEST_BACKOFF = 4.0
 WORKERS_A_SLOT = 2
 # Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
 STREAK = 20
+# An attempt is stalled if it waits so many times as long as any answer took.
+STALLED_TIMES = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Exchange:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._heard = 0.0
+        self._slowest = 0.0
+        # First attempts that wait for an answer, by their time limits, and since when; those that were cut.
+        self._waiting: dict[asyncio.Timeout, float] = {}
+        self._cut: set[asyncio.Timeout] = set()
 
     def outcomes(self) -> Iterator[RequestOutcome]:
         """One outcome a request as each finishes. An exception of the iterator of requests comes out here."""
@@ -99,9 +105,30 @@ class Exchange:
         self._loop, self._main_task = asyncio.get_running_loop(), asyncio.current_task()
         if self._stopping.is_set():
             return
-        async with self._server.connect() as api, asyncio.TaskGroup() as workers:
-            for _ in range(WORKERS_A_SLOT * self._settings.max_in_flight):
-                workers.create_task(self._work(api))
+        watch = self._loop.create_task(self._cut_stalled())
+        try:
+            async with self._server.connect() as api, asyncio.TaskGroup() as workers:
+                for _ in range(WORKERS_A_SLOT * self._settings.max_in_flight):
+                    workers.create_task(self._work(api))
+        finally:
+            watch.cancel()
+
+    async def _cut_stalled(self) -> None:
+        """End attempts that wait far longer than the server took for others, so that they are sent anew.
+
+        A judge that thinks for long is not cut: none of its answers comes sooner.
+        """
+        patience, loop = self._settings.stall_seconds, asyncio.get_running_loop()
+        while patience is not None:
+            await asyncio.sleep(patience / 10)
+            for limit, began in tuple(self._waiting.items()):
+                waited = loop.time() - began
+                if self._slowest and waited > max(patience, STALLED_TIMES * self._slowest):
+                    del self._waiting[limit]
+                    # One whose deadline passed this very moment takes no other.
+                    with contextlib.suppress(RuntimeError):
+                        limit.reschedule(loop.time())
+                        self._cut.add(limit)
 
     async def _work(self, api: Connection) -> None:
         try:
@@ -117,13 +144,14 @@ class Exchange:
         Refused connections and overloads are repeated until the deadline, other failures ``attempts`` times.
         """
         loop = asyncio.get_running_loop()
-        began, spent, attempt = loop.time(), 0.0, 0
+        began, spent, attempt, stalled = loop.time(), 0.0, 0, False
         while True:
             cuts = await self._limit.acquire(again=attempt > 0)
             started = loop.time()
             try:
                 left = self._settings.deadline - spent
-                answer = await self._attempt(api, request, min(left, self._settings.attempt_seconds or left))
+                seconds = min(left, self._settings.attempt_seconds or left)
+                answer = await self._attempt(api, request, seconds, watched=not stalled)
             finally:
                 self._limit.release()
                 spent += loop.time() - started
@@ -131,6 +159,8 @@ class Exchange:
                 self._limit.succeeded()
                 return RequestOutcome(answer)
             attempt += 1
+            # Whoever stalled once may be slow for a reason: the next attempt has all the time that is left.
+            stalled = stalled or answer.stalled
             delay = self._delay(answer, attempt, self._settings.deadline - spent)
             if answer.cuts:
                 self._limit.overloaded(cuts, 0.0 if delay is None else answer.wait or 0.0)
@@ -143,11 +173,17 @@ class Exchange:
             await asyncio.sleep(delay)
             spent += delay
 
-    async def _attempt(self, api: Connection, request: ChatRequest, seconds: float) -> ChatReply | RequestFailure:
+    async def _attempt(
+        self, api: Connection, request: ChatRequest, seconds: float, *, watched: bool
+    ) -> ChatReply | RequestFailure:
         import openai
 
+        loop = asyncio.get_running_loop()
+        began, limit = loop.time(), asyncio.timeout(seconds)
+        if watched:
+            self._waiting[limit] = began
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 content = await api.complete(
                     {
                         "model": self._settings.model,
@@ -155,9 +191,14 @@ class Exchange:
                         **request.body,
                     }
                 )
-            self._heard = asyncio.get_running_loop().time()
+            self._heard = loop.time()
+            self._slowest = max(self._slowest, self._heard - began)
             return read_reply(request.key, content, text=request.prompt is not None)
         except TimeoutError:
+            if limit in self._cut:
+                self._cut.discard(limit)
+                told = f"no answer within {loop.time() - began:.0f} s, where others took {self._slowest:.0f} s at most"
+                return RequestFailure("broken", told, timed_out=True, stalled=True)
             own = self._settings.attempt_seconds
             limit = own if own is not None and seconds >= own else self._settings.deadline
             return RequestFailure("broken", f"no answer within {limit:g} s", timed_out=True)
@@ -166,8 +207,10 @@ class Exchange:
             if failure is None:
                 raise
             if failure.kind != "unreachable":
-                self._heard = asyncio.get_running_loop().time()
+                self._heard = loop.time()
             return failure
+        finally:
+            self._waiting.pop(limit, None)
 
     def _delay(self, failure: RequestFailure, attempt: int, left: float) -> float | None:
         """Seconds until the next attempt; None if there shall be none. ``left``: seconds until the deadline."""

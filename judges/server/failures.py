@@ -44,7 +44,7 @@ _SECRET = re.compile(r"\b(?:sk|key)-[\w*.-]{8,}|\bBearer\s+\S+", re.IGNORECASE)
 class RequestFailure:
     """One failed attempt: its kind, one line of reason, the HTTP status and the seconds the server asks to wait.
 
-    ``timed_out``: the deadline passed before there was an answer.
+    ``timed_out``: the deadline passed before there was an answer. ``stalled``: others were answered far sooner.
     """
 
     kind: Kind
@@ -52,6 +52,7 @@ class RequestFailure:
     status: int | None = None
     wait: float | None = None
     timed_out: bool = False
+    stalled: bool = False
 
     @property
     def about_money(self) -> bool:

@@ -16,6 +16,8 @@ from ..panel import Tally
 from ..strict_json import read_strict_json
 
 MILLION = 1_000_000
+# What a token of a batch costs of the price.
+BATCH_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def cost(tallies: Mapping[str, Tally], table: PriceTable) -> JudgingCost:
     """What the replies that a run rests on cost, by the judges' tallies.
 
     One judge without a price, or one whose server counted no tokens, leaves the whole unknown: a part of it would look
-    like the total.
+    like the total. Tokens of batches count half.
     """
     amount = 0.0
     for judge, tally in sorted(tallies.items()):
@@ -76,7 +78,9 @@ def cost(tallies: Mapping[str, Tally], table: PriceTable) -> JudgingCost:
             return JudgingCost(None, table.currency, f"no price for {judge}")
         if not tally.prompt_tokens:
             return JudgingCost(None, table.currency, f"the server of {judge} counts no tokens")
-        amount += (tally.prompt_tokens * price.prompt + tally.completion_tokens * price.completion) / MILLION
+        prompt = tally.prompt_tokens - (1 - BATCH_SHARE) * tally.batch_prompt_tokens
+        completion = tally.completion_tokens - (1 - BATCH_SHARE) * tally.batch_completion_tokens
+        amount += (prompt * price.prompt + completion * price.completion) / MILLION
     return JudgingCost(amount, table.currency)
 
 

@@ -16,7 +16,8 @@ from telbench.errors import InputError
 from ..chat import ChatReply, ChatRequest
 from ..contract import JudgeIdentity
 from ..panel import Ledger
-from ..spec import JudgeKind, JudgeOptions, JudgeSpec, without_password
+from ..spec import DEADLINE, JudgeKind, JudgeOptions, JudgeSpec, without_password
+from .batch import Batches
 from .capabilities import PROBE_VERSION, refuses_parameters, shown_by, tells_nothing
 from .client import ChatClient
 from .options import ServedOptions, served_options
@@ -37,20 +38,30 @@ from .settings import ServedModel, ServerSettings, check_base_url
 
 FORM = "openai:MODEL@URL"
 DEFAULT_OPTIONS = ServedOptions()
+# An attempt that stalls is cut after so many seconds, or a third of the deadline where that is longer: far above what a
+# verdict takes, and two thirds of the time are left for another attempt.
+STALL_SECONDS = 60.0
 
 
 class ServedJudge:
     """A judge of the `Judge` protocol; made by `served_judge`.
 
-    ``notes`` are lines for the user about what was found when it was asked.
+    ``notes`` are lines for the user about what was found when it was asked. ``batches``: all but the tiny question goes
+    through the server's Batch API.
     """
 
     def __init__(
-        self, client: ChatClient, probed: Probed, options: ServedOptions, memory: Ledger | None = None
+        self,
+        client: ChatClient,
+        probed: Probed,
+        options: ServedOptions,
+        memory: Ledger | None = None,
+        batches: Batches | None = None,
     ) -> None:
         self.client = client
+        self.batches = batches
         self.capabilities = probed.capabilities
-        self.identity = _served_identity(client.settings, probed, options)
+        self.identity = _served_identity(client.settings, probed, options, batch=batches is not None)
         self.notes: list[str] = []
         self._probed, self._options = probed, options
         # Without a memory the capabilities were found a moment ago.
@@ -75,18 +86,21 @@ class ServedJudge:
                 asked[own.key] = own
                 yield own
 
-        for reply in self.client.ask(sent()):
+        asking = self.batches or self.client
+        for reply in asking.ask(sent()):
             own = asked.pop(reply.key)
             if reply.error is not None and does_not_fit(reply) and self.capabilities.limit in own.body:
                 long.append(unlimited(own, self.capabilities))
             else:
                 yield reply
         if long:
-            yield from self.client.ask(long)
+            yield from asking.ask(long)
 
     def close(self) -> None:
-        """Cancel whatever is open."""
+        """Cancel whatever is open; batches go on at the server."""
         self.client.close()
+        if self.batches is not None:
+            self.batches.close()
 
     def _confirm(self, memory: Ledger) -> None:
         settings, known = self.client.settings, self._probed
@@ -129,18 +143,20 @@ def served_judge(
     *,
     memory: Ledger | None = None,
     max_in_flight: int = 32,
-    deadline: float = 120.0,
+    deadline: float = DEADLINE,
     attempts: int = 5,
     backoff: float = 0.5,
     jitter_seed: int | None = None,
     options: ServedOptions = DEFAULT_OPTIONS,
     fresh: bool = False,
+    batch: bool = False,
 ) -> ServedJudge:
     """The judge ``model`` at ``base_url``; the other settings are those of `ServerSettings`.
 
     What the server can do is found by a tiny question, or taken from ``memory``, which keeps it: with a memory on disk
     no server is needed to look up what is in a panel's ledger. What a probe that was cut did not show is looked for
-    again, and ``fresh`` looks for all of it. The key comes from the environment variable that ``options`` names.
+    again, and ``fresh`` looks for all of it. ``batch``: it is asked through the Batch API, as the same judge. The key
+    comes from the environment variable that ``options`` names.
 
     Raises `InputError` for settings that cannot be, a missing package ``openai``, and a server that cannot be reached,
     does not know the model or refuses the key.
@@ -158,25 +174,27 @@ def served_judge(
         options.headers,
         options.query,
         options.attempt_seconds,
+        max(STALL_SECONDS, deadline / 3) if options.attempt_seconds is None else None,
     )
     client, key = ChatClient(settings), _memory_key(settings, options)
+    batches = Batches(settings) if batch else None
     remembered = None if memory is None or fresh else read_probed(memory.get(key))
     if remembered is not None and remembered.sure:
-        return ServedJudge(client, remembered, options, memory)
+        return ServedJudge(client, remembered, options, memory, batches)
     try:
         probed = probe(client, options)
     except InputError:
         # A finished run can be scored without its server.
         if remembered is None:
             raise
-        return ServedJudge(client, remembered, options, memory)
+        return ServedJudge(client, remembered, options, memory, batches)
     same = remembered is not None and probed.model == remembered.model
     if remembered is not None and same and (not probed.sure or probed.capabilities == remembered.capabilities):
         # Nothing new: the judge stays the one that it was.
         probed = replace(remembered, sure=probed.sure)
     if memory is not None:
         memory.put(key, {"base_url": settings.base_url, **probed.record()})
-    return ServedJudge(client, probed, options)
+    return ServedJudge(client, probed, options, batches=batches)
 
 
 def model_and_server(text: str) -> tuple[str, str]:
@@ -232,13 +250,16 @@ def _open_served(spec: JudgeSpec, options: JudgeOptions) -> ServedJudge:
         deadline=options.deadline,
         options=served_options(spec.file, spec.options, options.given),
         fresh=options.fresh,
+        batch=options.batch,
     )
 
 
 OPENAI = JudgeKind("openai", FORM, model_and_server, _open_served, takes_options=True)
 
 
-def _served_identity(settings: ServerSettings, probed: Probed, options: ServedOptions) -> JudgeIdentity:
+def _served_identity(
+    settings: ServerSettings, probed: Probed, options: ServedOptions, *, batch: bool = False
+) -> JudgeIdentity:
     """By all that is known of what answers: two servers that call their models alike are two judges."""
     model, capabilities = probed.model, probed.capabilities
     level = "enforced" if capabilities.enforced else capabilities.schema
@@ -263,8 +284,8 @@ def _served_identity(settings: ServerSettings, probed: Probed, options: ServedOp
         fingerprint,
         capabilities.enforced,
         capabilities.log_probabilities,
-        # Where the key is kept changes no reply.
-        {**facts, "key_variable": settings.key_variable},
+        # Where the key is kept, and whether batches are asked, changes no reply.
+        {**facts, "key_variable": settings.key_variable, **({"batch": True} if batch else {})},
         options.reply_tokens,
     )
 

@@ -33,8 +33,9 @@ class ServerSettings:
     """Where to ask, what, and how patiently. Raises `InputError` where a value cannot be.
 
     ``deadline``: seconds for one request with all its repetitions. ``attempts``: how often a request is sent that
-    the server fails at, ``attempt_seconds`` how long one of them may take. ``backoff``: seconds, the first interval of
-    repetition. ``headers`` and ``query`` go with every request. The API key is not a setting: it is read from the
+    the server fails at, ``attempt_seconds`` how long one of them may take. ``stall_seconds``: how long the first of
+    them may take where others are answered sooner (None: until the deadline). ``backoff``: seconds, the first interval
+    of repetition. ``headers`` and ``query`` go with every request. The API key is not a setting: it is read from the
     environment (``key_variable``), sent in ``key_header`` (none: as a bearer token) to this server alone, and kept out
     of every record.
     """
@@ -51,6 +52,7 @@ class ServerSettings:
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     attempt_seconds: float | None = None
+    stall_seconds: float | None = None
 
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
@@ -135,6 +137,21 @@ class Server:
             options["http_client"] = openai.DefaultAsyncHttpxClient(follow_redirects=False)
         return Connection(openai.AsyncOpenAI(**options))
 
+    @property
+    def left_out(self) -> dict[str, Any]:
+        """Headers that each request leaves out: the package's own for a key, where the key has another one."""
+        return {"Authorization": _package().Omit()} if self.settings.key_header else {}
+
+    def client(self, seconds: float | None = None) -> Any:
+        """A client of the package that waits for an answer and repeats nothing by itself; the caller closes it.
+
+        ``seconds`` is how long one call may take (None: the deadline). Raises `InputError` if the package is missing.
+        """
+        openai, options = _package(), self._options(seconds or self.settings.deadline)
+        if self.settings.key_header:
+            options["http_client"] = openai.DefaultHttpxClient(follow_redirects=False)
+        return openai.OpenAI(**options)
+
     def contact(self) -> tuple[ServedModel, ...]:
         """The models that the server lists, asked for once; none where it lists none.
 
@@ -182,11 +199,8 @@ class Server:
         openai = _package()
         jitter = random.Random(self.settings.jitter_seed)
         failure = None
-        options, left_out = self._options(min(10.0, self.settings.deadline)), dict[str, Any]()
-        if self.settings.key_header:
-            options["http_client"] = openai.DefaultHttpxClient(follow_redirects=False)
-            left_out = {"Authorization": openai.Omit()}
-        with openai.OpenAI(**options) as api:
+        left_out = self.left_out
+        with self.client(min(10.0, self.settings.deadline)) as api:
             for attempt in range(FIRST_CONTACT_TRIES):
                 if attempt:
                     time.sleep(full_jitter(attempt, self.settings.backoff, self.settings.deadline, jitter))

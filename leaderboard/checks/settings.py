@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,13 +79,15 @@ class PolicySettings:
         chosen, budgets = guardrails_of(self.guardrail)
         if self.same_judge:
             baseline, candidate = as_of_one_judge([baseline, candidate])
+        corrected = set[str]()
         if self.labels is not None:
             from ...harness.labelling.labels import read_labels
             from ..runs.labelled import as_labelled
 
             labels = read_labels(self.labels)
+            corrected = {label.metric for label in labels}
             baseline, candidate = as_labelled(baseline, labels), as_labelled(candidate, labels)
-        return case_of(
+        case = case_of(
             candidate,
             baseline,
             margins=self.margins,
@@ -98,6 +100,13 @@ class PolicySettings:
             categories=self.categories,
             category_budgets=dict(self.category_budgets),
         )
+        judged = [metric.name for metric in case.metrics if metric.family == "judged"]
+        if not judged:
+            return case
+        from ..runs.labelled import calibration_notes
+
+        notes = calibration_notes([candidate, baseline], judged, corrected)
+        return replace(case, warnings=(*case.warnings, *notes))
 
 
 def case_of(

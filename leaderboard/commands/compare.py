@@ -124,6 +124,11 @@ def compared(options: CompareOptions, resamples: int = RESAMPLES) -> Compared:
     for name in options.primary:
         if all(metric.name != name for metric in metrics):
             raise InputError(f"--primary {name}: compared are {', '.join(metric.name for metric in metrics)}")
+    if any(metric.family == "judged" for metric in metrics):
+        from ..runs.labelled import calibration_notes
+
+        corrected = () if options.labels is None else _labelled_metrics(options.labels)
+        notes += calibration_notes(runs, [metric.name for metric in metrics], corrected)
     recipes = _recipes(options, runs) if options.average_seeds else []
     runs = [recipe.run for recipe in recipes] or runs
     names = distinct_names(runs)
@@ -229,6 +234,12 @@ def _corrected(options: CompareOptions) -> dict[str, list[CorrectedRun]]:
     from ...harness.labelling.labels import read_labels
 
     return corrected_metrics(options.runs, read_labels(options.labels or Path()))
+
+
+def _labelled_metrics(labels: Path) -> set[str]:
+    from ...harness.labelling.labels import read_labels
+
+    return {label.metric for label in read_labels(labels)}
 
 
 def _corrected_lines(corrected: Mapping[str, Sequence[CorrectedRun]]) -> list[str]:

@@ -65,6 +65,7 @@ class PlanOptions:
     cluster: str | None = setting(
         None, "field that names the source document in samples of other harnesses", metavar="FIELD"
     )
+    same_judge: bool = setting(False, "assert that the runs were judged by one judge, whatever their signatures say")
     costs: Costs = group(Costs, "costs")
     logs: LogSettings = group(LogSettings, "logs of other harnesses")
 
@@ -108,7 +109,8 @@ def _pilots(options: PlanOptions) -> tuple[list[Pilot], str, list[str]]:
     assumed = Assumptions(options.sd, options.icc, options.correlation, options.seed_sd)
     if not options.runs:
         return _assumed(options, assumed)
-    arms = arms_of(options.runs, Reading(options.logs, options.cluster), options.margins or None)
+    reading = Reading(options.logs, options.cluster)
+    arms = arms_of(options.runs, reading, options.margins or None, same_judge=options.same_judge)
     _require_fitting(options, arms)
     known = {metric.name: metric for metric in arms.metrics}
     for name in options.margins:
@@ -131,6 +133,8 @@ def _pilots(options: PlanOptions) -> tuple[list[Pilot], str, list[str]]:
 
 
 def _assumed(options: PlanOptions, assumed: Assumptions) -> tuple[list[Pilot], str, list[str]]:
+    if options.same_judge:
+        raise InputError("--same-judge is for a plan from runs: leave it out, or name the runs")
     if not options.margins:
         raise InputError("nothing to plan: name pilot runs, or --margin METRIC=X with --sd (see telbench plan --help)")
     # It refuses margins that are none.

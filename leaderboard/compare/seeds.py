@@ -221,7 +221,7 @@ def _pooled_entry(name: str, runs: Sequence[LoadedRun]) -> dict[str, Any]:
     """The header's entry of a metric: nothing that was true of the first run alone stays in it."""
     entries = [run.header["metrics"][name] for run in runs]
     entry = {**entries[0], "value": None, "ci_low": None, "ci_high": None, "ci_method": None, "missing": {}}
-    for known_of_one in ("calibration", "notes", "judge_missing", "readings", "unfinished"):
+    for known_of_one in ("calibration", "notes", "judge_missing", "judge_repeats", "readings", "unfinished"):
         entry.pop(known_of_one, None)
     found = [(each.get("calibration") or {}).get("value") for each in entries]
     calibrated = [value for value in found if value is not None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from telbench.registry import load
@@ -44,13 +45,15 @@ def judge_columns(metric: Metric, run: LoadedRun, items: Sequence[str]) -> dict[
     for place, item in enumerate(items):
         keys = asked.get(item, ())
         score = run.scores[metric.name][item].value
-        by_judge: Mapping[str, float | None] = (
-            {str(records[key]["judge"]): value_of(records[key]) for key in keys if key in records}
-            if keys
-            else dict.fromkeys(names, score)
-        )
-        for name, column in columns.items():
-            value = by_judge.get(name)
+        said: dict[str, list[float]] = {name: [] for name in names}
+        if not keys and score is not None:
+            said = {name: [score] for name in names}
+        for key in (key for key in keys if key in records):
+            value = value_of(records[key])
             if value is not None:
-                column[place] = value
+                said.setdefault(str(records[key]["judge"]), []).append(value)
+        for name, column in columns.items():
+            if said[name]:
+                # Of a judge that was asked several times its mean.
+                column[place] = fmean(said[name])
     return columns

@@ -16,7 +16,7 @@ from ...metrics.intervals import aggregate, statistics_matrix, summed
 from ..compare.seeds import SEED, Recipe, average_seeds, without_seed, word
 from ..gate.evidence import evidence_of, scored
 from ..runs.foreign import AS_IT_IS, Reading
-from ..runs.loaded import LoadedRun, notes_of, require_alike, shared_metrics
+from ..runs.loaded import LoadedRun, as_of_one_judge, notes_of, require_alike, shared_metrics
 from ..runs.sources import open_runs, require_used
 from ..statistics.clusters import FEW_CLUSTERS, Summed, clustered, summed_up
 from ..statistics.corpus import difference_sums
@@ -107,8 +107,16 @@ class Arms:
     notes: list[str]
 
 
-def arms_of(paths: Sequence[Path], reading: Reading = AS_IT_IS, wanted: Collection[str] | None = None) -> Arms:
+def arms_of(
+    paths: Sequence[Path],
+    reading: Reading = AS_IT_IS,
+    wanted: Collection[str] | None = None,
+    *,
+    same_judge: bool = False,
+) -> Arms:
     """The runs by model; those that differ in their training seed alone are one. ``wanted`` metrics will be used.
+
+    ``same_judge``: the user asserts that one judge judged them all (`as_of_one_judge`).
 
     Raises:
         InputError: for more than two models. IncomparableError: for runs that were not measured alike.
@@ -116,6 +124,8 @@ def arms_of(paths: Sequence[Path], reading: Reading = AS_IT_IS, wanted: Collecti
     runs = open_runs(paths, reading)
     require_used(reading, runs)
     require_alike(runs)
+    if same_judge:
+        runs = as_of_one_judge(runs)
     metrics = shared_metrics(runs, wanted)
     factors = [{name: word(value) for name, value in run.header.get("factors", {}).items()} for run in runs]
     seeded = [tuple(sorted(without_seed(each).items())) for each in factors if SEED in each]

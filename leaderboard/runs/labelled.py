@@ -1,13 +1,16 @@
-"""A run whose judged scores stand for what people would say, by their labels of some of its answers."""
+"""What people's labels make of judged scores: runs whose scores stand for what people would say; what was never held
+against a label.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from telbench.errors import InputError
 
+from ...harness.judging.calibrated import uncalibrated, uncalibrated_lines
 from ...harness.labelling.corrected import labels_of_run
 from ...harness.labelling.labels import AnswerLabel
 from ...harness.runs.folder import SAMPLES, read_samples
@@ -50,3 +53,19 @@ def as_labelled(run: LoadedRun, labels: Sequence[AnswerLabel]) -> LoadedRun:
             f"judge alone {judged.mean():.3f}"
         )
     return replace(run, scores=scores, notes=tuple(notes))
+
+
+def calibration_notes(
+    runs: Sequence[LoadedRun], metrics: Collection[str], corrected: Collection[str] = ()
+) -> list[str]:
+    """Which judges behind these metrics of the runs were never calibrated on their data, a line a judge.
+
+    The questions are those of the first run that has its answers at hand; where none has, nothing is told. Metrics that
+    labels have ``corrected`` need no calibration.
+    """
+    folder = next((run.path for run in runs if (run.path / SAMPLES).is_file()), None)
+    judged = {name: entry for name, entry in runs[0].header["metrics"].items() if name in metrics}
+    if folder is None or not any("judge_missing" in entry for entry in judged.values()):
+        return []
+    questions = (str(sample.get("question", "")) for sample in read_samples(folder))
+    return uncalibrated_lines(uncalibrated(judged, questions, corrected))

@@ -224,7 +224,7 @@ def metric_of(name: str, runs: Sequence[LoadedRun], *, used: bool = True) -> Met
         if len(set(map(_without_judge, signatures))) == 1 and "judge:none" not in judges:
             raise OtherJudgeError(
                 f"{told}: the judges are not known to be one; judge all runs by one, name other --metrics, or assert "
-                "that it is one (compare and check: --same-judge)"
+                "that it is one (--same-judge)"
             )
         raise IncomparableError(told)
     if used and any(entry["level"] == "corpus" for entry in entries):

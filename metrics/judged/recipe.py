@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -15,9 +15,9 @@ from ...judges.contract import JudgeTask
 from ...judges.material import alternatives, numbered
 from ...judges.panel import Judgement, JudgePanel
 from ...judges.records import recorded_verdict
-from ...judges.rubric import Rubric, load_rubric, read_rubric
+from ...judges.rubric import Rubric, joint_rubric, load_rubric, read_rubric
 from ...judges.schemas import MOST_PASSAGES
-from ...judges.verdicts import Missing, Verdict
+from ...judges.verdicts import Missing, Verdict, part_of
 from ..contract import ItemScore, Metric, MetricRecipe, Resources, Sample, missing
 from ..embedding.encoder import TextEncoder, open_encoder
 
@@ -29,6 +29,8 @@ V = TypeVar("V", bound=Verdict)
 EMPTY = "empty answer"
 # Raise when a judge is shown the same sample, or its verdict read, in another way that no rubric's hash tells.
 VERSION = 3
+# The rubrics whose verdicts one reply may hold together.
+JOINT = ("factual_correctness", "faithfulness", "rubric_score")
 # What a sample has to have for a field of the rubric; a question may be blank.
 _SOURCES = {"reference": "references", "context": "context", "passages": "context"}
 
@@ -92,7 +94,8 @@ class JudgedRecipe:
 
     def recorded(self, record: Mapping[str, Any]) -> float | None:
         """What one judge's record, as ``judgements.jsonl`` keeps it, gives by itself; None without a verdict."""
-        verdict = recorded_verdict(load_rubric(self.rubric), record)
+        rubric = load_rubric(self.rubric)
+        verdict = part_of(recorded_verdict(rubric, record), rubric.kind)
         if isinstance(verdict, Missing):
             return None
         (score,) = self.read([(Sample("", ""), verdict)], None)
@@ -101,6 +104,8 @@ class JudgedRecipe:
     def build(self, resources: Resources) -> Metric:
         """The metric. Raises `InputError` for an unusable rubric or encoder."""
         rubric, panel = rubric_of(self.rubric, resources), resources.judge
+        together = [rubric_of(name, resources) for name in JOINT] if resources.joint and self.rubric in JOINT else []
+        signed = joint_rubric(together) if together else rubric
         encoder = None
         if "encoder" in self.needs and resources.encoder is not None:
             encoder = open_encoder(resources.encoder, resources.layer)
@@ -111,15 +116,23 @@ class JudgedRecipe:
         def decided(sample: Sample) -> ItemScore | None:
             return _absent_input(rubric, sample) or self.decide(sample)
 
+        def asked(sample: Sample) -> JudgeTask:
+            # Equal for all metrics of one reply; a rubric whose fields the sample lacks is no part of it.
+            parts = [each for each in together if _absent_input(each, sample) is None]
+            return task(joint_rubric(parts) if len(parts) > 1 else rubric, sample)
+
         def judge_tasks(sample: Sample) -> tuple[JudgeTask, ...]:
-            return () if lacking or decided(sample) else (task(rubric, sample),)
+            return () if lacking or decided(sample) else (asked(sample),)
 
         def score_batch(samples: Sequence[Sample]) -> list[ItemScore]:
             if panel is None or lacking:
                 return [missing(lacking or resources.no_judge) for _ in samples]
             scores = {index: score for index, sample in enumerate(samples) if (score := decided(sample))}
             judged = [index for index in range(len(samples)) if index not in scores]
-            judgements = panel.judge_all([task(rubric, samples[index]) for index in judged])
+            judgements = [
+                [replace(judgement, verdict=part_of(judgement.verdict, rubric.kind)) for judgement in own]
+                for own in panel.judge_all([asked(samples[index]) for index in judged])
+            ]
             wanted = [
                 (samples[index], judgement.verdict)
                 for index, own in zip(judged, judgements, strict=True)
@@ -133,7 +146,11 @@ class JudgedRecipe:
                 )
             return [scores[index] for index in range(len(samples))]
 
-        options = {"judge": panel.name if panel else "none", "rubric": rubric.sha256[:12], **self.options(panel)}
+        options = {"judge": panel.name if panel else "none", "rubric": signed.sha256[:12], **self.options(panel)}
+        if together:
+            options["joint"] = "yes"
+        if panel and panel.repeats > 1:
+            options["repeats"] = str(panel.repeats)
         if "encoder" in self.needs:
             options["encoder"] = encoder.sha256[:12] if encoder else "none"
             options["pooling"] = encoder.pooling if encoder else "none"
@@ -182,32 +199,52 @@ def task(rubric: Rubric, sample: Sample) -> JudgeTask:
 
 
 def panel_score(judgements: Sequence[Judgement], scores: Sequence[ItemScore | None]) -> ItemScore:
-    """The mean over the judges, None being a judge without verdict.
+    """The mean over the judges, None being no verdict; a judge that was asked several times counts by its own mean.
 
     A judge that gave no verdict makes the item missing, for otherwise its value would depend on which judge failed; so
-    does one to whose verdict the metric does not apply. Where several sit on the panel the reason names the judge.
+    does one to whose verdict the metric does not apply. Where several sit on the panel the reason names the judge. Of
+    a judge's repeats one that has a value is enough: they are draws of one quantity, and those without are noted.
     """
     keys = tuple(judgement.key for judgement in judgements)
-    several = len(judgements) > 1
-    failed = [
-        f"judge {judgement.judge}: {judgement.verdict.reason}" if several else f"judge: {judgement.verdict.reason}"
-        for judgement in judgements
-        if isinstance(judgement.verdict, Missing)
-    ]
+    by_judge: dict[str, list[tuple[Judgement, ItemScore | None]]] = {}
+    for judgement, score in zip(judgements, scores, strict=True):
+        by_judge.setdefault(judgement.judge, []).append((judgement, score))
+    means, failed, absent = list[float](), list[str](), list[tuple[str, str | None]]()
+    for name, own in by_judge.items():
+        values = [score.value for _, score in own if score is not None and score.value is not None]
+        given = next((score for _, score in own if score is not None), None)
+        if values:
+            means.append(fmean(values))
+        elif given is not None:
+            absent.append((name, given.reason))
+        else:
+            reason = next(each.verdict.reason for each, _ in own if isinstance(each.verdict, Missing))
+            failed.append(f"judge {name}: {reason}" if len(by_judge) > 1 else f"judge: {reason}")
     if failed:
         return ItemScore(None, "; ".join(failed), judgements=keys, judge_failed=True)
-    given = [score for score in scores if score is not None]
-    absent = [
-        (judgement.judge, score.reason)
-        for judgement, score in zip(judgements, given, strict=True)
-        if score.value is None
-    ]
     if absent:
-        agreed = len(absent) == len(given) and len({reason for _, reason in absent}) == 1
+        agreed = len(absent) == len(by_judge) and len({reason for _, reason in absent}) == 1
         told = [str(reason) if agreed else f"judge {name}: {reason}" for name, reason in absent]
         return ItemScore(None, told[0] if agreed else "; ".join(told), judgements=keys)
-    notes = "; ".join(dict.fromkeys(score.reason for score in given if score.reason))
-    return ItemScore(fmean(score.value for score in given if score.value is not None), notes or None, judgements=keys)
+    notes = dict.fromkeys(score.reason for score in scores if score and score.value is not None and score.reason)
+    repeats = _by_repeat(judgements, scores)
+    if lacking := sum(value is None for value in repeats):
+        notes[f"{lacking} of {len(repeats)} repeats lack a value"] = None
+    told_notes = "; ".join(filter(None, notes)) or None
+    return ItemScore(fmean(means), told_notes, judgements=keys, repeats=repeats)
+
+
+def _by_repeat(judgements: Sequence[Judgement], scores: Sequence[ItemScore | None]) -> tuple[float | None, ...]:
+    """The panel's mean by each time that it was asked; none where it was asked once."""
+    columns: dict[int, list[float | None]] = {}
+    for judgement, score in zip(judgements, scores, strict=True):
+        columns.setdefault(judgement.repeat, []).append(None if score is None else score.value)
+    if len(columns) < 2:
+        return ()
+    known = ([value for value in column if value is not None] for column in columns.values())
+    return tuple(
+        fmean(own) if len(own) == len(column) else None for own, column in zip(known, columns.values(), strict=True)
+    )
 
 
 def each(

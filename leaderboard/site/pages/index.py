@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...compare.lengths import length_warning
 from ...compare.readings import doubts
+from ...runs.labelled import calibration_notes
 from ...runs.loaded import LENGTH_FACTOR
 from ..charts.forest import IntervalRow, interval_axis, interval_cell
 from ..model.board import Board, slug
@@ -58,7 +59,11 @@ def index_pages(board: Board) -> Iterator[Page]:
             "cells": interval_cells(first),
             "claims": headline(board),
             "shown": _columns(board, first),
-            "doubts": [*_lengths(board, singles), *(line for table in singles for line in _doubts(board, table))],
+            "doubts": [
+                *_lengths(board, singles),
+                *(line for table in singles for line in _doubts(board, table)),
+                *_uncalibrated(board, singles),
+            ],
             "values": values,
             "order": order,
             "calibrated": _calibrated(singles),
@@ -80,6 +85,12 @@ def index_pages(board: Board) -> Iterator[Page]:
             },
             menu="index.html",
         )
+
+
+def _uncalibrated(board: Board, singles: Sequence[MetricTable]) -> list[str]:
+    """Which judges behind the first run's values were never calibrated on this data."""
+    judged = [table.name for table in singles if table.metric.family == "judged"]
+    return calibration_notes([board.baseline.columns.loaded([])], judged) if judged else []
 
 
 def interval_cells(table: MetricTable) -> list[str]:

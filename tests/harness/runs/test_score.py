@@ -23,8 +23,8 @@ from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs import plan as plan_module
 from telbench.harness.runs import score as scoring
 from telbench.harness.runs.evaluate import evaluate
-from telbench.harness.runs.folder import read_samples
-from telbench.harness.runs.score import Answered, answers, kept_scores, score_answered
+from telbench.harness.runs.folder import kept_scores, read_samples
+from telbench.harness.runs.score import Answered, answers, score_answered
 from telbench.harness.runs.settings import EvalSettings, SamplingOptions, eval_settings
 from telbench.harness.storage import RecordStore
 from telbench.metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, metric, metrics_named, missing

@@ -72,3 +72,19 @@ def test_an_assertion_hides_no_other_difference(runs: list[str], capsys: pytest.
     header.write_text(header.read_text().replace("|rubric:", "|rubric:f"))
     assert main(["compare", *runs[:2], "--same-judge", "--metrics", "rubric_score"]) == 4
     assert "was computed in different ways" in capsys.readouterr().err
+
+
+def test_a_plan_takes_the_assertion_as_a_comparison_does(runs: list[str], capsys: pytest.CaptureFixture[str]):
+    first, other, _ = runs
+    plan = ["plan", first, other, "--margin", "rubric_score=0.5"]
+    capsys.readouterr()
+    assert main(plan) == 4
+    error = capsys.readouterr().err.strip()
+    assert "--same-judge" in error
+    assert "\n" not in error
+    assert main([*plan, "--same-judge", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [entry["metric"] for entry in document["metrics"]] == ["rubric_score"]
+    assert any("is taken for judge:scripted@" in warning for warning in document["warnings"])
+    assert main(["plan", "--margin", "rubric_score=0.5", "--sd", "1", "--same-judge"]) == 2
+    assert "--same-judge is for a plan from runs" in capsys.readouterr().err
