@@ -17,6 +17,7 @@ from typing import Any
 
 from telbench.errors import InputError
 
+from ...harness.executors.contract import Task
 from .graph import INPUT, Artefact, Graph, is_input
 
 JOURNAL = "journal.jsonl"
@@ -82,6 +83,11 @@ class StudyFolder:
         words = {"run": ["eval"], "answers": ["eval"], "student": ["kd", "distill"]}
         verb = words.get(artefact.kind, ["kd", artefact.kind])
         return [*verb, "--config", str(self.settings_file(artefact)), "--out", str(self.path(artefact))]
+
+    def task(self, artefact: Artefact) -> Task:
+        """What an executor is given; its claim keeps two processes from making the same artefact at once."""
+        claim = self.root / "store" / f".{artefact.folder}.claim"
+        return Task(artefact.folder, tuple(self.command(artefact)), self.log(artefact), claim)
 
     def _asked(self, artefact: Artefact) -> dict[str, Any]:
         """Its settings in the shape that its command reads."""

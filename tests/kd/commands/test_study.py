@@ -15,9 +15,9 @@ from telbench.errors import InputError, TelbenchError
 from telbench.flags import settings_of
 from telbench.harness.cli import main as cli
 from telbench.harness.cli.terminal import Reporter
+from telbench.harness.executors.local import slots_of
 from telbench.harness.runs.settings import EvalSettings
 from telbench.kd.commands.demo import make_slice
-from telbench.kd.commands.study import slots_of
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.study.folder import StudyFolder
 from telbench.kd.study.graph import Sources, build_graph
@@ -36,7 +36,7 @@ SMALL = {
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))
     program = (sys.executable, str(Path(__file__).parents[1] / "study" / "fake_telbench.py"))
-    monkeypatch.setattr("telbench.kd.study.process.PROGRAM", program)
+    monkeypatch.setattr("telbench.harness.executors.process.PROGRAM", program)
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump(SMALL))
     return file
@@ -149,14 +149,14 @@ def test_what_no_run_could_measure_is_refused_before_anything_is_trained(
 @pytest.mark.parametrize("devices", ["gpu:0", "cuda:x", "cuda:0,cuda:0"])
 def test_devices_that_are_none_are_refused(devices: str) -> None:
     with pytest.raises(InputError, match="--devices"):
-        slots_of(devices, None)
+        slots_of(devices.split(","), None)
 
 
 def test_jobs_share_the_processors_and_exclude_devices() -> None:
-    assert len(slots_of("", 3)) == 3
-    assert all(int(slot["OMP_NUM_THREADS"]) >= 1 for slot in slots_of("", 3))
+    assert len(slots_of((), 3)) == 3
+    assert all(int(slot["OMP_NUM_THREADS"]) >= 1 for slot in slots_of((), 3))
     with pytest.raises(InputError, match="--jobs is for processors"):
-        slots_of("cuda:0", 2)
+        slots_of(("cuda:0",), 2)
 
 
 def test_every_artefact_has_a_command_that_its_parser_takes(tmp_path: Path) -> None:
