@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from telbench.errors import TelbenchError
+from telbench.errors import TelbenchError, missing_extra
 from telbench.registry import load_as
 
 GROUP = "telbench.loggers"
@@ -46,10 +47,16 @@ class Log(Protocol):
 
 @dataclass(frozen=True)
 class LoggerSpec:
-    """A logger by name. ``open`` raises `InputError` where its package is not installed, naming the extra."""
+    """A logger by name, with the ``package`` that it needs; the extra that brings it has the logger's name."""
 
     name: str
+    package: str
     open: Callable[[LoggedRun], Log]
+
+    def require(self) -> None:
+        """Raise `InputError` where its package is not installed, without importing it."""
+        if importlib.util.find_spec(self.package) is None:
+            raise missing_extra(self.package, self.name, f"--log {self.name}")
 
 
 def logger_named(name: str) -> LoggerSpec:
@@ -67,7 +74,9 @@ class Logs:
     def __init__(self, names: Sequence[str], run: LoggedRun) -> None:
         self._logs: dict[str, Log] = {}
         for name in names:
-            self._logs[name] = self._asked(name, lambda name=name: logger_named(name).open(run))
+            spec = logger_named(name)
+            spec.require()
+            self._logs[name] = self._asked(name, lambda spec=spec: spec.open(run))
 
     def record(self, record: Mapping[str, Any], prefix: str = "training/") -> None:
         """The numbers of a record that has a ``step``, but for its axes.

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from telbench.errors import missing_extra
-
 from .contract import LoggedRun, LoggerSpec, flat, own_environment
 
 _KEY = "telbench.key"
@@ -25,11 +23,9 @@ class _Run:
             # MLflow would rather have a data base; files need no server and can be copied.
             own_environment(MLFLOW_ALLOW_FILE_STORE="true")
             address = (run.folder / "mlflow").absolute().as_uri()
-        try:
-            import mlflow
-            from mlflow.entities import Metric, Param
-        except ImportError as error:
-            raise missing_extra("mlflow", "mlflow", "--log mlflow") from error
+        import mlflow
+        from mlflow.entities import Metric, Param
+
         self._metric: Any = Metric
         self._client: Any = mlflow.MlflowClient(tracking_uri=address)
         experiment = self._experiment(run.project, mlflow.exceptions.MlflowException)
@@ -72,4 +68,4 @@ class _Run:
         self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED")
 
 
-MLFLOW = LoggerSpec("mlflow", _Run)
+MLFLOW = LoggerSpec("mlflow", "mlflow", _Run)

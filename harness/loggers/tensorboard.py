@@ -6,17 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from telbench.errors import missing_extra
-
 from .contract import LoggedRun, LoggerSpec, flat
 
 
 class _Events:
     def __init__(self, run: LoggedRun) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise missing_extra("tensorboard", "tensorboard", "--log tensorboard") from error
+        from torch.utils.tensorboard import SummaryWriter
+
         # What an interrupted training had written after its last save is taken out of sight.
         folder = run.folder / "tensorboard" / run.name
         self._writer: Any = SummaryWriter(str(folder), purge_step=run.after + 1)
@@ -34,4 +30,4 @@ class _Events:
         self._writer.close()
 
 
-TENSORBOARD = LoggerSpec("tensorboard", _Events)
+TENSORBOARD = LoggerSpec("tensorboard", "tensorboard", _Events)

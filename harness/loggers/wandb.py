@@ -9,18 +9,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from telbench.errors import missing_extra
-
 from .contract import LoggedRun, LoggerSpec, flat, own_environment
 
 
 class _Run:
     def __init__(self, run: LoggedRun) -> None:
         own_environment(WANDB_ERROR_REPORTING="false", WANDB_SILENT="true")
-        try:
-            import wandb
-        except ImportError as error:
-            raise missing_extra("wandb", "wandb", "--log wandb") from error
+        import wandb
+
         run.folder.mkdir(parents=True, exist_ok=True)
         self._run: Any = wandb.init(
             project=run.project,
@@ -50,4 +46,4 @@ class _Run:
         self._run.finish(exit_code=0 if finished else 1)
 
 
-WANDB = LoggerSpec("wandb", _Run)
+WANDB = LoggerSpec("wandb", "wandb", _Run)

@@ -18,6 +18,7 @@ from telbench.flags import add_flags, add_json, settings_of
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import Reporter
 from ...harness.executors.settings import PlaceSettings
+from ...harness.loggers.contract import logger_named
 from ...harness.storage import RecordStore
 from ..study.estimate import Cost, costs, total_seconds
 from ..study.folder import ANCHORS, JOURNAL, RUNS, StudyFolder
@@ -36,6 +37,12 @@ class StudyOptions:
     seeds: tuple[int, ...] = setting((), "in place of the study's seeds", many="comma", metavar="K,…")
     engine: Literal["auto", "vllm", "transformers"] | None = setting(None, "in place of the study's engine")
     dry_run: bool = setting(False, "show what is done, what would be made, and its cost")
+    log: tuple[str, ...] = setting(
+        (), "show trainings and runs in tensorboard, wandb or mlflow; repeatable", many="repeat", metavar="NAME"
+    )
+    student: str | None = setting(None, "in place of the study's student", metavar="DIR")
+    teacher_same: str | None = setting(None, "in place of its teacher of the student's vocabulary", metavar="DIR")
+    teacher_different: str | None = setting(None, "in place of its teacher of another vocabulary", metavar="DIR")
     place: PlaceSettings = group(PlaceSettings, "where")
 
 
@@ -48,12 +55,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the study; exit code 5 (2 if inputs were all that was wrong) when something failed, 130 on Ctrl-C."""
     options = settings_of(args, StudyOptions)
-    settings = _overridden(read_study(options.study), options)
+    for name in options.log:
+        logger_named(name).require()
+    settings = _overridden(read_study(options.study, models_of(options)), options)
     out = options.out or Path("studies") / settings.name
     if options.dry_run:
         return _dry_run(settings, out, options.place.width(), as_json=args.json)
     reporter = Reporter()
-    with closing(options.place.opened(out / "jobs")) as executor, opened_study(settings, out) as study:
+    with closing(options.place.opened(out / "jobs")) as executor, opened_study(settings, out, options.log) as study:
         try:
             outcome = StudyRun(study, reporter, executor, options.place.tries).make()
         except KeyboardInterrupt:
@@ -67,6 +76,14 @@ def run(args: argparse.Namespace) -> int:
         _print_outcome(document, outcome)
     codes = {failure.code for failure in outcome.failures}
     return 0 if not codes else InputError.exit_code if codes == {InputError.exit_code} else TelbenchError.exit_code
+
+
+def models_of(options: StudyOptions) -> dict[str, Any]:
+    """The models that flags name, in the shape of a study's ``models``."""
+    teachers = {"same": options.teacher_same, "different": options.teacher_different}
+    given = {name: folder for name, folder in teachers.items() if folder is not None}
+    found: dict[str, Any] = {"teacher": given} if given else {}
+    return found if options.student is None else {**found, "student": {"both": options.student}}
 
 
 def _overridden(settings: StudySettings, options: StudyOptions) -> StudySettings:

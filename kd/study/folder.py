@@ -3,6 +3,7 @@
 store/NAME-HASH/      artefacts by content: nothing is ever overwritten, and settings changed back find all done
 runs/, anchors/       links to the runs of the present settings: what telbench compare is given
 settings/, logs/      a file an artefact: what made it, and what its making said
+shown/                what loggers write, where --log names some
 journal.jsonl         what was made, in what time; what a resumed study believes
 """
 
@@ -15,10 +16,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from telbench.config import merged
 from telbench.errors import InputError
 
 from ...harness.executors.contract import Task
 from .graph import INPUT, Artefact, Graph, is_input
+from .showing import SHOWN, Shown
 
 JOURNAL = "journal.jsonl"
 RUNS, ANCHORS = "runs", "anchors"
@@ -27,8 +30,9 @@ RUNS, ANCHORS = "runs", "anchors"
 class StudyFolder:
     """The places of a graph's artefacts below one folder."""
 
-    def __init__(self, root: Path, graph: Graph) -> None:
+    def __init__(self, root: Path, graph: Graph, shown: Shown | None = None) -> None:
         self.root = root
+        self.shown = shown or Shown((), root / SHOWN, root.name)
         self._graph = graph
 
     def create(self) -> None:
@@ -98,6 +102,8 @@ class StudyFolder:
         if artefact.kind == "cache":
             data = {name: value for name, value in settings["data"].items() if name != "dev_split"}
             return {"teacher": str(self._input(artefact, "teacher")), "dtype": settings["dtype"], **data}
+        if artefact.kind in {"sft", "student"}:
+            return merged(settings, {"keeping": self.shown.in_trainings()})
         return settings
 
     def _input(self, artefact: Artefact, role: str) -> Path:

@@ -25,6 +25,7 @@ from .estimate import costs, total_seconds
 from .folder import JOURNAL, StudyFolder, size_of
 from .graph import Artefact, Graph, build_graph
 from .settings import StudySettings
+from .showing import SHOWN, Shown
 from .sources import Found, find_sources
 
 _LONGEST_REASON = 300
@@ -70,15 +71,15 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened_study(settings: StudySettings, out: Path) -> Iterator[Opened]:
-    """The study at ``out``, made or found, for this process alone.
+def opened_study(settings: StudySettings, out: Path, log: Sequence[str] = ()) -> Iterator[Opened]:
+    """The study at ``out``, made or found, for this process alone; ``log``: the loggers that show it.
 
     Raises:
         InputError: for wrong settings, sources that are not there, or a folder that cannot be used.
     """
     found = find_sources(settings)
     graph = build_graph(settings, found.sources)
-    folder = StudyFolder(out, graph)
+    folder = StudyFolder(out, graph, Shown(log, out / SHOWN, settings.name))
     folder.create()
     lock = FolderLock(out)
     try:
@@ -210,6 +211,7 @@ class StudyRun:
         )
         self._done.add(artefact.sha256)
         self._tell(artefact, ended)
+        self._folder.shown.show(artefact, path, self._reporter)
 
     def _settle_badly(self, artefact: Artefact, ended: Ended) -> None:
         log = self._folder.log(artefact)

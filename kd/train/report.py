@@ -84,7 +84,7 @@ def candidate_card(name: str, origin: Origin) -> str:
         f"of prompts and answers in {training['seconds']:.0f} s",
     ]
     if best := training.get("best"):
-        split, score, select = data["dev"]["split"], best["score"], settings["keeping"].get("select")
+        split, score, select = data["dev"]["split"], best.get("score"), settings["keeping"].get("select")
         lines.append(
             f"- lowest loss on split {_text(split)}: {best['loss']:.4f} nats a token"
             if score is None
