@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol
 import torch
 from torch import Tensor
 
-from telbench.errors import TelbenchError
+from telbench.errors import InputError, TelbenchError
 
 from ...harness.cli.terminal import Meter
 from ...harness.loggers.contract import LoggedRun, Logs
@@ -49,6 +49,7 @@ from .state import (
     save_progress,
     save_rng,
     save_state,
+    spread,
     trained_weights,
     whole,
 )
@@ -107,6 +108,8 @@ class Trainer:
             self.progress, folder = found
             load_weights(distiller, folder / MODEL)
         self._module, self._optimizer = accelerator.prepare(distiller, optimizer)
+        if self._keeping.select != DEV_LOSS and any(map(spread, distiller.parameters())):
+            raise InputError(f"select: {self._keeping.select} needs the whole student in each process: no FSDP")
         own = -(-self._optimiser.batch_size // accelerator.num_processes)
         asked = self._optimiser.micro_batch_size
         self.items_at_once = (self._largest(own) if asked == AUTO else asked) or own

@@ -49,7 +49,7 @@ def test_levels_of_settings_are_crossed_and_reach_their_trainings() -> None:
         assert f"-divergence_{one.factors['divergence']}-temperature_{one.factors['temperature']:g}-" in label
     # What the levels do not touch is made once.
     kinds = Counter(each.kind for each in found)
-    assert (kinds["cache"], kinds["run"] - kinds["student"]) == (1, 4)
+    assert (kinds["cache"], kinds["run"] - kinds["student"]) == (1, 5)
 
 
 def test_without_such_factors_everything_is_called_and_hashed_as_ever() -> None:

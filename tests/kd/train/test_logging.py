@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +76,30 @@ def in_tensorboard(folder: Path, name: str, key: str, project: str) -> Series:
     return {event.step: event.value for event in events.Scalars(key)}
 
 
+def records_of(file: Path) -> Iterator[bytes]:
+    """The records of a W&B file: 7 bytes of header, then LevelDB's log format (blocks of 32 KiB)."""
+    data, place, parts = file.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        if (left := 32768 - place % 32768) < 7:
+            place += left
+            continue
+        _, size, kind = struct.unpack("<IHB", data[place : place + 7])
+        parts += data[place + 7 : place + 7 + size]
+        place += 7 + size
+        # Whole, or the last part of several.
+        if kind in {1, 4}:
+            yield parts
+            parts = b""
+
+
 def in_wandb(folder: Path, name: str, key: str, project: str) -> Series:
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     found: Series = {}
     files = sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"), key=lambda file: file.stat().st_mtime)
+    assert len(files) == 2
     for file in files:
-        store = DataStore()
-        store.open_for_scan(str(file))
-        while (data := store.scan_data()) is not None:
+        for data in records_of(file):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)
             if record.HasField("run"):

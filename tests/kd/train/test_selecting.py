@@ -26,7 +26,7 @@ from ..made_models import save_facts, save_models
 
 Train = Callable[..., Candidate]
 # Characters are alike long before words are: no two looks have the same score.
-BY_ANSWERS = {"select": "chrf", "select_max_tokens": 12, "evaluate_every": 4}
+BY_ANSWERS = {"select": "chrf", "select_max_tokens": 24, "evaluate_every": 15}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def settings(models: Path, **changes: Any) -> TrainingSettings:
     given: dict[str, Any] = {
         "student": str(models / "student"),
         "data": {"data": str(models / "facts.jsonl"), "max_length": 96},
-        "optimiser": {"epochs": 4, "batch_size": 4, "learning_rate": 1e-2},
+        "optimiser": {"epochs": 15, "batch_size": 4, "learning_rate": 1e-2},
     }
     return read_settings(TrainingSettings, merged(given, changes), "test")
 
@@ -67,7 +67,7 @@ def test_the_step_with_the_best_answers_is_kept_and_its_score_is_that_of_an_eval
 ) -> None:
     made = train(keeping=BY_ANSWERS)
     looks = {line["step"]: line["dev_chrf"] for line in log_of(made) if "dev_chrf" in line}
-    assert sorted(looks) == [4, 8, 12, 16]
+    assert sorted(looks) == [15, 30, 45, 60]
     assert len(set(looks.values())) == 4
     best = made.origin.training["best"]
     assert looks[best["step"]] == best["score"] == max(looks.values())
@@ -75,7 +75,7 @@ def test_the_step_with_the_best_answers_is_kept_and_its_score_is_that_of_an_eval
     assert f"best chrf on split dev: {best['score']:.4f}" in (made.path / "README.md").read_text()
 
     words = ["eval", "--model", str(made.path), "--data", str(models / "facts.jsonl"), "--split", "dev"]
-    words += ["--context", "closed", "--engine", "transformers", "--max-tokens", "12", "--metrics", "chrf"]
+    words += ["--context", "closed", "--engine", "transformers", "--max-tokens", "24", "--metrics", "chrf"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     header = json.loads((tmp_path / "run" / "run.json").read_text())
     assert header["metrics"]["chrf"]["value"] == pytest.approx(best["score"], abs=1e-9)
@@ -89,7 +89,7 @@ def test_where_less_is_better_the_least_is_kept(train: Train) -> None:
 
 
 def test_asking_for_answers_changes_no_step_of_the_training(train: Train) -> None:
-    plain = train("plain", keeping={"evaluate_every": 4})
+    plain = train("plain", keeping={"evaluate_every": 15})
     asked = train("asked", keeping=BY_ANSWERS)
     assert [line for line in log_of(plain) if "loss" in line] == [line for line in log_of(asked) if "loss" in line]
 
@@ -136,7 +136,7 @@ def test_a_training_ends_when_no_look_is_better_and_keeps_the_best(
     assert (training["step"], training["kept_step"], training["ended_early"]) == (8, 4, True)
     assert training["best"] == {"step": 4, "loss": 1.0}
     assert [line["step"] for line in log_of(made) if "loss" in line] == list(range(1, 9))
-    assert "ended early at step 8 of 16" in capfd.readouterr().err
+    assert "ended early at step 8 of 60" in capfd.readouterr().err
     assert "ended early, as 2 looks" in (made.path / "README.md").read_text()
     patient = train("patient", keeping={"evaluate_every": 2, "patience": 2, "save_every": 1})
     assert weights(patient) == weights(made)
