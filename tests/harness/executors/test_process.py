@@ -15,6 +15,7 @@ from telbench.errors import InputError
 from telbench.harness.executors.contract import Task
 from telbench.harness.executors.local import LocalExecutor
 from telbench.harness.executors.process import Process, run_to_end
+from telbench.harness.storage import waiting_lock
 
 # Tells when it begins and when it ends, each in a line of the file that it is given.
 CLAIMED = """
@@ -100,3 +101,20 @@ run_to_end(Task("t", ({str(tmp_path / "told")!r},), Path({str(tmp_path / "log")!
     parent.wait()
     time.sleep(1)
     assert (tmp_path / "told").read_text() == "begun\n"
+
+
+def test_telbench_itself_waits_for_its_claim(tmp_path: Path) -> None:
+    asked = Task("t", ("plugins", "--json"), tmp_path / "log", tmp_path / "claim")
+    with waiting_lock(tmp_path / "claim"):
+        running = Process(asked)
+        until = time.monotonic() + 60
+        while "waiting until it has ended" not in (tmp_path / "log").read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert running.ended() is None
+        assert '"plugins"' not in (tmp_path / "log").read_text()
+    while (ended := running.ended()) is None:
+        time.sleep(0.05)
+    assert ended.code == 0
+    assert '"plugins"' in (tmp_path / "log").read_text()
+    # A claim is no trace: nothing of it stays.
+    assert not (tmp_path / "claim").exists()

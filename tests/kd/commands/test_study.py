@@ -251,7 +251,7 @@ def test_the_preset_of_real_models_asks_for_their_folders_and_takes_them_by_flag
     assert settings.models.student.of("different") == "s"
     assert (settings.models.teacher.of("same"), settings.models.teacher.of("different")) == ("t", "u")
     graph = build_graph(settings, Sources({"s": "a", "t": "b", "u": "c"}, "d", "e"))
-    assert [each.label for each in graph if each.kind == "run"] == [
+    assert {each.label for each in graph if each.kind == "run"} == {
         "run-same-vanilla_kd-t1-s0-seed0",
         "run-same-dskd-t1-s0-seed0",
         "run-different-dskd-t1-s0-seed0",
@@ -259,7 +259,7 @@ def test_the_preset_of_real_models_asks_for_their_folders_and_takes_them_by_flag
         "run-base-student",
         "run-alone-student-seed0",
         "run-sft-teacher-different",
-    ]
+    }
 
 
 def test_a_model_given_by_flag_replaces_its_half_or_both(tmp_path: Path) -> None:

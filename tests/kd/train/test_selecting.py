@@ -25,7 +25,7 @@ from telbench.kd.train.trainer import Trainer
 from ..made_models import save_facts, save_models
 
 Train = Callable[..., Candidate]
-# Characters are alike long before words are: no two looks have the same score.
+# Characters are alike long before words are.
 BY_ANSWERS = {"select": "chrf", "select_max_tokens": 24, "evaluate_every": 15}
 
 
@@ -68,9 +68,11 @@ def test_the_step_with_the_best_answers_is_kept_and_its_score_is_that_of_an_eval
     made = train(keeping=BY_ANSWERS)
     looks = {line["step"]: line["dev_chrf"] for line in log_of(made) if "dev_chrf" in line}
     assert sorted(looks) == [15, 30, 45, 60]
-    assert len(set(looks.values())) == 4
+    assert len(set(looks.values())) >= 3
     best = made.origin.training["best"]
-    assert looks[best["step"]] == best["score"] == max(looks.values())
+    assert looks[best["step"]] == best["score"] == max(looks.values()) > 0
+    # Of equal ones the first.
+    assert best["step"] == next(step for step, value in sorted(looks.items()) if value == best["score"])
     assert made.origin.training["kept_step"] == best["step"]
     assert f"best chrf on split dev: {best['score']:.4f}" in (made.path / "README.md").read_text()
 
