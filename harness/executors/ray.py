@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ class RayExecutor:
         self.places = jobs or _MANY
         alone = {} if address else {"include_dashboard": False}
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **alone)
+            self._ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **alone)
         except (ConnectionError, ValueError, RuntimeError) as error:
             told = " ".join(str(error).split())[:300]
             raise InputError(f"no Ray cluster at {address or 'this machine'}: {told}") from error

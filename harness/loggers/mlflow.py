@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Mapping
@@ -23,10 +24,10 @@ class _Run:
             # MLflow would rather have a data base; files need no server and can be copied.
             own_environment(MLFLOW_ALLOW_FILE_STORE="true")
             address = (run.folder / "mlflow").absolute().as_uri()
-        import mlflow
-        from mlflow.entities import Metric, Param
-
-        self._metric: Any = Metric
+        # By name: type checkers need not have it.
+        mlflow: Any = importlib.import_module("mlflow")
+        param: Any = mlflow.entities.Param
+        self._metric: Any = mlflow.entities.Metric
         self._client: Any = mlflow.MlflowClient(tracking_uri=address)
         experiment = self._experiment(run.project, mlflow.exceptions.MlflowException)
         known = self._client.search_runs([experiment], f"tags.`{_KEY}` = '{run.key}'")
@@ -35,7 +36,7 @@ class _Run:
             self._client.update_run(self._id, status="RUNNING")
         else:
             self._id = self._client.create_run(experiment, run_name=run.name, tags={_KEY: run.key}).info.run_id
-            settings = [Param(name, str(value)[:_LONGEST]) for name, value in flat(run.settings).items()]
+            settings = [param(name, str(value)[:_LONGEST]) for name, value in flat(run.settings).items()]
             for first in range(0, len(settings), _MOST_PARAMETERS):
                 self._client.log_batch(self._id, params=settings[first : first + _MOST_PARAMETERS])
         # What an interrupted training had written after its last save is not written twice.

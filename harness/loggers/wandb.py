@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +16,8 @@ from .contract import LoggedRun, LoggerSpec, flat, own_environment
 class _Run:
     def __init__(self, run: LoggedRun) -> None:
         own_environment(WANDB_ERROR_REPORTING="false", WANDB_SILENT="true")
-        import wandb
-
+        # By name: type checkers need not have it.
+        wandb: Any = importlib.import_module("wandb")
         run.folder.mkdir(parents=True, exist_ok=True)
         self._run: Any = wandb.init(
             project=run.project,

@@ -69,7 +69,7 @@ def test_two_tasks_with_one_claim_never_run_at_once(tmp_path: Path) -> None:
     running = executor.start([task(tmp_path, CLAIMED, str(told), claim=claim)] * 2)
     while any(each.ended() is None for each in running):
         time.sleep(0.01)
-    assert [each.ended().code for each in running if each.ended()] == [0, 0]  # pyright: ignore[reportOptionalMemberAccess]
+    assert [ended.code for each in running if (ended := each.ended()) is not None] == [0, 0]
     assert told.read_text().split() == ["begun", "ended", "begun", "ended"]
     assert "another process holds" in (tmp_path / "log").read_text()
 

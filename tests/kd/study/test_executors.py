@@ -149,18 +149,21 @@ def cluster() -> Iterator[Any]:
     pytest.importorskip("ray", reason="ray is not installed: the extra ray brings it")
     from ray.cluster_utils import Cluster
 
-    for left in reversed(range(STARTS)):
-        started = Cluster()
+    def started(left: int) -> Any:
+        one = Cluster()
         try:
-            started.add_node(**NODE)
-            break
+            one.add_node(**NODE)
         except Exception:
-            started.shutdown()
+            one.shutdown()
             if not left:
                 raise
             time.sleep(5)
-    yield started
-    started.shutdown()
+            return started(left - 1)
+        return one
+
+    found = started(STARTS - 1)
+    yield found
+    found.shutdown()
 
 
 def test_a_study_on_two_ray_nodes_loses_a_worker_and_a_node_and_makes_each_artefact_once(

@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,7 @@ def records_of(file: Path) -> Iterator[bytes]:
 
 
 def in_wandb(folder: Path, name: str, key: str, project: str) -> Series:
-    from wandb.proto import wandb_internal_pb2
-
+    wandb_internal_pb2 = pytest.importorskip("wandb.proto.wandb_internal_pb2")
     found: Series = {}
     files = sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"), key=lambda file: file.stat().st_mtime)
     assert len(files) == 2
@@ -111,8 +110,7 @@ def in_wandb(folder: Path, name: str, key: str, project: str) -> Series:
 
 
 def in_mlflow(folder: Path, name: str, key: str, project: str) -> Series:
-    import mlflow
-
+    mlflow = pytest.importorskip("mlflow")
     client = mlflow.MlflowClient(tracking_uri=(folder / "mlflow").as_uri())
     (run,) = client.search_runs([client.get_experiment_by_name(project).experiment_id])
     assert (run.info.run_name, run.info.status) == (name, "FINISHED")
@@ -154,9 +152,7 @@ def test_a_logger_has_every_step_also_of_a_training_that_was_killed(
 
 @pytest.mark.slow
 def test_two_trainings_share_a_folder_of_loggers(train: Train, tmp_path: Path) -> None:
-    pytest.importorskip("mlflow", reason="mlflow is not installed: the extra mlflow brings it")
-    import mlflow
-
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: the extra mlflow brings it")
     keeping = {"log": ["mlflow"], "log_dir": str(tmp_path / "shown"), "log_project": "both"}
     for name, seed in (("one", 0), ("two", 1)):
         made = train(name, keeping=keeping, optimiser={"seed": seed})
@@ -177,7 +173,7 @@ def test_a_logger_that_fails_is_one_line_and_the_training_goes_on_without_it(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken:
-        def scalars(self, step: int, values: dict[str, float]) -> None:
+        def scalars(self, step: int, values: Mapping[str, float]) -> None:
             if step > 5:
                 raise ValueError("the server\nis gone")
 
