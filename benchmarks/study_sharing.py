@@ -20,6 +20,7 @@ from typing import Any
 
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.commands.network import stay_offline
+from telbench.harness.executors.local import LocalExecutor
 from telbench.harness.storage import RecordStore
 from telbench.kd.study.folder import JOURNAL, StudyFolder
 from telbench.kd.study.graph import Artefact, Graph, build_graph
@@ -55,7 +56,7 @@ def alone(graph: Graph, run: Artefact, found: Found, jobs: int) -> float:
         # A cache of generations would answer what another cell has answered.
         slots = [{"TELBENCH_CACHE": str(Path(scratch) / "cache")}] * jobs
         with RecordStore(folder.root / JOURNAL) as journal:
-            outcome = StudyRun(Opened(own, folder, found, journal), Reporter(), slots).make()
+            outcome = StudyRun(Opened(own, folder, found, journal), Reporter(), LocalExecutor(slots)).make()
         if outcome.failures:
             raise SystemExit(f"{run.label} alone: {outcome.failures[0].reason}")
         return cost(own, run, records(folder.root))

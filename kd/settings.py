@@ -13,13 +13,17 @@ from telbench.errors import InputError
 from telbench.registry import listed
 
 from ..harness.datasets.settings import DataSettings as AskedData
+from ..harness.loggers.contract import logger_named
 from .losses.divergences import GROUP as DIVERGENCES
 from .losses.divergences import Divergence, divergence_named
 from .objectives.contract import GROUP as OBJECTIVES
 from .objectives.contract import Objective, objective_named
+from .selection.score import DEV_LOSS, selecting_metric
 
 # Stands for "no dev split".
 NONE = "none"
+# Settings of keeping that came later: those that have their default are not in notes.
+ADDED = ("select", "select_max_tokens", "patience", "log", "log_dir", "log_project")
 # A micro-batch size that is found out.
 AUTO = 0
 Schedule = Literal["cosine", "linear", "constant"]
@@ -184,6 +188,20 @@ class KeepingSettings(Bounded):
         "both", "LoRA: the checkpoint is the model with the adapter in it, the adapter alone, or has it beside it"
     )
     save_dtype: Literal["float32", "bfloat16"] = setting("float32", "number format of the saved weights")
+    select: str = setting(
+        DEV_LOSS,
+        "what chooses the best step: dev_loss, or a metric of answers to the dev split, as token_f1",
+        metavar="M",
+    )
+    select_max_tokens: int = setting(128, "longest answer that --select asks for", metavar="N", low=1)
+    patience: int | None = setting(
+        None, "end after N looks at the dev split without a better one (default: never)", metavar="N", low=1
+    )
+    log: tuple[str, ...] = setting(
+        (), "show the numbers in tensorboard, wandb or mlflow too; repeatable", many="repeat", metavar="NAME"
+    )
+    log_dir: Path | None = setting(None, "where loggers write (default: into the checkpoint)", metavar="DIR")
+    log_project: str = setting("telbench", "W&B's project, MLflow's experiment", metavar="NAME")
 
 
 @dataclass(frozen=True)
@@ -220,6 +238,16 @@ class TrainingSettings:
             raise InputError(f"{algorithm} trains on no answers of the teacher: leave teacher_run out")
         if self.optimiser.compile and objective.on_policy:
             raise InputError(f"{algorithm} cannot be compiled: the student generates in between; leave compile out")
+        if len(set(self.keeping.log)) < len(self.keeping.log):
+            raise InputError(f"log: {', '.join(self.keeping.log)}: name each logger once")
+        for name in self.keeping.log:
+            logger_named(name)
+        if self.keeping.select != DEV_LOSS:
+            selecting_metric(self.keeping.select)
+            if self.keeping.keep == "last":
+                raise InputError(f"select: {self.keeping.select} chooses the best step: leave keep: last out")
+        if self.data.dev_split == NONE and (self.keeping.select != DEV_LOSS or self.keeping.patience is not None):
+            raise InputError("select and patience look at a dev split: name one as dev_split")
         if self.keeping.save == "adapter" and self.lora is None:
             raise InputError("save: adapter is for LoRA: pass --lora-rank, or leave --save out")
         if self.teacher_cache is not None and not objective.cacheable:
@@ -235,6 +263,10 @@ class TrainingSettings:
             del told["data"]["dev_limit"]
         if not self.optimiser.compile:
             del told["optimiser"]["compile"]
+        usual = written(KeepingSettings(), whole=True)
+        for name in ADDED:
+            if told["keeping"][name] == usual[name]:
+                del told["keeping"][name]
         return told
 
 

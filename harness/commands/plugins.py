@@ -1,4 +1,4 @@
-"""``telbench plugins``: every metric, engine, data set, judge, algorithm and divergence, and where each comes from."""
+"""``telbench plugins``: each metric, engine, data set, judge, algorithm and so on, and where it comes from."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Names to plugins, for every entry-point group alike: listing imports nothing, a name is imported on use.
 
-telbench's own metrics, engines, data sets, judges, algorithms and divergences are entry points of these groups too.
+telbench's own metrics, engines, data sets, judges, algorithms, divergences, executors and loggers are entry
+points of these groups too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ GROUPS = {
     "telbench.judges": "judge",
     "telbench.objectives": "algorithm",
     "telbench.divergences": "divergence",
+    "telbench.executors": "executor",
+    "telbench.loggers": "logger",
 }
 
 

@@ -25,6 +25,7 @@ from telbench.flags import add_flags, add_json, settings_of
 from ...harness.cli.main import main
 from ...harness.cli.terminal import Reporter
 from ...harness.commands.network import stay_offline
+from ...harness.executors.local import LocalExecutor
 from ...harness.runs.folder import read_run
 from ..checkpoints import made_with
 from ..study.folder import JOURNAL
@@ -68,7 +69,7 @@ def make_slice(
     asked = changed(preset.evaluation, engine=engine, encoder=encoder or "", metrics=measured)
     settings = replace(preset, factors=replace(preset.factors, seed=(seed,)), evaluation=asked)
     with opened_study(settings, out) as study:
-        run = StudyRun(study, reporter, slots)
+        run = StudyRun(study, reporter, LocalExecutor(slots))
         before = run.done
         outcome = run.make()
         if outcome.failures:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.config import REQUIRED, changed, setting
+from telbench.config import REQUIRED, changed, group, setting
 from telbench.errors import InputError, TelbenchError
 from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import columns, print_json, shown
 from ...harness.cli.terminal import Reporter
+from ...harness.executors.settings import PlaceSettings
+from ...harness.loggers.contract import logger_named
 from ...harness.storage import RecordStore
 from ..study.estimate import Cost, costs, total_seconds
 from ..study.folder import ANCHORS, JOURNAL, RUNS, StudyFolder
@@ -32,11 +34,16 @@ class StudyOptions:
 
     study: str = setting(REQUIRED, f"a YAML file, or a preset: {', '.join(PRESETS)}", metavar="STUDY", positional=True)
     out: Path | None = setting(None, "folder (default: studies/NAME)", metavar="DIR")
-    devices: str = setting("", "one artefact at a time on each device", metavar="cuda:0,…")
-    jobs: int | None = setting(None, "so many at once (default: 1)", metavar="N", low=1, high=256)
     seeds: tuple[int, ...] = setting((), "in place of the study's seeds", many="comma", metavar="K,…")
     engine: Literal["auto", "vllm", "transformers"] | None = setting(None, "in place of the study's engine")
     dry_run: bool = setting(False, "show what is done, what would be made, and its cost")
+    log: tuple[str, ...] = setting(
+        (), "show trainings and runs in tensorboard, wandb or mlflow; repeatable", many="repeat", metavar="NAME"
+    )
+    student: str | None = setting(None, "in place of the study's student", metavar="DIR")
+    teacher_same: str | None = setting(None, "in place of its teacher of the student's vocabulary", metavar="DIR")
+    teacher_different: str | None = setting(None, "in place of its teacher of another vocabulary", metavar="DIR")
+    place: PlaceSettings = group(PlaceSettings, "where")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,15 +55,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the study; exit code 5 (2 if inputs were all that was wrong) when something failed, 130 on Ctrl-C."""
     options = settings_of(args, StudyOptions)
-    settings = _overridden(read_study(options.study), options)
+    for name in options.log:
+        logger_named(name).require()
+    settings = _overridden(read_study(options.study, models_of(options)), options)
     out = options.out or Path("studies") / settings.name
-    slots = slots_of(options.devices, options.jobs)
     if options.dry_run:
-        return _dry_run(settings, out, len(slots), as_json=args.json)
+        return _dry_run(settings, out, options.place.width(), as_json=args.json)
     reporter = Reporter()
-    with opened_study(settings, out) as study:
+    with closing(options.place.opened(out / "jobs")) as executor, opened_study(settings, out, options.log) as study:
         try:
-            outcome = StudyRun(study, reporter, slots).make()
+            outcome = StudyRun(study, reporter, executor, options.place.tries).make()
         except KeyboardInterrupt:
             reporter.note(f"interrupted; what is finished is kept in {out}")
             reporter.note(f"resume with: {shlex.join(args.command_line)}")
@@ -70,28 +78,12 @@ def run(args: argparse.Namespace) -> int:
     return 0 if not codes else InputError.exit_code if codes == {InputError.exit_code} else TelbenchError.exit_code
 
 
-def slots_of(devices: str, jobs: int | None) -> list[dict[str, str]]:
-    """Environment variables of each place where an artefact can be made.
-
-    Raises:
-        InputError: for devices that are none, or together with ``jobs``.
-
-    >>> slots_of("cuda:0,cuda:2", None)
-    [{'CUDA_VISIBLE_DEVICES': '0'}, {'CUDA_VISIBLE_DEVICES': '2'}]
-    """
-    if not devices:
-        threads = max(1, (os.cpu_count() or 1) // (jobs or 1))
-        return [{"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))} for _ in range(jobs or 1)]
-    if jobs is not None:
-        raise InputError("--jobs is for processors: with --devices, one artefact runs on each device")
-    names = [name.strip() for name in devices.split(",")]
-    for name in names:
-        kind, _, index = name.partition(":")
-        if kind != "cuda" or not index.isdigit():
-            raise InputError(f"--devices {name}: write cuda:0,cuda:1 (for processors: --jobs N)")
-    if len(set(names)) < len(names):
-        raise InputError(f"--devices {devices}: a device is named twice")
-    return [{"CUDA_VISIBLE_DEVICES": name.partition(":")[2]} for name in names]
+def models_of(options: StudyOptions) -> dict[str, Any]:
+    """The models that flags name, in the shape of a study's ``models``."""
+    teachers = {"same": options.teacher_same, "different": options.teacher_different}
+    given = {name: folder for name, folder in teachers.items() if folder is not None}
+    found: dict[str, Any] = {"teacher": given} if given else {}
+    return found if options.student is None else {**found, "student": {"both": options.student}}
 
 
 def _overridden(settings: StudySettings, options: StudyOptions) -> StudySettings:

@@ -3,6 +3,7 @@
 store/NAME-HASH/      artefacts by content: nothing is ever overwritten, and settings changed back find all done
 runs/, anchors/       links to the runs of the present settings: what telbench compare is given
 settings/, logs/      a file an artefact: what made it, and what its making said
+shown/                what loggers write, where --log names some
 journal.jsonl         what was made, in what time; what a resumed study believes
 """
 
@@ -15,9 +16,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from telbench.config import merged
 from telbench.errors import InputError
 
+from ...harness.executors.contract import Task
 from .graph import INPUT, Artefact, Graph, is_input
+from .showing import SHOWN, Shown
 
 JOURNAL = "journal.jsonl"
 RUNS, ANCHORS = "runs", "anchors"
@@ -26,8 +30,9 @@ RUNS, ANCHORS = "runs", "anchors"
 class StudyFolder:
     """The places of a graph's artefacts below one folder."""
 
-    def __init__(self, root: Path, graph: Graph) -> None:
+    def __init__(self, root: Path, graph: Graph, shown: Shown | None = None) -> None:
         self.root = root
+        self.shown = shown or Shown((), root / SHOWN, root.name)
         self._graph = graph
 
     def create(self) -> None:
@@ -83,6 +88,11 @@ class StudyFolder:
         verb = words.get(artefact.kind, ["kd", artefact.kind])
         return [*verb, "--config", str(self.settings_file(artefact)), "--out", str(self.path(artefact))]
 
+    def task(self, artefact: Artefact) -> Task:
+        """What an executor is given; its claim keeps two processes from making the same artefact at once."""
+        claim = self.root / "store" / f".{artefact.folder}.claim"
+        return Task(artefact.folder, tuple(self.command(artefact)), self.log(artefact), claim)
+
     def _asked(self, artefact: Artefact) -> dict[str, Any]:
         """Its settings in the shape that its command reads."""
         settings = self.resolved(artefact)
@@ -92,6 +102,8 @@ class StudyFolder:
         if artefact.kind == "cache":
             data = {name: value for name, value in settings["data"].items() if name != "dev_split"}
             return {"teacher": str(self._input(artefact, "teacher")), "dtype": settings["dtype"], **data}
+        if artefact.kind in {"sft", "student"}:
+            return merged(settings, {"keeping": self.shown.in_trainings()})
         return settings
 
     def _input(self, artefact: Artefact, role: str) -> Path:

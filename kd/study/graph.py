@@ -6,6 +6,7 @@ before anything is made, and changes when and only when something changes that t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -15,17 +16,17 @@ from telbench.config import written
 from telbench.errors import InputError
 
 from ...metrics.fingerprints import fingerprint
-from ..objectives.contract import DIFFERENT, objective_named
+from ..objectives.contract import objective_named
+from .cells import BUDGET, Cell, cells_of, told_levels
 from .settings import (
     NAIVE,
     SCRATCH,
-    SKIP,
     StudySettings,
+    changes_of,
     epochs_of,
     precision_of,
     shared_data,
     training_settings,
-    variant_of,
 )
 
 Kind = Literal["model", "base", "sft", "cache", "answers", "student", "run"]
@@ -97,62 +98,6 @@ class Graph:
         return [each for each in self if each.sha256 in needed]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One combination of levels, with what trains it. ``variant`` is the algorithm behind the level."""
-
-    teacher_sft: bool
-    student_sft: bool
-    vocabulary: str
-    level: str
-    variant: str
-    seed: int
-
-    @property
-    def label(self) -> str:
-        """``same-dskd-t1-s0-seed0``: teacher fine-tuned, student not."""
-        return f"{self.vocabulary}-{self.level}-t{int(self.teacher_sft)}-s{int(self.student_sft)}-seed{self.seed}"
-
-    def factors(self) -> dict[str, Any]:
-        """As the statistics read them."""
-        return {
-            "teacher_sft": self.teacher_sft,
-            "student_sft": self.student_sft,
-            "vocabulary": self.vocabulary,
-            "algorithm": self.level,
-            "variant": self.variant,
-            "seed": self.seed,
-        }
-
-
-def cells_of(settings: StudySettings) -> tuple[list[Cell], list[str]]:
-    """All cells, and those left out with the reason. A filled cell stands at the fill's own level, once."""
-    cells: dict[Cell, None] = {}
-    omitted: dict[str, None] = {}
-    levels = settings.factors
-    for seed in levels.seed:
-        for vocabulary in levels.vocabulary:
-            for algorithm in levels.algorithm:
-                level = algorithm
-                if vocabulary == "different" and not _crosses(variant_of(algorithm, vocabulary, settings.dskd)):
-                    if settings.illegal == SKIP or (settings.illegal == NAIVE and algorithm != "vanilla_kd"):
-                        why = objective_named(variant_of(algorithm, vocabulary, settings.dskd)).permits(DIFFERENT).why
-                        omitted[f"{algorithm} between different vocabularies: {why}"] = None
-                        continue
-                    level = settings.illegal
-                for teacher_sft in levels.teacher_sft:
-                    for student_sft in levels.student_sft:
-                        variant = variant_of(level, vocabulary, settings.dskd)
-                        cell = Cell(teacher_sft, student_sft, vocabulary, level, variant, seed)
-                        cells[cell] = None
-    return list(cells), list(omitted)
-
-
-def _crosses(algorithm: str) -> bool:
-    """Is it permitted between vocabularies that differ?"""
-    return objective_named(algorithm).permits(DIFFERENT).allowed
-
-
 def build_graph(settings: StudySettings, sources: Sources) -> Graph:
     """Everything that the study makes.
 
@@ -210,20 +155,22 @@ class _Builder:
         """``student``, or ``teacher-same`` where the halves have one each."""
         return role if getattr(self._settings.models, role).both else f"{role}-{vocabulary}"
 
-    def sft(self, role: str, vocabulary: str, seed: int, *, whole_budget: bool = False) -> str:
-        """A model fine-tuned on the answers. Teachers do not depend on the study's seed, students do."""
-        study = self._settings
+    def sft(
+        self, role: str, vocabulary: str, seed: int, *, tokens: int | None = None, whole_budget: bool = False
+    ) -> str:
+        """A model fine-tuned on the answers. Teachers do not depend on the study's seed and budget, students do."""
+        study, budget = self._settings, self._settings.budget.of(tokens)
         own: list[Mapping[str, Any]] = [study.training]
         label = f"sft-{self.side(role, vocabulary)}"
         factors: dict[str, Any] = {"role": role, "algorithm": "sft", f"{role}_sft": True}
         if role == "teacher":
             own.append(study.sft_teacher)
         else:
-            label += f"-seed{seed}"
-            factors["seed"] = seed
+            label += f"{_budget_in(tokens)}-seed{seed}"
+            factors |= {"seed": seed} | ({} if tokens is None else {BUDGET: tokens})
             own += [study.sft_student, {"optimiser": {"seed": seed}}]
-            if study.budget.tokens is not None:
-                limit = study.budget.tokens if whole_budget else study.budget.sft_tokens
+            if budget.tokens is not None:
+                limit = budget.tokens if whole_budget else budget.sft_tokens
                 own.append({"optimiser": {"max_tokens": limit, "epochs": WITHOUT_END}})
             elif whole_budget:
                 epochs = epochs_of(study, study.sft_student) + epochs_of(study, study.distillation)
@@ -234,16 +181,16 @@ class _Builder:
         trained = training_settings(f"sft_{role}", *own)
         return self.add(label, "sft", trained.to_dict(), {"student": self.model(role, vocabulary)}, self._whole)
 
-    def state(self, role: str, vocabulary: str, seed: int, *, tuned: bool) -> str:
+    def state(self, role: str, vocabulary: str, seed: int, *, tuned: bool, tokens: int | None = None) -> str:
         """A model before or after fine-tuning."""
-        return self.sft(role, vocabulary, seed) if tuned else self.model(role, vocabulary)
+        return self.sft(role, vocabulary, seed, tokens=tokens) if tuned else self.model(role, vocabulary)
 
     def student(self, cell: Cell) -> str:
         """The student of a cell."""
-        study = self._settings
+        study, budget = self._settings, self._settings.budget.of(cell.tokens)
         teacher = self.state("teacher", cell.vocabulary, cell.seed, tuned=cell.teacher_sft)
         inputs = {
-            "student": self.state("student", cell.vocabulary, cell.seed, tuned=cell.student_sft),
+            "student": self.state("student", cell.vocabulary, cell.seed, tuned=cell.student_sft, tokens=cell.tokens),
             "teacher": teacher,
         }
         method: dict[str, Any] = {"algorithm": cell.variant}
@@ -256,14 +203,14 @@ class _Builder:
             "method": method,
             "optimiser": {"seed": cell.seed},
         }
-        if study.budget.tokens is not None:
+        if budget.tokens is not None:
             fixed["optimiser"]["epochs"] = WITHOUT_END
-            fixed["optimiser"]["max_tokens"] = study.budget.distillation_tokens(cell.student_sft)
+            fixed["optimiser"]["max_tokens"] = budget.distillation_tokens(cell.student_sft)
         if study.cache and objective_named(cell.variant).cacheable:
             fixed["teacher_cache"] = INPUT + "cache"
             inputs["cache"] = self._cache(cell, teacher)
-        own = study.algorithms.get(cell.level, {})
-        trained = training_settings("distillation", study.training, study.distillation, own, fixed)
+        own, varied = study.algorithms.get(cell.level, {}), changes_of(dict(cell.varied))
+        trained = training_settings("distillation", study.training, study.distillation, own, varied, fixed)
         return self.add(f"student-{cell.label}", "student", trained.to_dict(), inputs, self._whole)
 
     def _cache(self, cell: Cell, teacher: str) -> str:
@@ -297,12 +244,13 @@ class _Builder:
         always |= {"metrics": ",".join(evaluation.metrics.metrics), "encoder": evaluation.metrics.encoder or None}
         return always | {name: value for name, value in written(evaluation).items() if name not in ALWAYS}
 
-    def sequence_level(self, vocabulary: str, seed: int) -> str:
+    def sequence_level(self, vocabulary: str, seed: int, tokens: int | None) -> str:
         """A base student trained on the answers of the fine-tuned teacher."""
-        study = self._settings
+        study, budget = self._settings, self._settings.budget.of(tokens)
         teacher = self.sft("teacher", vocabulary, seed)
         answers = self._answers(vocabulary, teacher)
         factors = {"role": "anchor", "teacher_sft": True, "student_sft": False, "vocabulary": vocabulary}
+        factors |= {} if tokens is None else {BUDGET: tokens}
         fixed: dict[str, Any] = {
             "student": INPUT + "student",
             "teacher": INPUT + "teacher",
@@ -311,11 +259,12 @@ class _Builder:
             "method": {"algorithm": "seq_kd"},
             "optimiser": {"seed": seed},
         }
-        if study.budget.tokens is not None:
-            fixed["optimiser"] |= {"epochs": WITHOUT_END, "max_tokens": study.budget.tokens}
+        if budget.tokens is not None:
+            fixed["optimiser"] |= {"epochs": WITHOUT_END, "max_tokens": budget.tokens}
         trained = training_settings("distillation", study.training, study.distillation, fixed)
         inputs = {"student": self.model("student", vocabulary), "teacher": teacher, "answers": answers}
-        return self.add(f"student-{vocabulary}-seq_kd-seed{seed}", "student", trained.to_dict(), inputs, self._whole)
+        label = f"student-{vocabulary}-seq_kd{_budget_in(tokens)}-seed{seed}"
+        return self.add(label, "student", trained.to_dict(), inputs, self._whole)
 
     def anchors(self) -> None:
         """What the cells are held against, as far as the study wants them."""
@@ -328,22 +277,27 @@ class _Builder:
                 self.evaluated(self.sft("teacher", vocabulary, 0), f"sft-{teacher}", anchor=True)
             if "base_student" in wanted:
                 self.evaluated(self.model("student", vocabulary), f"base-{student}", anchor=True)
-            for seed in levels.seed:
+            for seed, tokens in itertools.product(levels.seed, levels.tokens or (None,)):
+                end = f"{_budget_in(tokens)}-seed{seed}"
                 if "sft_student" in wanted:
-                    tuned = self.sft("student", vocabulary, seed)
-                    self.evaluated(tuned, f"sft-{student}-seed{seed}", anchor=True)
+                    tuned = self.sft("student", vocabulary, seed, tokens=tokens)
+                    self.evaluated(tuned, f"sft-{student}{end}", anchor=True)
                 if "student_alone" in wanted:
-                    alone = self.sft("student", vocabulary, seed, whole_budget=True)
-                    self.evaluated(alone, f"alone-{student}-seed{seed}", anchor=True)
+                    alone = self.sft("student", vocabulary, seed, tokens=tokens, whole_budget=True)
+                    self.evaluated(alone, f"alone-{student}{end}", anchor=True)
                 if "seq_kd" in wanted:
-                    taught = self.sequence_level(vocabulary, seed)
-                    self.evaluated(taught, f"{vocabulary}-seq_kd-seed{seed}", anchor=True)
+                    taught = self.sequence_level(vocabulary, seed, tokens)
+                    self.evaluated(taught, f"{vocabulary}-seq_kd{end}", anchor=True)
 
     def evaluated(self, model: str, label: str, *, anchor: bool) -> str:
         """The run of a model."""
         measured = self._measured()
         content = {"evaluation data": self._sources.evaluation_data, "encoder": self._sources.encoder}
         return self.add(f"run-{label}", "run", {**measured, "name": label}, {"model": model}, content, anchor)
+
+
+def _budget_in(tokens: int | None) -> str:
+    return "" if tokens is None else told_levels({"tokens": tokens})
 
 
 def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:

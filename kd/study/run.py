@@ -6,45 +6,38 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from telbench.errors import TelbenchError
 
 from ...harness.cli.terminal import Reporter
+from ...harness.executors.contract import Ended, Executor, Running
+from ...harness.executors.process import LOOK_SECONDS, PATIENCE_SECONDS
 from ...harness.storage import FolderLock, RecordStore
 from ..checkpoints import NOTE
 from ..train.optimisation import asked_to_stop
 from .estimate import costs, total_seconds
 from .folder import JOURNAL, StudyFolder, size_of
 from .graph import Artefact, Graph, build_graph
-from .process import Ended, Process
 from .settings import StudySettings
+from .showing import SHOWN, Shown
 from .sources import Found, find_sources
 
-_PATIENCE_SECONDS = 60.0
-_LOOK_SECONDS = 0.1
 _LONGEST_REASON = 300
 
 
-class Running(Protocol):
-    """A command under way."""
+@dataclass(frozen=True)
+class _UnderWay:
+    """``began``: was something of it made before?"""
 
-    def ended(self) -> Ended | None:
-        """How it ended, or None."""
-        ...
-
-    def interrupt(self) -> None:
-        """Ask it to stop."""
-        ...
-
-    def kill(self) -> None:
-        """Stop it."""
-        ...
-
-
-Launch = Callable[[Sequence[str], Path, Mapping[str, str]], Running]
+    artefact: Artefact
+    running: Running
+    began: bool
 
 
 @dataclass(frozen=True)
@@ -78,15 +71,15 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened_study(settings: StudySettings, out: Path) -> Iterator[Opened]:
-    """The study at ``out``, made or found, for this process alone.
+def opened_study(settings: StudySettings, out: Path, log: Sequence[str] = ()) -> Iterator[Opened]:
+    """The study at ``out``, made or found, for this process alone; ``log``: the loggers that show it.
 
     Raises:
         InputError: for wrong settings, sources that are not there, or a folder that cannot be used.
     """
     found = find_sources(settings)
     graph = build_graph(settings, found.sources)
-    folder = StudyFolder(out, graph)
+    folder = StudyFolder(out, graph, Shown(log, out / SHOWN, settings.name))
     folder.create()
     lock = FolderLock(out)
     try:
@@ -97,23 +90,19 @@ def opened_study(settings: StudySettings, out: Path) -> Iterator[Opened]:
 
 
 class StudyRun:
-    """One pass over the graph. ``slots``: environment variables of each place where a command can run."""
+    """One pass over the graph, its artefacts made by an executor; one that is lost is tried again, ``tries`` in all."""
 
-    def __init__(
-        self,
-        study: Opened,
-        reporter: Reporter,
-        slots: Sequence[Mapping[str, str]] = ({},),
-        launch: Launch = Process,
-    ) -> None:
+    def __init__(self, study: Opened, reporter: Reporter, executor: Executor, tries: int = 1) -> None:
         if study.journal is None:
             raise ValueError("a study is made with a journal")
         self._graph, self._folder, self._found = study.graph, study.folder, study.found
         self._journal = study.journal
         graph, folder, journal = self._graph, self._folder, self._journal
-        self._reporter, self._slots, self._launch = reporter, list(slots), launch
+        self._reporter, self._executor, self._tries = reporter, executor, tries
         self._costs = costs(graph, study.found, records_of(journal))
-        self._running: dict[int, tuple[Artefact, Running, bool]] = {}
+        self._under_way: dict[str, _UnderWay] = {}
+        self._widest = 1
+        self._lost: Counter[str] = Counter()
         self._failed: dict[str, Failure] = {}
         self._done = {each.sha256 for each in graph if is_done(each, folder, journal)}
         self._found_done = sum(each.sha256 in self._done for each in graph.to_make())
@@ -129,12 +118,14 @@ class StudyRun:
         Raises:
             KeyboardInterrupt: after the commands under way have stopped.
         """
-        waiting = [each for each in self._graph.to_make() if each.sha256 not in self._done]
+        for note in self._executor.notes:
+            self._reporter.note(note)
         try:
             with asked_to_stop(twice_ends=False) as stop:
-                while waiting or self._running:
-                    waiting = self._start_ready(waiting)
-                    if not self._running:
+                self._find_started()
+                while (waiting := self._waiting()) or self._under_way:
+                    self._start_ready(waiting)
+                    if not self._under_way:
                         break
                     self._collect(stop)
         except BaseException:
@@ -142,53 +133,62 @@ class StudyRun:
             raise
         self._folder.link_runs(each for each in self._graph if each.sha256 in self._done)
         made = sum(each.sha256 in self._done for each in self._graph.to_make()) - self._found_done
-        blocked = self._blocked(waiting)
+        blocked = self._blocked(self._waiting())
         failures = tuple(
             Failure(each.label, each.code, each.reason, each.log, blocked.get(sha256, ()))
             for sha256, each in self._failed.items()
         )
         return Outcome(made, self._found_done, failures)
 
-    def _start_ready(self, waiting: list[Artefact]) -> list[Artefact]:
-        left = []
-        for each in waiting:
-            free = [slot for slot in range(len(self._slots)) if slot not in self._running]
-            ready = all(sha256 in self._done for sha256 in each.inputs.values())
-            if free and ready and each.sha256 not in self._failed:
-                self._start(each, free[0])
-            else:
-                left.append(each)
-        return [each for each in left if each.sha256 not in self._failed]
+    def _waiting(self) -> list[Artefact]:
+        known = self._done | self._failed.keys() | self._under_way.keys()
+        return [each for each in self._graph.to_make() if each.sha256 not in known]
 
-    def _start(self, artefact: Artefact, slot: int) -> None:
-        self._folder.write_settings(artefact)
-        began = self._journal.get(artefact.sha256) is not None
-        self._journal.put(artefact.sha256, {"status": "begun", "label": artefact.label})
-        words = self._folder.command(artefact)
-        running = self._launch(words, self._folder.log(artefact), self._slots[slot])
-        self._running[slot] = (artefact, running, began)
+    def _find_started(self) -> None:
+        """Jobs that a study which was killed has left in a queue are waited for, not given again."""
+        for artefact in self._waiting():
+            record = self._journal.get(artefact.sha256) or {}
+            if record.get("status") == "begun" and record.get("handle"):
+                running = self._executor.find(record["handle"])
+                if running is not None:
+                    self._reporter.note(f"{artefact.label}: already under way")
+                    self._under_way[artefact.sha256] = _UnderWay(artefact, running, began=True)
+
+    def _start_ready(self, waiting: Sequence[Artefact]) -> None:
+        ready = [each for each in waiting if all(sha256 in self._done for sha256 in each.inputs.values())]
+        chosen = ready[: self._executor.places - len(self._under_way)]
+        if not chosen:
+            return
+        began = [self._journal.get(each.sha256) is not None for each in chosen]
+        for each in chosen:
+            self._folder.write_settings(each)
+            self._journal.put(each.sha256, {"status": "begun", "label": each.label})
+        started = self._executor.start([self._folder.task(each) for each in chosen])
+        for each, running, before in zip(chosen, started, began, strict=True):
+            self._under_way[each.sha256] = _UnderWay(each, running, before)
+            if running.handle:
+                record = {"status": "begun", "label": each.label, "handle": dict(running.handle)}
+                self._journal.put(each.sha256, record)
+        self._widest = max(self._widest, len(self._under_way))
 
     def _collect(self, stop: threading.Event) -> None:
         """Wait until something ends, or the person does not want to wait."""
         while True:
             if stop.is_set():
                 raise KeyboardInterrupt
-            for slot, (artefact, running, began) in list(self._running.items()):
-                ended = running.ended()
+            for each in list(self._under_way.values()):
+                ended = each.running.ended()
                 if ended is not None:
-                    del self._running[slot]
-                    self._settle(artefact, ended, began)
+                    del self._under_way[each.artefact.sha256]
+                    self._settle(each, ended)
                     return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
-    def _settle(self, artefact: Artefact, ended: Ended, began: bool) -> None:
+    def _settle(self, each: _UnderWay, ended: Ended) -> None:
+        artefact = each.artefact
         path = self._folder.path(artefact)
         if ended.code or not path.exists():
-            reason = last_line(self._folder.log(artefact)) if ended.code else "its command ended well but made nothing"
-            failure = Failure(artefact.label, ended.code, reason, str(self._folder.log(artefact)))
-            self._failed[artefact.sha256] = failure
-            self._journal.put(artefact.sha256, {"status": "failed", "label": artefact.label, "code": ended.code})
-            self._reporter.note(f"FAILED {artefact.label} ({_told(ended.code)}): {reason}")
+            self._settle_badly(artefact, ended)
             return
         cost = self._costs[artefact.sha256]
         self._journal.put(
@@ -201,7 +201,9 @@ class StudyRun:
                 "work": cost.tokens,
                 "seconds": round(ended.seconds, 3),
                 "cpu_seconds": round(ended.cpu_seconds, 3),
-                "resumed": began,
+                "resumed": each.began,
+                "tries": 1 + self._lost[artefact.sha256],
+                "place": ended.place,
                 "tokens": training_of(path).get("tokens"),
                 "bytes": size_of(path),
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -209,14 +211,32 @@ class StudyRun:
         )
         self._done.add(artefact.sha256)
         self._tell(artefact, ended)
+        self._folder.shown.show(artefact, path, self._reporter)
+
+    def _settle_badly(self, artefact: Artefact, ended: Ended) -> None:
+        log = self._folder.log(artefact)
+        if ended.lost and self._lost[artefact.sha256] + 1 < self._tries:
+            self._lost[artefact.sha256] += 1
+            record = {"status": "lost", "label": artefact.label, "code": ended.code, "why": ended.why}
+            self._journal.put(artefact.sha256, record)
+            told = f"try {self._lost[artefact.sha256] + 1} of {self._tries}"
+            self._reporter.note(f"{artefact.label}: {ended.why or _told(ended.code)}; {told}")
+            return
+        reason = ended.why or (last_line(log) if ended.code else "its command ended well but made nothing")
+        code = ended.code or TelbenchError.exit_code
+        self._failed[artefact.sha256] = Failure(artefact.label, code, reason, str(log))
+        self._journal.put(artefact.sha256, {"status": "failed", "label": artefact.label, "code": ended.code})
+        self._reporter.note(f"FAILED {artefact.label} ({_told(ended.code)}): {reason}")
 
     def _tell(self, artefact: Artefact, ended: Ended) -> None:
         every = self._graph.to_make()
         left = [each for each in every if each.sha256 not in self._done]
         self._costs = costs(self._graph, self._found, records_of(self._journal))
-        seconds, unknown = total_seconds((self._costs[each.sha256] for each in left), len(self._slots))
+        seconds, unknown = total_seconds(
+            (self._costs[each.sha256] for each in left), min(self._executor.places, self._widest)
+        )
         rest = f"about {minutes(seconds)} left" + (f" and {unknown} of unknown length" if unknown else "")
-        now = ", ".join(running.label for running, _, _ in self._running.values())
+        now = ", ".join(each.artefact.label for each in self._under_way.values())
         self._reporter.note(
             f"[{len(every) - len(left)}/{len(every)}] {artefact.label}: {ended.seconds:.0f} s"
             + (f"; {rest}" if left else "")
@@ -236,16 +256,15 @@ class StudyRun:
 
     def _stop(self) -> None:
         """Ask the commands under way to save what they have; end those that take too long."""
-        if not self._running:
+        if not self._under_way:
             return
-        self._reporter.note(f"stopping {', '.join(artefact.label for artefact, _, _ in self._running.values())}")
-        for _, running, _ in self._running.values():
+        self._reporter.note(f"stopping {', '.join(each.artefact.label for each in self._under_way.values())}")
+        left = [each.running for each in self._under_way.values()]
+        for running in left:
             running.interrupt()
-        until = time.monotonic() + _PATIENCE_SECONDS
-        left = [running for _, running, _ in self._running.values()]
-        while left and time.monotonic() < until:
-            time.sleep(_LOOK_SECONDS)
-            left = [running for running in left if running.ended() is None]
+        until = time.monotonic() + PATIENCE_SECONDS
+        while (left := [running for running in left if running.ended() is None]) and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
         for running in left:
             running.kill()
 

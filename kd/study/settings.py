@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from telbench.config import merged, near_name, read_settings, read_yaml, require_positive, setting, written
 from telbench.errors import InputError
+from telbench.flags import nested
 from telbench.registry import listed
 
 from ...harness.runs.settings import EvalSettings, eval_settings
@@ -20,13 +21,14 @@ from ..tiny.settings import ScratchSettings
 
 Vocabulary = Literal["same", "different"]
 Anchor = Literal["base_teacher", "sft_teacher", "base_student", "sft_student", "student_alone", "seq_kd"]
-# The level dskd stands for one of these, by the setting of that name and by the half of the study.
-DSKD_VARIANTS = ("dskd", "dskd_cma", "dskd_v2")
+# Levels that name a version of DSKD; dskd is the one that the setting of that name says. Which algorithm that is
+# depends on the half of the study.
+VERSIONS = ("dskd_v1", "dskd_v2")
 # What may stand in place of a cell that is not permitted, besides another algorithm.
 SKIP, NAIVE = "skip", "naive_id_kd"
 # A model that the study makes from nothing is named so; anything else is a checkpoint folder.
 SCRATCH = "scratch:"
-PRESETS = ("nano", "nano-long", "demo")
+PRESETS = ("nano", "nano-long", "demo", "real-small")
 ANCHORS: tuple[Anchor, ...] = get_args(Anchor)
 Group = TypeVar("Group")
 
@@ -59,24 +61,48 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class FactorSettings:
-    """Levels of the factors; a cell is one combination."""
+    """Levels of the factors; a cell is one combination.
+
+    Those after ``seed`` are settings of the distillations, and no factors where they have no levels. ``lora_rank`` 0 is
+    full fine-tuning; ``tokens`` are budgets. ``settings`` holds levels of any other setting, called as its flag is.
+    """
 
     teacher_sft: tuple[bool, ...] = (False, True)
     student_sft: tuple[bool, ...] = (False, True)
     vocabulary: tuple[Vocabulary, ...] = ("same", "different")
     algorithm: tuple[str, ...] = ("vanilla_kd", "dskd")
     seed: tuple[int, ...] = (0,)
+    divergence: tuple[str, ...] = ()
+    temperature: tuple[float, ...] = ()
+    kd_rate: tuple[float, ...] = ()
+    lora_rank: tuple[int, ...] = ()
+    tokens: tuple[int, ...] = ()
+    settings: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a factor without levels, and a level given twice."""
-        for name in ("teacher_sft", "student_sft", "vocabulary", "algorithm", "seed"):
-            levels = getattr(self, name)
-            if not levels or len(set(levels)) < len(levels):
+        always = {
+            name: getattr(self, name) for name in ("teacher_sft", "student_sft", "vocabulary", "algorithm", "seed")
+        }
+        for name in self.settings:
+            if name in {each.name for each in fields(self)}:
+                raise InputError(f"factors: settings: {name} is a factor of its own: write it one step further out")
+        for name, levels in {**always, **self.varied}.items():
+            if not levels or len(set(map(repr, levels))) < len(levels):
                 raise InputError(f"factors: {name} is {list(levels)}: one level or more, each once")
         for level in self.algorithm:
-            _refuse_no_level(level, "factors: algorithm")
-            if level in DSKD_VARIANTS[1:]:
-                raise InputError(f"factors: algorithm: {level} is the level dskd: 'dskd: v1' or 'dskd: v2' chooses it")
+            if level == "dskd_cma":
+                raise InputError("factors: algorithm: dskd_cma is dskd_v1 between different vocabularies: name that")
+            if level not in VERSIONS:
+                _refuse_no_level(level, "factors: algorithm", *VERSIONS)
+        for name in self.varied:
+            settings_path(name)
+
+    @property
+    def varied(self) -> dict[str, tuple[Any, ...]]:
+        """Factors that are settings of the distillations, with their levels."""
+        own = {name: getattr(self, name) for name in ("divergence", "temperature", "kd_rate", "lora_rank", "tokens")}
+        return {name: levels for name, levels in own.items() if levels} | dict(self.settings)
 
 
 @dataclass(frozen=True)
@@ -94,12 +120,16 @@ class BudgetSettings:
 
     def __post_init__(self) -> None:
         """Refuse a budget that cannot be kept."""
-        if (self.kind == "equal_tokens") != (self.tokens is not None):
+        if self.kind != "equal_tokens" and self.tokens is not None:
             raise InputError("budget: 'tokens' belongs to 'kind: equal_tokens', and to nothing else")
         if self.tokens is not None:
             require_positive(self, "tokens")
         if not 0 < self.sft_share < 1:
             raise InputError(f"budget: sft_share is {self.sft_share}: it lies between 0 and 1")
+
+    def of(self, tokens: int | None) -> BudgetSettings:
+        """The budget of one level of the factor ``tokens``; as it is where that is none."""
+        return self if tokens is None else replace(self, tokens=tokens)
 
     @property
     def sft_tokens(self) -> int | None:
@@ -150,18 +180,23 @@ class StudySettings:
             for role in ("student", "teacher"):
                 model = getattr(self.models, role).of(vocabulary)
                 if not model:
-                    raise InputError(f"models: no {role} for vocabulary '{vocabulary}': name one as 'both' or by half")
+                    flag = "--student DIR" if role == "student" else f"--teacher-{vocabulary} DIR"
+                    raise InputError(
+                        f"models: no {role} for vocabulary '{vocabulary}': name one as 'both' or by half, or by {flag}"
+                    )
                 if model.startswith(SCRATCH) and model.removeprefix(SCRATCH) not in self.scratch:
                     raise InputError(f"models: {model}, but there is no '{model.removeprefix(SCRATCH)}' in scratch")
+        self._refuse_factors()
         if self.illegal not in {SKIP, NAIVE}:
             _refuse_no_level(self.illegal, "illegal", SKIP, NAIVE)
             if not objective_named(self.illegal).permits(DIFFERENT).allowed:
                 raise InputError(f"illegal: {self.illegal} is itself not permitted between different vocabularies")
-        if "dskd" in self.factors.algorithm and self.illegal == variant_of("dskd", "different", self.dskd):
-            other = "v1" if self.dskd == "v2" else "v2"
-            raise InputError(
-                f"illegal: {self.illegal} would make the cells of dskd twice: choose another, or 'dskd: {other}'"
-            )
+        for level in (level for level in self.factors.algorithm if level in {"dskd", *VERSIONS}):
+            if level != self.illegal and variant_of(level, "different", self.dskd) == self.illegal:
+                other = f", or 'dskd: {'v1' if self.dskd == 'v2' else 'v2'}'" if level == "dskd" else ""
+                raise InputError(
+                    f"illegal: {self.illegal} would make the cells of {level} twice: choose another{other}"
+                )
         for name in self.algorithms:
             if name not in {*self.factors.algorithm, self.illegal}:
                 raise InputError(f"algorithms: {name} is no level of the factor algorithm")
@@ -170,6 +205,65 @@ class StudySettings:
             refuse_own_keys(getattr(self, label), label, self.budget, learns_by_seed=label != "sft_teacher")
         for name, group in self.algorithms.items():
             refuse_own_keys(group, f"algorithms: {name}", self.budget, learns_by_seed=True)
+
+    def _refuse_factors(self) -> None:
+        """Refuse a factor that says what another one, or a setting, says too."""
+        levels, version = set(self.factors.algorithm), f"dskd_{self.dskd}"
+        if {"dskd", version} <= levels:
+            raise InputError(f"factors: algorithm: dskd is {version} here ('dskd: {self.dskd}'): name one of them")
+        tokens, budget = self.factors.tokens, self.budget
+        if budget.kind == "equal_tokens" and (budget.tokens is None) == (not tokens):
+            told = "the factor tokens has levels: leave it out" if tokens else "'kind: equal_tokens' needs 'tokens'"
+            raise InputError(f"budget: {told}")
+        if tokens and budget.kind != "equal_tokens":
+            raise InputError("factors: tokens is a budget: write 'budget: {kind: equal_tokens}'")
+        groups = {"training": self.training, "distillation": self.distillation}
+        groups |= {f"algorithms: {name}": group for name, group in self.algorithms.items()}
+        for name in self.factors.varied:
+            path = settings_path(name)
+            refuse_own_keys(_at_path(path, True), "algorithms: factors", self.budget, learns_by_seed=True)
+            for label, group in groups.items():
+                if path and _value_at(group, path) is not None:
+                    raise InputError(f"{label}: {'.'.join(path)} is a factor: leave it out")
+
+
+def settings_path(name: str) -> tuple[str, ...]:
+    """Where a factor stands in the settings of a training: ``("lora", "rank")``; empty for the budget.
+
+    Raises:
+        InputError: for what no setting is called.
+    """
+    if name == "tokens":
+        return ()
+    found: Any = nested(TrainingSettings, {name: True}, "factors: settings")
+    path: list[str] = []
+    while isinstance(found, Mapping):
+        ((key, found),) = found.items()
+        path.append(key)
+    return tuple(path)
+
+
+def _at_path(path: Sequence[str], value: Any) -> dict[str, Any]:
+    for name in reversed(path):
+        value = {name: value}
+    return value if isinstance(value, dict) else {}
+
+
+def _value_at(group: Mapping[str, Any], path: Sequence[str]) -> Any:
+    value: Any = group
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def changes_of(levels: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that these levels of factors are; LoRA of rank 0 is full fine-tuning."""
+    found: dict[str, Any] = {}
+    for name, level in levels.items():
+        path = settings_path(name)
+        whole = name == "lora_rank" and not level
+        found = merged(found, {"lora": None} if whole else _at_path(path, level))
+    return found
 
 
 def refuse_foreign(evaluation: EvalSettings) -> None:
@@ -194,9 +288,9 @@ def _refuse_no_level(name: str, where: str, *more: str) -> None:
 
 def variant_of(level: str, vocabulary: str, dskd: str) -> str:
     """The algorithm that a level of the factor means in one half of the study; ``dskd``: v1 or v2."""
-    if level == "dskd":
+    if level in {"dskd", *VERSIONS}:
         across = "dskd_cma" if vocabulary == "different" else "dskd"
-        return "dskd_v2" if dskd == "v2" else across
+        return "dskd_v2" if level == "dskd_v2" or (level == "dskd" and dskd == "v2") else across
     return "vanilla_kd" if level == NAIVE else level
 
 
@@ -216,10 +310,7 @@ def refuse_own_keys(group: Mapping[str, Any], label: str, budget: BudgetSettings
     if budget.kind == "equal_tokens" and label not in {"sft_teacher"}:
         taken.append(("optimiser", "max_tokens"))
     for path in taken:
-        value: Any = group
-        for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        if value is not None:
+        if _value_at(group, path) is not None:
             raise InputError(f"{label}: {'.'.join(path)} is decided by the study: leave it out")
 
 
@@ -255,16 +346,27 @@ def _group(study: StudySettings, kind: type[Group], name: str, over: Mapping[str
     return read_settings(kind, together[name], name)
 
 
-def read_study(source: str) -> StudySettings:
-    """A study from a YAML file, or the preset of that name.
+def read_study(source: str, models: Mapping[str, Any] | None = None) -> StudySettings:
+    """A study from a YAML file, or the preset of that name; ``models`` replace its own, side by side and half by half.
 
     Raises:
         InputError: naming the key that does not fit.
     """
     if source in PRESETS:
         with resources.as_file(resources.files(__package__ or __name__).joinpath("presets", f"{source}.yaml")) as file:
-            return read_settings(StudySettings, read_yaml(file), f"preset {source}")
+            return read_settings(StudySettings, _with_models(read_yaml(file), models), f"preset {source}")
     file = Path(source)
     if not file.is_file():
         raise InputError(f"{source}: no such file: name a YAML file, or a preset ({', '.join(PRESETS)})")
-    return read_settings(StudySettings, read_yaml(file), str(file))
+    return read_settings(StudySettings, _with_models(read_yaml(file), models), str(file))
+
+
+def _with_models(study: Mapping[str, Any], models: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A model named for one half does not stand beside one named for both."""
+    found: Mapping[str, Any] = study
+    for role, given in (models or {}).items():
+        before = (found.get("models") or {}).get(role) or {}
+        halves = {name: before.get(name, before.get("both")) for name in ("same", "different")}
+        kept = {} if "both" in given else {name: folder for name, folder in halves.items() if folder is not None}
+        found = {**found, "models": {**(found.get("models") or {}), role: {**kept, **given}}}
+    return found

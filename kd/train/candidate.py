@@ -165,10 +165,14 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             if not out_of_memory(error):
                 raise
             raise TelbenchError(_too_large(prepared, trainer)) from error
+        best, early = outcome.progress.best, outcome.progress.step < prepared.plan.steps
+        if early:
+            reporter.note(f"ended early at step {outcome.progress.step} of {prepared.plan.steps}: no look was better")
         origin = replace(
             origin_of(prepared),
             training={
-                **{name: value for name, value in asdict(outcome.progress).items() if name != "looked"},
+                **{name: value for name, value in asdict(outcome.progress).items() if name not in {"looked", "stale"}},
+                "best": best and {name: value for name, value in asdict(best).items() if value is not None},
                 "steps": prepared.plan.steps,
                 "kept_step": outcome.kept,
                 "examples": len(prepared.texts.examples),
@@ -177,6 +181,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
                 "trained_parameters": sum(weight.numel() for weight in distiller.parameters() if weight.requires_grad),
                 "processes": accelerator.num_processes,
                 "items_at_once": trainer.items_at_once,
+                **({"ended_early": True} if early else {}),
             },
         )
         if accelerator.is_main_process:

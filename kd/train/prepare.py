@@ -16,6 +16,7 @@ from ...metrics.fingerprints import fingerprint
 from ..batches import Reader, reader
 from ..checkpoints import data_facts
 from ..models import Model, load_split, open_model, window_of
+from ..selection.score import DEV_LOSS
 from ..settings import NONE, DataSettings, TrainingSettings
 from ..vocabulary.link import VocabularyLink, link_vocabularies
 from .examples import BatchPlan, PairedExample, pair_examples
@@ -166,6 +167,9 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
             keeping.evaluate_every,
             # What is saved as always keeps the key that it always had.
             *([] if (keeping.save, keeping.save_dtype) == ("both", "float32") else [keeping.save, keeping.save_dtype]),
+            # What chooses and what ends a training count where they are not what they always were.
+            *([] if keeping.select == DEV_LOSS else [keeping.select, keeping.select_max_tokens]),
+            *([] if keeping.patience is None else [f"patience {keeping.patience}"]),
             dict(settings.factors),
             student.identity.sha256,
             None if teacher is None else teacher.identity.sha256,

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..checkpoints import Origin
 from ..objectives.contract import Rates
+from ..selection.score import DEV_LOSS
 from ..settings import TrainingSettings
 from .prepare import Prepared
 
@@ -41,6 +42,11 @@ def told_beforehand(prepared: Prepared) -> list[str]:
     # A look goes forward only, a step backward too, which takes twice as long again.
     looks = -(-prepared.plan.steps // (settings.keeping.evaluate_every or prepared.plan.epoch_steps))
     tokens = sum(len(each.student.ids) - 1 for each in texts.dev_examples)
+    if settings.keeping.select != DEV_LOSS:
+        lines.append(
+            f"the student answers {len(texts.dev_examples)} items of split {settings.data.dev_split} {looks} times, as "
+            f"{settings.keeping.select} chooses the best step: --dev-limit N asks fewer"
+        )
     share = looks * tokens / max(1, 3 * prepared.plan.tokens)
     if share > DEAR:
         lines.append(
@@ -77,10 +83,15 @@ def candidate_card(name: str, origin: Origin) -> str:
         f"- steps: {training['steps']}, kept the one after step {training['kept_step']}; {training['tokens']:,} tokens "
         f"of prompts and answers in {training['seconds']:.0f} s",
     ]
-    if training.get("best"):
+    if best := training.get("best"):
+        split, score, select = data["dev"]["split"], best.get("score"), settings["keeping"].get("select")
         lines.append(
-            f"- lowest loss on split {_text(data['dev']['split'])}: {training['best']['loss']:.4f} nats a token"
+            f"- lowest loss on split {_text(split)}: {best['loss']:.4f} nats a token"
+            if score is None
+            else f"- best {_text(select)} on split {_text(split)}: {score:.4f} (loss {best['loss']:.4f} nats a token)"
         )
+    if training.get("ended_early"):
+        lines.append(f"- ended early, as {settings['keeping']['patience']} looks at the dev split were no better")
     lines += [f"- **look at this**: {_text(warning)}" for warning in training.get("warnings", ())]
     lines += [
         f"- factors: `{json.dumps(dict(origin.factors))}`",
@@ -89,23 +100,6 @@ def candidate_card(name: str, origin: Origin) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def event_writer(folder: Path, step: int) -> Any:
-    """TensorBoard's writer of a training that goes on after ``step``; none where TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1)
-
-
-def write_events(writer: Any, record: Mapping[str, Any]) -> None:
-    """A record of the log as scalars; what counts steps, tokens and time is their axis."""
-    for name, value in record.items():
-        if name not in {"step", "epoch", "tokens", "seconds"}:
-            writer.add_scalar(f"training/{name}", float(value), record["step"])
-    writer.flush()
 
 
 def steps_of(log: Path) -> list[dict[str, Any]]:

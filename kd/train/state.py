@@ -34,10 +34,11 @@ OPTIMIZER = "optimizer.safetensors"
 
 @dataclass(frozen=True)
 class Best:
-    """The step with the lowest loss on the dev split, in nats a token."""
+    """The best step: that with the lowest loss on the dev split (nats a token), or the best ``score`` there."""
 
     step: int
     loss: float
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Progress:
     """How far a training has come.
 
     ``key`` tells which training it is; ``log_bytes``: how much of the log counts; ``looked``: the last step whose loss
-    on the dev split is known.
+    on the dev split is known; ``stale``: looks since the best one.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Progress:
     log_bytes: int = 0
     best: Best | None = None
     looked: int = 0
+    stale: int = 0
 
 
 def trained_weights(module: nn.Module) -> dict[str, Tensor]:

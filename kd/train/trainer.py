@@ -21,9 +21,12 @@ from typing import IO, Any, Protocol
 import torch
 from torch import Tensor
 
-from telbench.errors import TelbenchError
+from telbench.errors import InputError, TelbenchError
 
 from ...harness.cli.terminal import Meter
+from ...harness.loggers.contract import LoggedRun, Logs
+from ...metrics.contract import Metric
+from ..selection.score import DEV_LOSS, Asked, DevAnswers, selecting_metric
 from ..settings import AUTO
 from ..teacher.rows import TeacherRows
 from .dev_loss import DevSplit
@@ -31,7 +34,6 @@ from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
 from .examples import PairedExample, PlannedStep, shared_out, taught
 from .optimisation import LOG, adamw_over, asked_to_stop, learning_rate_at
 from .prepare import Prepared
-from .report import event_writer, write_events
 from .state import (
     MODEL,
     OPTIMIZER,
@@ -47,12 +49,10 @@ from .state import (
     save_progress,
     save_rng,
     save_state,
+    spread,
     trained_weights,
     whole,
 )
-
-# What TensorBoard reads, in the working folder and then in the checkpoint.
-EVENTS = "tensorboard"
 
 
 class OwnAnswers(Protocol):
@@ -96,7 +96,8 @@ class Trainer:
         self._teacher = teacher
         self._own_answers = own_answers
         self._distiller = distiller
-        self._events: Any = None
+        self._logs: Logs | None = None
+        self._patience = self._keeping.patience or math.inf
         optimizer = adamw_over(
             distiller.student, distiller.projectors, self._optimiser, prepared.settings.method.projector_rate
         )
@@ -107,6 +108,8 @@ class Trainer:
             self.progress, folder = found
             load_weights(distiller, folder / MODEL)
         self._module, self._optimizer = accelerator.prepare(distiller, optimizer)
+        if self._keeping.select != DEV_LOSS and any(map(spread, distiller.parameters())):
+            raise InputError(f"select: {self._keeping.select} needs the whole student in each process: no FSDP")
         own = -(-self._optimiser.batch_size // accelerator.num_processes)
         asked = self._optimiser.micro_batch_size
         self.items_at_once = (self._largest(own) if asked == AUTO else asked) or own
@@ -141,6 +144,8 @@ class Trainer:
             if dev and self.progress.looked < begun and self._due(begun, every):
                 self._look(log, meter, stop)
             for planned in plan.from_step(begun):
+                if self.progress.stale >= self._patience:
+                    break
                 self._step(planned, log, meter)
                 done, asked = planned.number + 1, self._agreed(stop)
                 look = dev and self._due(done, every)
@@ -151,7 +156,7 @@ class Trainer:
                     raise KeyboardInterrupt
                 if look:
                     self._look(log, meter, stop)
-            if not plan.steps or self.progress.step < plan.steps:
+            if not plan.steps or (self.progress.step < plan.steps and self.progress.stale < self._patience):
                 raise TelbenchError("the plan ended before its last step")
         best, step = self.progress.best, self.progress.step
         return Trained(self.progress, best.step if best and self._keeping.keep == "best" else step)
@@ -287,20 +292,41 @@ class Trainer:
             )
 
     def _look(self, log: IO[bytes], meter: Meter, stop: threading.Event) -> None:
-        """The loss on the dev split, and the weights if it is the lowest so far; the state was saved before."""
-        done = self.progress.step
+        """The loss on the dev split, and the weights if they are the best so far; the state was saved before."""
+        done, select = self.progress.step, self._keeping.select
         loss = self._dev.loss(self._work, done, meter, stop)
         self._check(loss, "loss on the dev split", done - 1)
-        self._write(log, {"step": done, "dev_loss": loss})
-        best = self.progress.best
-        if best is None or loss < best.loss:
+        best, stale = self.progress.best, self.progress.stale + 1
+        found, better = Best(done, loss), best is None or loss < best.loss
+        if select != DEV_LOSS:
+            found, better = self._scored(found, meter, stop)
+        scores = {} if found.score is None else {f"dev_{select}": found.score}
+        self._write(log, {"step": done, "dev_loss": loss, **scores})
+        if better:
             weights = whole(trained_weights(self._distiller))
             if self._accelerator.is_main_process:
                 save_best(self._work, done, weights)
-            best = Best(done, loss)
-        self.progress = replace(self.progress, best=best, looked=done, log_bytes=log.tell())
+            best, stale = found, 0
+        self.progress = replace(self.progress, best=best, looked=done, stale=stale, log_bytes=log.tell())
         if self._accelerator.is_main_process:
             save_progress(self._work, self.progress)
+
+    def _scored(self, found: Best, meter: Meter, stop: threading.Event) -> tuple[Best, bool]:
+        """The look with the metric of the student's answers, which the first process asks for; is it the best?"""
+        prepared, keeping, first = self._prepared, self._keeping, self._accelerator.is_main_process
+        metric, score = selecting_metric(keeping.select), None
+        if first:
+            items = {item.id: item for item in prepared.texts.dev.items} if prepared.texts.dev else {}
+            prompts = [(each.item_id, each.student.ids[: each.student.start]) for each in prepared.texts.dev_examples]
+            asked = [Asked(items[name], prompt) for name, prompt in prompts]
+            answers = DevAnswers(metric, prepared.student.tokenizer, asked, keeping.select_max_tokens)
+            score = answers.score(self._distiller.student, self._work, found.step, meter, stop)
+        told = torch.tensor([score or 0.0, float(first and score is None)], dtype=torch.float64)
+        value, asked_to_end = self._summed(told).tolist()
+        if asked_to_end:
+            raise KeyboardInterrupt
+        best = self.progress.best
+        return replace(found, score=value), best is None or _better(metric, value, best.score)
 
     def _due(self, done: int, every: int | None) -> bool:
         plan = self._prepared.plan
@@ -338,21 +364,33 @@ class Trainer:
         with (self._work / LOG).open("ab") as log:
             log.truncate(self.progress.log_bytes)
             log.seek(self.progress.log_bytes)
-            self._events = event_writer(self._work / EVENTS, self.progress.step)
+            if self._keeping.log:
+                self._logs = Logs(self._keeping.log, self._logged())
             try:
                 yield log
             finally:
-                if self._events is not None:
-                    self._events.close()
+                if self._logs is not None:
+                    ended = self.progress.stale >= self._patience
+                    self._logs.close(finished=ended or self.progress.step == self._prepared.plan.steps)
+
+    def _logged(self) -> LoggedRun:
+        prepared, keeping = self._prepared, self._keeping
+        name, folder = self._work.name.removesuffix(".training"), keeping.log_dir or self._work
+        told = prepared.settings.to_dict()
+        return LoggedRun(name, folder, prepared.key, keeping.log_project, told, self.progress.step)
 
     def _write(self, log: IO[bytes], record: dict[str, Any]) -> None:
         try:
             log.write((json.dumps(record, allow_nan=False) + "\n").encode())
             log.flush()
-            if self._events is not None:
-                write_events(self._events, record)
+            if self._logs is not None:
+                self._logs.record(record)
         except OSError as error:
             raise full(error, self._work / LOG) from error
+
+
+def _better(metric: Metric, value: float, before: float | None) -> bool:
+    return before is None or (value > before if metric.higher_is_better else value < before)
 
 
 def _saved_step(work: Path) -> int:

@@ -69,8 +69,6 @@ def write_candidate(
     Raises:
         InputError: when the place cannot be written.
     """
-    from .trainer import EVENTS
-
     progress, settings = origin.training, prepared.settings
     last = work / f"step-{progress['step']:08d}" / MODEL
     kept = last if progress["kept_step"] == progress["step"] else best_file(work, progress["kept_step"])
@@ -80,8 +78,9 @@ def write_candidate(
             origin = _looked_at(prepared, model, folder, origin, device, reporter)
         write_checkpoint(folder, model, prepared.student.tokenizer, origin, candidate_card(out.name, origin))
         shutil.copy(work / LOG, folder / LOG)
-        if (work / EVENTS).is_dir():
-            shutil.copytree(work / EVENTS, folder / EVENTS)
+        for name in settings.keeping.log:
+            if (work / name).is_dir():
+                shutil.copytree(work / name, folder / name, symlinks=True)
         draw_losses(folder / LOG, folder / "loss.png")
         if kept != last:
             (folder / LAST).mkdir()

@@ -15,9 +15,10 @@ from telbench.errors import InputError, TelbenchError
 from telbench.flags import settings_of
 from telbench.harness.cli import main as cli
 from telbench.harness.cli.terminal import Reporter
+from telbench.harness.executors.local import slots_of
 from telbench.harness.runs.settings import EvalSettings
 from telbench.kd.commands.demo import make_slice
-from telbench.kd.commands.study import slots_of
+from telbench.kd.commands.study import StudyOptions, models_of
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.study.folder import StudyFolder
 from telbench.kd.study.graph import Sources, build_graph
@@ -36,7 +37,7 @@ SMALL = {
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))
     program = (sys.executable, str(Path(__file__).parents[1] / "study" / "fake_telbench.py"))
-    monkeypatch.setattr("telbench.kd.study.process.PROGRAM", program)
+    monkeypatch.setattr("telbench.harness.executors.process.PROGRAM", program)
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump(SMALL))
     return file
@@ -125,7 +126,7 @@ def test_a_folder_of_something_else_is_refused(study: Path, capfd: pytest.Captur
 
 def test_an_unknown_study_is_one_line(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["kd", "study", "nanno"]) == InputError.exit_code
-    assert "a preset (nano, nano-long, demo)" in capfd.readouterr().err
+    assert "a preset (nano, nano-long, demo, real-small)" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -149,14 +150,30 @@ def test_what_no_run_could_measure_is_refused_before_anything_is_trained(
 @pytest.mark.parametrize("devices", ["gpu:0", "cuda:x", "cuda:0,cuda:0"])
 def test_devices_that_are_none_are_refused(devices: str) -> None:
     with pytest.raises(InputError, match="--devices"):
-        slots_of(devices, None)
+        slots_of(devices.split(","), None)
+
+
+def test_a_logger_or_an_executor_that_cannot_be_had_is_refused_before_anything_is_made(
+    study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("wandb", "submitit"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for words, told in (
+        (["--log", "wandb"], "--log wandb needs the package 'wandb'"),
+        (["--log", "wandbb"], "did you mean wandb"),
+        (["--executor", "slurm"], "--executor slurm needs the package 'submitit'"),
+        (["--executor", "ray", "--devices", "cuda:0"], "ray places GPUs by --executor-options"),
+    ):
+        assert call(study, *words) == InputError.exit_code
+        assert told in " ".join(capfd.readouterr().err.split())
+    assert not (study.parent / "out").exists()
 
 
 def test_jobs_share_the_processors_and_exclude_devices() -> None:
-    assert len(slots_of("", 3)) == 3
-    assert all(int(slot["OMP_NUM_THREADS"]) >= 1 for slot in slots_of("", 3))
+    assert len(slots_of((), 3)) == 3
+    assert all(int(slot["OMP_NUM_THREADS"]) >= 1 for slot in slots_of((), 3))
     with pytest.raises(InputError, match="--jobs is for processors"):
-        slots_of("cuda:0", 2)
+        slots_of(("cuda:0",), 2)
 
 
 def test_every_artefact_has_a_command_that_its_parser_takes(tmp_path: Path) -> None:
@@ -215,8 +232,44 @@ def configure(command: str, parser: Any) -> None:
 
 
 def test_all_presets_can_be_read() -> None:
-    assert PRESETS == ("nano", "nano-long", "demo")
-    assert tuple(read_study(name).name for name in PRESETS) == PRESETS
+    assert PRESETS == ("nano", "nano-long", "demo", "real-small")
+    models = {"student": {"both": "a"}, "teacher": {"same": "b", "different": "c"}}
+    real = {"real-small": models}
+    assert tuple(read_study(name, real.get(name)).name for name in PRESETS) == PRESETS
+
+
+def test_the_preset_of_real_models_asks_for_their_folders_and_takes_them_by_flag(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["kd", "study", "real-small", "--dry-run"]) == InputError.exit_code
+    assert "no student for vocabulary 'same'" in capfd.readouterr().err
+    assert cli.main(["kd", "study", "real-small", "--student", "s", "--dry-run"]) == InputError.exit_code
+    assert "by --teacher-same DIR" in capfd.readouterr().err
+    settings = read_study(
+        "real-small", models_of(StudyOptions("x", student="s", teacher_same="t", teacher_different="u"))
+    )
+    assert settings.models.student.of("different") == "s"
+    assert (settings.models.teacher.of("same"), settings.models.teacher.of("different")) == ("t", "u")
+    graph = build_graph(settings, Sources({"s": "a", "t": "b", "u": "c"}, "d", "e"))
+    assert {each.label for each in graph if each.kind == "run"} == {
+        "run-same-vanilla_kd-t1-s0-seed0",
+        "run-same-dskd-t1-s0-seed0",
+        "run-different-dskd-t1-s0-seed0",
+        "run-sft-teacher-same",
+        "run-base-student",
+        "run-alone-student-seed0",
+        "run-sft-teacher-different",
+    }
+
+
+def test_a_model_given_by_flag_replaces_its_half_or_both(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump({"name": "s", "models": {"student": {"both": "a"}, "teacher": {"both": "b"}}}))
+    changed_half = read_study(str(file), models_of(StudyOptions(str(file), teacher_different="c")))
+    assert [changed_half.models.teacher.of(half) for half in ("same", "different")] == ["b", "c"]
+    changed_both = read_study(str(file), models_of(StudyOptions(str(file), student="d")))
+    assert [changed_both.models.student.of(half) for half in ("same", "different")] == ["d", "d"]
+    assert read_study(str(file), models_of(StudyOptions(str(file)))).models.student.both == "a"
 
 
 def test_the_demo_gets_a_slice_from_the_base_student_to_the_teachers(study: Path) -> None:

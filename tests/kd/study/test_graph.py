@@ -11,7 +11,8 @@ import pytest
 from telbench.config import merged, read_settings
 from telbench.errors import InputError
 from telbench.kd.settings import TrainingSettings
-from telbench.kd.study.graph import Graph, Sources, build_graph, cells_of
+from telbench.kd.study.cells import cells_of
+from telbench.kd.study.graph import Graph, Sources, build_graph
 from telbench.kd.study.settings import StudySettings, read_study
 
 MODELS = {"student": {"both": "tiny"}, "teacher": {"same": "llama", "different": "mistral"}}

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ import pytest
 from telbench.config import read_settings
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet, Item
+from telbench.harness.executors.contract import Executor, Running, Task
+from telbench.harness.executors.local import LocalExecutor
 from telbench.harness.storage import RecordStore
 from telbench.kd.study.estimate import costs, total_seconds
 from telbench.kd.study.folder import JOURNAL, StudyFolder
 from telbench.kd.study.graph import Graph, Sources, build_graph
-from telbench.kd.study.process import Process
-from telbench.kd.study.run import Launch, Opened, Outcome, StudyRun, is_done, records_of
+from telbench.kd.study.run import Opened, Outcome, StudyRun, is_done, records_of
 from telbench.kd.study.settings import StudySettings
 from telbench.kd.study.sources import Amount, Found, amount_of
 
@@ -42,7 +44,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "calls"
     file.touch()
     monkeypatch.setenv("FAKE_CALLS", str(file))
-    monkeypatch.setattr("telbench.kd.study.process.PROGRAM", (sys.executable, str(FAKE)))
+    monkeypatch.setattr("telbench.harness.executors.process.PROGRAM", (sys.executable, str(FAKE)))
     return file
 
 
@@ -50,12 +52,15 @@ def small_graph() -> Graph:
     return build_graph(read_settings(StudySettings, SETTINGS, "study"), FOUND.sources)
 
 
-def make(root: Path, graph: Graph | None = None, slots: int = 1, launch: Launch = Process) -> Outcome:
+def make(
+    root: Path, graph: Graph | None = None, slots: int = 1, executor: Executor | None = None, tries: int = 1
+) -> Outcome:
     graph = graph or small_graph()
     folder = StudyFolder(root, graph)
     folder.create()
     with RecordStore(root / JOURNAL) as journal:
-        return StudyRun(Opened(graph, folder, FOUND, journal), Reporter(), [{}] * slots, launch).make()
+        opened = Opened(graph, folder, FOUND, journal)
+        return StudyRun(opened, Reporter(), executor or LocalExecutor([{}] * slots), tries).make()
 
 
 def called(calls: Path) -> list[str]:
@@ -127,7 +132,7 @@ def test_killed_at_any_moment_it_goes_on_and_its_children_do_not(tmp_path: Path,
         import sys
         sys.path[:0] = [{str(FAKE.parent)!r}]
         from pathlib import Path
-        from telbench.kd.study import process
+        from telbench.harness.executors import process
         from test_run import make
         process.PROGRAM = (sys.executable, {str(FAKE)!r})
         make(Path({str(tmp_path / "study")!r}), slots=2)
@@ -159,21 +164,41 @@ def test_killed_at_any_moment_it_goes_on_and_its_children_do_not(tmp_path: Path,
 
 def test_an_interrupted_study_stops_its_commands(tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_SECONDS", "300")
-    started: list[Process] = []
+    started: list[Running] = []
 
-    def launch(words: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
-        started.append(Process(words, log, environment))
-        if len(started) == 2:
-            # As if the person had pressed Ctrl-C while the second command begins.
-            os.kill(os.getpid(), signal.SIGINT)
-        return started[-1]
+    class Interrupted(LocalExecutor):
+        def start(self, tasks: Sequence[Task]) -> list[Running]:
+            started.extend(super().start(tasks))
+            if len(started) == 2:
+                # As if the person had pressed Ctrl-C while the second command begins.
+                os.kill(os.getpid(), signal.SIGINT)
+            return started[-len(tasks) :]
 
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path / "study", slots=2, launch=launch)
+        make(tmp_path / "study", executor=Interrupted([{}] * 2))
     assert len(started) == 2
-    for process in started:
-        with pytest.raises(ChildProcessError):
-            process.ended()
+    assert all(running.ended() is not None for running in started)
+
+
+def test_a_killed_command_is_tried_again_and_one_that_is_killed_each_time_has_failed(
+    tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = small_graph()
+    monkeypatch.setenv("FAKE_KILLED", f"sft-teacher:{tmp_path / 'killed'}")
+    outcome = make(tmp_path / "study", graph, tries=2)
+    assert outcome.failures == ()
+    assert outcome.made == len(graph.to_make())
+    assert Counter(called(calls)) == {each.label: 1 + (each.label == "sft-teacher") for each in graph.to_make()}
+    with RecordStore(tmp_path / "study" / JOURNAL) as journal:
+        records = {record["label"]: record for record in records_of(journal).values()}
+    assert {label for label, record in records.items() if record["tries"] == 2} == {"sft-teacher"}
+    assert records["sft-teacher"]["resumed"] is True
+    lines = [json.loads(line) for line in (tmp_path / "study" / JOURNAL).read_text().splitlines()]
+    assert [line["status"] for line in lines if line["label"] == "sft-teacher"] == ["begun", "lost", "begun", "done"]
+
+    (tmp_path / "killed").unlink()
+    failures = make(tmp_path / "other", graph, tries=1).failures
+    assert [(failure.label, failure.code) for failure in failures] == [("sft-teacher", -signal.SIGKILL)]
 
 
 def test_times_are_estimated_from_what_was_made(tmp_path: Path, calls: Path) -> None:

@@ -423,14 +423,6 @@ def test_the_labels_of_the_data_say_nothing_about_an_answer_of_the_students_own(
         assert record["loss"] == pytest.approx(0.75 * record["ce"] + 0.25 * record["kd"], rel=1e-5)
 
 
-def test_tensorboard_reads_every_step_where_it_is_installed(train: Train) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    made = train()
-    events = accumulator.EventAccumulator(str(made.path / "tensorboard"))
-    events.Reload()
-    assert [event.value for event in events.Scalars("training/loss")] == pytest.approx(losses(made))
-
-
 def test_trainings_of_two_precisions_in_one_process_are_what_they_are_alone(train: Train) -> None:
     exact = train("one")
     half = train("half", optimiser={"precision": "bf16"})

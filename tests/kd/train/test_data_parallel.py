@@ -87,6 +87,22 @@ def test_two_processes_give_the_losses_of_one(models: Path, tmp_path: Path, stud
     assert json.loads((tmp_path / "two" / "telbench.json").read_text())["training"]["processes"] == 2
 
 
+def test_two_processes_keep_the_step_that_answers_choose(models: Path, tmp_path: Path) -> None:
+    more = ("--epochs", "12", "--learning-rate", "1e-2", "--evaluate-every", "16", "--select", "chrf")
+    for name, processes in (("one", 1), ("two", 2)):
+        launch(words(models, tmp_path / name, "student", "sft", *more, "--patience", "2"), processes)
+    one, two = (json.loads((tmp_path / name / "telbench.json").read_text())["training"] for name in ("one", "two"))
+    assert one["best"]["score"] > 0
+    assert two["kept_step"] == one["kept_step"]
+    assert two["best"]["score"] == pytest.approx(one["best"]["score"], abs=1.0)
+
+
+def test_answers_choose_no_step_where_weights_are_spread(models: Path, tmp_path: Path) -> None:
+    program = (str(Path(__file__).with_name("sharded.py")),)
+    with pytest.raises(AssertionError, match="needs the whole student in each process"):
+        launch(words(models, tmp_path / "made", "student", "sft", "--select", "chrf"), 2, program)
+
+
 def test_weights_spread_over_processes_train_stop_and_go_on_like_whole_ones(models: Path, tmp_path: Path) -> None:
     program = (str(Path(__file__).with_name("sharded.py")),)
     more = ("--save-every", "2", "--micro-batch-size", "2")

@@ -1,0 +1,96 @@
+"""A study in a logger: trainings are told where to show themselves, finished runs are shown, hashes do not change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telbench.config import read_settings
+from telbench.harness.cli.terminal import Reporter
+from telbench.harness.loggers import contract
+from telbench.harness.loggers.contract import LoggedRun, LoggerSpec
+from telbench.kd.settings import TrainingSettings
+from telbench.kd.study import showing
+from telbench.kd.study.folder import StudyFolder
+from telbench.kd.study.graph import Sources, build_graph
+from telbench.kd.study.settings import StudySettings
+from telbench.kd.study.showing import Shown
+
+SETTINGS = {
+    "name": "small",
+    "models": {"student": {"both": "scratch:s"}, "teacher": {"both": "scratch:t"}},
+    "scratch": {"s": {"hidden": 32, "heads": 2}, "t": {"hidden": 64}},
+    "factors": {"vocabulary": ["same"], "algorithm": ["dskd"], "student_sft": [False]},
+    "training": {"keeping": {"save_every": 5}},
+    "anchors": [],
+}
+HEADER = {
+    "factors": {"algorithm": "dskd"},
+    "model": {"name": "student"},
+    "metrics": {"token_f1": {"value": 0.5}, "bleu": {"value": None}},
+}
+
+
+class Kept:
+    """A logger that keeps what it is given."""
+
+    def __init__(self, run: LoggedRun) -> None:
+        self.run, self.values, self.finished = run, {}, False
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        if "broken" in self.run.name:
+            raise ValueError("no room")
+        self.values[step] = dict(values)
+
+    def close(self, *, finished: bool) -> None:
+        self.finished = finished
+
+
+def test_trainings_are_told_to_show_themselves_in_the_studys_folder(tmp_path: Path) -> None:
+    graph = build_graph(read_settings(StudySettings, SETTINGS, "study"), Sources({}, "d", "e"))
+    folder = StudyFolder(tmp_path, graph, Shown(["mlflow"], tmp_path / "shown", "small"))
+    folder.create()
+    for each in graph:
+        folder.write_settings(each)
+        told = json.loads(folder.settings_file(each).read_text())
+        if each.kind in {"sft", "student"}:
+            keeping = read_settings(TrainingSettings, told, each.label).keeping
+            assert (keeping.log, keeping.log_dir, keeping.log_project) == (("mlflow",), tmp_path / "shown", "small")
+            assert keeping.save_every == 5
+            assert "log" not in each.settings["keeping"]
+        else:
+            assert "keeping" not in told
+    StudyFolder(tmp_path, graph).write_settings(each := next(each for each in graph if each.kind == "sft"))
+    assert "log" not in json.loads(folder.settings_file(each).read_text())["keeping"]
+
+
+def test_a_finished_run_is_shown_with_its_metrics_and_a_broken_logger_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[Kept] = []
+
+    def open_kept(run: LoggedRun) -> Kept:
+        opened.append(Kept(run))
+        return opened[-1]
+
+    spec = LoggerSpec("kept", "json", open_kept)
+    monkeypatch.setattr(contract, "logger_named", lambda name: spec)
+    monkeypatch.setattr(showing, "read_run", lambda path: HEADER)
+    graph = build_graph(read_settings(StudySettings, SETTINGS, "study"), Sources({}, "d", "e"))
+    shown = Shown(["kept"], tmp_path / "shown", "small")
+    runs: list[Any] = [each for each in graph if each.kind == "run"]
+    for each in graph:
+        shown.show(each, tmp_path, Reporter())
+    assert [one.run.key for one in opened] == [each.sha256 for each in runs]
+    assert opened[0].values == {1: {"run/token_f1": 0.5}}
+    assert opened[0].finished
+    assert opened[0].run.settings == {"algorithm": "dskd", "model": "student"}
+    broken = type(runs[0])("broken", "run", {}, {}, "0" * 64)
+    shown.show(broken, tmp_path, Reporter())
+    assert "broken is not shown: --log kept failed (ValueError: no room)" in " ".join(capfd.readouterr().err.split())
+    Shown((), tmp_path, "small").show(runs[0], tmp_path, Reporter())
+    assert len(opened) == len(runs) + 1
