@@ -14,6 +14,7 @@ from .relations.outcomes import outcome_findings
 from .relations.pairings import pairing_findings
 from .relations.roles import role_findings
 from .relations.sequence import sequence_findings
+from .relations.swaps import swap_findings
 from .relations.trends import trend_findings
 from .relations.voices import voice_findings
 from .relations.ways import way_findings
@@ -51,7 +52,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     )
     found = (*found, *grade_findings(reference, answer, found))
     seen = [place for each in found if each.status == "contradicted" for place in each.places]
-    copies = near_copy_findings(reference, answer)
+    copies = (*near_copy_findings(reference, answer), *swap_findings(reference, answer))
     return (*found, *(each for each in copies if not _overlap(each.places, seen)))
 
 

@@ -13,9 +13,11 @@ from .relations.findings import Finding, Status, places
 
 # Tags of names that no class is known of, and of phrases in lower case: their neighbours have to tell.
 _UNKNOWN, _PHRASE = frozenset({"?", "name"}), frozenset({"phrase"})
+# What these deny is told of the name behind them, and not the name itself.
+_SUBJECT = frozenset({"neither", "nor", "nothing", "none", "nobody"})
 # An answer so many times as long as its reference tells more than was asked: a name of the same class has to stand
 # between the same words there.
-_LONG, _FROM_WORDS = 2.5, 12
+_LONG, _FROM_WORDS = 1.6, 24
 
 
 def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -86,9 +88,14 @@ def _is_limited(reading: Reading, entity: Entity) -> bool:
 
 
 def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:
-    """Does a negation cover the name there; with ``first``, before all else?"""
+    """Does a negation cover the name there; with ``first``, before all else: "not SCTP", but not "neither node does"?"""
     at = bisect_left(reading.text.starts, start)
-    return at in (reading.polarity.focus if first else reading.polarity.covered)
+    if not first:
+        return at in reading.polarity.covered
+    own = reading.text.words[at] if at < len(reading.text.words) else None
+    return at in reading.polarity.focus and not any(
+        each.cue.text in _SUBJECT and each.scope and each.scope[0] == own for each in reading.polarity.negations
+    )
 
 
 def _is_turned(reading: Reading, start: int) -> bool:
@@ -104,8 +111,8 @@ def _spelt_out(key: str, answer: Reading) -> bool:
 
 
 def _part_of(one: Entity, other: Entity) -> bool:
-    """Is one name the beginning of the other: HTTP and HTTP/2?"""
-    return any(a.startswith(b) or b.startswith(a) for a in one.keys for b in other.keys)
+    """Is one name the beginning or the end of the other: HTTP and HTTP/2, CU and gNB-CU?"""
+    return any(a.startswith(b) or b.startswith(a) or a.endswith(b) or b.endswith(a) for a in one.keys for b in other.keys)
 
 
 def _named(fact: Entity, answer: Reading) -> tuple[tuple[int, int], ...] | None:

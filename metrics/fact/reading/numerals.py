@@ -72,7 +72,7 @@ _NUMBER = re.compile(
     r"(?! ?[:.]\d)"
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
-_ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
+_ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} ){0,2}(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
 _PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
 # "Two thirds of", "a quarter of": shares of a whole.
 _SHARES = re.compile(

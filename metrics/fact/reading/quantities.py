@@ -23,7 +23,7 @@ Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
 COUNTED = word_list("counted stems")
 _BEFORE_LEAST = re.compile(
-    r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher|better) than|"
+    r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher) than|"
     r"minimum(?: of| is|:)?|starting (?:at|from)|above|over|exceed(?:s|ing)?|beyond|[≥>]=?|from)(?: an?)?\s*$",
     re.IGNORECASE,
 )
@@ -39,7 +39,9 @@ _AFTER_LEAST = re.compile(
 )
 _AFTER_MOST = re.compile(r"\s?(?:or (?:less|fewer|shorter|lower|below|smaller)|and below|at most)", re.IGNORECASE)
 _ROUGHLY = re.compile(
-    r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|circa|near|[~≈])\s*$", re.IGNORECASE
+    r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|circa|near|close to|nominally|[~≈]|"
+    r"(?:just|a (?:bit|little|shade|hair)|slightly) (?:(?:more|less) than|under|over|above|below|short of))\s*$",
+    re.IGNORECASE,
 )
 _TO = re.compile(r"\s*(?:-|–|—|to|up to|through|until|\.{2,3}|…|~|and|or)\s*(?:an? )?$", re.IGNORECASE)
 _OPENS_RANGE = re.compile(r"(?:between|from|begins? at|range of)\s*(?:an? )?$", re.IGNORECASE)
