@@ -15,9 +15,9 @@ from .relations.findings import Finding, Status, places
 _UNKNOWN, _PHRASE = frozenset({"?", "name"}), frozenset({"phrase"})
 # What these deny is told of the name behind them, and not the name itself.
 _SUBJECT = frozenset({"neither", "nor", "nothing", "none", "nobody"})
-# An answer so many times as long as its reference tells more than was asked: a name of the same class has to stand
-# between the same words there.
-_LONG, _FROM_WORDS = 1.6, 24
+# An answer of more than so many words that is so many times as long as its reference tells more than was asked: a name
+# of the same class has to stand between the same words there.
+_LONG = ((12, 2.5), (24, 1.6))
 
 
 def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
     ]
     seen = set[str]()
     size = len(answer.text.words)
-    long = size > max(_FROM_WORDS, _LONG * len(reference.text.words))
+    long = any(size > max(least, times * len(reference.text.words)) for least, times in _LONG)
     for fact in reference.entities:
         words = reference.text.raw[fact.start : fact.end]
         # A phrase in small letters that happens to have an acronym is told by its words, or not at all.

@@ -233,7 +233,11 @@ def _following(reading: Reading, pole: Pole) -> frozenset[str]:
 
 def _denied_apart(answer: Reading, pole: Pole, reference: Reading, fact: Pole) -> bool:
     """Is it plainly denied in one text and plainly said in the other?"""
-    if _denied(answer, pole) == _denied(reference, fact):
+    if _denied(answer, pole) == _denied(reference, fact) or 2 in (_denials(answer, pole), _denials(reference, fact)):
+        return False
+    if max(len(reference.text.words), len(answer.text.words)) > _BRIEF and not (
+        _following(answer, pole) & _following(reference, fact) or _sentence(answer, pole) & _sentence(reference, fact)
+    ):
         return False
     reading, said = (reference, fact) if _denied(answer, pole) else (answer, pole)
     return said.first not in reading.polarity.covered

@@ -33,7 +33,7 @@ _SHORT = {
 # Phrases that deny what follows.
 _PAIRS = frozenset(
     {("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"), ("absence", "of"), ("lack", "of")}
-    | {("devoid", "of"), ("ignorant", "of"), ("unaware", "of")}
+    | {("devoid", "of"), ("ignorant", "of"), ("unaware", "of"), ("rule", "out"), ("rules", "out"), ("ruling", "out")}
 )
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
 LIMITS = word_list("limiting")
@@ -49,6 +49,9 @@ _BEING = word_list("forms of be")
 _STATES = word_list("forms of be") | {"remains", "remain", "stays", "stay", "becomes", "become"}
 _OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
+# Adverbs that a negation of their verb denies alone.
+_MANNER = word_list("manner")
+_VERBAL = frozenset({"not", "never", "cannot"})
 # What opens the next name, but not behind these: "without use of the header".
 _NEXT_NAME = frozenset({"the", "a", "an", "each", "every", "it", "they", "this", "these"}) | word_list(
     "auxiliary verbs"
@@ -168,6 +171,16 @@ def polarity(text: Text) -> Polarity:
                 if not scope:
                     focus ^= {place}
                 scope.append(covered)
+        if word.text == "nothing" and not scope and at and words[at - 1].clause == word.clause:
+            # "Guarantees nothing".
+            done = words[at - 1]
+            if done.text not in STOP:
+                parity[at - 1] += 1
+                scope.append(done)
+        if word.text in _VERBAL or word.text.endswith("n't"):
+            # "Does not access it directly" accesses it in another way.
+            manner = next((place for place, each in enumerate(scope) if each.text in _MANNER), 0)
+            scope = scope[manner:]
         instead = _ellipsis(words, at) or (
             _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
         )
@@ -219,7 +232,11 @@ def polarity(text: Text) -> Polarity:
         if word.text not in STOP:
             by_clause.setdefault(word.clause, set()).add(word.stem)
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
-    conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS)
+    # "Keeps it until the end" says plainly that it keeps it.
+    denying = {each.cue.sentence for each in negations}
+    conditional = frozenset(
+        word.sentence for word in words if word.text in CONDITIONS and (word.text != "until" or word.sentence in denying)
+    )
     going_round: dict[int, set[int]] = {}
     for at, word in enumerate(words):
         left_to = word.text == "left" and at + 1 < len(words) and words[at + 1].text == "to"

@@ -51,7 +51,9 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
     for negation in (*mine.negations, *(mine.prefixed if brief else ())):
         if negation.cue.sentence in mine.conditional_sentences:
             continue
-        if any(each in others.said and each not in others.denied for each in negation.instead - heard):
+        if any(each in others.said and each not in others.denied for each in negation.instead - heard) and not any(
+            each in others.denied for each in negation.instead
+        ):
             # What is said in its place is said there, too.
             continue
         if negation.scope and negation.scope[0].stem in others.denied:
