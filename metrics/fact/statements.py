@@ -41,10 +41,11 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
     """Each sentence of the reference: does the answer make it, or deny it?"""
     yield from _verdict_finding(reference, answer, question)
     heard = question.text.stems
+    asks = _ASKS.match(question.text.plain.lstrip()) is not None
     agreed = needed_alike(reference, answer)
     clashes = [
         each
-        for each in denials(reference.polarity, answer.polarity, question.polarity, heard)
+        for each in denials(reference.polarity, answer.polarity, question.polarity, heard, asked=asks)
         if each.reference.stem not in agreed and each.answer.stem not in agreed
     ]
     by_sentence: dict[int, list[Word]] = {}
@@ -52,7 +53,6 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
         if word.text not in STOP:
             by_sentence.setdefault(word.sentence, []).append(word)
     denying = {negation.cue.sentence for negation in reference.polarity.negations}
-    asks = _ASKS.match(question.text.plain.lstrip()) is not None
     for sentence, words in by_sentence.items():
         new = {word.stem for word in words} - heard
         denies = sentence in denying

@@ -51,7 +51,8 @@ _OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
 # Adverbs that a negation of their verb denies alone.
 _MANNER = word_list("manner")
-_VERBAL = frozenset({"not", "never", "cannot"})
+# Words that deny a verb.
+VERBAL = frozenset({"not", "never", "cannot"})
 # What opens the next name, but not behind these: "without use of the header".
 _NEXT_NAME = frozenset({"the", "a", "an", "each", "every", "it", "they", "this", "these"}) | word_list(
     "auxiliary verbs"
@@ -177,7 +178,7 @@ def polarity(text: Text) -> Polarity:
             if done.text not in STOP:
                 parity[at - 1] += 1
                 scope.append(done)
-        if word.text in _VERBAL or word.text.endswith("n't"):
+        if word.text in VERBAL or word.text.endswith("n't"):
             # "Does not access it directly" accesses it in another way.
             manner = next((place for place, each in enumerate(scope) if each.text in _MANNER), 0)
             scope = scope[manner:]

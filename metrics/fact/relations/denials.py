@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..reading.polarity import ROUND, Negation, Polarity, without_prefix
+from ..reading.polarity import ROUND, VERBAL, Negation, Polarity, without_prefix
 from ..reading.text import Word
 
 # Clauses with more words than this have to have two in common to be about the same.
@@ -33,18 +33,20 @@ def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polari
     return len(own) < 2 or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
 
 
-def denials(reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str]) -> list[Denial]:
+def denials(
+    reference: Polarity, answer: Polarity, question: Polarity, heard: frozenset[str], *, asked: bool = False
+) -> list[Denial]:
     """Where an answer denies what the reference says, or says what it denies.
 
     ``heard`` are the stems of the question: words that are new to it decide first. What the question itself denies
-    may be repeated in either way.
+    may be repeated in either way. Where yes or no is ``asked`` for, the question gives no verb.
     """
-    found = [Denial(*clash) for clash in _clashes(reference, answer, heard)]
-    found += [Denial(word, denied) for denied, word in _clashes(answer, reference, heard)]
+    found = [Denial(*clash) for clash in _clashes(reference, answer, heard, asked)]
+    found += [Denial(word, denied) for denied, word in _clashes(answer, reference, heard, asked)]
     return [each for each in found if each.reference.stem not in question.denied]
 
 
-def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterator[tuple[Word, Word]]:
+def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str], asked: bool) -> Iterator[tuple[Word, Word]]:
     """For each negation a word that it covers and the other text says, if that denies none of them."""
     # Much of a long text avoids or prevents something that the other speaks of.
     brief = max(len(mine.said) + len(mine.denied), len(others.said) + len(others.denied)) <= _BRIEF
@@ -62,6 +64,8 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
         if first[:1] != list(negation.scope[:1]) and negation.scope[0].text in ROUND:
             # "Does not block others": what goes round is never given by a question about it.
             first.insert(0, negation.scope[0])
+        if asked and negation.scope and _denies_verb(negation) and negation.scope[0].stem in others.said:
+            first = list(negation.scope[:4])
         turns_prefix = any(without_prefix(word.text) for word in negation.scope)
         said = [(word, others.said.get(word.stem)) for word in first]
         clash = [
@@ -92,3 +96,7 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str]) -> Iterato
             clash[0][0] is first[0] or (len(clash) > 1 and clash[0][0] in first[1:2] and first[0].stem not in heard)
         ):
             yield clash[0]
+
+
+def _denies_verb(negation: Negation) -> bool:
+    return negation.cue.text in VERBAL or negation.cue.text.endswith("n't")
