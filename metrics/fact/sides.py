@@ -79,6 +79,10 @@ def side_findings(
                 # Who sends to whom is told by their ways.
                 told_so = same or name == "transfer"
                 turned = () if told_so else _in_place(reference, used, answer, there, side)
+                if question.asks and not (told_so or turned):
+                    # Whether it is so is asked, and not given.
+                    rest = [pole for other, found in there.items() if (name, other) not in wanted for pole in found]
+                    turned = places(each for each in rest if _opposes(reference, used, answer, each))
             if turned:
                 yield Finding("direction", words, "contradicted", turned, only_if_seen=True)
             continue

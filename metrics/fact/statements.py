@@ -26,9 +26,6 @@ _ELSEWHERE = frozenset({("left", "to"), ("out", "of"), ("up", "to"), ("no", "par
 # A sentence states something where it has a verb: one of these, or so many words that it must have one.
 _VERBS = word_list("auxiliary verbs")
 _WORDS = 6
-_ASKS = re.compile(
-    r"(?:[^?]*,\s)?(?:do|does|did|is|are|was|were|can|could|may|must|shall|should|will|would|has|have)\b", re.IGNORECASE
-)
 _VERDICT = re.compile(
     r"\W*(yes\b|(?:no|correct|true|false|right|wrong)\b(?=\W*$|\W*[,.;:!]|\s[-–—]|\s(?:it|they|this|that|there)\b)|"
     r"it (?:is|does|can|has|will|must)\b(?: not|n't)?(?=\W*[:.;,]))",
@@ -41,7 +38,7 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
     """Each sentence of the reference: does the answer make it, or deny it?"""
     yield from _verdict_finding(reference, answer, question)
     heard = question.text.stems
-    asks = _ASKS.match(question.text.plain.lstrip()) is not None
+    asks = question.asks
     agreed = needed_alike(reference, answer)
     clashes = [
         each
@@ -92,7 +89,7 @@ def _states(reading: Reading, words: list[Word]) -> bool:
 
 def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """Yes or no, where it is asked for: what the reference says or means, and what the answer opens with."""
-    if not _ASKS.match(question.text.plain.lstrip()):
+    if not question.asks:
         return
     told = _VERDICT.match(answer.text.plain)
     implied = None if told or question.offered else _implied(question, answer)
