@@ -71,7 +71,9 @@ def _stands_for(
 
     Both is asked for where the question gives the fact: an answer need not repeat it.
     """
-    alike = bool(rival.tags & fact.tags - _UNKNOWN) and not _part_of(rival, fact)
+    if _part_of(rival, fact) or (given and long):
+        return False
+    alike = bool(rival.tags & fact.tags - _UNKNOWN)
     if alike and not given and not long:
         return True
     if not alike and (given or rival.tags & _PHRASE or bool(rival.keys & PARTIES) != bool(fact.keys & PARTIES)):

@@ -24,12 +24,18 @@ class Denial:
     answer: Word
 
 
-def _same_subject(mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word) -> bool:
+def _same_subject(
+    mine: Polarity, negation: Negation, word: Word, others: Polarity, other: Word, heard: frozenset[str]
+) -> bool:
     """Have the clauses more in common than the one word, where they have more?"""
     less = _PLAIN_STATES | {word.stem, negation.cue.stem}
     own = mine.clauses.get(negation.cue.clause, frozenset()) - less
     theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
     own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - less
+    clause = others.clauses.get(other.clause, frozenset()) - heard
+    if own & theirs - heard and not own & clause and len(clause) > 1:
+        # "They share A but each has its own B": B is not what they share.
+        return False
     return len(own) < 2 or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
 
 
@@ -85,10 +91,13 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str], asked: boo
         ]
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
         alike = sum(word.stem in others.denied for word in negation.scope[:6])
-        clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other)]
+        clash = [(word, other) for word, other in clash if _same_subject(mine, negation, word, others, other, heard)]
         if clash and (clash[0][0] is not negation.scope[0] or negation in mine.prefixed):
             # The words behind the verb alone: what is said of them may be denied by any word of their sentence.
             clash = [(word, other) for word, other in clash if other.sentence not in others.denying_sentences]
+        if len(clash) == 1 and clash[0][0].stem == "need":
+            # What is needed is told by its object.
+            continue
         if negation.predicate and negation.predicate not in others.said:
             # "No packet is lost" is not denied by "every packet arrives".
             continue

@@ -127,7 +127,7 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
     before = [word.text for word in words[max(0, at - 4) : at] if word.clause == words[at].clause]
     denied = sum(_denies(word) for word in words[max(0, at - 5) : at] if word.clause == words[at].clause)
     near = words[max(0, at - _REACH - 2) : at + _REACH + 2]
-    outside = sum((_denies(word) and word.text not in _HAS_NOT) or word.text in _ABSENCES for word in near)
+    outside = sum((_denies(word) or word.text in _ABSENCES) and word.text not in _HAS_NOT for word in near)
     outside -= _denies(words[at])
     unsure = any(
         (word.text in ROUND or word.text in LIMITS or word.text in _HARD) and word.text not in _ABSENCES
