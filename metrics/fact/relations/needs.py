@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..reading.entities import PARTIES
 from ..reading.lexicon import word_list
 from ..reading.polarity import LIMITS, NEGATIONS, ROUND
 from ..reading.reading import Reading
@@ -66,6 +67,7 @@ class _Need:
     what: frozenset[str]
     start: int
     end: int
+    keys: frozenset[str] = frozenset()
 
 
 def _denies(word: Word) -> bool:
@@ -81,7 +83,7 @@ def _behind(words: Sequence[Word], at: int) -> list[Word]:
     found = []
     clause = words[at].clause
     for word in words[at + 1 : at + 1 + _REACH]:
-        if word.sentence != words[at].sentence or (word.clause != clause and found):
+        if word.sentence != words[at].sentence or (word.clause != clause and found and word.text != "or"):
             break
         clause = word.clause
         found.append(word)
@@ -115,7 +117,7 @@ def _needs(reading: Reading) -> list[_Need]:
             for sign, kind, what in _told(sentence, at):
                 stems = frozenset(word.stem for word in what if not _denies(word))
                 if stems:
-                    found.append(_Need(sign, kind, stems, word.start, word.end))
+                    found.append(_Need(sign, kind, stems, word.start, word.end, _keys(reading, what)))
         found += _conditions(sentence)
     return found
 
@@ -184,6 +186,17 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
                 if not any(_denies(word) for word in words):
                     yield 1, "thing", _content(what)
                 break
+
+
+def _keys(reading: Reading, words: Sequence[Word]) -> frozenset[str]:
+    """The names among these words, with their acronyms, but for those of parties: all else is done by them."""
+    starts = {word.start for word in words}
+    return frozenset(
+        key
+        for each in reading.entities
+        if any(each.start <= start < each.end for start in starts) and each.keys.isdisjoint(PARTIES)
+        for key in each.keys
+    )
 
 
 def _through(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]]]:
@@ -267,4 +280,6 @@ def _alike(one: _Need, other: _Need) -> bool:
     """Are two needs of the same thing?"""
     if one.kind != other.kind and one.kind and other.kind:
         return False
+    if one.keys & other.keys:
+        return True
     return len(one.what & other.what) >= max(1, (min(len(one.what), len(other.what)) + 1) // 2)
