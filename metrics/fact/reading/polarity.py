@@ -242,7 +242,7 @@ def polarity(text: Text) -> Polarity:
     for at, word in enumerate(words):
         left_to = word.text == "left" and at + 1 < len(words) and words[at + 1].text == "to"
         if word.text in ROUND or left_to:
-            going_round.setdefault(word.sentence, set()).add(word.start)
+            going_round.setdefault(word.clause, set()).add(word.start)
     # "Without A there is no B" denies neither.
     lacking = {each.cue.sentence for each in negations if each.cue.text == "without"}
     conditional |= {each.cue.sentence for each in negations if each.cue.text != "without"} & lacking
@@ -261,7 +261,7 @@ def polarity(text: Text) -> Polarity:
         conditional,
         frozenset(prefixed_clauses),
         frozenset(each.cue.sentence for each in negations if each.scope),
-        {sentence: frozenset(each) for sentence, each in going_round.items()},
+        {clause: frozenset(each) for clause, each in going_round.items()},
     )
 
 

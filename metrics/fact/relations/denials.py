@@ -85,8 +85,8 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str], asked: boo
             and (other.clause not in others.prefixed_clauses or turns_prefix)
             and other.sentence not in others.conditional_sentences
             # A word that goes round is plainly said itself: "blocks" of "does not block".
-            and others.going_round.get(other.sentence, frozenset()) <= {other.start}
-            and mine.going_round.get(negation.cue.sentence, frozenset())
+            and others.going_round.get(other.clause, frozenset()) <= {other.start}
+            and mine.going_round.get(negation.cue.clause, frozenset())
             <= ({negation.cue.start, word.start} if brief else frozenset())
         ]
         # The word right after the negation, or two of those behind it: one alone is often beside the point.
