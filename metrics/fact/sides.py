@@ -262,6 +262,12 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     own = _clause(answer, pole)
     if len(answer.text.words) <= _BRIEF:
         return True
+    if not pole.group.reciprocal and max(len(reference.text.words), len(answer.text.words)) <= 2 * _BRIEF:
+        # A sentence or two say one thing: "and" parts clauses that belong together.
+        own, whole = _sentence(answer, pole), [_sentence(reference, each) for each in used]
+        if any(len(own & other) >= max(_SHARED, 0.5 * min(len(own), len(other))) for other in whole):
+            return True
+        own = _clause(answer, pole)
     others = [_clause(reference, each) for each in used]
     return any(
         len(own & other) >= max(min(_SHARED, len(other)), _PART * min(len(own), len(other))) > 0 for other in others

@@ -33,7 +33,7 @@ def _same_subject(
     theirs = others.sentences.get(other.sentence, frozenset()) - {word.stem}
     own = own or mine.sentences.get(negation.cue.sentence, frozenset()) - less
     clause = others.clauses.get(other.clause, frozenset()) - heard
-    if own & theirs - heard and not own & clause and len(clause) > 1:
+    if own & theirs - heard and not own & clause and len(clause - {word.stem}) > 1:
         # "They share A but each has its own B": B is not what they share.
         return False
     return len(own) < 2 or not theirs or len(own & theirs) > (min(len(own), len(theirs)) > _FEW)
