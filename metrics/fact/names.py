@@ -74,11 +74,18 @@ def _stands_for(
     if _part_of(rival, fact) or (given and long):
         return False
     alike = bool(rival.tags & fact.tags - _UNKNOWN)
+    if not alike and _classes(rival) and _classes(fact):
+        return False
     if alike and not given and not long:
         return True
     if not alike and (given or rival.tags & _PHRASE or bool(rival.keys & PARTIES) != bool(fact.keys & PARTIES)):
         return False
     return bool(around & neighbours(answer, rival.start, rival.end))
+
+
+def _classes(entity: Entity) -> frozenset[str]:
+    """The classes that a name is known to be of; patterns of its spelling are none."""
+    return frozenset(tag for tag in entity.tags - _UNKNOWN - _PHRASE - {"capitals"} if "*" not in tag)
 
 
 def _is_limited(reading: Reading, entity: Entity) -> bool:
