@@ -19,6 +19,7 @@ from .relations.trends import trend_findings
 from .relations.voices import voice_findings
 from .relations.ways import way_findings
 from .sides import side_findings
+from .singles import single_findings
 from .statements import statement_findings
 from .values import quantity_findings, unit_findings
 
@@ -39,6 +40,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     found = (
         *quantity_findings(reference, answer, question),
         *unit_findings(reference, answer, question),
+        *single_findings(reference, answer, question),
         *entity_findings(reference, answer, question),
         *side_findings(reference, answer, question, straight=straight, trending=trending),
         *ways,

@@ -1,0 +1,84 @@
+"""The number one in words, which is no quantity of its own: "a single session", "only one is active"."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .reading.quantities import Quantity
+from .reading.reading import Reading
+from .reading.text import STOP
+from .relations.findings import Finding
+
+_ONE = re.compile(
+    r"\b(?:(?P<only>(?:only|just|exactly|precisely|merely|at most|no more than)(?: an?)? (?:one|single)\b"
+    r"(?: (?:of|single)\b)?|(?:an?|one|the) single\b)|one(?! (?:another|or|and|to|in|out|by|side|end)\b))(?! of the)",
+    re.IGNORECASE,
+)
+_NO_COUNT = re.compile(r"\b(?:no|this|that|the|which|each|every|another|other|any|first|last|new|old|-)[\s-]$", re.IGNORECASE)
+# Content words behind a number that tell what it counts.
+_COUNTED, _REACH = 2, 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Single:
+    """Where one is told, of what, and whether it says that there are no more."""
+
+    what: frozenset[str]
+    only: bool
+    start: int
+    end: int
+
+
+def _counted(reading: Reading, end: int) -> frozenset[str]:
+    """The stems of the first words with content behind a place, in its clause."""
+    words = reading.text.words
+    first = bisect_left(reading.text.starts, end)
+    if first >= len(words):
+        return frozenset()
+    own = words[max(0, first - 1)].clause
+    behind = [w.stem for w in words[first : first + _REACH] if w.clause == own and w.text not in STOP and w.text.isalpha()]
+    return frozenset(behind[:_COUNTED])
+
+
+def _singles(reading: Reading) -> list[_Single]:
+    plain = reading.text.plain
+    return [
+        _Single(_counted(reading, match.end()), match["only"] is not None, *match.span())
+        for match in _ONE.finditer(plain)
+        if not _NO_COUNT.search(plain[max(0, match.start() - 8) : match.start()])
+    ]
+
+
+def _several(reading: Reading) -> list[tuple[Quantity, frozenset[str]]]:
+    """The whole numbers of two or more that count something, with what they count."""
+    return [
+        (each, _counted(reading, each.end) or each.counted)
+        for each in reading.quantities
+        if not each.dimension and not each.implied and each.number >= 2 and each.number == int(each.number)
+    ]
+
+
+def single_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
+    """One of what the answer has several of, or several of what it has only one of."""
+    known = {each.number for each in (*reference.quantities, *question.quantities)}
+    told, singles = _several(answer), _singles(answer)
+    for single in _singles(reference) if told or singles else ():
+        words = reference.text.raw[single.start : single.end]
+        same = [each for each in singles if each.what & single.what]
+        against = [each for each, what in told if what & single.what and each.number not in known]
+        if same or against:
+            places = tuple((each.start, each.end) for each in same or against)
+            yield Finding("quantity", words, "agreed" if same else "contradicted", places, only_if_seen=True)
+    only = [each for each in singles if each.only]
+    numbers = {each.number for each in answer.quantities}
+    for quantity, what in _several(reference) if only else ():
+        if quantity.number in numbers or any(each.number == quantity.number for each in question.quantities):
+            continue
+        against = [each for each in only if each.what & what]
+        if against and not any(each.what & what for each in _singles(reference)):
+            words = reference.text.raw[quantity.start : quantity.end]
+            places = tuple((each.start, each.end) for each in against)
+            yield Finding("quantity", words, "contradicted", places, only_if_seen=True)
