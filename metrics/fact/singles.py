@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from .reading.quantities import Quantity
 from .reading.reading import Reading
 from .reading.text import STOP
-from .relations.findings import Finding
+from .relations.findings import Finding, Status
 
 _ONE = re.compile(
     r"\b(?:(?P<only>(?:only|just|exactly|precisely|merely|at most|no more than)(?: an?)? (?:one|single)\b"
     r"(?: (?:of|single)\b)?|(?:an?|one|the) single\b)|one(?! (?:another|or|and|to|in|out|by|side|end)\b))(?! of the)",
     re.IGNORECASE,
 )
-_NO_COUNT = re.compile(r"\b(?:no|this|that|the|which|each|every|another|other|any|first|last|new|old|-)[\s-]$", re.IGNORECASE)
+_HOW_MANY = re.compile(r"\b(?:how many|number of|how often)\b", re.IGNORECASE)
+_NO_COUNT = re.compile(r"\b(?:no|this|that|the|each|every|another|other|any|first|last|new|old|-)[\s-]$", re.IGNORECASE)
 # Content words behind a number that tell what it counts.
 _COUNTED, _REACH = 2, 5
 
@@ -65,20 +66,30 @@ def single_findings(reference: Reading, answer: Reading, question: Reading) -> I
     """One of what the answer has several of, or several of what it has only one of."""
     known = {each.number for each in (*reference.quantities, *question.quantities)}
     told, singles = _several(answer), _singles(answer)
-    for single in _singles(reference) if told or singles else ():
+    wanted = _singles(reference)
+    # The first is what has to be told where a number is asked for, and no other is given.
+    asked = bool(wanted) and not known and _HOW_MANY.search(question.text.plain) is not None
+    if asked:
+        wanted.sort(key=lambda each: not each.only)
+    for single in wanted:
         words = reference.text.raw[single.start : single.end]
         same = [each for each in singles if each.what & single.what]
         against = [each for each, what in told if what & single.what and each.number not in known]
-        if same or against:
+        if asked and not (same or against):
+            # Other words for what is counted: "one occasion", "a single PO".
+            same = [each for each in singles if each.only]
+        if same or against or asked:
             places = tuple((each.start, each.end) for each in same or against)
-            yield Finding("quantity", words, "agreed" if same else "contradicted", places, only_if_seen=True)
+            status: Status = "agreed" if same else "contradicted" if against else "omitted"
+            yield Finding("quantity", words, status, places, only_if_seen=not asked)
+            asked = False
     only = [each for each in singles if each.only]
     numbers = {each.number for each in answer.quantities}
     for quantity, what in _several(reference) if only else ():
         if quantity.number in numbers or any(each.number == quantity.number for each in question.quantities):
             continue
         against = [each for each in only if each.what & what]
-        if against and not any(each.what & what for each in _singles(reference)):
+        if against and not any(each.what & what for each in wanted):
             words = reference.text.raw[quantity.start : quantity.end]
             places = tuple((each.start, each.end) for each in against)
             yield Finding("quantity", words, "contradicted", places, only_if_seen=True)
