@@ -1,4 +1,4 @@
-"""The number one in words, which is no quantity of its own: "a single session", "only one is active"."""
+"""One and none in words, which are no quantities of their own: "a single session", "only one is active", "no layer"."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from .relations.findings import Finding, Status
 
 _ONE = re.compile(
     r"\b(?:(?P<only>(?:only|just|exactly|precisely|merely|at most|no more than)(?: an?)? (?:one|single)\b"
-    r"(?: (?:of|single)\b)?|(?:an?|one|the) single\b)|one(?! (?:another|or|and|to|in|out|by|side|end)\b))(?! of the)",
+    r"(?: (?:of|single)\b)?|(?:an?|one|the) single\b)|one(?! (?:another|or|and|to|in|out|by|side|end)\b))(?! of the\b)",
     re.IGNORECASE,
 )
 _HOW_MANY = re.compile(r"\b(?:how many|number of|how often)\b", re.IGNORECASE)
 _NO_COUNT = re.compile(r"\b(?:no|this|that|the|each|every|another|other|any|first|last|new|old|-)[\s-]$", re.IGNORECASE)
+_NONE = re.compile(
+    r"\b(?:no|zero) (?!(?:more|less|fewer|longer|other|further|such|need|matter|way|one|particular|specific|special)\b)(?=[a-z])",
+    re.IGNORECASE,
+)
 # Content words behind a number that tell what it counts.
 _COUNTED, _REACH = 2, 5
 
@@ -83,7 +87,9 @@ def single_findings(reference: Reading, answer: Reading, question: Reading) -> I
             status: Status = "agreed" if same else "contradicted" if against else "omitted"
             yield Finding("quantity", words, status, places, only_if_seen=not asked)
             asked = False
-    only = [each for each in singles if each.only]
+    plain = answer.text.plain
+    none = [_Single(_counted(answer, match.end()), True, *match.span()) for match in _NONE.finditer(plain)]
+    only = [each for each in (*singles, *none) if each.only]
     numbers = {each.number for each in answer.quantities}
     for quantity, what in _several(reference) if only else ():
         if quantity.number in numbers or any(each.number == quantity.number for each in question.quantities):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
@@ -28,7 +29,8 @@ def quantity_findings(reference: Reading, answer: Reading, question: Reading) ->
     strange = [each for each in strange if not any(_within(each, fact) and _told(fact, told) for fact in wanted)]
     for at, fact in enumerate(wanted):
         before = sum(equal(fact, other) for other in wanted[:at])
-        given = any(equal(fact, other) for other in question.given)
+        # "How much is 23 dBm in mW?" does not give what it asks for.
+        given = any(equal(fact, other) and math.isclose(fact.number, other.number) for other in question.given)
         words = reference.text.raw[fact.start : fact.end]
         same = _told(fact, told)
         if len(same) > before:

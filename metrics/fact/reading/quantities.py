@@ -23,13 +23,13 @@ Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
 COUNTED = word_list("counted stems")
 _BEFORE_LEAST = re.compile(
-    r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher) than|"
+    r"(?:at least|(?:no|not|never) (?:less|fewer|shorter|lower|smaller) than|(?<!no )(?<!not )(?<!never )(?:more|greater|larger|longer|higher) than|"
     r"minimum(?: of| is|:)?|starting (?:at|from)|above|over|exceed(?:s|ing)?|beyond|[≥>]=?|from)(?: an?)?\s*$",
     re.IGNORECASE,
 )
 _BEFORE_MOST = re.compile(
-    r"(?:at most|no(?:t)? (?:more|greater|longer|higher|larger) than|"
-    r"(?<!\bno )(?<!\bnot )(?:less|fewer|shorter|lower|smaller) than|"
+    r"(?:at most|(?:no|not|never) (?:more|greater|longer|higher|larger) than|"
+    r"(?<!\bno )(?<!\bnot )(?<!\bnever )(?:less|fewer|shorter|lower|smaller) than|"
     r"maximum(?: of| is|:)?|up to|as (?:many|much|high|long) as|below|under|within|not exceed(?:ing)?|limited to|"
     r"[≤<]=?)(?: an?)?\s*$",
     re.IGNORECASE,
@@ -56,8 +56,8 @@ _CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]
 _NEAR = 26
 _A_UNIT = re.compile(
     r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )"
-    r"(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(bit|octet|byte|day|hour|week|minute|"
-    r"millisecond|microsecond|nanosecond|kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
+    r"(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(second(?=\s*[.,;)]|\s*$)|bit|octet|byte|day|hour|week|"
+    r"minute|millisecond|microsecond|nanosecond|kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
     re.IGNORECASE,
 )
 _CONVERTED = 2e-3
@@ -371,6 +371,8 @@ def _counted_apart(one: Quantity, other: Quantity) -> bool:
 def same_kind(one: Quantity, other: Quantity) -> bool:
     """Could one stand in the other's place: the same dimension, or numbers that count or name the same?"""
     if one.dimension or other.dimension:
+        if {one.dimension, other.dimension} == {"", "share"} and 0 < (other if one.dimension else one).number < 1:
+            return True
         if one.dimension != other.dimension:
             # The same number in another unit, or a bare one in the place of a measured one.
             return math.isclose(one.number, other.number, rel_tol=1e-9) and bool(one.dimension and other.dimension)
