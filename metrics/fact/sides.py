@@ -22,7 +22,7 @@ _BRIEF = 12
 # So many words have two clauses in common that speak of the same thing, where they have as many.
 _SHARED = 2
 # And this share of the shorter one's: long sentences have words in common by chance.
-_PART = 0.4
+_PART = 0.34
 # Longer texts say the same word of several things.
 _PLAIN = 40
 # Words between two things, which the same words the other way round turn.
