@@ -221,6 +221,26 @@ RULES = {
         r"\b(?:one|you|we|i)(?: would|'d) (?:need|have to have|require)\b[^.]* (?:to|in order to|before) "
         rf"(?:\w+ )?{_ANSWER}"
     ),
+    "the speaker asks back": (
+        r"^(?:\w+[,!.] )?(?:please|kindly|(?:can|could|would|will) you)(?: \w+){0,2} (?:clarify|specify|share|elaborate|"
+        r"rephrase|paste|upload|provide|tell me|give me|send me)\b|"
+        r"\bplease (?:clarify|specify|share|paste|rephrase|(?:provide|give|send|supply) (?:me|us|more|the (?:full|rest|"
+        rf"complete|relevant)|further|additional|{_THE}))\b|"
+        r"\b(?:what|which \w+) do you mean\b|\bwhat is meant by\b[^.]*\?|\bdid you mean\b|\bi wish i (?:could|knew|had)\b"
+    ),
+    "in passing": (
+        r"^(?:\w+,? )?(?:dunno|no clue|(?:wouldn't|don't|can't|couldn't) (?:really )?(?:know|say|tell|help))\b|"
+        r"^(?:question )?unanswerable\b|^n/a\b(?=\W*(?:$|not|no|info|the|data|missing))|^pass(?:[.!]|$)|"
+        r"^not (?:really |quite |too |entirely )?(?:sure|certain)\b(?=\W*$|[.!]|,? (?:sorry|tbh|about (?:this|that|it)))|"
+        rf"^(?:\w+, )?{_CANNOT} (?:say|tell|answer|determine|help)\b(?=[,;:.])|"
+        r"\b(?:i|we)(?:'d| would)(?: only| just| merely)? be (?:guessing|speculating)\b|"
+        r"\bi(?:'ll| will)(?: have to)? pass\b(?! (?:the|a|an|it|on|by|through))|"
+        r"(?:^|[.;:,] )(?:there(?:'s| is| was) )?nothing (?:here|there|in (?:it|here|there)) (?:about|on|regarding|that|to)\b|"
+        rf"\b(?:{_SOURCE}|{_EXCERPT}) neither \w+ nor\b|\bquestion (?:remains|stays|is left|goes) unanswered\b|"
+        rf"\b(?:i|we) lack (?:the )?(?:\w+ )?(?:expertise|competence|background|experience)\b|"
+        rf"\b(?:falls|lies|is|goes) (?:outside|beyond)(?: of)? (?:{_SOURCE}|what i)\b|"
+        rf"(?:^|[.] )(?:not {_ENOUGH}|insufficient|no relevant|no useful|too little) (?:information|info|data|context|details?)[.;]"
+    ),
     "the speaker was not told": (
         r"\b(?:i|we) (?:am|are|was|were) not (?:given|provided|told|shown)\b|"
         r"^(?:not found|no (?:\w+ )?(?:sources?|results?|matches|passages?) (?:were |was )?found)\b"
@@ -286,21 +306,30 @@ _MAY_REFUSE = re.compile(
     r"fail|without|escapes|eludes|beats|defeats|anyone|anybody|search me|pass\b|who knows|would|hard|difficult|tough|"
     r"tricky|vague|mute|cut|breaks|broken|elsewhere|other|different|only|remains|i |i'|at a loss|stumped|"
     r"too (?:little|few)|"
-    r"beyond|outside|out of|stops|ends|another|off|specul|guess|need|have to|like to|language|dunno|open)",
+    r"please|kindly|you |wish|beyond|outside|out of|stops|ends|another|off|specul|guess|need|have to|like to|language|dunno|open)",
     re.IGNORECASE,
 )
-_DENIAL = r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please)\b|n't\b"
+_DENIAL = (
+    r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please|nothing|never|none|nowhere|neither|fails?|lacks?|"
+    r"missing|silent|stops|ends|leaves|unanswered|unable|outside|beyond|only|guess\w*)\b|n't\b"
+)
 # An answer after all: three words without another denial, after a word that turns, or after a concession.
 _TURNS = re.compile(
     rf"(?:\b(?:but|however|nevertheless|nonetheless|still|that said)\b|"
     rf"^(?:although|though|while|even though|even if)\b[^.,]*,|"
     rf"[;.] (?:it|this|that|they|the \w+) (?:is|are|was|may be|might be) (?:probably|likely|most likely|"
-    rf"presumably))(?![^.]{{0,60}}(?:{_DENIAL}))(?=(?:\W*\w+){{3}})",
+    rf"presumably))(?![^.]{{0,90}}(?:{_DENIAL}))(?=(?:\W*\w+){{3}})|"
+    r"[,;:.] (?:roughly|approximately|probably|presumably|perhaps|maybe|around|about|i'd say|i would say|likely)"
+    r" (?:\w+ ){0,2}\d",
     re.IGNORECASE,
 )
+# What chats leave out: "doesnt say".
+_APOSTROPHE = re.compile(r"\b(do|does|did|is|are|was|were|wo|ca|could|would|should|have|has|had)nt\b", re.IGNORECASE)
+_LABEL = re.compile(r"^[^:]*:[^:]*[.;] (?:final )?answer: (?=\w)", re.IGNORECASE)
 # "The document states that" and "according to the passage" only say where an answer comes from.
 _ATTRIBUTED = re.compile(
     rf"\b(?:according to|as (?:stated|described|mentioned|said) in) {_SOURCE},? |"
+    rf"\bas (?:{_SOURCE}|{_EXCERPT}) (?:explains|says|states|notes|tells|puts it|shows|describes|mentions|specifies),? |"
     rf"(?:^|[.,] )(?:{_SOURCE}|{_EXCERPT}) (?:\w+ly )?(?:states?|says?|mentions?|explains?|describes?|specifies|"
     rf"refers|notes?|"
     r"indicates?|tells|discusses|suggests?|shows?|lists?|reports?)\b(?![^.]*(?:\bbut\b|\bthough\b|\bnothing\b|;))",
@@ -315,7 +344,9 @@ def is_refusal(answer: str) -> bool:
     (True, False)
     """
     text = unicodedata.normalize("NFKC", answer[: 4 * OPENING]).replace("\u2019", "'").replace("*", "")
-    text = " ".join(text.split())[:OPENING]
+    text = _APOSTROPHE.sub(r"\1n't", " ".join(text.split()))[:OPENING]
+    # "Context: nothing on it. Answer: cannot be determined."
+    text = _LABEL.sub("", text)
     if _MAY_REFUSE.search(text) is None:
         return False
     text = _ATTRIBUTED.sub("", text)
@@ -337,7 +368,7 @@ def _refusal_metric(
         level="item",
         description=description,
         score_batch=score_batch,
-        options={"empty": "no-refusal", "rules": "3"},
+        options={"empty": "no-refusal", "rules": "4"},
     )
 
 
