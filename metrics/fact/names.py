@@ -121,7 +121,9 @@ def _spelt_out(key: str, answer: Reading) -> bool:
 
 def _part_of(one: Entity, other: Entity) -> bool:
     """Is one name the beginning or the end of the other: HTTP and HTTP/2, CU and gNB-CU?"""
-    return any(a.startswith(b) or b.startswith(a) or a.endswith(b) or b.endswith(a) for a in one.keys for b in other.keys)
+    return any(
+        a.startswith(b) or b.startswith(a) or a.endswith(b) or b.endswith(a) for a in one.keys for b in other.keys
+    )
 
 
 def _named(fact: Entity, answer: Reading) -> tuple[tuple[int, int], ...] | None:

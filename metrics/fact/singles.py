@@ -44,7 +44,9 @@ def _counted(reading: Reading, end: int) -> frozenset[str]:
     if first >= len(words):
         return frozenset()
     own = words[max(0, first - 1)].clause
-    behind = [w.stem for w in words[first : first + _REACH] if w.clause == own and w.text not in STOP and w.text.isalpha()]
+    behind = [
+        w.stem for w in words[first : first + _REACH] if w.clause == own and w.text not in STOP and w.text.isalpha()
+    ]
     return frozenset(behind[:_COUNTED])
 
 

@@ -168,7 +168,9 @@ def _implied(question: Reading, answer: Reading) -> tuple[tuple[int, int], bool]
 
 def _says_all(place: tuple[int, int], answer: Reading, reference: Reading) -> bool:
     """Has the reference the word that the answer denies there?"""
-    first = [each.scope[0].stem for each in answer.polarity.negations if each.scope and place[0] <= each.cue.start < place[1]]
+    first = [
+        each.scope[0].stem for each in answer.polarity.negations if each.scope and place[0] <= each.cue.start < place[1]
+    ]
     return reference.text.stems.issuperset(first)
 
 
@@ -177,4 +179,8 @@ def _denies_asked(negation: Negation, words: Sequence[Word], asked: frozenset[st
     own = {word.stem for word in words if word.clause == negation.cue.clause}
     if not negation.scope or negation.cue.text not in _PLAINLY and not negation.cue.text.endswith("n't"):
         return False
-    return negation.scope[0].stem in asked and 2 * len(own & asked) > len(asked) and not _MANNER & {w.text for w in negation.scope}
+    return (
+        negation.scope[0].stem in asked
+        and 2 * len(own & asked) > len(asked)
+        and not _MANNER & {w.text for w in negation.scope}
+    )

@@ -236,7 +236,9 @@ def polarity(text: Text) -> Polarity:
     # "Keeps it until the end" says plainly that it keeps it.
     denying = {each.cue.sentence for each in negations}
     conditional = frozenset(
-        word.sentence for word in words if word.text in CONDITIONS and (word.text != "until" or word.sentence in denying)
+        word.sentence
+        for word in words
+        if word.text in CONDITIONS and (word.text != "until" or word.sentence in denying)
     )
     going_round: dict[int, set[int]] = {}
     for at, word in enumerate(words):

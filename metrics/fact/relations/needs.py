@@ -45,14 +45,30 @@ _ONLY = frozenset({"only", "solely", "exclusively"})
 _CONDITIONS = frozenset({"if", "when", "with", "after", "once", "provided"})
 _OPENERS = frozenset({"if", "when", "whenever", "while", "that", "which", "who", "whose"})
 # Verbs that tell of what follows them, and not of themselves.
-_LIGHT = frozenset({"go", "undergo", "use", "perform", "have", "carry", "be", "complete", "do", "make", "get", "obtain"})
+_LIGHT = frozenset(
+    {"go", "undergo", "use", "perform", "have", "carry", "be", "complete", "do", "make", "get", "obtain"}
+)
 _WAITS = frozenset({"wait", "waits", "awaits"})
 # What these deny is no verb.
 _HAS_NOT = frozenset({"lack", "lacks", "lacking", "excluding", "except", "non"})
 _PERMITS = frozenset({"can", "may", "able", "possible", "still", "works", "work"})
 _CUES = frozenset().union(
     *(_NEEDED, _UNNEEDED, _NEEDS, _RELIES, _MODALS, _SPARED, _REGARDLESS, _ONLY),
-    ("needn't", "wait", "waits", "with", "skip", "omit", "waive", "have", "has", "having", "without", "unless", "until"),
+    (
+        "needn't",
+        "wait",
+        "waits",
+        "with",
+        "skip",
+        "omit",
+        "waive",
+        "have",
+        "has",
+        "having",
+        "without",
+        "unless",
+        "until",
+    ),
 )
 # Longer sentences are lists, and a text with more needs tells nothing by them.
 _LONGEST, _MOST, _BRIEF = 80, 60, 40

@@ -32,7 +32,9 @@ _NEAR = 2
 _TELLING = frozenset({"from", "to", "by", "into", "than", "onto", "towards", "with", "over"})
 _TURNING = frozenset({"by", "under"})
 # What is said with these holds both ways.
-_MUTUAL = frozenset({"connect", "interfac", "interwork", "commun", "exchang", "equal", "adjac", "peer", "talk", "interact"})
+_MUTUAL = frozenset(
+    {"connect", "interfac", "interwork", "commun", "exchang", "equal", "adjac", "peer", "talk", "interact"}
+)
 _BOTH_WAYS = frozenset({"between", "both", "respectively", "either", "together"})
 
 
@@ -54,7 +56,9 @@ def _tokens(reading: Reading) -> tuple[Word, ...]:
     return tuple(
         word
         for word in reading.text.words
-        if word.text not in STOP or word.text in _TELLING or (word.end - word.start > 1 and plain[word.start : word.end].isupper())
+        if word.text not in STOP
+        or word.text in _TELLING
+        or (word.end - word.start > 1 and plain[word.start : word.end].isupper())
     )
 
 
@@ -79,14 +83,20 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
         return
     if mine == theirs or _turns(reference) != _turns(answer):
         return
-    if not _MUTUAL.isdisjoint(word.stem for word in wanted) or any(word.text in _BOTH_WAYS for word in reference.text.words):
+    if not _MUTUAL.isdisjoint(word.stem for word in wanted) or any(
+        word.text in _BOTH_WAYS for word in reference.text.words
+    ):
         return
     from rapidfuzz.distance import LCSseq
 
     straight = LCSseq.similarity(mine, theirs)
     best: tuple[int, _Phrase, _Phrase] | None = None
     for one, other in combinations(_phrases(mine, theirs), 2):
-        if one.last >= other.first or _overlap(one, other) or one.form[-1].endswith("ed") != other.form[-1].endswith("ed"):
+        if (
+            one.last >= other.first
+            or _overlap(one, other)
+            or one.form[-1].endswith("ed") != other.form[-1].endswith("ed")
+        ):
             continue
         between, there = mine[one.last + 1 : other.first], theirs[min(one.to, other.to) + 1 : max(one.at, other.at)]
         if 3 * LCSseq.similarity(between, there) < 2 * max(len(between), len(there), 1):

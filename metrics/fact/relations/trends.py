@@ -115,17 +115,17 @@ def _pairs(reading: Reading) -> list[_Pair]:
             by_sentence.setdefault(words[pole.first].sentence, []).append(pole)
     found = []
     for sentence, poles in by_sentence.items():
-        if sentence in denying or not 1 < len(poles) < _MOST or any(
-            word.text == "than" for word in words if word.sentence == sentence
+        if (
+            sentence in denying
+            or not 1 < len(poles) < _MOST
+            or any(word.text == "than" for word in words if word.sentence == sentence)
         ):
             continue
         near: list[set[str]] = [set() for _ in poles]
         for at, word in enumerate(words):
             if word.sentence != sentence or word.text in STOP or any(p.first <= at <= p.last for p in poles):
                 continue
-            gaps = [
-                max(p.first - at, at - p.last) + _CLAUSE * abs(words[p.first].clause - word.clause) for p in poles
-            ]
+            gaps = [max(p.first - at, at - p.last) + _CLAUSE * abs(words[p.first].clause - word.clause) for p in poles]
             near[gaps.index(min(gaps))].add(word.stem)
         found += [
             _Pair(sign_of(poles[one]) * sign_of(poles[other]), frozenset(near[one]), frozenset(near[other]),
