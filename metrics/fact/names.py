@@ -97,7 +97,7 @@ def _is_limited(reading: Reading, entity: Entity) -> bool:
 
 
 def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:
-    """Does a negation cover the name there; with ``first``, before all else: "not SCTP", but not "neither node does"?"""
+    """Does a negation cover the name there; with ``first``, before all else: "not SCTP", not "neither node does"?"""
     at = bisect_left(reading.text.starts, start)
     if not first:
         return at in reading.polarity.covered

@@ -20,7 +20,8 @@ _ONE = re.compile(
 _HOW_MANY = re.compile(r"\b(?:how many|number of|how often)\b", re.IGNORECASE)
 _NO_COUNT = re.compile(r"\b(?:no|this|that|the|each|every|another|other|any|first|last|new|old|-)[\s-]$", re.IGNORECASE)
 _NONE = re.compile(
-    r"\b(?:no|zero) (?!(?:more|less|fewer|longer|other|further|such|need|matter|way|one|particular|specific|special)\b)(?=[a-z])",
+    r"\b(?:no|zero) (?!(?:more|less|fewer|longer|other|further|such|need|matter|way|one|particular|specific|"
+    r"special)\b)(?=[a-z])",
     re.IGNORECASE,
 )
 # Content words behind a number that tell what it counts.

@@ -23,7 +23,8 @@ Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
 COUNTED = word_list("counted stems")
 _BEFORE_LEAST = re.compile(
-    r"(?:at least|(?:no|not|never) (?:less|fewer|shorter|lower|smaller) than|(?<!no )(?<!not )(?<!never )(?:more|greater|larger|longer|higher) than|"
+    r"(?:at least|(?:no|not|never) (?:less|fewer|shorter|lower|smaller) than|(?<!no )(?<!not )(?<!never )(?:more|"
+    r"greater|larger|longer|higher) than|"
     r"minimum(?: of| is|:)?|starting (?:at|from)|above|over|exceed(?:s|ing)?|beyond|[≥>]=?|from)(?: an?)?\s*$",
     re.IGNORECASE,
 )
@@ -56,7 +57,8 @@ _CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]
 _NEAR = 26
 _A_UNIT = re.compile(
     r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )"
-    r"(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(second(?=\s*[.,;)]|\s*$)|bit|octet|byte|day|hour|week|"
+    r"(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(second(?=\s*[.,;)]|\s*$)|bit|octet|byte|day|hour|"
+    r"week|"
     r"minute|millisecond|microsecond|nanosecond|kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
     re.IGNORECASE,
 )
