@@ -14,13 +14,13 @@ from .relations.outcomes import outcome_findings
 from .relations.pairings import pairing_findings
 from .relations.roles import role_findings
 from .relations.sequence import sequence_findings
-from .relations.swaps import swap_findings
 from .relations.trends import trend_findings
 from .relations.voices import voice_findings
 from .relations.ways import way_findings
 from .sides import side_findings
 from .singles import single_findings
 from .statements import statement_findings
+from .swaps import swap_findings
 from .values import quantity_findings, unit_findings
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
-from ..reading.acronyms import singular
-from ..reading.polarity import NEGATIONS
-from ..reading.reading import Reading
-from ..reading.text import STOP, Word
-from .findings import Finding
+from .reading.acronyms import singular
+from .reading.polarity import NEGATIONS
+from .reading.reading import Reading
+from .reading.text import STOP, Word
+from .relations.findings import Finding
 
 # Words of texts that are compared; longer ones say several things.
 _LONGEST = 60

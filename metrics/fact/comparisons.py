@@ -1,0 +1,71 @@
+"""Contrasts that say the same with their arguments turned round: A before B and B after A, more than and less than."""
+
+from __future__ import annotations
+
+from .reading.contrasts import Pole
+from .reading.reading import Reading
+from .reading.text import STOP
+from .relations.findings import Finding
+
+# Words at most between a contrast and its arguments.
+_ARGUMENT = 8
+# Words between two things, which the same words the other way round turn.
+_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
+# These only where both change places.
+_BETWEEN = frozenset({"above", "below", "beneath", "exceeds", "preceded", "followed"})
+
+
+def reciprocal(
+    reference: Reading, fact: Pole, answer: Reading, same: list[Pole], others: list[Pole], words: str
+) -> Finding:
+    """A before B is B after A: the other word with its arguments turned round agrees."""
+    left, right = _arguments(reference, fact)
+    compared = _than(reference, fact)
+    agreed, against = [], []
+    others = [each for each in others if compared or not _than(answer, each)]
+    for pole, other_side in [*((each, False) for each in same), *((each, True) for each in others)]:
+        before, after = _arguments(answer, pole)
+        straight = len(left & before) + len(right & after)
+        turned = len(left & after) + len(right & before)
+        # Only an order is turned round by its arguments alone: "sent by A" and "A sends" say the same.
+        ordered = other_side or answer.text.words[pole.first].text in _ORDER or (compared and _than(answer, pole))
+        crossed = bool(left & after and right & before and not right & after)
+        swapped = ordered and (crossed or turned > straight + (0 if other_side else 1))
+        swapped = swapped or (crossed and answer.text.words[pole.first].text in _BETWEEN)
+        (against if swapped != other_side else agreed).append((pole.start, pole.end))
+    if agreed:
+        return Finding("direction", words, "agreed", tuple(agreed))
+    if against:
+        return Finding("direction", words, "contradicted", tuple(against))
+    return Finding("direction", words, "omitted")
+
+
+def _than(reading: Reading, pole: Pole) -> bool:
+    """Does the pole compare by "than"?"""
+    own = reading.text.words[pole.first].sentence
+    after = reading.text.words[pole.last : pole.last + _ARGUMENT]
+    return any(word.text == "than" and word.sentence == own for word in after)
+
+
+def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[str]]:
+    """The content before and after a word in its sentence; a clause that opens with it gives its argument first."""
+    words = reading.text.words
+    sentence = words[pole.first].sentence
+    before = [
+        w for w in words[max(0, pole.first - _ARGUMENT) : pole.first] if w.sentence == sentence and w.text not in STOP
+    ]
+    rest = [w for w in words[pole.last + 1 : pole.last + 1 + 2 * _ARGUMENT] if w.sentence == sentence]
+    after = [w for w in rest if w.text not in STOP]
+    than = next((w.start for w in rest[: 2 * _ARGUMENT] if w.text == "than"), -1)
+    comma = reading.text.plain.find(",", pole.end, after[-1].end) if after else -1
+    if than >= 0:
+        # "lower at A than at B": what is compared stands on either side of "than".
+        between = [w for w in after if w.start < than]
+        before, after = [*before, *between], [w for w in after if w.start > than]
+    elif not before and comma >= 0:
+        before, after = [w for w in after if w.start > comma], [w for w in after if w.start < comma]
+    left, right = frozenset(w.stem for w in before), frozenset(w.stem for w in after[:_ARGUMENT])
+    if rest and rest[0].text == "by" and words[pole.last].text.endswith("ed") and words[pole.last].text != "followed":
+        # "The limit is exceeded by the frame": the frame exceeds it.
+        left, right = right, left
+    return left - right, right - left
