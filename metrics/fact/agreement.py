@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .comparisons import comparison_findings
 from .names import entity_findings
 from .near_copies import near_copy_findings
 from .reading.reading import Reading
@@ -43,6 +44,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
         *single_findings(reference, answer, question),
         *entity_findings(reference, answer, question),
         *side_findings(reference, answer, question, straight=straight, trending=trending),
+        *comparison_findings(reference, answer),
         *ways,
         *voices,
         *trends,

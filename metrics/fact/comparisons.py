@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .reading.contrasts import Pole
 from .reading.reading import Reading
 from .reading.text import STOP
 from .relations.findings import Finding
+from .relations.grades import SIGNS
 
 # Words at most between a contrast and its arguments.
 _ARGUMENT = 8
@@ -13,6 +16,11 @@ _ARGUMENT = 8
 _ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
 # These only where both change places.
 _BETWEEN = frozenset({"above", "below", "beneath", "exceeds", "preceded", "followed"})
+# What has more of it with the first side of each contrast.
+_SIGNS = SIGNS | {"cost": -1}
+_COMPARE = frozenset({"above", "below", "exceeds", "exceed", "outperforms", "surpasses"})
+# So many arguments of a comparison have to be the other's.
+_ARGUMENTS = 2
 
 
 def reciprocal(
@@ -38,6 +46,37 @@ def reciprocal(
     if against:
         return Finding("direction", words, "contradicted", tuple(against))
     return Finding("direction", words, "omitted")
+
+
+def comparison_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
+    """What the reference has more of than another thing, by words of different contrasts: faster than, below."""
+    wanted = _compared(reference)
+    told = _compared(answer) if len(wanted) == 1 else []
+    for pole, sign in wanted if len(told) == 1 else ():
+        other, other_sign = told[0]
+        left, right = _arguments(reference, pole)
+        before, after = _arguments(answer, other)
+        straight = bool(left & before) + bool(right & after)
+        turned = bool(left & after) + bool(right & before)
+        if other.group == pole.group or straight == turned or max(straight, turned) < _ARGUMENTS:
+            continue
+        alike = (sign == other_sign) == (straight > turned)
+        words = reference.text.raw[pole.start : pole.end]
+        status = "agreed" if alike else "contradicted"
+        yield Finding("direction", words, status, ((other.start, other.end),), only_if_seen=True)
+
+
+def _compared(reading: Reading) -> list[tuple[Pole, int]]:
+    """The sides that compare two things plainly, with 1 where the first has more."""
+    words = reading.text.words
+    denying = {each.cue.sentence for each in reading.polarity.negations}
+    return [
+        (pole, _SIGNS[pole.group.name] * (1 - 2 * pole.side))
+        for pole in reading.poles
+        if pole.group.name in _SIGNS
+        and words[pole.first].sentence not in denying
+        and (_than(reading, pole) or words[pole.first].text in _COMPARE)
+    ]
 
 
 def _than(reading: Reading, pole: Pole) -> bool:

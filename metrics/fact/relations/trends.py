@@ -19,6 +19,8 @@ _BRIEF = 14
 # Graded words of a sentence that tells trends, and how much further a word of another clause is.
 _MOST, _CLAUSE = 6, 5
 _PREFER = frozenset({"prefer", "favour", "favor", "win", "won", "pick", "elect", "preced", "priorit", "best"})
+_INVERSE = frozenset({"inversely", "inverse", "indirectly"})
+_PROPORTIONAL = _INVERSE | {"proportional", "proportionally", "proportion", "directly"}
 # Who loses is not preferred.
 _LOSE = frozenset({"lose", "loses"})
 _ALONE = frozenset({"with", "proportion", "proportional", "proportionally"})
@@ -74,7 +76,20 @@ def _trends(reading: Reading, question: Reading) -> list[_Trend]:
             about = frozenset(w.stem for w in words if w.text not in STOP and w.start not in inside)
             end = poles[min(1, len(poles) - 1)].end
             found.append(_Trend(signs[0] * signs[1], about, poles[0].start, end, brief, len(poles) > 2))
-    return found
+    return found or list(_proportions(reading, denying))
+
+
+def _proportions(reading: Reading, denying: set[int]) -> Iterator[_Trend]:
+    """Proportional or inversely proportional, where nothing else tells what grows."""
+    words = reading.text.words
+    for at, word in enumerate(words):
+        if word.text in ("proportional", "proportionally", "proportion") and word.sentence not in denying:
+            inside = [each for each in words if each.sentence == word.sentence]
+            about = frozenset(each.stem for each in inside if each.text not in STOP and each.text not in _PROPORTIONAL)
+            sign = -1 if at and words[at - 1].text in _INVERSE else 1
+            brief = len(inside) == len(words) <= _BRIEF
+            yield _Trend(sign, about, word.start, word.end, brief)
+            return
 
 
 def _preferences(reading: Reading) -> list[_Trend]:

@@ -40,6 +40,8 @@ _SEND = _forms(
 _RECEIVE = _forms("receive respond answer obtain accept acquire retrieve fetch collect learn pull") | {
     *("replies", "reply", "replied", "gets", "get", "takes", "hears")
 }
+# Whom it reaches is where it goes.
+_REACH = frozenset({"reach", "reaches", "reached"})
 # Who registers or subscribes does so with the other.
 _WITH = _forms("register subscribe")
 
@@ -151,7 +153,7 @@ def _ways(reading: Reading) -> list[_Way]:
                 side += _before(words, at)
             elif at + 1 < len(words) and words[at + 1].text == "by":
                 side += _after(words, at + 1)
-        elif word.text == "with" and at and words[at - 1].text in _WITH:
+        elif word.text in _REACH or (word.text == "with" and at and words[at - 1].text in _WITH):
             target += _after(words, at)
         elif word.text == "by" and at > 2 and any(each.text in _SEND for each in words[at - 5 : at - 1]):
             # "is assigned a number by the AMF"
