@@ -83,6 +83,9 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
         return
     if mine == theirs or _turns(reference) != _turns(answer):
         return
+    if any(each.instead for each in (*reference.polarity.negations, *answer.polarity.negations)):
+        # "A does not, B does" and "B does, not A".
+        return
     if not _MUTUAL.isdisjoint(word.stem for word in wanted) or any(
         word.text in _BOTH_WAYS for word in reference.text.words
     ):
