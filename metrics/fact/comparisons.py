@@ -16,6 +16,7 @@ _ARGUMENT = 8
 _ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
 # These only where both change places.
 _BETWEEN = frozenset({"above", "below", "beneath", "exceeds", "preceded", "followed"})
+_DETERMINERS = frozenset({"the", "a", "an", "its", "their", "each", "this", "that", "it", "they"})
 # What has more of it with the first side of each contrast.
 _SIGNS = SIGNS | {"cost": -1}
 _COMPARE = frozenset({"above", "below", "exceeds", "exceed", "outperforms", "surpasses"})
@@ -103,6 +104,11 @@ def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[
         before, after = [*before, *between], [w for w in after if w.start > than]
     elif not before and comma >= 0:
         before, after = [w for w in after if w.start > comma], [w for w in after if w.start < comma]
+    elif not before and after:
+        # "After a handover the target cell uses it": a comma would stand before the next noun.
+        cut = next((w.start for w in rest if w.start > after[0].end and w.text in _DETERMINERS), None)
+        if cut is not None:
+            before, after = [w for w in after if w.start > cut], [w for w in after if w.start < cut]
     left, right = frozenset(w.stem for w in before), frozenset(w.stem for w in after[:_ARGUMENT])
     if rest and rest[0].text == "by" and words[pole.last].text.endswith("ed") and words[pole.last].text != "followed":
         # "The limit is exceeded by the frame": the frame exceeds it.

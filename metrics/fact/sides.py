@@ -316,6 +316,7 @@ def _in_place(
         for pole in poles
         if other != side
         and neighbours(answer, pole.start, pole.end) & around - theirs
+        and (pole.first in answer.polarity.covered) == (used[0].first in reference.polarity.covered)
         and not _apart(reference, used[0], answer, pole)
     )
 

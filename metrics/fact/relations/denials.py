@@ -70,8 +70,13 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str], asked: boo
         if first[:1] != list(negation.scope[:1]) and negation.scope[0].text in ROUND:
             # "Does not block others": what goes round is never given by a question about it.
             first.insert(0, negation.scope[0])
-        if asked and negation.scope and _denies_verb(negation) and negation.scope[0].stem in others.said:
-            first = list(negation.scope[:4])
+        if asked and negation.scope and _denies_verb(negation):
+            verb = negation.scope[0]
+            if verb.stem in others.said:
+                first = list(negation.scope[:4])
+            elif verb.stem in heard and verb.text.endswith("ed"):
+                # "Is not reused": what else is said of the key denies nothing.
+                continue
         turns_prefix = any(without_prefix(word.text) for word in negation.scope)
         said = [(word, others.said.get(word.stem)) for word in first]
         clash = [

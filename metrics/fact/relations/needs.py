@@ -189,7 +189,7 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
     elif text == "without" and not unsure:
         if not at:
             # "Without a reflector, what comes in from one peer is not passed on."
-            outside = sum(_denies(word) and word.text not in _HAS_NOT for word in words[1:])
+            outside = sum((_denies(word) or word.text in _ABSENCES) and word.text not in _HAS_NOT for word in words[1:])
         yield 1 if outside % 2 else -1, "thing", _behind(words, at)[:4]
     elif text in ("unless", "until") and outside % 2:
         yield 1, "thing", _behind(words, at)
