@@ -257,9 +257,13 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     if _apart(reference, used[0], answer, pole) or _grows_otherwise(answer, pole):
         return False
     own = _clause(answer, pole)
-    if len(answer.text.words) <= _BRIEF:
+    several = sum(each.group.name in SIGNS for each in answer.poles) > 1 and any(
+        _clause(reference, each) for each in used
+    )
+    if len(answer.text.words) <= _BRIEF and not (pole.group.name in SIGNS and several):
         return True
-    if not pole.group.reciprocal and max(len(reference.text.words), len(answer.text.words)) <= 2 * _BRIEF:
+    graded = pole.group.reciprocal or pole.group.name in SIGNS
+    if not graded and max(len(reference.text.words), len(answer.text.words)) <= 2 * _BRIEF:
         # A sentence or two say one thing: "and" parts clauses that belong together.
         own, whole = _sentence(answer, pole), [_sentence(reference, each) for each in used]
         if any(len(own & other) >= max(_SHARED, 0.5 * min(len(own), len(other))) for other in whole):

@@ -177,6 +177,8 @@ def _says_all(place: tuple[int, int], answer: Reading, reference: Reading) -> bo
 def _denies_asked(negation: Negation, words: Sequence[Word], asked: frozenset[str]) -> bool:
     """Covers the one negation of a sentence what is asked, in the clause that says most of it?"""
     own = {word.stem for word in words if word.clause == negation.cue.clause}
+    if negation.cue == words[0]:
+        return False
     if not negation.scope or (negation.cue.text not in _PLAINLY and not negation.cue.text.endswith("n't")):
         return False
     return (

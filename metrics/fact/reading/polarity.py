@@ -136,6 +136,9 @@ def polarity(text: Text) -> Polarity:
         if word.text == "non" and _names(text.plain, word.end):
             # "Non-RT" and "non-3GPP" are names.
             continue
+        if word.text.startswith("replac") and any(w.text in ("by", "with") for w in words[at + 1 : at + _REACH]):
+            # "Replaces A by B" turns A into B.
+            continue
         if not cue or (following in _AFFIRM and word.text in ("not", "no")):
             continue
         if following == "even" and at and words[at - 1].sentence == word.sentence and negations:
@@ -191,6 +194,9 @@ def polarity(text: Text) -> Polarity:
             predicate = words[place].stem if place else ""
             if place:
                 predicates.add(place)
+        if word.text == "without" and not (at and words[at - 1].sentence == word.sentence):
+            # "Without a link it fails" denies no link.
+            scope = []
         negations.append(Negation(word, tuple(scope), instead, predicate))
         if word.text != "without" or (at and words[at - 1].sentence == word.sentence):
             # "Without DRX the UE listens" says plainly that it listens; "neither A nor B" denies once.

@@ -57,12 +57,14 @@ _CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]
 _NEAR = 26
 _A_UNIT = re.compile(
     r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )"
-    r"(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(second(?=\s*[.,;)]|\s*$)|bit|octet|byte|day|hour|"
-    r"week|"
-    r"minute|millisecond|microsecond|nanosecond|kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
+    r"(?<!once )(?<!twice )(?<!half )\b(?:(?:an?|one)(?: full| whole)?|(?:an? )?single) "
+    r"(?=(second(?=\s*[.,;)]|\s*$)|bit|octet|byte|day|hour|week|minute|millisecond|microsecond|nanosecond|"
+    r"kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
     re.IGNORECASE,
 )
 _CONVERTED = 2e-3
+# What "about" allows.
+_ROUNDED = 0.03
 _OUT_OF = re.compile(r"(?:\s[a-z]+){0,2}?\s(?:out of|(?:in|of) every|in each)\s", re.IGNORECASE)
 # "Four downlink slots for each uplink slot" is 4:1.
 _FOR_EACH = re.compile(r"(?: [a-z]+){1,3}? (?:for|to) (?:each|every|one)\b", re.IGNORECASE)
@@ -327,7 +329,7 @@ def equal(one: Quantity, other: Quantity) -> bool:
         if measured.dimension == "share" and math.isclose(bare.number, measured.value, rel_tol=1e-6):
             # 10^-2 is 1 %.
             return one.high is None and other.high is None
-    tolerance = 0.01 if one.roughly or other.roughly or one.dimension == "power" else 1e-6
+    tolerance = _ROUNDED if one.roughly or other.roughly else 0.01 if one.dimension == "power" else 1e-6
     if one.dimension and one.dimension == other.dimension and not math.isclose(one.scale, other.scale, rel_tol=1e-6):
         # What was converted was rounded: 300 km/h is 83.3 m/s.
         tolerance = max(tolerance, _CONVERTED)

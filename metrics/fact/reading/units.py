@@ -155,7 +155,7 @@ def _any_of(spellings: list[str]) -> str:
 
 _ANY = _any_of(list(UNITS))
 # A unit right after its number: "10ms", "10 ms", "32-bit".
-_AFTER = re.compile(rf"(?:\s|-| -)?({_ANY})(?!\w)(?!-[A-Z])")
+_AFTER = re.compile(rf"(?:\s(?:full |whole |entire )?|-| -)?({_ANY})(?!\w)(?!-[A-Z])")
 _DIVIDED = re.compile(
     rf"(?:(?:/\s?|\sper\s|\s?[·*]\s?)\(?({_ANY})(?!\w)\)?|\s(?:an?|each|every)\s(second|hour|minute|kilometre|kilometer)\b)"
 )

@@ -48,6 +48,8 @@ _OPENERS = frozenset({"if", "when", "whenever", "while", "that", "which", "who",
 _LIGHT = frozenset(
     {"go", "undergo", "use", "perform", "have", "carry", "be", "complete", "do", "make", "get", "obtain"}
 )
+# What does so without a thing needs it.
+_FAILS = frozenset({"fail", "fails", "failed", "breaks", "collapses", "helpless", "useless", "impractical", "hopeless"})
 _WAITS = frozenset({"wait", "waits", "awaits"})
 # What these deny is no verb.
 _HAS_NOT = frozenset({"lack", "lacks", "lacking", "excluding", "except", "non"})
@@ -190,6 +192,7 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
         if not at:
             # "Without a reflector, what comes in from one peer is not passed on."
             outside = sum((_denies(word) or word.text in _ABSENCES) and word.text not in _HAS_NOT for word in words[1:])
+        outside += sum(word.text in _FAILS for word in words if word.text not in _ABSENCES or not at) * (not outside)
         yield 1 if outside % 2 else -1, "thing", _behind(words, at)[:4]
     elif text in ("unless", "until") and outside % 2:
         yield 1, "thing", _behind(words, at)
