@@ -8,7 +8,7 @@ from .reading.contrasts import Pole
 from .reading.reading import Reading
 from .reading.text import STOP
 from .relations.findings import Finding
-from .relations.grades import SIGNS
+from .relations.grades import SIGNS, is_extreme
 
 # Words at most between a contrast and its arguments.
 _ARGUMENT = 8
@@ -32,6 +32,9 @@ def reciprocal(
     compared = _than(reference, fact)
     agreed, against = [], []
     others = [each for each in others if compared or not _than(answer, each)]
+    # "The minimum" is not less than anything.
+    extreme = fact.group.name in SIGNS and is_extreme(reference, fact)
+    others = [each for each in others if (each.group.name in SIGNS and is_extreme(answer, each)) == extreme]
     for pole, other_side in [*((each, False) for each in same), *((each, True) for each in others)]:
         before, after = _arguments(answer, pole)
         straight = len(left & before) + len(right & after)

@@ -258,7 +258,7 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
         return False
     own = _clause(answer, pole)
     several = sum(each.group.name in SIGNS for each in answer.poles) > 1 and any(
-        _clause(reference, each) for each in used
+        len(_clause(reference, each)) > 1 for each in used
     )
     if len(answer.text.words) <= _BRIEF and not (pole.group.name in SIGNS and several):
         return True

@@ -40,7 +40,7 @@ LIMITS = word_list("limiting")
 ROUND = word_list("going round")
 CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
-_AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
+AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
 _WHOLES = frozenset({"all", "every", "each", "both", "always", "everything", "everyone"})
 _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
@@ -139,7 +139,7 @@ def polarity(text: Text) -> Polarity:
         if word.text.startswith("replac") and any(w.text in ("by", "with") for w in words[at + 1 : at + _REACH]):
             # "Replaces A by B" turns A into B.
             continue
-        if not cue or (following in _AFFIRM and word.text in ("not", "no")):
+        if not cue or (following in AFFIRM and word.text in ("not", "no")):
             continue
         if following == "even" and at and words[at - 1].sentence == word.sentence and negations:
             # "Shall not camp, not even for calls" denies the same once more.

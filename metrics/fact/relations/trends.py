@@ -18,6 +18,8 @@ _SAME = 0.6
 _BRIEF = 14
 # Graded words of a sentence that tells trends, and how much further a word of another clause is.
 _MOST, _CLAUSE = 6, 5
+# Longer texts tell several trends.
+_LONG = 80
 _PREFER = frozenset({"prefer", "favour", "favor", "win", "won", "pick", "elect", "preced", "priorit", "best"})
 _INVERSE = frozenset({"inversely", "inverse", "indirectly"})
 _PROPORTIONAL = _INVERSE | {"proportional", "proportionally", "proportion", "directly"}
@@ -171,6 +173,8 @@ def _paired(reference: Reading, answer: Reading) -> Iterator[Finding]:
 def trend_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """What grows with what in the reference does not shrink with it in the answer."""
     heard = question.text.stems
+    if max(len(reference.text.words), len(answer.text.words)) > _LONG:
+        return
     wanted, told = _trends(reference, question), _trends(answer, question)
     if any(each.several for each in (*wanted, *told)):
         yield from _paired(reference, answer)

@@ -54,6 +54,8 @@ _ACTORS = {
     "old": "sourc", "new": "target", "destin": "target",
 }  # fmt: skip
 _BRIEF = 40
+# Longer texts tell of several ways.
+_LONG = 60
 _BEGINS, _ENDS = frozenset({"begin", "start", "origin"}), frozenset({"end", "termin", "finish"})
 _MEANT = frozenset({"destined", "intended", "meant", "bound", "addressed"})
 
@@ -210,12 +212,15 @@ def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """From A to B, or A sends it and B receives it: not from B to A."""
     wanted = _ways(reference)
     told = _ways(answer) if wanted else []
+    long = max(len(reference.text.words), len(answer.text.words)) > _LONG
     for way in wanted:
         words = reference.text.raw[way.start : way.end]
         for other in told:
             straight = way.source & other.source or way.target & other.target
             turned = way.source & other.target and way.target & other.source
             if straight or turned:
+                if turned and long:
+                    continue
                 status = "contradicted" if turned else "agreed"
                 yield Finding("direction", words, status, ((other.start, other.end),))
                 break
