@@ -6,6 +6,7 @@ with two of its words exchanged is nearer to the reference, and that each of the
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ _ALIKE, _ORDERED = 0.65, 0.7
 _GAIN = 2
 # Words of a phrase that changes places as a whole.
 _WORDS = 3
+# Words beside the two that have to stay.
+_ANCHORS = 2
+_DETERMINERS = frozenset({"the", "a", "an", "it", "its", "their", "them", "each", "this"})
+_PARTS = re.compile(r",|\band\b|\bor\b|/")
 # Words on either side that belong to a word.
 _NEAR = 2
 # Small words that tell who does it, or from whom to whom.
@@ -94,11 +99,18 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
 
     straight = LCSseq.similarity(mine, theirs)
     best: tuple[int, _Phrase, _Phrase] | None = None
-    for one, other in combinations(_phrases(mine, theirs), 2):
+    verbs = _followed(reference, wanted)
+    phrases = [each for each in _phrases(mine, theirs) if _size(each) == 1 or verbs.isdisjoint(each.form)]
+    for one, other in combinations(phrases, 2):
         if (
             one.last >= other.first
             or _overlap(one, other)
             or one.form[-1].endswith("ed") != other.form[-1].endswith("ed")
+        ):
+            continue
+        if (
+            _listed(reference, wanted[one.last], wanted[other.first])
+            or len(mine) - _size(one) - _size(other) < _ANCHORS
         ):
             continue
         between, there = mine[one.last + 1 : other.first], theirs[min(one.to, other.to) + 1 : max(one.at, other.at)]
@@ -114,6 +126,30 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
         words = reference.text.raw[wanted[one.first].start : wanted[other.last].end]
         places = tuple(sorted((told[each.at].start, told[each.to].end) for each in (one, other)))
         yield Finding("direction", words, "contradicted", places, only_if_seen=True)
+
+
+def _size(phrase: _Phrase) -> int:
+    return len(phrase.form)
+
+
+def _followed(reading: Reading, tokens: Sequence[Word]) -> frozenset[str]:
+    """The forms of words that a determiner follows, as it follows a verb: "conceals the SUPI"."""
+    starts = {word.start for word in tokens}
+    pairs = zip(reading.text.words, reading.text.words[1:], strict=False)
+    return frozenset(
+        singular(word.text) for word, behind in pairs if word.start in starts and behind.text in _DETERMINERS
+    )
+
+
+def _listed(reading: Reading, one: Word, other: Word) -> bool:
+    """Do the words stand in one list: "IPv4, IPv6 and Ethernet"?"""
+    pieces = _PARTS.split(reading.text.plain[one.end : other.start])
+    return (
+        len(pieces) > 1
+        and not pieces[0].strip()
+        and not pieces[-1].strip()
+        and all(" " not in p.strip() for p in pieces)
+    )
 
 
 def _phrases(mine: Sequence[str], theirs: Sequence[str]) -> list[_Phrase]:

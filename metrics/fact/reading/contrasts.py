@@ -41,7 +41,6 @@ class Pole:
 
 _NEXT = frozenset({"then", "next"})
 _BOUNDS = frozenset({"above", "below", "beyond", "under", "beneath"})
-_PREFIXES = frozenset({"de", "un", "dis"})
 _CONDITIONS = frozenset({"if", "when", "whenever", "once", "unless", "since", "as"})
 
 
@@ -118,9 +117,6 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
             free[""] = at + 1
             continue
         if words[at].text == "even" and _stresses(words, at):
-            continue
-        if at and words[at - 1].text in _PREFIXES and words[at].start == words[at - 1].end + 1:
-            # "De-activated" is no "activated".
             continue
         if words[at].text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
             # "Below 6 GHz" bounds a number, and compares nothing.
