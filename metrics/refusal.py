@@ -24,8 +24,8 @@ _THE = (
 )
 _PLACE = (
     r"(?:contexts?|passages?|texts?|excerpts?|extracts?|paragraphs?|documents?|documentation|clauses?|snippets?|"
-    r"fragments?|(?:source|reference) materials?|search results?|knowledge base|articles?|pages?|sections?|"
-    r"chunks?|sources|"
+    r"fragments?|(?:source|reference) materials?|search results?|knowledge base|articles?|sections?|"
+    r"pages?(?= (?:given|provided|supplied|above|you|do(?:es)? not|doesn't|don't))|chunks?|sources|"
     r"(?:given|provided|available|known) (?:data|facts|information|content|material)|content)"
 )
 # Where an answer would have to come from; a UE context or a PDP context is none.
@@ -42,8 +42,7 @@ _SOURCE = (
     rf"{_THE} {_PLACE} (?:quoted|cited|shown|printed|reproduced)"
     r"|what i (?:have|read|see|know|can see|have seen)\b)"
     r"(?! (?:by (?!you|me|the user)|types?|identif\w+|id|ids|numbers?|servers?|format|size|length|setup|transfer|"
-    r"modification|management|"
-    r"root|object|creation|store|switch))"
+    r"modification|management|root|object|creation|store|switch))"
 )
 _IN_SOURCE = rf"(?:in|from|by|within|on|with|using|of|anywhere in|based on|given|by) (?:only )?(?:{_SOURCE}|{_PLACE})"
 _NO = r"(?:not|never|nowhere)"
@@ -60,10 +59,7 @@ _TELL = (
 _ANSWER = (
     r"(?:answer|determine|tell|say|infer|deduce|find|conclude|help|know|locate|identify|establish|verify|confirm|"
     r"ascertain|derive|figure|access|respond|calculate|compute|provide|give|state|specify|comment|judge|see "
-    r"(?:any|where)|"
-    r"provide (?:you with )?an? "
-    r"(?:\w+ )?answer|"
-    r"be (?:sure|certain)|assist)"
+    r"(?:any|where)|provide (?:you with )?an? (?:\w+ )?answer|be (?:sure|certain)|assist)"
 )
 _NEWS = r"(?:information|info|mention|details?|indication|definition|explanation|answer|data|evidence|reference)"
 _ENOUGH = r"(?:enough|sufficient|adequate)"
@@ -73,8 +69,7 @@ _LACK = (
     r"(?:(?<!or )not|no|nothing|nowhere|never|none|neither|cannot|can't|unable|fails? to|lacks?|lacking|without|"
     r"missing|absent|"
     r"omits?|omitted|stops short|leaves? (?:out|\w+ \w+ open)|stops before|ends before|unrelated|irrelevant|off topic|"
-    r"another (?:topic|subject)|"
-    r"silent|unclear|unavailable|insufficient|beyond|outside|impossible|unspecified)"
+    r"another (?:topic|subject)|silent|unclear|unavailable|insufficient|beyond|outside|impossible|unspecified)"
 )
 _TOLD = (
     r"(?:mention\w*|specif\w+|stat(?:e|es|ed|ing)|giv(?:e|es|en)|provid\w+|indicat\w+|describ\w+|discuss\w*|cover\w*|"
@@ -90,8 +85,7 @@ _WRITTEN = (
     r"(?:passages?|excerpts?|extracts?(?! (?:only|the|a|an|its)\b)|snippets?|paragraphs?|documentation|"
     r"question(?! marks?)|"
     r"(?:given|provided|supplied|quoted|source|reference|retrieved|attached|available) (?:contexts?|texts?|clauses?|"
-    r"sections?|"
-    r"materials?|documents?|sources?|specifications?|content|information|pages?)|"
+    r"sections?|materials?|documents?|sources?|specifications?|content|information|pages?)|"
     rf"{_PLACE} (?:that )?(?:you|i was|we were|i have been) (?:\w+ )?(?:gave|given|sent|shown|handed|provided|shared|"
     r"pasted|supplied|quoted)(?: me| us)?)"
     r"(?! (?:of (?!the (?:document|specification|standard))|messages?|fields?|strings?|elements?|indicators?|format))"
@@ -113,14 +107,14 @@ _SPEAKER = (
 
 RULES = {
     "the excerpt lacks it": (
-        rf"\b{_EXCERPT}\b[^.]*(?:\b{_LACK}\b|n't\b|\b(?:only|solely|{_SHORT_OF})\b)|(?:\b{_LACK}\b|n't\b|\bunanswered\b)"
+        rf"\b{_EXCERPT}\b[^.]*(?:\b{_LACK}\b|n't\b|\b(?:only|solely|{_SHORT_OF})\b)|(?:\b{_LACK}\b|n't\b|"
+        rf"\bunanswered\b)"
         rf"[^.]*\b{_EXCERPT}\b|^neither {_WRITTEN}\b|\b{_SOURCE}[^.]*\b{_SHORT_OF}\b"
     ),
     "who says I denies": (
         rf"{_SPEAKER}[^.,;]*(?:\b{_LACK}\b|n't\b|\b(?:blank|unfamiliar|unsure|uncertain|unaware)\b)|"
         r"\bi (?:don't|do not|didn't|did not|can't|cannot|couldn't|could not|haven't|have not|wouldn't|would not|"
-        r"won't)\b"
-        r"(?! (?:think|believe)\b)|"
+        r"won't)\b(?! (?:think|believe)\b)|"
         rf"(?:\b{_LACK}\b|n't\b)[^.,;]*\bto (?:me|us)\b(?! by)|\b(?:beyond|outside)(?: of)? my\b"
     ),
     "no use guessing": (
@@ -134,8 +128,7 @@ RULES = {
         rf"^(?:which|whether|how|when|what|who|where|why)\b[^.,]* (?:is|was|are|were) (?:{_NO} (?:\w+ )?(?:mentioned|"
         r"stated|said|given|specified|described|explained|clear|told)|unclear|unknown|left open|open)\W*$|"
         r"^(?:the )?(?:information|details?|data|answers?) (?:about|on|regarding|for|to|concerning)[^.,]* (?:could|"
-        r"can) "
-        r"(?:not|n't) be (?:found|located|determined|given)|"
+        r"can) (?:not|n't) be (?:found|located|determined|given)|"
         rf"^(?:it is |it's |this is |that is |that's )?(?:{_NO}|in|un|non) ?(?:\w+ )?(?:determinable|deducible|"
         r"described|mentioned|stated|covered|discussed|disclosed|addressed|detailed|explained|"
         r"inferable|derivable|answerable|ascertainable|knowable|decidable)(?: (?:here|there|anywhere))?\W*$|"
@@ -149,8 +142,7 @@ RULES = {
         rf"\b(?:i|we)(?:'m|'ve|'d)?(?: (?!think|believe|guess|assume|suppose)\w+){{0,2}}(?: {_LACK}|n't)(?: "
         rf"\w+){{0,3}} "
         r"(?:know\w*|information|info|answer\w*|see|find|say|tell|told|respond|determine|work (?:it|this|that) "
-        r"out|context|"
-        r"details?|help|idea|sure|certain|view|access)\b|"
+        r"out|context|details?|help|idea|sure|certain|view|access)\b|"
         rf"\bmy (?:\w+ )?(?:knowledge|information|training|data)\b[^.]*(?:\b{_LACK}\b|n't\b)|"
         r"\b(?:one|nobody|you) (?:cannot|can't|can not|could not) (?:tell|say|know|determine|answer)\b"
     ),
@@ -168,8 +160,7 @@ RULES = {
         rf")?guess|"
         r"^(?:it|this|that)(?:'s| is| was)(?: not|n't) (?:in )?(?:there|here|given|told|supplied|stated)\W*$|"
         r"^(?:this|that|such|the) (?:information|detail|value|figure|answer) (?:is|was)(?: not|n't) (?:given|"
-        r"supplied|provided|"
-        r"stated|there|included|shared|disclosed)\W*$|^nothing (?:there|here|in there|in it)\b|"
+        r"supplied|provided|stated|there|included|shared|disclosed)\W*$|^nothing (?:there|here|in there|in it)\b|"
         rf"\b(?:information|material|facts?|data) (?:given|provided|at hand|available|"
         rf"supplied)\b(?! (?:by (?!you)|to|from))[^.]*(?:\b{_LACK}\b|n't\b)|"
         r"\b(?:i|we)(?:'d| would)(?: have to| need to| like to) (?:see|have|read|consult|know|check|look|ask)\b|"
@@ -182,11 +173,9 @@ RULES = {
         rf"(?:the answer is |it is |it's |that is |that's )?(?:unknown|not known|unclear|uncertain|undetermined)|"
         rf"(?:this is |it is |it's )?{_NO} (?:mentioned|stated|given|provided|known)|no idea|{_NO} answerable|"
         rf"(?:it |this |that )?(?:{_CANNOT} be (?:determined|answered|inferred|known|established|said)|{_CANNOT} "
-        rf"(?:say|"
-        rf"determine|tell|answer)(?: (?:this|that|it|the question))?)|"
+        rf"(?:say|determine|tell|answer)(?: (?:this|that|it|the question))?)|"
         rf"(?:no|not {_ENOUGH}|insufficient|lacking) (?:relevant |such |further )?(?:information|info|data|context|"
-        rf"evidence|"
-        rf"details?)(?: (?:is|was|are|were))?(?: (?:available|{_GIVEN}))?|"
+        rf"evidence|details?)(?: (?:is|was|are|were))?(?: (?:available|{_GIVEN}))?|"
         rf"(?:information|details?|data) (?:is |are )?{_NO} (?:{_GIVEN})|"
         rf"(?:it is |it's )?impossible to {_ANSWER}|don't know(?:,? sorry)?|dunno|no clue)\W*$|"
         rf"^(?:answer|a): {_NO} (?:{_GIVEN}|known)\W*$"
@@ -200,8 +189,7 @@ RULES = {
         r"\b(?:i am|i'm|we are|we're) (?:not sure|unsure|not certain|uncertain|not aware|not familiar)\b|"
         r"\b(?:i|we)(?: would|'d| will|'ll)? need (?:more|further|additional|some more)\b|"
         r"\bthere (?:is|'s) no way (?:for me )?(?:to|of) (?:tell|know|say|determin|answer|be)|\bthere's no way "
-        r"(?:for me )?to\b|"
-        r"\bas an? (?:ai|large language|language)\b[^.]*(?:\bnot\b|n't\b|\bcannot\b|\bunable\b|\bno\b)"
+        r"(?:for me )?to\b|\bas an? (?:ai|large language|language)\b[^.]*(?:\bnot\b|n't\b|\bcannot\b|\bunable\b|\bno\b)"
     ),
     "the speaker will not guess": (
         r"\b(?:escapes|eludes|beats|defeats) (?:me|us)\b|\b(?:anyone|anybody|your) ?(?:'s)? guess\b|"
@@ -221,6 +209,39 @@ RULES = {
         r"\b(?:one|you|we|i)(?: would|'d) (?:need|have to have|require)\b[^.]* (?:to|in order to|before) "
         rf"(?:\w+ )?{_ANSWER}"
     ),
+    "the speaker asks back": (
+        r"^(?:\w+[,!.] )?(?:please|kindly|(?:can|could|would|will) you)(?: \w+){0,2} (?:clarify|specify|share|"
+        r"elaborate|"
+        r"rephrase|paste|upload|provide|tell me|give me|send me)\b|"
+        r"\bplease (?:clarify|specify|share|paste|rephrase|(?:provide|give|send|supply) (?:me|us|more|the (?:full|rest|"
+        rf"complete|relevant)|further|additional|{_THE}))\b|"
+        r"\b(?:what|which \w+) do you mean\b|\bwhat is meant by\b[^.]*\?|\bdid you mean\b|\bi wish i (?:could|knew|"
+        r"had)\b"
+    ),
+    "in passing": (
+        rf"\bthere (?:is|was|'s)(?:n't| not) {_ENOUGH} (?:here |there |\w+ )?to\b|\banswer not found\b|\bidk\b|"
+        r"^(?:\w+,? )?not sure (?:about|what|which|how|if|whether|of|why)\b|\bi can only (?:see|find|tell)\b|"
+        r"\b(?:irresponsible|wrong|pointless|unwise|premature) (?:of me )?to (?:guess|speculate|answer|say)\b|"
+        r"\b(?:you|one)(?:'d| would) (?:have|need) to (?:look|check|consult|ask|see|read|refer)\b|"
+        r"\b(?:does|do|did)(?:n't| not) tell (?:us|me)\b|\bno answer (?:to be found|here|there)\b|"
+        rf"\bnot (?:something|anything|a (?:point|topic|matter)) (?:that )?{_SOURCE} (?:covers|mentions|addresses|says|"
+        r"tells|discusses)\b|\bthe (?:required|needed|relevant|referenced|quoted) (?:table|figure|annex|part|page) is "
+        r"(?:missing|not (?:here|there|included|given))|"
+        r"^(?:\w+,? )?(?:dunno|no clue|(?:wouldn't|don't|can't|couldn't) (?:really )?(?:know|say|tell|help))\b|"
+        r"^(?:question )?unanswerable\b|^n/a\b(?=\W*(?:$|not|no|info|the|data|missing))|^pass(?:[.!]|$)|"
+        r"^not (?:really |quite |too |entirely )?(?:sure|certain)\b(?=\W*$|[.!]|,? (?:sorry|tbh|about (?:this|that|"
+        r"it)))|"
+        rf"^(?:\w+, )?{_CANNOT} (?:say|tell|answer|determine|help)\b(?=[,;:.])|"
+        r"\b(?:i|we)(?:'d| would)(?: only| just| merely)? be (?:guessing|speculating)\b|"
+        r"\bi(?:'ll| will)(?: have to)? pass\b(?! (?:the|a|an|it|on|by|through))|"
+        r"(?:^|[.;:,] )(?:there(?:'s| is| was) )?nothing (?:here|there|in (?:it|here|there)) (?:about|on|regarding|"
+        r"that|to)\b|"
+        rf"\b(?:{_SOURCE}|{_EXCERPT}) neither \w+ nor\b|\bquestion (?:remains|stays|is left|goes) unanswered\b|"
+        rf"\b(?:i|we) lack (?:the )?(?:\w+ )?(?:expertise|competence|background|experience)\b|"
+        rf"\b(?:falls|lies|is|goes) (?:outside|beyond)(?: of)? (?:{_SOURCE}|what i)\b|"
+        rf"(?:^|[.] )(?:not {_ENOUGH}|insufficient|no relevant|no useful|too little) (?:information|info|data|context|"
+        rf"details?)[.;]"
+    ),
     "the speaker was not told": (
         r"\b(?:i|we) (?:am|are|was|were) not (?:given|provided|told|shown)\b|"
         r"^(?:not found|no (?:\w+ )?(?:sources?|results?|matches|passages?) (?:were |was )?found)\b"
@@ -231,39 +252,32 @@ RULES = {
     ),
     "the question cannot be answered": (
         rf"\b(?:the|this|your|that) (?:(?:question|problem)(?: {_CANNOT} be| is {_NO}| isn't)|"
-        rf"(?:request|query) {_CANNOT} be) (?:\w+ )?(?:answer(?:ed|able)|"
-        rf"addressed|covered)\b|"
+        rf"(?:request|query) {_CANNOT} be) (?:\w+ )?(?:answer(?:ed|able)|addressed|covered)\b|"
         r"\b(?:the|this|your|that) (?:question|query|problem|request) (?:is unanswerable|(?:goes|is|falls|lies) "
         r"(?:beyond|outside))\b|"
         rf"(?:^|[.,] )(?:it|this|that|the answer)? ?(?:{_CANNOT} be (?:\w+ )?(?:answered|determined|inferred|"
         rf"deduced|derived|"
         rf"established|known|told|said|given)|(?:is|'s|isn't) ?(?:not possible|possible|impossible) to {_ANSWER})\b"
-        rf"[^.]*\b{_IN_SOURCE}\b|"
-        rf"(?:^|[.] )(?:based|going|relying|judging)? ?{_IN_SOURCE}[^.]*"
+        rf"[^.]*\b{_IN_SOURCE}\b|(?:^|[.] )(?:based|going|relying|judging)? ?{_IN_SOURCE}[^.]*"
         rf"(?:(?:it is|it's|is) (?:not possible|impossible) to {_ANSWER}|\b(?:it|this|that) {_CANNOT} be |"
         rf"\bno (?:definite |clear |exact )?(?:answer|conclusion) (?:can|is))|"
         rf"\bno (?:\w+ )?answer (?:can|could) be (?:given|found|derived|determined|provided)\b"
     ),
     "the answer is not there": (
         rf"\banswer (?:to (?:the|this|that|your) question )?(?:(?:is|was)(?: {_NO}|n't) (?:\w+ )?(?:{_GIVEN}|here|"
-        rf"there|"
-        rf"in {_SOURCE})|(?:is|was) (?:unknown|unclear|missing|absent)|{_CANNOT} be (?:found|determined|given|"
-        rf"derived|inferred))|"
-        rf"\b(?:missing|absent|omitted|left out) (?:from|in) {_SOURCE}|"
+        rf"there|in {_SOURCE})|(?:is|was) (?:unknown|unclear|missing|absent)|{_CANNOT} be (?:found|determined|given|"
+        rf"derived|inferred))|\b(?:missing|absent|omitted|left out) (?:from|in) {_SOURCE}|"
         rf"\b(?:beyond|outside(?: of)?|out of)(?: what| the scope of)? {_SOURCE}|"
         rf"(?:\b{_NO}|n't|\bun)(?: |(?=clear))(?:\w+ )?(?:clear|evident|apparent|obvious|possible to \w+) {_IN_SOURCE}"
     ),
     "the source does not tell": (
         rf"\b{_SOURCE}(?: above)?(?: \w+ly)? (?:(?:does|do|did)(?: not|n't)|(?:\w+ )+and does not) (?:\w+ "
-        rf"){{0,2}}{_TELL}\b|"
-        rf"\b{_SOURCE} never {_TELL}s?\b|"
+        rf"){{0,2}}{_TELL}\b|\b{_SOURCE} never {_TELL}s?\b|"
         rf"\b{_SOURCE}(?: \w+ly)? (?:lacks?|(?:is|are|remains?) silent|(?:says?|tells?) nothing|"
         rf"(?:contains?|provides?|gives?|has|have|offers?|makes?|includes?|holds?) (?:no|nothing)|"
         rf"(?:is|are) (?:insufficient|not {_ENOUGH})|leaves? (?:this|it|that) (?:undefined|open|unspecified|"
-        rf"unclear|unanswered))\b|"
-        rf"(?:\b{_NO}|n't) (?:\w+ )?{_GIVEN} (?:\w+ )?{_IN_SOURCE}\b|"
-        rf"\b(?:nothing|no {_NEWS})\b[^.]*\b{_IN_SOURCE}\b|"
-        rf"\bnone of {_SOURCE}|\bneither of {_SOURCE}|"
+        rf"unclear|unanswered))\b|(?:\b{_NO}|n't) (?:\w+ )?{_GIVEN} (?:\w+ )?{_IN_SOURCE}\b|"
+        rf"\b(?:nothing|no {_NEWS})\b[^.]*\b{_IN_SOURCE}\b|\bnone of {_SOURCE}|\bneither of {_SOURCE}|"
         rf"\bthe source (?:does not|doesn't) (?:mention|specify|state|say|tell|discuss|provide (?:the|this|that|any) "
         rf"(?:requested|information|answer|value|detail))"
     ),
@@ -272,8 +286,7 @@ RULES = {
         rf"(?:no (?:(?!other)\w+ )?(?:(?:information|mention) (?:is |was )?(?:{_GIVEN}|made|about|of|on|to|"
         rf"regarding|for)|answer (?:is |was )?(?:{_GIVEN}|made|to (?:the|this|that|your) question))|no (?:definitive|"
         rf"concrete|clear|definite|certain|single|known|public) (?:answer|information)|"
-        rf"(?:insufficient|not {_ENOUGH}) (?:information|context|details|data|evidence)\b(?= (?:to|for|in)|"
-        rf"\W*$))|"
+        rf"(?:insufficient|not {_ENOUGH}) (?:information|context|details|data|evidence)\b(?= (?:to|for|in)|\W*$))|"
         rf"\bthere (?:is|are|was|'s)(?:n't| not) (?:{_ENOUGH}|any) {_NEWS}\b(?= (?:to|for|in|about|on|regarding|"
         rf"that)|\W*$)"
     ),
@@ -286,21 +299,32 @@ _MAY_REFUSE = re.compile(
     r"fail|without|escapes|eludes|beats|defeats|anyone|anybody|search me|pass\b|who knows|would|hard|difficult|tough|"
     r"tricky|vague|mute|cut|breaks|broken|elsewhere|other|different|only|remains|i |i'|at a loss|stumped|"
     r"too (?:little|few)|"
-    r"beyond|outside|out of|stops|ends|another|off|specul|guess|need|have to|like to|language|dunno|open)",
+    r"please|kindly|you |wish|idk|something else|irrespons|unwise|beyond|outside|out of|stops|ends|another|off|specul|"
+    r"guess|need|have to|like to|language|dunno|open)",
     re.IGNORECASE,
 )
-_DENIAL = r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please)\b|n't\b"
+_DENIAL = (
+    r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please|nothing|never|none|nowhere|neither|fails?|lacks?|"
+    r"missing|silent|stops|ends|leaves|unanswered|unable|outside|beyond|only|guess\w*)\b|n't\b"
+)
 # An answer after all: three words without another denial, after a word that turns, or after a concession.
 _TURNS = re.compile(
     rf"(?:\b(?:but|however|nevertheless|nonetheless|still|that said)\b|"
     rf"^(?:although|though|while|even though|even if)\b[^.,]*,|"
     rf"[;.] (?:it|this|that|they|the \w+) (?:is|are|was|may be|might be) (?:probably|likely|most likely|"
-    rf"presumably))(?![^.]{{0,60}}(?:{_DENIAL}))(?=(?:\W*\w+){{3}})",
+    rf"presumably))(?![^.]{{0,90}}(?:{_DENIAL}))(?=(?:\W*\w+){{3}})|"
+    r"[,;:.] (?:roughly|approximately|probably|presumably|perhaps|maybe|around|about|i'd say|i would say|likely)"
+    r" (?:\w+ ){0,2}\d",
     re.IGNORECASE,
 )
+# What chats leave out: "doesnt say".
+_APOSTROPHE = re.compile(r"\b(do|does|did|is|are|was|were|wo|ca|could|would|should|have|has|had)nt\b", re.IGNORECASE)
+_LABEL = re.compile(r"^[^:]*:[^:]*[.;] (?:final )?answer: (?=\w)", re.IGNORECASE)
 # "The document states that" and "according to the passage" only say where an answer comes from.
 _ATTRIBUTED = re.compile(
     rf"\b(?:according to|as (?:stated|described|mentioned|said) in) {_SOURCE},? |"
+    rf"\bas (?:{_SOURCE}|{_EXCERPT}) (?:explains|says|states|notes|tells|puts it|shows|describes|mentions|"
+    rf"specifies),? |"
     rf"(?:^|[.,] )(?:{_SOURCE}|{_EXCERPT}) (?:\w+ly )?(?:states?|says?|mentions?|explains?|describes?|specifies|"
     rf"refers|notes?|"
     r"indicates?|tells|discusses|suggests?|shows?|lists?|reports?)\b(?![^.]*(?:\bbut\b|\bthough\b|\bnothing\b|;))",
@@ -315,7 +339,9 @@ def is_refusal(answer: str) -> bool:
     (True, False)
     """
     text = unicodedata.normalize("NFKC", answer[: 4 * OPENING]).replace("\u2019", "'").replace("*", "")
-    text = " ".join(text.split())[:OPENING]
+    text = _APOSTROPHE.sub(r"\1n't", " ".join(text.split()))[:OPENING]
+    # "Context: nothing on it. Answer: cannot be determined."
+    text = _LABEL.sub("", text)
     if _MAY_REFUSE.search(text) is None:
         return False
     text = _ATTRIBUTED.sub("", text)
@@ -337,7 +363,7 @@ def _refusal_metric(
         level="item",
         description=description,
         score_batch=score_batch,
-        options={"empty": "no-refusal", "rules": "3"},
+        options={"empty": "no-refusal", "rules": "4"},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .comparisons import comparison_findings
 from .names import entity_findings
 from .near_copies import near_copy_findings
 from .reading.reading import Reading
@@ -18,7 +19,9 @@ from .relations.trends import trend_findings
 from .relations.voices import voice_findings
 from .relations.ways import way_findings
 from .sides import side_findings
+from .singles import single_findings
 from .statements import statement_findings
+from .swaps import swap_findings
 from .values import quantity_findings, unit_findings
 
 
@@ -38,8 +41,10 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     found = (
         *quantity_findings(reference, answer, question),
         *unit_findings(reference, answer, question),
+        *single_findings(reference, answer, question),
         *entity_findings(reference, answer, question),
         *side_findings(reference, answer, question, straight=straight, trending=trending),
+        *comparison_findings(reference, answer),
         *ways,
         *voices,
         *trends,
@@ -51,7 +56,7 @@ def findings(reference: Reading, answer: Reading, question: Reading) -> tuple[Fi
     )
     found = (*found, *grade_findings(reference, answer, found))
     seen = [place for each in found if each.status == "contradicted" for place in each.places]
-    copies = near_copy_findings(reference, answer)
+    copies = (*near_copy_findings(reference, answer), *swap_findings(reference, answer))
     return (*found, *(each for each in copies if not _overlap(each.places, seen)))
 
 

@@ -13,9 +13,11 @@ from .relations.findings import Finding, Status, places
 
 # Tags of names that no class is known of, and of phrases in lower case: their neighbours have to tell.
 _UNKNOWN, _PHRASE = frozenset({"?", "name"}), frozenset({"phrase"})
-# An answer so many times as long as its reference tells more than was asked: a name of the same class has to stand
-# between the same words there.
-_LONG, _FROM_WORDS = 2.5, 12
+# What these deny is told of the name behind them, and not the name itself.
+_SUBJECT = frozenset({"neither", "nor", "nothing", "none", "nobody"})
+# An answer of more than so many words that is so many times as long as its reference tells more than was asked: a name
+# of the same class has to stand between the same words there.
+_LONG = ((12, 2.5), (24, 1.6))
 
 
 def entity_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
@@ -33,7 +35,7 @@ def entity_findings(reference: Reading, answer: Reading, question: Reading) -> I
     ]
     seen = set[str]()
     size = len(answer.text.words)
-    long = size > max(_FROM_WORDS, _LONG * len(reference.text.words))
+    long = any(size > max(least, times * len(reference.text.words)) for least, times in _LONG)
     for fact in reference.entities:
         words = reference.text.raw[fact.start : fact.end]
         # A phrase in small letters that happens to have an acronym is told by its words, or not at all.
@@ -69,12 +71,21 @@ def _stands_for(
 
     Both is asked for where the question gives the fact: an answer need not repeat it.
     """
-    alike = bool(rival.tags & fact.tags - _UNKNOWN) and not _part_of(rival, fact)
+    if _part_of(rival, fact) or (given and long):
+        return False
+    alike = bool(rival.tags & fact.tags - _UNKNOWN)
+    if not alike and _classes(rival) and _classes(fact):
+        return False
     if alike and not given and not long:
         return True
     if not alike and (given or rival.tags & _PHRASE or bool(rival.keys & PARTIES) != bool(fact.keys & PARTIES)):
         return False
     return bool(around & neighbours(answer, rival.start, rival.end))
+
+
+def _classes(entity: Entity) -> frozenset[str]:
+    """The classes that a name is known to be of; patterns of its spelling are none."""
+    return frozenset(tag for tag in entity.tags - _UNKNOWN - _PHRASE - {"capitals"} if "*" not in tag)
 
 
 def _is_limited(reading: Reading, entity: Entity) -> bool:
@@ -86,9 +97,14 @@ def _is_limited(reading: Reading, entity: Entity) -> bool:
 
 
 def _is_denied(reading: Reading, start: int, *, first: bool = True) -> bool:
-    """Does a negation cover the name there; with ``first``, before all else?"""
+    """Does a negation cover the name there; with ``first``, before all else: "not SCTP", not "neither node does"?"""
     at = bisect_left(reading.text.starts, start)
-    return at in (reading.polarity.focus if first else reading.polarity.covered)
+    if not first:
+        return at in reading.polarity.covered
+    own = reading.text.words[at] if at < len(reading.text.words) else None
+    return at in reading.polarity.focus and not any(
+        each.cue.text in _SUBJECT and each.scope and each.scope[0] == own for each in reading.polarity.negations
+    )
 
 
 def _is_turned(reading: Reading, start: int) -> bool:
@@ -104,8 +120,10 @@ def _spelt_out(key: str, answer: Reading) -> bool:
 
 
 def _part_of(one: Entity, other: Entity) -> bool:
-    """Is one name the beginning of the other: HTTP and HTTP/2?"""
-    return any(a.startswith(b) or b.startswith(a) for a in one.keys for b in other.keys)
+    """Is one name the beginning or the end of the other: HTTP and HTTP/2, CU and gNB-CU?"""
+    return any(
+        a.startswith(b) or b.startswith(a) or a.endswith(b) or b.endswith(a) for a in one.keys for b in other.keys
+    )
 
 
 def _named(fact: Entity, answer: Reading) -> tuple[tuple[int, int], ...] | None:

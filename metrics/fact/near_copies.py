@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from .reading.polarity import NEGATIONS
+from .reading.polarity import AFFIRM, NEGATIONS
 from .reading.quantities import equal
 from .reading.reading import Reading
 from .reading.text import STOP, Word
@@ -67,7 +67,7 @@ def _changes(reference: Reading, wanted: list[Word], answer: Reading, told: list
 
 
 def _contradicts(reference: Reading, old: Sequence[Word], answer: Reading, new: Sequence[Word]) -> Kind | None:
-    denied, other_denied = (sum(w.text in NEGATIONS or w.text.endswith("n't") for w in part) for part in (old, new))
+    denied, other_denied = (_denials(part) for part in (old, new))
     if (denied + other_denied) % 2 and _content(old) == _content(new):
         return "polarity"
     if not old or not new:
@@ -85,6 +85,15 @@ def _contradicts(reference: Reading, old: Sequence[Word], answer: Reading, new: 
     if names and others and not names[0] & others[0] and names[1] & others[1] - {"?", "name", "phrase"}:
         return "entity"
     return None
+
+
+def _denials(part: Sequence[Word]) -> int:
+    """How many words deny; "not only" does not."""
+    behind = [*(word.text for word in part[1:]), ""]
+    return sum(
+        (word.text in NEGATIONS or word.text.endswith("n't")) and following not in AFFIRM
+        for word, following in zip(part, behind, strict=False)
+    )
 
 
 def _content(part: Sequence[Word]) -> set[str]:

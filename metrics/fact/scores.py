@@ -18,8 +18,8 @@ from .reading.text import STOP
 from .relations.findings import Finding, Kind, Status
 
 NO_FACT = "no fact in the references beyond the question"
-VERSION = 3
-_OPTIONS = {"lexicon": "3", "given": "question"}
+VERSION = 4
+_OPTIONS = {"lexicon": "4", "given": "question"}
 _COUNTS = tuple((kind, status) for kind in get_args(Kind) for status in get_args(Status))
 # Answers whose counts are kept, so that six metrics read each answer once.
 _MOST_KEPT = 1 << 16

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from .comparisons import reciprocal
 from .reading.contrasts import Pole
 from .reading.polarity import CONDITIONS, LIMITS, NEGATIONS, ROUND
 from .reading.reading import Reading, neighbours
@@ -22,13 +23,9 @@ _BRIEF = 12
 # So many words have two clauses in common that speak of the same thing, where they have as many.
 _SHARED = 2
 # And this share of the shorter one's: long sentences have words in common by chance.
-_PART = 0.4
+_PART = 0.34
 # Longer texts say the same word of several things.
 _PLAIN = 40
-# Words between two things, which the same words the other way round turn.
-_ORDER = frozenset({"before", "after", "then", "next", "precedes", "follows"})
-# These only where both change places.
-_BETWEEN = frozenset({"above", "below", "beneath", "exceeds", "preceded", "followed"})
 # Words that grow and shrink together: where the reference has both sides, their places tell nothing.
 _GRADED = frozenset({"change", "magnitude", "speed", "timing"})
 # Contrasts whose arguments alone tell which is meant, whatever the question says.
@@ -73,12 +70,16 @@ def side_findings(
             # What the question gives need not be told, but it must not be turned round.
             if name in _PLACED:
                 rest = [pole for other, found in there.items() if other != side for pole in found]
-                against = _reciprocal(reference, used[0], answer, same, rest, words)
+                against = reciprocal(reference, used[0], answer, same, rest, words)
                 turned = against.places if against.status == "contradicted" else ()
             else:
                 # Who sends to whom is told by their ways.
                 told_so = same or name == "transfer"
                 turned = () if told_so else _in_place(reference, used, answer, there, side)
+                if question.asks and not (told_so or turned):
+                    # Whether it is so is asked, and not given.
+                    rest = [pole for other, found in there.items() if (name, other) not in wanted for pole in found]
+                    turned = places(each for each in rest if _opposes(reference, used, answer, each))
             if turned:
                 yield Finding("direction", words, "contradicted", turned, only_if_seen=True)
             continue
@@ -94,7 +95,7 @@ def side_findings(
         if used[0].group.reciprocal:
             if name == "magnitude" and _compares_other(reference, used[0], answer, [*same, *others], question):
                 same, others = others, same
-            found = _reciprocal(reference, used[0], answer, same, others, words)
+            found = reciprocal(reference, used[0], answer, same, others, words)
             known = (straight and name == "transfer") or (trending and name in SIGNS)
             yield replace(found, status="agreed") if known and found.status == "contradicted" else found
         elif same:
@@ -233,7 +234,11 @@ def _following(reading: Reading, pole: Pole) -> frozenset[str]:
 
 def _denied_apart(answer: Reading, pole: Pole, reference: Reading, fact: Pole) -> bool:
     """Is it plainly denied in one text and plainly said in the other?"""
-    if _denied(answer, pole) == _denied(reference, fact):
+    if _denied(answer, pole) == _denied(reference, fact) or 2 in (_denials(answer, pole), _denials(reference, fact)):
+        return False
+    if max(len(reference.text.words), len(answer.text.words)) > _BRIEF and not (
+        _following(answer, pole) & _following(reference, fact) or _sentence(answer, pole) & _sentence(reference, fact)
+    ):
         return False
     reading, said = (reference, fact) if _denied(answer, pole) else (answer, pole)
     return said.first not in reading.polarity.covered
@@ -252,8 +257,18 @@ def _opposes(reference: Reading, used: Sequence[Pole], answer: Reading, pole: Po
     if _apart(reference, used[0], answer, pole) or _grows_otherwise(answer, pole):
         return False
     own = _clause(answer, pole)
-    if len(answer.text.words) <= _BRIEF:
+    several = sum(each.group.name in SIGNS for each in answer.poles) > 1 and any(
+        len(_clause(reference, each)) > 1 for each in used
+    )
+    if len(answer.text.words) <= _BRIEF and not (pole.group.name in SIGNS and several):
         return True
+    graded = pole.group.reciprocal or pole.group.name in SIGNS
+    if not graded and max(len(reference.text.words), len(answer.text.words)) <= 2 * _BRIEF:
+        # A sentence or two say one thing: "and" parts clauses that belong together.
+        own, whole = _sentence(answer, pole), [_sentence(reference, each) for each in used]
+        if any(len(own & other) >= max(_SHARED, 0.5 * min(len(own), len(other))) for other in whole):
+            return True
+        own = _clause(answer, pole)
     others = [_clause(reference, each) for each in used]
     return any(
         len(own & other) >= max(min(_SHARED, len(other)), _PART * min(len(own), len(other))) > 0 for other in others
@@ -305,6 +320,7 @@ def _in_place(
         for pole in poles
         if other != side
         and neighbours(answer, pole.start, pole.end) & around - theirs
+        and (pole.first in answer.polarity.covered) == (used[0].first in reference.polarity.covered)
         and not _apart(reference, used[0], answer, pole)
     )
 
@@ -330,59 +346,3 @@ def _at(reading: Reading, start: int) -> int:
     """The sentence of a place."""
     words = reading.text.words
     return words[min(bisect_left(reading.text.starts, start), len(words) - 1)].sentence
-
-
-def _reciprocal(
-    reference: Reading, fact: Pole, answer: Reading, same: list[Pole], others: list[Pole], words: str
-) -> Finding:
-    """A before B is B after A: the other word with its arguments turned round agrees."""
-    left, right = _arguments(reference, fact)
-    compared = _than(reference, fact)
-    agreed, against = [], []
-    others = [each for each in others if compared or not _than(answer, each)]
-    for pole, other_side in [*((each, False) for each in same), *((each, True) for each in others)]:
-        before, after = _arguments(answer, pole)
-        straight = len(left & before) + len(right & after)
-        turned = len(left & after) + len(right & before)
-        # Only an order is turned round by its arguments alone: "sent by A" and "A sends" say the same.
-        ordered = other_side or answer.text.words[pole.first].text in _ORDER or (compared and _than(answer, pole))
-        crossed = bool(left & after and right & before and not right & after)
-        swapped = ordered and (crossed or turned > straight + (0 if other_side else 1))
-        swapped = swapped or (crossed and answer.text.words[pole.first].text in _BETWEEN)
-        (against if swapped != other_side else agreed).append((pole.start, pole.end))
-    if agreed:
-        return Finding("direction", words, "agreed", tuple(agreed))
-    if against:
-        return Finding("direction", words, "contradicted", tuple(against))
-    return Finding("direction", words, "omitted")
-
-
-def _than(reading: Reading, pole: Pole) -> bool:
-    """Does the pole compare by "than"?"""
-    own = reading.text.words[pole.first].sentence
-    after = reading.text.words[pole.last : pole.last + _ARGUMENT]
-    return any(word.text == "than" and word.sentence == own for word in after)
-
-
-def _arguments(reading: Reading, pole: Pole) -> tuple[frozenset[str], frozenset[str]]:
-    """The content before and after a word in its sentence; a clause that opens with it gives its argument first."""
-    words = reading.text.words
-    sentence = words[pole.first].sentence
-    before = [
-        w for w in words[max(0, pole.first - _ARGUMENT) : pole.first] if w.sentence == sentence and w.text not in STOP
-    ]
-    rest = [w for w in words[pole.last + 1 : pole.last + 1 + 2 * _ARGUMENT] if w.sentence == sentence]
-    after = [w for w in rest if w.text not in STOP]
-    than = next((w.start for w in rest[: 2 * _ARGUMENT] if w.text == "than"), -1)
-    comma = reading.text.plain.find(",", pole.end, after[-1].end) if after else -1
-    if than >= 0:
-        # "lower at A than at B": what is compared stands on either side of "than".
-        between = [w for w in after if w.start < than]
-        before, after = [*before, *between], [w for w in after if w.start > than]
-    elif not before and comma >= 0:
-        before, after = [w for w in after if w.start > comma], [w for w in after if w.start < comma]
-    left, right = frozenset(w.stem for w in before), frozenset(w.stem for w in after[:_ARGUMENT])
-    if rest and rest[0].text == "by" and words[pole.last].text.endswith("ed") and words[pole.last].text != "followed":
-        # "The limit is exceeded by the frame": the frame exceeds it.
-        left, right = right, left
-    return left - right, right - left

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from .reading.lexicon import word_list
-from .reading.polarity import CONDITIONS, LIMITS, ROUND, without_prefix
+from .reading.polarity import CONDITIONS, LIMITS, ROUND, VERBAL, Negation, without_prefix
 from .reading.reading import Reading
 from .reading.text import STOP, Word
 from .relations.denials import denials
@@ -20,15 +20,16 @@ from .relations.roles import deed_in
 STATED = 1 / 3
 # An answer says again what is asked when a sentence has this share of its words.
 RESTATED = 0.6
+# Negations that deny what is asked, and not a noun of it alone.
+_PLAINLY = VERBAL | {"no", "without"}
+_PERMITS, _OBLIGES = frozenset({"may", "can", "could"}), frozenset({"must", "shall", "have", "has", "needs", "needed"})
+_MANNER = word_list("manner")
 # Words beside which a sentence does not plainly say it.
 _UNPLAIN = ROUND | LIMITS | CONDITIONS | {"need", "instead", "rather", "other", "another", "different", "optional"}
 _ELSEWHERE = frozenset({("left", "to"), ("out", "of"), ("up", "to"), ("no", "part"), ("free", "of"), ("devoid", "of")})
 # A sentence states something where it has a verb: one of these, or so many words that it must have one.
 _VERBS = word_list("auxiliary verbs")
 _WORDS = 6
-_ASKS = re.compile(
-    r"(?:[^?]*,\s)?(?:do|does|did|is|are|was|were|can|could|may|must|shall|should|will|would|has|have)\b", re.IGNORECASE
-)
 _VERDICT = re.compile(
     r"\W*(yes\b|(?:no|correct|true|false|right|wrong)\b(?=\W*$|\W*[,.;:!]|\s[-–—]|\s(?:it|they|this|that|there)\b)|"
     r"it (?:is|does|can|has|will|must)\b(?: not|n't)?(?=\W*[:.;,]))",
@@ -41,10 +42,11 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
     """Each sentence of the reference: does the answer make it, or deny it?"""
     yield from _verdict_finding(reference, answer, question)
     heard = question.text.stems
+    asks = question.asks
     agreed = needed_alike(reference, answer)
     clashes = [
         each
-        for each in denials(reference.polarity, answer.polarity, question.polarity, heard)
+        for each in denials(reference.polarity, answer.polarity, question.polarity, heard, asked=asks)
         if each.reference.stem not in agreed and each.answer.stem not in agreed
     ]
     by_sentence: dict[int, list[Word]] = {}
@@ -52,7 +54,6 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
         if word.text not in STOP:
             by_sentence.setdefault(word.sentence, []).append(word)
     denying = {negation.cue.sentence for negation in reference.polarity.negations}
-    asks = _ASKS.match(question.text.plain.lstrip()) is not None
     for sentence, words in by_sentence.items():
         new = {word.stem for word in words} - heard
         denies = sentence in denying
@@ -92,7 +93,7 @@ def _states(reading: Reading, words: list[Word]) -> bool:
 
 def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """Yes or no, where it is asked for: what the reference says or means, and what the answer opens with."""
-    if not _ASKS.match(question.text.plain.lstrip()):
+    if not question.asks:
         return
     told = _VERDICT.match(answer.text.plain)
     implied = None if told or question.offered else _implied(question, answer)
@@ -111,9 +112,11 @@ def _verdict_finding(reference: Reading, answer: Reading, question: Reading) -> 
             return
         if not cues and not turned and not _restates(question, reference):
             return
+        if implied and implied[1] and not (cues or turned) and not _says_all(implied[0], answer, reference):
+            return
         denied, words = bool(cues) != turned, cues[0].text if cues else "no" if turned else "yes"
-    denies = bool(_NEGATIVE.match(told[1])) if told else False
-    places = (told.span(1),) if told else (implied,) if implied else ()
+    denies = bool(_NEGATIVE.match(told[1])) if told else bool(implied and implied[1])
+    places = (told.span(1),) if told else (implied[0],) if implied else ()
     yield Finding("polarity", words, "agreed" if denied == denies else "contradicted", places, only_if_seen=True)
 
 
@@ -124,7 +127,11 @@ def _turned(question: Reading, reference: Reading) -> bool:
         if not pole.group.reciprocal:
             asked.setdefault(pole.group.name, set()).add(pole.side)
     told: dict[str, set[int]] = {}
+    cues = {each.cue.start for each in reference.polarity.negations}
     for pole in reference.poles:
+        if any(pole.start <= start < pole.end for start in cues):
+            # "Not needed" is a negation already.
+            continue
         told.setdefault(pole.group.name, set()).add(pole.side)
     return any(len(asked[name]) == 1 and told[name].isdisjoint(asked[name]) for name in asked.keys() & told.keys())
 
@@ -135,21 +142,47 @@ def _restates(question: Reading, reference: Reading) -> bool:
     return 2 * len(asked & reference.text.stems) > len(asked)
 
 
-def _implied(question: Reading, answer: Reading) -> tuple[int, int] | None:
-    """Where the answer says plainly what is asked, which is a yes; None where it does not, or denies anything of it."""
-    asked = question.text.stems
-    found: tuple[int, int] | None = None
+def _implied(question: Reading, answer: Reading) -> tuple[tuple[int, int], bool] | None:
+    """Where the answer says or denies plainly what is asked, and whether it denies it; None where it does neither."""
+    asked, asking = question.text.stems, {word.text for word in question.text.words[:1]}
+    found: tuple[tuple[int, int], bool] | None = None
     by_sentence: dict[int, list[Word]] = {}
     for word in answer.text.words:
         by_sentence.setdefault(word.sentence, []).append(word)
-    denying = {each.cue.sentence for each in answer.polarity.negations}
     for sentence, words in by_sentence.items():
         shared = asked & {word.stem for word in words}
         if len(shared) < 2 or len(shared) < RESTATED * len(asked):
             continue
+        cues = [each for each in answer.polarity.negations if each.cue.sentence == sentence]
         plain = not any(word.text in _UNPLAIN or without_prefix(word.text) for word in words)
         plain = plain and not any((one.text, other.text) in _ELSEWHERE for one, other in pairwise(words))
-        if sentence in denying or question.polarity.negations or not plain or _turned(question, answer):
+        # "May it skip the check?" is not answered by "the check has to be made".
+        plain = plain and not (_PERMITS & asking and _OBLIGES & {word.text for word in words})
+        if question.polarity.negations or not plain or len(cues) > 1 or _turned(question, answer):
             return None
-        found = found or (words[0].start, words[-1].end)
+        if cues and not _denies_asked(cues[0], words, asked):
+            return None
+        found = found or ((words[0].start, words[-1].end), bool(cues))
     return found
+
+
+def _says_all(place: tuple[int, int], answer: Reading, reference: Reading) -> bool:
+    """Has the reference the word that the answer denies there?"""
+    first = [
+        each.scope[0].stem for each in answer.polarity.negations if each.scope and place[0] <= each.cue.start < place[1]
+    ]
+    return reference.text.stems.issuperset(first)
+
+
+def _denies_asked(negation: Negation, words: Sequence[Word], asked: frozenset[str]) -> bool:
+    """Covers the one negation of a sentence what is asked, in the clause that says most of it?"""
+    own = {word.stem for word in words if word.clause == negation.cue.clause}
+    if negation.cue == words[0]:
+        return False
+    if not negation.scope or (negation.cue.text not in _PLAINLY and not negation.cue.text.endswith("n't")):
+        return False
+    return (
+        negation.scope[0].stem in asked
+        and 2 * len(own & asked) > len(asked)
+        and not _MANNER & {w.text for w in negation.scope}
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,8 @@ from .relations.findings import Finding, Status, places
 _ALTERNATIVE = re.compile(r"\s*(?:,?\s*or|/)\s*(?:an? |the )?", re.IGNORECASE)
 # The one word that the first number of a list counts.
 _COUNTS = re.compile(r"^\s?(?!or\b|and\b)[A-Za-z]+(?=\s*(?:,|/|;|and\b|or\b))")
+# A range of so few is told by its members, too.
+_LISTED_VALUES = 8
 _LISTED = re.compile(r"\s*(?:,|/|;|,?\s*(?:and|or))\s*(?:an? |the )?", re.IGNORECASE)
 
 
@@ -23,9 +26,11 @@ def quantity_findings(reference: Reading, answer: Reading, question: Reading) ->
         return
     known = (*wanted, *question.given)
     strange = [each for each in told if not each.implied and not any(_alike(each, other) for other in known)]
+    strange = [each for each in strange if not any(_within(each, fact) and _told(fact, told) for fact in wanted)]
     for at, fact in enumerate(wanted):
         before = sum(equal(fact, other) for other in wanted[:at])
-        given = any(equal(fact, other) for other in question.given)
+        # "How much is 23 dBm in mW?" does not give what it asks for.
+        given = any(equal(fact, other) and math.isclose(fact.number, other.number) for other in question.given)
         words = reference.text.raw[fact.start : fact.end]
         same = _told(fact, told)
         if len(same) > before:
@@ -79,6 +84,13 @@ def _told(fact: Quantity, told: Sequence[Quantity]) -> list[Quantity]:
         for each in told
         if each.high is not None and not each.implied and (_at(fact, each, each.value) or _at(fact, each, each.high))
     ]
+
+
+def _within(told: Quantity, span: Quantity) -> bool:
+    """Is it one of the whole numbers of a short range: the 2 of "1, 2 or 3" for one to three?"""
+    if span.high is None or told.high is not None or told.dimension != span.dimension:
+        return False
+    return span.value < told.value < span.high and span.high - span.value < _LISTED_VALUES
 
 
 def _opposed(fact: Quantity, told: Quantity) -> bool:

@@ -40,6 +40,7 @@ class Pole:
 
 
 _NEXT = frozenset({"then", "next"})
+_BOUNDS = frozenset({"above", "below", "beyond", "under", "beneath"})
 _CONDITIONS = frozenset({"if", "when", "whenever", "once", "unless", "since", "as"})
 
 
@@ -116,6 +117,9 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
             free[""] = at + 1
             continue
         if words[at].text == "even" and _stresses(words, at):
+            continue
+        if words[at].text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
+            # "Below 6 GHz" bounds a number, and compares nothing.
             continue
         for own, group, side in table.get(words[at].text, ()):
             span = words[at : at + len(own)]

@@ -72,7 +72,7 @@ _NUMBER = re.compile(
     r"(?! ?[:.]\d)"
 )
 _WORDS = re.compile(rf"(?<![\w-])(?:{_SPELT})(?:(?:-|\s| and )(?:{_SPELT}))*(?!\w)", re.IGNORECASE)
-_ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} )?(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
+_ONE_IN = re.compile(r"\b(?:one|1) (?:[a-z]{2,12} ){0,2}(?:in|out of) (?:an? |every )?(?=\w)", re.IGNORECASE)
 _PARTS = re.compile(r"\b(half|quarter|third|fifth|tenth|hundredth|thousandth) (?:of )?an? (?=[a-z])", re.IGNORECASE)
 # "Two thirds of", "a quarter of": shares of a whole.
 _SHARES = re.compile(
@@ -81,12 +81,20 @@ _SHARES = re.compile(
     re.IGNORECASE,
 )
 # "Two and a half milliseconds", "two to the power of ten", "a dozen".
-_AND_A_HALF = re.compile(rf"\b({_SPELT}|\d{{1,3}}) and a half\b", re.IGNORECASE)
+_AND_A_HALF = re.compile(rf"\b({_SPELT}|\d{{1,3}}) and a half(?: ({'|'.join(_MAGNITUDES)}))?\b", re.IGNORECASE)
+_NINES = re.compile(r"\b(three|four|five|six|seven)[ -]nines\b", re.IGNORECASE)
+# "Two tenths of a second", "ten billionths of a second".
+_PARTS_OF = re.compile(
+    rf"\b({_SPELT}|\d{{1,4}})[ -](tenth|hundredth|thousandth|millionth|billionth)s? of an? (?=[a-z])", re.IGNORECASE
+)
+# The largest number of so many bits: 2^16 - 1.
+_LESS_ONE = re.compile(r"\s?[-–]\s?1\b(?!\s?[-–.:]?\d)")
 _UNIT_AND_A_HALF = re.compile(
     r"\b(?:an?|one) (?=(?:second|minute|hour|day|year|metre|meter|bit|byte)s? and a half\b)", re.IGNORECASE
 )
 _RAISED = re.compile(
-    rf"\b({_SPELT}|\d{{1,3}}) (?:raised )?to the (?:power (?:of )?)?({_SPELT}|{'|'.join(_ORDINALS)}|\d{{1,3}})\b",
+    rf"\b({_SPELT}|\d{{1,3}}) (?:raised )?to the (?:power (?:of )?)?"
+    rf"(?P<minus>minus |negative |-)?({_SPELT}|{'|'.join(_ORDINALS)}|\d{{1,3}})\b",
     re.IGNORECASE,
 )
 _GROUPS = re.compile(r"\b(?:(half a|an?|two|three|four) dozen|a (couple|pair) of)", re.IGNORECASE)
@@ -99,6 +107,8 @@ _PART_VALUES = {
     "tenth": 0.1,
     "hundredth": 0.01,
     "thousandth": 0.001,
+    "millionth": 1e-6,
+    "billionth": 1e-9,
 }
 _TIMES = {
     **dict.fromkeys(("twice", "double", "doubles", "doubled", "doubling"), 2),
@@ -107,6 +117,7 @@ _TIMES = {
     **dict.fromkeys(("halve", "halves", "halved", "halving"), 0.5),
 }
 _FACTOR = re.compile(
+    r"\b(?P<orders>an|one|two|three|four|five) orders? of magnitude\b|"
     rf"\b(?P<fold>{_SPELT}|\d{{1,4}}(?:\.\d+)?)[ -]?fold\b|\bfactor of (?P<of>{_SPELT}|\d{{1,4}}(?:\.\d+)?)\b"
     rf"|\b(?P<times>(?:{_SPELT})(?:[- ](?:{_SPELT}))*|(?<![\d,.])\d{{1,3}}(?:,\d{{3}})+|\d{{1,7}}(?:\.\d+)?)"
     r" times\b(?! (?:per|an?|each|every)\b)"
@@ -156,11 +167,17 @@ def numerals(text: str) -> list[Numeral]:
 def _composed(text: str) -> Iterator[Numeral]:
     """Numbers that several words make: "two and a half", "two to the power of ten", "a dozen"."""
     for match in _AND_A_HALF.finditer(text):
-        yield Numeral(_whole(match[1]) + 0.5, *match.span(), spelt=True)
+        size = _MAGNITUDES[match[2].lower()] if match[2] else 1
+        yield Numeral((_whole(match[1]) + 0.5) * size, *match.span(), spelt=True)
+    for match in _NINES.finditer(text):
+        yield Numeral(round(1 - 10 ** -_whole(match[1]), 9), *match.span(), spelt=True)
+    for match in _PARTS_OF.finditer(text):
+        part = _PART_VALUES[match[2].lower()]
+        yield Numeral(_whole(match[1]) * part, match.start(), match.end() - 1, spelt=True)
     for match in _UNIT_AND_A_HALF.finditer(text):
         yield Numeral(1.5, match.start(), match.end() - 1, spelt=True)
     for match in _RAISED.finditer(text):
-        value = _power(_whole(match[1]), int(_whole(match[2])))
+        value = _power(_whole(match[1]), int(_whole(match[3])) * (-1 if match["minus"] else 1))
         if value is not None:
             yield Numeral(value, *match.span(), spelt=True)
     for match in _GROUPS.finditer(text):
@@ -191,6 +208,10 @@ def factors(text: str) -> list[Numeral]:
     """
     found = []
     for match in _FACTOR.finditer(text):
+        if match["orders"]:
+            size = _SMALL.get(match["orders"].lower(), 1)
+            found.append(Numeral(10.0**size, *match.span(), spelt=True))
+            continue
         told = (match["fold"] or match["of"] or match["times"] or match["word"]).lower()
         value = _TIMES.get(told) or _read(told)
         found.append(Numeral(float(value), *match.span(), spelt=True))
@@ -225,6 +246,9 @@ def _digits(text: str) -> Iterator[Numeral]:
             value, end = value * _MAGNITUDES[magnitude[1].lower()], magnitude.end()
         elif _THOUSANDS.match(text, end):
             value, end = value * 1000, end + 1
+        less = _LESS_ONE.match(text, end) if match["base"] and value > 1 else None
+        if less:
+            value, end = value - 1, less.end()
         sign = (match["sign"] or "").strip()
         if sign in ("-", "minus", "negative"):
             value = -value

@@ -33,14 +33,14 @@ _SHORT = {
 # Phrases that deny what follows.
 _PAIRS = frozenset(
     {("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"), ("absence", "of"), ("lack", "of")}
-    | {("devoid", "of"), ("ignorant", "of"), ("unaware", "of")}
+    | {("devoid", "of"), ("ignorant", "of"), ("unaware", "of"), ("rule", "out"), ("rules", "out"), ("ruling", "out")}
 )
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
 LIMITS = word_list("limiting")
 ROUND = word_list("going round")
 CONDITIONS = frozenset({"unless", "until", "otherwise"})
 # "not only" and the like deny nothing; "no more than" is a bound.
-_AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
+AFFIRM = frozenset({"only", "just", "merely", "necessarily", "matter"})
 _WHOLES = frozenset({"all", "every", "each", "both", "always", "everything", "everyone"})
 _BOUNDS = frozenset(
     {"more", "less", "longer", "later", "fewer", "greater", "higher", "lower", "larger", "smaller", "earlier"}
@@ -49,6 +49,10 @@ _BEING = word_list("forms of be")
 _STATES = word_list("forms of be") | {"remains", "remain", "stays", "stay", "becomes", "become"}
 _OPEN = frozenset({"whether", "if", "when", "where"})
 _REACH = 8
+# Adverbs that a negation of their verb denies alone.
+_MANNER = word_list("manner")
+# Words that deny a verb.
+VERBAL = frozenset({"not", "never", "cannot"})
 # What opens the next name, but not behind these: "without use of the header".
 _NEXT_NAME = frozenset({"the", "a", "an", "each", "every", "it", "they", "this", "these"}) | word_list(
     "auxiliary verbs"
@@ -132,7 +136,10 @@ def polarity(text: Text) -> Polarity:
         if word.text == "non" and _names(text.plain, word.end):
             # "Non-RT" and "non-3GPP" are names.
             continue
-        if not cue or (following in _AFFIRM and word.text in ("not", "no")):
+        if word.text.startswith("replac") and any(w.text in ("by", "with") for w in words[at + 1 : at + _REACH]):
+            # "Replaces A by B" turns A into B.
+            continue
+        if not cue or (following in AFFIRM and word.text in ("not", "no")):
             continue
         if following == "even" and at and words[at - 1].sentence == word.sentence and negations:
             # "Shall not camp, not even for calls" denies the same once more.
@@ -168,6 +175,16 @@ def polarity(text: Text) -> Polarity:
                 if not scope:
                     focus ^= {place}
                 scope.append(covered)
+        if word.text == "nothing" and not scope and at and words[at - 1].clause == word.clause:
+            # "Guarantees nothing".
+            done = words[at - 1]
+            if done.text not in STOP:
+                parity[at - 1] += 1
+                scope.append(done)
+        if word.text in VERBAL or word.text.endswith("n't"):
+            # "Does not access it directly" accesses it in another way.
+            manner = next((place for place, each in enumerate(scope) if each.text in _MANNER), 0)
+            scope = scope[manner:]
         instead = _ellipsis(words, at) or (
             _instead(text, at) if opens == at + 2 or word.text == "not" else frozenset[str]()
         )
@@ -177,6 +194,9 @@ def polarity(text: Text) -> Polarity:
             predicate = words[place].stem if place else ""
             if place:
                 predicates.add(place)
+        if word.text == "without" and not (at and words[at - 1].sentence == word.sentence):
+            # "Without a link it fails" denies no link.
+            scope = []
         negations.append(Negation(word, tuple(scope), instead, predicate))
         if word.text != "without" or (at and words[at - 1].sentence == word.sentence):
             # "Without DRX the UE listens" says plainly that it listens; "neither A nor B" denies once.
@@ -219,12 +239,18 @@ def polarity(text: Text) -> Polarity:
         if word.text not in STOP:
             by_clause.setdefault(word.clause, set()).add(word.stem)
             by_sentence.setdefault(word.sentence, set()).add(word.stem)
-    conditional = frozenset(word.sentence for word in words if word.text in CONDITIONS)
+    # "Keeps it until the end" says plainly that it keeps it.
+    denying = {each.cue.sentence for each in negations}
+    conditional = frozenset(
+        word.sentence
+        for word in words
+        if word.text in CONDITIONS and (word.text != "until" or word.sentence in denying)
+    )
     going_round: dict[int, set[int]] = {}
     for at, word in enumerate(words):
         left_to = word.text == "left" and at + 1 < len(words) and words[at + 1].text == "to"
         if word.text in ROUND or left_to:
-            going_round.setdefault(word.sentence, set()).add(word.start)
+            going_round.setdefault(word.clause, set()).add(word.start)
     # "Without A there is no B" denies neither.
     lacking = {each.cue.sentence for each in negations if each.cue.text == "without"}
     conditional |= {each.cue.sentence for each in negations if each.cue.text != "without"} & lacking
@@ -243,7 +269,7 @@ def polarity(text: Text) -> Polarity:
         conditional,
         frozenset(prefixed_clauses),
         frozenset(each.cue.sentence for each in negations if each.scope),
-        {sentence: frozenset(each) for sentence, each in going_round.items()},
+        {clause: frozenset(each) for clause, each in going_round.items()},
     )
 
 

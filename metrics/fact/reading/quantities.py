@@ -23,13 +23,14 @@ Bound = Literal["", "least", "most"]
 # What is counted in telecom texts: two of these are never the same, whatever their number is.
 COUNTED = word_list("counted stems")
 _BEFORE_LEAST = re.compile(
-    r"(?:at least|no(?:t)? (?:less|fewer|shorter|lower|smaller) than|(?:more|greater|larger|longer|higher|better) than|"
+    r"(?:at least|(?:no|not|never) (?:less|fewer|shorter|lower|smaller) than|(?<!no )(?<!not )(?<!never )(?:more|"
+    r"greater|larger|longer|higher) than|"
     r"minimum(?: of| is|:)?|starting (?:at|from)|above|over|exceed(?:s|ing)?|beyond|[≥>]=?|from)(?: an?)?\s*$",
     re.IGNORECASE,
 )
 _BEFORE_MOST = re.compile(
-    r"(?:at most|no(?:t)? (?:more|greater|longer|higher|larger) than|"
-    r"(?<!\bno )(?<!\bnot )(?:less|fewer|shorter|lower|smaller) than|"
+    r"(?:at most|(?:no|not|never) (?:more|greater|longer|higher|larger) than|"
+    r"(?<!\bno )(?<!\bnot )(?<!\bnever )(?:less|fewer|shorter|lower|smaller) than|"
     r"maximum(?: of| is|:)?|up to|as (?:many|much|high|long) as|below|under|within|not exceed(?:ing)?|limited to|"
     r"[≤<]=?)(?: an?)?\s*$",
     re.IGNORECASE,
@@ -39,7 +40,9 @@ _AFTER_LEAST = re.compile(
 )
 _AFTER_MOST = re.compile(r"\s?(?:or (?:less|fewer|shorter|lower|below|smaller)|and below|at most)", re.IGNORECASE)
 _ROUGHLY = re.compile(
-    r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|circa|near|[~≈])\s*$", re.IGNORECASE
+    r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|circa|near|close to|nominally|[~≈]|"
+    r"(?:just|a (?:bit|little|shade|hair)|slightly) (?:(?:more|less) than|under|over|above|below|short of))\s*$",
+    re.IGNORECASE,
 )
 _TO = re.compile(r"\s*(?:-|–|—|to|up to|through|until|\.{2,3}|…|~|and|or)\s*(?:an? )?$", re.IGNORECASE)
 _OPENS_RANGE = re.compile(r"(?:between|from|begins? at|range of)\s*(?:an? )?$", re.IGNORECASE)
@@ -54,11 +57,14 @@ _CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]
 _NEAR = 26
 _A_UNIT = re.compile(
     r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )"
-    r"(?<!once )(?<!twice )(?<!half )\b(?:an?|(?:an? )?single) (?=(bit|octet|byte|day|hour|week|minute|"
-    r"millisecond|microsecond|nanosecond|kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
+    r"(?<!once )(?<!twice )(?<!half )\b(?:(?:an?|one)(?: full| whole)?|(?:an? )?single) "
+    r"(?=(second(?=\s*[.,;)]|\s*$)|bit|octet|byte|day|hour|week|minute|millisecond|microsecond|nanosecond|"
+    r"kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
     re.IGNORECASE,
 )
 _CONVERTED = 2e-3
+# What "about" allows.
+_ROUNDED = 0.03
 _OUT_OF = re.compile(r"(?:\s[a-z]+){0,2}?\s(?:out of|(?:in|of) every|in each)\s", re.IGNORECASE)
 # "Four downlink slots for each uplink slot" is 4:1.
 _FOR_EACH = re.compile(r"(?: [a-z]+){1,3}? (?:for|to) (?:each|every|one)\b", re.IGNORECASE)
@@ -323,7 +329,7 @@ def equal(one: Quantity, other: Quantity) -> bool:
         if measured.dimension == "share" and math.isclose(bare.number, measured.value, rel_tol=1e-6):
             # 10^-2 is 1 %.
             return one.high is None and other.high is None
-    tolerance = 0.01 if one.roughly or other.roughly or one.dimension == "power" else 1e-6
+    tolerance = _ROUNDED if one.roughly or other.roughly else 0.01 if one.dimension == "power" else 1e-6
     if one.dimension and one.dimension == other.dimension and not math.isclose(one.scale, other.scale, rel_tol=1e-6):
         # What was converted was rounded: 300 km/h is 83.3 m/s.
         tolerance = max(tolerance, _CONVERTED)
@@ -369,6 +375,8 @@ def _counted_apart(one: Quantity, other: Quantity) -> bool:
 def same_kind(one: Quantity, other: Quantity) -> bool:
     """Could one stand in the other's place: the same dimension, or numbers that count or name the same?"""
     if one.dimension or other.dimension:
+        if {one.dimension, other.dimension} == {"", "share"} and 0 < (other if one.dimension else one).number < 1:
+            return True
         if one.dimension != other.dimension:
             # The same number in another unit, or a bare one in the place of a measured one.
             return math.isclose(one.number, other.number, rel_tol=1e-9) and bool(one.dimension and other.dimension)

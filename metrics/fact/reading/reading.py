@@ -18,6 +18,10 @@ from .text import STOP, Text
 _OR_AFTER = re.compile(r",?\s(?:or|versus|vs\.?)\s", re.IGNORECASE)
 _OR_BEFORE = re.compile(r"\s(?:or|versus|vs\.?)\s(?:the |an? )?$", re.IGNORECASE)
 _OR = re.compile(r"\s?,?\s?or\s(?:the |an? )?", re.IGNORECASE)
+# Questions for yes or no.
+_ASKS = re.compile(
+    r"(?:[^?]*,\s)?(?:do|does|did|is|are|was|were|can|could|may|must|shall|should|will|would|has|have)\b", re.IGNORECASE
+)
 # Characters of an answer that are read; no answer to a question has its facts behind them.
 LONGEST = 100_000
 # Of each kind of fact so many are read, from the start: what lists more tells nothing, and comparing takes its square.
@@ -99,6 +103,11 @@ class Reading:
             ):
                 found |= each.keys
         return frozenset(found)
+
+    @cached_property
+    def asks(self) -> bool:
+        """Asks the text for yes or no?"""
+        return _ASKS.match(self.text.plain.lstrip()) is not None
 
     @cached_property
     def given(self) -> tuple[Quantity, ...]:

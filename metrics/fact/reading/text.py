@@ -17,7 +17,8 @@ from .lexicon import lines_of, word_list
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _KEPT = frozenset(SUPERSCRIPTS + "⁻⁺½¼¾⅓⅔")
 _MADE = {"−": "-", "‐": "-", "‑": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\0": " "}
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+# "De-activated" is one word.
+_WORD = re.compile(r"(?:\b(?:[Dd]e|[Uu]n|[Dd]is)-(?=[a-z]))?[^\W_]+(?:'[^\W_]+)?")
 # What parts sentences: a line, or a mark before white space ("TS 38.331" has none).
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|;|\n")
 _CLAUSE_END = re.compile(r"[,:()\[\]](?=\s|$)|(?<=\s)[(\[]|[.!?](?=\s|$)|;|\n|(?<=\s)[-–—](?=\s)")
@@ -98,7 +99,7 @@ class Text:
                 passed, clause = passed + 1, clause + 1
             while stopped < len(stops) and stops[stopped] < start:
                 stopped, sentence = stopped + 1, sentence + 1
-            word = match[0].lower()
+            word = match[0].lower().replace("-", "")
             clause += word in _CLAUSE_WORDS
             found.append(Word(word, start, end, stem(word.removesuffix("'s")), clause, sentence))
         return tuple(found)

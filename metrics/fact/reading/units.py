@@ -111,6 +111,8 @@ _OWN |= {
     "kilochip/second": 1e3,
     "megachip/second": 1e6,
 }
+# What is divided by time has a dimension of its own.
+_NAMED = {"information/time": "rate", "length/time": "speed"}
 _LOGARITHMIC = frozenset({"decibelmilliwatt", "decibelwatt"})
 
 
@@ -153,8 +155,10 @@ def _any_of(spellings: list[str]) -> str:
 
 _ANY = _any_of(list(UNITS))
 # A unit right after its number: "10ms", "10 ms", "32-bit".
-_AFTER = re.compile(rf"(?:\s|-| -)?({_ANY})(?!\w)(?!-[A-Z])")
-_DIVIDED = re.compile(rf"(?:/\s?|\sper\s|\s?[·*]\s?)\(?({_ANY})(?!\w)\)?")
+_AFTER = re.compile(rf"(?:\s(?:full |whole |entire )?|-| -)?({_ANY})(?!\w)(?!-[A-Z])")
+_DIVIDED = re.compile(
+    rf"(?:(?:/\s?|\sper\s|\s?[·*]\s?)\(?({_ANY})(?!\w)\)?|\s(?:an?|each|every)\s(second|hour|minute|kilometre|kilometer)\b)"
+)
 # A unit in running text without a number: spelt out in the plural, or an abbreviation that is no other word.
 _ABBREVIATED = [
     each for each in UNITS if _as_written(each) and ("/" in each or each.endswith(("Hz", "bps")) or each[:2] == "dB")
@@ -165,7 +169,8 @@ _ALONE = re.compile(rf"(?<![\w/.-])({_any_of(_ABBREVIATED + _IN_FULL)})(?![\w/-]
 
 
 def _spelt(match: re.Match[str]) -> Unit | None:
-    return UNITS.get(match[1]) or UNITS.get(match[1].lower())
+    spelling = match[match.lastindex or 1]
+    return UNITS.get(spelling) or UNITS.get(spelling.lower())
 
 
 def unit_at(text: str, position: int) -> tuple[Unit, int] | None:
@@ -186,6 +191,7 @@ def unit_at(text: str, position: int) -> tuple[Unit, int] | None:
         if divisor is None or (match[0].strip()[0] in "·*" and not unit.below):
             break
         dimension = f"{unit.dimension}/{divisor.dimension}"
+        dimension = _NAMED.get(dimension, dimension)
         unit, end = Unit(dimension, unit.basic, unit.name, (*unit.below, divisor)), match.end()
     return unit, end
 

@@ -67,7 +67,7 @@ def _grades(reading: Reading) -> tuple[_Grade, ...]:
     return tuple(found)
 
 
-_UNPLAIN = CONDITIONS | LIMITS | ROUND | {"than"}
+_UNPLAIN = CONDITIONS | LIMITS | ROUND | {"than", "loses", "lose"}
 
 
 def grade_findings(reference: Reading, answer: Reading, seen: Sequence[Finding]) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..reading.entities import PARTIES
 from ..reading.lexicon import word_list
 from ..reading.polarity import LIMITS, NEGATIONS, ROUND
 from ..reading.reading import Reading
@@ -43,10 +44,33 @@ _AUXILIARY = word_list("auxiliary verbs")
 _ONLY = frozenset({"only", "solely", "exclusively"})
 _CONDITIONS = frozenset({"if", "when", "with", "after", "once", "provided"})
 _OPENERS = frozenset({"if", "when", "whenever", "while", "that", "which", "who", "whose"})
+# Verbs that tell of what follows them, and not of themselves.
+_LIGHT = frozenset(
+    {"go", "undergo", "use", "perform", "have", "carry", "be", "complete", "do", "make", "get", "obtain"}
+)
+# What does so without a thing needs it.
+_FAILS = frozenset({"fail", "fails", "failed", "breaks", "collapses", "helpless", "useless", "impractical", "hopeless"})
+_WAITS = frozenset({"wait", "waits", "awaits"})
+# What these deny is no verb.
+_HAS_NOT = frozenset({"lack", "lacks", "lacking", "excluding", "except", "non"})
 _PERMITS = frozenset({"can", "may", "able", "possible", "still", "works", "work"})
 _CUES = frozenset().union(
     *(_NEEDED, _UNNEEDED, _NEEDS, _RELIES, _MODALS, _SPARED, _REGARDLESS, _ONLY),
-    ("needn't", "skip", "omit", "waive", "have", "has", "having", "without", "unless", "until"),
+    (
+        "needn't",
+        "wait",
+        "waits",
+        "with",
+        "skip",
+        "omit",
+        "waive",
+        "have",
+        "has",
+        "having",
+        "without",
+        "unless",
+        "until",
+    ),
 )
 # Longer sentences are lists, and a text with more needs tells nothing by them.
 _LONGEST, _MOST, _BRIEF = 80, 60, 40
@@ -61,6 +85,7 @@ class _Need:
     what: frozenset[str]
     start: int
     end: int
+    keys: frozenset[str] = frozenset()
 
 
 def _denies(word: Word) -> bool:
@@ -76,7 +101,7 @@ def _behind(words: Sequence[Word], at: int) -> list[Word]:
     found = []
     clause = words[at].clause
     for word in words[at + 1 : at + 1 + _REACH]:
-        if word.sentence != words[at].sentence or (word.clause != clause and found):
+        if word.sentence != words[at].sentence or (word.clause != clause and found and word.text != "or"):
             break
         clause = word.clause
         found.append(word)
@@ -110,7 +135,7 @@ def _needs(reading: Reading) -> list[_Need]:
             for sign, kind, what in _told(sentence, at):
                 stems = frozenset(word.stem for word in what if not _denies(word))
                 if stems:
-                    found.append(_Need(sign, kind, stems, word.start, word.end))
+                    found.append(_Need(sign, kind, stems, word.start, word.end, _keys(reading, what)))
         found += _conditions(sentence)
     return found
 
@@ -122,7 +147,8 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
     before = [word.text for word in words[max(0, at - 4) : at] if word.clause == words[at].clause]
     denied = sum(_denies(word) for word in words[max(0, at - 5) : at] if word.clause == words[at].clause)
     near = words[max(0, at - _REACH - 2) : at + _REACH + 2]
-    outside = sum(_denies(word) or word.text in _ABSENCES for word in near) - _denies(words[at])
+    outside = sum((_denies(word) or word.text in _ABSENCES) and word.text not in _HAS_NOT for word in near)
+    outside -= _denies(words[at])
     unsure = any(
         (word.text in ROUND or word.text in LIMITS or word.text in _HARD) and word.text not in _ABSENCES
         for word in words
@@ -153,11 +179,20 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
         yield sign, "deed" if deed else "", _behind(words, at + 1)[:2] if deed else _ahead(words, at)
     elif text in _MODALS and following != "not" and not denied:
         yield 1, "deed", _behind(words, at)[:1]
+        yield from _through(words, at)
+    elif text in _WAITS and following == "for" and denied % 2 == 0 and _BEING.isdisjoint(before[-1:]):
+        yield 1, "thing", _behind(words, at + 1)[:4]
+    elif text == "with" and following == "no":
+        yield -1, "thing", _behind(words, at + 1)[:4]
     elif text in _SPARED and not {"may", "can", "might"}.isdisjoint(before) and not denied:
         yield -1, "", _ahead(words, at)
     elif text in ("skip", "omit", "waive") and not {"may", "can", "might"}.isdisjoint(before) and not denied:
         yield -1, "", _behind(words, at)
     elif text == "without" and not unsure:
+        if not at:
+            # "Without a reflector, what comes in from one peer is not passed on."
+            outside = sum((_denies(word) or word.text in _ABSENCES) and word.text not in _HAS_NOT for word in words[1:])
+        outside += sum(word.text in _FAILS for word in words if word.text not in _ABSENCES or not at) * (not outside)
         yield 1 if outside % 2 else -1, "thing", _behind(words, at)[:4]
     elif text in ("unless", "until") and outside % 2:
         yield 1, "thing", _behind(words, at)
@@ -170,6 +205,26 @@ def _told(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]
                 if not any(_denies(word) for word in words):
                     yield 1, "thing", _content(what)
                 break
+
+
+def _keys(reading: Reading, words: Sequence[Word]) -> frozenset[str]:
+    """The names among these words, with their acronyms, but for those of parties: all else is done by them."""
+    starts = {word.start for word in words}
+    return frozenset(
+        key
+        for each in reading.entities
+        if any(each.start <= start < each.end for start in starts) and each.keys.isdisjoint(PARTIES)
+        for key in each.keys
+    )
+
+
+def _through(words: Sequence[Word], at: int) -> Iterator[tuple[int, str, list[Word]]]:
+    """What has to be gone through or used: "must still go through contention resolution"."""
+    behind = [word for word in words[at + 1 : at + 4] if word.clause == words[at].clause]
+    for place, word in enumerate(behind, at + 1):
+        if word.text in _LIGHT:
+            yield 1, "thing", _behind(words, place)[:4]
+            return
 
 
 def _conditions(words: Sequence[Word]) -> Iterator[_Need]:
@@ -244,4 +299,6 @@ def _alike(one: _Need, other: _Need) -> bool:
     """Are two needs of the same thing?"""
     if one.kind != other.kind and one.kind and other.kind:
         return False
+    if one.keys & other.keys:
+        return True
     return len(one.what & other.what) >= max(1, (min(len(one.what), len(other.what)) + 1) // 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from ..reading.contrasts import Pole
 from ..reading.reading import Reading
@@ -15,7 +16,15 @@ from .grades import SIGNS, is_extreme, sign_of
 _SAME = 0.6
 # Texts of so few words with a trend tell that trend, whatever they call the two things.
 _BRIEF = 14
+# Graded words of a sentence that tells trends, and how much further a word of another clause is.
+_MOST, _CLAUSE = 6, 5
+# Longer texts tell several trends.
+_LONG = 80
 _PREFER = frozenset({"prefer", "favour", "favor", "win", "won", "pick", "elect", "preced", "priorit", "best"})
+_INVERSE = frozenset({"inversely", "inverse", "indirectly"})
+_PROPORTIONAL = _INVERSE | {"proportional", "proportionally", "proportion", "directly"}
+# Who loses is not preferred.
+_LOSE = frozenset({"lose", "loses"})
 _ALONE = frozenset({"with", "proportion", "proportional", "proportionally"})
 
 
@@ -31,6 +40,18 @@ class _Trend:
     start: int
     end: int
     brief: bool = False
+    several: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two things of one sentence that grow together (1), or one as the other shrinks (-1), each by its own words."""
+
+    sign: int
+    one: frozenset[str]
+    other: frozenset[str]
+    start: int
+    end: int
 
 
 def _trends(reading: Reading, question: Reading) -> list[_Trend]:
@@ -55,8 +76,22 @@ def _trends(reading: Reading, question: Reading) -> list[_Trend]:
             brief = (len(poles) == 2 or alone) and len(words) == len(reading.text.words) <= _BRIEF
             inside = {place for pole in poles for place in range(pole.start, pole.end)}
             about = frozenset(w.stem for w in words if w.text not in STOP and w.start not in inside)
-            found.append(_Trend(signs[0] * signs[1], about, poles[0].start, poles[min(1, len(poles) - 1)].end, brief))
-    return found
+            end = poles[min(1, len(poles) - 1)].end
+            found.append(_Trend(signs[0] * signs[1], about, poles[0].start, end, brief, len(poles) > 2))
+    return found or list(_proportions(reading, denying))
+
+
+def _proportions(reading: Reading, denying: set[int]) -> Iterator[_Trend]:
+    """Proportional or inversely proportional, where nothing else tells what grows."""
+    words = reading.text.words
+    for at, word in enumerate(words):
+        if word.text in ("proportional", "proportionally", "proportion") and word.sentence not in denying:
+            inside = [each for each in words if each.sentence == word.sentence]
+            about = frozenset(each.stem for each in inside if each.text not in STOP and each.text not in _PROPORTIONAL)
+            sign = -1 if at and words[at - 1].text in _INVERSE else 1
+            brief = len(inside) == len(words) <= _BRIEF
+            yield _Trend(sign, about, word.start, word.end, brief)
+            return
 
 
 def _preferences(reading: Reading) -> list[_Trend]:
@@ -64,13 +99,14 @@ def _preferences(reading: Reading) -> list[_Trend]:
     found: dict[int, _Trend] = {}
     words = reading.text.words
     denying = {each.cue.sentence for each in reading.polarity.negations}
-    preferring = {word.sentence for word in words if word.stem in _PREFER} - denying
+    preferring = {word.sentence for word in words if word.stem in _PREFER or word.text in _LOSE} - denying
     for pole in reading.poles:
         sentence = words[pole.first].sentence
         if pole.group.name in ("magnitude", "rank") and sentence in preferring and sentence not in found:
             inside = [w for w in words if w.sentence == sentence and w.text not in STOP and w.stem not in _PREFER]
             about = frozenset(w.stem for w in inside if not pole.start <= w.start < pole.end)
-            found[sentence] = _Trend(1 - 2 * pole.side, about, pole.start, pole.end)
+            sign = -1 if any(word.text in _LOSE for word in words if word.sentence == sentence) else 1
+            found[sentence] = _Trend(sign * (1 - 2 * pole.side), about, pole.start, pole.end)
     return list(found.values())
 
 
@@ -86,10 +122,64 @@ def _asked(question: Reading, told: Pole) -> Sequence[int]:
     return graded if len(graded) == 1 else ()
 
 
+def _pairs(reading: Reading) -> list[_Pair]:
+    """The pairs of graded words in each sentence that denies nothing, with the words nearest to each."""
+    words = reading.text.words
+    denying = {each.cue.sentence for each in reading.polarity.negations}
+    by_sentence: dict[int, list[Pole]] = {}
+    for pole in reading.poles:
+        if pole.group.name in SIGNS and pole.group.name != "improvement" and not is_extreme(reading, pole):
+            by_sentence.setdefault(words[pole.first].sentence, []).append(pole)
+    found = []
+    for sentence, poles in by_sentence.items():
+        if (
+            sentence in denying
+            or not 1 < len(poles) < _MOST
+            or any(word.text == "than" for word in words if word.sentence == sentence)
+        ):
+            continue
+        near: list[set[str]] = [set() for _ in poles]
+        for at, word in enumerate(words):
+            if word.sentence != sentence or word.text in STOP or any(p.first <= at <= p.last for p in poles):
+                continue
+            gaps = [max(p.first - at, at - p.last) + _CLAUSE * abs(words[p.first].clause - word.clause) for p in poles]
+            near[gaps.index(min(gaps))].add(word.stem)
+        found += [
+            _Pair(sign_of(poles[one]) * sign_of(poles[other]), frozenset(near[one]), frozenset(near[other]),
+                  poles[one].start, poles[other].end)
+            for one, other in combinations(range(len(poles)), 2)
+            if near[one] and near[other]
+        ]  # fmt: skip
+    return found
+
+
+def _paired(reference: Reading, answer: Reading) -> Iterator[Finding]:
+    """The first pair of the reference that the answer has too, whatever else its sentence says."""
+    told = _pairs(answer)
+    for pair in _pairs(reference) if told else ():
+        alike = [
+            each
+            for each in told
+            if (pair.one & each.one and pair.other & each.other) or (pair.one & each.other and pair.other & each.one)
+        ]
+        if alike:
+            same = [each for each in alike if each.sign == pair.sign]
+            places = tuple((each.start, each.end) for each in same or alike)
+            words = reference.text.raw[pair.start : pair.end]
+            yield Finding("direction", words, "agreed" if same else "contradicted", places, only_if_seen=True)
+            return
+
+
 def trend_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """What grows with what in the reference does not shrink with it in the answer."""
     heard = question.text.stems
-    yield from _held(reference, _trends(reference, question), _trends(answer, question), heard)
+    if max(len(reference.text.words), len(answer.text.words)) > _LONG:
+        return
+    wanted, told = _trends(reference, question), _trends(answer, question)
+    if any(each.several for each in (*wanted, *told)):
+        yield from _paired(reference, answer)
+    else:
+        yield from _held(reference, wanted, told, heard)
     # A choice between two that the question names: the lowest wins.
     chosen = _preferences(reference)[:1]
     yield from _held(reference, [replace(each, about=frozenset()) for each in chosen], _preferences(answer), heard)

@@ -40,6 +40,8 @@ _SEND = _forms(
 _RECEIVE = _forms("receive respond answer obtain accept acquire retrieve fetch collect learn pull") | {
     *("replies", "reply", "replied", "gets", "get", "takes", "hears")
 }
+# Whom it reaches is where it goes.
+_REACH = frozenset({"reach", "reaches", "reached"})
 # Who registers or subscribes does so with the other.
 _WITH = _forms("register subscribe")
 
@@ -52,6 +54,8 @@ _ACTORS = {
     "old": "sourc", "new": "target", "destin": "target",
 }  # fmt: skip
 _BRIEF = 40
+# Longer texts tell of several ways.
+_LONG = 60
 _BEGINS, _ENDS = frozenset({"begin", "start", "origin"}), frozenset({"end", "termin", "finish"})
 _MEANT = frozenset({"destined", "intended", "meant", "bound", "addressed"})
 
@@ -151,7 +155,7 @@ def _ways(reading: Reading) -> list[_Way]:
                 side += _before(words, at)
             elif at + 1 < len(words) and words[at + 1].text == "by":
                 side += _after(words, at + 1)
-        elif word.text == "with" and at and words[at - 1].text in _WITH:
+        elif word.text in _REACH or (word.text == "with" and at and words[at - 1].text in _WITH):
             target += _after(words, at)
         elif word.text == "by" and at > 2 and any(each.text in _SEND for each in words[at - 5 : at - 1]):
             # "is assigned a number by the AMF"
@@ -208,12 +212,15 @@ def way_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """From A to B, or A sends it and B receives it: not from B to A."""
     wanted = _ways(reference)
     told = _ways(answer) if wanted else []
+    long = max(len(reference.text.words), len(answer.text.words)) > _LONG
     for way in wanted:
         words = reference.text.raw[way.start : way.end]
         for other in told:
             straight = way.source & other.source or way.target & other.target
             turned = way.source & other.target and way.target & other.source
             if straight or turned:
+                if turned and long:
+                    continue
                 status = "contradicted" if turned else "agreed"
                 yield Finding("direction", words, status, ((other.start, other.end),))
                 break
