@@ -206,6 +206,7 @@ class Objective:
         share: (part, whole) of rows in a micro-batch, to be summed over the step: its ratio is known before the loss.
             It is asked before the student has read anything: of the student it gets the head, and no hidden rows.
         advice: what a user should do about the last epoch's means (by name in the log, nats a token), or None.
+        source: where it comes from, in one line; shown by ``telbench kd algorithms``.
     """
 
     name: str
@@ -223,6 +224,7 @@ class Objective:
     options: type = NoOptions
     share: Callable[[Rows], tuple[int, int]] | None = None
     advice: Callable[[Mapping[str, float], Rates], str | None] | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         """Refuse records that contradict themselves: an author sees it when the plugin is loaded."""
@@ -248,12 +250,33 @@ def objective_named(name: str) -> Objective:
     return load_as(GROUP, name, Objective)
 
 
-def permissions(facts: VocabularyFacts) -> dict[str, Permission]:
-    """Every algorithm there is, by name; one that cannot be loaded is not allowed, and the reason says why."""
-    found: dict[str, Permission] = {}
+def algorithms() -> dict[str, Objective | str]:
+    """Every algorithm there is, by name: its record, or in words why it cannot be loaded."""
+    found: dict[str, Objective | str] = {}
     for name in listed(GROUP):
         try:
-            found[name] = objective_named(name).permits(facts)
+            found[name] = objective_named(name)
         except InputError as error:
-            found[name] = Permission(False, str(error))
+            found[name] = str(error)
     return found
+
+
+def without_alignment() -> list[str]:
+    """Names of the algorithms with a teacher's rows that do without aligned ones, whatever the vocabularies."""
+    loaded = [each for each in algorithms().values() if isinstance(each, Objective) and each.needs == "rows"]
+    return [
+        each.name for each in loaded if each.pairing in {"by index", "attention"} and each.permits(DIFFERENT).allowed
+    ]
+
+
+def readers_of(setting: str) -> list[str]:
+    """Names of the algorithms that read a setting of ``method``."""
+    return [name for name, each in algorithms().items() if isinstance(each, Objective) and setting in each.reads]
+
+
+def permissions(facts: VocabularyFacts) -> dict[str, Permission]:
+    """Every algorithm there is, by name; one that cannot be loaded is not allowed, and the reason says why."""
+    return {
+        name: Permission(False, each) if isinstance(each, str) else each.permits(facts)
+        for name, each in algorithms().items()
+    }

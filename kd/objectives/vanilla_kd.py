@@ -39,4 +39,5 @@ VANILLA_KD = Objective(
     loss=loss,
     permits=same_ids,
     reads=MIXED | {"naive_id_kd"},
+    source="Hinton et al. 2015 (arXiv 1503.02531)",
 )

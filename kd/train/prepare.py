@@ -16,6 +16,7 @@ from ...metrics.fingerprints import fingerprint
 from ..batches import Reader, reader
 from ..checkpoints import data_facts
 from ..models import Model, load_split, open_model, window_of
+from ..objectives.contract import without_alignment
 from ..settings import NONE, DataSettings, TrainingSettings
 from ..vocabulary.link import VocabularyLink, link_vocabularies
 from .examples import BatchPlan, PairedExample, pair_examples
@@ -127,7 +128,8 @@ def _texts(
     # Nothing is paired for algorithms that pair rows themselves.
     paired = align or (link is not None and link.one and settings.method.objective.pairing == "same rows")
     if paired and not any(example.aligned for example in examples):
-        raise InputError("no answer token of the student is also one of the teacher's: use dskd_cma or uld")
+        others = " or ".join(without_alignment())
+        raise InputError(f"no answer token of the student is also one of the teacher's: use {others}")
     dev, looked_at = (None, ()) if data.dev_split == NONE else _dev(data, train.items, prompts, ours)
     return TrainingTexts(train, examples, dropped, dev, looked_at)
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from telbench.errors import InputError
 
+from ..objectives.contract import without_alignment
+
 # Letters that stand for a space at a token's start, in byte-level and in SentencePiece vocabularies.
 SPACES = ("\u0120", "\u2581")
 
@@ -62,7 +64,7 @@ def tokens_of(tokenizer: Any, text: str, lead: str = "") -> Tokens:
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
             f"{type(tokenizer).__name__} is a slow tokenizer and tells no character offsets: save a tokenizer.json "
-            "beside it, or distil with a method that needs no alignment (dskd_cma, uld)"
+            f"beside it, or distil with a method that needs no alignment ({', '.join(without_alignment())})"
         )
     found = tokenizer(lead + text, add_special_tokens=False, return_offsets_mapping=True)
     ids, raw = list(found["input_ids"]), list(found["offset_mapping"])
