@@ -55,11 +55,15 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Rows of the student and of the teacher that belong together: two (n,) index tensors, ascending."""
+    """Rows of the student and of the teacher that belong together: two (n,) index tensors, ascending.
+
+    Where runs of rows belong together, these are their last rows, and ``firsts`` has the first ones of both.
+    """
 
     student: Tensor
     teacher: Tensor
     student_rows: int
+    firsts: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(cls, student: Sequence[int], teacher: Sequence[int], student_rows: int, device: torch.device) -> Pairs:

@@ -28,7 +28,7 @@ GROUP = "telbench.objectives"
 MIXED = frozenset({"kd_rate", "divergence", "temperature", "t2_scale"})
 
 Needs = Literal["labels", "answers", "rows"]
-Pairing = Literal["same rows", "by index", "aligned", "attention"]
+Pairing = Literal["same rows", "by index", "aligned", "spans", "attention"]
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,8 @@ class Objective:
         needs: ``labels`` alone; ``answers`` of the teacher in place of the labels; or the teacher's hidden ``rows``.
         pairing: which rows belong together. ``same rows``: row k of both, between different vocabularies by index.
             Where two models of one vocabulary render answers differently, the loss gets the rows with a partner alone.
-            ``by index``: always so; ``aligned``: rows that cover the same text; ``attention``: the loss pairs them.
+            ``by index``: always so; ``aligned``: rows that cover the same text; ``spans``: runs of rows that do;
+            ``attention``: the loss pairs them.
         permits: may it be used between two vocabularies, and why?
         reads: settings of ``method`` that it reads; `MIXED` is those of a mixture.
         temperature: default of the setting of that name.

@@ -70,6 +70,8 @@ def make_micro_batch(
     pairing = objective.pairing
     if link is None or objective.needs != "rows" or pairing == "attention":
         pairs = Pairs.all(sum(ours), torch.device(device))
+    elif pairing == "spans":
+        pairs = _runs(examples, ours, theirs, torch.device(device))
     else:
         aligned = pairing == "aligned" or (pairing == "same rows" and link.one)
         rows = _aligned(examples, ours, theirs) if aligned else rows_by_index(ours, theirs)
@@ -87,6 +89,18 @@ def _aligned(
         student += [first + row for row, _ in example.aligned]
         teacher += [other + row for _, row in example.aligned]
     return student, teacher
+
+
+def _runs(examples: Sequence[PairedExample], ours: Sequence[int], theirs: Sequence[int], device: Any) -> Pairs:
+    """Runs of rows that cover the same text: the last rows of each as pairs, with the first ones beside them."""
+    starts = zip(accumulate(ours, initial=0), accumulate(theirs, initial=0), strict=True)
+    found = [
+        [start + first, start + last, other + their_first, other + their_last]
+        for example, (start, other) in zip(examples, starts, strict=False)
+        for first, last, their_first, their_last in example.spans
+    ]
+    first, last, other, end = torch.tensor(found, dtype=torch.long, device=device).reshape(-1, 4).unbind(1)
+    return Pairs(last, end, sum(ours), (first, other))
 
 
 class Distiller(nn.Module):

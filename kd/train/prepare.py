@@ -118,6 +118,7 @@ def _texts(
         theirs,
         one_vocabulary=link is not None and link.one,
         aligned=align,
+        spans=settings.method.objective.pairing == "spans",
         answers=answers,
     )
     if not examples:
