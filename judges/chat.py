@@ -38,7 +38,8 @@ class ChatReply:
     none. ``status`` is the HTTP status behind an error; ``timed_out`` tells that the error is a deadline that passed.
     ``reasoning`` is the trace of a model that thinks, where the server keeps it apart from the text. ``refusal`` is
     what a server says in the place of a text. ``finish_reason`` is "tool_calls" where tools are all that was answered.
-    ``system_fingerprint`` is what a host calls the state of its model.
+    ``system_fingerprint`` is what a host calls the state of its model. ``prompt_logprobs`` are vLLM's, one entry a
+    token of the prompt.
     """
 
     key: str
@@ -54,6 +55,7 @@ class ChatReply:
     reasoning: str | None = None
     refusal: str | None = None
     system_fingerprint: str | None = None
+    prompt_logprobs: Sequence[Any] | None = None
 
 
 class MalformedAnswerError(Exception):
@@ -90,6 +92,7 @@ def read_reply(key: str, body: bytes, *, text: bool = False) -> ChatReply:
         reasoning=_reasoning(message),
         refusal=writable(refusal) if isinstance(refusal, str) and refusal else None,
         system_fingerprint=state if isinstance(state := answer.get("system_fingerprint"), str) else None,
+        prompt_logprobs=told if isinstance(told := choice.get("prompt_logprobs"), list) else None,
     )
 
 

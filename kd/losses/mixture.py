@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .chunked_head import Labels, Projected, Target
 
 
+# The only divergence that is linear in the teacher's probabilities, so that a sample of it has the right mean.
+LINEAR = "forward_kl"
+
+
 @dataclass(frozen=True)
 class Mixture:
     """How the two terms are mixed; the defaults are those of the DSKD scripts (no T² factor)."""

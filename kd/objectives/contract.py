@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..losses.chunked_head import Projected
     from ..losses.heads import Head
     from ..losses.mixture import Loss, Mixture, Pairs, SharedIds
+    from ..losses.sparse import Sparse
 
 GROUP = "telbench.objectives"
 # Settings that mix the labels' and the teacher's term.
@@ -95,6 +96,7 @@ class Rows:
         pairs: student and teacher rows that belong together, as the algorithm pairs them.
         one_vocabulary: do both models give the same ids to the same text?
         shared: ids of the same text in two different vocabularies, for algorithms that align.
+        sparse: the teacher's rows by some of their tokens, in place of ``taught``, where it is known by these alone.
         own: the student made up these answers itself: they are no labels.
         projectors: what `Objective.projectors` made.
         mixture: rate, divergence, temperature as set.
@@ -123,6 +125,7 @@ class Rows:
     options: Any = None
     kept: dict[str, Any] = field(default_factory=dict)
     kept_in_step: dict[str, Any] = field(default_factory=dict)
+    sparse: Sparse | None = None
 
     @property
     def theirs(self) -> ModelRows:
@@ -207,6 +210,7 @@ class Objective:
         share: (part, whole) of rows in a micro-batch, to be summed over the step: its ratio is known before the loss.
             It is asked before the student has read anything: of the student it gets the head, and no hidden rows.
         advice: what a user should do about the last epoch's means (by name in the log, nats a token), or None.
+        takes_sparse: its loss can do with some tokens of each teacher row (`Rows.sparse`).
         source: where it comes from, in one line; shown by ``telbench kd algorithms``.
     """
 
@@ -226,6 +230,7 @@ class Objective:
     share: Callable[[Rows], tuple[int, int]] | None = None
     advice: Callable[[Mapping[str, float], Rates], str | None] | None = None
     source: str = ""
+    takes_sparse: bool = False
 
     def __post_init__(self) -> None:
         """Refuse records that contradict themselves: an author sees it when the plugin is loaded."""
