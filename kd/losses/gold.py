@@ -66,7 +66,7 @@ def gold(
         shares: what the parts weigh.
     """
     if pairs.firsts is None:
-        raise InputError("gold merges runs of rows: pair them as spans")
+        raise InputError("runs of rows are merged here: pair them as spans")
     alone = chunked_loss(student.hidden, student.head, labels=mixture.labels(said[0], per_label))
     firsts, lasts = torch.stack([*pairs.firsts], 1), torch.stack([pairs.student, pairs.teacher], 1)
     rest = tuple(_others(ids, side.columns) for ids, side in ((shared.student, student), (shared.teacher, teacher)))
