@@ -39,6 +39,7 @@ class ChatReply:
     ``reasoning`` is the trace of a model that thinks, where the server keeps it apart from the text. ``refusal`` is
     what a server says in the place of a text. ``finish_reason`` is "tool_calls" where tools are all that was answered.
     ``system_fingerprint`` is what a host calls the state of its model. ``batch``: it came at the price of a batch.
+    ``prompt_logprobs`` are vLLM's, one entry a token of the prompt.
     """
 
     key: str
@@ -55,6 +56,7 @@ class ChatReply:
     refusal: str | None = None
     system_fingerprint: str | None = None
     batch: bool = False
+    prompt_logprobs: Sequence[Any] | None = None
 
 
 class MalformedAnswerError(Exception):
@@ -91,6 +93,7 @@ def read_reply(key: str, body: bytes, *, text: bool = False) -> ChatReply:
         reasoning=_reasoning(message),
         refusal=writable(refusal) if isinstance(refusal, str) and refusal else None,
         system_fingerprint=state if isinstance(state := answer.get("system_fingerprint"), str) else None,
+        prompt_logprobs=told if isinstance(told := choice.get("prompt_logprobs"), list) else None,
     )
 
 

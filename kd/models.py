@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..harness.checkpoint import Checkpoint, open_checkpoint
+from ..harness.checkpoint import Checkpoint, open_checkpoint, open_tokenizer
 from ..harness.datasets.items import DataSet
 from ..harness.datasets.loading import limited, load_asked
 from ..harness.identity import ModelIdentity, identify_checkpoint
@@ -43,6 +43,24 @@ def open_model(folder: str, prompts: PromptSettings) -> Model:
     try_template(encoder, checkpoint, NO_TEMPLATE)
     template = tokenizer.chat_template if encoder.chat else None
     return Model(checkpoint, encoder, identify_checkpoint(checkpoint, str(template) if template else None))
+
+
+def open_served(name: str, folder: str, prompts: PromptSettings) -> Model:
+    """A model that a server has under this name, by a folder with its tokenizer and configuration.
+
+    Its weights are known by the name alone.
+
+    Raises:
+        InputError: when the folder lacks one of them, or its tokenizer cannot be used.
+    """
+    checkpoint = open_tokenizer(folder)
+    tokenizer = read_tokenizer(checkpoint)
+    encoder = encoder_for(tokenizer, prompts)
+    try_template(encoder, checkpoint, NO_TEMPLATE)
+    template = tokenizer.chat_template if encoder.chat else None
+    found = identify_checkpoint(checkpoint, str(template) if template else None)
+    identity = replace(found, weights_sha256=f"served: {name}", config_sha256="", parameters=None)
+    return Model(replace(checkpoint, name=name.replace("/", "--")), encoder, identity)
 
 
 def load_split(data: DataSettings, split: str) -> DataSet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any, Literal
 
 from telbench.config import Bounded, read_settings, same_as, setting, written
 from telbench.errors import InputError
-from telbench.registry import listed
 
 from ..harness.datasets.settings import DataSettings as AskedData
 from ..harness.loggers.contract import logger_named
 from .losses.divergences import GROUP as DIVERGENCES
 from .losses.divergences import Divergence, divergence_named
 from .objectives.contract import GROUP as OBJECTIVES
-from .objectives.contract import Objective, objective_named
+from .objectives.contract import Objective, objective_named, readers_of
 from .selection.score import DEV_LOSS, selecting_metric
 
 # Stands for "no dev split".
@@ -60,27 +58,26 @@ class MethodSettings(Bounded):
     divergence_options: Mapping[str, float] = setting({}, "numbers of the divergence", metavar="NAME=X,...")
     kd_rate: float = setting(0.5, "share of the teacher's term; the rest is the labels'", metavar="R", low=0, high=1)
     temperature: float | None = setting(
-        None, "divides both logits in the teacher's term (default: 2, for uld 1)", metavar="T", above=0
+        None, "divides both logits in the teacher's term (default: the algorithm's)", metavar="T", above=0
     )
     t2_scale: bool = setting(False, "multiply the teacher's term by T²")
     naive_id_kd: bool = setting(False, "compare different vocabularies by id, to replicate the literature")
     projector_learning_rate: float | None = setting(
         None, "learning rate of the projectors (default: the algorithm's)", metavar="R", above=0
     )
-    highest_share: float = setting(
-        1.0, "dskd_v2: agreement up to which only agreeing rows count", metavar="R", low=0, high=1
-    )
-    attention_scale: Literal["item", "batch"] = setting("item", "dskd_cma: what one standard deviation is taken over")
-    student_share: float = setting(0.5, "gkd: share of steps on the student's own answers", metavar="R", low=0, high=1)
-    sampling_temperature: float = setting(1.0, "gkd: temperature of the student's answers", metavar="T", above=0)
-    max_new_tokens: int = setting(128, "gkd: longest own answer", metavar="N", low=1)
+    highest_share: float = setting(1.0, "agreement up to which only agreeing rows count", metavar="R", low=0, high=1)
+    attention_scale: Literal["item", "batch"] = setting("item", "attention: what one standard deviation is taken over")
+    student_share: float = setting(0.5, "share of steps on the student's own answers", metavar="R", low=0, high=1)
+    sampling_temperature: float = setting(1.0, "temperature of the student's answers", metavar="T", above=0)
+    max_new_tokens: int = setting(128, "longest answer that a model makes up", metavar="N", low=1)
 
     def __post_init__(self) -> None:
         """Refuse unknown names, numbers out of range, and options that nothing reads."""
         super().__post_init__()
         reads = self.objective.reads
         if self.naive_id_kd and "naive_id_kd" not in reads:
-            raise InputError(f"naive_id_kd is for vanilla_kd and gkd: {self.algorithm} compares no ids by number")
+            readers = " and ".join(readers_of("naive_id_kd"))
+            raise InputError(f"naive_id_kd is for {readers}: {self.algorithm} compares no ids by number")
         if self.divergence_options and "divergence" not in reads:
             raise InputError(f"divergence_options are given, but {self.algorithm} has no divergence")
         divergence_named(self.divergence, **self.divergence_options)
@@ -215,7 +212,10 @@ class TrainingSettings:
     student: str = setting("", "checkpoint folder of the model that learns", flag=False)
     teacher: str | None = setting(None, "checkpoint folder of the teacher", flag=False)
     teacher_cache: Path | None = setting(None, "folder made by telbench kd cache: the teacher's body is not loaded")
-    teacher_run: Path | None = setting(None, "seq_kd: a run of the teacher on the training split (default: made now)")
+    teacher_run: Path | None = setting(
+        None,
+        "where its answers are learned: a run of the teacher on the training split (default: made now)",
+    )
     data: DataSettings = field(default_factory=DataSettings)
     method: MethodSettings = field(default_factory=MethodSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
@@ -277,13 +277,8 @@ def require_read(method: MethodSettings, asked: Collection[str]) -> None:
     for name in asked:
         if name in own | objective.reads:
             continue
-        readers: list[str] = []
-        for other in listed(OBJECTIVES):
-            # A package's algorithm that cannot be loaded has nothing to do with it.
-            with contextlib.suppress(InputError):
-                readers += [other] * (name in objective_named(other).reads)
-        flag = name.replace("_", "-")
-        raise InputError(f"--{flag} changes nothing: {objective.name} does not read it, only {', '.join(readers)}")
+        flag, readers = name.replace("_", "-"), ", ".join(readers_of(name))
+        raise InputError(f"--{flag} changes nothing: {objective.name} does not read it, only {readers}")
 
 
 def require_verb(settings: TrainingSettings, verb: str) -> None:
@@ -292,4 +287,4 @@ def require_verb(settings: TrainingSettings, verb: str) -> None:
     if verb == "sft" and algorithm != "sft":
         raise InputError(f"kd sft has no algorithm to choose (now {algorithm}): use telbench kd distill")
     if verb == "distill" and algorithm == "sft":
-        raise InputError("kd distill needs an algorithm: pass --algorithm, such as vanilla_kd or dskd_v2")
+        raise InputError("kd distill needs an algorithm: pass --algorithm; telbench kd algorithms lists them")

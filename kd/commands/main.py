@@ -14,6 +14,7 @@ from ...harness.commands.network import stay_offline
 
 # name -> (module, what it does). A module has configure(parser) and run(args).
 ACTIONS: dict[str, tuple[str, str]] = {
+    "algorithms": (".algorithms", "list the algorithms: what each needs, permits and reads"),
     "vocab": (".vocab", "compare two vocabularies: what may be distilled, and how"),
     "cache": (".cache", "store what a teacher says, so that trainings need not load it"),
     "sft": (".train", "fine-tune a model on answers"),

@@ -138,7 +138,7 @@ def chunked_loss(
         # Rounded or widened once instead of at every chunk.
         target = replace(target, teacher=target.teacher.head.detached().operands(target.teacher.hidden.detach()))
     mine = head.detached().operands(hidden.detach())
-    job = _Job(mine, labels, target, predict, _rows(head, chunk_rows), torch.is_grad_enabled())
+    job = _Job(mine, labels, target, predict, rows_at_once(head, chunk_rows), torch.is_grad_enabled())
     # Autocast would round what a divergence multiplies, however wide it is.
     with torch.autocast(hidden.device.type, enabled=False):
         total, cross_entropy, divergence, predicted = _Chunks.apply(hidden, head.weight, head.bias, job)
@@ -147,7 +147,7 @@ def chunked_loss(
 
 def likeliest(hidden: Tensor, head: Head, chunk_rows: int | None = None) -> Tensor:
     """Ids (n,) with the largest logit of each row, ``chunk_rows`` rows at a time, without gradient."""
-    rows = _rows(head, chunk_rows)
+    rows = rows_at_once(head, chunk_rows)
     with torch.no_grad():
         mine = head.operands(hidden)
         # No rows are one part of none.
@@ -197,7 +197,7 @@ class _Chunks(torch.autograd.Function):
             )
             total += summed
             if slope is not None:
-                _accumulate(gradients, slope, mine, rows)
+                accumulate(gradients, slope, mine, rows)
         ctx.save_for_backward(*gradients)
         ctx.dtypes = [None if like is None else like.dtype for like in (hidden, weight, bias)]
         ctx.mark_non_differentiable(cross_entropy, divergence, predicted)
@@ -276,7 +276,7 @@ def _recorded_terms(
     return summed.detach(), cross_entropy, divergence, slope
 
 
-def _accumulate(gradients: list[Tensor | None], slope: Tensor, mine: Operands, rows: slice) -> None:
+def accumulate(gradients: list[Tensor | None], slope: Tensor, mine: Operands, rows: slice) -> None:
     """Add one chunk's part to the gradients of hidden rows, weight and bias; ``slope`` is that of the products."""
     of_hidden, of_weight, of_bias = gradients
     if of_bias is not None:
@@ -307,7 +307,8 @@ def _of_rows(weights: Tensor | float, rows: slice, like: Tensor) -> Tensor:
     return weights[rows].detach() if isinstance(weights, Tensor) else like.new_full((len(like),), weights)
 
 
-def _rows(head: Head, asked: int | None) -> int:
+def rows_at_once(head: Head, asked: int | None = None) -> int:
+    """Rows of a chunk: as many as asked for, else what its logits have room for."""
     if asked:
         return asked
     if head.weight.is_cuda:

@@ -112,7 +112,7 @@ class CrossModelAttention(nn.Module):
         if said != teacher.rows.hidden.shape[-1]:
             raise InputError(
                 f"cross-model attention adds the teacher's embeddings ({said} wide) to its hidden states "
-                f"({teacher.rows.hidden.shape[-1]} wide): use dskd_v2 or simple_ctkd with this teacher"
+                f"({teacher.rows.hidden.shape[-1]} wide): use an algorithm without attention (telbench kd algorithms)"
             )
         together = student.items[:, None] == teacher.items[None, :]
         if not (together.any(0).all() and together.any(1).all()):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .chunked_head import Labels, Projected, Target
 
 
+# The only divergence that is linear in the teacher's probabilities, so that a sample of it has the right mean.
+LINEAR = "forward_kl"
+
+
 @dataclass(frozen=True)
 class Mixture:
     """How the two terms are mixed; the defaults are those of the DSKD scripts (no T² factor)."""
@@ -55,11 +59,15 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Rows of the student and of the teacher that belong together: two (n,) index tensors, ascending."""
+    """Rows of the student and of the teacher that belong together: two (n,) index tensors, ascending.
+
+    Where runs of rows belong together, these are their last rows, and ``firsts`` has the first ones of both.
+    """
 
     student: Tensor
     teacher: Tensor
     student_rows: int
+    firsts: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(cls, student: Sequence[int], teacher: Sequence[int], student_rows: int, device: torch.device) -> Pairs:

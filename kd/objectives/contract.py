@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from ..losses.chunked_head import Projected
     from ..losses.heads import Head
     from ..losses.mixture import Loss, Mixture, Pairs, SharedIds
+    from ..losses.sparse import Sparse
 
 GROUP = "telbench.objectives"
 # Settings that mix the labels' and the teacher's term.
 MIXED = frozenset({"kd_rate", "divergence", "temperature", "t2_scale"})
 
 Needs = Literal["labels", "answers", "rows"]
-Pairing = Literal["same rows", "by index", "aligned", "attention"]
+Pairing = Literal["same rows", "by index", "aligned", "spans", "attention"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Rows:
         pairs: student and teacher rows that belong together, as the algorithm pairs them.
         one_vocabulary: do both models give the same ids to the same text?
         shared: ids of the same text in two different vocabularies, for algorithms that align.
+        sparse: the teacher's rows by some of their tokens, in place of ``taught``, where it is known by these alone.
         own: the student made up these answers itself: they are no labels.
         projectors: what `Objective.projectors` made.
         mixture: rate, divergence, temperature as set.
@@ -123,6 +125,7 @@ class Rows:
     options: Any = None
     kept: dict[str, Any] = field(default_factory=dict)
     kept_in_step: dict[str, Any] = field(default_factory=dict)
+    sparse: Sparse | None = None
 
     @property
     def theirs(self) -> ModelRows:
@@ -193,7 +196,8 @@ class Objective:
         needs: ``labels`` alone; ``answers`` of the teacher in place of the labels; or the teacher's hidden ``rows``.
         pairing: which rows belong together. ``same rows``: row k of both, between different vocabularies by index.
             Where two models of one vocabulary render answers differently, the loss gets the rows with a partner alone.
-            ``by index``: always so; ``aligned``: rows that cover the same text; ``attention``: the loss pairs them.
+            ``by index``: always so; ``aligned``: rows that cover the same text; ``spans``: runs of rows that do;
+            ``attention``: the loss pairs them.
         permits: may it be used between two vocabularies, and why?
         reads: settings of ``method`` that it reads; `MIXED` is those of a mixture.
         temperature: default of the setting of that name.
@@ -206,6 +210,8 @@ class Objective:
         share: (part, whole) of rows in a micro-batch, to be summed over the step: its ratio is known before the loss.
             It is asked before the student has read anything: of the student it gets the head, and no hidden rows.
         advice: what a user should do about the last epoch's means (by name in the log, nats a token), or None.
+        takes_sparse: its loss can do with some tokens of each teacher row (`Rows.sparse`).
+        source: where it comes from, in one line; shown by ``telbench kd algorithms``.
     """
 
     name: str
@@ -223,6 +229,8 @@ class Objective:
     options: type = NoOptions
     share: Callable[[Rows], tuple[int, int]] | None = None
     advice: Callable[[Mapping[str, float], Rates], str | None] | None = None
+    source: str = ""
+    takes_sparse: bool = False
 
     def __post_init__(self) -> None:
         """Refuse records that contradict themselves: an author sees it when the plugin is loaded."""
@@ -248,12 +256,33 @@ def objective_named(name: str) -> Objective:
     return load_as(GROUP, name, Objective)
 
 
-def permissions(facts: VocabularyFacts) -> dict[str, Permission]:
-    """Every algorithm there is, by name; one that cannot be loaded is not allowed, and the reason says why."""
-    found: dict[str, Permission] = {}
+def algorithms() -> dict[str, Objective | str]:
+    """Every algorithm there is, by name: its record, or in words why it cannot be loaded."""
+    found: dict[str, Objective | str] = {}
     for name in listed(GROUP):
         try:
-            found[name] = objective_named(name).permits(facts)
+            found[name] = objective_named(name)
         except InputError as error:
-            found[name] = Permission(False, str(error))
+            found[name] = str(error)
     return found
+
+
+def without_alignment() -> list[str]:
+    """Names of the algorithms with a teacher's rows that do without aligned ones, whatever the vocabularies."""
+    loaded = [each for each in algorithms().values() if isinstance(each, Objective) and each.needs == "rows"]
+    return [
+        each.name for each in loaded if each.pairing in {"by index", "attention"} and each.permits(DIFFERENT).allowed
+    ]
+
+
+def readers_of(setting: str) -> list[str]:
+    """Names of the algorithms that read a setting of ``method``."""
+    return [name for name, each in algorithms().items() if isinstance(each, Objective) and setting in each.reads]
+
+
+def permissions(facts: VocabularyFacts) -> dict[str, Permission]:
+    """Every algorithm there is, by name; one that cannot be loaded is not allowed, and the reason says why."""
+    return {
+        name: Permission(False, each) if isinstance(each, str) else each.permits(facts)
+        for name, each in algorithms().items()
+    }

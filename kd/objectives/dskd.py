@@ -50,4 +50,5 @@ DSKD = Objective(
     projectors=projectors,
     projector_rate=1e-3,
     advice=advice,
+    source="Zhang et al. 2024 (arXiv 2406.17328)",
 )

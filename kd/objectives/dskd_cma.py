@@ -59,4 +59,5 @@ DSKD_CMA = Objective(
     projector_rate=1e-3,
     options=Options,
     advice=advice,
+    source="Zhang et al. 2024 (arXiv 2406.17328)",
 )

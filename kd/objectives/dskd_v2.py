@@ -86,4 +86,5 @@ DSKD_V2 = Objective(
     projector_rate=5e-4,
     options=Options,
     share=share,
+    source="Zhang et al. 2025 (arXiv 2504.11426)",
 )

@@ -16,4 +16,5 @@ GKD = Objective(
     permits=same_ids,
     reads=VANILLA_KD.reads | {"student_share", "sampling_temperature", "max_new_tokens"},
     on_policy=True,
+    source="Agarwal et al. 2024 (arXiv 2306.13649)",
 )

@@ -16,4 +16,5 @@ SEQ_KD = Objective(
     permits=always("needs the teacher's text only"),
     # The longest answer that the teacher may give.
     reads=frozenset({"max_new_tokens"}),
+    source="Kim and Rush 2016 (arXiv 1606.07947)",
 )

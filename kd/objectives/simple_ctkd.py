@@ -43,4 +43,5 @@ SIMPLE_CTKD = Objective(
     loss=loss,
     pairing="aligned",
     permits=aligned_tokens,
+    source="the method of that name in KDFlow (arXiv 2603.01875)",
 )

@@ -30,4 +30,5 @@ ULD = Objective(
     divergence="uld",
     # That of the authors' code.
     temperature=1.0,
+    source="Boizard et al. 2024 (arXiv 2402.12030)",
 )

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 def loss(rows: Rows) -> Loss:
     """(1 - rate) · CE + rate · divergence; different vocabularies are compared id by id, rows paired by index."""
-    from ..losses import token_kd
+    from ..losses import sparse, token_kd
 
     # An answer of the student's own has nothing to say about what is right.
     mixture = replace(rows.mixture, rate=1.0) if rows.own else rows.mixture
+    if rows.sparse is not None:
+        return sparse.sparse_kd(rows.student, rows.sparse, rows.labels, rows.per_label, mixture)
     if not rows.one_vocabulary:
         return token_kd.uld_kd(rows.student, rows.teacher, rows.labels, rows.pairs, rows.per_label, mixture)
     return token_kd.vanilla_kd(rows.student, rows.teacher, rows.labels, rows.per_label, mixture)
@@ -39,4 +41,6 @@ VANILLA_KD = Objective(
     loss=loss,
     permits=same_ids,
     reads=MIXED | {"naive_id_kd"},
+    takes_sparse=True,
+    source="Hinton et al. 2015 (arXiv 1503.02531)",
 )

@@ -34,7 +34,7 @@ def teacher_answers(settings: TrainingSettings, work: Path, reporter: Reporter) 
         InputError: without a teacher, or when it ended no answer.
     """
     if settings.teacher is None:
-        raise InputError("seq_kd needs a teacher: name its checkpoint folder")
+        raise InputError(f"{settings.method.algorithm} needs a teacher: name its checkpoint folder")
     run = _made_now(settings, work, reporter) if settings.teacher_run is None else _given(settings)
     answers: dict[str, str] = {}
     left_out: Counter[str] = Counter()

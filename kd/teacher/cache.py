@@ -22,11 +22,14 @@ from ...harness.checkpoint import Checkpoint, check_safetensors, read_json
 from ...harness.identity import identify_checkpoint
 from ...metrics.fingerprints import fingerprint
 from .rows import TeacherExample
+from .sparse import Form, form_of
 from .tables import HeadSource, Tables
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from ..losses.heads import Head
 
 SCHEMA_VERSION = 1
 # The entry in a shard's header that holds the item ids and the key.
@@ -42,6 +45,7 @@ DIFFERENCES = {
     "max_length": "another length",
     "dtype": "another number format",
     "examples_sha256": "other items or texts",
+    "form": "another form of rows",
 }
 OF_THE_CHECKPOINT = ("weights_sha256", "config_sha256", "tokenizer_sha256")
 MEND = "run the same telbench kd cache again: it makes only what is missing or damaged"
@@ -59,11 +63,18 @@ class CacheKey:
     max_length: int
     dtype: str
     examples_sha256: str
+    # What is kept of each row (`sparse.Form`), where that is not its hidden state.
+    form: Mapping[str, Any] | None = None
 
     @property
     def sha256(self) -> str:
         """One hash over all."""
-        return fingerprint(asdict(self))
+        return fingerprint(self.told)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As the index has it; caches of hidden states keep the key that they always had."""
+        return {name: value for name, value in asdict(self).items() if name != "form" or value is not None}
 
 
 def examples_sha256(examples: Sequence[TeacherExample]) -> str:
@@ -102,9 +113,10 @@ class TeacherCache:
                 else f"{folder} is no teacher cache (it has no {INDEX}): make one with telbench kd cache"
             )
         index = read_index(folder / INDEX)
-        if index.source is None:
-            raise InputError(f"{folder / INDEX} names no head: {MEND}")
         self.record, self.source = index.record, index.source
+        self.form = form_of(self.record["key"].get("form"))
+        if self.source is None and self.form is None:
+            raise InputError(f"{folder / INDEX} names no head: {MEND}")
         self._places: dict[str, _Place] = {}
         for shard in index.shards:
             for item_id, place in _opened(folder / shard.file, shard, index.key, verify):
@@ -142,11 +154,28 @@ class TeacherCache:
         place = self._places[example.item_id]
         return place.tensors["rows"][place.rows]
 
+    def require(self, examples: Sequence[TeacherExample]) -> None:
+        """Refuse examples whose rows are not stored, before a training starts on them.
+
+        Raises:
+            InputError: telling how many are missing or were stored for other tokens, and the first of them.
+        """
+        missing = [each.item_id for each in examples if each.item_id not in self]
+        other = [each.item_id for each in examples if each.item_id in self and not self.holds(each)]
+        for found, what in ((missing, "not in it"), (other, "in it with other tokens")):
+            if found:
+                raise InputError(
+                    f"{self.folder}: of {len(examples)} items {len(found)} are {what}, first {found[0]}: make "
+                    "the cache with the data, prompts and length of this training (telbench kd cache)"
+                )
+
 
 def open_cached_teacher(
     folder: Path, checkpoint: Checkpoint, device: torch.device | str = "cpu", *, verify: bool = False
-) -> CachedTeacher:
+) -> CachedTeacher | SparseTeacher:
     """The teacher of a finished cache, with head and embedding from its checkpoint; the layers are never read.
+
+    Of a cache of some tokens nothing is read of the checkpoint, and of a served model's only the tokenizer is compared.
 
     Raises:
         InputError: when the cache is damaged, unfinished, or of another checkpoint.
@@ -154,12 +183,16 @@ def open_cached_teacher(
     cache = TeacherCache(folder, verify=verify)
     # Prompts and chat template show in the tokens, which are compared example by example.
     identity = identify_checkpoint(checkpoint, None)
-    other = [DIFFERENCES[name] for name in OF_THE_CHECKPOINT if cache.record["key"][name] != getattr(identity, name)]
+    served = cache.form is not None and cache.form.served is not None
+    parts = ("tokenizer_sha256",) if served else OF_THE_CHECKPOINT
+    other = [DIFFERENCES[name] for name in parts if cache.record["key"][name] != getattr(identity, name)]
     if other:
         raise InputError(
             f"{folder} was made with another teacher than {checkpoint.path} ({', '.join(other)}): name that teacher, "
             "or make a cache of this one"
         )
+    if cache.form is not None or cache.source is None:
+        return SparseTeacher(cache, device)
     return CachedTeacher(cache, Tables(checkpoint, cache.source, device))
 
 
@@ -266,17 +299,33 @@ class CachedTeacher:
         parts = [self.cache.rows(each) for each in examples]
         return torch.cat(parts).to(self.head.weight.device)
 
-    def require(self, examples: Sequence[TeacherExample]) -> None:
-        """Refuse examples whose rows are not stored, before a training starts on them.
 
-        Raises:
-            InputError: telling how many are missing or were stored for other tokens, and the first of them.
-        """
-        missing = [each.item_id for each in examples if each.item_id not in self.cache]
-        other = [each.item_id for each in examples if each.item_id in self.cache and not self.cache.holds(each)]
-        for found, what in ((missing, "not in it"), (other, "in it with other tokens")):
-            if found:
-                raise InputError(
-                    f"{self.cache.folder}: of {len(examples)} items {len(found)} are {what}, first {found[0]}: make "
-                    "the cache with the data, prompts and length of this training (telbench kd cache)"
-                )
+@dataclass(frozen=True, eq=False)
+class SparseTeacher:
+    """Stored tokens of each row; there is no head and no embedding."""
+
+    cache: TeacherCache
+    device: torch.device | str
+
+    @property
+    def form(self) -> Form:
+        """What is stored of each row."""
+        if self.cache.form is None:
+            raise ValueError("the cache holds hidden states")
+        return self.cache.form
+
+    @property
+    def head(self) -> Head:
+        """There is none. Raises `InputError`."""
+        raise InputError(f"{self.cache.folder} holds {self.form.told}, no hidden states: make a cache without --top-k")
+
+    @property
+    def embedding(self) -> nn.Module:
+        """There is none. Raises `InputError`."""
+        raise InputError(f"{self.cache.folder} holds {self.form.told}, no hidden states: make a cache without --top-k")
+
+    def rows(self, examples: Sequence[TeacherExample]) -> Tensor:
+        """Rows as they were stored (`sparse.Form.unpacked` takes them apart)."""
+        import torch
+
+        return torch.cat([self.cache.rows(each) for each in examples]).to(self.device)

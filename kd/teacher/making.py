@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 
@@ -20,20 +20,30 @@ from ...harness.prompts.build import INSTRUCTIONS, PromptSettings
 from ...harness.storage import LOCK, FolderLock
 from ..batches import Reader, reader
 from ..checkpoints import data_facts
-from ..models import Model, load_split, open_model, window_of
+from ..models import Model, load_split, open_model, open_served, window_of
 from ..settings import DataSettings
 from .cache import INDEX, PARTIAL, CacheKey, examples_sha256
 from .rows import LiveTeacher, TeacherExample
+from .served import connect, served_teacher
 from .shards import CacheWriter, bytes_needed, clear
+from .sparse import Form, TokensOfTeacher
 from .tables import locate
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 LOG = "log.txt"
+# Ids and log-probabilities keep their digits.
+STORED = "float32"
 Dtype = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class CachePlan:
-    """A cache before it is made: what of which teacher, how large, and what was left out by reason."""
+    """A cache before it is made: what of which teacher, how large, and what was left out by reason.
+
+    ``form``: what is kept of each row in place of its hidden state. ``server``: where a served teacher is.
+    """
 
     teacher: Model
     examples: Sequence[TeacherExample]
@@ -41,6 +51,8 @@ class CachePlan:
     key: CacheKey
     facts: Mapping[str, Any]
     bytes: int
+    form: Form | None = None
+    server: str | None = None
 
     @property
     def default_place(self) -> Path:
@@ -58,14 +70,28 @@ class Cached:
     bytes: int
 
 
-def plan_cache(teacher: str, data: DataSettings, dtype: Dtype) -> CachePlan:
+def plan_cache(
+    teacher: str, data: DataSettings, dtype: Dtype, form: Form | None = None, tokenizer: str | None = None
+) -> CachePlan:
     """Read the data as this teacher would in training; no weights are loaded.
+
+    Args:
+        teacher: its folder, or ``openai:MODEL@URL``.
+        data: what it reads.
+        dtype: what it computes in.
+        form: what is kept of each row; None: its hidden state.
+        tokenizer: folder with a served teacher's tokenizer.
 
     Raises:
         InputError: for a folder that is no checkpoint, data that are not there, or nothing that fits the window.
     """
     prompts = PromptSettings(data.context)
-    model = open_model(teacher, prompts)
+    server = served_teacher(teacher)
+    if server is None:
+        model = open_model(teacher, prompts)
+    else:
+        model = open_served(server[0], tokenizer or "", prompts)
+        form = None if form is None else replace(form, served=server[0])
     dataset = load_split(data, data.split)
     window = window_of(model, data.max_length)
     examples, dropped = teacher_examples(dataset.items, prompts, reader(model.encoder, window, "teacher"))
@@ -82,9 +108,11 @@ def plan_cache(teacher: str, data: DataSettings, dtype: Dtype) -> CachePlan:
         window,
         dtype,
         examples_sha256(examples),
+        None if form is None else asdict(form),
     )
     facts = {"teacher": model.checkpoint.name, "data": data_facts(dataset), "dropped": dropped}
-    return CachePlan(model, examples, dropped, key, facts, bytes_needed(examples, _width(model), dtype))
+    size = bytes_needed(examples, _width(model), dtype) if form is None else bytes_needed(examples, form.width, STORED)
+    return CachePlan(model, examples, dropped, key, facts, size, form, None if server is None else server[1])
 
 
 def teacher_examples(
@@ -138,13 +166,29 @@ def make_cache(
 
 def _make(plan: CachePlan, writer: CacheWriter, missing: Sequence[int], reporter: Reporter, batch_size: int) -> None:
     checkpoint = plan.teacher.checkpoint
+    if plan.server is not None and plan.form is not None:
+        teller = connect(plan.form.served or "", plan.server, plan.teacher.tokenizer, plan.form, batch_size)
+        _fill(writer, missing, teller.rows, batch_size, reporter, checkpoint.name)
+        return
     with reporter.quiet(writer.folder / LOG):
         teacher = LiveTeacher(load_model(checkpoint, plan.key.dtype).to(device_kind()))
-        writer.source = locate(teacher, checkpoint)
-        total = sum(len(writer.planned[number]) for number in missing)
-        with reporter.progress(f"teacher {checkpoint.name}", total) as meter:
-            for number in missing:
-                writer.make(number, teacher.rows, batch_size, meter)
+        if plan.form is None:
+            writer.source = locate(teacher, checkpoint)
+        rows = teacher.rows if plan.form is None else TokensOfTeacher(teacher, plan.form).rows
+        _fill(writer, missing, rows, batch_size, reporter, checkpoint.name)
+
+
+def _fill(
+    writer: CacheWriter,
+    missing: Sequence[int],
+    rows: Callable[[Sequence[TeacherExample]], Tensor],
+    batch_size: int,
+    reporter: Reporter,
+    name: str,
+) -> None:
+    with reporter.progress(f"teacher {name}", sum(len(writer.planned[number]) for number in missing)) as meter:
+        for number in missing:
+            writer.make(number, rows, batch_size, meter)
 
 
 def _claim(folder: Path) -> None:

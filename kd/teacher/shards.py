@@ -136,7 +136,7 @@ class CacheWriter:
         record = {
             "schema_version": SCHEMA_VERSION,
             "sha256": self.key.sha256,
-            "key": asdict(self.key),
+            "key": self.key.told,
             **self.facts,
             "head": None if self.source is None else asdict(self.source),
             "examples": sum(map(len, self.planned)),
@@ -185,7 +185,7 @@ def _computed(
         for place, part in zip(places, rows.split([examples[place].rows for place in places]), strict=True):
             if not part.isfinite().all():
                 raise TelbenchError(
-                    f"item {examples[place].item_id}: the teacher's hidden states are no finite numbers: run it in "
+                    f"item {examples[place].item_id}: the teacher's rows are no finite numbers: run it in "
                     "--dtype float32, or look at its weights"
                 )
             parts[place] = part

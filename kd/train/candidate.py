@@ -214,7 +214,7 @@ def _teacher(prepared: Prepared, device: Any) -> Any:
         from ..teacher.cache import open_cached_teacher
 
         cached = open_cached_teacher(settings.teacher_cache, teacher.checkpoint, device)
-        cached.require(taught(prepared.texts.examples))
+        cached.cache.require(taught(prepared.texts.examples))
         return cached
     from ..teacher.rows import LiveTeacher
 

@@ -22,6 +22,7 @@ from ..losses.token_kd import supervised
 from ..losses.uld import rows_by_index
 from ..objectives.contract import ModelRows, Objective, Rows, Spaces
 from ..settings import MethodSettings
+from ..teacher.cache import SparseTeacher
 from ..teacher.rows import TeacherRows
 from ..vocabulary.link import VocabularyLink
 from .examples import PairedExample, taught
@@ -70,6 +71,8 @@ def make_micro_batch(
     pairing = objective.pairing
     if link is None or objective.needs != "rows" or pairing == "attention":
         pairs = Pairs.all(sum(ours), torch.device(device))
+    elif pairing == "spans":
+        pairs = _runs(examples, ours, theirs, torch.device(device))
     else:
         aligned = pairing == "aligned" or (pairing == "same rows" and link.one)
         rows = _aligned(examples, ours, theirs) if aligned else rows_by_index(ours, theirs)
@@ -87,6 +90,18 @@ def _aligned(
         student += [first + row for row, _ in example.aligned]
         teacher += [other + row for _, row in example.aligned]
     return student, teacher
+
+
+def _runs(examples: Sequence[PairedExample], ours: Sequence[int], theirs: Sequence[int], device: Any) -> Pairs:
+    """Runs of rows that cover the same text: the last rows of each as pairs, with the first ones beside them."""
+    starts = zip(accumulate(ours, initial=0), accumulate(theirs, initial=0), strict=True)
+    found = [
+        [start + first, start + last, other + their_first, other + their_last]
+        for example, (start, other) in zip(examples, starts, strict=False)
+        for first, last, their_first, their_last in example.spans
+    ]
+    first, last, other, end = torch.tensor(found, dtype=torch.long, device=device).reshape(-1, 4).unbind(1)
+    return Pairs(last, end, sum(ours), (first, other))
 
 
 class Distiller(nn.Module):
@@ -173,15 +188,20 @@ class Distiller(nn.Module):
             each |= {"share": part / max(1, every), "per_shared": over.weight / max(1, every)}
         rows = replace(rows, **each, kept_in_step=over.kept)
         # A loss that expects row k of both to belong together gets those that have a partner.
-        alike = self.objective.pairing == "same rows" and rows.one_vocabulary and rows.taught is not None
-        alone = alike and len(rows.pairs) < max(len(labels), len(rows.teacher.hidden))
+        theirs = 0 if micro.teacher_rows is None else len(micro.teacher_rows)
+        alike = self.objective.pairing == "same rows" and rows.one_vocabulary and micro.teacher_rows is not None
+        alone = alike and len(rows.pairs) < max(len(labels), theirs)
         loss = self._loss_of_pairs(rows) if alone else self.objective.loss(rows)
         return loss.total, {name: value.detach() * over.weight for name, value in loss.sums.items()}
 
     def _loss_of_pairs(self, rows: Rows) -> Loss:
         """The loss of the rows that have a partner; the others learn from their labels alone."""
         pairs, ours = rows.pairs, rows.student
-        both = {"ours": rows.ours.chosen(pairs.student), "taught": rows.theirs.chosen(pairs.teacher)}
+        both: dict[str, Any] = {"ours": rows.ours.chosen(pairs.student)}
+        if rows.sparse is None:
+            both["taught"] = rows.theirs.chosen(pairs.teacher)
+        else:
+            both["sparse"] = rows.sparse.at(pairs.teacher)
         every = Pairs.all(len(pairs), pairs.student.device)
         loss = self.objective.loss(replace(rows, **both, labels=rows.labels[pairs.student], pairs=every))
         if rows.own:
@@ -202,9 +222,12 @@ class Distiller(nn.Module):
 
     def _rows(self, micro: MicroBatch, student: Projected, labels: Tensor, inputs: Tensor) -> Rows:
         counts = [example.rows for example in micro.examples]
+        teacher, sparse = self._teacher[0], None
+        if isinstance(teacher, SparseTeacher) and micro.teacher_rows is not None:
+            sparse = teacher.form.unpacked(micro.teacher_rows)
         return Rows(
             ours=ModelRows(student, counts, lambda: (inputs, labels), self.student.get_input_embeddings),
-            taught=self._taught(micro),
+            taught=None if sparse is not None else self._taught(micro),
             labels=labels,
             pairs=micro.pairs,
             one_vocabulary=self._link is None or self._link.one,
@@ -214,6 +237,7 @@ class Distiller(nn.Module):
             mixture=self._mixture,
             options=self.method.options,
             kept=micro.kept,
+            sparse=sparse,
         )
 
     def _taught(self, micro: MicroBatch) -> ModelRows | None:

@@ -16,19 +16,23 @@ from ...harness.prompts.encoder import Encoder
 from ..batches import Example, Reader, bucketed_indices
 from ..settings import OptimiserSettings
 from ..teacher.rows import TeacherExample
-from ..vocabulary.alignment import align, tokens_of, with_end
+from ..vocabulary.alignment import Span, Tokens, align, spans_of, tokens_of, with_end
 
 RowPairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PairedExample:
-    """One item's training texts; ``aligned`` pairs (student row, teacher row), counted from the first answer token."""
+    """One item's training texts; ``aligned`` pairs (student row, teacher row), counted from the first answer token.
+
+    ``spans``: runs of rows that cover the same text (`vocabulary.alignment.spans_of`), where the algorithm merges them.
+    """
 
     item_id: str
     student: Example
     teacher: TeacherExample | None = None
     aligned: RowPairs = ()
+    spans: tuple[Span, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -49,6 +53,7 @@ def pair_examples(
     *,
     one_vocabulary: bool = False,
     aligned: bool = True,
+    spans: bool = False,
     answers: Mapping[str, str] | None = None,
 ) -> tuple[list[PairedExample], dict[str, int]]:
     """The training texts of the items, and how many were left out by reason.
@@ -61,6 +66,7 @@ def pair_examples(
         one_vocabulary: both give the same ids to the same text. Row k of both predicts the same token then, unless they
             render answers differently (another lead, another end): the rows of the answer's text are paired.
         aligned: without one vocabulary, pair the tokens that cover the same text; needs tokenizers that tell offsets.
+        spans: pair runs of tokens that cover the same text instead.
         answers: by item id, in place of the first reference (sequence-level KD); items without one are left out.
 
     Raises:
@@ -84,24 +90,37 @@ def pair_examples(
         if teacher is not None and theirs is not None:
             if one_vocabulary and ours.ids[ours.start :] == theirs.ids[theirs.start :]:
                 rows = tuple((row, row) for row in range(len(ours.ids) - ours.start))
-            elif one_vocabulary or aligned:
+            elif one_vocabulary or (aligned and not spans):
                 rows = _aligned_rows(student.encoder, teacher.encoder, answer, len(ours.ids) - ours.start)
             if one_vocabulary:
                 # Where ids are compared by number, both must have the same token to say: not another end, not " by"
                 # and "by".
                 said, other = ours.ids[ours.start :], theirs.ids[theirs.start :]
                 rows = tuple((row, partner) for row, partner in rows if said[row] == other[partner])
-        found.append(PairedExample(item.id, ours, None if theirs is None else TeacherExample(item.id, theirs), rows))
+        runs = tuple((row, row, partner, partner) for row, partner in rows) if spans else ()
+        if spans and teacher is not None and theirs is not None and not one_vocabulary:
+            runs = _runs(student.encoder, teacher.encoder, answer, len(ours.ids) - ours.start)
+        taught = None if theirs is None else TeacherExample(item.id, theirs)
+        found.append(PairedExample(item.id, ours, taught, rows, runs))
     return found, dict(dropped)
 
 
 def _aligned_rows(ours: Encoder, theirs: Encoder, answer: str, rows: int) -> RowPairs:
+    student, teacher = _tokens(ours, theirs, answer, rows)
+    return tuple(with_end(align(student, teacher).pairs, len(student), len(teacher)))
+
+
+def _runs(ours: Encoder, theirs: Encoder, answer: str, rows: int) -> tuple[Span, ...]:
+    return spans_of(*_tokens(ours, theirs, answer, rows))
+
+
+def _tokens(ours: Encoder, theirs: Encoder, answer: str, rows: int) -> tuple[Tokens, Tokens]:
     student, teacher = (
         tokens_of(each.tokenizer, whole_characters(answer), each.answer_lead) for each in (ours, theirs)
     )
     if len(student) != rows - 1:
         raise InputError("the student's tokenizer gives other tokens with offsets than without: it cannot be aligned")
-    return tuple(with_end(align(student, teacher).pairs, len(student), len(teacher)))
+    return student, teacher
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,13 @@ from typing import Any
 
 from telbench.errors import EngineError
 
+from ...harness.datasets.wording import whole_characters
 from ...harness.engines.contract import EngineInfo, Request, Sampling
 from ...harness.engines.transformers import TransformersEngine
 from ..batches import Example
+from ..teacher.rows import TeacherExample
+from ..vocabulary.alignment import spans_of, tokens_of, tokens_said
+from ..vocabulary.spelling import spelling_of, text_of
 from .examples import PairedExample
 from .prepare import Prepared
 
@@ -75,11 +79,15 @@ class StudentAnswers:
         return [found[request.key] for request in requests]
 
     def _answered(self, example: PairedExample, answer: tuple[int, ...]) -> PairedExample:
-        """The item with this answer on both sides; both have one vocabulary, or are treated as if they had.
+        """The item with this answer on both sides.
+
+        Both have one vocabulary, or are treated as if they had, but where the algorithm pairs runs of the same text.
 
         Where they render answers differently, the teacher would begin with another token, or end with one.
         """
         first, last = 0, len(answer)
+        if example.teacher is not None and self._prepared.settings.method.objective.pairing == "spans":
+            return self._read_anew(example, example.teacher, answer)
         student = Example((*example.student.ids[: example.student.start], *answer), example.student.start)
         teacher, link = example.teacher, self._prepared.link
         if teacher is not None:
@@ -90,3 +98,24 @@ class StudentAnswers:
                 last -= answer[-1:] == example.student.ids[-1:] != read.ids[-1:]
             teacher = replace(teacher, example=Example((*read.ids[: read.start], *answer), read.start))
         return replace(example, student=student, teacher=teacher, aligned=tuple((k, k) for k in range(first, last)))
+
+    def _read_anew(self, example: PairedExample, taught: TeacherExample, answer: tuple[int, ...]) -> PairedExample:
+        """The item with this answer, whose text the teacher reads in its own tokens."""
+        ours, theirs = self._prepared.student, self._prepared.teacher
+        if theirs is None:
+            raise ValueError("there is no teacher to read the student's answers")
+        ended = answer[-1:] in {(end,) for end in ours.tokenizer.all_special_ids}
+        ids = answer[:-1] if ended else answer
+        names, spelling = ours.tokenizer.convert_ids_to_tokens(list(ids)), spelling_of(ours.tokenizer)
+        # Where the tokenizer itself puts a space before a text, the first token brings it along.
+        lead = ours.encoder.answer_lead or " " * (names[:1] != [] and names[0].startswith("\u2581"))
+        text, student = tokens_said(ids, [text_of(name, spelling) for name in names], names, lead)
+        teacher = tokens_of(theirs.tokenizer, whole_characters(text), theirs.encoder.answer_lead)
+        read = taught.example
+        said = (*theirs.encoder.answer_ids(text), *read.ids[-1:] * ended)
+        return replace(
+            example,
+            student=replace(example.student, ids=(*example.student.ids[: example.student.start], *answer)),
+            teacher=replace(taught, example=replace(read, ids=(*read.ids[: read.start], *said))),
+            spans=spans_of(student, teacher, ended=ended and len(student) == len(ids)),
+        )

@@ -15,9 +15,12 @@ from ...harness.runs.folder import read_run
 from ...metrics.fingerprints import fingerprint
 from ..batches import Reader, reader
 from ..checkpoints import data_facts
-from ..models import Model, load_split, open_model, window_of
+from ..losses.mixture import LINEAR
+from ..models import Model, load_split, open_model, open_served, window_of
+from ..objectives.contract import Objective, algorithms, without_alignment
 from ..selection.score import DEV_LOSS
 from ..settings import NONE, DataSettings, TrainingSettings
+from ..teacher.sparse import Form
 from ..vocabulary.link import VocabularyLink, link_vocabularies
 from .examples import BatchPlan, PairedExample, pair_examples
 
@@ -71,9 +74,44 @@ def identify(settings: TrainingSettings) -> Identified:
     """
     prompts = PromptSettings(settings.data.context)
     student = open_model(settings.student, prompts)
-    teacher = None if settings.teacher is None else open_model(settings.teacher, prompts)
+    teacher = None if settings.teacher is None else _opened(settings, settings.teacher, prompts)
     train = load_split(settings.data, settings.data.split)
     return Identified(settings, student, teacher, train, _key(settings, student, teacher, train))
+
+
+def _opened(settings: TrainingSettings, teacher: str, prompts: PromptSettings) -> Model:
+    """The teacher; of one on a server, whose rows are stored, its tokenizer."""
+    form = None if settings.teacher_cache is None else _form(settings.teacher_cache)
+    served = None if form is None else form.served
+    return open_model(teacher, prompts) if served is None else open_served(served, teacher, prompts)
+
+
+def _form(cache: Path) -> Form | None:
+    """What is stored of each row; None: its hidden state."""
+    from ..teacher.cache import TeacherCache
+
+    return TeacherCache(cache).form
+
+
+def _require_takes(settings: TrainingSettings, link: VocabularyLink | None) -> None:
+    """Refuse a cache of some tokens for a loss, a temperature or vocabularies that they are not enough for.
+
+    Raises:
+        InputError: with the way out.
+    """
+    method, form = settings.method, None if settings.teacher_cache is None else _form(settings.teacher_cache)
+    if form is None:
+        return
+    what = f"{settings.teacher_cache} holds {form.told}"
+    if not method.objective.takes_sparse:
+        takers = [each.name for each in algorithms().values() if isinstance(each, Objective) and each.takes_sparse]
+        raise InputError(f"{what}: {method.algorithm} needs hidden states; it serves {', '.join(takers)}")
+    if link is None or not link.one:
+        raise InputError(f"{what}, by their ids: student and teacher must have one vocabulary")
+    if method.softness != form.temperature:
+        raise InputError(f"{what}: the training's is {method.softness:g}; pass --temperature {form.temperature:g}")
+    if form.kind == "sampled" and method.divergence != LINEAR:
+        raise InputError(f"{what}: a sample gives {LINEAR} alone, not {method.divergence}; leave --divergence out")
 
 
 def prepare(identified: Identified, answers: Mapping[str, str] | None = None) -> Prepared:
@@ -93,6 +131,8 @@ def prepare(identified: Identified, answers: Mapping[str, str] | None = None) ->
         texts = [item.gold_references[0] for item in train.items if item.gold_references]
         names = teacher.checkpoint.name, student.checkpoint.name
         link = link_vocabularies(teacher.encoder, student.encoder, method, texts, names)
+        if settings.teacher_cache is not None:
+            _require_takes(settings, link)
     texts = _texts(settings, train, student, teacher if link else None, link, answers)
     lengths = [len(example.student.ids) - 1 for example in texts.examples]
     plan = BatchPlan(lengths, settings.optimiser)
@@ -118,6 +158,7 @@ def _texts(
         theirs,
         one_vocabulary=link is not None and link.one,
         aligned=align,
+        spans=settings.method.objective.pairing == "spans",
         answers=answers,
     )
     if not examples:
@@ -128,7 +169,8 @@ def _texts(
     # Nothing is paired for algorithms that pair rows themselves.
     paired = align or (link is not None and link.one and settings.method.objective.pairing == "same rows")
     if paired and not any(example.aligned for example in examples):
-        raise InputError("no answer token of the student is also one of the teacher's: use dskd_cma or uld")
+        others = " or ".join(without_alignment())
+        raise InputError(f"no answer token of the student is also one of the teacher's: use {others}")
     dev, looked_at = (None, ()) if data.dev_split == NONE else _dev(data, train.items, prompts, ours)
     return TrainingTexts(train, examples, dropped, dev, looked_at)
 
@@ -183,10 +225,11 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
 
 
 def _rows_format(cache: Path) -> str:
-    """The number format of the teacher's stored rows."""
+    """The number format of the teacher's stored rows, and what is stored of each."""
     from ..teacher.cache import TeacherCache
 
-    return str(TeacherCache(cache).record["key"]["dtype"])
+    key = TeacherCache(cache).record["key"]
+    return str(key["dtype"]) + (f" {fingerprint(key['form'])}" if key.get("form") else "")
 
 
 def place_beside(out: Path) -> Path:

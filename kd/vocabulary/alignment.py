@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from telbench.errors import InputError
+
+from ..objectives.contract import without_alignment
 
 # Letters that stand for a space at a token's start, in byte-level and in SentencePiece vocabularies.
 SPACES = ("\u0120", "\u2581")
@@ -62,7 +64,7 @@ def tokens_of(tokenizer: Any, text: str, lead: str = "") -> Tokens:
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
             f"{type(tokenizer).__name__} is a slow tokenizer and tells no character offsets: save a tokenizer.json "
-            "beside it, or distil with a method that needs no alignment (dskd_cma, uld)"
+            f"beside it, or distil with a method that needs no alignment ({', '.join(without_alignment())})"
         )
     found = tokenizer(lead + text, add_special_tokens=False, return_offsets_mapping=True)
     ids, raw = list(found["input_ids"]), list(found["offset_mapping"])
@@ -75,6 +77,34 @@ def tokens_of(tokenizer: Any, text: str, lead: str = "") -> Tokens:
         # " by" is another token than "by", and what a model says of the one it does not say of the other.
         spans[0] = (-1, spans[0][1])
     return Tokens(tuple(ids), names, tuple(spans), tuple(_groups(raw)))
+
+
+def tokens_said(ids: Sequence[int], pieces: Sequence[bytes], names: Sequence[str], lead: str) -> tuple[str, Tokens]:
+    """The text that a model said by these tokens, ``lead`` taken off its front, and its tokens as `tokens_of` has them.
+
+    ``pieces`` are the bytes that each stands for. A text that is no UTF-8 is told with replacement characters, and its
+    tokens up to the first of these alone.
+    """
+    whole = b"".join(pieces)
+    try:
+        sound, text = len(whole), whole.decode()
+    except UnicodeDecodeError as error:
+        sound, text = error.start, whole.decode(errors="replace")
+    lead = lead if lead and text.startswith(lead) else ""
+    ends, groups, group = [0], list[int](), 0
+    for reached in accumulate(map(len, pieces)):
+        if reached > sound:
+            break
+        characters = whole[:reached].decode(errors="ignore")
+        ends.append(max(len(characters) - len(lead), ends[-1]))
+        groups.append(group)
+        # A token that stops within a character shares it with the next.
+        group += len(characters.encode()) == reached
+    spans = list(pairwise(ends))
+    if spans and lead:
+        spans[0] = (-1, spans[0][1])
+    known = len(spans)
+    return text[len(lead) :], Tokens(tuple(ids[:known]), tuple(names[:known]), tuple(spans), tuple(groups))
 
 
 def align(student: Tokens, teacher: Tokens) -> Alignment:
@@ -107,6 +137,33 @@ def with_end(pairs: Sequence[tuple[int, int]], student: int, teacher: int) -> li
     [(0, 0), (2, 3)]
     """
     return [*pairs, (student, teacher)]
+
+
+Span = tuple[int, int, int, int]
+
+
+def spans_of(student: Tokens, teacher: Tokens, *, ended: bool = True) -> tuple[Span, ...]:
+    """Shortest runs of rows of both that cover the same text: (first, last) of the student's and of the teacher's.
+
+    A run ends wherever tokens of both end at the same character. With ``ended`` the two ends of sequence follow, and
+    whatever stands between the last such place and them. A first run that begins with a space on one side alone is
+    left out. Source: the alignment of Hugging Face's GOLD, here by characters.
+
+    >>> one = Tokens((0, 1), ("a", "bc"), ((0, 1), (1, 3)), (0, 1))
+    >>> two = Tokens((0, 1), ("ab", "c"), ((0, 2), (2, 3)), (0, 1))
+    >>> spans_of(one, two)
+    ((0, 1, 0, 1), (2, 2, 2, 2))
+    """
+    mine, others = ({part.span[1]: part.rows[-1] for part in _parts(tokens)} for tokens in (student, teacher))
+    found: list[Span] = []
+    first = other = 0
+    for end in sorted(mine.keys() & others.keys()):
+        found.append((first, mine[end], other, others[end]))
+        first, other = mine[end] + 1, others[end] + 1
+    if ended:
+        found.append((first, len(student), other, len(teacher)))
+    begins = [tokens.spans[0][0] if tokens.spans else 0 for tokens in (student, teacher)]
+    return tuple(found if begins[0] == begins[1] else found[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,5 +63,6 @@ def link_vocabularies(
             f"use {', '.join(others)}"
             + (", or --naive-id-kd to replicate the literature" if "naive_id_kd" in objective.reads else "")
         )
-    shared = shared_tokens(*tokenizers) if align else ((), ())
+    compared = facts.columns is None and objective.pairing in {"aligned", "spans"}
+    shared = shared_tokens(*tokenizers) if compared else ((), ())
     return VocabularyLink(facts.columns, shared, facts.aligned_ratio)

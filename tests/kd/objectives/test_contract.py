@@ -22,7 +22,9 @@ from telbench.kd.objectives.contract import (
 from telbench.kd.settings import MethodSettings
 from telbench.registry import listed, origin
 
-BUILT_IN = ("dskd", "dskd_cma", "dskd_v2", "gkd", "seq_kd", "sft", "simple_ctkd", "uld", "vanilla_kd")
+BUILT_IN = (
+    "dskd", "dskd_cma", "dskd_v2", "gkd", "gold", "gold_on_policy", "seq_kd", "sft", "simple_ctkd", "uld", "vanilla_kd",
+)  # fmt: skip
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "distillation.md"
 
 
@@ -54,8 +56,12 @@ def test_what_each_algorithm_asks_of_a_teacher() -> None:
     records = {name: objective_named(name) for name in BUILT_IN}
     assert {name for name, each in records.items() if each.needs == "labels"} == {"sft"}
     assert {name for name, each in records.items() if each.needs == "answers"} == {"seq_kd"}
-    assert {name for name, each in records.items() if each.needs == "rows" and not each.cacheable} == {"gkd"}
+    assert {name for name, each in records.items() if each.needs == "rows" and not each.cacheable} == {
+        "gkd",
+        "gold_on_policy",
+    }
     assert {name for name, each in records.items() if each.pairing == "aligned"} == {"dskd_v2", "simple_ctkd"}
+    assert {name for name, each in records.items() if each.pairing == "spans"} == {"gold", "gold_on_policy"}
     assert {name: each.projector_rate for name, each in records.items() if each.projectors} == {
         "dskd": 1e-3,
         "dskd_cma": 1e-3,
@@ -65,7 +71,7 @@ def test_what_each_algorithm_asks_of_a_teacher() -> None:
 
 def test_different_vocabularies_permit_what_compares_no_ids() -> None:
     allowed = {name for name, each in permissions(DIFFERENT).items() if each.allowed}
-    assert set(BUILT_IN) & allowed == {"sft", "seq_kd", "dskd_cma", "dskd_v2", "simple_ctkd", "uld"}
+    assert set(BUILT_IN) - allowed == {"dskd", "gkd", "vanilla_kd"}
     nothing_shared = VocabularyFacts(None, shared_text=0)
     assert not permissions(nothing_shared)["dskd_v2"].allowed
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from telbench.errors import InputError
 from telbench.kd.losses.chunked_head import Projected
 from telbench.kd.losses.heads import Head
 from telbench.kd.losses.mixture import Mixture, Pairs, SharedIds
@@ -240,11 +241,33 @@ def test_a_micro_batch_without_teacher_rows_says_so() -> None:
         _ = micro_batch(taught=None).teacher
 
 
+@pytest.mark.parametrize("name", ["gold", "gold_on_policy"])
+@pytest.mark.parametrize("own", [False, True])
+def test_gold_gets_what_both_say_its_runs_and_its_weights(name: str, own: bool) -> None:
+    from telbench.kd.losses.gold import Shares, gold
+
+    objective = objective_named(name)
+    firsts = torch.tensor([0, 3]), torch.tensor([0, 2])
+    pairs = Pairs(torch.tensor([2, 4]), torch.tensor([1, 4]), 5, firsts)
+    shared = SharedIds(teacher=torch.tensor([2, 0, 7]), student=torch.tensor([1, 5, 12]))
+    options = objective.options(matched_weight=2.0)
+    rows = micro_batch(taught=side([2, 3], 6, 17), pairs=pairs, shared=shared, options=options, own=own)
+    mixture = replace(rows.mixture, rate=1.0) if own else rows.mixture
+    said = rows.labels, rows.theirs.tokens()[1]
+    expected = gold(rows.student, rows.teacher, said, pairs, shared, 0.1, 0.2, mixture, Shares(2.0, None))
+    assert objective.loss(rows).total.item() == pytest.approx(expected.total.item())
+    assert expected.sums["matched"].item() != 0
+    with pytest.raises(InputError, match="matched_weight is -1"):
+        objective.options(matched_weight=-1.0)
+
+
 MIX = {"kd_rate", "divergence", "temperature", "t2_scale"}
 READS = {
     "dskd": {*MIX, "projector_learning_rate"},
     "dskd_cma": {*MIX, "projector_learning_rate", "attention_scale"},
     "dskd_v2": {*MIX, "projector_learning_rate", "highest_share"},
+    "gold": MIX,
+    "gold_on_policy": {*MIX, "student_share", "sampling_temperature", "max_new_tokens"},
     "gkd": {*MIX, "naive_id_kd", "student_share", "sampling_temperature", "max_new_tokens"},
     "seq_kd": {"max_new_tokens"},
     "sft": set(),
@@ -255,11 +278,11 @@ READS = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_an_algorithm_reads_these_settings_and_only_gkd_makes_up_answers(name: str) -> None:
+def test_an_algorithm_reads_these_settings_and_only_two_make_up_answers(name: str) -> None:
     objective = objective_named(name)
     assert objective.reads == READS[name]
-    assert objective.on_policy == (name == "gkd")
-    assert objective.temperature == (1.0 if name == "uld" else 2.0)
+    assert objective.on_policy == (name in {"gkd", "gold_on_policy"})
+    assert objective.temperature == (1.0 if name in {"uld", "gold", "gold_on_policy"} else 2.0)
 
 
 def test_projectors_learn_at_the_rates_of_their_papers() -> None:

@@ -229,6 +229,6 @@ def test_states_that_are_no_numbers_are_never_stored(tmp_path: Path, value: floa
         rows[(rows[:, 0] == EXAMPLES[9].example.ids[-1])] = value
         return rows
 
-    with pytest.raises(TelbenchError, match=r"item µ-\d+: the teacher's hidden states are no finite numbers"):
+    with pytest.raises(TelbenchError, match=r"item µ-\d+: the teacher's rows are no finite numbers"):
         make(tmp_path / "cache", broken)
     assert INDEX not in contents(tmp_path / "cache")

@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_counted_and_the_rest_is_stored_as_trained_on(
     cached = open_cached_teacher(Path(made["path"]), open_checkpoint(str(teacher)), verify=True)
     read = reader(encoder_for(tokenizer, CLOSED), WINDOW, "teacher")
     examples, _ = caching.teacher_examples(facts.items, CLOSED, read)
-    cached.require(examples)
+    cached.cache.require(examples)
     live = LiveTeacher(model).rows(examples)
     assert torch.allclose(cached.rows(examples), live, atol=1e-5)
     assert len(live) == made["rows"]

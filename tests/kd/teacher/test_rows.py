@@ -264,12 +264,12 @@ def test_another_teacher_or_tokenizer_than_the_caches_is_refused(tmp_path: Path,
 def test_examples_that_are_not_stored_are_told_before_training(tmp_path: Path, facts: DataSet) -> None:
     pair = Pair(tmp_path, facts, 420, tied=True)
     known = pair.theirs.examples
-    pair.cached.require(known)
+    pair.cached.cache.require(known)
     with pytest.raises(InputError, match="of 24 items 2 are not in it, first new-0: make the cache"):
-        pair.cached.require([*known[2:], *(TeacherExample(f"new-{k}", known[k].example) for k in range(2))])
+        pair.cached.cache.require([*known[2:], *(TeacherExample(f"new-{k}", known[k].example) for k in range(2))])
     longer = Example((9, *known[3].example.ids), known[3].example.start + 1)
     with pytest.raises(InputError, match="of 1 items 1 are in it with other tokens, first AMF-0"):
-        pair.cached.require([TeacherExample("AMF-0", longer)])
+        pair.cached.cache.require([TeacherExample("AMF-0", longer)])
     with pytest.raises(InputError, match="item AMF-0 is with other tokens in"):
         pair.cached.rows([TeacherExample("AMF-0", longer)])
 

@@ -17,6 +17,7 @@ from telbench.kd.batches import Example
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.on_policy import StudentAnswers
 from telbench.kd.train.prepare import Prepared, identify, prepare
+from telbench.kd.vocabulary.spelling import spelling_of, text_of
 
 from ..made_models import save_facts, save_models
 
@@ -37,6 +38,78 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Prepar
 @pytest.fixture(scope="module")
 def student(prepared: Prepared) -> Any:
     return AutoModelForCausalLM.from_pretrained(prepared.settings.student)
+
+
+@pytest.fixture(scope="module")
+def across(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Prepared:
+    """A student of another vocabulary than its teacher's, who merges runs of the same text."""
+    folder = save_models(tmp_path_factory.mktemp("across"), facts)
+    given = {
+        "student": str(folder / "other"),
+        "teacher": str(folder / "teacher"),
+        "data": {"data": str(save_facts(folder / "facts.jsonl", facts)), "max_length": 96},
+        "method": {"algorithm": "gold_on_policy", "max_new_tokens": 12, "student_share": 1.0},
+        "optimiser": {"epochs": 1, "batch_size": 4},
+    }
+    return prepare(identify(read_settings(TrainingSettings, given, "test")))
+
+
+def said(prepared: Prepared, example: Any, whose: str, first: int, last: int) -> bytes:
+    """The bytes of these answer rows."""
+    model = prepared.student if whose == "student" else prepared.teacher
+    assert model is not None
+    text = example.student if whose == "student" else example.teacher.example
+    names = model.tokenizer.convert_ids_to_tokens(list(text.ids[text.start + first : text.start + last + 1]))
+    return b"".join(text_of(name, spelling_of(model.tokenizer)) for name in names)
+
+
+def test_runs_of_the_training_answers_say_the_same_text_and_lose_none(across: Prepared) -> None:
+    ends = [model.tokenizer.eos_token.encode() for model in (across.student, across.teacher) if model]
+    for example in across.texts.examples:
+        texts = [
+            (said(across, example, "student", a, b), said(across, example, "teacher", c, d))
+            for a, b, c, d in example.spans
+        ]
+        assert texts[-1] == tuple(ends)
+        assert all(mine == other for mine, other in texts[:-1])
+        rows = [row for a, b, _, _ in example.spans for row in range(a, b + 1)]
+        assert rows == list(range(example.rows))
+        assert [row for _, _, c, d in example.spans for row in range(c, d + 1)] == list(range(example.teacher.rows))
+    assert any(b > a for example in across.texts.examples for a, b, _, _ in example.spans)
+
+
+def test_a_teacher_of_other_tokens_reads_the_students_answer_in_its_own(across: Prepared) -> None:
+    student = AutoModelForCausalLM.from_pretrained(across.settings.student)
+    given = across.texts.examples[:6]
+    made = StudentAnswers(student, across).examples(given, 0)
+    merged = 0
+    for before, after in zip(given, made, strict=True):
+        assert after.student.ids[: after.student.start] == before.student.ids[: before.student.start]
+        whole = said(across, after, "student", 0, after.rows - 1).decode(errors="replace")
+        read = said(across, after, "teacher", 0, after.teacher.rows - 1).decode(errors="replace")
+        assert read.strip() == whole.strip()
+        for a, b, c, d in after.spans:
+            mine, other = said(across, after, "student", a, b), said(across, after, "teacher", c, d)
+            assert mine == other or (b, d) == (after.rows - 1, after.teacher.rows - 1)
+            merged += b > a or d > c
+        ordered = [row for a, b, _, _ in after.spans for row in (a, b)]
+        assert ordered == sorted(ordered)
+    assert merged
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_end_of_an_own_answer_is_the_end_of_the_teachers(across: Prepared, ended: bool) -> None:
+    answers, example = StudentAnswers(None, across), across.texts.examples[0]
+    said_ids = example.student.ids[example.student.start :]
+    made = answers._answered(example, said_ids if ended else said_ids[:-1])
+    assert made.teacher is not None
+    assert example.teacher is not None
+    if ended:
+        # The gold answer as the student would say it: nothing is other than in the training text.
+        assert made == example
+    else:
+        assert made.teacher.example.ids == example.teacher.example.ids[:-1]
+        assert made.spans == example.spans[:-1]
 
 
 def answering(student: Any, prepared: Prepared, *, seed: int = 0, **method: Any) -> StudentAnswers:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from telbench.errors import InputError
 from telbench.kd.tiny.tokenizer import EOS, train_tokenizer
-from telbench.kd.vocabulary.alignment import Tokens, align, tokens_of, with_end
+from telbench.kd.vocabulary.alignment import Tokens, align, spans_of, tokens_of, tokens_said, with_end
 
 ENGLISH = ["What does the AMF do in the 5G core?\n", "It handles registration at 28 GHz.", "PFCP uses port 8805."] * 3
 WORLD = ["delay ≥ 10 µs, 电信 📡 naïve e\u0301.", "The AMF does registration in the 5G core\n"] * 3
@@ -192,3 +192,58 @@ def test_a_slow_tokenizer_is_refused_in_one_line() -> None:
 
     with pytest.raises(InputError, match="tells no character offsets"):
         tokens_of(Slow(), "a")
+
+
+STANDS_FOR = {1: b"by", 2: b" by", 3: " µ".encode()[:2], 4: " µ".encode()[2:], 5: b" n78", 6: b"\xff"}
+
+
+def said_by(ids: list[int], lead: str = "") -> tuple[str, Tokens]:
+    return tokens_said(ids, [STANDS_FOR[index] for index in ids], [str(index) for index in ids], lead)
+
+
+def test_what_a_model_said_has_the_spans_of_its_bytes_and_halves_of_a_character_belong_together() -> None:
+    text, tokens = said_by([1, 3, 4, 5])
+    assert text == "by µ n78"
+    assert tokens.spans == ((0, 2), (2, 3), (3, 4), (4, 8))
+    assert tokens.groups == (0, 1, 1, 2)
+
+
+def test_the_space_before_an_answer_is_no_part_of_its_text_and_moves_its_first_token() -> None:
+    assert said_by([2, 5], " ") == ("by n78", Tokens((2, 5), ("2", "5"), ((-1, 2), (2, 6)), (0, 1)))
+    assert said_by([1, 5], " ") == ("by n78", Tokens((1, 5), ("1", "5"), ((0, 2), (2, 6)), (0, 1)))
+    assert said_by([], " ") == ("", Tokens((), (), (), ()))
+
+
+def test_what_is_no_text_is_told_as_such_and_known_up_to_there() -> None:
+    text, tokens = said_by([1, 6, 5])
+    assert (text, tokens.ids) == ("by\ufffd n78", (1,))
+    cut, half = said_by([1, 3])
+    assert (cut, half.ids) == ("by \ufffd", (1,))
+
+
+def ending(*ends: int, first: int = 0) -> Tokens:
+    starts = [first, *ends[:-1]]
+    names = tuple(f"{start}-{end}" for start, end in zip(starts, ends, strict=True))
+    return Tokens(tuple(range(len(ends))), names, tuple(zip(starts, ends, strict=True)), tuple(range(len(ends))))
+
+
+def test_runs_end_wherever_both_end_and_the_ends_of_sequence_follow() -> None:
+    assert spans_of(ending(2, 3, 7), ending(1, 3, 5, 7)) == ((0, 1, 0, 1), (2, 2, 2, 3), (3, 3, 4, 4))
+    assert spans_of(ending(2, 3, 7), ending(1, 3, 5, 7), ended=False) == ((0, 1, 0, 1), (2, 2, 2, 3))
+
+
+def test_a_first_run_with_a_space_on_one_side_alone_has_no_partner() -> None:
+    assert spans_of(ending(2, 7, first=-1), ending(2, 5, 7)) == ((1, 1, 1, 2), (2, 2, 3, 3))
+    assert spans_of(ending(2, 7, first=-1), ending(2, 5, 7, first=-1))[0] == (0, 0, 0, 0)
+
+
+def test_a_token_that_adds_no_character_goes_with_what_follows() -> None:
+    ours = Tokens((0, 1, 2), ("a", "", "b"), ((0, 1), (1, 1), (1, 2)), (0, 1, 2))
+    assert spans_of(ours, ending(1, 2)) == ((0, 0, 0, 0), (1, 2, 1, 1), (3, 3, 2, 2))
+    last = Tokens((0, 1), ("ab", ""), ((0, 2), (2, 2)), (0, 1))
+    assert spans_of(last, ending(1, 2)) == ((0, 0, 0, 1), (1, 2, 2, 2))
+
+
+def test_tokens_within_a_character_are_one_run_with_the_whole_of_it() -> None:
+    halves = Tokens((0, 1), ("x", "y"), ((0, 1), (1, 1)), (0, 0))
+    assert spans_of(halves, ending(1)) == ((0, 1, 0, 0), (2, 2, 1, 1))
