@@ -24,7 +24,10 @@ CALIBRATED = ("rubric_score", "factual_correctness", "faithfulness")
 
 @dataclass(frozen=True)
 class _Measure:
-    """One thing that is labelled: its rubric, which label it has, and what a verdict says of it."""
+    """One thing that is labelled: its rubric, which label it has, and what a verdict says of it.
+
+    Right or wrong is a label of the score too.
+    """
 
     name: str
     rubric: Rubric
@@ -39,7 +42,7 @@ def measures(rubrics: Mapping[str, Path]) -> tuple[_Measure, ...]:
         return read_rubric(rubrics[name]) if name in rubrics else load_rubric(name)
 
     return (
-        _Measure("score", rubric("rubric_score"), lambda label: label.score, _score_of),
+        _Measure("score", rubric("rubric_score"), lambda label: label.verdict, _score_of),
         _Measure("factual", rubric("factual_correctness"), lambda label: label.factual, _factual),
         _Measure("faithfulness", rubric("faithfulness"), lambda label: label.faithfulness, _faithful),
     )
