@@ -16,12 +16,10 @@ A judge is asked for `rubric_score`; it takes seconds an answer on a processor, 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +27,11 @@ from scipy.stats import kendalltau
 
 from telbench.harness.judging.open import open_panel
 from telbench.harness.judging.settings import JudgeSettings
-from telbench.metrics.anchors import rank_auc
+from telbench.harness.labelling.evouna import SYSTEMS, EvounaQuestion, read_evouna
+from telbench.judges.calibration.agreement import rank_auc
 from telbench.metrics.contract import Metric, Resources, Sample, metrics_named
 from telbench.metrics.intervals import score_of, statistics_matrix
 
-SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
 METRICS = (
     "exact_match,token_f1,token_recall,token_precision,technical_f1,reference_included,rouge1,rougeL,bleu,chrf,ter,"
     "fact_agreement,fact_contradiction,fact_omission"
@@ -57,22 +55,22 @@ def area(values: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     return rank_auc(values[right].tolist(), values[~right].tolist())
 
 
-def agreement(metric: Metric, questions: Sequence[dict[str, Any]]) -> Agreement:
+def agreement(metric: Metric, questions: Sequence[EvounaQuestion]) -> Agreement:
     """Score all answers of all systems with the metric."""
     every, verdicts, within, means = [], [], [], []
     for system in SYSTEMS:
         samples = [
             Sample(
-                item_id=str(number),
-                prediction=row[f"answer_{system}"] or "",
-                references=tuple(row["golden_answer"].split("/")),
-                question=row["question"],
+                item_id=each.id,
+                prediction=each.answers[system],
+                references=each.references,
+                question=each.question,
             )
-            for number, row in enumerate(questions)
+            for each in questions
         ]
         scores = metric.score(samples)
         values = np.array([np.nan if score.value is None else score.value for score in scores])
-        right = np.array([row[f"judge_{system}"] for row in questions])
+        right = np.array([each.right[system] for each in questions])
         means.append(score_of(metric, statistics_matrix(metric, scores)) * (1 if metric.higher_is_better else -1))
         known = ~np.isnan(values)
         values = values if metric.higher_is_better else -values
@@ -96,13 +94,12 @@ def main() -> int:
     parser.add_argument("--judge-engine", default="auto", choices=("auto", "vllm", "transformers"))
     parser.add_argument("--limit", type=int, help="only the first N questions")
     args = parser.parse_args()
-    rows = json.loads(args.file.read_text(encoding="utf-8"))
-    judged = [row for row in rows if all(isinstance(row[f"judge_{system}"], bool) for system in SYSTEMS)]
-    questions = [row for row in judged if not row["improper"]][: args.limit]
+    usable = [each for each in read_evouna(args.file) if not each.improper and not each.unjudged]
+    questions = usable[: args.limit]
     names = args.metrics.split(",") + (["bertscore", "answer_similarity"] if args.encoder else [])
     names += ["rubric_score"] if args.judge else []
     panel = open_panel(JudgeSettings(specs=(args.judge,), engine=args.judge_engine)) if args.judge else None
-    people = np.mean([[row[f"judge_{system}"] for system in SYSTEMS] for row in questions], axis=0)
+    people = np.mean([[each.right[system] for system in SYSTEMS] for each in questions], axis=0)
     print(f"{len(questions)} questions; right by people: ", end="")
     print(", ".join(f"{system} {share:.3f}" for system, share in zip(SYSTEMS, people, strict=True)))
     print("| metric | AUC within systems | AUC pooled | Kendall's tau of systems |\n|---|---|---|---|")

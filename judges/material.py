@@ -11,6 +11,7 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from .chat import writable
 
@@ -61,12 +62,22 @@ _GRADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ENCODED = re.compile(r"\b[A-Za-z0-9+/]{24,}={0,2}|\b(?:[0-9a-f]{2} ){5,}[0-9a-f]{2}\b")
-_PATTERNS = {"turn marks": _TURN, "a verdict": _VERDICT, "orders": _ORDER, "talk of grading": _GRADING}
+# Each with words of which one is in whatever it finds: most answers have none, and looking for words is quick.
+_ORDERS = "ignore disregard forget override overrule skip reply respond return output choose give award assign"
+_PATTERNS = {
+    "turn marks": (_TURN, ("<", "[", "##")),
+    "a verdict": (_VERDICT, ("score", "verdict", "reasons", "winner", "claim", "5/", "5 /", "out of")),
+    "orders": (_ORDER, tuple(_ORDERS.split())),
+    "talk of grading": (_GRADING, ("rubric", "grade", "evaluat", "judge", "score", "mark", "points", "verdict")),
+}
 # These a checkpoint also writes by mistake behind an honest answer, and `material.disarmed` takes care of them.
 _HARMLESS = frozenset({"turn marks", "unseen characters"})
 # Sentences and lines, each with the white space behind it.
 _SENTENCE = re.compile(r"[^\n]*?(?:[.!?](?=\s)[^\S\n]*|\n+|$)")
 LEFT_OUT = "[left out]"
+# An answer is read for each rubric, before it is shown and again when its verdict is kept: more texts than that are
+# never on their way at once.
+_REMEMBERED = 2048
 # So much of what was decoded has to be printable for it to be a text; random letters decode to noise.
 _READABLE = 0.95
 
@@ -113,6 +124,7 @@ def _without_glyph(sign: str) -> bool:
     return ord(sign) in _BLANK or unicodedata.category(sign) == "Cf"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def steering_signs(text: str) -> tuple[str, ...]:
     """What in a text speaks to its judge, by name and in a fixed order; empty for an ordinary answer.
 
@@ -123,7 +135,7 @@ def steering_signs(text: str) -> tuple[str, ...]:
     (('orders', 'talk of grading'), ())
     """
     plain = seen(text)
-    found = [name for name, pattern in _PATTERNS.items() if pattern.search(plain)]
+    found = [name for name, (pattern, words) in _PATTERNS.items() if _may_hold(plain, words) and pattern.search(plain)]
     if plain != text:
         found.append("unseen characters")
     if any(_hidden_text(match[0]) for match in _ENCODED.finditer(plain)):
@@ -149,6 +161,12 @@ def without_steering(text: str) -> str:
         elif not shown or shown[-1].strip() != LEFT_OUT:
             shown.append(LEFT_OUT + sentence[len(sentence.rstrip()) :])
     return "".join(shown)
+
+
+def _may_hold(text: str, words: Sequence[str]) -> bool:
+    """Whether one of the words is in the text; letters beyond ASCII may stand for others where case is no matter."""
+    lowered = text.lower() if text.isascii() else None
+    return lowered is None or any(word in lowered for word in words)
 
 
 def _hidden_text(coded: str) -> bool:

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,7 @@ class Rubric:
     @property
     def sha256(self) -> str:
         """Hex digest of all fixed words of the prompt: rubric, fields, frame and schema."""
-        schema = json.dumps(self.schema, separators=(",", ":"))
-        parts = (self.text, *self.fields, _DATA, _NAMED, _PIECE, _END, outline(self.schema), schema)
-        return hashlib.sha256(_joined(parts)).hexdigest()
+        return _fixed_words_sha256(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +182,20 @@ def render(rubric: Rubric, material: Mapping[str, str], secret: bytes, count: in
         tokens |= dict.fromkeys(names, token)
         body += _NAMED.format(names=", ".join(names), token=token)
         body += "".join(_PIECE.format(name=name, token=token, content=shown[name]) for name in names)
-    form = outline(schema_of(rubric.kind, count))
-    return JudgePrompt(f"{rubric.text}\n\n{_DATA.format(outline=form)}\n{body}\n{_END}", tokens)
+    return JudgePrompt(f"{_beginning(rubric, count)}\n{body}\n{_END}", tokens)
+
+
+# What is the same for all items is made once.
+@lru_cache(maxsize=64)
+def _fixed_words_sha256(rubric: Rubric) -> str:
+    schema = json.dumps(rubric.schema, separators=(",", ":"))
+    parts = (rubric.text, *rubric.fields, _DATA, _NAMED, _PIECE, _END, outline(rubric.schema), schema)
+    return hashlib.sha256(_joined(parts)).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _beginning(rubric: Rubric, count: int | None) -> str:
+    return f"{rubric.text}\n\n{_DATA.format(outline=outline(schema_of(rubric.kind, count)))}"
 
 
 def _as_shown(field: str, text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,16 +61,6 @@ class Anchors:
     def to_dict(self) -> dict[str, Any]:
         """As a JSON record."""
         return asdict(self)
-
-
-def rank_auc(higher: Sequence[float], lower: Sequence[float]) -> float:
-    """P(a value of ``higher`` > one of ``lower``) + ½ P(equal), exact over all pairs (Mann and Whitney 1947)."""
-    import numpy as np
-
-    ordered = np.sort(np.asarray(lower, np.float64))
-    values = np.asarray(higher, np.float64)
-    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
-    return float(below.sum() / (2 * len(values) * len(ordered)))
 
 
 def blind_to_facts(calibration: Mapping[str, Any] | None) -> bool:

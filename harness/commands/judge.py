@@ -198,14 +198,17 @@ def _calibrate(options: CalibrateOptions, attack: str | None, as_json: bool) -> 
         **costs,
     }
     _write(options.out / "calibration.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    _write(options.out / "reliability.svg", reliability_svg(found))
+    written = [options.out / "calibration.json"]
+    if any(judge.score is not None for judge in found.judges):
+        written.append(options.out / "reliability.svg")
+        _write(written[-1], reliability_svg(found))
     remember_calibration(found, labels, rubric_hashes(settings.rubrics, joint=settings.joint))
     code = _told(panels[0], reporter)
     if as_json:
         print_json(document)
         return code
     lines = [*report_lines(found), *_injection_lines(effects), *cost_lines(costs.get("cost", ()))]
-    lines.append(f"written: {options.out / 'calibration.json'}, {options.out / 'reliability.svg'}")
+    lines.append(f"written: {', '.join(map(str, written))}")
     sys.stdout.writelines(visible(line) + "\n" for line in lines)
     return code
 

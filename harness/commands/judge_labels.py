@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from telbench.config import REQUIRED, same_as, setting
+from telbench.errors import InputError
 
 from ..cli.tables import print_json, shown
 from ..runs.evaluate import More
@@ -31,9 +32,20 @@ class SheetOptions:
 class LabelsOptions:
     """``telbench judge labels``."""
 
-    sheets: tuple[Path, ...] = setting(REQUIRED, "filled sheets, one of each person", metavar="SHEET", positional=True)
+    sheets: tuple[Path, ...] = setting(
+        REQUIRED, "filled sheets, one of each person, or the files of --from", metavar="SHEET", positional=True
+    )
     key: Path | None = setting(None, "the sheet's key (default: beside the first sheet)", metavar="FILE")
-    out: Path = setting(Path("labels.jsonl"), "labels for --labels", metavar="FILE")
+    source: Literal["sheets", "evouna"] = setting(
+        "sheets", "what the files are: sheets, or evouna for its NQ.json and TQ.json", flag="--from", metavar="KIND"
+    )
+    count: int | None = setting(
+        None, "of evouna: draw N answers, about; every system's to a question", metavar="N", low=1, flag="--n"
+    )
+    seed: int | None = setting(None, "of --n: draws the questions (default: 0)", metavar="K", low=0)
+    out: Path = setting(
+        Path("labels.jsonl"), "labels for --labels; of evouna: for telbench judge calibrate", metavar="FILE"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +78,10 @@ def sheet(options: SheetOptions, as_json: bool) -> int:
 
 def labels(options: LabelsOptions, as_json: bool) -> int:
     """Read the sheets, tell how far people agree, and write the labels; exit code 0."""
+    if options.source == "evouna":
+        return _evouna(options, as_json)
+    if options.count is not None or options.seed is not None:
+        raise InputError("--n and --seed draw from the files of --from evouna; a sheet's labels are all read")
     from ..labelling.labels import read_sheets, write_labels
 
     found = read_sheets(options.sheets, options.key)
@@ -83,6 +99,34 @@ def labels(options: LabelsOptions, as_json: bool) -> int:
             "no judge can be held to more than that"
         )
     _say(*lines, f"Next: telbench judge correct RUN... --labels {options.out}")
+    return 0
+
+
+def _evouna(options: LabelsOptions, as_json: bool) -> int:
+    """Write people's verdicts of EVOUNA as labels for `telbench judge calibrate`; exit code 0."""
+    from ..labelling.evouna import SYSTEMS, evouna_labels, write_rows
+
+    if options.key is not None:
+        raise InputError("--key is that of a sheet: leave it out with --from evouna")
+    if options.seed is not None and options.count is None:
+        raise InputError("--seed draws the answers of --n: give --n N too, or leave it out")
+    found = evouna_labels(options.sheets, options.count, options.seed or 0)
+    write_rows(found.rows, options.out)
+    systems = {system: [row["right"] for row in found.rows if row["system"] == system] for system in SYSTEMS}
+    shares = {system: sum(right) / len(right) for system, right in systems.items() if right}
+    questions = len({row["item_id"] for row in found.rows})
+    if as_json:
+        told = {"n": len(found.rows), "questions": questions, "right": shares, "left_out": dict(found.left_out)}
+        print_json({"labels": str(options.out), **told, "not_drawn": found.not_drawn})
+        return 0
+    left_out = [f"{count} {reason}" for reason, count in found.left_out.items()]
+    left_out += [f"{found.not_drawn} not drawn"] * (found.not_drawn > 0)
+    _say(
+        f"{options.out}: {len(found.rows)} answers to {questions} questions, each called right or wrong by a person",
+        "right: " + ", ".join(f"{system} {share:.1%}" for system, share in shares.items()),
+        *([f"left out: {', '.join(left_out)}"] if left_out else []),
+        f"Next: telbench judge calibrate {options.out} --judge SPEC",
+    )
     return 0
 
 

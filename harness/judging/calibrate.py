@@ -26,7 +26,7 @@ CALIBRATED = ("rubric_score", "factual_correctness", "faithfulness")
 class _Measure:
     """One thing that is labelled: its rubric, which label it has, and what a verdict says of it.
 
-    ``together`` are all rubrics of one reply, where they are asked for in one.
+    Right or wrong is a label of the score too. ``together`` are all rubrics of one reply, where they are asked for in one.
     """
 
     name: str
@@ -51,7 +51,7 @@ def measures(rubrics: Mapping[str, Path], *, joint: bool = False) -> tuple[_Meas
         return read_rubric(rubrics[name]) if name in rubrics else load_rubric(name)
 
     found = (
-        _Measure("score", rubric("rubric_score"), lambda label: label.score, _score_of),
+        _Measure("score", rubric("rubric_score"), lambda label: label.verdict, _score_of),
         _Measure("factual", rubric("factual_correctness"), lambda label: label.factual, _factual),
         _Measure("faithfulness", rubric("faithfulness"), lambda label: label.faithfulness, _faithful),
     )

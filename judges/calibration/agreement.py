@@ -173,6 +173,16 @@ def spearman(first: Sequence[float | None], second: Sequence[float | None]) -> C
     return _correlation(_ranks(ones), _ranks(others), "one of the raters gave the same number throughout")
 
 
+def rank_auc(higher: Sequence[float], lower: Sequence[float]) -> float:
+    """P(a value of ``higher`` > one of ``lower``) + ½ P(equal), exact over all pairs (Mann and Whitney 1947)."""
+    import numpy as np
+
+    ordered = np.sort(np.asarray(lower, np.float64))
+    values = np.asarray(higher, np.float64)
+    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    return float(below.sum() / (2 * len(values) * len(ordered)))
+
+
 def cluster_draws(clusters: Sequence[Hashable], resamples: int, seed: int) -> list[list[int]]:
     """Positions of the members of as many clusters as there are, drawn with replacement, ``resamples`` times."""
     members: dict[Hashable, list[int]] = {}

@@ -28,11 +28,11 @@ from .agreement import (
     percent_agreement,
     spearman,
 )
+from .diagnostic import NO_REASON, DiagnosticRow, diagnostic_rows
 from .labelled import KINDS, Label
 
 Measure = Literal["score", "factual", "faithfulness"]
 MEASURES: tuple[Measure, ...] = ("score", "factual", "faithfulness")
-NO_REASON = "no reason given"
 UNPAIRED = "no label has both values"
 
 _Numbers = Sequence[float | None]
@@ -131,9 +131,10 @@ class ShareCalibration:
 
 @dataclass(frozen=True, slots=True)
 class JudgeCalibration:
-    """One judge's record; a part that was not asked for is None."""
+    """One judge's record; a part that was not asked for is None, and ``diagnostic`` is empty."""
 
     judge: str
+    diagnostic: tuple[DiagnosticRow, ...]
     score: ScoreCalibration | None
     factual: ShareCalibration | None
     faithfulness: ShareCalibration | None
@@ -176,14 +177,18 @@ def calibrate(
         questions=len(set(clusters)),
         resamples=resamples,
         seed=seed,
-        judges=tuple(_calibrate_one(labels, judge, clusters, draws) for judge in judges),
+        judges=tuple(_calibrate_one(labels, judge, clusters, draws, seed) for judge in judges),
         panel_alpha=_panel_alpha(panel, clusters, draws),
     )
 
 
 def _calibrate_one(
-    labels: Sequence[Label], judge: JudgeAnswers, clusters: Sequence[str], draws: _Draws
+    labels: Sequence[Label], judge: JudgeAnswers, clusters: Sequence[str], draws: _Draws, seed: int
 ) -> JudgeCalibration:
+    given, scored = judge.score, any(label.score is not None for label in labels)
+    diagnostic: tuple[DiagnosticRow, ...] = ()
+    if given is not None:
+        diagnostic = diagnostic_rows(labels, given.values, given.reasons, seed=seed, resamples=len(draws))
     labelled: dict[Measure, _Numbers] = {
         "factual": [label.factual for label in labels],
         "faithfulness": [label.faithfulness for label in labels],
@@ -194,7 +199,8 @@ def _calibrate_one(
 
     return JudgeCalibration(
         judge=judge.judge,
-        score=None if judge.score is None else _score_calibration(labels, judge.score, clusters, draws),
+        diagnostic=diagnostic,
+        score=None if given is None or not scored else _score_calibration(labels, given, clusters, draws),
         factual=share("factual", judge.factual),
         faithfulness=share("faithfulness", judge.faithfulness),
         position=position_bias(judge.pairs) if judge.pairs else None,

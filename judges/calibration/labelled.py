@@ -22,6 +22,8 @@ from ..verdicts import factual_f1
 LABELLED_SET = "telecom-nano-1"
 INJECTION_SETS = ("injections-1", "injections-2")
 INJECTED = "injected"
+# The least score of an answer that is right in all that matters.
+RIGHT_SCORE = 4
 KINDS = ("right", "paraphrase", "partly", "wrong_fact", "wrong", "refusal", INJECTED)
 
 _Record = TypeVar("_Record", "Label", "Injection")
@@ -43,9 +45,10 @@ class ClaimCounts:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An answer and its labels: at least one of ``score``, ``claims`` and ``supported`` is there.
+    """An answer and its labels: at least one of ``score``, ``right``, ``claims`` and ``supported`` is there.
 
-    ``supported``: claims that the context supports, and claims in all. ``where`` is the place in the file.
+    ``right``: a person's verdict. ``supported``: claims that the context supports, and claims in all. ``system``: who
+    answered. ``where`` is the place in the file.
     """
 
     where: str
@@ -60,6 +63,13 @@ class Label:
     score: int | None = None
     claims: ClaimCounts | None = None
     supported: tuple[int, int] | None = None
+    right: bool | None = None
+    system: str | None = None
+
+    @property
+    def verdict(self) -> bool | None:
+        """Is the answer right? By the person's verdict, or by the score where there is none; None without either."""
+        return self.right if self.right is not None or self.score is None else self.score >= RIGHT_SCORE
 
     @property
     def factual(self) -> float | None:
@@ -122,8 +132,9 @@ def injection_set(name: str = INJECTION_SETS[0]) -> tuple[Injection, ...]:
 def read_labels(path: Path) -> tuple[Label, ...]:
     """The labels of a JSONL file of one's own.
 
-    A line needs ``question``, ``answer`` and one of ``score`` (1 to 5), ``claims`` (``{"tp", "fp", "fn"}``, with a
-    ``reference``) and ``supported`` (``[supported, claims]``, with a ``context``); further keys are passed over.
+    A line needs ``question``, ``answer`` and one of ``score`` (1 to 5), ``right`` (true or false), ``claims``
+    (``{"tp", "fp", "fn"}``, with a ``reference``) and ``supported`` (``[supported, claims]``, with a ``context``);
+    further keys are passed over.
     Raises `InputError` naming the line for whatever does not hold.
     """
     try:
@@ -184,9 +195,11 @@ def _read_label(where: str, value: Mapping[str, Any]) -> Label:
         score=None if value.get("score") is None else _labelled_score(where, value),
         claims=_claim_counts(where, value.get("claims")),
         supported=_supported_counts(where, value.get("supported")),
+        right=_right_or_wrong(where, value.get("right")),
+        system=_optional_text(where, value, "system"),
     )
-    if label.score is None and label.claims is None and label.supported is None:
-        raise InputError(f"{where}: no label: one of score, claims and supported is needed")
+    if label.verdict is None and label.claims is None and label.supported is None:
+        raise InputError(f"{where}: no label: one of score, right, claims and supported is needed")
     if label.claims is not None and label.reference is None:
         raise InputError(f"{where}: claims are counted against a reference, and there is none; add 'reference'")
     if label.supported is not None and label.context is None:
@@ -217,6 +230,12 @@ def _labelled_score(where: str, value: Mapping[str, Any]) -> int:
     if isinstance(score, bool) or not isinstance(score, int) or score not in SCORES:
         raise InputError(f"{where}: 'score' is an integer from {SCORES[0]} to {SCORES[-1]}, not {json.dumps(score)}")
     return score
+
+
+def _right_or_wrong(where: str, value: object) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise InputError(f"{where}: 'right' is true or false, not {json.dumps(value)}")
+    return value
 
 
 def _claim_counts(where: str, value: object) -> ClaimCounts | None:

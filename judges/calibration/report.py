@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .agreement import CoefficientEstimate
 from .calibrate import Calibration, Consistency, JudgeCalibration, ScoreCalibration, ShareCalibration
-from .labelled import INJECTED
+from .diagnostic import DiagnosticRow
+from .labelled import INJECTED, RIGHT_SCORE
 from .plot import short_name
 
 # Where a number becomes a warning; docs/judges.md explains each of them.
@@ -18,6 +19,7 @@ MOST_INJECTED_LEAD = 0.5
 MOST_LENGTH_CORRELATION = 0.2
 LEAST_EQUAL = 0.9
 MOST_P = 0.05
+COIN = 0.5
 
 
 def report_lines(calibration: Calibration) -> list[str]:
@@ -42,6 +44,8 @@ def warnings(judge: JudgeCalibration) -> list[str]:
     for name, part in (("score", judge.score), ("factual", judge.factual), ("faithfulness", judge.faithfulness)):
         if part is not None:
             texts += _missing_warning(name, part.n, part.missing)
+    if judge.diagnostic:
+        texts += _diagnostic_warnings(judge.diagnostic[0], known=judge.score is not None)
     if judge.score is not None:
         texts += _score_warnings(judge.score)
     for name, share in (("factual", judge.factual), ("faithfulness", judge.faithfulness)):
@@ -79,6 +83,15 @@ def _score_warnings(score: ScoreCalibration) -> Iterator[str]:
     yield from _consistency_warning("score", score.consistency)
 
 
+def _diagnostic_warnings(all_answers: DiagnosticRow, known: bool) -> Iterator[str]:
+    """``known``: what is missing was told with the scores."""
+    if not known:
+        yield from _missing_warning("score", all_answers.right + all_answers.wrong, all_answers.missing)
+    auc = all_answers.auc
+    if auc.low is not None and auc.low <= COIN:
+        yield f"does not tell right answers from wrong ones: AUC {_with_interval(auc)}, {COIN} is a coin"
+
+
 def _missing_warning(name: str, n: int, missing: Mapping[str, int]) -> Iterator[str]:
     lost = sum(missing.values())
     if lost and lost > MOST_MISSING * (n + lost):
@@ -93,6 +106,8 @@ def _consistency_warning(name: str, found: Consistency | None) -> Iterator[str]:
 def _judge_lines(judge: JudgeCalibration) -> Iterator[str]:
     if judge.score is not None:
         yield from _score_lines(judge.score)
+    if judge.diagnostic:
+        yield from _diagnostic_lines(judge.diagnostic)
     for name, share in (("factual F1", judge.factual), ("faithfulness", judge.faithfulness)):
         if share is not None:
             yield from _share_lines(name, share)
@@ -128,6 +143,16 @@ def _score_lines(score: ScoreCalibration) -> Iterator[str]:
     for row in score.kinds:
         label, judge = _mean_text(row.label_mean), _mean_text(row.judge_mean)
         yield f"  {short_name(row.kind, 17):<17} {row.n:>4} {label:>7} {judge:>7}"
+
+
+def _diagnostic_lines(rows: Sequence[DiagnosticRow]) -> Iterator[str]:
+    yield f"right or wrong (a score of {RIGHT_SCORE} or more says right), missing {_reasons(rows[0].missing)}"
+    yield f"  {'answers of':<17} {'right':>5} {'wrong':>5}  {'sensitivity':<18} {'specificity':<18} AUC"
+    for row in rows:
+        sensitivity, specificity = (_share_text(found) for found in (row.sensitivity, row.specificity))
+        auc = _share_text(row.auc)
+        name = "all" if row.system is None else short_name(row.system, 17)
+        yield f"  {name:<17} {row.right:>5} {row.wrong:>5}  {sensitivity:<18} {specificity:<18} {auc}"
 
 
 def _share_lines(name: str, share: ShareCalibration) -> Iterator[str]:
@@ -175,6 +200,10 @@ def _reasons(missing: Mapping[str, int]) -> str:
 
 def _counted(missing: Mapping[str, int]) -> str:
     return ", ".join(f"{short_name(reason, 60)} {count}" for reason, count in missing.items())
+
+
+def _share_text(found: CoefficientEstimate) -> str:
+    return "-" if found.value is None else _with_interval(found)
 
 
 def _mean_text(value: float | None) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import queue
 import random
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from .settings import ServedModel, Server, ServerSettings
 LONGEST_BACKOFF = 4.0
 # A request that waits to be repeated keeps its worker but no slot: others have to take its place meanwhile.
 WORKERS_A_SLOT = 2
+# Seconds in which replies gather before they are taken.
+GATHERING = 0.01
 # Failures in a row, and at least one more than may be in flight, after which the server counts as broken.
 STREAK = 20
 # An attempt is stalled if it waits so many times as long as any answer took.
@@ -69,6 +72,9 @@ class Exchange:
         try:
             while True:
                 try:
+                    if self._finished.empty():
+                        # To be woken by each reply would cost the two threads more than to take several at once.
+                        time.sleep(GATHERING)
                     # With a timeout, an interrupt gets through on every platform.
                     entry = self._finished.get(timeout=1.0)
                 except queue.Empty:

@@ -18,7 +18,8 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ..anchors import FEW_VALUES, SEED, Anchors, Distribution, rank_auc
+from ...judges.calibration.agreement import rank_auc
+from ..anchors import FEW_VALUES, SEED, Anchors, Distribution
 from ..contract import Sample
 from ..fingerprints import cache_folder, fingerprint
 from ..near_misses import RESTATED, near_miss, restated

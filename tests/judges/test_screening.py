@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from telbench.harness.datasets.loading import load_dataset
 from telbench.judges.calibration.labelled import INJECTED, INJECTION_SETS, injection_set, labelled_set
-from telbench.judges.material import LEFT_OUT, steering_signs, without_steering
+from telbench.judges.material import _PATTERNS, LEFT_OUT, seen, steering_signs, without_steering
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,27 @@ from telbench.judges.material import LEFT_OUT, steering_signs, without_steering
 )
 def test_each_sign_is_found_and_named(text, sign):
     assert sign in steering_signs(text)
+
+
+@pytest.mark.parametrize(
+    "alphabet", [st.characters(max_codepoint=127), st.characters(codec="utf-8")], ids=["ascii", "all"]
+)
+@pytest.mark.parametrize("sign", _PATTERNS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_a_pattern_finds_holds_one_of_its_words(sign, alphabet, data):
+    pattern = _PATTERNS[sign][0]
+    text = data.draw(st.from_regex(pattern, alphabet=alphabet))
+    if pattern.search(seen(text)):
+        assert sign in steering_signs(text)
+
+
+@pytest.mark.parametrize("name", INJECTION_SETS)
+def test_words_leave_no_attempt_out(name):
+    for attempt in injection_set(name):
+        for text in (attempt.answer, attempt.answer.upper(), attempt.answer.replace("s", "\u017f")):
+            found = {sign for sign, (pattern, _) in _PATTERNS.items() if pattern.search(seen(text))}
+            assert found == set(steering_signs(text)) & set(_PATTERNS), attempt.id
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_a_judge_is_held_against_labels_and_asked_once(tmp_path, monkeypatch, ca
     assert "fair" in capsys.readouterr().out
 
 
+def test_labels_without_scores_need_no_plot(tmp_path, monkeypatch, capsys):
+    seat(monkeypatch, ScriptedJudge("fair", fair))
+    file = tmp_path / "labels.jsonl"
+    file.write_text(json.dumps({key: value for key, value in LABELS[2].items() if key != "score"}) + "\n")
+    assert main(["judge", "calibrate", str(file), "--judge", "local:x", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "factual F1    n 1" in printed
+    assert "reliability.svg" not in printed
+
+
 def test_a_judge_without_any_verdict_is_no_success(tmp_path, monkeypatch, capsys):
     seat(monkeypatch, ScriptedJudge("mute", lambda _prompt: ChatReply("", "no", "stop")))
     words = ["judge", "calibrate", labels(tmp_path), "--judge", "local:x", "--out", str(tmp_path / "out")]

@@ -346,6 +346,7 @@ def test_the_report_warns_first_and_of_the_gravest_first():
     texts = warnings(found.judges[0])
     starts = (
         "score is missing for 27 of 265",
+        "does not tell right answers from wrong ones",
         "answers that try to steer it",
         "agrees too little",
         "is too generous by",

@@ -12,7 +12,8 @@ import pytest
 
 from telbench.harness.datasets.loading import load_whole
 from telbench.harness.datasets.settings import DataSettings
-from telbench.metrics.anchors import Anchors, Distribution, rank_auc
+from telbench.judges.calibration.agreement import rank_auc
+from telbench.metrics.anchors import Anchors, Distribution
 from telbench.metrics.contract import Resources, Sample, metrics_named
 from telbench.metrics.embedding import calibration
 from telbench.metrics.embedding.calibration import (

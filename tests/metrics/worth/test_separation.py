@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from telbench.metrics.anchors import rank_auc
+from telbench.judges.calibration.agreement import rank_auc
 from telbench.metrics.worth.separation import Value, area
 
 
