@@ -26,7 +26,8 @@ CALIBRATED = ("rubric_score", "factual_correctness", "faithfulness")
 class _Measure:
     """One thing that is labelled: its rubric, which label it has, and what a verdict says of it.
 
-    Right or wrong is a label of the score too. ``together`` are all rubrics of one reply, where they are asked for in one.
+    Right or wrong is a label of the score too. ``together`` are all rubrics of one reply, where they are asked for in
+    one.
     """
 
     name: str
