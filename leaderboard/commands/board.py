@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,14 @@ class BuildOptions:
         None,
         "show texts of questions and answers, ids alone, or no items (default: all, ids where the data set's publisher "
         "protects its texts)",
+    )
+    margins: Mapping[str, float] = setting(
+        {},
+        "the largest drop to accept, on the metric's own scale or overall: each row says whether it is shown to be "
+        "smaller",
+        flag="--margin",
+        metavar="METRIC=X",
+        above=0,
     )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
 
@@ -90,6 +98,7 @@ def build(asked: BuildOptions) -> str:
         asked.history,
         asked.worth,
         asked.items,
+        asked.margins,
     )
     reporter = Reporter()
     paths = [*asked.runs, *([] if asked.baseline is None else _unnamed(asked.baseline, asked.runs))]

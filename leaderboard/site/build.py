@@ -73,7 +73,7 @@ def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = 
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
-    chosen += [options.items]
+    chosen += [options.items, dict(options.margins)]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 

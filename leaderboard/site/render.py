@@ -13,6 +13,7 @@ from ...metrics.anchors import blind_to_facts
 from . import formats
 from .model.board import Board
 from .model.data_files import data_path
+from .model.standings import within_margin
 from .model.terms import TERMS
 from .page import Page
 
@@ -73,6 +74,7 @@ def environment() -> Environment:
         formats.p_text,
         formats.size,
         formats.rank_range,
+        within_margin,
     )
     filters: dict[str, Any] = {each.__name__: each for each in (drawing, *shown)}
     made.filters.update(filters)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Options:
     """What a board is built with, beside its runs.
 
     ``items``: pages have the texts of all items, their ids alone, or there are no such pages; None: as the data set's
-    publisher lets.
+    publisher lets. ``margins``: by metric, the largest drop to accept.
     """
 
     title: str = "telbench leaderboard"
@@ -57,6 +57,7 @@ class Options:
     history: Path | None = None
     worth: Path | None = None
     items: Shown | None = None
+    margins: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,9 @@ def make_board(
         )
         for job, one in zip(jobs, found[: len(metrics)], strict=False)
     ]
+    for name in options.margins:
+        if name not in {table.name for table in tables}:
+            raise InputError(f"--margin {name}: the board has {', '.join(table.name for table in tables)}")
     if overall.halves:
         others = [
             (half, job.places[1], one)
@@ -329,7 +333,13 @@ def _digest(
     """SHA-256 of the runs' contents, of the contexts, the history and the worth at hand, and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
     parts += [options.title, baseline.digest, options.allow_incomplete, options.by, options.pairs]
-    parts += [options.items, contexts.digest, *(repr(check) for check in history), *([] if worth is None else [worth])]
+    parts += [
+        options.items,
+        dict(options.margins),
+        contexts.digest,
+        *(repr(check) for check in history),
+        *([] if worth is None else [worth]),
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

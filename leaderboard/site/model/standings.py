@@ -102,6 +102,20 @@ def measured(
     return Measured(tuple(decided([each for each, _ in found], tested)), ranking, tuple(tested))
 
 
+def within_margin(each: Comparison, margin: float) -> str:
+    """Is the run shown not to be worse than the baseline by more than the margin? By the interval that decided.
+
+    The gate asks the same with a one-sided bound at 95 %, for one candidate: it may pass where a board of many runs
+    shows nothing.
+    """
+    if "identical" in each.items.flags:
+        return "shown"
+    if each.ci_verdict is None:
+        return "not shown"
+    low, high = each.ci_verdict
+    return "shown" if low > -margin else "worse" if high < -margin else "not shown"
+
+
 def decided_together(found: Sequence[Measured], primary: Collection[str] = ()) -> list[Measured]:
     """The same with verdicts, ranks and ``q`` corrected over all metrics, verdicts of ``primary`` ones apart."""
     measured = [each for one in found for each in one.comparisons]

@@ -12,7 +12,7 @@ from telbench.leaderboard.site.formats import shortened
 from telbench.leaderboard.site.model.headline import headline
 
 from .boards import Markup, answers, board_of, write_items, write_run
-from .contradictions import contradictions
+from .contradictions import Standings, contradictions
 
 COUNT = 60
 
@@ -98,6 +98,24 @@ def test_too_few_documents_for_so_many_runs_is_told_first(tmp_path: Path) -> Non
     assert lines[1] == "cannot be told from it: too few source documents to tell: 8.0 effective, it takes 9"
     # Six of them would be enough of a family for the same 8 documents.
     assert "is better than run0" in headline(board_of(paths[:7], baseline=paths[0]))[0].said
+
+
+def test_with_a_margin_each_row_says_whether_it_is_shown_not_to_be_worse_by_more(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["leaderboard", "build", *map(str, runs), "--baseline", str(runs[0]), "--out", str(tmp_path / "site")]
+    assert main([*command, "--margin", "overall=0.02", "--margin", "bleu=2"]) == 0
+    rows = Standings((tmp_path / "site" / "index.html").read_text("utf-8")).by_column()
+    told = {run.rsplit("-", 1)[0]: cells["Δ to baseline"].rpartition(": ")[2] for run, cells in rows}
+    board = board_of(runs, baseline=runs[0])
+    for row in board.tables[0].rows:
+        if row.comparison is not None and row.comparison.ci_verdict is not None:
+            low, high = row.comparison.ci_verdict
+            expected = "shown" if low > -0.02 else "worse" if high < -0.02 else "not shown"
+            assert told[board.runs[row.run].name] == expected
+    assert {told["best"], told["none"], told["near-b"]} == {"shown", "worse", "not shown"}
+    assert main([*command, "--margin", "nonsense=0.1"]) == 2
+    assert "--margin nonsense: the board has overall, exact_match, token_f1, bleu" in capsys.readouterr().err
 
 
 def test_one_run_alone_has_its_score_in_the_first_line(runs: list[Path]) -> None:
