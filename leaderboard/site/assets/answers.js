@@ -23,7 +23,15 @@
     return [shown, rest];
   }
 
-  function row(runs, [run, given, kind, ...scores]) {
+  function verdict([judge, metrics, lines]) {
+    const made = document.createElement("details");
+    const list = document.createElement("ul");
+    list.append(...lines.map((line) => cell("li", "", line)));
+    made.append(cell("summary", "", judge + ": " + metrics), list);
+    return made;
+  }
+
+  function row(runs, [run, given, kind, scores, verdicts]) {
     const made = document.createElement("tr");
     const system = cell("th", "", "");
     system.scope = "row";
@@ -34,6 +42,7 @@
     const answer = cell("td", "prose answer", "");
     const right = kind === "right";
     answer.append(...words(given), cell("span", "kind " + (right ? "right" : "wrong"), (right ? "✓ " : "✗ ") + kind));
+    answer.append(...verdicts.map(verdict));
     made.append(system, answer, ...scores.map((score) => cell("td", "n", score)));
     return made;
   }
@@ -47,7 +56,8 @@
   }
 
   function fillTarget() {
-    const article = document.getElementById(location.hash.slice(1));
+    // What a table is sorted by may follow the item in the address.
+    const article = document.getElementById(location.hash.slice(1).split(/[=&]/)[0]);
     if (article && article.matches("article.item")) {
       fill(article);
       article.scrollIntoView();

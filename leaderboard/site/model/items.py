@@ -26,6 +26,8 @@ from .standings import MetricTable
 WHOLE_UP_TO = 50_000
 # Items on one page of a larger board, their answers in one compressed file beside it.
 GROUP = 50
+# Bytes of judges' records whose places are kept while pages are made: some 100 MB of memory.
+MOST_VERDICTS = 1 << 29
 # Characters of an answer on a page; the run folder has it whole.
 LONGEST_ANSWER = 4_000
 
@@ -171,11 +173,32 @@ def shard(board: Board, items: Sequence[BoardItem]) -> bytes:
     document = {
         "runs": [{"name": text(run.name, 80), "page": f"../runs/{run.slug}.html"} for run in board.runs],
         "items": {
-            item.key: [[each.run, each.words, each.kind, *each.scores] for each in item.answers] for item in items
+            item.key: [
+                [each.run, each.words, each.kind, each.scores, [_told(verdict) for verdict in each.verdicts]]
+                for each in item.answers
+            ]
+            for item in items
         },
     }
     packed = gzip.compress(json.dumps(document, separators=(",", ":")).encode("ascii"), 6, mtime=0)
     return b'telbenchAnswers("' + base64.b64encode(packed) + b'");\n'
+
+
+def _told(verdict: Verdict) -> tuple[str, str, list[str]]:
+    """A verdict as the page of a smaller board has it."""
+    lines = [text(line.removeprefix("- "), 2000) for line in verdict.lines]
+    return text(verdict.judge, 120), text(", ".join(verdict.metrics), 200), lines
+
+
+def with_verdicts(board: Board) -> dict[int, Judgements]:
+    """The judges' records of the runs that have some, by place; none where they are too many to keep their places."""
+    if board.shown != "all":
+        return {}
+    files = {place: run.columns.path / JUDGEMENTS for place, run in enumerate(board.runs)}
+    sizes = {place: path.stat().st_size for place, path in files.items() if path.is_file()}
+    if sum(sizes.values()) > MOST_VERDICTS:
+        return {}
+    return {place: Judgements(board.runs[place].columns.path) for place in sizes}
 
 
 def _answer(

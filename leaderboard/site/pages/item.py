@@ -8,7 +8,17 @@ from functools import partial
 
 from ..model.board import Board
 from ..model.columns import RIGHT
-from ..model.items import BoardItem, Judgements, group_name, grouped, item_groups, item_path, items_at, shard
+from ..model.items import (
+    BoardItem,
+    Judgements,
+    group_name,
+    grouped,
+    item_groups,
+    item_path,
+    items_at,
+    shard,
+    with_verdicts,
+)
 from ..page import File, Page
 
 # Characters of an answer that are shown at once; the rest unfolds.
@@ -41,7 +51,7 @@ def item_count(board: Board) -> int:
 def item_pages(board: Board) -> Iterator[Page | File]:
     """``items.html`` and its further pages, ``items/…`` and on a large board ``data/answers/…``."""
     values = _values(board)
-    judgements = {} if grouped(board) else {place: Judgements(run.columns.path) for place, run in enumerate(board.runs)}
+    judgements = with_verdicts(board)
     lists = _lists(board)
     rows: list[Listed] = []
     groups = item_groups(board)

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from telbench.leaderboard.site.page import File, Page
 from telbench.leaderboard.site.pages import item as item_module
 from telbench.leaderboard.site.pages.item import item_count, item_pages
 
-from ..boards import COUNT, answers, board_of, write_run
+from ..boards import COUNT, answers, board_of, write_items, write_run
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,29 @@ def test_a_large_board_has_a_page_a_group_with_every_answer_beside_it(
     assert anchor in {item.key for item in page.context["items"]}
     assert {len(item.answers) for item in page.context["items"]} <= {1, 2}
     assert page.title == "Items 11 to 20"
+
+
+def test_verdicts_of_a_large_board_lie_beside_its_pages_unless_they_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "WHOLE_UP_TO", 0)
+    write_items(tmp_path)
+    path = write_run(tmp_path, "judged", answers(8))
+    samples = [json.loads(line) for line in (path / "samples.jsonl").read_text().splitlines()]
+    samples[0]["judgements"] = {"faithfulness": ["k1"]}
+    (path / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in samples))
+    record = {"key": "k1", "judge": "j", "rubric": "claims-1", "missing": {"reason": "no JSON", "detail": ""}}
+    (path / JUDGEMENTS).write_text(json.dumps(record) + "\n")
+
+    def first_verdicts() -> list[Any]:
+        files = [page for page in item_pages(board_of([path])) if isinstance(page, File)]
+        packed = files[0].content.partition(b'"')[2].rpartition(b'"')[0]
+        found = json.loads(gzip.decompress(base64.b64decode(packed)))["items"]
+        return found[items.item_key(samples[0]["item_id"])][0][4]
+
+    assert first_verdicts() == [["j, claims-1", "faithfulness", ["no verdict: no JSON"]]]
+    monkeypatch.setattr(items, "MOST_VERDICTS", 10)
+    assert first_verdicts() == []
 
 
 def test_verdicts_are_those_that_the_scores_rest_on(tmp_path: Path) -> None:
