@@ -119,3 +119,20 @@ def test_wide_documents_do_not_take_long() -> None:
     for metric in metrics_named(["yaml_f1", "yaml_match"]):
         assert metric.score([Sample("a", wide, (wide,))])[0].value == 1.0
     assert time.process_time() - started < 30
+
+
+def test_fifty_levels_are_read_and_no_more() -> None:
+    assert leaves(parsed("[" * 50 + "x" + "]" * 50)) == 1
+    with pytest.raises(NoTreeError, match="deeper or wider"):
+        parsed("[" * 51 + "x" + "]" * 51)
+    assert leaves(parsed("{a: " * 50 + "x" + "}" * 50)) == 1
+    assert leaves(parsed("[" + "x," * 4998 + "]")) == 4998
+
+
+def test_documents_with_the_same_values_say_the_same() -> None:
+    says = yaml_match.says
+    assert says is not None
+    assert says(Sample("a", "{b: '1', a: [true]}")) == says(Sample("a", "a: [True]\nb: 1.0"))
+    assert says(Sample("a", "a: [1, 2]")) != says(Sample("a", "a: [2, 1]"))
+    assert says(Sample("a", "words")) is None
+    assert yaml_f1.says is None
