@@ -61,6 +61,16 @@ def test_an_inserted_list_item_does_not_shift_the_others() -> None:
     assert shared(parsed("[{a: 1, b: 2}, {a: 3, b: 4}]"), parsed("[{a: 9, b: 9}, {a: 1, b: 2}, {a: 3, b: 5}]")) == 3
 
 
+def test_an_empty_mapping_or_list_is_one_leaf() -> None:
+    assert [shared(parsed("a: {}"), parsed(other)) for other in ("a: {}", "a: []", "a: {b: 1}", "a: ''")] == [
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert values("a: {}\nb: []", "a: {}\nb: []") == [1, 1, 1, 1]
+
+
 def test_codes_with_leading_zeros_and_words_stay_what_they_are() -> None:
     # YAML 1.1 would read 010 as 8, NO as false and 12:30 as 750.
     assert values("mnc: 010", "mnc: 8")[0] == 0
