@@ -221,10 +221,12 @@ def _print_sets(sets: Mapping[str, Sequence[LoadedRun]], options: CompareOptions
     found = compare_sets(sets, weights=options.weights, primary=options.primary, by=options.by)
     if as_json:
         print_json(found.to_dict())
-    elif options.markdown:
-        sys.stdout.write(visible(markdown(sets_report(found)), lines=True))
+        return 0
+    blocks = sets_report(found)
+    if options.markdown:
+        sys.stdout.write(visible(markdown(blocks), lines=True))
     else:
-        sys.stdout.writelines(line + "\n" for line in plain(sets_report(found)))
+        sys.stdout.writelines(line + "\n" for line in plain(blocks if options.wide else fitted(blocks)))
     return 0
 
 

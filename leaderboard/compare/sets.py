@@ -239,7 +239,8 @@ def sets_report(found: SetsCompared) -> list[Block]:
     ]
     total = f"{sum(each.n for each in found.sets):,}"
     rows.append(("OVERALL", "", total, "1", *(number(each.mean, 1) for each in found.means)))
-    blocks.append(Grid(("data", "metric", "n", "weight", *found.names), tuple(rows), "<<>>" + ">" * len(found.names)))
+    heads, sides = ("data", "metric", "n", "weight", *found.names), "<<>>" + ">" * len(found.names)
+    blocks.append(Grid(heads, tuple(rows), sides, spare=("n", "metric")))
     for place, name in enumerate(found.names[1:]):
         whole = found.pairs[0, place + 1]
         blocks.append(Words(f"{name} against {found.names[0]}", "title"))

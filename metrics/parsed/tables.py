@@ -36,8 +36,8 @@ def table_in(text: str) -> Rows | None:
     text = answer_part(text)
     found = list(_markdown(text))
     if not found:
-        fenced = [block.text for block in blocks(text)] or [text]
-        found = [rows for part in fenced if (rows := _parted(part)) is not None]
+        fenced = [block.text for block in blocks(text)]
+        found = [rows for part in fenced or [text] if (rows := _parted(part, prose=not fenced)) is not None]
     return max(found, key=lambda rows: sum(map(len, rows)), default=None)
 
 
@@ -65,10 +65,11 @@ def _cells(line: str) -> list[str]:
     return [cell.replace("\\|", "|").strip() for cell in _BETWEEN.split(line)]
 
 
-def _parted(text: str) -> Rows | None:
+def _parted(text: str, *, prose: bool) -> Rows | None:
+    """The cells of lines that one sign parts alike; in what may be ``prose`` no blank may follow the sign."""
     lines = [line for line in text.splitlines() if line.strip()]
     for sign in ("\t", ",", ";"):
-        if len(lines) > 1 and all(sign in line for line in lines):
+        if len(lines) > 1 and all(sign in line and not (prose and f"{sign} " in f"{line} ") for line in lines):
             try:
                 rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sign)]
             except csv.Error:

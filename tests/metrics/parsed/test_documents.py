@@ -61,6 +61,16 @@ def test_an_inserted_list_item_does_not_shift_the_others() -> None:
     assert shared(parsed("[{a: 1, b: 2}, {a: 3, b: 4}]"), parsed("[{a: 9, b: 9}, {a: 1, b: 2}, {a: 3, b: 5}]")) == 3
 
 
+def test_an_empty_mapping_or_list_is_one_leaf() -> None:
+    assert [shared(parsed("a: {}"), parsed(other)) for other in ("a: {}", "a: []", "a: {b: 1}", "a: ''")] == [
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert values("a: {}\nb: []", "a: {}\nb: []") == [1, 1, 1, 1]
+
+
 def test_codes_with_leading_zeros_and_words_stay_what_they_are() -> None:
     # YAML 1.1 would read 010 as 8, NO as false and 12:30 as 750.
     assert values("mnc: 010", "mnc: 8")[0] == 0
@@ -119,3 +129,20 @@ def test_wide_documents_do_not_take_long() -> None:
     for metric in metrics_named(["yaml_f1", "yaml_match"]):
         assert metric.score([Sample("a", wide, (wide,))])[0].value == 1.0
     assert time.process_time() - started < 30
+
+
+def test_fifty_levels_are_read_and_no_more() -> None:
+    assert leaves(parsed("[" * 50 + "x" + "]" * 50)) == 1
+    with pytest.raises(NoTreeError, match="deeper or wider"):
+        parsed("[" * 51 + "x" + "]" * 51)
+    assert leaves(parsed("{a: " * 50 + "x" + "}" * 50)) == 1
+    assert leaves(parsed("[" + "x," * 4998 + "]")) == 4998
+
+
+def test_documents_with_the_same_values_say_the_same() -> None:
+    says = yaml_match.says
+    assert says is not None
+    assert says(Sample("a", "{b: '1', a: [true]}")) == says(Sample("a", "a: [True]\nb: 1.0"))
+    assert says(Sample("a", "a: [1, 2]")) != says(Sample("a", "a: [2, 1]"))
+    assert says(Sample("a", "words")) is None
+    assert yaml_f1.says is None

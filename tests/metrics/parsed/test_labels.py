@@ -139,3 +139,8 @@ def test_no_text_takes_long(text: str) -> None:
     started = time.process_time()
     read_labels(text, CAUSES)
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize("known", [("C1", "C2", "other"), ("A1", "B2"), ("one", "two")])
+def test_a_number_alone_names_no_label_among_labels_of_other_kinds(known: tuple[str, ...]) -> None:
+    assert read_labels(r"\boxed{1}", known).named == frozenset()

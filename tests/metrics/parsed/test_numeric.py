@@ -110,6 +110,7 @@ def test_an_expression_with_its_value_is_that_number(answer: str) -> None:
 
 def test_of_several_conclusions_the_last_with_a_number_counts() -> None:
     assert value("The answer is 5. The result is shown above.", "5") == 1
+    assert value(r"The answer is 5, not 10\pi", "5") == 1
     assert value("The answer is 5. Correction: the answer is 6.", "6") == 1
 
 

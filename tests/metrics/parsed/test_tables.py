@@ -75,3 +75,19 @@ def test_no_text_takes_long(text: str) -> None:
     started = time.process_time()
     table_f1.score([Sample("a", text, (BANDS,))])
     assert time.process_time() - started < 20
+
+
+def test_lines_of_other_lengths_are_no_table() -> None:
+    assert table_in("a,b\n1,2,3") is None
+    assert table_in("Hello, all,\nthe bands are n1, n78 and n79, I think") is None
+
+
+def test_tables_with_the_same_cells_say_the_same() -> None:
+    says = table_match.says
+    assert says is not None
+    turned = "| Band | Duplex | Uplink (MHz) |\n|---|---|---|\n| n78 | TDD | 3300 |\n| n1 | FDD | 1920 |"
+    assert says(Sample("a", BANDS)) == says(Sample("a", turned))
+    assert says(Sample("a", BANDS)) != says(Sample("a", BANDS.replace("FDD", "TDD")))
+    assert says(Sample("a", "none")) is None
+    # A part of a table is neither right nor wrong: there is nothing to vote on.
+    assert table_f1.says is None
