@@ -11,8 +11,9 @@ from ..objectives.contract import DIFFERENT, objective_named
 from ..settings import MethodSettings
 from .settings import NAIVE, SKIP, StudySettings, variant_of
 
-# The statistics take "tokens" for what a training came to, not for what it was allowed.
-BUDGET = "token_budget"
+# Statistics take "tokens" and "epochs" for what a training came to, not for what it was allowed.
+RECORDED = {"tokens": "token_budget", "epochs": "epoch_budget"}
+BUDGET = RECORDED["tokens"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Cell:
             "algorithm": self.level,
             "variant": self.variant,
             "seed": self.seed,
-            **{BUDGET if name == "tokens" else name: level for name, level in self.varied},
+            **{RECORDED.get(name, name): level for name, level in self.varied},
         }
 
 

@@ -15,6 +15,7 @@ from telbench.kd.study.estimate import costs
 from telbench.kd.study.graph import Artefact, Graph, Sources, build_graph
 from telbench.kd.study.settings import StudySettings
 from telbench.kd.study.sources import Amount, Found
+from telbench.leaderboard.compare.seeds import NOT_FACTORS
 
 MODELS = {"student": {"both": "tiny"}, "teacher": {"same": "llama", "different": "mistral"}}
 SOURCES = Sources({"tiny": "a" * 64, "llama": "b" * 64, "mistral": "c" * 64}, "d" * 64, "e" * 64)
@@ -92,6 +93,15 @@ def test_budgets_are_a_factor_of_students_and_of_what_they_are_held_against() ->
     told = costs(found, amounts, {})
     by_label = {each.label: told[each.sha256].tokens for each in found.to_make()}
     assert by_label["student-same-vanilla_kd-t1-s1-tokens_3000-seed0"] == 1800
+
+
+def test_every_factor_is_one_for_the_statistics() -> None:
+    every = {"divergence": ["forward_kl"], "temperature": [1], "kd_rate": [0.5], "lora_rank": [4], "tokens": [100]}
+    settings = {name: [1] for name in ("epochs", "batch_size", "save_every", "patience")}
+    budget = {"kind": "equal_tokens"}
+    (cell,), _ = cells_of(study({**every, "settings": settings}, budget=budget))
+    known = {"teacher_sft", "student_sft", "vocabulary", "algorithm"}
+    assert len(set(cell.factors()) - NOT_FACTORS - known) == len(every) + len(settings)
 
 
 def test_both_versions_of_dskd_stand_side_by_side() -> None:
