@@ -184,8 +184,9 @@ def trend_findings(reference: Reading, answer: Reading, question: Reading) -> It
     if max(len(reference.text.words), len(answer.text.words)) > _LONG:
         return
     wanted, told = _trends(reference, question), _trends(answer, question)
-    if any(each.several for each in (*wanted, *told)):
-        yield from _paired(reference, answer)
+    paired = list(_paired(reference, answer))
+    if paired or any(each.several for each in (*wanted, *told)):
+        yield from paired
     else:
         yield from _held(reference, wanted, told, heard)
     # A choice between two that the question names: the lowest wins.
