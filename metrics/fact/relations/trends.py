@@ -203,7 +203,8 @@ def _held(
             same = [each for each in alike if each.sign == trend.sign]
             # What speaks of other things as well may have a trend of its own.
             known = trend.about | heard | _BECOMES
-            against = [each for each in alike if trend.brief or 2 * len(each.about & known) >= len(each.about)]
+            plain = trend.brief or not trend.about
+            against = [each for each in alike if plain or 2 * len(each.about & known) >= len(each.about)]
             if not same and not against:
                 continue
             places = tuple((each.start, each.end) for each in same or against)
