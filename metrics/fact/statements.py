@@ -23,6 +23,7 @@ RESTATED = 0.6
 # Negations that deny what is asked, and not a noun of it alone.
 _PLAINLY = VERBAL | {"no", "without"}
 _PERMITS, _OBLIGES = frozenset({"may", "can", "could"}), frozenset({"must", "shall", "have", "has", "needs", "needed"})
+_LEAVES = frozenset({"leaves", "leave"})
 _MANNER = word_list("manner")
 # Words beside which a sentence does not plainly say it.
 _UNPLAIN = ROUND | LIMITS | CONDITIONS | {"need", "instead", "rather", "other", "another", "different", "optional"}
@@ -154,7 +155,9 @@ def _implied(question: Reading, answer: Reading) -> tuple[tuple[int, int], bool]
         if len(shared) < 2 or len(shared) < RESTATED * len(asked):
             continue
         cues = [each for each in answer.polarity.negations if each.cue.sentence == sentence]
-        plain = not any(word.text in _UNPLAIN or without_prefix(word.text) for word in words)
+        # "Leaves it without protection" says plainly that it has none.
+        bare = _LEAVES if any(word.text == "without" for word in words) else frozenset[str]()
+        plain = not any(word.text in _UNPLAIN - bare or without_prefix(word.text) for word in words)
         plain = plain and not any((one.text, other.text) in _ELSEWHERE for one, other in pairwise(words))
         # "May it skip the check?" is not answered by "the check has to be made".
         plain = plain and not (_PERMITS & asking and _OBLIGES & {word.text for word in words})

@@ -27,8 +27,8 @@ _ALIKE, _ORDERED = 0.65, 0.7
 _GAIN = 2
 # Words of a phrase that changes places as a whole.
 _WORDS = 3
-# Words beside the two that have to stay.
-_ANCHORS = 2
+# So many words beside the two have to stay.
+_ANCHORS = 1
 _DETERMINERS = frozenset({"the", "a", "an", "it", "its", "their", "them", "each", "this"})
 _PARTS = re.compile(r",|\band\b|\bor\b|/")
 # Words on either side that belong to a word.

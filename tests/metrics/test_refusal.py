@@ -14,6 +14,7 @@ from telbench.metrics.refusal import is_refusal, over_refusal, refusal_accuracy
 from .refusal_rounds import ROUNDS
 from .refusals import ANSWERS, HELD_OUT_ANSWERS, HELD_OUT_REFUSALS, REFUSALS
 
+SEALED = Path(__file__).with_name("sealed_refusals.jsonl")
 LATER = Path(__file__).with_name("later_refusal_rounds.jsonl")
 
 
@@ -45,18 +46,27 @@ def test_phrasings_of_four_rounds_are_found_without_a_false_alarm():
     assert sum(map(is_refusal, refusals)) >= 0.97 * len(refusals)
 
 
-def test_phrasings_of_four_later_rounds_are_found_without_a_false_alarm():
-    """Each written before the rules were tried on it.
+def test_phrasings_of_five_later_rounds_are_found_without_a_false_alarm():
+    """Each written before the rules were tried on it, the last by an author who never saw them.
 
     When the rules first saw them: 42 of 60 and 3 of 40 answers taken for refusals; 31 of 60 and 2 of 40; 34 of 40 and
-    1 of 30; 32 of 40 and 1 of 30. The rules were mended after each.
+    1 of 30; 32 of 40 and 1 of 30; 95 of 120 and 2 of 80. The rules were mended after each.
     """
     lines = map(json.loads, LATER.read_text(encoding="utf-8").splitlines())
     texts = {(line["refuses"], line["text"]) for line in lines}
     refusals, answers = ([text for refuses, text in sorted(texts) if refuses == kind] for kind in (True, False))
-    assert (len(refusals), len(answers)) == (200, 140)
+    assert (len(refusals), len(answers)) == (317, 220)
     assert [text for text in answers if is_refusal(text)] == []
     assert sum(map(is_refusal, refusals)) >= 0.97 * len(refusals)
+
+
+def test_phrasings_that_the_rules_were_not_made_for_are_found_in_two_cases_of_three():
+    """By the author of the last round, and kept shut: make no rule with these in view."""
+    lines = [json.loads(line) for line in SEALED.read_text(encoding="utf-8").splitlines()]
+    refusals, answers = ([line["text"] for line in lines if line["refuses"] == kind] for kind in (True, False))
+    assert (len(refusals), len(answers)) == (60, 40)
+    assert sum(map(is_refusal, answers)) == 0
+    assert sum(map(is_refusal, refusals)) >= 0.67 * len(refusals)
 
 
 @pytest.mark.parametrize("answer", ["", " \n", "." * 100_000, "not " * 50_000, "I " * 50_000 + "do not know"])

@@ -41,6 +41,8 @@ class Pole:
 
 _NEXT = frozenset({"then", "next"})
 _BOUNDS = frozenset({"above", "below", "beyond", "under", "beneath"})
+_RADIO = frozenset({"transmit", "receive"})
+_RADIO_NOUNS = frozenset({"power", "antenna", "divers", "chain", "beam", "path", "side", "buffer", "window", "mode"})
 _CONDITIONS = frozenset({"if", "when", "whenever", "once", "unless", "since", "as"})
 
 
@@ -117,6 +119,9 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
             free[""] = at + 1
             continue
         if words[at].text == "even" and _stresses(words, at):
+            continue
+        if words[at].text in _RADIO and at + 1 < len(words) and words[at + 1].stem in _RADIO_NOUNS:
+            # "Transmit power" sends nothing.
             continue
         if words[at].text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
             # "Below 6 GHz" bounds a number, and compares nothing.

@@ -114,7 +114,7 @@ _TIMES = {
     **dict.fromkeys(("twice", "double", "doubles", "doubled", "doubling"), 2),
     **dict.fromkeys(("thrice", "triple", "triples", "tripled", "tripling"), 3),
     **dict.fromkeys(("quadruple", "quadruples", "quadrupled"), 4),
-    **dict.fromkeys(("halve", "halves", "halved", "halving"), 0.5),
+    **dict.fromkeys(("halve", "halves", "halved", "halving", "half as"), 0.5),
 }
 _FACTOR = re.compile(
     r"\b(?P<orders>an|one|two|three|four|five) orders? of magnitude\b|"

@@ -191,7 +191,9 @@ def _subject(words: Sequence[Word], mention: Mention) -> tuple[bool, str] | None
     predicate = verb.stem
     if predicate in _LIGHT:
         # "Takes the decision" is what it decides.
-        predicate = next((word.stem for word in after[place + 1 : place + 4] if word.text not in STOP), "")
+        done = [word for word in after[place + 1 : place + 4] if word.text not in STOP]
+        named = [word for word in done if word.text.endswith(_NOMINAL)]
+        predicate = (named or done)[0].stem if done else ""
     return verb.text not in _GETS, predicate
 
 

@@ -16,8 +16,9 @@ from .grades import SIGNS, is_extreme, sign_of
 _SAME = 0.6
 # Texts of so few words with a trend tell that trend, whatever they call the two things.
 _BRIEF = 14
-# Graded words of a sentence that tells trends, and how much further a word of another clause is.
-_MOST, _CLAUSE = 6, 5
+# Graded words of a sentence that tells trends.
+_MOST = 6
+_BECOMES = frozenset({"get", "becom", "remain"})
 # Longer texts tell several trends.
 _LONG = 80
 _PREFER = frozenset({"prefer", "favour", "favor", "win", "won", "pick", "elect", "preced", "priorit", "best"})
@@ -142,13 +143,20 @@ def _pairs(reading: Reading) -> list[_Pair]:
         for at, word in enumerate(words):
             if word.sentence != sentence or word.text in STOP or any(p.first <= at <= p.last for p in poles):
                 continue
-            gaps = [max(p.first - at, at - p.last) + _CLAUSE * abs(words[p.first].clause - word.clause) for p in poles]
-            near[gaps.index(min(gaps))].add(word.stem)
+            # "BLER goes up, and SINR down": SINR belongs to no graded word of another clause.
+            gaps = [
+                (max(p.first - at, at - p.last), n) for n, p in enumerate(poles) if words[p.first].clause == word.clause
+            ]
+            if gaps:
+                near[min(gaps)[1]].add(word.stem)
+        clauses = [words[p.first].clause for p in poles]
+        paired = [clauses.count(clause) > 1 for clause in clauses]
         found += [
             _Pair(sign_of(poles[one]) * sign_of(poles[other]), frozenset(near[one]), frozenset(near[other]),
                   poles[one].start, poles[other].end)
             for one, other in combinations(range(len(poles)), 2)
-            if near[one] and near[other]
+            # "Lower ones reach farther, while higher ones lose more" tells two trends.
+            if near[one] and near[other] and not (paired[one] and paired[other] and clauses[one] != clauses[other])
         ]  # fmt: skip
     return found
 
@@ -176,8 +184,9 @@ def trend_findings(reference: Reading, answer: Reading, question: Reading) -> It
     if max(len(reference.text.words), len(answer.text.words)) > _LONG:
         return
     wanted, told = _trends(reference, question), _trends(answer, question)
-    if any(each.several for each in (*wanted, *told)):
-        yield from _paired(reference, answer)
+    paired = list(_paired(reference, answer))
+    if paired or any(each.several for each in (*wanted, *told)):
+        yield from paired
     else:
         yield from _held(reference, wanted, told, heard)
     # A choice between two that the question names: the lowest wins.
@@ -192,7 +201,13 @@ def _held(
         alike = [each for each in told if _alike(trend, each, heard)]
         if alike:
             same = [each for each in alike if each.sign == trend.sign]
-            places = tuple((each.start, each.end) for each in same or alike)
+            # What speaks of other things as well may have a trend of its own.
+            known = trend.about | heard | _BECOMES
+            plain = trend.brief or not trend.about
+            against = [each for each in alike if plain or 2 * len(each.about & known) >= len(each.about)]
+            if not same and not against:
+                continue
+            places = tuple((each.start, each.end) for each in same or against)
             words = reference.text.raw[trend.start : trend.end]
             yield Finding("direction", words, "agreed" if same else "contradicted", places, only_if_seen=True)
 

@@ -42,6 +42,8 @@ _RECEIVE = _forms("receive respond answer obtain accept acquire retrieve fetch c
 }
 # Whom it reaches is where it goes.
 _REACH = frozenset({"reach", "reaches", "reached"})
+# What is left is where it comes from.
+_LEAVE, _ENTER = frozenset({"leave", "leaves", "leaving"}), frozenset({"enter", "enters", "entering"})
 # Who registers or subscribes does so with the other.
 _WITH = _forms("register subscribe")
 
@@ -155,8 +157,10 @@ def _ways(reading: Reading) -> list[_Way]:
                 side += _before(words, at)
             elif at + 1 < len(words) and words[at + 1].text == "by":
                 side += _after(words, at + 1)
-        elif word.text in _REACH or (word.text == "with" and at and words[at - 1].text in _WITH):
+        elif word.text in _REACH | _ENTER or (word.text == "with" and at and words[at - 1].text in _WITH):
             target += _after(words, at)
+        elif word.text in _LEAVE and not any(each.text in _TO for each in words[at : at + 6]):
+            source += _after(words, at)
         elif word.text == "by" and at > 2 and any(each.text in _SEND for each in words[at - 5 : at - 1]):
             # "is assigned a number by the AMF"
             source += _after(words, at)

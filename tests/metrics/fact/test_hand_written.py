@@ -2,10 +2,12 @@
 
 ``hand/developed*.jsonl`` was in view while the rules were made. ``hand/held_out*.jsonl`` was not: its author never saw
 the metric, nor the metric's author these lines. Rules must not be made with the held-out half in view. ``wider.jsonl``
-was written by the author of the rules, mostly of negation and direction, and is in view. ``fresh.jsonl`` has four
-batches in the words of real telecom texts, each written before the rules were tried on it. The rules were mended after
-each, so that it is in view now; what the rules saw at first is in docs/metrics.md. The bounds stand a little below what
-was measured, so that a change which sees less is noticed.
+was written by the author of the rules, mostly of negation and direction, and is in view. ``fresh.jsonl`` has five
+batches, each written before the rules were tried on it: four in the words of real telecom texts, and a fifth, with
+``fresh_paraphrases.jsonl``, by an author who never saw the rules. The rules were mended after each, so that all are in
+view now; what the rules saw at first is in docs/metrics.md. ``sealed*.jsonl`` is by the author of the fifth, and was
+kept shut: nobody who makes rules has read it. The bounds stand a little below what was measured, so that a change which
+sees less is noticed.
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ def values(metric: str, rows: list[dict[str, str]], answer: str) -> list[float]:
     ("half", "least"),
     [
         ("developed", {"number": 95, "unit": 95, "entity": 95, "negation": 92, "direction": 92}),
-        ("held_out", {"number": 84, "unit": 93, "entity": 90, "negation": 77, "direction": 77}),
-        ("wider", {"number": 93, "entity": 95, "negation": 95, "direction": 94}),
-        ("fresh", {"number": 96, "negation": 87, "direction": 88}),
+        ("held_out", {"number": 87, "unit": 95, "entity": 90, "negation": 77, "direction": 77}),
+        ("sealed", {"number": 88, "negation": 78, "direction": 62}),
+        ("wider", {"number": 95, "entity": 97, "negation": 96, "direction": 96}),
+        ("fresh", {"number": 97, "negation": 90, "direction": 90}),
     ],
 )
 def test_a_right_paraphrase_is_preferred_to_an_answer_with_one_wrong_fact(half: str, least: dict[str, int]) -> None:
@@ -48,15 +51,17 @@ def test_a_right_paraphrase_is_preferred_to_an_answer_with_one_wrong_fact(half: 
     preferred = defaultdict(list)
     for row, one, other in zip(rows, right, wrong, strict=True):
         preferred[row["kind"]].append(100 * ((one > other) + 0.5 * (one == other)))
-    if half not in ("wider", "fresh"):
+    if half in ("developed", "held_out"):
         assert {kind: len(each) for kind, each in preferred.items()} == dict.fromkeys(least, 32)
     found = {kind: mean(each) for kind, each in preferred.items()}
     assert all(found[kind] >= least[kind] for kind in least), found
 
 
-@pytest.mark.parametrize(("half", "most"), [("developed", 0.02), ("held_out", 0.06), ("wider", 0.01), ("fresh", 0.01)])
+@pytest.mark.parametrize(
+    ("half", "most"), [("developed", 0.02), ("held_out", 0.05), ("sealed", 0.07), ("wider", 0.01), ("fresh", 0.02)]
+)
 def test_right_paraphrases_are_seldom_called_contradictions(half: str, most: float) -> None:
-    rows = read(half) + (read(f"{half}_paraphrases") if half not in ("wider", "fresh") else [])
+    rows = read(half) + (read(f"{half}_paraphrases") if half != "wider" else [])
     alarms = [value > 0 for value in values("fact_contradiction", rows, "paraphrase")]
     assert mean(alarms) <= most
 
