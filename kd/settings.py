@@ -234,7 +234,7 @@ class TrainingSettings:
             raise InputError(f"{algorithm} needs a teacher: name its checkpoint folder")
         if objective.needs == "labels" and (self.teacher is not None or self.teacher_cache is not None):
             raise InputError(f"{algorithm} has no teacher: leave it out, or choose an algorithm that distils")
-        if self.teacher_run is not None and objective.needs != "answers":
+        if self.teacher_run is not None and objective.needs != "answers" and not objective.teacher_answers:
             raise InputError(f"{algorithm} trains on no answers of the teacher: leave teacher_run out")
         if self.optimiser.compile and objective.on_policy:
             raise InputError(f"{algorithm} cannot be compiled: the student generates in between; leave compile out")

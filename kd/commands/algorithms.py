@@ -60,6 +60,8 @@ def told_of(name: str, record: Objective | str) -> dict[str, Any]:
         "different_vocabularies": across.allowed,
         "different_vocabularies_why": across.why,
         "on_policy": record.on_policy,
+        "teacher_answers": record.teacher_answers,
+        "top_k_cache": record.takes_sparse,
         "teacher_cache": record.cacheable,
         "projectors": record.projectors is not None,
         "options": list(_options(record)),
@@ -92,17 +94,20 @@ def _table(told: list[dict[str, Any]]) -> list[str]:
             continue
         both = "any two" if each["different_vocabularies"] else "one"
         needs = NEEDS[each["needs"]] + (", the student's answers" if each["on_policy"] else "")
+        needs += ", the teacher's answers" * each["teacher_answers"]
         rows.append((each["name"], both, "yes" if each["teacher_cache"] else "no", needs, each["package"]))
     return [*columns(rows, "<<<<<"), "", "telbench kd algorithms NAME shows one with its options and source"]
 
 
 def _whole(told: dict[str, Any]) -> list[str]:
     across = "yes" if told["different_vocabularies"] else "no"
+    others = ["the student's own answers"] * told["on_policy"] + ["the teacher's answers"] * told["teacher_answers"]
+    cached = "yes, of tokens too" if told["top_k_cache"] else "yes"
     rows = [
-        ("needs", NEEDS[told["needs"]] + (", and the student's own answers" if told["on_policy"] else "")),
+        ("needs", ", ".join([NEEDS[told["needs"]], *others])),
         ("rows are paired", told["pairing"]),
         ("different vocabularies", f"{across}: {told['different_vocabularies_why']}"),
-        ("teacher cache", "yes" if told["teacher_cache"] else "no"),
+        ("teacher cache", cached if told["teacher_cache"] else "no"),
         ("trained beside the student", "projectors" if told["projectors"] else "nothing"),
         ("source", told["source"] or "not told"),
         ("package", told["package"]),

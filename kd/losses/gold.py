@@ -8,7 +8,6 @@ Face 2025 (GOLD), after Boizard et al. 2024 (arXiv 2402.12030). This module need
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,46 +64,41 @@ def gold(
         mixture: rate, divergence of the matched part, temperature.
         shares: what the parts weigh.
     """
-    if pairs.firsts is None:
-        raise InputError("runs of rows are merged here: pair them as spans")
     alone = chunked_loss(student.hidden, student.head, labels=mixture.labels(said[0], per_label))
-    firsts, lasts = torch.stack([*pairs.firsts], 1), torch.stack([pairs.student, pairs.teacher], 1)
     rest = tuple(_others(ids, side.columns) for ids, side in ((shared.student, student), (shared.teacher, teacher)))
     matched, unmatched = shares.of(len(shared.teacher), teacher.columns)
-    most = min(rows_at_once(student.head), rows_at_once(teacher.head))
-    parts = _parts(firsts.tolist(), lasts.tolist(), most)
+    parts = run_parts(pairs, min(rows_at_once(student.head), rows_at_once(teacher.head)))
     ranks, scale = UniversalLogit(), mixture.temperature**2 if mixture.t2_scale else 1.0
 
-    def merged(side: int, logits: Tensor, runs: slice, start: int) -> Tensor:
-        log_p = log_probabilities(logits, mixture.temperature)
-        return _merged(
-            log_p, said[side][start : start + len(log_p)], firsts[runs, side] - start, lasts[runs, side] - start
-        )
-
     def term(number: int, logits: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        runs, ours, theirs = parts[number]
+        part, temperature = parts[number], mixture.temperature
         with torch.no_grad():
-            p = merged(1, teacher.head.logits(teacher.hidden[theirs]), runs, theirs.start)
-        q = merged(0, logits, runs, ours.start)
+            others = teacher.head.logits(teacher.hidden[part.theirs])
+            p = _merged(log_probabilities(others, temperature), said[1][part.theirs], *part.their_runs)
+        q = _merged(log_probabilities(logits, temperature), said[0][part.ours], *part.our_runs)
         direct = mixture.divergence.rows(q[:, shared.student], p[:, shared.teacher]) * scale
         ranked = ranks.rows(q[:, rest[0]], p[:, rest[1]]) * scale
         distance = (matched * direct + unmatched * ranked).sum()
         sums = {"kd": distance, "matched": direct.sum(), "unmatched": ranked.sum()}
         return distance * (mixture.rate * per_pair), sums
 
-    total, sums = chunked_terms(student, [ours for _, ours, _ in parts], term)
+    total, sums = chunked_terms(student, [part.ours for part in parts], term)
     return Loss(alone.total + total, {"ce": alone.cross_entropy.sum(), **sums})
+
+
+def summed_over_runs(values: Tensor, firsts: Tensor, lasts: Tensor) -> Tensor:
+    """(runs,): the sum of the rows' values (n,) from each first row to each last; runs ascend and share no row."""
+    rows = torch.arange(len(values), device=values.device)
+    # A row belongs to the first run that does not end before it.
+    run = torch.searchsorted(lasts.contiguous(), rows).clamp_max(len(lasts) - 1)
+    inside = (firsts[run] <= rows) & (rows <= lasts[run])
+    return values.new_zeros(len(lasts)).index_add(0, run[inside], values[inside])
 
 
 def _merged(log_p: Tensor, said: Tensor, firsts: Tensor, lasts: Tensor) -> Tensor:
     """(runs, vocabulary): log p of each run's last row, plus log p of what its other rows say."""
     each = log_p.gather(-1, said[:, None])[:, 0]
-    rows = torch.arange(len(log_p), device=log_p.device)
-    # A row belongs to the first run that does not end before it.
-    run = torch.searchsorted(lasts, rows).clamp_max(len(lasts) - 1)
-    before = (firsts[run] <= rows) & (rows < lasts[run])
-    ahead = log_p.new_zeros(len(lasts)).index_add(0, run[before], each[before])
-    return log_p[lasts] + ahead[:, None]
+    return log_p[lasts] + (summed_over_runs(each, firsts, lasts) - each[lasts])[:, None]
 
 
 def _others(ids: Tensor, columns: int) -> Tensor:
@@ -112,16 +106,35 @@ def _others(ids: Tensor, columns: int) -> Tensor:
     return torch.ones(columns, dtype=torch.bool, device=ids.device).index_fill(0, ids, False).nonzero()[:, 0]
 
 
-def _parts(
-    firsts: Sequence[Sequence[int]], lasts: Sequence[Sequence[int]], most: int
-) -> list[tuple[slice, slice, slice]]:
-    """Runs, the student's rows and the teacher's of each part: neither has more than ``most``, but for a longer run."""
-    parts: list[tuple[slice, slice, slice]] = []
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of both models that hold some runs whole, and first and last rows of these, counted within them."""
+
+    ours: slice
+    theirs: slice
+    our_runs: tuple[Tensor, Tensor]
+    their_runs: tuple[Tensor, Tensor]
+
+
+def run_parts(pairs: Pairs, most: int) -> list[Part]:
+    """All runs, cut into parts of at most ``most`` rows of either model, but for a longer run.
+
+    Raises:
+        InputError: for pairs that are no runs.
+    """
+    if pairs.firsts is None:
+        raise InputError("runs of rows are merged here: pair them as spans")
+    firsts, lasts = torch.stack([*pairs.firsts], 1), torch.stack([pairs.student, pairs.teacher], 1)
+    begins, ends = firsts.tolist(), lasts.tolist()
+    parts: list[Part] = []
     start = 0
-    for run in range(1, len(firsts) + 1):
-        if run < len(firsts) and all(lasts[run][side] - firsts[start][side] < most for side in (0, 1)):
+    for run in range(1, len(begins) + 1):
+        if run < len(begins) and all(ends[run][side] - begins[start][side] < most for side in (0, 1)):
             continue
-        rows = [slice(firsts[start][side], lasts[run - 1][side] + 1) for side in (0, 1)]
-        parts.append((slice(start, run), rows[0], rows[1]))
+        rows = [slice(begins[start][side], ends[run - 1][side] + 1) for side in (0, 1)]
+        ours, theirs = (
+            (firsts[start:run, side] - rows[side].start, lasts[start:run, side] - rows[side].start) for side in (0, 1)
+        )
+        parts.append(Part(rows[0], rows[1], ours, theirs))
         start = run
     return parts

@@ -210,6 +210,7 @@ class Objective:
         share: (part, whole) of rows in a micro-batch, to be summed over the step: its ratio is known before the loss.
             It is asked before the student has read anything: of the student it gets the head, and no hidden rows.
         advice: what a user should do about the last epoch's means (by name in the log, nats a token), or None.
+        teacher_answers: it learns from what the teacher answers, besides its rows, in place of the labels.
         takes_sparse: its loss can do with some tokens of each teacher row (`Rows.sparse`).
         source: where it comes from, in one line; shown by ``telbench kd algorithms``.
     """
@@ -231,6 +232,7 @@ class Objective:
     advice: Callable[[Mapping[str, float], Rates], str | None] | None = None
     source: str = ""
     takes_sparse: bool = False
+    teacher_answers: bool = False
 
     def __post_init__(self) -> None:
         """Refuse records that contradict themselves: an author sees it when the plugin is loaded."""
@@ -244,7 +246,7 @@ class Objective:
     @property
     def cacheable(self) -> bool:
         """Can `telbench kd cache` store what it asks of a teacher? Not where answers arise in training."""
-        return self.needs == "rows" and not self.on_policy
+        return self.needs == "rows" and not self.on_policy and not self.teacher_answers
 
 
 def objective_named(name: str) -> Objective:

@@ -85,7 +85,8 @@ class Silent(Reporter):
 
 def _prepared(identified: Identified, work: Path, accelerator: Any, reporter: Reporter) -> Prepared:
     answers: Mapping[str, str] | None = None
-    if identified.settings.method.objective.needs == "answers":
+    objective = identified.settings.method.objective
+    if objective.needs == "answers" or objective.teacher_answers:
         from ..teacher.answers import teacher_answers
 
         # One process asks the teacher, the others read what it was answered.

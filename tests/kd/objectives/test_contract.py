@@ -23,7 +23,8 @@ from telbench.kd.settings import MethodSettings
 from telbench.registry import listed, origin
 
 BUILT_IN = (
-    "dskd", "dskd_cma", "dskd_v2", "gkd", "gold", "gold_on_policy", "seq_kd", "sft", "simple_ctkd", "uld", "vanilla_kd",
+    "alm", "distillm2", "dskd", "dskd_cma", "dskd_v2", "gkd", "gold", "gold_on_policy", "seq_kd", "sft", "simple_ctkd",
+    "uld", "vanilla_kd",
 )  # fmt: skip
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "distillation.md"
 
@@ -57,11 +58,14 @@ def test_what_each_algorithm_asks_of_a_teacher() -> None:
     assert {name for name, each in records.items() if each.needs == "labels"} == {"sft"}
     assert {name for name, each in records.items() if each.needs == "answers"} == {"seq_kd"}
     assert {name for name, each in records.items() if each.needs == "rows" and not each.cacheable} == {
+        "distillm2",
         "gkd",
         "gold_on_policy",
     }
     assert {name for name, each in records.items() if each.pairing == "aligned"} == {"dskd_v2", "simple_ctkd"}
-    assert {name for name, each in records.items() if each.pairing == "spans"} == {"gold", "gold_on_policy"}
+    assert {name for name, each in records.items() if each.pairing == "spans"} == {"alm", "gold", "gold_on_policy"}
+    assert {name for name, each in records.items() if each.teacher_answers} == {"distillm2"}
+    assert {name for name, each in records.items() if each.takes_sparse} == {"vanilla_kd"}
     assert {name: each.projector_rate for name, each in records.items() if each.projectors} == {
         "dskd": 1e-3,
         "dskd_cma": 1e-3,
@@ -71,7 +75,7 @@ def test_what_each_algorithm_asks_of_a_teacher() -> None:
 
 def test_different_vocabularies_permit_what_compares_no_ids() -> None:
     allowed = {name for name, each in permissions(DIFFERENT).items() if each.allowed}
-    assert set(BUILT_IN) - allowed == {"dskd", "gkd", "vanilla_kd"}
+    assert set(BUILT_IN) - allowed == {"distillm2", "dskd", "gkd", "vanilla_kd"}
     nothing_shared = VocabularyFacts(None, shared_text=0)
     assert not permissions(nothing_shared)["dskd_v2"].allowed
 

@@ -261,11 +261,37 @@ def test_gold_gets_what_both_say_its_runs_and_its_weights(name: str, own: bool) 
         objective.options(matched_weight=-1.0)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_distillm2_is_skewed_towards_each_sides_own_answers(own: bool) -> None:
+    objective = objective_named("distillm2")
+    rows = micro_batch(own=own, options=objective.options(skew=0.2))
+    p, q = ((logits(each) / 1.5).softmax(-1) for each in (rows.theirs, rows.ours))
+    first, second = (q, p) if own else (p, q)
+    distance = (first * (first.log() - (0.2 * first + 0.8 * second).log())).sum()
+    expected = 0.1 * distance if own else 0.1 * (0.75 * gold(rows) + 0.25 * distance)
+    assert objective.loss(rows).total.item() == pytest.approx(expected.item())
+
+
+def test_alm_compares_the_likelihoods_of_runs() -> None:
+    from telbench.kd.losses.alm import alm
+
+    objective = objective_named("alm")
+    pairs = Pairs(torch.tensor([2, 4]), torch.tensor([1, 4]), 5, (torch.tensor([0, 3]), torch.tensor([0, 2])))
+    rows = micro_batch(taught=side([2, 3], 6, 17), pairs=pairs, options=objective.options(tau=3.0))
+    said = rows.labels, rows.theirs.tokens()[1]
+    expected = alm(rows.student, rows.teacher, said, pairs, 0.1, 0.2, rows.mixture, 3.0)
+    assert objective.loss(rows).total.item() == pytest.approx(expected.total.item())
+    with pytest.raises(InputError, match="tau is 0"):
+        objective.options(tau=0.0)
+
+
 MIX = {"kd_rate", "divergence", "temperature", "t2_scale"}
 READS = {
     "dskd": {*MIX, "projector_learning_rate"},
     "dskd_cma": {*MIX, "projector_learning_rate", "attention_scale"},
     "dskd_v2": {*MIX, "projector_learning_rate", "highest_share"},
+    "alm": {"kd_rate"},
+    "distillm2": {*(MIX - {"divergence"}), "student_share", "sampling_temperature", "max_new_tokens"},
     "gold": MIX,
     "gold_on_policy": {*MIX, "student_share", "sampling_temperature", "max_new_tokens"},
     "gkd": {*MIX, "naive_id_kd", "student_share", "sampling_temperature", "max_new_tokens"},
@@ -278,11 +304,11 @@ READS = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_an_algorithm_reads_these_settings_and_only_two_make_up_answers(name: str) -> None:
+def test_an_algorithm_reads_these_settings_and_only_three_make_up_answers(name: str) -> None:
     objective = objective_named(name)
     assert objective.reads == READS[name]
-    assert objective.on_policy == (name in {"gkd", "gold_on_policy"})
-    assert objective.temperature == (1.0 if name in {"uld", "gold", "gold_on_policy"} else 2.0)
+    assert objective.on_policy == (name in {"distillm2", "gkd", "gold_on_policy"})
+    assert objective.temperature == (1.0 if name in {"alm", "distillm2", "uld", "gold", "gold_on_policy"} else 2.0)
 
 
 def test_projectors_learn_at_the_rates_of_their_papers() -> None:

@@ -161,7 +161,7 @@ def test_it_is_refused_between_different_vocabularies_with_what_is_permitted(
     out = tmp_path / "made"
     assert main([*words(models, "other"), "--algorithm", "selective_kd", "--out", str(out)]) == 2
     told = " ".join(capsys.readouterr().err.split())
-    assert "selective_kd is refused between teacher and other: the token-to-id maps differ; use dskd_cma" in told
+    assert "selective_kd is refused between teacher and other: the token-to-id maps differ; use alm, dskd_cma" in told
 
 
 def test_a_plugin_that_cannot_be_loaded_disturbs_no_other(site: Path) -> None:

@@ -379,7 +379,7 @@ def test_training_ends_with_the_step_that_reaches_the_token_budget(train: Train)
 
 
 def test_vanilla_distillation_between_vocabularies_is_refused_or_recorded(train: Train) -> None:
-    with pytest.raises(InputError, match=r"vanilla_kd is refused between teacher and other.*use dskd_cma"):
+    with pytest.raises(InputError, match=r"vanilla_kd is refused between teacher and other.*use alm, dskd_cma"):
         train(student="other", method={"algorithm": "vanilla_kd"})
     made = train(student="other", method={"algorithm": "vanilla_kd", "naive_id_kd": True})
     assert made.origin.factors["naive_id_kd"] is True
