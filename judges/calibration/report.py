@@ -88,8 +88,13 @@ def _diagnostic_warnings(all_answers: DiagnosticRow, known: bool) -> Iterator[st
     if not known:
         yield from _missing_warning("score", all_answers.right + all_answers.wrong, all_answers.missing)
     auc = all_answers.auc
-    if auc.low is not None and auc.low <= COIN:
-        yield f"does not tell right answers from wrong ones: AUC {_with_interval(auc)}, {COIN} is a coin"
+    if auc.low is not None and auc.high is not None and auc.low <= COIN:
+        told = (
+            "does not tell right answers from wrong ones"
+            if auc.high >= COIN
+            else "scores wrong answers above right ones"
+        )
+        yield f"{told}: AUC {_with_interval(auc)}, {COIN} is a coin"
 
 
 def _missing_warning(name: str, n: int, missing: Mapping[str, int]) -> Iterator[str]:

@@ -133,6 +133,10 @@ def test_a_judge_that_tells_nothing_apart_is_told_so_and_a_good_one_is_not():
     good = JudgeAnswers(
         "good", score=JudgeValues([4.0 if each.right else float(draw.randint(1, 4)) for each in labels])
     )
-    told = [warnings(judge) for judge in calibrate(labels, [coin, good], resamples=FEW).judges]
-    assert [[text for text in texts if "AUC" in text] != [] for texts in told] == [True, False]
+    worse = JudgeAnswers(
+        "worse", score=JudgeValues([1.0 if each.right else float(draw.randint(1, 4)) for each in labels])
+    )
+    told = [warnings(judge) for judge in calibrate(labels, [coin, good, worse], resamples=FEW).judges]
+    assert [[text for text in texts if "AUC" in text] != [] for texts in told] == [True, False, True]
     assert told[0][0].startswith("does not tell right answers from wrong ones: AUC 0.")
+    assert told[2][0].startswith("scores wrong answers above right ones: AUC 0.")
