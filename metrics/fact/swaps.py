@@ -158,8 +158,8 @@ def _phrases(mine: Sequence[str], theirs: Sequence[str]) -> list[_Phrase]:
     for size in range(1, _WORDS + 1):
         own, others = _runs(mine, size), _runs(theirs, size)
         for form, places in own.items():
-            there = others.get(form, ())
-            if len(places) == len(there) == 1 and _TELLING.isdisjoint(form):
+            there = others.get(form)
+            if there is not None and len(places) == len(there) == 1 and _TELLING.isdisjoint(form):
                 first, at = places[0], there[0]
                 found.append(_Phrase(form, first, first + size - 1, at, at + size - 1))
     return sorted(found, key=lambda each: (each.first, each.last))

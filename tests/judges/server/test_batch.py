@@ -207,7 +207,7 @@ def test_a_batch_that_is_refused_is_one_line(server: BatchServer, tmp_path: Path
     server.endings = ["failed"]
     created = server.create
     server.create = lambda given: created(given) | {"errors": errors}  # type: ignore[method-assign]
-    server.look = lambda batch: batch | {"status": "failed", "errors": errors}  # type: ignore[method-assign]
+    server.look = lambda batch: batch | {"status": "failed", "errors": errors}
     with RecordStore(tmp_path / "batches.jsonl") as ledger, pytest.raises(kind, match=told) as caught:
         list(batches(server, ledger).ask(requests(2)))
     assert "\n" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_paired_the_difference_is_shown_that_unpaired_is_not() -> None:
     whole = overall([part_of(nano - mini, [str(place) for place in range(198)], 1.0)])
     assert (100 * whole.ci_low, 100 * whole.ci_high) == pytest.approx((0.4, 11.3), abs=0.1)
     assert whole.p == pytest.approx(0.036, abs=0.0015)
-    unpaired = stats.ttest_ind(nano, mini, equal_var=False)
+    unpaired: Any = stats.ttest_ind(nano, mini, equal_var=False)
     assert unpaired.pvalue == pytest.approx(0.149, abs=0.0015)
     interval = unpaired.confidence_interval(0.95)
     assert (100 * interval.low, 100 * interval.high) == pytest.approx((-2.1, 13.8), abs=0.1)
