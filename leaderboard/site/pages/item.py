@@ -23,6 +23,10 @@ from ..page import File, Page
 
 # Characters of an answer that are shown at once; the rest unfolds.
 SHOWN = 700
+# Characters of a question in the title of its page.
+TITLE = 70
+# What the list says of the systems beside the baseline.
+OTHERS = ("some right", "all right")
 # Rows of one page of the list.
 LISTED = 500
 # Answers that a page of a large board has in its HTML, for readers without scripts: the baseline's and the best.
@@ -31,7 +35,10 @@ WITHOUT_SCRIPT = 2
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the list: how hard the item is, and how far it sets the systems apart."""
+    """A row of the list: how hard the item is, and how far it sets the systems apart.
+
+    ``base_right``: is the baseline's answer right? ``others``: are all, some or none of the other systems' right?
+    """
 
     path: str
     question: str
@@ -40,6 +47,8 @@ class Listed:
     mean: float | None
     spread: float | None
     baseline: float | None
+    base_right: bool = False
+    others: str = ""
 
 
 def item_count(board: Board) -> int:
@@ -61,7 +70,8 @@ def item_pages(board: Board) -> Iterator[Page | File]:
             "later": item_path(board, groups[index + 1][0]) if index + 1 < len(groups) else None,
         }
         name = group_name(board, items.items[0].place)
-        title = f"Items {items.items[0].place + 1} to {items.items[-1].place + 1}" if grouped(board) else "Item"
+        first, last = items.items[0], items.items[-1]
+        title = f"Items {first.place + 1} to {last.place + 1}" if grouped(board) else _titled(first)
         context = {
             "items": items.items,
             "shown": SHOWN,
@@ -130,12 +140,23 @@ def _values(board: Board) -> list[list[float | None]]:
 def _listed(board: Board, item: BoardItem, values: Sequence[Sequence[float | None]]) -> Listed:
     known = [value for value in values[item.place] if value is not None]
     ranked = any(row.run == 0 for row in board.tables[0].rows)
+    right = [run.columns.kind(item.place) == RIGHT for run in board.runs]
+    others = sum(right[1:])
     return Listed(
         path=item_path(board, item.place),
         question=item.question,
         category=item.category,
-        right=sum(run.columns.kind(item.place) == RIGHT for run in board.runs),
+        right=sum(right),
         mean=sum(known) / len(known) if known else None,
         spread=max(known) - min(known) if known else None,
         baseline=values[item.place][0] if ranked else None,
+        base_right=right[0],
+        others="" if len(right) < 2 else "none right" if not others else OTHERS[others == len(right) - 1],
     )
+
+
+def _titled(item: BoardItem) -> str:
+    """The beginning of the question, and the item's number, which tells it from others that begin alike."""
+    words = " ".join(item.question.split())
+    short = words if len(words) <= TITLE else words[:TITLE].rpartition(" ")[0] + " …"
+    return f"{item.place + 1}. {short}"

@@ -160,3 +160,14 @@ def test_an_item_leads_to_its_neighbours_by_key(visit: Callable[..., Visit], sit
 
 def test_a_megabyte_of_answer_is_cut_on_the_page(site: Path) -> None:
     assert max(path.stat().st_size for path in site.rglob("*.html")) < 500_000
+
+
+def test_questions_are_picked_by_whose_answer_is_right(visit: Callable[..., Visit]) -> None:
+    seen = visit("items.html")
+    rows = "all => all.map(each => JSON.parse(each.dataset.factors))"
+    told = seen.page.eval_on_selector_all("#items tbody tr", rows)
+    seen.page.locator('[data-factor="baseline"]').select_option("wrong")
+    seen.page.locator('[data-factor="others"]').select_option("some right")
+    wanted = sum(each["baseline"] == "wrong" and each["others"] == "some right" for each in told)
+    assert 0 < wanted < len(told)
+    assert seen.page.eval_on_selector_all("#items tbody tr", SHOWN) == wanted

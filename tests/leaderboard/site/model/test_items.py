@@ -45,7 +45,16 @@ def test_a_small_board_has_a_page_an_item_and_lists_them_all(runs: list[Path]) -
     pages = list(item_pages(board))
     assert len(pages) == item_count(board) == COUNT + 1
     assert {page.path for page in pages} == {item_path(board, place) for place in range(COUNT)} | {"items.html"}
-    assert {page.title for page in pages if isinstance(page, Page)} == {"Item", "Items"}
+    titles = [page.title for page in pages if isinstance(page, Page)]
+    assert len(set(titles)) == len(titles)
+    assert "1. What does the AMF do in case 0?" in titles
+    (listed,) = (page for page in pages if page.path == "items.html" and isinstance(page, Page))
+    rows = listed.context["rows"]
+    kinds = [[run.columns.kind(place) == "right" for run in board.runs] for place in range(COUNT)]
+    words = {0: "none right", len(board.runs) - 1: "all right"}
+    assert [(row.base_right, row.others) for row in rows] == [
+        (right[0], words.get(sum(right[1:]), "some right")) for right in kinds
+    ]
 
 
 def test_a_large_board_has_a_page_a_group_with_every_answer_beside_it(
