@@ -168,7 +168,7 @@ def _too_few(found: Overall) -> bool:
 
 
 def _metric(name: str, runs: Sequence[LoadedRun], primary: Sequence[str]) -> Metric:
-    """What stands for a data set: the first of ``primary`` that its runs share, else of `HEADLINE`."""
+    """The metric of a data set: the first of ``primary`` that its runs share, else of `HEADLINE`, else the only one."""
     shared = {metric.name: metric for metric in shared_metrics(runs, None, lenient=True)}
     fits = {
         key: metric
@@ -178,6 +178,8 @@ def _metric(name: str, runs: Sequence[LoadedRun], primary: Sequence[str]) -> Met
     for wanted in (*primary, *HEADLINE):
         if wanted in fits:
             return fits[wanted]
+    if len(fits) == 1:
+        return next(iter(fits.values()))
     raise InputError(
         f"{name}: no metric to average over data sets: name one from 0 to 1 with --primary, of "
         f"{', '.join(shared) or 'those that all runs share: there is none'}"

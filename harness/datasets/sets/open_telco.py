@@ -69,7 +69,8 @@ def _choices(category: str, document: str, row: Mapping[str, Any], path: Path, i
         return "empty question"
     if len(choices) < 2 or not all(choices):
         return "fewer than two options" if len(choices) < 2 else "empty option"
-    number = text_of(answer).strip()
+    # Tables with an empty cell hold whole numbers as 2.0.
+    number = text_of(answer).strip().removesuffix(".0")
     if not number.isdecimal() or int(number) >= len(choices):
         return "answer names no option"
     right = (int(number),)

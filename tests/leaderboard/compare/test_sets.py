@@ -10,6 +10,7 @@ import pytest
 
 from telbench.harness.cli.main import main
 
+from ..runs.logs import inspect_log, write_json
 from ..scored_runs import scored_run
 
 SHARES = {"one": (0.6, 0.8), "two": (0.6, 0.5), "three": (0.5, 0.9)}
@@ -130,3 +131,20 @@ def test_too_few_documents_claim_nothing(tmp_path: Path, capsys: pytest.CaptureF
     told = " ".join(capsys.readouterr().out.split())
     assert "there are too few source documents to tell high and low apart" in told
     assert "WARNING: too few source documents or items on one, two" in told
+
+
+def test_logs_of_the_boards_own_harness_are_compared_over_its_tasks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = []
+    # The board's tasks have a scorer of their own each.
+    for task, scorer, count in (("telelogs", "telelogs_scorer", 40), ("three_gpp", "pattern", 30)):
+        for model, right in (("hf/one", 3), ("hf/other", 6)):
+            log = inspect_log({scorer: [["C" if place % 10 < right else "I"] for place in range(count)]})
+            log["eval"] |= {"task": task, "model": model}
+            words.append(str(write_json(tmp_path / f"{task}-{model[3:]}.json", log)))
+    found = compared(capsys, *words, "--higher-is-better", "telelogs_scorer", "--higher-is-better", "pattern")
+    assert [(each["name"], each["metric"], each["n"]) for each in found["data"]] == [
+        ("telelogs", "telelogs_scorer", 40), ("three_gpp", "pattern", 30)
+    ]  # fmt: skip
+    assert found["overall"]["pairs"][0]["mean"] == pytest.approx(0.3)

@@ -96,6 +96,12 @@ def test_questions_on_one_table_are_one_cluster_and_easy_ones_another_category(t
     assert data.items[0].meta == {"explanation": "row 2", "document_id": "38211-i60"}
 
 
+def test_a_whole_number_may_be_written_as_a_fraction(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "ot-teleqna", {**ROWS["ot-teleqna"][1], "answer": 2.0}).items[0].answer == (2,)
+    dropped = loaded(tmp_path / "half", "ot-teleqna", {**ROWS["ot-teleqna"][1], "answer": 1.5}, ROWS["ot-teleqna"][1])
+    assert dropped.dropped == {"answer names no option": 1}
+
+
 def test_a_problem_has_a_number_and_room_for_its_solution(tmp_path: Path) -> None:
     data = loaded(tmp_path, "ot-telemath")
     (only,) = data.items
