@@ -88,6 +88,18 @@ def contradicted(reference: str, answer: str, question: str = "") -> set[str]:
         ("The SMF starts it.", "The AMF starts it.", "Does the SMF or the AMF start it?", "entity"),
         ("N26 is optional.", "Yes, networks need it.", "Is N26 mandatory?", "polarity"),
         (
+            "O-RAN does not prescribe particular hardware; any server will do.",
+            "O-RAN prescribes particular hardware, and general servers are not accepted.",
+            "Is hardware prescribed in O-RAN?",
+            "polarity",
+        ),
+        (
+            "Yes, integrity protection of the user plane is supported in 5G.",
+            "5G leaves user-plane traffic without any integrity protection.",
+            "Is integrity protection of user plane traffic supported in 5G?",
+            "polarity",
+        ),
+        (
             "ARP turns an IP address into a MAC address.",
             "ARP turns a MAC address into an IP address.",
             "What?",
@@ -215,6 +227,18 @@ def test_a_wrong_fact_is_a_contradiction(reference: str, answer: str, question: 
         ("It is used in the uplink.", "The UE transmits with it.", "Where is it used?"),
         ("GEO has a greater delay than LEO.", "LEO's delay is smaller than that of GEO.", "Is it greater?"),
         ("99.999 %", "It has five nines.", "Which availability?"),
+        ("It raises the rate of the link.", "It not only raises the rate of the link.", "What does it raise?"),
+        (
+            "xApps do not access nodes directly.",
+            "All access to nodes is by way of the platform.",
+            "How do xApps do it?",
+        ),
+        ("Licences are not needed in this band.", "This band needs protection.", "What of the band?"),
+        (
+            "Routes from one peer are not passed to other peers unless reflection is used.",
+            "Without reflection, what comes in from one of the internal peers of it is not passed to other peers.",
+            "Are routes passed on?",
+        ),
         ("10^-5", "Ten to the minus five.", "Which error rate?"),
         ("64 kbit/s", "Sixty-four kilobits a second.", "Which rate?"),
         ("255", "2^8 - 1", "Which value is the highest?"),
