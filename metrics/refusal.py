@@ -219,7 +219,8 @@ RULES = {
         r"had)\b"
     ),
     "in passing": (
-        rf"\bthere (?:is|was|'s)(?:n't| not) {_ENOUGH} (?:here |there |\w+ )?to\b|\banswer not found\b|\bidk\b|"
+        rf"\bthere (?:is|was|'s)(?:n't| not) {_ENOUGH} (?:(?:here|there|{_NEWS}|context|text|material) )?to\b|"
+        rf"\banswer not found\b|\bidk\b|"
         r"^(?:\w+,? )?not sure (?:about|what|which|how|if|whether|of|why)\b|\bi can only (?:see|find|tell)\b|"
         r"\b(?:irresponsible|wrong|pointless|unwise|premature) (?:of me )?to (?:guess|speculate|answer|say)\b|"
         r"\b(?:you|one)(?:'d| would) (?:have|need) to (?:look|check|consult|ask|see|read|refer)\b|"
