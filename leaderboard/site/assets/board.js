@@ -153,11 +153,35 @@
     term.addEventListener("blur", hide);
   }
   addEventListener("scroll", hide, { passive: true });
+  // Single keys are in the way of voice control: pages that have some say so, and let them be switched off.
+  const KEYS_OFF = "telbench-keys-off";
+  const stored = (value) => {
+    try {
+      if (value !== undefined) localStorage.setItem(KEYS_OFF, value);
+      return localStorage.getItem(KEYS_OFF) === "yes";
+    } catch {
+      return value === "yes";
+    }
+  };
+  let keysOff = stored();
+  for (const button of all("button[data-keys]")) {
+    const tell = () => (button.textContent = keysOff ? "Keys j and k are off" : "Keys j and k: next, previous");
+    button.hidden = false;
+    button.setAttribute("aria-pressed", String(!keysOff));
+    tell();
+    button.addEventListener("click", () => {
+      keysOff = !keysOff;
+      stored(keysOff ? "yes" : "no");
+      button.setAttribute("aria-pressed", String(!keysOff));
+      tell();
+    });
+  }
+
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     const way = { j: "next", k: "prev" }[event.key];
-    const link = way && document.querySelector('a[rel="' + way + '"]');
+    const link = way && !keysOff && document.querySelector('a[rel="' + way + '"]');
     if (link) link.click();
   });
 })();

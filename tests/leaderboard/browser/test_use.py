@@ -158,6 +158,34 @@ def test_an_item_leads_to_its_neighbours_by_key(visit: Callable[..., Visit], sit
     assert seen.troubles() == []
 
 
+def test_single_keys_can_be_switched_off(visit: Callable[..., Visit]) -> None:
+    seen = visit("items.html")
+    links: list[Any] = seen.page.eval_on_selector_all("#items tbody th a", "all => all.map(each => each.href)")
+    seen.page.goto(links[0])
+    button = seen.page.locator("button[data-keys]")
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    seen.page.keyboard.press("j")
+    assert seen.page.url == links[0]
+    seen.page.reload()
+    assert seen.page.locator("button[data-keys]").inner_text() == "Keys j and k are off"
+    seen.page.locator("button[data-keys]").click()
+    with seen.page.expect_navigation():
+        seen.page.keyboard.press("j")
+    assert seen.page.url == links[1]
+    assert seen.troubles() == []
+
+
+def test_controls_are_large_enough_to_hit(board: Visit) -> None:
+    sizes = board.page.eval_on_selector_all(
+        "button, select, input, summary",
+        "all => all.filter(each => each.offsetParent).map(each => [each.offsetWidth, each.offsetHeight])",
+    )
+    assert sizes
+    assert min(min(pair) for pair in sizes) >= 24
+
+
 def test_a_megabyte_of_answer_is_cut_on_the_page(site: Path) -> None:
     assert max(path.stat().st_size for path in site.rglob("*.html")) < 500_000
 
