@@ -59,6 +59,7 @@ def test_each_data_set_has_its_row_and_the_mean_states_its_weights(
         ]
     overall = [row for row in rows if row[:1] == ["OVERALL"]]
     assert overall[0] == ["OVERALL", "240", "1", f"{1.7 / 3:.3f}", f"{2.2 / 3:.3f}"]
+    assert " ".join(overall[1][1:4]) in " ".join(told.partition("\n\n")[0].split())
     assert overall[1][1:4] == [f"{pair['mean']:+.3f}", f"[{pair['ci_low']:.3f},", f"{pair['ci_high']:.3f}]"]
 
 
