@@ -46,6 +46,9 @@ def test_a_part_is_cluster_robust() -> None:
 def test_a_few_items_that_agree_do_not_have_an_error_of_zero() -> None:
     assert part_of(np.ones(5), items(5), 1.0).error > 0.15
     assert part_of(np.zeros(1000), items(1000), 1.0).error == pytest.approx(math.sqrt(2) / 1002)
+    # Of ten items five are gained and one is lost: p = 6/12, q = 2/12.
+    some = part_of(np.array([1.0] * 5 + [-1.0] + [0.0] * 4), items(10), 1.0)
+    assert (some.mean, some.error) == pytest.approx((0.4, math.sqrt((6 / 12 + 2 / 12 - (4 / 12) ** 2) / 12)))
     # One document has no spread between documents.
     assert part_of(np.array([0.5, 0.5, -0.25]), ["d", "d", "d"], 1.0).error == 0.5
 

@@ -49,7 +49,18 @@ def test_each_data_set_has_its_row_and_the_mean_states_its_weights(
     assert main(["compare", *runs["old"], *runs["new"]]) == 0
     told = capsys.readouterr().out
     assert told.startswith("Over 3 data sets, weighed equally, new is better than old: +0.")
-    assert "OVERALL" in told
+    assert "Standings" not in told
+    rows = [line.split() for line in told.splitlines()]
+    for each, shares in zip(found["data"], SHARES.values(), strict=True):
+        old, new = shares
+        one = each["against_first"][0]
+        assert [each["name"], f"{new - old:+.3f}", f"[{one['ci_low']:.3f},", f"{one['ci_high']:.3f}]"] in [
+            row[:4] for row in rows
+        ]
+    overall = [row for row in rows if row[:1] == ["OVERALL"]]
+    assert overall[0] == ["OVERALL", "240", "1", f"{1.7 / 3:.3f}", f"{2.2 / 3:.3f}"]
+    assert " ".join(overall[1][1:4]) in " ".join(told.partition("\n\n")[0].split())
+    assert overall[1][1:4] == [f"{pair['mean']:+.3f}", f"[{pair['ci_low']:.3f},", f"{pair['ci_high']:.3f}]"]
 
 
 def test_weights_change_the_mean(runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +124,12 @@ def test_three_models_have_ranks_that_say_who_is_tied(tmp_path: Path, capsys: py
     assert found["overall"]["ranks"] == [[1, 2], [1, 2], [3, 3]]
     assert main(["compare", *words]) == 0
     told = capsys.readouterr().out
+    means = found["overall"]["means"]
+    standings = [line.split() for line in told.splitlines() if line[:1].isdigit()]
+    assert standings == [
+        [rank, name, "0.850" if name != "weak" else "0.150", f"[{mean['ci_low']:.3f},", f"{mean['ci_high']:.3f}]"]
+        for rank, name, mean in zip(("1-2", "1-2", "3"), ("best", "also", "weak"), means, strict=True)
+    ]
     assert told.startswith("Over 2 data sets, weighed equally, best, also are tied for the lead.")
     assert main(["compare", *words, "--markdown"]) == 0
     assert "| OVERALL |" in capsys.readouterr().out

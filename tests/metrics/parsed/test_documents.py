@@ -58,6 +58,8 @@ def test_values_by_hand() -> None:
 
 def test_an_inserted_list_item_does_not_shift_the_others() -> None:
     assert shared(parsed("[a, b, c]"), parsed("[new, a, b, c]")) == 3
+    assert shared(parsed("[new, a, other, b, c]"), parsed("[a, b, c]")) == 3
+    assert shared(parsed("[a, x, y, b]"), parsed("[a, b]")) == 2
     assert shared(parsed("[{a: 1, b: 2}, {a: 3, b: 4}]"), parsed("[{a: 9, b: 9}, {a: 1, b: 2}, {a: 3, b: 5}]")) == 3
 
 

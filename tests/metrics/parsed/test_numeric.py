@@ -57,7 +57,7 @@ def test_digits_of_names_are_no_numbers(text: str) -> None:
     assert numbers_in(plain(text)) == []
 
 
-@pytest.mark.parametrize("text", ["5 of 10", "about nine", "5 UEs", "1..2", "between 3 and 4"])
+@pytest.mark.parametrize("text", ["5 of 10", "so P = 5", "about nine", "5 UEs", "1..2", "between 3 and 4"])
 def test_a_reference_that_says_more_than_a_number_is_none(text: str) -> None:
     assert only_number(text) is None
 
