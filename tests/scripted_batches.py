@@ -115,6 +115,7 @@ class BatchServer:
 def _handler(server: BatchServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = 10
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass

@@ -94,8 +94,8 @@ def rubric_hashes(rubrics: Mapping[str, Path], *, joint: bool) -> dict[str, str]
 
 def _who_and_by_what(entry: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """The judges and the rubric of a metric's signature; no judge where none was asked."""
-    cut = (part.partition(":") for part in str(entry.get("signature", "")).split("|"))
-    parts = {name: told for name, _, told in cut}
+    words = (part.partition(":") for part in str(entry.get("signature", "")).split("|"))
+    parts = {name: rest for name, _, rest in words}
     judges = parts.get("judge", "none")
     return (() if judges == "none" else tuple(judges.split("+"))), parts.get("rubric", "")
 

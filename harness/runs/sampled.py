@@ -59,7 +59,8 @@ def merged(scores: Sequence[ItemScore]) -> ItemScore:
     if width := max(len(score.repeats) for score in scores):
         # An answer that no judge was asked about has its score each time.
         passes = zip(*(score.repeats or (score.value,) * width for score in scores), strict=True)
-        repeats = tuple(None if None in each else sum(map(float, each)) / len(each) for each in passes)
+        known = [[value for value in each if value is not None] for each in passes]
+        repeats = tuple(sum(each) / len(each) if len(each) == len(scores) else None for each in known)
     return ItemScore(sum(values) / len(values), stats=stats, judgements=judgements, repeats=repeats)
 
 

@@ -206,8 +206,8 @@ class Exchange:
                 told = f"no answer within {loop.time() - began:.0f} s, where others took {self._slowest:.0f} s at most"
                 return RequestFailure("broken", told, timed_out=True, stalled=True)
             own = self._settings.attempt_seconds
-            allowed = own if own is not None and seconds >= own else self._settings.deadline
-            return RequestFailure("broken", f"no answer within {allowed:g} s", timed_out=True)
+            longest = own if own is not None and seconds >= own else self._settings.deadline
+            return RequestFailure("broken", f"no answer within {longest:g} s", timed_out=True)
         except (openai.APIError, StatusError, WireError, MalformedAnswerError, ValueError) as error:
             failure = failure_of(error, self._server.secret)
             if failure is None:

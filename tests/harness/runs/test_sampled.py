@@ -195,3 +195,11 @@ def test_labels_and_numbers_are_voted_for_by_what_they_say(tmp_path: Path, monke
     assert votes["majority"]["n"] == 2
     # Two say 20 and two 25: equal votes share the win.
     assert header["metrics"]["numeric_match"]["samples"]["majority"]["value"] == pytest.approx(0.5)
+
+
+def test_repeats_of_a_judge_are_averaged_pass_by_pass_over_the_answers():
+    """Three answers: one that no judge was asked about has its score each time."""
+    scores = [ItemScore(2.5, repeats=(2.0, 3.0)), ItemScore(1.0, "empty answer"), ItemScore(4.5, repeats=(4.0, 5.0))]
+    assert merged(scores).repeats == pytest.approx(((2 + 1 + 4) / 3, (3 + 1 + 5) / 3))
+    assert merged([ItemScore(2.0, repeats=(2.0, None)), scores[0]]).repeats == (2.0, None)
+    assert merged([ItemScore(2.0), ItemScore(3.0)]).repeats == ()

@@ -203,19 +203,19 @@ def test_a_batch_that_somebody_cancelled_stops_and_the_same_command_asks_the_res
         ("words", InputError, "does not say why"),
     ],
 )
-def test_a_batch_that_is_refused_is_one_line(server: BatchServer, tmp_path: Path, errors: Any, kind: Any, told: str):
-    server.endings = ["failed"]
-    created = server.create
-    server.create = lambda given: created(given) | {"errors": errors}  # type: ignore[method-assign]
-    server.look = lambda batch: batch | {"status": "failed", "errors": errors}
-    with RecordStore(tmp_path / "batches.jsonl") as ledger, pytest.raises(kind, match=told) as caught:
-        list(batches(server, ledger).ask(requests(2)))
+def test_a_batch_that_is_refused_is_one_line(
+    server: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: Any, kind: Any, told: str
+):
+    refused = {"status": "failed", "errors": errors}
+    with RecordStore(tmp_path / "batches.jsonl") as ledger, monkeypatch.context() as patch:
+        patch.setattr(server, "look", lambda batch: batch | refused)
+        with pytest.raises(kind, match=told) as caught:
+            list(batches(server, ledger).ask(requests(2)))
     assert "\n" not in str(caught.value)
     # The next command submits anew.
-    del server.look, server.create
-    server.endings = []
     with RecordStore(tmp_path / "batches.jsonl") as ledger:
         assert len(list(batches(server, ledger).ask(requests(2)))) == 2
+    assert len(server.batches) == 2
 
 
 def test_a_server_without_batches_is_one_line_at_once(server: BatchServer):
