@@ -100,9 +100,6 @@ def _clashes(mine: Polarity, others: Polarity, heard: frozenset[str], asked: boo
         if clash and (clash[0][0] is not negation.scope[0] or negation in mine.prefixed):
             # The words behind the verb alone: what is said of them may be denied by any word of their sentence.
             clash = [(word, other) for word, other in clash if other.sentence not in others.denying_sentences]
-        if clash and clash[0][0].stem == "need":
-            # What is needed is told by its object.
-            continue
         if negation.predicate and negation.predicate not in others.said:
             # "No packet is lost" is not denied by "every packet arrives".
             continue

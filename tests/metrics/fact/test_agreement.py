@@ -233,7 +233,6 @@ def test_a_wrong_fact_is_a_contradiction(reference: str, answer: str, question: 
             "All access to nodes is by way of the platform.",
             "How do xApps do it?",
         ),
-        ("Licences are not needed in this band.", "This band needs protection.", "What of the band?"),
         (
             "Routes from one peer are not passed to other peers unless reflection is used.",
             "Without reflection, what comes in from one of the internal peers of it is not passed to other peers.",
