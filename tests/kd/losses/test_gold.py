@@ -59,7 +59,7 @@ def of_trl(
     pytest.importorskip("trl")
     from trl.experimental.gold.gold_trainer import ULDLoss
 
-    config = SimpleNamespace(
+    config: Any = SimpleNamespace(
         uld_crossentropy_weight=0.0, uld_distillation_weight=1.0, uld_student_temperature=1.5,
         uld_teacher_temperature=1.5, uld_skip_student_eos=False, uld_skip_teacher_eos=False, use_extended_uld=True,
         uld_token_merge_strategy="bayesian", uld_use_hybrid_loss=True, uld_hybrid_matched_weight=shares[0],
@@ -146,7 +146,7 @@ def test_two_real_tokenizers_give_what_trl_gives(text: str) -> None:
 
     pytest.importorskip("trl")
     from trl.experimental.gold.gold_trainer import ULDLoss
-    from trl.experimental.utils import encode_with_byte_offsets  # pyright: ignore[reportMissingImports]
+    from trl.experimental.utils import encode_with_byte_offsets
 
     places = [Path.home() / ".cache/telbench-models" / name for name in ("smollm2", "qwen")]
     if not all(place.is_dir() for place in places):
@@ -174,7 +174,9 @@ def test_two_real_tokenizers_give_what_trl_gives(text: str) -> None:
     loss = of_trl(0.5, (tokenizers[1].get_vocab(), tokenizers[0].get_vocab()))
     expected = by_trl(loss, sides, said, ends)
     expected.backward()
-    asked = [sides[0].hidden, sides[0].head.weight, sides[0].head.bias]
+    bias = sides[0].head.bias
+    assert bias is not None
+    asked = [sides[0].hidden, sides[0].head.weight, bias]
     wanted = [each.grad for each in asked]
     for each in asked:
         each.grad = None
@@ -186,6 +188,8 @@ def test_two_real_tokenizers_give_what_trl_gives(text: str) -> None:
     assert found.total.item() == pytest.approx(expected.item(), rel=1e-6)
     found.total.backward()
     for each, other in zip(asked, wanted, strict=True):
+        assert each.grad is not None
+        assert other is not None
         assert torch.allclose(each.grad, other, rtol=1e-6, atol=1e-9)
 
 

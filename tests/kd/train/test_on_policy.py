@@ -67,6 +67,7 @@ def said(prepared: Prepared, example: Any, whose: str, first: int, last: int) ->
 def test_runs_of_the_training_answers_say_the_same_text_and_lose_none(across: Prepared) -> None:
     ends = [model.tokenizer.eos_token.encode() for model in (across.student, across.teacher) if model]
     for example in across.texts.examples:
+        assert example.teacher is not None
         texts = [
             (said(across, example, "student", a, b), said(across, example, "teacher", c, d))
             for a, b, c, d in example.spans
@@ -85,6 +86,7 @@ def test_a_teacher_of_other_tokens_reads_the_students_answer_in_its_own(across: 
     made = StudentAnswers(student, across).examples(given, 0)
     merged = 0
     for before, after in zip(given, made, strict=True):
+        assert after.teacher is not None
         assert after.student.ids[: after.student.start] == before.student.ids[: before.student.start]
         whole = said(across, after, "student", 0, after.rows - 1).decode(errors="replace")
         read = said(across, after, "teacher", 0, after.teacher.rows - 1).decode(errors="replace")
