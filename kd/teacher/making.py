@@ -212,8 +212,12 @@ def _require_room(folder: Path, needed: int) -> None:
 
 
 def mebibytes(size: int) -> str:
-    """A size for people, in MiB."""
-    return f"{size / 2**20:,.1f} MiB"
+    """A size for people, in MiB.
+
+    >>> mebibytes(19_713_229), mebibytes(31_228)
+    ('18.8 MiB', '0.030 MiB')
+    """
+    return f"{size / 2**20:,.{1 if size >= 2**20 / 10 else 3}f} MiB"
 
 
 def _width(model: Model) -> int:

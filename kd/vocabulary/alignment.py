@@ -145,21 +145,26 @@ Span = tuple[int, int, int, int]
 def spans_of(student: Tokens, teacher: Tokens, *, ended: bool = True) -> tuple[Span, ...]:
     """Shortest runs of rows of both that cover the same text: (first, last) of the student's and of the teacher's.
 
-    A run ends wherever tokens of both end at the same character. With ``ended`` the two ends of sequence follow, and
-    whatever stands between the last such place and them. A first run that begins with a space on one side alone is
-    left out. Source: the alignment of Hugging Face's GOLD, here by characters.
+    A run ends wherever tokens of both end at the same character; within one, where both spell it alike. With ``ended``
+    the two ends of sequence follow, and whatever stands between the last such place and them. A first run that begins
+    with a space on one side alone is left out. Source: the alignment of Hugging Face's GOLD, here by characters.
 
     >>> one = Tokens((0, 1), ("a", "bc"), ((0, 1), (1, 3)), (0, 1))
     >>> two = Tokens((0, 1), ("ab", "c"), ((0, 2), (2, 3)), (0, 1))
     >>> spans_of(one, two)
     ((0, 1, 0, 1), (2, 2, 2, 2))
     """
-    mine, others = ({part.span[1]: part.rows[-1] for part in _parts(tokens)} for tokens in (student, teacher))
+    mine, others = ({part.span[1]: part for part in _parts(tokens)} for tokens in (student, teacher))
     found: list[Span] = []
     first = other = 0
     for end in sorted(mine.keys() & others.keys()):
-        found.append((first, mine[end], other, others[end]))
-        first, other = mine[end] + 1, others[end] + 1
+        one, two = mine[end], others[end]
+        if one.names == two.names and (first, other) == (one.rows[0], two.rows[0]):
+            # Tokens that share a character, and are the same ones.
+            found += [(row, row, partner, partner) for row, partner in zip(one.rows, two.rows, strict=True)]
+        else:
+            found.append((first, one.rows[-1], other, two.rows[-1]))
+        first, other = one.rows[-1] + 1, two.rows[-1] + 1
     if ended:
         found.append((first, len(student), other, len(teacher)))
     begins = [tokens.spans[0][0] if tokens.spans else 0 for tokens in (student, teacher)]

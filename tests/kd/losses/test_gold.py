@@ -59,7 +59,7 @@ def of_trl(
     pytest.importorskip("trl")
     from trl.experimental.gold.gold_trainer import ULDLoss
 
-    config = SimpleNamespace(
+    config: Any = SimpleNamespace(
         uld_crossentropy_weight=0.0, uld_distillation_weight=1.0, uld_student_temperature=1.5,
         uld_teacher_temperature=1.5, uld_skip_student_eos=False, uld_skip_teacher_eos=False, use_extended_uld=True,
         uld_token_merge_strategy="bayesian", uld_use_hybrid_loss=True, uld_hybrid_matched_weight=shares[0],
@@ -73,7 +73,7 @@ def by_trl(loss: Any, sides: list[Projected], said: list[Tensor], ends: list[lis
     """Its loss of one item: a prompt of one token, then the answer; the last position predicts nothing."""
     logits, labels, offsets = [], [], []
     for each, ids, reached in zip(sides, said, ends, strict=True):
-        rows = each.hidden @ each.head.weight.T
+        rows = each.hidden @ each.head.weight.T + (0 if each.head.bias is None else each.head.bias)
         logits.append(torch.cat([rows, rows.new_zeros(1, rows.shape[1])])[None])
         labels.append(torch.cat([torch.tensor([-100]), ids])[None])
         spans = [(0, 0), *zip([0, *reached[:-1]], reached, strict=True)]
@@ -146,7 +146,7 @@ def test_two_real_tokenizers_give_what_trl_gives(text: str) -> None:
 
     pytest.importorskip("trl")
     from trl.experimental.gold.gold_trainer import ULDLoss
-    from trl.experimental.utils import encode_with_byte_offsets  # pyright: ignore[reportMissingImports]
+    from trl.experimental.utils import encode_with_byte_offsets
 
     places = [Path.home() / ".cache/telbench-models" / name for name in ("smollm2", "qwen")]
     if not all(place.is_dir() for place in places):
@@ -157,11 +157,13 @@ def test_two_real_tokenizers_give_what_trl_gives(text: str) -> None:
     for tokenizer in tokenizers:
         ((ids, offsets),) = encode_with_byte_offsets(tokenizer.backend_tokenizer, [text], add_special_tokens=False)
         spoken = torch.tensor([*ids, tokenizer.eos_token_id])
-        columns = max(tokenizer.get_vocab().values()) + 1
-        weight = torch.nn.functional.normalize(torch.randn(columns, 192, dtype=WIDE))
-        # Likely enough that no merged probability is below where TRL cuts off.
-        hidden = (12.5 * weight[spoken]).requires_grad_()
-        sides.append(Projected(hidden, Head(weight.requires_grad_())))
+        columns, rows = max(tokenizer.get_vocab().values()) + 1, len(spoken)
+        # What is said is about as likely as all else together, so that no merged probability is where TRL cuts off.
+        weight = torch.zeros(columns, rows, dtype=WIDE)
+        weight[spoken, torch.arange(rows)] = 18.0
+        hidden = (torch.eye(rows, dtype=WIDE) + torch.randn(rows, rows, dtype=WIDE) / 50).requires_grad_()
+        bias = (torch.randn(columns, dtype=WIDE) / 2).requires_grad_()
+        sides.append(Projected(hidden, Head(weight.requires_grad_(), bias)))
         said.append(spoken)
         ends.append([*(end for _, end in offsets), len(text.encode())])
     tokens = [tokens_of(tokenizer, text) for tokenizer in tokenizers]
@@ -172,8 +174,12 @@ def test_two_real_tokenizers_give_what_trl_gives(text: str) -> None:
     loss = of_trl(0.5, (tokenizers[1].get_vocab(), tokenizers[0].get_vocab()))
     expected = by_trl(loss, sides, said, ends)
     expected.backward()
-    wanted = sides[0].hidden.grad
-    sides[0].hidden.grad = None
+    bias = sides[0].head.bias
+    assert bias is not None
+    asked = [sides[0].hidden, sides[0].head.weight, bias]
+    wanted = [each.grad for each in asked]
+    for each in asked:
+        each.grad = None
     theirs_first = sorted(loss._teacher_matched_ids)
     shared = SharedIds(torch.tensor(theirs_first), loss.mapping_tensor[torch.tensor(theirs_first)])
     mixture = Mixture(rate=1.0, divergence=GeneralisedJSD(0.5), temperature=1.5)
@@ -181,7 +187,10 @@ def test_two_real_tokenizers_give_what_trl_gives(text: str) -> None:
     found = gold(sides[0], sides[1], (said[0], said[1]), pairs, shared, 1.0, 1 / len(spans), mixture)
     assert found.total.item() == pytest.approx(expected.item(), rel=1e-6)
     found.total.backward()
-    assert torch.allclose(sides[0].hidden.grad, wanted, rtol=1e-6, atol=1e-9)
+    for each, other in zip(asked, wanted, strict=True):
+        assert each.grad is not None
+        assert other is not None
+        assert torch.allclose(each.grad, other, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("most", [1, 3, 1000])

@@ -12,7 +12,14 @@ from torch.nn.functional import cross_entropy
 from telbench.errors import InputError
 from telbench.kd.losses import sparse as module
 from telbench.kd.losses.chunked_head import Projected
-from telbench.kd.losses.divergences import ForwardKL, GeneralisedJSD, ReverseKL, TotalVariation, divergence_named
+from telbench.kd.losses.divergences import (
+    Divergence,
+    ForwardKL,
+    GeneralisedJSD,
+    ReverseKL,
+    TotalVariation,
+    divergence_named,
+)
 from telbench.kd.losses.heads import Head
 from telbench.kd.losses.mixture import Mixture
 from telbench.kd.losses.sparse import Sparse, sparse_kd
@@ -80,7 +87,7 @@ def test_the_rest_is_one_more_token(most: int, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("divergence", [ForwardKL(), ReverseKL(), GeneralisedJSD(), TotalVariation()])
-def test_more_tokens_tell_more_and_never_more_than_all(divergence: object) -> None:
+def test_more_tokens_tell_more_and_never_more_than_all(divergence: Divergence) -> None:
     student, teacher, labels = side(), side(), torch.randint(TOKENS, (ROWS,))
     mixture = replace(Mixture(rate=1.0, temperature=1.0), divergence=divergence)
     values = [sparse_kd(student, top(teacher, k), labels, 1.0, mixture).total.item() for k in (1, 3, 9, TOKENS - 1)]

@@ -17,6 +17,7 @@ from telbench.kd.batches import Example
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.on_policy import StudentAnswers
 from telbench.kd.train.prepare import Prepared, identify, prepare
+from telbench.kd.vocabulary.alignment import spans_of, tokens_of
 from telbench.kd.vocabulary.spelling import spelling_of, text_of
 
 from ..made_models import save_facts, save_models
@@ -66,6 +67,7 @@ def said(prepared: Prepared, example: Any, whose: str, first: int, last: int) ->
 def test_runs_of_the_training_answers_say_the_same_text_and_lose_none(across: Prepared) -> None:
     ends = [model.tokenizer.eos_token.encode() for model in (across.student, across.teacher) if model]
     for example in across.texts.examples:
+        assert example.teacher is not None
         texts = [
             (said(across, example, "student", a, b), said(across, example, "teacher", c, d))
             for a, b, c, d in example.spans
@@ -84,6 +86,7 @@ def test_a_teacher_of_other_tokens_reads_the_students_answer_in_its_own(across: 
     made = StudentAnswers(student, across).examples(given, 0)
     merged = 0
     for before, after in zip(given, made, strict=True):
+        assert after.teacher is not None
         assert after.student.ids[: after.student.start] == before.student.ids[: before.student.start]
         whole = said(across, after, "student", 0, after.rows - 1).decode(errors="replace")
         read = said(across, after, "teacher", 0, after.teacher.rows - 1).decode(errors="replace")
@@ -110,6 +113,26 @@ def test_the_end_of_an_own_answer_is_the_end_of_the_teachers(across: Prepared, e
     else:
         assert made.teacher.example.ids == example.teacher.example.ids[:-1]
         assert made.spans == example.spans[:-1]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("theirs", [True, False])
+def test_the_space_before_an_answer_is_each_models_own(across: Prepared, ours: bool, theirs: bool) -> None:
+    """With a chat template nothing stands before an answer, else a space."""
+    assert across.teacher is not None
+    student, teacher = (
+        replace(model, encoder=replace(model.encoder, chat=chat))
+        for model, chat in ((across.student, ours), (across.teacher, theirs))
+    )
+    text, example = "PFCP runs over UDP.", across.texts.examples[0]
+    said_ids = (*student.encoder.answer_ids(text), student.tokenizer.eos_token_id)
+    made = StudentAnswers(None, replace(across, student=student, teacher=teacher))._answered(example, said_ids)
+    assert made.teacher is not None
+    read = made.teacher.example
+    assert read.ids[read.start :] == (*teacher.encoder.answer_ids(text), teacher.tokenizer.eos_token_id)
+    mine, others = (tokens_of(each.tokenizer, text, each.encoder.answer_lead) for each in (student, teacher))
+    assert made.spans == spans_of(mine, others)
+    assert (made.spans[0][0] == 0) == (ours == theirs)
 
 
 def answering(student: Any, prepared: Prepared, *, seed: int = 0, **method: Any) -> StudentAnswers:

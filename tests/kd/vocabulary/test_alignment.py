@@ -247,3 +247,6 @@ def test_a_token_that_adds_no_character_goes_with_what_follows() -> None:
 def test_tokens_within_a_character_are_one_run_with_the_whole_of_it() -> None:
     halves = Tokens((0, 1), ("x", "y"), ((0, 1), (1, 1)), (0, 0))
     assert spans_of(halves, ending(1)) == ((0, 1, 0, 0), (2, 2, 1, 1))
+    assert spans_of(halves, halves) == ((0, 0, 0, 0), (1, 1, 1, 1), (2, 2, 2, 2))
+    others = Tokens((0, 1), ("u", "v"), ((0, 1), (1, 1)), (0, 0))
+    assert spans_of(halves, others) == ((0, 1, 0, 1), (2, 2, 2, 2))
