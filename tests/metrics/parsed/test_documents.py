@@ -8,7 +8,7 @@ import pytest
 
 from telbench.metrics.contract import Sample, metrics_named
 from telbench.metrics.parsed.documents import NO_TREE_IN_REFERENCE, yaml_f1, yaml_match, yaml_parsed, yaml_paths_f1
-from telbench.metrics.parsed.trees import NoTreeError, leaves, parsed, shared, tree_in
+from telbench.metrics.parsed.trees import NoTreeError, leaves, parsed, plain_value, shared, tree_in
 
 AMF = """amf:
   sbi:
@@ -148,3 +148,23 @@ def test_documents_with_the_same_values_say_the_same() -> None:
     assert says(Sample("a", "a: [1, 2]")) != says(Sample("a", "a: [2, 1]"))
     assert says(Sample("a", "words")) is None
     assert yaml_f1.says is None
+
+
+def test_what_scalars_say() -> None:
+    same = [("no", "false"), ("off", "No"), ("yes", "on"), ("+0.5", ".5"), ("-1.50", "-1.5"), ("~", "null")]
+    other = [
+        ("no", "yes"),
+        ("-x", "x"),
+        ("+", "-"),
+        ("00", "0"),
+        ("-01", "-1"),
+        ("1_000", "1000"),
+        (".", "0"),
+        ("x", "X"),
+    ]
+    assert [one for one in same if plain_value(one[0]) != plain_value(one[1])] == []
+    assert [one for one in other if plain_value(one[0]) == plain_value(one[1])] == []
+
+
+def test_a_text_of_just_the_greatest_length_is_read() -> None:
+    assert leaves(parsed("a: " + "x" * 49_997)) == 1

@@ -65,6 +65,7 @@ def test_the_label_that_an_answer_comes_to(answer: str) -> None:
         ("", NO_LABEL), ("I cannot tell", NO_LABEL), ("C1, C2 and C3 are all likely", SEVERAL_LABELS),
         ("C33", NO_LABEL),
         (r"\boxed{} although C3", NO_LABEL), (r"\boxed{9}", NO_LABEL), ("There were 3 handovers", NO_LABEL),
+        ("The cause is an overlap of 3 cells", NO_LABEL),
         ("AC3", NO_LABEL),
         (r"\boxed{3.5}", NO_LABEL),
     ],

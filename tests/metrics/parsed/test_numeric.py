@@ -29,7 +29,8 @@ def value(prediction: str, *references: str) -> float | None:
         ("12\u202f500", 12500), ("12{,}500", 12500), (r"12\,500", 12500), ("3,5", 3.5), ("3,50", 3.5),
         ("1.5e-3", 0.0015), ("1.5E3", 1500), ("2 × 10^6", 2e6), (r"2\times10^{-3}", 0.002), ("3*10**4", 3e4),
         ("2·10⁻³", 0.002), ("10^6", 1e6), ("-10^{-2}", -0.01), (r"\frac{3}{4}", 0.75), (r"-\dfrac{1}{8}", -0.125),
-        ("3/4", 0.75), ("5 million", 5e6), ("1e400", float("inf")),
+        ("3/4", 0.75), (r"\text{\mathbf{7}}", 7),
+        (r"\mathrm{\frac{\text{1}}{4}}", 0.25), ("5 million", 5e6), ("1e400", float("inf")),
     ],
 )  # fmt: skip
 def test_a_number_is_read_as_it_is_written(text: str, number: float) -> None:

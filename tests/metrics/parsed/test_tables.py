@@ -7,7 +7,7 @@ import time
 import pytest
 
 from telbench.metrics.contract import Sample
-from telbench.metrics.parsed.tables import NO_TABLE, NO_TABLE_IN_REFERENCE, table_f1, table_in, table_match
+from telbench.metrics.parsed.tables import NO_TABLE, NO_TABLE_IN_REFERENCE, cells_of, table_f1, table_in, table_match
 
 BANDS = "| Band | Uplink (MHz) | Duplex |\n|------|:---:|---|\n| n1 | 1,920 | FDD |\n| n78 | 3300 | TDD |\n"
 
@@ -91,3 +91,13 @@ def test_tables_with_the_same_cells_say_the_same() -> None:
     assert says(Sample("a", "none")) is None
     # A part of a table is neither right nor wrong: there is nothing to vote on.
     assert table_f1.says is None
+
+
+def test_a_table_without_a_rule_begins_and_ends_with_bars() -> None:
+    assert table_in("|a|b|\n|1|2|") == [["a", "b"], ["1", "2"]]
+    assert table_in("a | b\n1 | 2") is None
+
+
+def test_a_table_of_one_column_has_no_names_of_rows() -> None:
+    assert cells_of([["Band"], ["n1"], ["n78"]]) == {("", "band", "n1"): 1, ("", "band", "n78"): 1}
+    assert cells_of([["a", "b"], ["x", "1"]]) == {("x", "a", "x"): 1, ("x", "b", "1"): 1}
