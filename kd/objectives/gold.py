@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from telbench.config import Bounded, setting
 
-from .contract import Objective, Rows, always
+from .contract import MIXED, Objective, Rows, always
 
 if TYPE_CHECKING:
     from ..losses.mixture import Loss
@@ -49,4 +49,13 @@ GOLD = Objective(
     temperature=1.0,
     options=Options,
     source="Patiño et al. 2025 (GOLD of Hugging Face's TRL), after arXiv 2402.12030",
+)
+# The same, some of its steps on answers that the student has just made up: `train.on_policy` tells how they are drawn,
+# and how a teacher of other tokens reads them.
+GOLD_ON_POLICY = replace(
+    GOLD,
+    name="gold_on_policy",
+    card="gold, a share of the steps on the student's own answers, which the teacher reads in its own tokens",
+    reads=MIXED | {"student_share", "sampling_temperature", "max_new_tokens"},
+    on_policy=True,
 )
