@@ -118,3 +118,10 @@ def test_telbench_itself_waits_for_its_claim(tmp_path: Path) -> None:
     assert '"plugins"' in (tmp_path / "log").read_text()
     # A claim is no trace: nothing of it stays.
     assert not (tmp_path / "claim").exists()
+
+
+def test_a_task_whose_parent_had_ended_before_it_began_does_nothing(tmp_path: Path) -> None:
+    orphan = {**os.environ, "TELBENCH_PARENT_PID": "1"}
+    ended = subprocess.run([sys.executable, "-c", CLAIMED, str(tmp_path / "told")], env=orphan)
+    assert ended.returncode == 1
+    assert not (tmp_path / "told").exists()
