@@ -151,8 +151,9 @@ def joint_rubric(rubrics: Sequence[Rubric]) -> Rubric:
 
     It shows all fields that one of them shows. Raises KeyError for kinds that do not go together.
     """
-    by_kind = {rubric.kind: rubric for rubric in rubrics}
-    kind = {frozenset(parts_of(joint)): joint for joint in JOINTS}[frozenset(by_kind)]
+    by_kind: dict[Kind, Rubric] = {rubric.kind: rubric for rubric in rubrics}
+    joints: dict[frozenset[Kind], Kind] = {frozenset(parts_of(joint)): joint for joint in JOINTS}
+    kind = joints[frozenset(by_kind)]
     parts = [by_kind[part] for part in parts_of(kind)]
     head = _JOINT.format(count=len(parts), names=", ".join(part.kind for part in parts))
     texts = [_PART.format(name=part.kind, text=part.text) for part in parts]
