@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,9 @@ class Rubric:
     @property
     def sha256(self) -> str:
         """Hex digest of all fixed words of the prompt: rubric, fields, frame and schema."""
-        return _fixed_words_sha256(self)
+        schema = json.dumps(self.schema, separators=(",", ":"))
+        parts = (self.text, *self.fields, _DATA, _NAMED, _PIECE, _END, outline(self.schema), schema)
+        return hashlib.sha256(_joined(parts)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,8 @@ def joint_rubric(rubrics: Sequence[Rubric]) -> Rubric:
     It shows all fields that one of them shows. Raises KeyError for kinds that do not go together.
     """
     by_kind: dict[Kind, Rubric] = {rubric.kind: rubric for rubric in rubrics}
-    kind: Kind = {frozenset(parts_of(joint)): joint for joint in JOINTS}[frozenset(by_kind)]
+    joints: dict[frozenset[Kind], Kind] = {frozenset(parts_of(joint)): joint for joint in JOINTS}
+    kind = joints[frozenset(by_kind)]
     parts = [by_kind[part] for part in parts_of(kind)]
     head = _JOINT.format(count=len(parts), names=", ".join(part.kind for part in parts))
     texts = [_PART.format(name=part.kind, text=part.text) for part in parts]
@@ -182,20 +184,8 @@ def render(rubric: Rubric, material: Mapping[str, str], secret: bytes, count: in
         tokens |= dict.fromkeys(names, token)
         body += _NAMED.format(names=", ".join(names), token=token)
         body += "".join(_PIECE.format(name=name, token=token, content=shown[name]) for name in names)
-    return JudgePrompt(f"{_beginning(rubric, count)}\n{body}\n{_END}", tokens)
-
-
-# What is the same for all items is made once.
-@lru_cache(maxsize=64)
-def _fixed_words_sha256(rubric: Rubric) -> str:
-    schema = json.dumps(rubric.schema, separators=(",", ":"))
-    parts = (rubric.text, *rubric.fields, _DATA, _NAMED, _PIECE, _END, outline(rubric.schema), schema)
-    return hashlib.sha256(_joined(parts)).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def _beginning(rubric: Rubric, count: int | None) -> str:
-    return f"{rubric.text}\n\n{_DATA.format(outline=outline(schema_of(rubric.kind, count)))}"
+    form = outline(schema_of(rubric.kind, count))
+    return JudgePrompt(f"{rubric.text}\n\n{_DATA.format(outline=form)}\n{body}\n{_END}", tokens)
 
 
 def _as_shown(field: str, text: str) -> str:
