@@ -139,7 +139,12 @@ class Exchange:
     async def _work(self, api: Connection) -> None:
         try:
             while not self._stopping.is_set() and (request := next(self._source, None)) is not None:
-                self._finished.put(await self._ask(api, request))
+                outcome = await self._ask(api, request)
+                self._finished.put(outcome)
+                failure = outcome.failure
+                if failure is not None and failure.kind == "fatal" and not _of_one_request(failure):
+                    # Replies gather before they are taken: by then many more would have been asked.
+                    self._stopping.set()
         except Exception as error:
             self._stopping.set()
             self._finished.put(error)
@@ -291,8 +296,7 @@ class ChatClient:
                 yield from (earlier.reply for earlier in held)
                 held.clear()
                 yield outcome.reply
-            elif works and not failure.about_money and (failure.kind == "refused" or failure.status in {400, 403, 422}):
-                # Where others passed, a 403 is about this request: routers use it for moderated prompts.
+            elif works and not failure.about_money and (failure.kind == "refused" or _of_one_request(failure)):
                 yield outcome.reply
             elif failure.kind == "fatal":
                 raise self._server.verdict(failure)
@@ -322,3 +326,8 @@ def _error_line(failure: RequestFailure, attempts: int) -> str:
     tries = f" (after {attempts} attempts)" if attempts > 1 else ""
     wait = f"; the server asks to wait {failure.wait:g} s" if failure.wait else ""
     return f"{failure.reason}{wait}{tries}"
+
+
+def _of_one_request(failure: RequestFailure) -> bool:
+    """May it be about this request alone? Where others passed, a 403 is: routers use it for moderated prompts."""
+    return not failure.about_money and failure.status in {400, 403, 422}

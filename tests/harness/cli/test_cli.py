@@ -209,6 +209,6 @@ def test_json_is_one_document_on_stdout(answers: Path) -> None:
 def test_help_of_eval_fits_a_screen_and_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "--help"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("usage: telbench eval --model CKPT [CKPT ...] [--data NAME|PATH] [OPTIONS]\n")
+    assert out.startswith("usage: telbench eval --model CKPT [CKPT ...] [--data NAME|SUITE|PATH] [OPTIONS]\n")
     assert "130 interrupted" in out
     assert out.isascii()
