@@ -5,6 +5,9 @@ This module needs torch to be imported.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +60,10 @@ def _peak(run: Callable[[int], None], size: int, device: Any) -> int | None:
         before = torch.cuda.memory_allocated(device)
         run(size)
         return torch.cuda.max_memory_allocated(device) - before
+    # Memory that was let go, but that the process keeps, would be used again: the run would seem to take nothing.
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         RESET.write_text("5")
     except OSError:
