@@ -1,20 +1,23 @@
-"""Posts of chat and text completions, over plain HTTP/1.1 at a fifth of what a general HTTP client costs a call.
+"""Posts of chat and text completions, over plain HTTP at a fraction of what the package ``openai`` costs a call.
 
-A judge on one's own machine can answer a thousand times a second; a client and its pool would spend more than a core
-on that. A `Wire` keeps connections to one host open and speaks h11's protocol. A `Connection` sends over it whatever it
-can, and leaves TLS, proxies and redirects to the package ``openai``.
+A judge on one's own machine can answer a thousand times a second; that package would spend more than a core on it. A
+`Wire` posts with aiohttp. A `Connection` sends over it whatever it can, and leaves TLS, proxies and redirects to the
+package.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+    from yarl import URL
 
 CHAT, TEXT = "chat/completions", "completions"
 _NAMED = {"model", "messages", "prompt"}
@@ -38,148 +41,67 @@ class WireError(Exception):
 
 
 class Wire:
-    """Connections to one host; for one event loop, and never more open than posts at once.
+    """Posts to one host over aiohttp: kept-open connections, as many as posts at once; for one event loop.
 
-    ``headers`` go with every post. ``connect_seconds`` is how long a connection may take to be made.
+    ``headers`` go with every post. ``connect_seconds`` is how long a connection may take to be made. Nothing is
+    followed, repeated, kept as a cookie or taken from the environment.
     """
 
     def __init__(self, host: str, port: int, headers: Mapping[str, str], connect_seconds: float) -> None:
         # Imported before any deadline runs: on a busy machine that takes seconds.
-        import h11  # noqa: F401
+        import aiohttp  # noqa: F401
 
-        self._host, self._port = host, port
-        self._headers = [(name.encode(), text.encode()) for name, text in headers.items()]
-        self._connect_seconds = connect_seconds
-        self._idle: list[_Connection] = []
+        self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._headers, self._connect_seconds = dict(headers), connect_seconds
+        self._session: ClientSession | None = None
+        self._urls: dict[str, URL] = {}
 
     async def post(self, target: str, body: bytes) -> HttpAnswer:
         """The answer to a post of ``body`` to the path ``target``.
 
         Raises `WireError`; a call that is cancelled closes its connection.
         """
-        connection = self._kept() or await self._connect()
+        import aiohttp
+
+        session = self._session or self._open()
         try:
-            answer = await connection.exchange(target.encode(), self._headers, body)
-        except BaseException:
-            connection.abort()
-            raise
-        if connection.reusable():
-            self._idle.append(connection)
-        else:
-            connection.abort()
-        return answer
-
-    def close(self) -> None:
-        """Close what is idle."""
-        while self._idle:
-            self._idle.pop().abort()
-
-    def _kept(self) -> _Connection | None:
-        # The one used last is the one least likely to have been closed by the server meanwhile.
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.alive:
-                return connection
-            connection.abort()
-        return None
-
-    async def _connect(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                _, connection = await loop.create_connection(_Connection, self._host, self._port)
-        except TimeoutError:
+            async with session.post(self._url(target), data=body, allow_redirects=False) as answer:
+                content = await answer.read()
+                headers = {name.lower(): text for name, text in answer.headers.items()}
+                return HttpAnswer(answer.status, headers, content)
+        except aiohttp.ConnectionTimeoutError:
             raise WireError(f"ConnectTimeout: none within {self._connect_seconds:g} s", connected=False) from None
-        except OSError as error:
-            raise WireError(f"ConnectError: {error}", connected=False) from error
-        return connection
+        except aiohttp.ClientConnectorError as error:
+            raise WireError(f"ConnectError: {error.os_error}", connected=False) from error
+        except aiohttp.ServerDisconnectedError as error:
+            raise WireError("the server closed the connection", connected=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise WireError(f"{type(error).__name__}: {error}", connected=True) from error
 
+    async def close(self) -> None:
+        """Close what is idle."""
+        if self._session is not None:
+            await self._session.close()
 
-class _Connection(asyncio.Protocol):
-    """One connection: one exchange after the other."""
+    def _open(self) -> ClientSession:
+        import aiohttp
 
-    def __init__(self) -> None:
-        import h11
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            headers=self._headers,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self._session
 
-        self.alive = True
-        self._http = h11.Connection(h11.CLIENT)
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[HttpAnswer] | None = None
-        self._head: Any = None
-        self._body: list[bytes] = []
+    def _url(self, target: str) -> URL:
+        from yarl import URL
 
-    async def exchange(self, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> HttpAnswer:
-        import h11
-
-        if self._transport is None:
-            raise WireError("the server closed the connection", connected=True)
-        self._head, self._body = None, []
-        self._answer = asyncio.get_running_loop().create_future()
-        length = (b"content-length", str(len(body)).encode())
-        request = h11.Request(method=b"POST", target=target, headers=[*headers, length])
-        sent = [self._http.send(each) for each in (request, h11.Data(data=body), h11.EndOfMessage())]
-        self._transport.write(b"".join(each for each in sent if each))
-        return await self._answer
-
-    def reusable(self) -> bool:
-        """Make ready for the next exchange, if there can be one."""
-        import h11
-
-        done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
-        # What came after the answer was not asked for either.
-        if not self.alive or not done or self._http.trailing_data[0]:
-            return False
-        self._http.start_next_cycle()
-        return True
-
-    def abort(self) -> None:
-        """Close at once."""
-        self.alive = False
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._feed(data)
-
-    def eof_received(self) -> None:
-        # A body without a length ends here.
-        self.alive = False
-        self._feed(b"")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.alive = False
-        self._fail(f"{type(exc).__name__}: {exc}" if exc else "the server closed the connection")
-
-    def _feed(self, data: bytes) -> None:
-        import h11
-
-        if self._answer is None or self._answer.done():
-            # Nobody asked: what comes now would be taken for the answer to the next question.
-            self.alive = False
-            return
-        try:
-            self._http.receive_data(data)
-            while (event := self._http.next_event()) is not h11.NEED_DATA:
-                if isinstance(event, h11.Response):
-                    self._head = event
-                elif isinstance(event, h11.Data):
-                    self._body.append(bytes(event.data))
-                elif isinstance(event, h11.EndOfMessage):
-                    headers = {name.decode("ascii"): text.decode("latin-1") for name, text in self._head.headers}
-                    self._answer.set_result(HttpAnswer(self._head.status_code, headers, b"".join(self._body)))
-                    return
-                elif not isinstance(event, h11.InformationalResponse):
-                    return self._fail("the server closed the connection")
-        except h11.RemoteProtocolError as error:
-            self._fail(f"RemoteProtocolError: {error}")
-
-    def _fail(self, reason: str) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(WireError(reason, connected=True))
+        if target not in self._urls:
+            # The package has encoded the path already.
+            self._urls[target] = URL(self._origin + target, encoded=True)
+        return self._urls[target]
 
 
 class StatusError(Exception):
@@ -222,7 +144,7 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._wire is not None:
-            self._wire.close()
+            await self._wire.close()
         await self._api.close()
 
     async def complete(self, body: Mapping[str, Any]) -> bytes:

