@@ -11,6 +11,11 @@ from .checkpoints import tiny_checkpoint
 from .scripted_server import scripted_server
 from .vllm_server import vllm_server
 
+# Ray reads both when it is first imported, which vLLM does in some test or other: no word of its use to its makers, and
+# 127.0.0.1 stays the address of a cluster on this machine.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
 __all__ = ["scripted_server", "shared_data", "tiny_checkpoint", "vllm_server"]
 
 

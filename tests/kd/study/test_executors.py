@@ -143,9 +143,6 @@ def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
 @pytest.fixture
 def cluster() -> Iterator[Any]:
     """A Ray cluster of one node, to which a test may add; starting it is tried several times on a busy machine."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Otherwise a driver looks for 127.0.0.1 under this machine's outer address.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     pytest.importorskip("ray", reason="ray is not installed: the extra ray brings it")
     from ray.cluster_utils import Cluster
 
