@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 
 from ..contract import ItemScore, Metric, Sample, Trial, missing
+from .forms import value_metric
 from .trees import NoTreeError, Tree, leaves, parsed, plain_value, shared, tree_in
 
 NO_TREE_IN_REFERENCE = "the reference is no YAML mapping or list"
@@ -36,16 +37,11 @@ def _metric(name: str, description: str, value: Callable[[Tree, Tree], float], s
             return ItemScore(0.0, unread(error))
         return ItemScore(max(value(found, each) for each in wanted))
 
-    return Metric(
-        name=name,
-        family="parsed",
-        range=(0, 1),
-        higher_is_better=True,
-        needs=frozenset({"references"}),
-        level="item",
-        description=description,
-        score_batch=lambda samples: [score(sample) for sample in samples],
-        options={"lists": "aligned", "scalars": "plain", "unparsed": "zero"},
+    return value_metric(
+        name,
+        description,
+        score,
+        {"lists": "aligned", "scalars": "plain", "unparsed": "zero"},
         says=_says if says else None,
         trial=Trial("amf:\n  sbi: {port: 7777}", "amf: {sbi: {port: 7777}}", "fruit: [ripe, {sun: true}]"),
     )

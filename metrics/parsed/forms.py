@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 from telbench.config import near_name
 from telbench.errors import InputError
 
-from ..contract import Sample
+from ..contract import ItemScore, Metric, Sample, Trial
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     "number": ("numeric_match",),
@@ -57,3 +57,30 @@ def form_metrics(metas: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
         if form is not None:
             named |= dict.fromkeys((*FORMS[form], *meta.get("metrics", ())))
     return tuple(named)
+
+
+def value_metric(
+    name: str,
+    description: str,
+    score: Callable[[Sample], ItemScore],
+    options: Mapping[str, str],
+    *,
+    says: Callable[[Sample], Hashable | None] | None = None,
+    chance: Callable[[Sample], float] | None = None,
+    trial: Trial | None = None,
+) -> Metric:
+    """A metric of this family: from 0 to 1, item by item, of a value that is read out of the answer."""
+    return Metric(
+        name=name,
+        family="parsed",
+        range=(0, 1),
+        higher_is_better=True,
+        needs=frozenset({"references"}),
+        level="item",
+        description=description,
+        score_batch=lambda samples: [score(sample) for sample in samples],
+        options=options,
+        says=says,
+        chance=chance,
+        trial=trial,
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..contract import ItemScore, Metric, Sample, missing
+from ..contract import ItemScore, Sample, missing
 from .conclusion import answer_part, blocks, boxed, concluded
-from .forms import misfit
+from .forms import misfit, value_metric
 from .numbers import plain
 
 NO_LABEL = "no label recognised in the answer"
@@ -124,25 +124,23 @@ def _wanted(sample: Sample) -> list[frozenset[str]]:
     return [labels for labels in read if labels]
 
 
-def _match(sample: Sample) -> ItemScore:
-    wanted = _wanted(sample)
+def _held(sample: Sample, value: Callable[[frozenset[str], Sequence[frozenset[str]]], float]) -> ItemScore:
+    """The labels that the answer names against the sets that the references name."""
     if other := misfit(sample, "label", "labels"):
         return missing(other)
+    wanted = _wanted(sample)
     if not wanted:
         return missing(NO_LABEL_IN_REFERENCE)
     found = read_labels(sample.prediction, sample.labels)
-    return ItemScore(float(found.named in wanted), found.note)
+    return ItemScore(value(found.named, wanted), found.note)
 
 
-def _f1(sample: Sample) -> ItemScore:
-    wanted = _wanted(sample)
-    if other := misfit(sample, "label", "labels"):
-        return missing(other)
-    if not wanted:
-        return missing(NO_LABEL_IN_REFERENCE)
-    found = read_labels(sample.prediction, sample.labels)
-    named = found.named
-    return ItemScore(max(2 * len(named & each) / (len(named) + len(each)) for each in wanted), found.note)
+def _match(named: frozenset[str], wanted: Sequence[frozenset[str]]) -> float:
+    return float(named in wanted)
+
+
+def _f1(named: frozenset[str], wanted: Sequence[frozenset[str]]) -> float:
+    return max(2 * len(named & each) / (len(named) + len(each)) for each in wanted)
 
 
 def _says(sample: Sample) -> Hashable | None:
@@ -150,30 +148,18 @@ def _says(sample: Sample) -> Hashable | None:
 
 
 _OPTIONS = {"read": "json-box-conclusion-only", "unparsed": "wrong"}
-label_match = Metric(
-    name="label_match",
-    family="parsed",
-    range=(0, 1),
-    higher_is_better=True,
-    needs=frozenset({"references"}),
-    level="item",
-    description=(
-        "1 when the answer names exactly the label, or set of labels, of a reference, else 0; an answer that names "
-        "none is wrong."
-    ),
-    score_batch=lambda samples: [_match(sample) for sample in samples],
-    options=_OPTIONS,
-    chance=lambda sample: 1 / len(sample.labels) if sample.labels else 0.0,
+label_match = value_metric(
+    "label_match",
+    "1 when the answer names exactly the label, or set of labels, of a reference, else 0; an answer that names none is "
+    "wrong.",
+    lambda sample: _held(sample, _match),
+    _OPTIONS,
     says=_says,
+    chance=lambda sample: 1 / len(sample.labels) if sample.labels else 0.0,
 )
-label_f1 = Metric(
-    name="label_f1",
-    family="parsed",
-    range=(0, 1),
-    higher_is_better=True,
-    needs=frozenset({"references"}),
-    level="item",
-    description="F1 of the set of labels that the answer names; an answer that names none has 0.",
-    score_batch=lambda samples: [_f1(sample) for sample in samples],
-    options=_OPTIONS,
+label_f1 = value_metric(
+    "label_f1",
+    "F1 of the set of labels that the answer names; an answer that names none has 0.",
+    lambda sample: _held(sample, _f1),
+    _OPTIONS,
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 
-from ..contract import ItemScore, Metric, Sample, Trial, missing
+from ..contract import ItemScore, Sample, Trial, missing
 from .conclusion import answer_part, boxed, concluded
-from .forms import misfit
+from .forms import misfit, value_metric
 from .numbers import Number, equal_numbers, numbers_in, only_number, plain
 
 # What is left of LaTeX in a plain text: a root, a logarithm, pi.
@@ -89,19 +89,12 @@ def _says(sample: Sample) -> Hashable | None:
     return None if found is None else (found.value, found.unit)
 
 
-numeric_match = Metric(
-    name="numeric_match",
-    family="parsed",
-    range=(0, 1),
-    higher_is_better=True,
-    needs=frozenset({"references"}),
-    level="item",
-    description=(
-        "1 when the number that the answer comes to is within 1 % of a reference, else 0; an answer without a number "
-        "is wrong. Units are converted where both have one."
-    ),
-    score_batch=lambda samples: [_score(sample) for sample in samples],
-    options={"read": "box-conclusion-last", "tolerance": "1%", "unparsed": "wrong"},
+numeric_match = value_metric(
+    "numeric_match",
+    "1 when the number that the answer comes to is within 1 % of a reference, else 0; an answer without a number is "
+    "wrong. Units are converted where both have one.",
+    _score,
+    {"read": "box-conclusion-last", "tolerance": "1%", "unparsed": "wrong"},
     says=_says,
     trial=Trial("-90.5 dBm", "It is -90.5 dBm.", "17 bananas make no soup."),
 )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 
 from ..contract import ItemScore, Metric, Sample, Trial
+from .forms import value_metric
 
 NO_BOX, NO_CODE = "no box in the answer", "no code of letters and digits in the answer"
 # Braces one deep, as published: two deep are no box.
@@ -60,18 +61,8 @@ def _metric(name: str, description: str, rule: Callable[[str, str], tuple[bool, 
         verdicts = [rule(sample.prediction, target) for target in sample.references]
         return ItemScore(float(any(right for right, _ in verdicts)), verdicts[0][1])
 
-    return Metric(
-        name=name,
-        family="parsed",
-        range=(0, 1),
-        higher_is_better=True,
-        needs=frozenset({"references"}),
-        level="item",
-        description=description,
-        score_batch=lambda samples: [score(sample) for sample in samples],
-        options={"read": read, "rules": "gsma-708f1c5", "unparsed": "wrong"},
-        trial=_TRIAL,
-    )
+    options = {"read": read, "rules": "gsma-708f1c5", "unparsed": "wrong"}
+    return value_metric(name, description, score, options, trial=_TRIAL)
 
 
 gsma_telemath = _metric(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from ..contract import ItemScore, Metric, Sample, Trial, missing
 from .conclusion import answer_part, blocks
+from .forms import value_metric
 from .numbers import only_number
 
 MOST_CELLS = 20_000
@@ -115,16 +116,11 @@ def _metric(name: str, description: str, value: Callable[[Cells, Cells], float],
         found = cells_of(rows)
         return ItemScore(max(value(found, each) for each in wanted))
 
-    return Metric(
-        name=name,
-        family="parsed",
-        range=(0, 1),
-        higher_is_better=True,
-        needs=frozenset({"references"}),
-        level="item",
-        description=description,
-        score_batch=lambda samples: [score(sample) for sample in samples],
-        options={"cells": "row-column-value", "unparsed": "zero"},
+    return value_metric(
+        name,
+        description,
+        score,
+        {"cells": "row-column-value", "unparsed": "zero"},
         says=_says if says else None,
         trial=Trial("|Band|MHz|\n|---|---|\n|n1|2100|", "Band,MHz\nn1,2100", "|Fruit|\n|---|\n|banana|"),
     )
