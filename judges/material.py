@@ -135,7 +135,13 @@ def steering_signs(text: str) -> tuple[str, ...]:
     (('orders', 'talk of grading'), ())
     """
     plain = seen(text)
-    found = [name for name, (pattern, words) in _PATTERNS.items() if _may_hold(plain, words) and pattern.search(plain)]
+    # Letters beyond ASCII may stand for others where case is no matter: then no word tells.
+    lowered = plain.lower() if plain.isascii() else None
+    found = [
+        name
+        for name, (pattern, words) in _PATTERNS.items()
+        if (lowered is None or any(word in lowered for word in words)) and pattern.search(plain)
+    ]
     if plain != text:
         found.append("unseen characters")
     if any(_hidden_text(match[0]) for match in _ENCODED.finditer(plain)):
@@ -161,12 +167,6 @@ def without_steering(text: str) -> str:
         elif not shown or shown[-1].strip() != LEFT_OUT:
             shown.append(LEFT_OUT + sentence[len(sentence.rstrip()) :])
     return "".join(shown)
-
-
-def _may_hold(text: str, words: Sequence[str]) -> bool:
-    """Whether one of the words is in the text; letters beyond ASCII may stand for others where case is no matter."""
-    lowered = text.lower() if text.isascii() else None
-    return lowered is None or any(word in lowered for word in words)
 
 
 def _hidden_text(coded: str) -> bool:

@@ -167,8 +167,28 @@ class _Job:
     differentiate: bool
 
 
-class _Chunks(torch.autograd.Function):
-    """Values and gradients of all chunks in the forward pass; backward only multiplies."""
+class KeptGradients(torch.autograd.Function):
+    """A sum over a head's rows whose forward pass has saved its gradients, and in ``ctx.dtypes`` their formats.
+
+    They are those of hidden rows, weight and bias (None where none is needed); what else goes in has none. So the
+    backward pass only multiplies.
+    """
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator hides the name of ctx
+        ctx: Any, *upstream: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """The kept gradients times that of the sum."""
+        kept = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        return (
+            *(None if gradient is None else (gradient * upstream[0]).to(dtype) for gradient, dtype in kept),
+            None,
+        )
+
+
+class _Chunks(KeptGradients):
+    """Values and gradients of all chunks in the forward pass."""
 
     @staticmethod
     def forward(
@@ -202,18 +222,6 @@ class _Chunks(torch.autograd.Function):
         ctx.dtypes = [None if like is None else like.dtype for like in (hidden, weight, bias)]
         ctx.mark_non_differentiable(cross_entropy, divergence, predicted)
         return total, cross_entropy, divergence, predicted
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator hides the name of ctx
-        ctx: Any, *upstream: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        """The kept gradients times that of the sum."""
-        kept = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        return (
-            *(None if gradient is None else (gradient * upstream[0]).to(dtype) for gradient, dtype in kept),
-            None,
-        )
 
 
 # A chunk's weighted sum, its two terms row by row, and the gradient of the sum by the products.

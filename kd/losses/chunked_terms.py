@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .chunked_head import Projected, accumulate
+from .chunked_head import KeptGradients, Projected, accumulate
 from .heads import Operands, product
 
 # From a part's number and its rows' logits to the weighted sum of its term, and sums for the record.
@@ -50,8 +49,8 @@ class _Job:
     sums: dict[str, Tensor] = field(default_factory=dict)
 
 
-class _Parts(torch.autograd.Function):
-    """Values and gradients of all parts in the forward pass; backward only multiplies."""
+class _Parts(KeptGradients):
+    """Values and gradients of all parts in the forward pass."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, job: _Job) -> Tensor:
@@ -75,15 +74,3 @@ class _Parts(torch.autograd.Function):
         ctx.save_for_backward(*gradients)
         ctx.dtypes = [None if like is None else like.dtype for like in (hidden, weight, bias)]
         return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator hides the name of ctx
-        ctx: Any, *upstream: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        """The kept gradients times that of the sum."""
-        kept = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        return (
-            *(None if gradient is None else (gradient * upstream[0]).to(dtype) for gradient, dtype in kept),
-            None,
-        )

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -353,6 +353,7 @@ def slug(text: str, key: str) -> str:
     return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
+@lru_cache(maxsize=8)
 def source_of(name: str) -> DatasetSpec | None:
     """The data set of that name, if one is registered."""
     return load_as(GROUP, name, DatasetSpec) if name in listed(GROUP) else None

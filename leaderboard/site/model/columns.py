@@ -10,6 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ class RunColumns:
         """The model's name."""
         return str(self.header["model"]["name"])
 
-    @property
+    @cached_property
     def words(self) -> float | None:
         """The mean number of words of an answer."""
         told = [words for words in self.lengths if words >= 0]
@@ -86,7 +87,7 @@ class RunColumns:
         """What the answer to an item is: `RIGHT`, one of `KINDS`, or `UNANSWERED`."""
         return ANSWERS[self.kinds[place]]
 
-    @property
+    @cached_property
     def error_kinds(self) -> dict[str, int]:
         """How many answers are what, those that occur, in the order of `ANSWERS`."""
         counts = Counter(self.kinds)
