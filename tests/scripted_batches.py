@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 from .scripted_server import completion_body
 
@@ -172,3 +175,17 @@ def _handler(server: BatchServer) -> type[BaseHTTPRequestHandler]:
             return 404, b"{}"
 
     return Handler
+
+
+@contextmanager
+def batch_server(
+    monkeypatch: pytest.MonkeyPatch, single: Callable[[dict[str, Any]], bytes], answer: Answer
+) -> Iterator[BatchServer]:
+    """A server that no proxy or key of the environment stands before."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    found = BatchServer(single, answer)
+    try:
+        yield found
+    finally:
+        found.close()

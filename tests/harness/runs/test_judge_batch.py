@@ -18,12 +18,11 @@ from jsonschema import Draft202012Validator
 from telbench.harness.cli.main import main
 
 from ...judges.server.served_judges import LOGPROBS, PROBE_REPLY, SCORE
-from ...scripted_batches import BatchServer, answered, result
+from ...scripted_batches import BatchServer, answered, batch_server, result
 from ...scripted_server import completion_body
 from .test_schema import schema
 
 COUNT = 5
-PROXIES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 
 def single(request: dict[str, Any]) -> bytes:
@@ -33,13 +32,8 @@ def single(request: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    found = BatchServer(single, answered(SCORE))
-    try:
+    with batch_server(monkeypatch, single, answered(SCORE)) as found:
         yield found
-    finally:
-        found.close()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from telbench.judges.server.served import served_judge
 from telbench.judges.server.settings import ServerSettings
 from telbench.judges.verdicts import Missing, RubricScore
 
-from ...scripted_batches import BatchServer, answered, expired, result
+from ...scripted_batches import BatchServer, answered, batch_server, expired, result
 from ...scripted_server import completion_body
 from .served_judges import KEY, LOGPROBS, PROBE_REPLY, SCORE, tasks
 
@@ -32,13 +32,8 @@ def probed(_request: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    found = BatchServer(probed, answered(SCORE))
-    try:
+    with batch_server(monkeypatch, probed, answered(SCORE)) as found:
         yield found
-    finally:
-        found.close()
 
 
 def batches(server: BatchServer, ledger: RecordStore | None = None, patience: float = 5.0, **more: Any) -> Batches:

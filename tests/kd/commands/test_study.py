@@ -24,13 +24,7 @@ from telbench.kd.study.folder import StudyFolder
 from telbench.kd.study.graph import Sources, build_graph
 from telbench.kd.study.settings import PRESETS, StudySettings, read_study
 
-SMALL = {
-    "name": "small",
-    "models": {"student": {"both": "scratch:s"}, "teacher": {"both": "scratch:t"}},
-    "scratch": {"s": {"hidden": 32, "heads": 2}, "t": {"hidden": 64}},
-    "factors": {"vocabulary": ["same"], "algorithm": ["vanilla_kd", "dskd"], "student_sft": [False]},
-    "anchors": [],
-}
+from ..study.small_study import SETTINGS as SMALL
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from typing import Any
 
 import pytest
 
-from telbench.config import read_settings
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.executors import slurm
 from telbench.harness.executors.contract import Executor, Running, Task
@@ -30,21 +29,12 @@ from telbench.harness.executors.ray import RayExecutor, RayOptions
 from telbench.harness.executors.slurm import SlurmExecutor, SlurmOptions
 from telbench.harness.storage import RecordStore
 from telbench.kd.study.folder import JOURNAL, StudyFolder
-from telbench.kd.study.graph import Graph, Sources, build_graph
 from telbench.kd.study.run import Opened, Outcome, StudyRun, is_done, records_of
-from telbench.kd.study.settings import StudySettings
-from telbench.kd.study.sources import Amount, Found
+
+from .small_study import FOUND, small_graph
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = {
-    "name": "small",
-    "models": {"student": {"both": "scratch:s"}, "teacher": {"both": "scratch:t"}},
-    "scratch": {"s": {"hidden": 32, "heads": 2}, "t": {"hidden": 64}},
-    "factors": {"vocabulary": ["same"], "algorithm": ["vanilla_kd", "dskd"], "student_sft": [False]},
-    "anchors": [],
-}
-FOUND = Found(Sources({}, "d" * 64, "e" * 64), Amount(100, 4000, 8000), Amount(10, 400, 800), {}, {})
 PROGRAM = (sys.executable, str(Path(__file__).with_name("fake_telbench.py")))
 NODE: dict[str, Any] = {
     "num_cpus": 1,
@@ -65,10 +55,6 @@ class Faked:
 
     def start(self, tasks: Sequence[Task]) -> list[Running]:
         return self._executor.start([replace(each, program=PROGRAM, environment=self._environment) for each in tasks])
-
-
-def small_graph() -> Graph:
-    return build_graph(read_settings(StudySettings, SETTINGS, "study"), FOUND.sources)
 
 
 def make(root: Path, executor: Executor, tries: int = 3) -> Outcome:
@@ -252,9 +238,9 @@ def test_jobs_that_a_killed_study_has_left_in_the_queue_are_waited_for_and_not_m
     root, own = tmp_path / "study", environment(tmp_path, 3.0)
     program = f"""
         import sys
-        sys.path[:0] = [{str(Path(__file__).parent)!r}]
+        sys.path[:0] = [{str(Path(__file__).parents[3])!r}]
         from pathlib import Path
-        from test_executors import Faked, SlurmExecutor, SlurmOptions, make
+        from tests.kd.study.test_executors import Faked, SlurmExecutor, SlurmOptions, make
         root = Path({str(root)!r})
         make(root, Faked(SlurmExecutor(SlurmOptions(cluster="local"), root / "jobs", 2), {own!r}))
     """

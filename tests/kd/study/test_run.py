@@ -23,19 +23,13 @@ from telbench.harness.executors.local import LocalExecutor
 from telbench.harness.storage import RecordStore
 from telbench.kd.study.estimate import costs, total_seconds
 from telbench.kd.study.folder import JOURNAL, StudyFolder
-from telbench.kd.study.graph import Graph, Sources, build_graph
+from telbench.kd.study.graph import Graph, build_graph
 from telbench.kd.study.run import Opened, Outcome, StudyRun, is_done, records_of
 from telbench.kd.study.settings import StudySettings
-from telbench.kd.study.sources import Amount, Found, amount_of
+from telbench.kd.study.sources import Amount, amount_of
 
-SETTINGS = {
-    "name": "small",
-    "models": {"student": {"both": "scratch:s"}, "teacher": {"both": "scratch:t"}},
-    "scratch": {"s": {"hidden": 32, "heads": 2}, "t": {"hidden": 64}},
-    "factors": {"vocabulary": ["same"], "algorithm": ["vanilla_kd", "dskd"], "student_sft": [False]},
-    "anchors": [],
-}
-FOUND = Found(Sources({}, "d" * 64, "e" * 64), Amount(100, 4000, 8000), Amount(10, 400, 800), {}, {})
+from .small_study import FOUND, SETTINGS, small_graph
+
 FAKE = Path(__file__).with_name("fake_telbench.py")
 
 
@@ -46,10 +40,6 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FAKE_CALLS", str(file))
     monkeypatch.setattr("telbench.harness.executors.process.PROGRAM", (sys.executable, str(FAKE)))
     return file
-
-
-def small_graph() -> Graph:
-    return build_graph(read_settings(StudySettings, SETTINGS, "study"), FOUND.sources)
 
 
 def make(
@@ -130,10 +120,10 @@ def test_other_settings_lie_beside_the_old_ones_and_links_follow(tmp_path: Path,
 def test_killed_at_any_moment_it_goes_on_and_its_children_do_not(tmp_path: Path, calls: Path) -> None:
     program = f"""
         import sys
-        sys.path[:0] = [{str(FAKE.parent)!r}]
+        sys.path[:0] = [{str(FAKE.parents[3])!r}]
         from pathlib import Path
         from telbench.harness.executors import process
-        from test_run import make
+        from tests.kd.study.test_run import make
         process.PROGRAM = (sys.executable, {str(FAKE)!r})
         make(Path({str(tmp_path / "study")!r}), slots=2)
     """

@@ -20,7 +20,6 @@ from telbench.errors import InputError, TelbenchError
 from telbench.harness.adapter import open_model
 from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.cli.terminal import Reporter
-from telbench.harness.datasets.items import DataSet
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train import dev_loss, writing
 from telbench.kd.train import state as training_state
@@ -29,17 +28,8 @@ from telbench.kd.train.dev_loss import DevSplit
 from telbench.kd.train.distiller import Distiller
 from telbench.kd.train.trainer import Trainer
 
-from ..made_models import save_facts, save_models
-
 Train = Callable[..., Candidate]
 WEIGHTS = "model.safetensors"
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Path:
-    folder = save_models(tmp_path_factory.mktemp("models"), facts)
-    save_facts(folder / "facts.jsonl", facts)
-    return folder
 
 
 @pytest.fixture

@@ -15,23 +15,13 @@ import pytest
 from telbench.config import merged, read_settings
 from telbench.errors import InputError, TelbenchError
 from telbench.harness.cli.terminal import Reporter
-from telbench.harness.datasets.items import DataSet
 from telbench.harness.loggers import mlflow as mlflow_logger
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.candidate import Candidate, train_candidate
 from telbench.kd.train.trainer import Trainer
 
-from ..made_models import save_facts, save_models
-
 Train = Callable[..., Candidate]
 Series = dict[int, float]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Path:
-    folder = save_models(tmp_path_factory.mktemp("models"), facts)
-    save_facts(folder / "facts.jsonl", facts)
-    return folder
 
 
 @pytest.fixture

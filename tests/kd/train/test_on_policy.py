@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from transformers import AutoModelForCausalLM
 
 from telbench.config import read_settings
 from telbench.errors import EngineError
-from telbench.harness.datasets.items import DataSet
 from telbench.kd.batches import Example
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.on_policy import StudentAnswers
@@ -20,20 +20,21 @@ from telbench.kd.train.prepare import Prepared, identify, prepare
 from telbench.kd.vocabulary.alignment import spans_of, tokens_of
 from telbench.kd.vocabulary.spelling import spelling_of, text_of
 
-from ..made_models import save_facts, save_models
+
+def prepared_for(models: Path, student: str, method: dict[str, Any], epochs: int) -> Prepared:
+    given = {
+        "student": str(models / student),
+        "teacher": str(models / "teacher"),
+        "data": {"data": str(models / "facts.jsonl"), "max_length": 96},
+        "method": method,
+        "optimiser": {"epochs": epochs, "batch_size": 4},
+    }
+    return prepare(identify(read_settings(TrainingSettings, given, "test")))
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Prepared:
-    folder = save_models(tmp_path_factory.mktemp("models"), facts)
-    given = {
-        "student": str(folder / "student"),
-        "teacher": str(folder / "teacher"),
-        "data": {"data": str(save_facts(folder / "facts.jsonl", facts)), "max_length": 96},
-        "method": {"algorithm": "gkd", "max_new_tokens": 6, "student_share": 0.3},
-        "optimiser": {"epochs": 2, "batch_size": 4},
-    }
-    return prepare(identify(read_settings(TrainingSettings, given, "test")))
+def prepared(models: Path) -> Prepared:
+    return prepared_for(models, "student", {"algorithm": "gkd", "max_new_tokens": 6, "student_share": 0.3}, epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +43,10 @@ def student(prepared: Prepared) -> Any:
 
 
 @pytest.fixture(scope="module")
-def across(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Prepared:
+def across(models: Path) -> Prepared:
     """A student of another vocabulary than its teacher's, who merges runs of the same text."""
-    folder = save_models(tmp_path_factory.mktemp("across"), facts)
-    given = {
-        "student": str(folder / "other"),
-        "teacher": str(folder / "teacher"),
-        "data": {"data": str(save_facts(folder / "facts.jsonl", facts)), "max_length": 96},
-        "method": {"algorithm": "gold_on_policy", "max_new_tokens": 12, "student_share": 1.0},
-        "optimiser": {"epochs": 1, "batch_size": 4},
-    }
-    return prepare(identify(read_settings(TrainingSettings, given, "test")))
+    method = {"algorithm": "gold_on_policy", "max_new_tokens": 12, "student_share": 1.0}
+    return prepared_for(models, "other", method, epochs=1)
 
 
 def said(prepared: Prepared, example: Any, whose: str, first: int, last: int) -> bytes:

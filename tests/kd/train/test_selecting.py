@@ -13,7 +13,6 @@ from telbench.config import merged, read_settings
 from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.harness.cli.terminal import Reporter
-from telbench.harness.datasets.items import DataSet
 from telbench.kd.selection import score
 from telbench.kd.selection.score import DevAnswers, selecting_metric
 from telbench.kd.settings import TrainingSettings
@@ -22,18 +21,9 @@ from telbench.kd.train.candidate import Candidate, train_candidate
 from telbench.kd.train.dev_loss import DevSplit
 from telbench.kd.train.trainer import Trainer
 
-from ..made_models import save_facts, save_models
-
 Train = Callable[..., Candidate]
 # Characters are alike long before words are.
 BY_ANSWERS = {"select": "chrf", "select_max_tokens": 24, "evaluate_every": 15}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, facts: DataSet) -> Path:
-    folder = save_models(tmp_path_factory.mktemp("models"), facts)
-    save_facts(folder / "facts.jsonl", facts)
-    return folder
 
 
 @pytest.fixture
