@@ -6,7 +6,7 @@ The claims are the verdicts of the first table, corrected over all runs. So no s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ....harness.cli.tables import difference_text, number
@@ -55,13 +55,14 @@ def headline(board: Board) -> list[Claim]:
         claims.append(Claim("better", (), rest, f"{_are(rest)} better, too"))
     if not claims:
         claims.append(Claim("open", (), 0, f"No run is shown to be better than {board.baseline.short} on {what}"))
-    claims += _counted("open", groups["not shown"], "not told apart from it")
-    claims += _counted("worse", groups["worse"], "worse than it")
+    open_, worse = groups["not shown"], groups["worse"]
+    claims += _counted("open", open_, f"{_are(len(open_))} not told apart from it")
+    claims += _counted("worse", worse, f"{_are(len(worse))} worse than it")
     for reason in dict.fromkeys(each.verdict for _, each in groups["too few"]):
         few = [(place, each) for place, each in groups["too few"] if each.verdict == reason]
         # Documents are the same for all rows, items that differ are not.
         why = few[0][1].told if reason == FEW_DOCUMENTS else reason
-        claims += [replace(claim, said=f"cannot be told from it: {why}") for claim in _counted("open", few, "")]
+        claims += _counted("open", few, f"cannot be told from it: {why}")
     if table.detectable is not None:
         least = number(table.detectable, table.metric.range[1])
         unseen = f"With these {table.n:,} questions, differences under {least} cannot be seen"
@@ -80,7 +81,7 @@ def _counted(kind: Literal["worse", "open"], rows: Sequence[tuple[int, Compariso
     named = tuple(place for place, _ in _by_size(rows))
     if kind == "worse":
         named = named[::-1]
-    return [Claim(kind, named[:_NAMED], max(0, len(named) - _NAMED), f"{_are(len(named))} {said}")]
+    return [Claim(kind, named[:_NAMED], max(0, len(named) - _NAMED), said)]
 
 
 def _are(count: int) -> str:

@@ -25,8 +25,6 @@ from ..page import File, Page
 SHOWN = 700
 # Characters of a question in the title of its page.
 TITLE = 70
-# What the list says of the systems beside the baseline.
-OTHERS = ("some right", "all right")
 # Rows of one page of the list.
 LISTED = 500
 # Answers that a page of a large board has in its HTML, for readers without scripts: the baseline's and the best.
@@ -141,7 +139,6 @@ def _listed(board: Board, item: BoardItem, values: Sequence[Sequence[float | Non
     known = [value for value in values[item.place] if value is not None]
     ranked = any(row.run == 0 for row in board.tables[0].rows)
     right = [run.columns.kind(item.place) == RIGHT for run in board.runs]
-    others = sum(right[1:])
     return Listed(
         path=item_path(board, item.place),
         question=item.question,
@@ -151,8 +148,15 @@ def _listed(board: Board, item: BoardItem, values: Sequence[Sequence[float | Non
         spread=max(known) - min(known) if known else None,
         baseline=values[item.place][0] if ranked else None,
         base_right=right[0],
-        others="" if len(right) < 2 else "none right" if not others else OTHERS[others == len(right) - 1],
+        others=_told(right[1:]),
     )
+
+
+def _told(right: Sequence[bool]) -> str:
+    """What the list says of the systems beside the baseline; nothing where there are none."""
+    if not right:
+        return ""
+    return "all right" if all(right) else "some right" if any(right) else "none right"
 
 
 def _titled(item: BoardItem) -> str:
