@@ -224,7 +224,7 @@ def stopped_header(header: Mapping[str, Any], generated: Generated) -> Mapping[s
         return header
     facts, metrics = generated.stopped.facts, {}
     for name, entry in header["metrics"].items():
-        metrics[name] = {**entry, "ci_low": None, "ci_high": None, "ci_method": "none: the run stopped early"}
+        metrics[name] = {**entry, "ci_low": None, "ci_high": None, "ci_method": None}
     decided = {
         "ci_low": facts["ci_low"],
         "ci_high": facts["ci_high"],

@@ -25,7 +25,7 @@ from telbench.leaderboard.site.model.columns import read_columns
 
 from ...scripted_engine import NotedReporter, Script, use, write_items
 
-N = 600
+N = 400
 SCHEMA = Path(__file__).parents[3] / "harness" / "run.schema.json"
 Answer = Callable[[Request], str]
 
@@ -136,7 +136,9 @@ def test_a_stopped_run_is_taken_for_no_complete_one(world: World) -> None:
     assert run.header["status"] == "stopped"
     # A telbench that reads schema 1 refuses it.
     assert run.header["schema_version"] == 2
-    line = rf"stopped when {run.header['data']['n']} of 600 items .* telbench eval --config .*run.yaml --out .* asks the"
+    line = (
+        rf"stopped when {run.header['data']['n']} of 400 items .* telbench eval --config .*run.yaml --out .* asks the"
+    )
     for read in (read_run, load_run, read_columns):
         with pytest.raises(InputError, match=line):
             read(run.path)
@@ -181,21 +183,21 @@ def test_the_same_command_again_asks_nothing_and_another_goes_on(world: World) -
 
 
 def test_an_interrupted_run_goes_on_where_it_was_and_stops_where_it_would_have(world: World) -> None:
-    straight = world.adaptive("straight", right(0.75, 3))
+    straight = world.adaptive("straight", right(0.58, 3))
     seen: list[int] = []
 
     def act(count: int) -> None:
         seen.append(count)
-        if len(seen) == 70:
+        if len(seen) == 40:
             raise KeyboardInterrupt
 
     world.script.act = act
     with pytest.raises(InterruptedRunError):
-        world.adaptive("cut", right(0.75, 3))
+        world.adaptive("cut", right(0.58, 3))
     world.script.act = lambda count: None
     resumed = world.adaptive("cut")
     assert resumed.header["adaptive"] == straight.header["adaptive"]
-    assert resumed.header["generation"]["resumed"] == 69
+    assert resumed.header["generation"]["resumed"] == 39
     assert (resumed.path / "samples.jsonl").read_bytes() == (straight.path / "samples.jsonl").read_bytes()
 
 
