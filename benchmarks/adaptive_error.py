@@ -153,7 +153,7 @@ def main() -> int:
     draw = np.random.default_rng(19)
     print(
         "| comparison | how many | called different | other verdict than all items | interval missed the mean "
-        "| items asked | median | settled by a quarter | settled before the end |\n|---|---|---|---|---|---|---|---|---|"
+        "| items asked | median | settled by a quarter | settled before the end |\n" + "|---" * 9 + "|"
     )
     fine = True
     if options.mmlu_pro is not None:

@@ -1,4 +1,4 @@
-"""The interval for the mean of all items: it holds at every look, whatever the scores and the order of their clusters."""
+"""The interval for the mean of all items: it holds at every look, whatever the scores and their clusters."""
 
 from __future__ import annotations
 

@@ -242,7 +242,11 @@ def test_items_that_failed_widen_the_interval_and_never_pass_for_scores(world: W
 def test_each_model_of_a_fleet_stops_by_itself(world: World) -> None:
     answers = {"good": right(0.95, 1), "bad": right(0.05, 2)}
     asking: list[str] = []
-    world.script.answer = lambda request: answers[asking[-1]](request)
+
+    def answer(request: Request) -> str:
+        return answers[asking[-1]](request)
+
+    world.script.answer = answer
     every = [
         world.settings(name, adaptive=True, against=[world.folder / "base"], primary="exact_match") for name in answers
     ]
