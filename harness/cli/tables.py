@@ -90,10 +90,26 @@ def p_value(p: float, alpha: float = 0.05) -> str:
 
 def print_run(header: Mapping[str, Any]) -> None:
     """The table of one run on stdout; it is never wrapped or cut, however narrow the terminal is."""
+    sys.stdout.write(run_text(header))
+
+
+def run_text(header: Mapping[str, Any]) -> str:
+    """What `run_report` says of a run as lines, safe to print."""
+    lines: list[str] = []
+    for block in run_report(header):
+        if isinstance(block, Grid):
+            lines += columns([block.heads, *block.rows], block.sides)
+        else:
+            lines.append(f"WARNING: {block.text}" if block.kind == "warning" else block.text)
+    return "".join(shown(line) + "\n" for line in lines)
+
+
+def run_report(header: Mapping[str, Any]) -> list[Block]:
+    """What was run, warnings, a row a metric with its value and 95 % interval, and what to know of them."""
     model, data, generation = header["model"], header["data"], header["generation"]
     found = {name: entry["calibration"] for name, entry in header["metrics"].items() if entry.get("calibration")}
     scales = {name: scale for name, scale in found.items() if scale["value"] is not None}
-    rows = [("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")]
+    rows: list[tuple[str, ...]] = []
     for name, entry in header["metrics"].items():
         end = entry["range"][1]
         spread = None if entry["ci_low"] is None else entry["ci_high"] - entry["ci_low"]
@@ -102,16 +118,20 @@ def print_run(header: Mapping[str, Any]) -> None:
         position = [_position(scales[name]) if name in scales else ""] if scales else []
         rows.append((name, value, interval, *position, str(entry["n"]), "; ".join(_notes(entry))))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
-    made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
-    lines = [
-        f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
-        *(_judge_warnings(header["judge"], header["metrics"]) if header.get("judge") else ()),
-        *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
+    made_by = " ".join(part for part in (generation["engine"], generation.get("dtype")) if part)
+    title = f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})"
+    heads = ("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")
+    blocks: list[Block] = [Words(title, "title")]
+    for line in _judge_warnings(header["judge"], header["metrics"]) if header.get("judge") else ():
+        text = line.removeprefix("WARNING: ")
+        blocks.append(Words(text, "note" if text == line else "warning"))
+    blocks.append(Grid(heads, tuple(rows), "<" + ">" * (len(heads) - 2) + "<"))
+    told = [
         *(_samples(header["metrics"], generation["samples"]) if "samples" in generation else ()),
         *(_scales(scales) if scales else ()),
-        *([" · ".join(told)] if (told := _remarks(header)) else []),
+        *([" · ".join(remarks)] if (remarks := _remarks(header)) else []),
     ]
-    sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+    return [*blocks, *map(Words, told)]
 
 
 def _notes(entry: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from telbench.errors import InputError
 from ..cli.terminal import Reporter
 from ..formats import quantisation
 from ..storage import RecordStore
-from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, RunFolder
+from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
 from .generate import Generated, fill_journal
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
@@ -52,15 +52,6 @@ PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
 
 # What a command tells of a finished run beside its header: keys of the JSON, and lines.
 More = Callable[[Path], tuple[dict[str, Any], list[str]]]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder and header; ``reused`` when it was found finished."""
-
-    path: Path
-    header: dict[str, Any]
-    reused: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from ..adapter import adapted_modules
 from ..cli.terminal import Reporter
 from ..engines.contract import EngineSettings
 from ..storage import RecordStore
-from .evaluate import Answered, InterruptedRunError, Run, complete, evaluate, first_header, repeating, resume_line
-from .folder import JOURNAL, LOG, RunFolder
+from .evaluate import Answered, InterruptedRunError, complete, evaluate, first_header, repeating, resume_line
+from .folder import JOURNAL, LOG, Run, RunFolder
 from .generate import Generated, fill_journal
 from .judge import told_below, told_outcome
 from .plan import Plan, make_plan
