@@ -136,6 +136,7 @@ def _without_texts(sample: Mapping[str, Any]) -> dict[str, Any]:
         "judgements": {},
         "context_sha256": None,
         "error": "failed",
+        "reasoning": None,
     }
 
 
