@@ -144,6 +144,8 @@ def is_named(parts: Sequence[str]) -> bool:
         return len(parts) == 1 or hasattr(getattr(telbench, parts[0]), parts[1])
     if len(parts) == 1 and (f"telbench.{parts[0]}" in {*GROUPS, *BASE} or parts[0] == "json"):
         return True
+    if f"telbench.{parts[0]}" in BASE:
+        return parts[1] in defined(ROOT / DOOR / f"{parts[0]}.py")
     *outer, last = parts
     return ROOT.joinpath(*parts).is_dir() or any(
         path.is_file() and (len(rest) < 1 or rest[0] in defined(path))
@@ -176,6 +178,8 @@ def test_a_name_that_is_not_there_is_seen() -> None:
     assert not is_named(["metrics", "contract", "nothing"])
     assert is_named(["Run", "read"])
     assert not is_named(["Run", "rows"])
+    assert is_named(["errors", "InputError"])
+    assert not is_named(["errors", "OutputError"])
 
 
 def test_no_module_imports_another_in_a_circle() -> None:

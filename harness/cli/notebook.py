@@ -16,9 +16,9 @@ _EVERY_SECONDS = 0.5
 def kernel() -> Any | None:
     """IPython's display function where this process is the kernel of a notebook; None anywhere else.
 
-    Only a package that is loaded already is looked at: outside of notebooks this costs nothing.
+    Ask where ``ipykernel`` is loaded: it is not in any other process.
     """
-    if "ipykernel" not in sys.modules or "IPython" not in sys.modules:
+    if "IPython" not in sys.modules:
         return None
     shell = sys.modules["IPython"].get_ipython()
     if shell is None or getattr(shell, "kernel", None) is None:

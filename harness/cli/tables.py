@@ -9,7 +9,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from ...metrics.anchors import blind_to_facts
 from .terminal import visible
@@ -22,6 +22,15 @@ _MOST_DIGITS = 9
 BLIND_MARK = " (blind to facts)"
 # Other readings of an answer, as a table calls them.
 READINGS = {"first": "the first conclusion", "text": "the option's text"}
+# Items that a reader of the numbers should know of, by the header's counts.
+_REMARKS = {
+    "error": "without an answer",
+    "truncated": "contexts cut",
+    "examples_left_out": "prompts without all their examples",
+    "empty": "empty answers",
+    "cut_off": "cut at --max-tokens",
+    "unclosed": "ended within their reasoning",
+}
 
 
 def print_json(document: Any) -> None:
@@ -88,20 +97,15 @@ def p_value(p: float, alpha: float = 0.05) -> str:
     return f"{p:.{digits}f}"
 
 
-def print_run(header: Mapping[str, Any]) -> None:
-    """The table of one run on stdout; it is never wrapped or cut, however narrow the terminal is."""
-    sys.stdout.write(run_text(header))
-
-
-def run_text(header: Mapping[str, Any]) -> str:
-    """What `run_report` says of a run as lines, safe to print."""
+def print_run(header: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """The table of one run on stdout, or a stream; it is never wrapped or cut, however narrow the terminal is."""
     lines: list[str] = []
     for block in run_report(header):
         if isinstance(block, Grid):
             lines += columns([block.heads, *block.rows], block.sides)
         else:
             lines.append(f"WARNING: {block.text}" if block.kind == "warning" else block.text)
-    return "".join(shown(line) + "\n" for line in lines)
+    (stream or sys.stdout).write("".join(shown(line) + "\n" for line in lines))
 
 
 def run_report(header: Mapping[str, Any]) -> list[Block]:
@@ -126,10 +130,14 @@ def run_report(header: Mapping[str, Any]) -> list[Block]:
         text = line.removeprefix("WARNING: ")
         blocks.append(Words(text, "note" if text == line else "warning"))
     blocks.append(Grid(heads, tuple(rows), "<" + ">" * (len(heads) - 2) + "<"))
+    remarks = [f"{header['counts'][key]} {text}" for key, text in _REMARKS.items() if header["counts"].get(key)]
+    if dropped := data["dropped"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        remarks.append(f"{sum(dropped.values())} records dropped ({reasons})")
     told = [
         *(_samples(header["metrics"], generation["samples"]) if "samples" in generation else ()),
         *(_scales(scales) if scales else ()),
-        *([" · ".join(remarks)] if (remarks := _remarks(header)) else []),
+        *([" · ".join(remarks)] if remarks else []),
     ]
     return [*blocks, *map(Words, told)]
 
@@ -236,24 +244,6 @@ def _judge_warnings(judge: Mapping[str, Any], metrics: Mapping[str, Mapping[str,
             example = each.get("examples", {}).get(reason)
             lines.append(f"judge {each['name']}: {count} {reason}" + (f", the first: {example}" if example else ""))
     return lines
-
-
-def _remarks(header: Mapping[str, Any]) -> list[str]:
-    """What a reader of the numbers should know: items without an answer, cut contexts and answers, dropped records."""
-    counts, dropped = header["counts"], header["data"]["dropped"]
-    flags = {
-        "error": "without an answer",
-        "truncated": "contexts cut",
-        "examples_left_out": "prompts without all their examples",
-        "empty": "empty answers",
-        "cut_off": "cut at --max-tokens",
-        "unclosed": "ended within their reasoning",
-    }
-    told = [f"{counts[key]} {text}" for key, text in flags.items() if counts.get(key)]
-    if dropped:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        told.append(f"{sum(dropped.values())} records dropped ({reasons})")
-    return told
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Reporter:
             def on_broken_pipe(self) -> None:
                 self.quiet = True
 
-        self._notebook = kernel()
+        self._notebook = kernel() if "ipykernel" in sys.modules else None
         # A copy of the terminal's descriptor: the original is sent to the log while libraries are kept quiet.
         try:
             if self._notebook is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -182,9 +183,10 @@ class Run:
 
     def table(self) -> str:
         """The table that ``telbench eval`` prints: a line a metric, with its 95 % interval."""
-        from ..cli.tables import run_text
+        from ..cli.tables import print_run
 
-        return run_text(self.header)
+        print_run(self.header, text := io.StringIO())
+        return text.getvalue()
 
     def samples(self) -> list[dict[str, Any]]:
         """What was asked, answered and scored, an item each, in the order of the data; see ``sample.schema.json``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ class Shown:
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     found = Shown()
     monkeypatch.setattr(terminal, "kernel", lambda: found)
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
     return found
 
 
