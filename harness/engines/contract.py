@@ -176,7 +176,8 @@ class EngineSettings:
     ``prediction``, ``missing_cap`` the share of items that it may leave out. ``chat_template_kwargs`` are for
     engines that leave the chat template to a server. ``completions``: a server is to continue texts, not chats.
     ``options`` are the engine's own arguments as the user wrote
-    them. ``deterministic``: no prompt is worked on together with another.
+    them. ``deterministic``: no prompt is worked on together with another. ``replicas`` and ``replica_options`` are
+    for an engine that runs several of another.
     """
 
     checkpoint: Checkpoint | None = None
@@ -196,6 +197,8 @@ class EngineSettings:
     completions: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
+    replicas: int = 1
+    replica_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,7 @@ class EngineSpec:
     ``texts``: the engine is no local one, and continues `Request.token_ids` and `Request.text` all the same.
     ``share`` opens adapters of one base on one loaded model: it is told of all that will be opened.
     ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``options`` and
-    ``deterministic`` of `EngineSettings`.
+    ``deterministic`` of `EngineSettings`. ``around``: it runs replicas of another engine; gives its entry for that one.
     """
 
     name: str
@@ -220,6 +223,7 @@ class EngineSpec:
     adapters: bool = False
     options: bool = False
     share: Callable[[Sequence[EngineSettings]], SharedEngine] | None = None
+    around: Callable[[EngineSpec], EngineSpec] | None = None
 
 
 def engine_named(name: str) -> tuple[EngineSpec, str]:
