@@ -7,10 +7,10 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..storage import writing
 
@@ -86,6 +86,21 @@ class Reporter:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, TextColumn("{task.fields[detail]}"), console=self._console, transient=True) as bar:
             yield _BarMeter(bar, bar.add_task(label, total=total, detail=""))
+
+    @contextlib.contextmanager
+    def drawn(self, draw: Callable[[int], Any]) -> Iterator[bool]:
+        """On a terminal, what ``draw`` makes of so many rows, drawn anew meanwhile; is there a terminal?"""
+        if not self._console.is_terminal:
+            yield False
+            return
+        from rich.live import Live
+
+        def again() -> Any:
+            return draw(max(1, self._console.height - 6))
+
+        with Live(get_renderable=again, console=self._console, refresh_per_second=1, transient=True):
+            yield True
+        self._console.print(draw(0))
 
     @contextlib.contextmanager
     def quiet(self, log: Path | None = None) -> Iterator[None]:

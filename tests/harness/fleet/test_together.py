@@ -14,9 +14,9 @@ from telbench.errors import EngineError, InputError
 from telbench.harness.cli.main import main
 from telbench.harness.datasets.settings import SUITES
 from telbench.harness.engines import vllm
+from telbench.harness.fleet.together import evaluate_all
 from telbench.harness.runs import evaluate as evaluate_module
 from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
-from telbench.harness.runs.fleet import evaluate_all
 from telbench.harness.runs.folder import JOURNAL, SAMPLES, read_run
 from telbench.harness.runs.settings import EvalSettings, eval_settings
 
