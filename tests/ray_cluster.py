@@ -38,11 +38,14 @@ def _started(head: dict[str, Any], tries: int = STARTS) -> Any:
 def running(head: dict[str, Any]) -> Iterator[Any]:
     """A cluster with this node alone, shut down afterwards; skips the test where ray is not installed."""
     pytest.importorskip("ray", reason="ray is not installed: the extra ray brings it")
-    found = _started(head)
-    try:
-        yield found
-    finally:
-        found.shutdown()
+    with pytest.MonkeyPatch.context() as patched:
+        # Ray's workers stand back for all else otherwise: on a busy machine a test would wait for them for minutes.
+        patched.setenv("RAY_worker_niceness", "0")
+        found = _started(head)
+        try:
+            yield found
+        finally:
+            found.shutdown()
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ def around(inner: EngineSpec) -> EngineSpec:
         describe=partial(_describe, inner),
         open=partial(_open, inner),
         share=None,
+        keeps=None,
     )
 
 
