@@ -186,7 +186,8 @@ def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, st
             for page in section.pages(board):
                 content = page.content if isinstance(page, File) else render(page, board, menu).encode("utf-8")
                 files[page.path] = drafts.write(page.path, content)
-                meter.advance()
+                if not isinstance(page, File):
+                    meter.advance()
     for name, content in (*_assets(), *data_files(board)):
         files[name] = drafts.write(name, content)
     return dict(sorted(files.items()))

@@ -42,7 +42,7 @@ class Section:
     """Pages that belong together, and their place in the menu.
 
     ``path`` is the page that the menu entry ``title`` leads to. ``when`` says whether a board has them, ``count`` how
-    many pages and files there are.
+    many pages there are.
     """
 
     path: str

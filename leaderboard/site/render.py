@@ -11,6 +11,7 @@ from telbench.errors import InputError
 
 from ...metrics.anchors import blind_to_facts
 from . import formats
+from .answers.marks import marked
 from .model.board import Board
 from .model.data_files import data_path
 from .model.standings import within_margin
@@ -75,6 +76,7 @@ def environment() -> Environment:
         formats.size,
         formats.rank_range,
         within_margin,
+        marked,
     )
     filters: dict[str, Any] = {each.__name__: each for each in (drawing, *shown)}
     made.filters.update(filters)

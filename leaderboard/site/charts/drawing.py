@@ -121,10 +121,11 @@ def rectangle(x: float, y: float, width: float, height: float, style: str) -> st
     return f'<rect class="{style}" {place}/>'
 
 
-def group(title: str, parts: Iterable[str], style: str = "") -> str:
-    """Parts that share a tooltip."""
-    name = f' class="{style}"' if style else ""
-    return f"<g{name}><title>{escape(printable(title))}</title>{''.join(parts)}</g>"
+def group(title: str, parts: Iterable[str], style: str = "", *, name: str = "") -> str:
+    """Parts that share a tooltip; those of one ``name`` light up together, with the table rows that carry it."""
+    given = f' class="{style}"' if style else ""
+    given += f' data-name="{escape(printable(name[:300]))}"' if name else ""
+    return f"<g{given}><title>{escape(printable(title))}</title>{''.join(parts)}</g>"
 
 
 def fluid(title: str, description: str, height: float, parts: Iterable[str], style: str = "") -> str:

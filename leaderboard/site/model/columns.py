@@ -160,6 +160,7 @@ def _without_texts(sample: Mapping[str, Any]) -> dict[str, Any]:
         "judgements": {},
         "context_sha256": None,
         "error": "failed",
+        "reasoning": None,
     }
 
 

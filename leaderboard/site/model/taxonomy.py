@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
@@ -146,15 +146,18 @@ def quantities(text: str) -> frozenset[Quantity]:
     >>> sorted(quantities("1 GHz, TS 38.331 and two slots of 5G"))
     [Quantity(value=2.0, dimension=''), Quantity(value=1000000000.0, dimension='frequency')]
     """
-    found = set()
-    for match in _QUANTITY.finditer(unicodedata.normalize("NFKC", text)):
+    return frozenset(found for _, found in quantity_places(unicodedata.normalize("NFKC", text)))
+
+
+def quantity_places(text: str) -> Iterator[tuple[tuple[int, int], Quantity]]:
+    """Where each number with its unit stands in a text in normal form (NFKC)."""
+    for match in _QUANTITY.finditer(text):
         spelt, unit = match[1].lower(), (match[2] or "").lower()
         value = _SPELT.get(spelt)
         if value is None:
             value = float(spelt.replace(",", "").replace("−", "-"))
         dimension, factor = UNITS.get(unit, ("", 1.0))
-        found.add(Quantity(float(f"{value * factor:.9g}"), dimension))
-    return frozenset(found)
+        yield match.span(), Quantity(float(f"{value * factor:.9g}"), dimension)
 
 
 def names(text: str) -> frozenset[str]:
@@ -163,9 +166,14 @@ def names(text: str) -> frozenset[str]:
     >>> sorted(names("The AMF talks to the gNB over N2, see TS 38.413"))
     ['AMF', 'GNB', 'N2', 'TS38.413']
     """
-    normal = unicodedata.normalize("NFKC", text)
-    found = {re.sub(r"[ -]", "", match[0]).upper() for match in _NAME.finditer(normal) if match[0].lower() not in UNITS}
-    return frozenset(_singular(name) for name in found)
+    return frozenset(found for _, found in name_places(unicodedata.normalize("NFKC", text)))
+
+
+def name_places(text: str) -> Iterator[tuple[tuple[int, int], str]]:
+    """Where each name stands in a text in normal form (NFKC)."""
+    for match in _NAME.finditer(text):
+        if match[0].lower() not in UNITS:
+            yield match.span(), _singular(re.sub(r"[ -]", "", match[0]).upper())
 
 
 # All runs of a board answer the same questions: what is read in these and in references comes back, run after run.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..page import Section
 from .compare import compare_pages, comparisons
 from .factors import factor_pages
-from .history import history_pages
+from .history import history_count, history_pages, several_dates
 from .index import index_pages
 from .item import item_count, item_pages
 from .method import method_pages
@@ -57,6 +57,12 @@ SECTIONS: tuple[Section, ...] = (
         when=lambda board: bool(board.factors),
         count=lambda board: len(board.tables),
     ),
-    Section("history.html", "History", history_pages, when=lambda board: bool(board.history)),
+    Section(
+        "history.html",
+        "History",
+        history_pages,
+        when=lambda board: bool(board.history) or several_dates(board),
+        count=history_count,
+    ),
     Section("method.html", "Method", method_pages),
 )

@@ -268,6 +268,21 @@ def test_numbers_never_show_a_negative_zero() -> None:
     assert [number(-0.0), number(-0.0004), signed(-0.0004), signed(0.0006)] == ["0.000", "0.000", "0.000", "+0.001"]
 
 
+def test_a_timeline_of_unrelated_runs_is_not_joined_and_parts_the_days() -> None:
+    runs = [
+        Moment("base", "2026-01-01", "one", "anchor", 0.0, None, None, None),
+        Moment("a", "2026-01-02", "one", "better", 0.05, 0.01, 0.09, None),
+        Moment("b", "2026-01-02", "one", "no difference shown", 0.0, -0.04, 0.04, None),
+        Moment("c", "2026-01-03", "one", "worse, gate: fail", -0.05, -0.09, -0.01, None),
+    ]
+    root = drawn(timeline("course", runs, joined=False))
+    lines = [each.get("class", "") for each in root.iter(f"{SVG}line") if each.get("x1") == each.get("x2")]
+    assert (lines.count("stem"), lines.count("grid"), lines.count("whisker")) == (0, 2, 3)
+    assert [each.get("class") for each in root.iter(f"{SVG}circle")] == ["dot better", "dot hollow", "dot worse"]
+    assert [word for word in words(root) if word in "▲▼"] == ["▲", "▼"]
+    assert tooltips(root)[-1] == "2026-01-03 c: −0.050 [−0.090, −0.010], worse, gate: fail, against one"
+
+
 def test_a_timeline_has_a_mark_a_check_by_its_verdict_and_begins_anew_with_a_baseline() -> None:
     checks = [
         Moment("a", "2026-01-01", "one", "pass", 0.01, 0.0, 0.02, 0.02),
@@ -283,7 +298,9 @@ def test_a_timeline_has_a_mark_a_check_by_its_verdict_and_begins_anew_with_a_bas
     # One stroke joins the first two; an upright parts the third from them, as it was held against something else.
     assert (lines.count("stem"), lines.count("dashed"), lines.count("front"), lines.count("whisker")) == (1, 1, 3, 3)
     assert words(root).count("▼") == 1
-    assert [word for word in words(root) if word.startswith("2026")] == ["2026-01-01", "2026-01-03"]
+    assert sorted(word for word in words(root) if word.startswith("2026")) == [each.date for each in checks]
+    (between,) = [each for each in root.iter(f"{SVG}text") if each.text == "2026-01-02"]
+    assert "wide" in (between.get("class") or "")  # a phone has room for the first and the last
     assert "2026-01-02 b: −0.010 [−0.030, 0.010], 0.02 allowed, inconclusive, against one" in described(root)
     heights = {float(each.get("y1") or 0) for each in root.iter(f"{SVG}line") if each.get("class") == "front"}
     # Two margins: the strokes of 0.02 lie below that of 0.01.
