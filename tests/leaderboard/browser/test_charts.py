@@ -57,9 +57,7 @@ def test_a_row_and_its_mark_light_up_together(visit: Callable[..., Visit]) -> No
 
 
 @pytest.mark.parametrize("kind", EVERY)
-def test_a_chart_is_kept_as_a_picture_that_stands_alone(
-    kind: str, visit: Callable[..., Visit], tmp_path: Path
-) -> None:
+def test_a_chart_is_kept_as_a_picture_that_stands_alone(kind: str, visit: Callable[..., Visit], tmp_path: Path) -> None:
     seen = visit(kind)
     figure = seen.page.locator("figure").first
     title = figure.locator("svg.chart").get_attribute("aria-label")
