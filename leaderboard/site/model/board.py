@@ -208,7 +208,7 @@ def make_board(
     if not metrics:
         told = "; ".join(["no metric has a score in any run: there is nothing to rank", *without_table])
         raise InputError(told)
-    names, digests = distinct_names([run.loaded([]) for run in kept]), [run.digest for run in kept]
+    names, digests = distinct_names([run.titled for run in kept]), [run.digest for run in kept]
     by_metric = [(metric, ranked[metric.name][0]) for metric in metrics]
     jobs = [
         _Comparing(metric, members, places, [names[place] for place in places], options)
@@ -304,7 +304,7 @@ def _metrics_of(runs: Sequence[RunColumns]) -> tuple[list[Metric], list[str]]:
     """
     found, without = [], []
     for name in dict.fromkeys(name for run in runs for name in run.header["metrics"]):
-        having = [run.loaded([]) for run in runs if name in run.header["metrics"]]
+        having = [run.titled for run in runs if name in run.header["metrics"]]
         # Runs that were measured otherwise are set apart later, metric by metric.
         first = having[0].header["metrics"][name]["signature"]
         alike = [run for run in having if run.header["metrics"][name]["signature"] == first]

@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,12 @@ from telbench.errors import InputError
 
 from ....harness.runs.folder import HEADER, SAMPLES, read_run
 from ....metrics.contract import ItemScore
+from ...compare.pairwise import ClusterBy
+from ...compare.scored import Scored
 from ...runs.foreign import Reported
 from ...runs.loaded import COPY_AGAIN, LoadedRun
 from ...runs.validation import Lines, require_header
+from ...statistics.clusters import Documents, documents
 from .contexts import NO_CONTEXTS, Contexts
 from .taxonomy import KINDS, error_kind
 
@@ -73,7 +76,7 @@ class RunColumns:
         return sum(told) / len(told) if told else None
 
     def loaded(self, names: Sequence[str]) -> LoadedRun:
-        """The run with these metrics' scores item by item, as comparisons take it."""
+        """The run with these metrics' scores item by item, as comparisons of single items take it."""
         return LoadedRun(
             self.path,
             self.header,
@@ -85,6 +88,21 @@ class RunColumns:
             lengths={item: words for item, words in zip(self.items, self.lengths, strict=False) if words >= 0},
             words=self.words,
         )
+
+    def scored(self, name: str) -> Scored:
+        """The scores in a metric, as comparisons and rankings of whole runs take them."""
+        return Scored(self.name, self.values[name], self.reasons[name], self.stats.get(name))
+
+    def documents(self, by: ClusterBy) -> Documents:
+        """What belongs together among the items."""
+        if by == "category":
+            return _documents(tuple(map(str, self.categories)))
+        return _documents(self.items if by == "item" else self.clusters)
+
+    @property
+    def titled(self) -> LoadedRun:
+        """The run without its items, for what its header alone tells."""
+        return LoadedRun(self.path, self.header, {}, {}, words=self.words)
 
     def kind(self, place: int) -> str:
         """What the answer to an item is: `RIGHT`, one of `KINDS`, or `UNANSWERED`."""
@@ -146,6 +164,12 @@ class Elsewhere:
 
 
 NOTHING = Elsewhere()
+
+
+@lru_cache(maxsize=4)
+def _documents(clusters: tuple[str, ...]) -> Documents:
+    """Runs of a board share their clusters, and each of its metrics asks for them."""
+    return documents(clusters)
 
 
 def _without_texts(sample: Mapping[str, Any]) -> dict[str, Any]:

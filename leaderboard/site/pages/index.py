@@ -90,7 +90,7 @@ def index_pages(board: Board) -> Iterator[Page]:
 def _uncalibrated(board: Board, singles: Sequence[MetricTable]) -> list[str]:
     """Which judges behind the first run's values were never calibrated on this data."""
     judged = [table.name for table in singles if table.metric.family == "judged"]
-    return calibration_notes([board.baseline.columns.loaded([])], judged) if judged else []
+    return calibration_notes([board.baseline.columns.titled], judged) if judged else []
 
 
 def interval_cells(table: MetricTable) -> list[str]:
