@@ -61,19 +61,23 @@ class Drafts:
         return hashlib.sha256(content).hexdigest()
 
 
-def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS) -> str:
+def inputs_digest(
+    paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS, elsewhere: str = ""
+) -> str:
     """SHA-256 of the runs' files, contexts, options and this package's own files, whatever the folders' places are.
+
+    ``elsewhere`` is the digest of what no run folder is behind.
 
     Raises:
         InputError: for what is no run folder or cannot be read.
     """
     finished, unfinished = run_folders(paths)
     runs = [[folder.name, *_files(folder)] for folder in (*finished, *(each.path for each in unfinished))]
-    baseline = None if options.baseline is None else _files(options.baseline)
+    baseline = None if options.baseline is None else [_sha256(options.baseline), *_files(options.baseline)]
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
-    chosen += [options.items, dict(options.margins)]
+    chosen += [options.items, dict(options.margins), elsewhere]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 

@@ -17,6 +17,7 @@ from .model.data_files import data_path
 from .model.standings import within_margin
 from .model.terms import TERMS
 from .page import Page
+from .pages.traits import traits, traits_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,6 +36,8 @@ def render(page: Page, board: Board, menu: Sequence[tuple[str, str]]) -> str:
         "menu": menu,
         "policy": POLICY,
         "terms": TERMS,
+        "traits_of": traits_of,
+        "traits": traits,
         "data_paths": {table.name: data_path(table) for table in board.tables},
         **page.context,
     }

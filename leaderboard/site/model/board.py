@@ -24,11 +24,12 @@ from ...compare.ranking import Posthoc
 from ...compare.seeds import SEED, varying, word
 from ...compare.table import distinct_names
 from ...publish.history import Check, read_history
+from ...runs.foreign import Reported
 from ...runs.loaded import metric_of
 from ...runs.worth import read_worth, with_worth
 from ..formats import shortened
 from ..parallel import Job, Result, all_of, each_of
-from .columns import RIGHT, RunColumns, read_columns
+from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns
 from .composite import OVERALL
 from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, first_rankable, measured_alike, rankable, run_folders
@@ -77,8 +78,10 @@ class BoardRun:
 
     @property
     def right(self) -> float | None:
-        """Share of right answers among all items (see `taxonomy`)."""
+        """Share of right answers among all items (see `taxonomy`); None where the answers are not at hand."""
         counts = self.columns.error_kinds
+        if not self.columns.answers:
+            return None
         return counts.get(RIGHT, 0) / len(self.columns.items) if self.columns.items else None
 
     @property
@@ -103,7 +106,7 @@ class Board:
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
     ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate. ``worth`` is
-    the record of what metrics are worth on the data, where it was given.
+    the record of what metrics are worth on the data, where it was given. ``reported`` are others' numbers.
     """
 
     options: Options
@@ -117,6 +120,7 @@ class Board:
     contexts: Contexts = NO_CONTEXTS
     history: tuple[Check, ...] = ()
     worth: Mapping[str, Any] | None = None
+    reported: tuple[Reported, ...] = ()
 
     @property
     def baseline(self) -> BoardRun:
@@ -163,8 +167,9 @@ def make_board(
     reporter: Reporter,
     processes: int = 2,
     contexts: Contexts = NO_CONTEXTS,
+    elsewhere: Elsewhere = NOTHING,
 ) -> Board:
-    """Read the runs and measure them.
+    """Read the runs and measure them, those from ``elsewhere`` among them.
 
     Raises:
         InputError: for what is no run folder, or when no run can be ranked in any metric.
@@ -172,11 +177,12 @@ def make_board(
     history = () if options.history is None else tuple(read_history(options.history))
     worth = None if options.worth is None else read_worth(options.worth)
     folders, apart = run_folders(paths)
-    if not folders:
+    if not folders and not elsewhere.runs:
         raise InputError("none of the runs is finished: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
     runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
+    runs = [*runs, *elsewhere.runs]
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
     if worth is not None and options.worth is not None:
@@ -238,11 +244,12 @@ def make_board(
         tables=tuple(tables),
         left_out=(*overall.left_out, *without_table),
         factors=varying(factors),
-        digest=_digest(runs, apart, kept[0], options, contexts, history, worth),
+        digest=_digest(runs, apart, kept[0], options, contexts, history, worth, elsewhere.digest),
         processes=workers,
         contexts=contexts,
         history=history,
         worth=worth,
+        reported=elsewhere.reported,
     )
 
 
@@ -329,6 +336,7 @@ def _digest(
     contexts: Contexts,
     history: Iterable[Check],
     worth: Mapping[str, Any] | None,
+    elsewhere: str,
 ) -> str:
     """SHA-256 of the runs' contents, of the contexts, the history and the worth at hand, and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
@@ -339,6 +347,7 @@ def _digest(
         contexts.digest,
         *(repr(check) for check in history),
         *([] if worth is None else [worth]),
+        elsewhere,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
