@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from ...harness.cli.tables import difference_text, number, p_value
+from ...harness.cli.tables import difference_text, digits_of, number, p_value
 from ...harness.cli.terminal import visible
 from ..compare.pairwise import Comparison
 
@@ -31,6 +31,22 @@ def score(value: float | None, entry: Mapping[str, Any]) -> str:
     """A metric's value with the digits that its range and its interval deserve, and a true minus sign."""
     spread = None if entry.get("ci_low") is None else entry["ci_high"] - entry["ci_low"]
     return number(value, entry["range"][1], spread).replace("-", "−")
+
+
+def scores(values: Sequence[float], entry: Mapping[str, Any]) -> list[str]:
+    """`score` of many values of one metric; NaN where there is none.
+
+    >>> scores([0.51234, float("nan"), -0.0001], {"range": [0, 1]})
+    ['0.512', 'N/A', '0.000']
+    """
+    spread = None if entry.get("ci_low") is None else entry["ci_high"] - entry["ci_low"]
+    digits = digits_of(entry["range"][1], spread)
+    form = f".{digits}f"
+    # NaN alone is not equal to itself. Adding 0.0 takes the sign off a rounded zero.
+    return [
+        format(round(value, digits) + 0.0, form).replace("-", "−") if value == value else number(None, None)  # noqa: PLR0124
+        for value in values
+    ]
 
 
 def signed(value: float | None, entry: Mapping[str, Any]) -> str:
