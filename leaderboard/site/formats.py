@@ -41,8 +41,12 @@ def signed(value: float | None, entry: Mapping[str, Any]) -> str:
 
 def ends(compared: Comparison, entry: Mapping[str, Any]) -> str:
     """The interval of a comparison, in as many digits as it takes to see whether 0 is in it."""
-    shown = difference_text(compared.delta, compared.ci_verdict, entry["range"][1])
-    return shown.partition(" ")[2].replace("-", "−")
+    return ends_text(compared.delta, compared.ci_verdict, entry)
+
+
+def ends_text(delta: float, interval: tuple[float, float] | None, entry: Mapping[str, Any]) -> str:
+    """The interval of a difference, as `ends` has it."""
+    return difference_text(delta, interval, entry["range"][1]).partition(" ")[2].replace("-", "−")
 
 
 def decimal(value: float | None) -> str:

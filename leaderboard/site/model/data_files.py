@@ -129,13 +129,13 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     stream = io.StringIO()
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in names])
+    writer.writerow([csv_cell(name) for name in names])
     for row in rows:
-        writer.writerow([_csv_cell(row.get(name)) for name in names])
+        writer.writerow([csv_cell(row.get(name)) for name in names])
     return stream.getvalue().encode("utf-8-sig")
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is marked as text."""
     if not isinstance(value, str):
         return value

@@ -12,6 +12,7 @@ from .history import history_pages
 from .index import index_pages
 from .item import item_count, item_pages
 from .method import method_pages
+from .pair import has_pairs, pair_files, pair_pages
 from .ranks import rank_pages
 from .run import run_pages
 from .significance import ranked_tables, significance_pages
@@ -29,6 +30,7 @@ SECTIONS: tuple[Section, ...] = (
         when=lambda board: bool(comparisons(board)),
         count=lambda board: 1 + len(comparisons(board)),
     ),
+    Section("pair.html", "Any two", pair_pages, when=has_pairs, count=pair_files),
     Section(
         "significance.html",
         "Significance",

@@ -9,8 +9,10 @@ from functools import partial
 from ..model.board import Board
 from ..model.columns import RIGHT
 from ..model.items import (
+    GROUP,
     BoardItem,
     Judgements,
+    answers_path,
     group_name,
     grouped,
     item_groups,
@@ -20,6 +22,7 @@ from ..model.items import (
     with_verdicts,
 )
 from ..page import File, Page
+from .pair import has_pairs
 
 # Characters of an answer that are shown at once; the rest unfolds.
 SHOWN = 700
@@ -52,7 +55,8 @@ class Listed:
 def item_count(board: Board) -> int:
     """How many pages and files `item_pages` gives."""
     groups = len(item_groups(board))
-    return len(_lists(board)) + groups * (2 if grouped(board) else 1)
+    shards = groups if grouped(board) else -(-groups // GROUP) if has_pairs(board) else 0
+    return len(_lists(board)) + groups + shards
 
 
 def item_pages(board: Board) -> Iterator[Page | File]:
@@ -61,6 +65,7 @@ def item_pages(board: Board) -> Iterator[Page | File]:
     judgements = with_verdicts(board)
     lists = _lists(board)
     rows: list[Listed] = []
+    kept: list[BoardItem] = []
     groups = item_groups(board)
     for index, items in enumerate(board.each_of(partial(_items_of, board, judgements), groups)):
         around = {
@@ -73,12 +78,18 @@ def item_pages(board: Board) -> Iterator[Page | File]:
         context = {
             "items": items.items,
             "shown": SHOWN,
-            "shard": f"data/answers/{name}.js" if items.shard else None,
+            "shard": answers_path(first.place) if items.shard else None,
             **around,
         }
         yield Page(f"items/{name}.html", "items_page.html", title, context, menu="items.html")
         if items.shard:
-            yield File(f"data/answers/{name}.js", items.shard)
+            yield File(answers_path(first.place), items.shard)
+        elif has_pairs(board):
+            # Pages of pairs read the answers from here.
+            kept += items.items
+            if len(kept) == GROUP or index + 1 == len(groups):
+                yield File(answers_path(kept[0].place), shard(board, kept))
+                kept.clear()
         rows += [_listed(board, item, values) for item in items.items]
         while lists and len(rows) >= lists[0].stop:
             yield _list_page(board, lists.pop(0), rows)

@@ -11,6 +11,8 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+from .pairs_told import of_pairs, on_compare_pages
+
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
 
 
@@ -56,7 +58,7 @@ def _numbers(text: str) -> list[float]:
 
 
 def contradictions(site: Path) -> list[str]:
-    """One line for each contradiction in the tables of standings, and of these with the data files."""
+    """One line for each contradiction in tables of standings, pages of pairs and data files, and between them."""
     overview = json.loads((site / "data" / "board.json").read_text())
     slugs = {run["page"].removeprefix("runs/").removesuffix(".html"): run["name"] for run in overview["runs"]}
     found = []
@@ -72,7 +74,8 @@ def contradictions(site: Path) -> list[str]:
             row = rows.get(slugs[slug])
             if row is not None:
                 found += [f"{page.name}: {slugs[slug]}: {line}" for line in _with_data(cells, row)]
-    return found
+    documents = {name: json.loads((site / path).read_text()) for name, path in overview["tables"].items()}
+    return [*found, *on_compare_pages(site, overview, documents), *of_pairs(site, overview, documents)]
 
 
 def _within(rows: list[tuple[str, dict[str, str]]], *, higher: bool) -> list[str]:
