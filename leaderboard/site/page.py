@@ -30,6 +30,15 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Other:
+    """A board beside the one that a page is of: the way to it from the folder of that one, and its title."""
+
+    path: str
+    title: str
+    current: bool = False
+
+
+@dataclass(frozen=True)
 class File:
     """A file of the site that is no page: its ``path`` inside the site, and what it holds."""
 

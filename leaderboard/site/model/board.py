@@ -46,7 +46,8 @@ class Options:
     """What a board is built with, beside its runs.
 
     ``items``: pages have the texts of all items, their ids alone, or there are no such pages; None: as the data set's
-    publisher lets. ``margins``: by metric, the largest drop to accept.
+    publisher lets. ``margins``: by metric, the largest drop to accept. ``weights`` and ``primary`` say how several data
+    sets come to an overall mean, and by which metrics.
     """
 
     title: str = "telbench leaderboard"
@@ -58,6 +59,8 @@ class Options:
     worth: Path | None = None
     items: Shown | None = None
     margins: Mapping[str, float] = field(default_factory=dict)
+    weights: str = "equal"
+    primary: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from .pairs_told import of_pairs, on_compare_pages
+from .sets_told import of_sets
 
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
 
@@ -59,6 +60,9 @@ def _numbers(text: str) -> list[float]:
 
 def contradictions(site: Path) -> list[str]:
     """One line for each contradiction in tables of standings, pages of pairs and data files, and between them."""
+    if (site / "data" / "sets.json").is_file():
+        inside = [f"{each.name}/{line}" for each in sorted((site / "sets").iterdir()) for line in contradictions(each)]
+        return [*of_sets(site), *inside]
     overview = json.loads((site / "data" / "board.json").read_text())
     slugs = {run["page"].removeprefix("runs/").removesuffix(".html"): run["name"] for run in overview["runs"]}
     found = []

@@ -71,7 +71,7 @@ def on_compare_pages(site: Path, overview: Mapping[str, Any], documents: Mapping
             where = f"{page.name}: {told['Metric']}"
             if not told["Verdict"].startswith(known["verdict"]):
                 yield f"{where}: verdict '{told['Verdict']}', in the data '{known['verdict']}'"
-            yield from _agreed(where, numbers(told["Δ"])[0], numbers(told["Interval, Holm"]), told["Verdict"])
+            yield from agreed(where, numbers(told["Δ"])[0], numbers(told["Interval, Holm"]), told["Verdict"])
 
 
 def of_pairs(site: Path, overview: Mapping[str, Any], documents: Mapping[str, Any]) -> Iterator[str]:
@@ -87,7 +87,7 @@ def of_pairs(site: Path, overview: Mapping[str, Any], documents: Mapping[str, An
             metric, run, other = row["metric"], names[row["run"]], names[row["other"]]
             where = f"pairs.csv: {metric}, {run} against {other}"
             ends = [float(row[name]) for name in ("ci_low", "ci_high") if row[name]]
-            yield from _agreed(where, float(row["difference"]), ends, row["verdict"])
+            yield from agreed(where, float(row["difference"]), ends, row["verdict"])
             document = documents[metric]
             if other == document["baseline"] and run in document["differences"]:
                 known = document["differences"][run]
@@ -108,7 +108,7 @@ def of_pairs(site: Path, overview: Mapping[str, Any], documents: Mapping[str, An
             ]
             if not all(near) or bool(ends) != bool(interval):
                 yield f"{where}: other numbers on its page"
-            yield from _agreed(f"{where}, as shown", numbers(text)[0], numbers(interval), verdict)
+            yield from agreed(f"{where}, as shown", numbers(text)[0], numbers(interval), verdict)
     yield from (f"pairs: {each} are in no line of pairs.csv" for each in shown)
 
 
@@ -138,7 +138,7 @@ def _ranked(where: str, document: Mapping[str, Any], run: str, other: str, row: 
         yield f"{where}: '{row['verdict']}', and the worse of them may have rank 1"
 
 
-def _agreed(where: str, delta: float, ends: list[float], verdict: str) -> Iterator[str]:
+def agreed(where: str, delta: float, ends: list[float], verdict: str) -> Iterator[str]:
     """Do difference, interval and verdict agree?"""
     claimed = re.match(r"better|worse", verdict)
     if len(ends) == 2 and bool(claimed) == (ends[0] <= 0 <= ends[1]):
