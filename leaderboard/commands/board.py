@@ -96,6 +96,7 @@ def build(asked: BuildOptions) -> str:
     from ..site.model.board import Options, licence_lines, make_board
     from ..site.model.contexts import find_contexts
     from ..site.model.eligibility import run_folders
+    from ..site.views.recipes import with_recipes
     from ..site.views.sets import make_sets
 
     require_own(asked.out)
@@ -131,7 +132,7 @@ def build(asked: BuildOptions) -> str:
     for name, given in (("weights", options.weights != "equal"), ("primary", options.primary)):
         if given:
             raise InputError(f"--{name}: the runs are of one data set: drop it")
-    board = make_board(paths, options, reporter, processes, contexts)
+    board = with_recipes(make_board(paths, options, reporter, processes, contexts), reporter)
     for line in licence_lines(board):
         reporter.note(line)
     count = build_site(board, asked.out, reporter, inputs)

@@ -198,7 +198,7 @@ def _write_board(
 ) -> dict[str, str]:
     """The files of one board, which lies in a ``folder`` of the site; ``others`` are the boards beside it."""
     sections = [section for section in SECTIONS if section.when(board)]
-    menu = [(section.path, section.title) for section in sections]
+    menu = [section.entry(board) for section in sections]
     files: dict[str, str] = {}
     with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
         for section in sections:

@@ -28,17 +28,18 @@ POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self
 
 def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], others: Sequence[Other] = ()) -> str:
     """The page's HTML; ``others`` are the boards of other data sets beside this one."""
-    context: Mapping[str, Any] = {
+    context: dict[str, Any] = {
         "board": board,
         "page": page,
         "root": page.root,
         "menu": menu,
         "policy": POLICY,
         "terms": TERMS,
-        "data_paths": {table.name: data_path(table) for table in board.tables},
         "others": others,
         **page.context,
     }
+    shown: Board = context["board"]
+    context |= {"data_paths": {table.name: data_path(table, shown.prefix) for table in shown.tables}}
     return environment().get_template(page.template).render(context)
 
 

@@ -21,7 +21,7 @@ from ....harness.datasets.loading import GROUP
 from ....metrics.contract import Metric, metrics_named
 from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
-from ...compare.seeds import SEED, varying, word
+from ...compare.seeds import SEED, SeedEffect, varying, word
 from ...compare.table import distinct_names
 from ...publish.history import Check, read_history
 from ...runs.loaded import metric_of
@@ -65,13 +65,17 @@ class Options:
 
 @dataclass(frozen=True)
 class BoardRun:
-    """A ranked run: its ``name`` and ``short`` name, the ``slug`` of its page, its factors as words, its columns."""
+    """A ranked run: its ``name`` and ``short`` name, the ``slug`` of its page, its factors as words, its columns.
+
+    A recipe has the places of its ``seeds`` on the board of single runs.
+    """
 
     name: str
     short: str
     slug: str
     factors: Mapping[str, str]
     columns: RunColumns
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def header(self) -> Mapping[str, Any]:
@@ -81,8 +85,9 @@ class BoardRun:
     @property
     def right(self) -> float | None:
         """Share of right answers among all items (see `taxonomy`)."""
+        # A recipe has the answers of all its seeds.
         counts = self.columns.error_kinds
-        return counts.get(RIGHT, 0) / len(self.columns.items) if self.columns.items else None
+        return counts.get(RIGHT, 0) / len(self.columns.kinds) if self.columns.kinds else None
 
     @property
     def parameters(self) -> int | None:
@@ -106,7 +111,9 @@ class Board:
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
     ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate. ``worth`` is
-    the record of what metrics are worth on the data, where it was given.
+    the record of what metrics are worth on the data, where it was given. ``home`` is the page of the first table, and
+    ``prefix`` the folder of the board's own pages and data. ``recipes`` is a board of recipes in place of their seeds;
+    such a board has what the seeds say of its recipes in ``over_seeds``, by metric and name.
     """
 
     options: Options
@@ -120,6 +127,10 @@ class Board:
     contexts: Contexts = NO_CONTEXTS
     history: tuple[Check, ...] = ()
     worth: Mapping[str, Any] | None = None
+    home: str = "index.html"
+    prefix: str = ""
+    recipes: Board | None = None
+    over_seeds: Mapping[tuple[str, str], SeedEffect] = field(default_factory=dict)
 
     @property
     def baseline(self) -> BoardRun:

@@ -14,13 +14,21 @@ from .item import item_count, item_pages
 from .method import method_pages
 from .pair import has_pairs, pair_files, pair_pages
 from .ranks import rank_pages
+from .recipe import recipe_count, recipe_pages, recipes_path
 from .run import run_pages
 from .significance import ranked_tables, significance_pages
 from .tradeoff import known_costs, tradeoff_pages
 
 # In the order of the menu.
 SECTIONS: tuple[Section, ...] = (
-    Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
+    Section(lambda board: board.home, "Board", index_pages, count=lambda board: len(board.tables)),
+    Section(
+        recipes_path,
+        "Recipes",
+        recipe_pages,
+        when=lambda board: board.recipes is not None,
+        count=recipe_count,
+    ),
     Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
     Section("items.html", "Items", item_pages, when=lambda board: board.shown != "none", count=item_count),
     Section(

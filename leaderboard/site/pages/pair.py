@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..formats import ends_text, p_text, score, signed, text
 from ..model.board import Board
-from ..model.composite import OVERALL
-from ..model.data_files import csv_cell
+from ..model.data_files import csv_cell, table_path
 from ..model.items import answers_path, item_path
 from ..model.standings import MetricTable
 from ..page import File, Page
 from ..views.pairs import RunPair, run_pairs
-from .index import metric_path
 
 if TYPE_CHECKING:
     from ..model.board import BoardRun
@@ -81,7 +79,7 @@ def _told(board: Board, table: MetricTable) -> dict[str, Any]:
     by_run = {row.run: row for row in table.rows}
     return {
         "name": table.name,
-        "page": "index.html" if table.name == OVERALL else metric_path(table),
+        "page": table_path(board, table),
         "higher": table.metric.higher_is_better,
         "width": None if low is None or high is None else high - low,
         "digits": len(score(0.0, entry).partition(".")[2]),

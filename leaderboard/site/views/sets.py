@@ -24,6 +24,7 @@ from ..model.board import Board, BoardRun, Options, make_board, slug
 from ..model.contexts import NO_CONTEXTS, Contexts
 from ..model.eligibility import Apart, run_folders
 from ..model.standings import MetricTable, Standing
+from .recipes import with_recipes
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def make_sets(
         reporter.note(f"data set {name}")
         baseline = _baseline(folders, options, chosen)
         inner = replace(options, title=f"{options.title}: {name}", baseline=baseline, margins={})
-        board = make_board(folders, inner, reporter, processes, contexts)
+        board = with_recipes(make_board(folders, inner, reporter, processes, contexts), reporter)
         metric = headline_metric(name, [run.columns.loaded([]) for run in board.runs], options.primary)
         known = {table.name: table for table in board.tables}
         margins = {key: value for key, value in options.margins.items() if key in known}
