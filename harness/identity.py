@@ -65,10 +65,15 @@ def identify_checkpoint(checkpoint: Checkpoint, chat_template: str | None) -> Mo
     return ModelIdentity(
         weights_sha256=fingerprint(weights),
         config_sha256=fingerprint(config),
-        tokenizer_sha256=fingerprint(_hashes(checkpoint.tokenizer_path / name for name in TOKENIZER_PARTS)),
+        tokenizer_sha256=identify_tokenizer(checkpoint),
         chat_template_sha256=None if chat_template is None else text_sha256(chat_template),
         parameters=None if base is None else base + sum(check_safetensors(file) for file in own),
     )
+
+
+def identify_tokenizer(checkpoint: Checkpoint) -> str:
+    """Hash of the files that make a checkpoint's tokenizer. Raises `InputError` when one cannot be read."""
+    return fingerprint(_hashes(checkpoint.tokenizer_path / name for name in TOKENIZER_PARTS))
 
 
 def _adapter_sha256(adapter: Path) -> str:

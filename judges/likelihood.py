@@ -66,14 +66,19 @@ def likelihood_judges(panel: JudgePanel) -> tuple[LikelihoodJudge, ...]:
 
 
 def ask_likelihoods(
-    panel: JudgePanel, texts: Callable[[], Iterable[JudgedText]], seen: Callable[[str], object] = lambda judge: None
+    panel: JudgePanel,
+    texts: Callable[[], Iterable[JudgedText]],
+    seen: Callable[[str], object] = lambda judge: None,
+    only: str | None = None,
 ) -> None:
     """Have every text scored that the ledger lacks, so many at a time, by one judge after the other.
 
-    ``texts`` is called once a judge; ``seen`` is told the judge's name for each text that is done. Raises like
-    `JudgePanel.ask`; what had been scored by then is in the ledger.
+    ``only``: by the judge of that name alone. ``texts`` is called once a judge; ``seen`` is told the judge's name for
+    each text that is done. Raises like `JudgePanel.ask`; what had been scored by then is in the ledger.
     """
     for judge in likelihood_judges(panel):
+        if only not in (None, judge.identity.name):
+            continue
         stream = iter(texts())
         while batch := list(itertools.islice(stream, _READ_AHEAD)):
             _ask_unknown(panel, judge, [likelihood_request(judge.identity, text) for text in batch])

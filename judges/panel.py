@@ -121,15 +121,23 @@ class JudgePanel:
         """The judges' names, as they stand in signatures."""
         return "+".join(identity.name for identity in self.identities)
 
-    def ask(self, tasks: Callable[[], Iterable[JudgeTask]], seen: Callable[[str], object] = lambda judge: None) -> None:
-        """Put every task to every judge whose reply the ledger lacks; equal prompts are asked once.
+    def ask(
+        self,
+        tasks: Callable[[], Iterable[JudgeTask]],
+        seen: Callable[[str], object] = lambda judge: None,
+        only: str | None = None,
+    ) -> None:
+        """Put every task to every judge whose reply the ledger lacks, or to the one called ``only``.
+
+        Equal prompts are asked once.
 
         ``tasks`` is called once a judge, and may be read in another thread; ``seen`` is told the judge's name for each
         verdict that is done. One judge follows the other, so that only one local model is in memory at a time. Raises
         like `Judge.ask`; what had been answered by then is in the ledger.
         """
         for judge in self.judges:
-            self._ask_one(judge, tasks(), seen)
+            if only in (None, judge.identity.name):
+                self._ask_one(judge, tasks(), seen)
 
     def judgements(self, task: JudgeTask) -> tuple[Judgement, ...]:
         """What each judge says to a task, asked now where neither the ledger nor an earlier failure tells.

@@ -21,6 +21,10 @@ from .terminal import visible
 # name -> (module, what the overview says). Only the one that is called is imported.
 COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("telbench.harness.commands.eval", "generate answers with a checkpoint and score them"),
+    "suite": (
+        "telbench.leaderboard.commands.suite",
+        "models x data sets x prompts from one file, with boards",
+    ),
     "score": ("telbench.harness.commands.score", "score answers made elsewhere"),
     "show": ("telbench.harness.commands.show", "one item of a run, with its facts marked in the answer"),
     "prompts": ("telbench.harness.commands.prompts", "print the exact prompts of a run, before anything is spent"),

@@ -7,12 +7,13 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..storage import writing
+from .notebook import LiveLine, kernel, process_stream
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -62,13 +63,17 @@ class Reporter:
             def on_broken_pipe(self) -> None:
                 self.quiet = True
 
+        self._notebook = kernel() if "ipykernel" in sys.modules else None
         # A copy of the terminal's descriptor: the original is sent to the log while libraries are kept quiet.
         try:
+            if self._notebook is not None:
+                # The kernel's stream: its descriptor leads to the terminal of the server.
+                raise OSError
             copy = os.dup(sys.stderr.fileno())
             stream = os.fdopen(copy, "w", encoding=sys.stderr.encoding or "utf-8", errors="backslashreplace")
         except (OSError, ValueError, AttributeError):
             stream = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
-        self._console = TolerantConsole(file=stream, highlight=False)
+        self._console = TolerantConsole(file=stream, highlight=False, force_jupyter=False)
 
     def note(self, text: str) -> None:
         """One line about what happens now; a reader that has gone (a closed pipe, a full disk) never stops the work."""
@@ -77,7 +82,12 @@ class Reporter:
 
     @contextlib.contextmanager
     def progress(self, label: str, total: int) -> Iterator[Meter]:
-        """A bar on a terminal; elsewhere a line every ten seconds."""
+        """A bar on a terminal, a line that changes in a notebook; elsewhere a line every ten seconds."""
+        if self._notebook is not None:
+            meter = _NotebookMeter(LiveLine(self._notebook), label, total)
+            yield meter
+            meter.finish()
+            return
         if not self._console.is_terminal:
             yield _LineMeter(self, label, total)
             return
@@ -86,6 +96,21 @@ class Reporter:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, TextColumn("{task.fields[detail]}"), console=self._console, transient=True) as bar:
             yield _BarMeter(bar, bar.add_task(label, total=total, detail=""))
+
+    @contextlib.contextmanager
+    def drawn(self, draw: Callable[[int], Any]) -> Iterator[bool]:
+        """On a terminal, what ``draw`` makes of so many rows, drawn anew meanwhile; is there a terminal?"""
+        if not self._console.is_terminal:
+            yield False
+            return
+        from rich.live import Live
+
+        def again() -> Any:
+            return draw(max(1, self._console.height - 6))
+
+        with Live(get_renderable=again, console=self._console, refresh_per_second=1, transient=True):
+            yield True
+        self._console.print(draw(0))
 
     @contextlib.contextmanager
     def quiet(self, log: Path | None = None) -> Iterator[None]:
@@ -105,7 +130,14 @@ class Reporter:
             for original, target in targets.items():
                 os.dup2(target, original)
         try:
-            with contextlib.redirect_stdout(sys.stderr if log is None else sys.stdout):
+            with contextlib.ExitStack() as streams:
+                if log is not None and self._notebook is not None:
+                    for redirect, descriptor in ((contextlib.redirect_stdout, 1), (contextlib.redirect_stderr, 2)):
+                        stream = process_stream(descriptor)
+                        streams.callback(stream.flush)
+                        streams.enter_context(redirect(stream))
+                else:
+                    streams.enter_context(contextlib.redirect_stdout(sys.stderr if log is None else sys.stdout))
                 yield
         finally:
             _flush_standard()
@@ -149,3 +181,24 @@ class _LineMeter(Meter):
         if time.monotonic() - self.last >= _EVERY_SECONDS:
             self.last = time.monotonic()
             self.reporter.note(f"{self.label} {self.done}/{self.total} {detail}".rstrip())
+
+
+@dataclass
+class _NotebookMeter(Meter):
+    line: LiveLine
+    label: str
+    total: int
+    done: int = 0
+    detail: str = ""
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self.done, self.detail = self.done + count, detail
+        self.line.show(self._told())
+
+    def finish(self) -> None:
+        """Leave what was reached, where anything was shown or done."""
+        if self.done:
+            self.line.show(self._told(), last=True)
+
+    def _told(self) -> str:
+        return visible(f"{self.label} {self.done}/{self.total} {self.detail}".rstrip(), encoding="utf-8")

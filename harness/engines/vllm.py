@@ -30,7 +30,6 @@ from .contract import (
     dtype_of,
     failed,
     package_version,
-    request_seed,
 )
 from .guided import GuidedCompletion, GuidedRequest, TokenChances
 from .options import facts
@@ -38,12 +37,15 @@ from .stopping import GrowingAnswer, hidden_tokens
 from .vllm_arguments import (
     CPU_ENVIRONMENT,
     CPU_OPTIONS,
+    IN_PLACE,
+    NOT_LOADED,
     ONE_AT_A_TIME,
     QUIET_ENVIRONMENT,
     counted_options,
     own_arguments,
     require_adapter,
     require_quantisation,
+    sampling_params,
     user_options,
 )
 
@@ -70,7 +72,7 @@ class VllmEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Queue all requests, then yield each completion in the step in which it ends."""
-        each = [_params(request, sampling) for request in requests]
+        each = [sampling_params(request, sampling) for request in requests]
         for index, output in self._finished([list(request.token_ids) for request in requests], each):
             yield self._marked(_completion(requests[index], output), output, sampling)
 
@@ -82,7 +84,9 @@ class VllmEngine:
         for guided in requests:
             schema = None if guided.schema is None else StructuredOutputsParams(json=guided.schema)
             alternatives = guided.alternatives or None
-            each.append(_params(guided.request, guided.sampling, structured_outputs=schema, logprobs=alternatives))
+            each.append(
+                sampling_params(guided.request, guided.sampling, structured_outputs=schema, logprobs=alternatives)
+            )
         for index, output in self._finished([list(guided.request.token_ids) for guided in requests], each):
             asked = requests[index]
             completion = self._marked(_completion(asked.request, output), output, asked.sampling)
@@ -180,21 +184,6 @@ class VllmEngine:
         return self._llm
 
 
-def _params(request: Request, sampling: Sampling, **more: Any) -> Any:
-    from vllm import SamplingParams
-
-    return SamplingParams(
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seed=None if sampling.temperature == 0 else request_seed(sampling.seed, request.key),
-        stop=list(sampling.stop) or None,
-        skip_special_tokens=not sampling.marks,
-        **sampling.added,
-        **more,
-    )
-
-
 def _chances(output: Any) -> tuple[TokenChances, ...]:
     """Of each token; vLLM reports the most likely tokens, and the one that was taken wherever it ranks."""
     if isinstance(output, str) or not output.outputs[0].logprobs:
@@ -262,28 +251,66 @@ def open_engine(settings: EngineSettings) -> VllmEngine:
 
 
 class SharedVllm:
-    """One `vllm.LLM` of a base model with its adapters; see `SharedEngine`."""
+    """One `vllm.LLM`: of a base with its adapters, or of checkpoints alike but in their numbers; see `SharedEngine`."""
 
     def __init__(self, every: Sequence[EngineSettings]) -> None:
         self._adapters = [each.checkpoint.adapter for each in every if each.checkpoint and each.checkpoint.adapter]
         lengths = [each.max_model_len for each in every]
         self._longest = None if None in lengths else max(each for each in lengths if each is not None)
         self._llm: Any = None
+        # The folder of the numbers that are loaded.
+        self._weights = Path()
 
     def open(self, settings: EngineSettings) -> VllmEngine:
-        """The engine of one adapter; the first loads the base."""
-        adapter = None if settings.checkpoint is None else settings.checkpoint.adapter
-        if adapter is None:
-            raise InputError("only adapters of one base share an engine")
+        """The engine of one of them; the first loads the model, others put their adapter or their numbers into it."""
+        checkpoint = settings.checkpoint
+        if checkpoint is None:
+            raise InputError("--engine vllm needs --model CHECKPOINT")
+        if self._llm is not None:
+            self._make_ready(checkpoint)
         settings = replace(settings, max_model_len=self._longest)
-        engine = _opened(settings, self._llm, 1 + self._adapters.index(adapter), self._adapters)
-        self._llm = engine.lent()
+        number = 1 if checkpoint.adapter is None else 1 + self._adapters.index(checkpoint.adapter)
+        engine = _opened(settings, self._llm, number, self._adapters)
+        self._llm, self._weights = engine.lent(), checkpoint.path
         return engine
 
+    def _make_ready(self, checkpoint: Checkpoint) -> None:
+        """Put the checkpoint's numbers in the place of others, and forget what was computed before.
+
+        Where vLLM cannot, it is closed, and starts again with this checkpoint.
+        """
+        heard, ready = Overheard(), False
+        with contextlib.suppress(Exception):
+            if self._weights != checkpoint.path:
+                self._weights = Path()
+                self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(checkpoint.path)})
+                if device_kind() == "cpu":
+                    self._llm.apply_model(_repack_heads)
+            # Parts of prompts that other weights have read, or that lay in other batches, are no part of this run.
+            ready = self._llm.reset_prefix_cache()
+        if not ready or NOT_LOADED.search(heard.text()):
+            self.close()
+
     def close(self) -> None:
-        """Shut the engine core down and free its memory."""
-        if self.__dict__.get("_llm") is not None:
-            _shut_down(self.__dict__.pop("_llm"))
+        """Shut the engine core down and free its memory; opening again starts another."""
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            _shut_down(llm)
+
+
+def keeps(architecture: str) -> str:
+    """Why numbers of another checkpoint are not put into a loaded model of this architecture; empty where they are."""
+    return "" if architecture in IN_PLACE else f"vLLM was not tried with other numbers in a loaded {architecture}"
+
+
+def _repack_heads(model: Any) -> None:
+    """Have output layers read their weights again: on CPU vLLM multiplies by a packed copy of them.
+
+    Of a layer that is tied to the embeddings, `reload_weights` (vLLM 0.32) leaves the copy of the former numbers.
+    """
+    for layer in model.modules():
+        if type(layer).__name__ == "ParallelLMHead" and hasattr(layer, "cpu_linear"):
+            layer.quant_method.process_weights_after_loading(layer)
 
 
 def _opened(settings: EngineSettings, llm: Any, number: int, adapters: Sequence[Path]) -> VllmEngine:
@@ -294,7 +321,8 @@ def _opened(settings: EngineSettings, llm: Any, number: int, adapters: Sequence[
     info = describe(settings)
     on_cpu = info.settings["device"] == "cpu"
     kind = _llm_class(on_cpu=on_cpu)
-    require_whole(checkpoint)
+    if llm is None:
+        require_whole(checkpoint)
     heard = Overheard()
     options = {**(CPU_OPTIONS if on_cpu else {}), **user_options(settings)}
     if settings.deterministic:
@@ -363,4 +391,5 @@ ENGINE = EngineSpec(
     adapters=True,
     options=True,
     share=SharedVllm,
+    keeps=keeps,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from telbench.errors import InputError
 from ..adapter import adapted_modules, adapter_config, adapter_rank
 from ..checkpoint import Checkpoint
 from ..formats import quantisation
-from .contract import EngineSettings
+from .contract import EngineSettings, Request, Sampling, request_seed
 from .guided import GRAMMARS
 from .options import EITHER, fields_of, parsed_options, words_of
 
@@ -69,6 +70,13 @@ SAME_ANSWERS = SAME_BITS | {
     *("optimization_level", "performance_mode"),
 }
 
+
+# Architectures that were loaded over by `reload_weights` and then answered as if started with those weights, to the
+# last bit; others start an engine for each checkpoint.
+IN_PLACE = frozenset({"LlamaForCausalLM", "Qwen2ForCausalLM"})
+# What vLLM logs where a part of a model kept its former numbers. An output layer that is tied to the embeddings has none
+# of its own.
+NOT_LOADED = re.compile(r"(?<!ParallelLMHead): Failed to load weights|weights were not loaded from checkpoint")
 
 # Quantisations of transformers that vLLM has under no other name.
 _PERHAPS = ("bitsandbytes", "aqlm", "hqq", "eetq", "vptq", "quanto", "bitnet", "gguf")
@@ -171,6 +179,22 @@ def _adapter_arguments(checkpoint: Checkpoint, adapters: Sequence[Path]) -> dict
     if "lora_target_modules" in engine_arguments() and not {"lm_head", "experts"} & modules:
         own["lora_target_modules"] = sorted(modules)
     return own
+
+
+def sampling_params(request: Request, sampling: Sampling, **more: Any) -> Any:
+    """The `vllm.SamplingParams` of a request; ``more`` are further arguments of theirs."""
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=None if sampling.temperature == 0 else request_seed(sampling.seed, request.key),
+        stop=list(sampling.stop) or None,
+        skip_special_tokens=not sampling.marks,
+        **sampling.added,
+        **more,
+    )
 
 
 def cache_bytes(config: Mapping[str, Any], longest: int | None, dtype: str, available: int) -> int:

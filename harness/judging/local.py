@@ -50,6 +50,21 @@ VERSION = 2
 
 # Two checkpoints may not fit into memory together: loading one judge frees whichever other was loaded.
 _loaded: weakref.WeakSet[LocalJudge] = weakref.WeakSet()
+# Engines that were put away by judges of these identities, while `kept_loaded` keeps them; None where it does not.
+_kept: dict[str, GuidedEngine] | None = None
+
+
+@contextlib.contextmanager
+def kept_loaded() -> Iterator[None]:
+    """Meanwhile a judge that is closed leaves its weights in memory for the next judge of the same identity."""
+    global _kept
+    before, _kept = _kept, {}
+    try:
+        yield
+    finally:
+        kept, _kept = _kept, before
+        for engine in kept.values():
+            engine.close()
 
 
 class LocalJudge:
@@ -124,7 +139,9 @@ class LocalJudge:
         """Free the weights; the judge can be asked again, and then loads them anew."""
         engine, self._engine = self._engine, None
         _loaded.discard(self)
-        if engine is not None:
+        if engine is not None and _kept is not None:
+            _kept[self.identity.fingerprint] = engine
+        elif engine is not None:
             engine.close()
 
     @contextlib.contextmanager
@@ -134,8 +151,11 @@ class LocalJudge:
             yield self._open()
         except EngineError as error:
             # A dead engine may not even close; what killed it is what the user has to know.
+            dead, self._engine = self._engine, None
             with contextlib.suppress(Exception):
                 self.close()
+                if dead is not None:
+                    dead.close()
             raise EngineError(
                 f"{self._place}: {error}; finished verdicts are kept: run the same command again to go on"
             ) from error
@@ -144,8 +164,9 @@ class LocalJudge:
         if self._engine is None:
             for other in list(_loaded):
                 other.close()
+            engine = _taken(self.identity.fingerprint)
             with _named(self._place):
-                engine = self._spec.open(self._settings)
+                engine = engine or self._spec.open(self._settings)
             if not isinstance(engine, GuidedEngine):
                 raise InputError(f"{self._place}: the engine {self._spec.name} does not decode by a schema")
             self._engine = engine
@@ -214,6 +235,15 @@ class LocalJudge:
         if token not in self._texts:
             self._texts[token] = self._encoder.tokenizer.decode([token])
         return {"token": self._texts[token], "logprob": log_probability}
+
+
+def _taken(identity: str) -> GuidedEngine | None:
+    """The engine that a judge of this identity left in memory; those of others make room."""
+    found = None if _kept is None else _kept.pop(identity, None)
+    for other in list(_kept or ()):
+        if _kept is not None:
+            _kept.pop(other).close()
+    return found
 
 
 def local_judge(folder: str, engine: str = "auto", *, window: int | None = None) -> LocalJudge:

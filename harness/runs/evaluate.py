@@ -24,11 +24,11 @@ from telbench.errors import InputError
 from ..cli.terminal import Reporter
 from ..formats import quantisation
 from ..storage import RecordStore
-from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, RunFolder
+from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
 from .generate import Generated, fill_journal
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
-from .settings import EvalSettings
+from .settings import EvalSettings, whole_paths
 
 PACKAGES = (
     "telbench",
@@ -48,19 +48,8 @@ PACKAGES = (
     "statsmodels",
 )
 
-PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
-
 # What a command tells of a finished run beside its header: keys of the JSON, and lines.
 More = Callable[[Path], tuple[dict[str, Any], list[str]]]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder and header; ``reused`` when it was found finished."""
-
-    path: Path
-    header: dict[str, Any]
-    reused: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,12 +186,7 @@ def repeating(settings: EvalSettings) -> str:
     asked = written(settings)
     for name in ("out", "fresh", "judge_retry"):
         asked.pop(name, None)
-    for name in ("model", "base", "tokenizer", "data", "data_dir", "encoder", "answers", "judge_prices", *PROMPT_FILES):
-        if name in asked and Path(asked[name]).exists():
-            asked[name] = str(Path(asked[name]).resolve())
-    if "judge" in asked:
-        asked["judge"] = [str(Path(spec).resolve()) if Path(spec).is_file() else spec for spec in asked["judge"]]
-    told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
+    told = yaml.safe_dump(whole_paths(asked), sort_keys=False, allow_unicode=True, width=120)
     return f"# telbench eval --config {SETTINGS}\n{told}"
 
 

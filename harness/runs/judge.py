@@ -79,8 +79,12 @@ def _answered(plan: Plan, store: RecordStore) -> Iterator[Sample]:
 
 
 @contextlib.contextmanager
-def judged(plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, reporter: Reporter) -> Iterator[None]:
+def judged(
+    plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, reporter: Reporter, only: str | None = None
+) -> Iterator[None]:
     """Have every question judged and keep the verdicts at hand for scoring; ``path`` is the run's ``judgements.jsonl``.
+
+    ``only``: by the judge of that name alone, for now.
 
     What judges said before, in this run or in another one with the same judges, is not asked again. Whatever ends it,
     all replies are kept.
@@ -97,7 +101,7 @@ def judged(plan: Plan, panel: JudgePanel, store: RecordStore, path: Path, report
         stack.enter_context(batches_kept(panel, path.with_name(BATCHES), reporter))
         panel.ledger = ledger = SharedLedger(own, _earlier(plan, panel, stack, reporter))
         try:
-            _ask(plan, panel, store, reporter)
+            _ask(plan, panel, store, reporter, only)
             for line in (line for judge in panel.judges for line in getattr(judge, "notes", ())):
                 reporter.note(line)
             # No local judge stays in memory while an encoder or a metric's own model is at work.
@@ -205,9 +209,10 @@ def _whole(record: Mapping[str, Any] | None) -> bool:
     return answered(record) or scored(record)
 
 
-def _ask(plan: Plan, panel: JudgePanel, store: RecordStore, reporter: Reporter) -> None:
-    count = sum(1 for _ in judge_tasks(plan, store)) * len(panel.judges) * panel.repeats
-    count += sum(1 for _ in judge_texts(plan, store)) * len(likelihood_judges(panel))
+def _ask(plan: Plan, panel: JudgePanel, store: RecordStore, reporter: Reporter, only: str | None) -> None:
+    count = sum(1 for _ in judge_tasks(plan, store)) * (1 if only else len(panel.judges)) * panel.repeats
+    scoring = [judge for judge in likelihood_judges(panel) if only in (None, judge.identity.name)]
+    count += sum(1 for _ in judge_texts(plan, store)) * len(scoring)
     if not count:
         return
     with reporter.progress("judging", count) as meter:
@@ -215,8 +220,8 @@ def _ask(plan: Plan, panel: JudgePanel, store: RecordStore, reporter: Reporter) 
         def seen(judge: str) -> None:
             meter.advance(1, judge)
 
-        panel.ask(lambda: judge_tasks(plan, store), seen)
-        ask_likelihoods(panel, lambda: judge_texts(plan, store), seen)
+        panel.ask(lambda: judge_tasks(plan, store), seen, only)
+        ask_likelihoods(panel, lambda: judge_texts(plan, store), seen, only)
 
 
 def _earlier(plan: Plan, panel: JudgePanel, stack: contextlib.ExitStack, reporter: Reporter) -> list[RecordStore]:

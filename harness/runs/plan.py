@@ -20,7 +20,6 @@ from ..adapter import open_model
 from ..checkpoint import Checkpoint, open_tokenizer
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
-from ..datasets.loading import limited, load_whole
 from ..engines.contract import (
     NEUTRAL,
     Answers,
@@ -36,6 +35,7 @@ from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
 from ..prompts.options import shown_order
 from ..prompts.references import References
+from .prepared import Prepared, prompts_key, with_models
 from .prompting import Prompting, prompting, tell_examples, template_variables
 from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
 from .resources import cut, resources_of
@@ -47,6 +47,7 @@ OWNERS = {
     "openai": "openai",
     "tokens": "openai with --tokenizer",
     "replay": "replay",
+    "ray": "ray",
 }
 # What open items are scored with beside n-grams, where their references are short, and where they hold facts.
 RECALL = ("token_recall", "token_precision", "reference_included")
@@ -108,13 +109,18 @@ class Opening:
     cutter: Checkpoint | None = None
 
 
-def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
+def open_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | None = None) -> Opening:
     """Read the data and the user's own prompts, and see that the options go together.
+
+    ``prepared``: what earlier plans of this process have read already.
 
     Raises:
         InputError: for anything wrong with the request.
     """
     engine, note = engine_named(settings.engine.engine)
+    if engine.around is not None:
+        inner, told = engine_named(settings.engine.replica_engine)
+        engine, note = engine.around(inner), f"{note}, {settings.engine.replicas} × {told}"
     _refuse_stray_options(settings, engine)
     engine_settings = _engine_settings(settings, engine)
     info, cutter = engine.describe(engine_settings), engine_settings.checkpoint
@@ -122,9 +128,8 @@ def open_plan(settings: EvalSettings, reporter: Reporter) -> Opening:
         cutter = open_tokenizer(settings.engine.tokenizer)
     if cutter is not None:
         window_of(cutter, settings, settings.sampling.max_tokens or LENGTHS[0])
-    everything = load_whole(settings.data)
-    whole = everything.split(settings.data.split)
-    dataset = limited(whole, settings.data.limit, settings.sampling.seed)
+    prepared = prepared or Prepared()
+    everything, whole, dataset = prepared.data(settings)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:
         book = settings.prompt.context or dataset.book
@@ -155,16 +160,21 @@ def asked_in(opening: Opening, settings: EvalSettings, needs: frozenset[str], re
     return asked
 
 
-def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
+def make_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | None = None) -> Plan:
     """Read data and tokenizer, build all prompts, hash everything; no model is loaded.
+
+    ``prepared``: what earlier plans of this process have read and built already.
 
     Raises:
         InputError: for anything wrong with the request, before time is spent.
     """
-    opening = open_plan(settings, reporter)
+    prepared = prepared or Prepared()
+    opening = open_plan(settings, reporter, prepared)
     engine, info, dataset, book = opening.engine, opening.engine_info, opening.dataset, opening.prompting.settings.book
     checkpoint = opening.engine_settings.checkpoint
-    names = settings.metrics.metrics or asked_metrics(dataset, settings)
+    names = settings.metrics.metrics or prepared.once(
+        ("metrics", id(dataset), with_models(settings)), lambda: asked_metrics(dataset, settings)
+    )
     resources = Resources()
     if settings.metrics.encoder or settings.metrics.nli or settings.judging.specs or settings.judging.rubrics:
         resources = resources_of(settings, dataset)
@@ -177,7 +187,8 @@ def make_plan(settings: EvalSettings, reporter: Reporter) -> Plan:
         asked = _given(dataset, engine, opening.engine_settings, settings, reporter)
     else:
         needs = frozenset[str]().union(*(metric.needs for metric in metrics))
-        asked = asked_in(opening, settings, needs, reporter)
+        key = prompts_key(settings, opening.cutter, needs)
+        asked = prepared.once(key, lambda: asked_in(opening, settings, needs, reporter))
     identity = None if checkpoint is None else identify_checkpoint(checkpoint, asked.template)
     depends_on = _dependencies(opening, asked, settings, identity)
     run_id, generation_id = fingerprint(depends_on), None
@@ -303,6 +314,8 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         completions=engine.texts and (bool(options.tokenizer) or not settings.prompt.chat_template),
         options=options.engine_option,
         deterministic=options.deterministic,
+        replicas=options.replicas,
+        replica_options=options.replica_options,
     )
 
 
@@ -346,7 +359,7 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     """
     kind = "replay" if engine.answers_by_item else "openai" if engine.name == "openai" else "other"
     kind = "local" if engine.local else kind
-    kinds = {kind, *(["tokens"] if settings.engine.tokenizer else [])}
+    kinds = {kind, *(["tokens"] if settings.engine.tokenizer else []), *(["ray"] if engine.name == "ray" else [])}
     given = [
         (each.flag, each.told["engines"])
         for each in settings_in(EvalSettings).values()

@@ -176,7 +176,7 @@ class EngineOptions(Bounded):
 
     engine: str = setting(
         "auto",
-        "vllm, transformers, openai or replay; auto is vllm where installed, else transformers",
+        "vllm, transformers, openai, replay or ray; auto is vllm where installed, else transformers",
         metavar="NAME",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
@@ -201,6 +201,23 @@ class EngineOptions(Bounded):
     )
     deterministic: bool = setting(
         False, "one prompt at a time: no answer depends on which prompts are worked on together (slow)"
+    )
+    replicas: int = setting(
+        1,
+        "ray: replicas of the model, each on GPUs of its own",
+        metavar="N",
+        low=1,
+        high=4096,
+        engines=("ray",),
+    )
+    replica_engine: str = setting(
+        "auto", "ray: the engine of each replica, as --engine", metavar="NAME", engines=("ray",)
+    )
+    replica_options: Mapping[str, str] = setting(
+        {},
+        "ray: address, num_cpus, num_gpus, chunk, max_restarts, patience",
+        metavar="NAME=VALUE,...",
+        engines=("ray",),
     )
     online: bool = setting(False, "allow the network: --model may be a hub id")
     revision: str = setting("", "branch, tag or commit of a hub id, with --online", metavar="REV", engines=("local",))
@@ -265,6 +282,22 @@ class EvalSettings:
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     cache: bool = setting(True, "neither read nor write the generation cache", flag="--no-cache")
     name: str = setting("", "name of the model on tables (default: its folder's name)", metavar="NAME")
+
+
+# Settings that may be the place of a file or a folder.
+_PLACES = ("model", "base", "tokenizer", "data", "data_dir", "encoder", "nli", "answers", "judge_prices")
+PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
+
+
+def whole_paths(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Written settings with whole paths, so that they mean the same from any folder; a hub id stays what it is."""
+    found = dict(asked)
+    for name in (*_PLACES, *PROMPT_FILES):
+        if name in found and Path(found[name]).expanduser().exists():
+            found[name] = str(Path(found[name]).expanduser().resolve())
+    if "judge" in found:
+        found["judge"] = [str(Path(spec).resolve()) if Path(spec).is_file() else spec for spec in found["judge"]]
+    return found
 
 
 def eval_settings(**asked: Any) -> EvalSettings:

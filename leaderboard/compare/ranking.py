@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from telbench.errors import InputError
 
 from ...metrics.contract import Metric
-from ...metrics.intervals import aggregate, cluster_numbers, statistics_matrix, summed
+from ...metrics.intervals import aggregate
 from ..runs.loaded import LoadedRun
 from ..statistics.all_pairs import PairedRuns, all_pairs
+from ..statistics.clusters import Documents, documents
 from ..statistics.corpus import SUM_DECIMALS, difference_sums
 from ..statistics.multiplicity import holm, holm_levels
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS, TIE_DECIMALS
@@ -32,6 +33,7 @@ from ..statistics.ranks import (
     symmetric,
 )
 from .pairwise import ALPHA, ClusterBy, Comparison, cluster_names
+from .scored import Scored, scored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,20 +108,39 @@ def rank_runs(
     Raises:
         InputError: for fewer than three runs, or when no item has a score in all of them.
     """
+    items = list(runs[0].clusters)
+    columns = [scored(run, metric, items) for run in runs]
+    clusters = documents(cluster_names(runs[0], items, by))
+    titles = names or [run.name for run in runs]
+    return rank_columns(columns, metric, titles, clusters, posthoc=posthoc, alpha=alpha, intervals=intervals)
+
+
+def rank_columns(
+    columns: Sequence[Scored],
+    metric: Metric,
+    names: Sequence[str],
+    clusters: Documents,
+    *,
+    posthoc: Posthoc = "mean",
+    alpha: float = ALPHA,
+    intervals: bool = True,
+) -> Ranking:
+    """`rank_runs` of runs as columns; ``clusters`` are those of all items.
+
+    Raises:
+        InputError: for fewer than three runs, or when no item has a score in all of them.
+    """
     import numpy as np
 
-    columns = [run.scores[metric.name] for run in runs]
-    items = [item for item in runs[0].clusters if all(column[item].value is not None for column in columns)]
-    if not items:
+    kept = np.logical_and.reduce([column.present for column in columns])
+    if not kept.any():
         raise InputError(f"{metric.name}: no item has a score in all runs")
-    values = np.array([[column[item].value for item in items] for column in columns], np.float64)
-    _, membership = cluster_numbers(cluster_names(runs[0], items, by))
-    titles = names or [run.name for run in runs]
+    values = np.array([column.values[kept] for column in columns], np.float64)
+    own = clusters.of(kept)
     rows = None
     if metric.level == "corpus":
-        matrices = [statistics_matrix(metric, [column[item] for item in items]) for column in columns]
-        rows = np.array([each.by_cluster for each in summed(matrices, cluster_names(runs[0], items, by))])
-    return rank_values(values, membership, metric, titles, posthoc=posthoc, alpha=alpha, rows=rows, intervals=intervals)
+        rows = np.array([column.summed(own, kept).by_document for column in columns])
+    return rank_values(values, own.numbers, metric, names, posthoc=posthoc, alpha=alpha, rows=rows, intervals=intervals)
 
 
 def rank_values(

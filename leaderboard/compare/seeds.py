@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
 
@@ -22,10 +22,15 @@ from ...metrics.contract import ItemScore, Metric, missing
 from ...metrics.fingerprints import fingerprint
 from ...metrics.intervals import score_of, statistics_matrix
 from ..runs.loaded import LoadedRun
+from ..statistics.clusters import Documents, documents
 from ..statistics.factorial import ScoredCell, Study, analyse
 from ..statistics.multiplicity import family, holm_levels
 from ..statistics.recipes import RecipeEffect, matched_seeds
 from .pairwise import ClusterBy, cluster_names
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # What tells runs of one recipe apart, and what says how a cell was made rather than what it is.
 SEED = "seed"
@@ -157,19 +162,35 @@ def study_of(
     import numpy as np
 
     items = list(runs[0].clusters)
-    cells = []
-    for run in runs:
-        if is_anchor(run.header.get("factors", {})):
-            continue
-        levels = {name: word(value) for name, value in run.header.get("factors", {}).items()}
-        seed = levels.get(SEED, "0")
-        kept = {name: level for name, level in levels.items() if name not in NOT_FACTORS or name in (factors or ())}
-        column = run.scores[metric.name]
-        values = [column[item].value if item in column else None for item in items]
-        cells.append(
-            ScoredCell(kept, seed, np.array([np.nan if value is None else value for value in values], np.float64))
+    values = [
+        np.array(
+            [np.nan if item not in column or column[item].value is None else column[item].value for item in items],
+            np.float64,
         )
-    return analyse(cells, cluster_names(runs[0], items, by), factors=factors, higher_is_better=metric.higher_is_better)
+        for column in (run.scores[metric.name] for run in runs)
+    ]
+    levels = [run.header.get("factors", {}) for run in runs]
+    clusters = documents(cluster_names(runs[0], items, by))
+    return study_of_values(levels, values, clusters, factors, higher_is_better=metric.higher_is_better)
+
+
+def study_of_values(
+    levels: Sequence[Mapping[str, Any]],
+    values: Sequence[NDArray[np.float64]],
+    clusters: Documents,
+    factors: Sequence[str] | None = None,
+    *,
+    higher_is_better: bool = True,
+) -> Study:
+    """`study_of` of runs with these levels of factors, from their values item by item (NaN where there is none)."""
+    cells = []
+    for given, column in zip(levels, values, strict=True):
+        if is_anchor(given):
+            continue
+        told = {name: word(value) for name, value in given.items()}
+        kept = {name: level for name, level in told.items() if name not in NOT_FACTORS or name in (factors or ())}
+        cells.append(ScoredCell(kept, told.get(SEED, "0"), column))
+    return analyse(cells, clusters, factors=factors, higher_is_better=higher_is_better)
 
 
 def word(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from telbench.errors import IncomparableError, InputError
 
 from ...harness.cli.tables import Block, Grid, Words, difference_text, number, p_value
+from ...harness.suite.table import HEADLINE
 from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun, require_alike, shared_metrics
 from ..statistics.clusters import FEW_CLUSTERS, clustered
@@ -22,9 +23,6 @@ from .pairwise import ALPHA, ClusterBy, cluster_names
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-# What stands for a data set where the user names no metric: the first of these that its runs share.
-HEADLINE = ("choice_accuracy", "numeric_match", "label_match", "yaml_f1", "table_f1", "token_f1", "exact_match")
 
 
 @dataclass(frozen=True)

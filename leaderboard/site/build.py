@@ -27,9 +27,9 @@ from .model.data_files import data_files
 from .model.eligibility import run_folders
 from .page import File, Other
 from .pages import SECTIONS
-from .pages.sets import around, sets_pages
 from .render import render, render_sets
 from .views.sets import SetsBoard
+from .views.sets_pages import around, sets_pages
 
 # What says that a folder was built here, and from what.
 MANIFEST = "data/build.json"
@@ -63,19 +63,23 @@ class Drafts:
         return hashlib.sha256(content).hexdigest()
 
 
-def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS) -> str:
+def inputs_digest(
+    paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS, elsewhere: str = ""
+) -> str:
     """SHA-256 of the runs' files, contexts, options and this package's own files, whatever the folders' places are.
+
+    ``elsewhere`` is the digest of what no run folder is behind.
 
     Raises:
         InputError: for what is no run folder or cannot be read.
     """
     finished, unfinished = run_folders(paths)
     runs = [[folder.name, *_files(folder)] for folder in (*finished, *(each.path for each in unfinished))]
-    baseline = None if options.baseline is None else _files(options.baseline)
+    baseline = None if options.baseline is None else [_sha256(options.baseline), *_files(options.baseline)]
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
-    chosen += [options.items, dict(options.margins), options.weights, list(options.primary)]
+    chosen += [options.items, dict(options.margins), options.weights, list(options.primary), elsewhere]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
@@ -198,14 +202,16 @@ def _write_board(
 ) -> dict[str, str]:
     """The files of one board, which lies in a ``folder`` of the site; ``others`` are the boards beside it."""
     sections = [section for section in SECTIONS if section.when(board)]
-    menu = [section.entry(board) for section in sections]
+    # What the site opens on comes first.
+    menu = sorted((section.entry(board) for section in sections), key=lambda entry: entry[0] != "index.html")
     files: dict[str, str] = {}
     with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
         for section in sections:
             for page in section.pages(board):
                 content = page.content if isinstance(page, File) else render(page, board, menu, others).encode("utf-8")
                 files[folder + page.path] = drafts.write(folder + page.path, content)
-                meter.advance()
+                if not isinstance(page, File):
+                    meter.advance()
     for name, content in (*_assets(), *data_files(board)):
         files[folder + name] = drafts.write(folder + name, content)
     return files

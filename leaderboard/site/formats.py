@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
@@ -14,6 +16,7 @@ from ..compare.pairwise import Comparison
 LONGEST_TEXT = 20_000
 # The longest name that a row shows whole, and what is kept of the beginning that long names share.
 _LONGEST_NAME, _HEAD, _GAP = 44, 12, "…"
+_LARGEST_SLUG = 40
 
 
 def text(value: Any, longest: int = LONGEST_TEXT) -> str:
@@ -118,3 +121,13 @@ def _cut(name: str, shared: int, longest: int) -> str:
         half = (room - 1) // 2
         rest = f"{rest[:half]}{_GAP}{rest[len(rest) - half :]}"
     return f"{name[:_HEAD]}{_GAP}{rest}"
+
+
+def slug(text: str, key: str) -> str:
+    """A file name for text of unknown origin: its plain letters and digits, and a hash that tells it from others.
+
+    >>> slug("../../Tiny Model", "abc")
+    'tiny-model-ba7816bf'
+    """
+    words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
+    return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

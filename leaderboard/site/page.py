@@ -51,7 +51,7 @@ class Section:
     """Pages that belong together, and their place in the menu.
 
     ``path`` is the page that the menu entry ``title`` leads to, or a function of the board that tells it. ``when`` says
-    whether a board has them, ``count`` how many pages and files there are.
+    whether a board has them, ``count`` how many pages there are.
     """
 
     path: str | Callable[[Board], str]

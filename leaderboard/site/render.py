@@ -11,11 +11,13 @@ from telbench.errors import InputError
 
 from ...metrics.anchors import blind_to_facts
 from . import formats
+from .answers.marks import marked
 from .model.board import Board
 from .model.data_files import data_path
 from .model.standings import within_margin
 from .model.terms import TERMS
 from .page import Other, Page
+from .pages.traits import traits, traits_of
 from .views.sets import SetsBoard
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], others: Se
         "menu": menu,
         "policy": POLICY,
         "terms": TERMS,
+        "traits_of": traits_of,
+        "traits": traits,
         "others": others,
         **page.context,
     }
@@ -92,6 +96,7 @@ def environment() -> Environment:
         formats.size,
         formats.rank_range,
         within_margin,
+        marked,
     )
     filters: dict[str, Any] = {each.__name__: each for each in (drawing, *shown)}
     made.filters.update(filters)

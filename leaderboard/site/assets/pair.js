@@ -227,6 +227,10 @@
     const document_ = await data(shard);
     const key = path.includes("#") ? path.split("#")[1] : path.replace(/^items\/|\.html$/g, "");
     const given = [pick.one, pick.other].map((run) => document_.items[key].find((each) => each[0] === run));
+    if (given.some((each) => !each)) {
+      list.prepend(element("dt", "", "Answers"), element("dd", "quiet", "not at hand"));
+      return;
+    }
     const words = element("dd");
     const pieces = wordDiff(given[0][1], given[1][1]);
     words.append(...pieces.map(([name, text]) => (name ? element(name, "", text) : text)));

@@ -43,7 +43,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class BoardAnswer:
-    """One run's answer to an item: its words made safe to show, what it is, its scores in the order of the tables."""
+    """One run's answer to an item: its words made safe to show, what it is, its scores in the order of the tables.
+
+    ``trace`` is what the model thought before it answered, if that was kept.
+    """
 
     run: int
     words: str
@@ -51,6 +54,7 @@ class BoardAnswer:
     scores: tuple[str, ...]
     first: float | None
     verdicts: tuple[Verdict, ...] = ()
+    trace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,14 @@ def shard(board: Board, items: Sequence[BoardItem]) -> bytes:
         },
         "items": {
             item.key: [
-                [each.run, each.words, each.kind, each.scores, [_told(verdict) for verdict in each.verdicts]]
+                [
+                    each.run,
+                    each.words,
+                    each.kind,
+                    each.scores,
+                    [_told(verdict) for verdict in each.verdicts],
+                    each.trace or "",
+                ]
                 for each in item.answers
             ]
             for item in items
@@ -229,6 +240,7 @@ def _answer(
         scores=tuple(score(value, entries[table.name]) for value, table in zip(values, board.tables, strict=True)),
         first=None if values[0] is None else sign * values[0],
         verdicts=judgements.verdicts(sample) if judgements is not None else (),
+        trace=text(sample["reasoning"], LONGEST_ANSWER) if sample.get("reasoning") else None,
     )
 
 

@@ -6,6 +6,19 @@ from dataclasses import dataclass
 
 from ...compare.explain import SIGN_CONFLICT
 
+# How metric families are called, in the order in which they are shown.
+FAMILIES = {
+    "ngram": "n-gram",
+    "choice": "multiple choice",
+    "embedding": "embedding",
+    "judged": "judged",
+    "likelihood": "likelihood",
+    "refusal": "refusal",
+    "fact": "fact",
+    "entailment": "entailment",
+    "parsed": "read as a value",
+}
+
 
 @dataclass(frozen=True)
 class Term:

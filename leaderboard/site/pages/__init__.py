@@ -6,15 +6,15 @@ Imports the charts, the model and `page`; of site only `build` imports it.
 from __future__ import annotations
 
 from ..page import Section
+from ..views.pair_pages import has_pairs, pair_pages
+from ..views.recipe_pages import recipe_count, recipe_pages, recipes_path
 from .compare import compare_pages, comparisons
 from .factors import factor_pages
-from .history import history_pages
+from .history import history_count, history_pages, several_dates
 from .index import index_pages
 from .item import item_count, item_pages
 from .method import method_pages
-from .pair import has_pairs, pair_files, pair_pages
 from .ranks import rank_pages
-from .recipe import recipe_count, recipe_pages, recipes_path
 from .run import run_pages
 from .significance import ranked_tables, significance_pages
 from .tradeoff import known_costs, tradeoff_pages
@@ -38,7 +38,7 @@ SECTIONS: tuple[Section, ...] = (
         when=lambda board: bool(comparisons(board)),
         count=lambda board: 1 + len(comparisons(board)),
     ),
-    Section("pair.html", "Any two", pair_pages, when=has_pairs, count=pair_files),
+    Section("pair.html", "Any two", pair_pages, when=has_pairs),
     Section(
         "significance.html",
         "Significance",
@@ -67,6 +67,12 @@ SECTIONS: tuple[Section, ...] = (
         when=lambda board: bool(board.factors),
         count=lambda board: len(board.tables),
     ),
-    Section("history.html", "History", history_pages, when=lambda board: bool(board.history)),
+    Section(
+        "history.html",
+        "History",
+        history_pages,
+        when=lambda board: bool(board.history) or several_dates(board),
+        count=history_count,
+    ),
     Section("method.html", "Method", method_pages),
 )

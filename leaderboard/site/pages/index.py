@@ -14,22 +14,11 @@ from ..model.composite import OVERALL
 from ..model.data_files import metric_path
 from ..model.headline import headline
 from ..model.standings import MetricTable
+from ..model.terms import FAMILIES
 from ..page import Page
 
 # So many runs with answers of another length are named.
 _NAMED = 3
-# How metric families are called, in the order in which they are shown.
-FAMILIES = {
-    "ngram": "n-gram",
-    "choice": "multiple choice",
-    "embedding": "embedding",
-    "judged": "judged",
-    "likelihood": "likelihood",
-    "refusal": "refusal",
-    "fact": "fact",
-    "entailment": "entailment",
-    "parsed": "read as a value",
-}
 
 
 def index_pages(board: Board) -> Iterator[Page]:
@@ -86,7 +75,7 @@ def index_pages(board: Board) -> Iterator[Page]:
 def _uncalibrated(board: Board, singles: Sequence[MetricTable]) -> list[str]:
     """Which judges behind the first run's values were never calibrated on this data."""
     judged = [table.name for table in singles if table.metric.family == "judged"]
-    return calibration_notes([board.baseline.columns.loaded([])], judged) if judged else []
+    return calibration_notes([board.baseline.columns.titled], judged) if judged else []
 
 
 def interval_cells(table: MetricTable) -> list[str]:

@@ -21,6 +21,7 @@ from ...compare.overall import weights_of
 from ...compare.sets import SetsCompared, compare_sets, headline_metric
 from ..formats import shortened
 from ..model.board import Board, BoardRun, Options, make_board, slug
+from ..model.columns import NOTHING, Elsewhere
 from ..model.contexts import NO_CONTEXTS, Contexts
 from ..model.eligibility import Apart, run_folders
 from ..model.standings import MetricTable, Standing
@@ -65,7 +66,7 @@ class SetsBoard:
     """Boards of several data sets. ``compared`` is None where no model has a run on all of them.
 
     ``models`` are the rows: the baseline, then the best first, then those that lack a data set. ``apart`` are runs that
-    are not finished.
+    are not finished, or of no data set here.
     """
 
     options: Options
@@ -90,7 +91,7 @@ def folders_by_set(folders: Sequence[Path]) -> dict[str, list[Path]] | None:
     groups: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for folder in folders:
         header = read_run(folder)
-        groups.setdefault(str(_part(header, "data").get("items_sha256")), []).append((folder, header))
+        groups.setdefault(_items(header), []).append((folder, header))
     counts = [len(group) for group in groups.values()]
     models = {str(_part(header, "model").get("name")) for group in groups.values() for _, header in group}
     if sum(count > 1 for count in counts) < 2 and not (len(counts) > 1 and max(counts) == 1 == len(models)):
@@ -105,6 +106,10 @@ def folders_by_set(folders: Sequence[Path]) -> dict[str, list[Path]] | None:
     return found
 
 
+def _items(header: Mapping[str, Any]) -> str:
+    return str(_part(header, "data").get("items_sha256"))
+
+
 def _part(header: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A part of a header that nobody has checked yet."""
     part = header.get(name)
@@ -117,8 +122,11 @@ def make_sets(
     reporter: Reporter,
     processes: int = 2,
     contexts: Contexts = NO_CONTEXTS,
+    elsewhere: Elsewhere = NOTHING,
 ) -> SetsBoard | None:
     """A board for each data set of the runs, and what they come to; None where the runs are of one.
+
+    Runs from ``elsewhere`` are rows of the board whose items they have; numbers without items are on none.
 
     Raises:
         InputError: as `make_board`, for weights that do not fit, and for options that are of one data set.
@@ -131,12 +139,15 @@ def make_sets(
         if given is not None:
             raise InputError(f"--{name} is of one data set, and the runs are of {len(grouped)}: leave it out")
     chosen = _on_all(grouped) if options.baseline is None else _model(options.baseline)
-    sets = []
+    sets, placed = [], []
     for name, folders in grouped.items():
         reporter.note(f"data set {name}")
         baseline = _baseline(folders, options, chosen)
         inner = replace(options, title=f"{options.title}: {name}", baseline=baseline, margins={})
-        board = with_recipes(make_board(folders, inner, reporter, processes, contexts), reporter)
+        rows = tuple(run for run in elsewhere.runs if _items(run.header) == _items(read_run(folders[0])))
+        placed += rows
+        made = make_board(folders, inner, reporter, processes, contexts, replace(elsewhere, runs=rows, reported=()))
+        board = with_recipes(made, reporter)
         metric = headline_metric(name, [run.columns.loaded([]) for run in board.runs], options.primary)
         known = {table.name: table for table in board.tables}
         margins = {key: value for key, value in options.margins.items() if key in known}
@@ -145,7 +156,11 @@ def make_sets(
     for key in options.margins:
         if not any(table.name == key for each in sets for table in each.board.tables):
             raise InputError(f"--margin {key}: no data set has that metric")
-    return _together(sets, options, chosen, [Apart(each.name, each.path, each.reason) for each in unfinished])
+    strangers = [run for run in elsewhere.runs if all(run is not each for each in placed)]
+    apart = [Apart(run.name, run.path, "its items are those of no data set here") for run in strangers]
+    if elsewhere.reported:
+        reporter.note(f"{len(elsewhere.reported)} published numbers are left out: a board of one data set shows them")
+    return _together(sets, options, chosen, [*unfinished, *apart])
 
 
 def _baseline(folders: Sequence[Path], options: Options, model: str | None) -> Path | None:

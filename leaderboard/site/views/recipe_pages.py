@@ -14,8 +14,8 @@ from ..model.composite import OVERALL
 from ..model.data_files import metric_path, table_path
 from ..model.headline import headline
 from ..model.standings import MetricTable, Standing
+from ..model.terms import FAMILIES
 from ..page import Page
-from .index import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def recipe_pages(board: Board) -> Iterator[Page]:
         "paths": {table.name: metric_path(table, recipes.prefix) for table in singles},
         "families": FAMILIES,
         "own": {table.metric.family for table in singles},
+        "tested": any(each.effect.p is not None for each in recipes.over_seeds.values()),
     }
     spreads = {table.name: [spread(board, run, table.name) for run in recipes.runs] for table in recipes.tables}
     over = {key: over_seeds(each, recipes) for key, each in recipes.over_seeds.items()}

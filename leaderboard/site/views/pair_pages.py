@@ -20,7 +20,7 @@ from ..model.data_files import csv_cell, table_path
 from ..model.items import answers_path, item_path
 from ..model.standings import MetricTable
 from ..page import File, Page
-from ..views.pairs import RunPair, run_pairs
+from .pairs import RunPair, run_pairs
 
 if TYPE_CHECKING:
     from ..model.board import BoardRun
@@ -33,11 +33,6 @@ _HEADS = ("metric", "run", "other", "difference", "ci_low", "ci_high", "p", "ver
 def has_pairs(board: Board) -> bool:
     """Are there pairs without the baseline?"""
     return len(board.runs) > 2
-
-
-def pair_files(board: Board) -> int:
-    """How many pages and files `pair_pages` gives."""
-    return 3 + len(board.runs)
 
 
 def pair_pages(board: Board) -> Iterator[Page | File]:

@@ -18,7 +18,7 @@ from ..charts.forest import IntervalRow, interval_axis, interval_cell
 from ..formats import p_text
 from ..model.data_files import csv_cell
 from ..page import File, Other, Page
-from ..views.sets import DataSet, Model, SetsBoard
+from .sets import DataSet, Model, SetsBoard
 
 
 @dataclass(frozen=True)
