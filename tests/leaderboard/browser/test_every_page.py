@@ -24,6 +24,7 @@ KINDS = (
     "items/*.html",
     "compare.html",
     "compare/gnal-*.html",
+    "pair.html",
     "significance.html",
     "significance/rougel-*.html",
     "ranks.html",
