@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from telbench.harness.engines import loading as loading_module
 from telbench.harness.engines import transformers as transformers_module
 from telbench.harness.engines import vllm as vllm_module
 from telbench.harness.fleet.together import evaluate_all
@@ -66,7 +67,7 @@ def answers(run: Run) -> bytes:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folders that transformers loads a model from."""
     found: list[str] = []
-    load = transformers_module.load_model
+    load = loading_module.load_model
 
     def counted(checkpoint: Any, *more: Any) -> Any:
         found.append(checkpoint.path.name)
