@@ -185,33 +185,28 @@ def _compare(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> No
     from .compare import CompareOptions, print_comparison
 
     for (prompt,), entries in _groups(done, "prompt").items():
-        several = len({entry.data for entry in entries}) > 1
-        try:
-            options = CompareOptions(
-                runs=tuple(folder.run(entry) for entry in entries),
-                primary=suite.primary,
-                weights=suite.weights if several else "equal",
-            )
-            _head(prompt)
-            if len(entries) > 1:
-                print_comparison(options)
-            continue
-        except (IncomparableError, InputError) as error:
-            sys.stderr.write(visible(f"not compared over all data sets: {error}") + "\n")
-        for (data,), own in _groups(entries, "data").items():
-            if len(own) < 2:
-                continue
-            _head(prompt, data)
+        by_data = _groups(entries, "data")
+        options = CompareOptions(runs=_runs(entries, folder), primary=suite.primary)
+        if len(by_data) > 1:
             try:
-                print_comparison(replace(options, runs=tuple(folder.run(entry) for entry in own), weights="equal"))
+                print_comparison(replace(options, weights=suite.weights))
+                continue
+            except (IncomparableError, InputError) as error:
+                sys.stderr.write(visible(f"not compared over all data sets: {error}") + "\n")
+        for (data,), own in by_data.items():
+            print_line("")
+            print_line(" · ".join(filter(None, (data, prompt))))
+            if len(own) < 2:
+                print_line("one model alone: nothing to compare")
+                continue
+            try:
+                print_comparison(replace(options, runs=_runs(own, folder)))
             except (IncomparableError, InputError) as error:
                 print_line(f"not compared: {error}")
 
 
-def _head(*names: str) -> None:
-    if told_names := " · ".join(filter(None, names)):
-        print_line("")
-        print_line(told_names)
+def _runs(entries: Sequence[Entry], folder: SuiteFolder) -> tuple[Path, ...]:
+    return tuple(folder.run(entry) for entry in entries)
 
 
 def _boards(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> dict[str, Path]:
@@ -226,7 +221,7 @@ def _boards(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> dic
         out = folder.root / BOARDS / place
         out.parent.mkdir(parents=True, exist_ok=True)
         data_dir = entries[0].asked().data.data_dir
-        runs = tuple(folder.run(entry) for entry in entries)
+        runs = _runs(entries, folder)
         title = f"{suite.title}: {name}"
         said = build(BuildOptions(runs=runs, out=out, baseline=runs[0], title=title, data_dir=data_dir))
         sys.stderr.write(visible(f"{name}: {said}") + "\n")
