@@ -47,5 +47,9 @@ def _seeds(where: str, told: Mapping[str, str], value: float, single: Mapping[st
         if all(abs(each - other) > 0.51 * width for other in values):
             yield f"{where}: no single run has the seed's {each}"
     # Corpus scores pool the seeds' answers, and are no mean of theirs.
-    if shown and single["metric"] not in ("bleu", "chrf", "ter") and not min(shown) - width <= value <= max(shown) + width:
+    if (
+        shown
+        and single["metric"] not in ("bleu", "chrf", "ter")
+        and not min(shown) - width <= value <= max(shown) + width
+    ):
         yield f"{where}: {value} is not between its seeds {shown}"
