@@ -145,22 +145,23 @@
     head.scope = "row";
     head.append(link(table.page, table.name));
     if (!table.higher) head.append(element("span", "under", "lower is better"));
-    row.append(head, ...[pick.one, pick.other].map((run) => element("td", "n", table.values[run] ?? "n/a")));
+    const scores = [pick.other, pick.one].map((run) => element("td", "n", table.values[run] ?? "n/a"));
+    row.append(head);
     if (!pair) {
       const empty = element("td", "quiet", "not compared: a run has no rank here");
-      empty.colSpan = 5;
-      row.append(empty);
+      empty.colSpan = 3;
+      row.append(empty, ...scores, element("td", "n", "n/a"));
       return row;
     }
     const [delta, low, high, shown, ends, p, verdict, near] = pair;
     const kind = kindOf(verdict);
     const difference = element("td", "n score");
-    difference.append(element("span", "mark " + kind, MARKS[kind]), " " + shown);
+    difference.append(element("span", "mark " + kind, MARKS[kind]), " " + shown, element("span", "under", verdict));
     const interval = element("td", "drawn");
     interval.append(drawn(axis, delta, low, high, kind, table.name + ": " + shown + " " + ends + ", " + verdict));
     interval.append(element("span", ends ? "interval" : "quiet", ends ? (near ? "≈ " : "") + ends : "no interval"));
     const count = found ? counted(found).map((each) => each.toLocaleString("en")).join(" / ") : "n/a";
-    row.append(difference, interval, element("td", "n", p || "n/a"), element("td", "", verdict), element("td", "n", count));
+    row.append(difference, interval, element("td", "n", p || "n/a"), ...scores, element("td", "n", count));
     return row;
   }
 
