@@ -65,7 +65,7 @@ def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def _spread_over(hardness: NDArray[np.float64], n: int, draw: np.random.Generator) -> NDArray[np.int64]:
     """Places of n items spread evenly over hardness, each item with the same chance n / N, in order.
 
-    Neighbours change places at random, within a stratum's width; then every N / n-th item is taken, from a random start.
+    Neighbours change places at random, within a stratum's width. Then every N / n-th is taken, from a random start.
     """
     import numpy as np
 
