@@ -25,8 +25,8 @@ from telbench.harness.engines.contract import (
     Sampling,
 )
 from telbench.harness.runs import plan as plan_module
-from telbench.harness.runs.evaluate import Run, evaluate
-from telbench.harness.runs.folder import read_run, read_samples
+from telbench.harness.runs.evaluate import evaluate
+from telbench.harness.runs.folder import Run, read_run, read_samples
 from telbench.harness.runs.settings import EvalSettings
 
 COUNT = 8

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import telbench
 from telbench.harness.cli.main import COMMANDS
 from telbench.registry import GROUPS
 
@@ -138,9 +139,13 @@ def test_every_path_and_name_on_a_page_is_there(page: Path) -> None:
 
 
 def is_named(parts: Sequence[str]) -> bool:
-    """A room, a folder, a module or something that it holds; an entry-point group; a file called telbench.json."""
+    """A room, a folder, a module or something that it holds; a public name; an entry-point group; telbench.json."""
+    if parts[0] in telbench.__all__:
+        return len(parts) == 1 or hasattr(getattr(telbench, parts[0]), parts[1])
     if len(parts) == 1 and (f"telbench.{parts[0]}" in {*GROUPS, *BASE} or parts[0] == "json"):
         return True
+    if f"telbench.{parts[0]}" in BASE:
+        return parts[1] in defined(ROOT / DOOR / f"{parts[0]}.py")
     *outer, last = parts
     return ROOT.joinpath(*parts).is_dir() or any(
         path.is_file() and (len(rest) < 1 or rest[0] in defined(path))
@@ -171,6 +176,10 @@ def test_a_name_that_is_not_there_is_seen() -> None:
     assert is_named(["metrics", "contract", "metric"])
     assert not is_named(["metrics", "base", "metric"])
     assert not is_named(["metrics", "contract", "nothing"])
+    assert is_named(["Run", "read"])
+    assert not is_named(["Run", "rows"])
+    assert is_named(["errors", "InputError"])
+    assert not is_named(["errors", "OutputError"])
 
 
 def test_no_module_imports_another_in_a_circle() -> None:

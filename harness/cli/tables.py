@@ -9,7 +9,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from ...metrics.anchors import blind_to_facts
 from .terminal import visible
@@ -22,6 +22,15 @@ _MOST_DIGITS = 9
 BLIND_MARK = " (blind to facts)"
 # Other readings of an answer, as a table calls them.
 READINGS = {"first": "the first conclusion", "text": "the option's text"}
+# Items that a reader of the numbers should know of, by the header's counts.
+_REMARKS = {
+    "error": "without an answer",
+    "truncated": "contexts cut",
+    "examples_left_out": "prompts without all their examples",
+    "empty": "empty answers",
+    "cut_off": "cut at --max-tokens",
+    "unclosed": "ended within their reasoning",
+}
 
 
 def print_json(document: Any) -> None:
@@ -42,11 +51,17 @@ def number(value: float | None, high: float | None, spread: float | None = None,
     """
     if value is None:
         return "N/A"
+    digits = digits_of(high, spread, least)
+    # Adding 0.0 takes the sign off a rounded zero.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def digits_of(high: float | None, spread: float | None = None, least: int = 0) -> int:
+    """How many decimals `number` gives."""
     digits = max(least, 3 if high is not None and high <= 1 else 1)
     if spread and 0 < spread < 1:
         digits = min(max(digits, 1 - math.floor(math.log10(spread))), _MOST_DIGITS)
-    # Adding 0.0 takes the sign off a rounded zero.
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    return digits
 
 
 def difference_text(
@@ -88,12 +103,23 @@ def p_value(p: float, alpha: float = 0.05) -> str:
     return f"{p:.{digits}f}"
 
 
-def print_run(header: Mapping[str, Any]) -> None:
-    """The table of one run on stdout; it is never wrapped or cut, however narrow the terminal is."""
+def print_run(header: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """The table of one run on stdout, or a stream; it is never wrapped or cut, however narrow the terminal is."""
+    lines: list[str] = []
+    for block in run_report(header):
+        if isinstance(block, Grid):
+            lines += columns([block.heads, *block.rows], block.sides)
+        else:
+            lines.append(f"WARNING: {block.text}" if block.kind == "warning" else block.text)
+    (stream or sys.stdout).write("".join(shown(line) + "\n" for line in lines))
+
+
+def run_report(header: Mapping[str, Any]) -> list[Block]:
+    """What was run, warnings, a row a metric with its value and 95 % interval, and what to know of them."""
     model, data, generation = header["model"], header["data"], header["generation"]
     found = {name: entry["calibration"] for name, entry in header["metrics"].items() if entry.get("calibration")}
     scales = {name: scale for name, scale in found.items() if scale["value"] is not None}
-    rows = [("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")]
+    rows: list[tuple[str, ...]] = []
     for name, entry in header["metrics"].items():
         end = entry["range"][1]
         spread = None if entry["ci_low"] is None else entry["ci_high"] - entry["ci_low"]
@@ -102,16 +128,24 @@ def print_run(header: Mapping[str, Any]) -> None:
         position = [_position(scales[name]) if name in scales else ""] if scales else []
         rows.append((name, value, interval, *position, str(entry["n"]), "; ".join(_notes(entry))))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
-    made_by = " ".join(part for part in (generation["engine"], generation["dtype"]) if part)
-    lines = [
-        f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})",
-        *(_judge_warnings(header["judge"], header["metrics"]) if header.get("judge") else ()),
-        *columns(rows, "<" + ">" * (len(rows[0]) - 2) + "<"),
+    made_by = " ".join(part for part in (generation["engine"], generation.get("dtype")) if part)
+    title = f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})"
+    heads = ("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")
+    blocks: list[Block] = [Words(title, "title")]
+    for line in _judge_warnings(header["judge"], header["metrics"]) if header.get("judge") else ():
+        text = line.removeprefix("WARNING: ")
+        blocks.append(Words(text, "note" if text == line else "warning"))
+    blocks.append(Grid(heads, tuple(rows), "<" + ">" * (len(heads) - 2) + "<"))
+    remarks = [f"{header['counts'][key]} {text}" for key, text in _REMARKS.items() if header["counts"].get(key)]
+    if dropped := data["dropped"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        remarks.append(f"{sum(dropped.values())} records dropped ({reasons})")
+    told = [
         *(_samples(header["metrics"], generation["samples"]) if "samples" in generation else ()),
         *(_scales(scales) if scales else ()),
-        *([" · ".join(told)] if (told := _remarks(header)) else []),
+        *([" · ".join(remarks)] if remarks else []),
     ]
-    sys.stdout.write("".join(shown(line) + "\n" for line in lines))
+    return [*blocks, *map(Words, told)]
 
 
 def _notes(entry: Mapping[str, Any]) -> list[str]:
@@ -216,24 +250,6 @@ def _judge_warnings(judge: Mapping[str, Any], metrics: Mapping[str, Mapping[str,
             example = each.get("examples", {}).get(reason)
             lines.append(f"judge {each['name']}: {count} {reason}" + (f", the first: {example}" if example else ""))
     return lines
-
-
-def _remarks(header: Mapping[str, Any]) -> list[str]:
-    """What a reader of the numbers should know: items without an answer, cut contexts and answers, dropped records."""
-    counts, dropped = header["counts"], header["data"]["dropped"]
-    flags = {
-        "error": "without an answer",
-        "truncated": "contexts cut",
-        "examples_left_out": "prompts without all their examples",
-        "empty": "empty answers",
-        "cut_off": "cut at --max-tokens",
-        "unclosed": "ended within their reasoning",
-    }
-    told = [f"{counts[key]} {text}" for key, text in flags.items() if counts.get(key)]
-    if dropped:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        told.append(f"{sum(dropped.values())} records dropped ({reasons})")
-    return told
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..storage import writing
+from .notebook import LiveLine, kernel, process_stream
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,10 +36,13 @@ def visible(text: str, *, lines: bool = False, encoding: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     kept, encoding = "\n\t" if lines else "", encoding or sys.stdout.encoding or "utf-8"
-    shown = "".join(
-        character if character in kept or unicodedata.category(character) not in _HIDDEN else _escape(character)
-        for character in text
-    )
+    # A long text has few different characters.
+    hidden = {
+        ord(character): _escape(character)
+        for character in set(text)
+        if character not in kept and unicodedata.category(character) in _HIDDEN
+    }
+    shown = text.translate(hidden) if hidden else text
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -62,13 +66,17 @@ class Reporter:
             def on_broken_pipe(self) -> None:
                 self.quiet = True
 
+        self._notebook = kernel() if "ipykernel" in sys.modules else None
         # A copy of the terminal's descriptor: the original is sent to the log while libraries are kept quiet.
         try:
+            if self._notebook is not None:
+                # The kernel's stream: its descriptor leads to the terminal of the server.
+                raise OSError
             copy = os.dup(sys.stderr.fileno())
             stream = os.fdopen(copy, "w", encoding=sys.stderr.encoding or "utf-8", errors="backslashreplace")
         except (OSError, ValueError, AttributeError):
             stream = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
-        self._console = TolerantConsole(file=stream, highlight=False)
+        self._console = TolerantConsole(file=stream, highlight=False, force_jupyter=False)
 
     def note(self, text: str) -> None:
         """One line about what happens now; a reader that has gone (a closed pipe, a full disk) never stops the work."""
@@ -77,7 +85,12 @@ class Reporter:
 
     @contextlib.contextmanager
     def progress(self, label: str, total: int) -> Iterator[Meter]:
-        """A bar on a terminal; elsewhere a line every ten seconds."""
+        """A bar on a terminal, a line that changes in a notebook; elsewhere a line every ten seconds."""
+        if self._notebook is not None:
+            meter = _NotebookMeter(LiveLine(self._notebook), label, total)
+            yield meter
+            meter.finish()
+            return
         if not self._console.is_terminal:
             yield _LineMeter(self, label, total)
             return
@@ -120,7 +133,14 @@ class Reporter:
             for original, target in targets.items():
                 os.dup2(target, original)
         try:
-            with contextlib.redirect_stdout(sys.stderr if log is None else sys.stdout):
+            with contextlib.ExitStack() as streams:
+                if log is not None and self._notebook is not None:
+                    for redirect, descriptor in ((contextlib.redirect_stdout, 1), (contextlib.redirect_stderr, 2)):
+                        stream = process_stream(descriptor)
+                        streams.callback(stream.flush)
+                        streams.enter_context(redirect(stream))
+                else:
+                    streams.enter_context(contextlib.redirect_stdout(sys.stderr if log is None else sys.stdout))
                 yield
         finally:
             _flush_standard()
@@ -164,3 +184,24 @@ class _LineMeter(Meter):
         if time.monotonic() - self.last >= _EVERY_SECONDS:
             self.last = time.monotonic()
             self.reporter.note(f"{self.label} {self.done}/{self.total} {detail}".rstrip())
+
+
+@dataclass
+class _NotebookMeter(Meter):
+    line: LiveLine
+    label: str
+    total: int
+    done: int = 0
+    detail: str = ""
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        self.done, self.detail = self.done + count, detail
+        self.line.show(self._told())
+
+    def finish(self) -> None:
+        """Leave what was reached, where anything was shown or done."""
+        if self.done:
+            self.line.show(self._told(), last=True)
+
+    def _told(self) -> str:
+        return visible(f"{self.label} {self.done}/{self.total} {self.detail}".rstrip(), encoding="utf-8")

@@ -176,7 +176,8 @@ class EngineSettings:
     ``prediction``, ``missing_cap`` the share of items that it may leave out. ``chat_template_kwargs`` are for
     engines that leave the chat template to a server. ``completions``: a server is to continue texts, not chats.
     ``options`` are the engine's own arguments as the user wrote
-    them. ``deterministic``: no prompt is worked on together with another.
+    them. ``deterministic``: no prompt is worked on together with another. ``replicas`` and ``replica_options`` are
+    for an engine that runs several of another.
     """
 
     checkpoint: Checkpoint | None = None
@@ -196,6 +197,8 @@ class EngineSettings:
     completions: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
+    replicas: int = 1
+    replica_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,7 @@ class EngineSpec:
     ``keeps``, it also opens one checkpoint again and again, and puts the numbers of another in its place, unless
     ``keeps`` says, of the name of an architecture, why it does not (empty: it does; see `harness.alike`).
     ``adapters``: the engine reads ``Checkpoint.adapter``; ``options``: it reads ``options`` and
-    ``deterministic`` of `EngineSettings`.
+    ``deterministic`` of `EngineSettings`. ``around``: it runs replicas of another engine; gives its entry for that one.
     """
 
     name: str
@@ -222,6 +225,7 @@ class EngineSpec:
     adapters: bool = False
     options: bool = False
     share: Callable[[Sequence[EngineSettings]], SharedEngine] | None = None
+    around: Callable[[EngineSpec], EngineSpec] | None = None
     keeps: Callable[[str], str] | None = None
 
 

@@ -135,11 +135,37 @@ def load_model(checkpoint: Checkpoint, dtype: str = "auto", options: Mapping[str
             f"transformers cannot load {checkpoint.path}: {type(error).__name__}: {first_line(error)}{cure}"
         ) from error
     refuse_unfilled(both[1], checkpoint)
-    return both[0] if checkpoint.adapter is None else _adapted(both[0], checkpoint.adapter)
+    return both[0] if checkpoint.adapter is None else adapted(both[0], checkpoint.adapter).get_base_model()
 
 
-def _adapted(model: Any, adapter: Path) -> Any:
-    """The model with the adapter's matrices beside its own, in its own number format.
+def refilled(model: Any, checkpoint: Checkpoint) -> bool:
+    """Copy the numbers of a checkpoint over those of a model whose own checkpoint has the same frame.
+
+    False, where that cannot be done: the model is spread over devices, or its tensors go by other names than those of
+    the files. It may be half filled then.
+    """
+    import torch
+    from safetensors import safe_open
+
+    if getattr(model, "hf_device_map", None) or any(each.is_meta for each in model.parameters()):
+        return False
+    places = model.state_dict()
+    filled: set[int] = set()
+    with torch.no_grad():
+        for file in checkpoint.weight_files:
+            with safe_open(file, framework="pt") as stored:
+                for name in stored.keys():  # noqa: SIM118 - a file of tensors is no mapping
+                    numbers = stored.get_tensor(name)
+                    if name not in places or places[name].shape != numbers.shape:
+                        return False
+                    places[name].copy_(numbers)
+                    filled.add(places[name].data_ptr())
+    # Tied tensors are stored under one of their names.
+    return all(place.data_ptr() in filled for place in places.values())
+
+
+def adapted(model: Any, adapter: Path) -> Any:
+    """The `peft.PeftModel` of a model with the adapter's matrices beside its own, in its own number format.
 
     They are not merged: in bfloat16 the sum of both would be rounded to another model than was trained.
     """
@@ -163,7 +189,7 @@ def _adapted(model: Any, adapter: Path) -> Any:
                 f"{adapter} {problem} the tensor {sorted(names)[0]}: adapter_config.json, weights and base do not "
                 "belong together"
             )
-    return wrapped.get_base_model()
+    return wrapped
 
 
 def placed(model: Any, device: str, checkpoint: Checkpoint) -> Any:

@@ -7,10 +7,12 @@ import inspect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from telbench.errors import EngineError, InputError, missing_extra
 
+from ..checkpoint import Checkpoint
 from ..tokenizing import read_tokenizer
 from .contract import (
     Completion,
@@ -29,11 +31,13 @@ from .decoding import Decoding
 from .guided import Grammars, GuidedCompletion, GuidedRequest
 from .loading import (
     SAME_ANSWERS,
+    adapted,
     first_line,
     load_model,
     out_of_memory,
     packing,
     placed,
+    refilled,
     require_packages,
     user_options,
 )
@@ -259,28 +263,94 @@ def open_engine(settings: EngineSettings) -> TransformersEngine:
     Raises:
         InputError: for an architecture transformers does not know, or weights or a tokenizer it cannot load.
     """
-    checkpoint = settings.checkpoint
-    if checkpoint is None:
+    checkpoint = _checkpoint(settings)
+    return _engine(_loaded(settings, checkpoint), settings, checkpoint)
+
+
+class SharedTransformers:
+    """One model: a base with one of its adapters after the other, or checkpoints alike but in their numbers."""
+
+    def __init__(self, every: Sequence[EngineSettings]) -> None:
+        self._model: Any = None
+        self._generation: Any = None
+        self._wrapped: Any = None
+        # The folder of the numbers that are loaded.
+        self._weights = Path()
+
+    def open(self, settings: EngineSettings) -> TransformersEngine:
+        """The engine of one of them; the first loads the model, others put their adapter or their numbers into it."""
+        checkpoint = _checkpoint(settings)
+        base = replace(checkpoint, adapter=None)
+        if self._wrapped is not None:
+            self._model, self._wrapped = self._wrapped.unload(), None
+        if self._model is not None and self._weights != checkpoint.path:
+            self._weights = Path()
+            if packing(base, user_options(settings)) or not refilled(self._model, base):
+                self.close()
+        if self._model is None:
+            self._model = _loaded(replace(settings, checkpoint=base), base)
+            self._generation = self._model.generation_config
+        self._weights = checkpoint.path
+        # An engine takes away what the checkpoint recommends, and needs it once to know where answers end.
+        self._model.generation_config = self._generation
+        if checkpoint.adapter is not None:
+            self._wrapped = adapted(self._model, checkpoint.adapter)
+            self._model = self._wrapped.get_base_model()
+        return _engine(self._model, settings, checkpoint)
+
+    def close(self) -> None:
+        """Free the model; opening again loads it anew."""
+        self._model = self._wrapped = self._generation = None
+        _release_memory()
+
+
+def _checkpoint(settings: EngineSettings) -> Checkpoint:
+    if settings.checkpoint is None:
         raise InputError("--engine transformers needs --model CHECKPOINT")
+    return settings.checkpoint
+
+
+def _loaded(settings: EngineSettings, checkpoint: Checkpoint) -> Any:
+    """The checkpoint's model where it computes."""
     info, options = describe(settings), user_options(settings)
-    batch_tokens = options.pop("batch_tokens", settings.batch_tokens)
-    if settings.deterministic:
-        # Fewer than any prompt has: each is a batch of its own.
-        batch_tokens = 1
+    options.pop("batch_tokens", None)
     packed = packing(checkpoint, options)
     if packed and info.settings["device"] == "cuda":
         # Packed numbers are made for the device that they are loaded onto.
         options.setdefault("device_map", {"": 0})
     model = load_model(checkpoint, info.dtype, options)
-    tokenizer = read_tokenizer(checkpoint)
     if not packed and "device_map" not in options:
         model = placed(model, info.settings["device"], checkpoint)
+    return model
+
+
+def _engine(model: Any, settings: EngineSettings, checkpoint: Checkpoint) -> TransformersEngine:
+    """The engine of a loaded model."""
+    info = describe(settings)
+    batch_tokens = user_options(settings).get("batch_tokens", settings.batch_tokens)
+    if settings.deterministic:
+        # Fewer than any prompt has: each is a batch of its own.
+        batch_tokens = 1
+    tokenizer = read_tokenizer(checkpoint)
     actual = str(model.dtype).removeprefix("torch.")
     recorded = facts(settings, info.settings["device"], user_options(settings))
     described = EngineInfo("transformers", info.version, actual, recorded)
     return TransformersEngine(model.eval(), tokenizer, described, batch_tokens)
 
 
+def keeps(architecture: str) -> str:
+    """Nothing: numbers are copied tensor by tensor, by the names that the model's own have."""
+    return ""
+
+
 ENGINE = EngineSpec(
-    "transformers", local=True, cacheable=True, describe=describe, open=open_engine, adapters=True, options=True
+    "transformers",
+    local=True,
+    cacheable=True,
+    describe=describe,
+    open=open_engine,
+    adapters=True,
+    options=True,
+    share=SharedTransformers,
+    keeps=keeps,
 )

@@ -288,7 +288,7 @@ class SharedVllm:
                     self._llm.apply_model(_repack_heads)
             # Parts of prompts that other weights have read, or that lay in other batches, are no part of this run.
             ready = self._llm.reset_prefix_cache()
-        if not ready or NOT_LOADED in heard.text():
+        if not ready or NOT_LOADED.search(heard.text()):
             self.close()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,11 @@ SAME_ANSWERS = SAME_BITS | {
 # Architectures that were loaded over by `reload_weights` and then answered as if started with those weights, to the
 # last bit; others start an engine for each checkpoint.
 IN_PLACE = frozenset({"LlamaForCausalLM", "Qwen2ForCausalLM"})
-# What vLLM logs where a part of a model kept its former numbers.
-NOT_LOADED = "ailed to load weights"
+# What vLLM logs where a part of a model kept its former numbers; tied output layers and tables of angles have none of
+# their own.
+NOT_LOADED = re.compile(
+    r"(?<!ParallelLMHead)(?<!RotaryEmbedding): Failed to load weights|weights were not loaded from checkpoint"
+)
 
 # Quantisations of transformers that vLLM has under no other name.
 _PERHAPS = ("bitsandbytes", "aqlm", "hqq", "eetq", "vptq", "quanto", "bitnet", "gguf")

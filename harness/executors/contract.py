@@ -7,7 +7,6 @@ successor cannot write the same folder.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,9 +15,9 @@ from typing import Any, Protocol
 
 from telbench.registry import load_as
 
+from ..cluster import travelling
+
 GROUP = "telbench.executors"
-# What a command on another machine needs of this one's environment: caches, the network's permission, data.
-_TRAVELS = ("TELBENCH_", "HF_HUB_OFFLINE", "HF_HOME", "TRANSFORMERS_OFFLINE", "WANDB_MODE")
 # An outside hand ended it: the system short of memory, a scheduler, a person. The command itself did nothing wrong.
 _LOST = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 VANISHED = -int(signal.SIGKILL)
@@ -43,8 +42,7 @@ class Task:
 
     def travelling(self) -> Task:
         """The task for another machine that shares this one's folders."""
-        kept = {name: value for name, value in os.environ.items() if name.startswith(_TRAVELS)}
-        return replace(self, folder=self.folder or Path.cwd(), environment={**kept, **self.environment})
+        return replace(self, folder=self.folder or Path.cwd(), environment={**travelling(), **self.environment})
 
 
 @dataclass(frozen=True)

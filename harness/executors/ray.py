@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from telbench.config import Bounded, setting
-from telbench.errors import InputError, TelbenchError, missing_extra
+from telbench.errors import TelbenchError
 
+from ..cluster import join, told
 from .contract import VANISHED, Ended, ExecutorSpec, Place, Running, Task
 from .process import run_to_end
 
 # Ray queues what finds no place: more tasks than any cluster runs at once.
 _MANY = 256
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _STOPPED = 130
 
 
@@ -34,33 +32,17 @@ class RayExecutor:
     """Each task is one Ray task; Ray retries none, as whoever gave it does."""
 
     def __init__(self, options: RayOptions, jobs: int | None = None) -> None:
-        address = options.address or os.environ.get("RAY_ADDRESS")
-        # Ray tells its makers of its use otherwise, and replaces an address of this machine alone by an outer one.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if address is None or address.rpartition(":")[0] in _LOOPBACK:
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        try:
-            import ray
-        except ImportError as error:
-            raise missing_extra("ray", "ray", "--executor ray") from error
-        self._ray: Any = ray
+        self._cluster = join(options.address, "--executor ray")
+        self._ray = self._cluster.ray
         self.places = jobs or _MANY
-        alone = {} if address else {"include_dashboard": False}
-        try:
-            self._ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **alone)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            told = " ".join(str(error).split())[:300]
-            raise InputError(f"no Ray cluster at {address or 'this machine'}: {told}") from error
-        self._remote = ray.remote(max_retries=0, num_cpus=options.num_cpus, num_gpus=options.num_gpus)(run_to_end)
+        self._remote = self._ray.remote(max_retries=0, num_cpus=options.num_cpus, num_gpus=options.num_gpus)(run_to_end)
         self.notes = self._notes(options)
 
     def _notes(self, options: RayOptions) -> tuple[str, ...]:
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         asked = {"CPU": options.num_cpus, "GPU": options.num_gpus}
-        if any(all(node.get(name, 0) >= number for name, number in asked.items()) for node in nodes):
+        if self._cluster.room(asked):
             return ()
-        told = " and ".join(f"{number:g} {name}" for name, number in asked.items() if number)
-        return (f"no machine of the Ray cluster has {told}: tasks wait until one has",)
+        return (f"no machine of the Ray cluster has {told(asked)}: tasks wait until one has",)
 
     def start(self, tasks: Sequence[Task]) -> list[Running]:
         """Give them to Ray."""
@@ -72,7 +54,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Leave the cluster; what still runs ends."""
-        self._ray.shutdown()
+        self._cluster.leave()
 
 
 class _RayTask:
@@ -102,8 +84,8 @@ class _RayTask:
             cause = error.cause if isinstance(error.cause, TelbenchError) else None
             if isinstance(error.cause, KeyboardInterrupt):
                 return Ended(_STOPPED, gone, 0.0)
-            told = str(cause) if cause else str(error).strip().splitlines()[-1]
-            return Ended(cause.exit_code if cause else TelbenchError.exit_code, gone, 0.0, why=told)
+            why = str(cause) if cause else str(error).strip().splitlines()[-1]
+            return Ended(cause.exit_code if cause else TelbenchError.exit_code, gone, 0.0, why=why)
         except errors.RayError as error:
             # Its worker or its machine has died, or lacked memory: the task itself is as good as before.
             return Ended(VANISHED, gone, 0.0, why=f"Ray lost it ({type(error).__name__})")

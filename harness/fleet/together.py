@@ -16,8 +16,8 @@ from telbench.errors import InputError, TelbenchError
 
 from ..cli.terminal import Reporter
 from ..runs.adaptive import asked_plan, asking, fill
-from ..runs.evaluate import Answered, InterruptedRunError, Run, complete, evaluate, first_header, repeating, resume_line
-from ..runs.folder import JOURNAL, JUDGEMENTS, LOG, RunFolder
+from ..runs.evaluate import Answered, InterruptedRunError, complete, evaluate, first_header, repeating, resume_line
+from ..runs.folder import JOURNAL, JUDGEMENTS, LOG, Run, RunFolder
 from ..runs.generate import Generated
 from ..runs.judge import told_below, told_outcome
 from ..runs.plan import Plan, make_plan

@@ -2,7 +2,7 @@
 
     import telbench
     run = telbench.evaluate("path/to/checkpoint", data="telecom-nano", metrics=["token_f1"])
-    run.header["metrics"]["token_f1"]["value"]
+    run.value("token_f1")
 
 Names are loaded when they are used: ``import telbench`` is as light as ``telbench --help``.
 """
@@ -21,7 +21,7 @@ _NAMES = {
     "sft": "telbench.calls",
     "distill": "telbench.calls",
     "board": "telbench.calls",
-    "Run": "telbench.harness.runs.evaluate",
+    "Run": "telbench.harness.runs.folder",
     "Metric": "telbench.metrics.contract",
     "metric": "telbench.metrics.contract",
     "Sample": "telbench.metrics.contract",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from telbench.errors import InputError
     from telbench.harness.datasets.items import Item
     from telbench.harness.engines.contract import Engine
-    from telbench.harness.runs.evaluate import Run
+    from telbench.harness.runs.folder import Run
     from telbench.judges.contract import Judge
     from telbench.metrics.contract import Metric, Sample, metric
 

@@ -6,21 +6,25 @@ value of another type or out of bounds. Progress goes to stderr.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from telbench.config import read_settings
 from telbench.errors import InputError
 
 if TYPE_CHECKING:
-    from telbench.harness.runs.evaluate import Run
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from telbench.harness.runs.folder import Run
     from telbench.kd.train.candidate import Candidate
-    from telbench.leaderboard.compare.pairwise import Comparison
+    from telbench.leaderboard.compare.numbers import Comparisons
     from telbench.leaderboard.gate.gate import Gate
 
 Place = str | PathLike[str]
+Numbers: TypeAlias = "Sequence[float | None] | NDArray[np.floating[Any]]"
 
 
 def evaluate(
@@ -77,19 +81,41 @@ def score(
     return runs.evaluate(settings.as_run, Reporter(), ["telbench.score"])
 
 
-def compare(baseline: Run | Place, *runs: Run | Place, **options: Any) -> list[Comparison]:
-    """Paired differences of finished runs against the first, metric by metric: ``telbench compare``.
+def compare(
+    baseline: Run | Place | Numbers,
+    *runs: Run | Place | Numbers,
+    clusters: Sequence[Any] | None = None,
+    **options: Any,
+) -> Comparisons:
+    """Paired differences against the first, metric by metric: ``telbench compare``; or of two columns of numbers.
 
-    ``options``: ``metrics``, ``primary``, ``cluster``, ``average_seeds``, and for logs of other harnesses
+    Runs are given as `Run` or as the path of anything that the command takes. Two sequences of numbers are scores of
+    the same items in the same order, None or NaN where there is none; ``clusters`` then names the source document of
+    each item, and ``higher_is_better=False`` says that less is better.
+
+    ``options`` for runs: ``metrics``, ``primary``, ``cluster``, ``average_seeds``, and for logs of other harnesses
     ``lower_is_better`` and ``higher_is_better``.
 
     Raises:
-        InputError: for what is no run. IncomparableError: for runs that were not measured alike.
+        InputError: for what is no run, or no number. IncomparableError: for runs that were not measured alike.
     """
     from telbench.leaderboard.commands.compare import CompareOptions, compared
+    from telbench.leaderboard.compare.numbers import Comparisons, are_numbers, compare_numbers
 
+    if all(map(are_numbers, (baseline, *runs))):
+        if len(runs) != 1:
+            raise InputError(f"compare: {1 + len(runs)} columns of numbers: give two")
+        higher = options.pop("higher_is_better", True)
+        if options or not isinstance(higher, bool):
+            told = f"unknown key '{next(iter(options))}'" if options else f"higher_is_better is {higher!r}"
+            raise InputError(f"compare: {told}: of numbers only higher_is_better (True or False) can be told")
+        first: Any = baseline
+        second: Any = runs[0]
+        return Comparisons([compare_numbers(first, second, clusters, higher_is_better=higher)])
+    if clusters is not None:
+        raise InputError("compare: clusters is for numbers: runs know their source documents (see cluster)")
     places = [_place(run) for run in (baseline, *runs)]
-    return list(compared(read_settings(CompareOptions, {"runs": places, **options}, "compare")).pairs)
+    return Comparisons(compared(read_settings(CompareOptions, {"runs": places, **options}, "compare")).pairs)
 
 
 def check(candidate: Run | Place, baseline: Run | Place, margins: Mapping[str, float], **options: Any) -> Gate:
@@ -133,7 +159,7 @@ def distill(
     return _trained("distill", {**asked, **options}, out, fresh)
 
 
-def board(runs: Sequence[Run | Place], out: Place, **options: Any) -> Path:
+def board(runs: Run | Place | Sequence[Run | Place], out: Place, **options: Any) -> Path:
     """Publish finished runs as a folder of pages and return its first page: ``telbench leaderboard build``.
 
     ``options``: ``baseline``, ``title``, ``cluster``, ``pairs``, ``allow_incomplete``, ``data_dir``.
@@ -145,7 +171,10 @@ def board(runs: Sequence[Run | Place], out: Place, **options: Any) -> Path:
 
     if "baseline" in options:
         options["baseline"] = _place(options["baseline"])
-    given = {"runs": [_place(run) for run in runs], "out": out, **options}
+    several = [runs] if isinstance(runs, str | PathLike) or hasattr(runs, "header") else runs
+    if not isinstance(several, Iterable):
+        raise InputError(f"board: runs is {runs!r}: give runs, or paths of run folders")
+    given = {"runs": [_place(run) for run in several], "out": out, **options}
     asked = read_settings(BuildOptions, given, "board")
     build(asked)
     return asked.out / "index.html"
@@ -157,6 +186,8 @@ def _trained(verb: str, given: Mapping[str, Any], out: Place, fresh: bool) -> Ca
     from telbench.harness.commands.network import stay_offline
     from telbench.kd.settings import TrainingSettings, require_verb
 
+    if not isinstance(fresh, bool):
+        raise InputError(f"{verb}: fresh must be True or False, not {fresh!r}")
     settings = read_settings(TrainingSettings, nested(TrainingSettings, given, verb), verb)
     require_verb(settings, verb)
     stay_offline()
@@ -170,9 +201,9 @@ def _text(place: Place) -> Any:
     return str(place) if isinstance(place, PathLike) else place
 
 
-def _place(run: Run | Place) -> str:
+def _place(run: object) -> str:
     """The folder of a run, or a path."""
-    found = run if isinstance(run, str | PathLike) else getattr(run, "path", None)
+    found: Any = run if isinstance(run, str | PathLike) else getattr(run, "path", None)
     if found is None:
         raise InputError(f"{run!r} is no run: give a Run, or the path of a run folder")
     return str(found)

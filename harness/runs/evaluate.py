@@ -26,7 +26,7 @@ from ..cli.terminal import Reporter
 from ..formats import quantisation
 from ..storage import RecordStore
 from .adaptive import asked_alike, asked_plan, asking, fill, stopped_header
-from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, RunFolder
+from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
 from .generate import Generated
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
@@ -52,15 +52,6 @@ PACKAGES = (
 
 # What a command tells of a finished run beside its header: keys of the JSON, and lines.
 More = Callable[[Path], tuple[dict[str, Any], list[str]]]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder and header; ``reused`` when it was found finished."""
-
-    path: Path
-    header: dict[str, Any]
-    reused: bool = False
 
 
 @dataclass(frozen=True)

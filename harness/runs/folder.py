@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from telbench.config import near_name
 from telbench.errors import InputError
 
 from ...metrics.contract import ItemScore, Metric
 from ...metrics.fingerprints import text_sha256
 from ..storage import LOCK, FolderLock, writing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
 Kept = Mapping[tuple[str, str], ItemScore]
@@ -156,6 +163,97 @@ class RunFolder(FolderLock):
             stream.write("\n")
             stream.flush()
             os.fsync(stream.fileno())
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: ``path`` of its folder, ``header`` (its ``run.json``), ``reused`` if it was found finished.
+
+    A notebook shows it as its table.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    reused: bool = False
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Run:
+        """The run in a folder.
+
+        Raises:
+            InputError: when the folder holds no run, or an unfinished one.
+        """
+        folder = Path(path)
+        return cls(folder.parent if folder.name == HEADER else folder, read_run(folder), reused=True)
+
+    def value(self, metric: str) -> float | None:
+        """The run's value in a metric, on the metric's own scale; None where no item has a score.
+
+        Raises:
+            InputError: when the run has no such metric.
+        """
+        return self.metric(metric)["value"]
+
+    def metric(self, name: str) -> dict[str, Any]:
+        """All that the header says of a metric: value, ``ci_low``, ``ci_high``, ``n``, ``missing``, signature, range.
+
+        Raises:
+            InputError: when the run has no such metric.
+        """
+        metrics = self.header["metrics"]
+        if name not in metrics:
+            raise InputError(f"{self.path} has no metric '{name}': {near_name(str(name), metrics)}")
+        return metrics[name]
+
+    def table(self) -> str:
+        """The table that ``telbench eval`` prints: a line a metric, with its 95 % interval."""
+        from ..cli.tables import print_run
+
+        print_run(self.header, text := io.StringIO())
+        return text.getvalue()
+
+    def samples(self) -> list[dict[str, Any]]:
+        """What was asked, answered and scored, an item each, in the order of the data; see ``sample.schema.json``.
+
+        Raises:
+            InputError: naming the line that is damaged.
+        """
+        return list(read_samples(self.path))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row an item, indexed by its id; scores are columns under their metrics' names, NaN where there is none.
+
+        Raises:
+            InputError: when pandas is not installed, or a line is damaged.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise InputError("a table of samples needs pandas: pip install pandas") from error
+        names = list(self.header["metrics"])
+        told = ("cluster_id", "category", "question", "references", "prediction", "status")
+        samples = self.samples()
+        columns: dict[str, Any] = {name: [sample.get(name) for sample in samples] for name in told}
+        for name in names:
+            values = [sample["scores"].get(name) for sample in samples]
+            # A metric of the same name as a column of texts keeps its own.
+            column = f"score: {name}" if name in told else name
+            columns[column] = pd.array([math.nan if value is None else float(value) for value in values], "float64")
+        return pd.DataFrame(columns, index=pd.Index([sample["item_id"] for sample in samples], name="item_id"))
+
+    def __repr__(self) -> str:
+        model, data = self.header["model"]["name"], self.header["data"]
+        told = ", ".join(
+            f"{name} {'N/A' if entry['value'] is None else format(entry['value'], '.4g')}"
+            for name, entry in self.header["metrics"].items()
+        )
+        return f"<Run {str(self.path)!r}: {model} on {data['name']} {data['split']}, {data['n']} items: {told}>"
+
+    def _repr_html_(self) -> str:
+        from ..cli.html import html
+        from ..cli.tables import run_report
+
+        return html(run_report(self.header))
 
 
 def read_run(path: Path, *, stopped: bool = False) -> dict[str, Any]:

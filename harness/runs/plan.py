@@ -46,6 +46,7 @@ OWNERS = {
     "openai": "openai",
     "tokens": "openai with --tokenizer",
     "replay": "replay",
+    "ray": "ray",
 }
 # What open items are scored with beside n-grams, where their references are short, and where they hold facts.
 RECALL = ("token_recall", "token_precision", "reference_included")
@@ -116,6 +117,9 @@ def open_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
         InputError: for anything wrong with the request.
     """
     engine, note = engine_named(settings.engine.engine)
+    if engine.around is not None:
+        inner, told = engine_named(settings.engine.replica_engine)
+        engine, note = engine.around(inner), f"{note}, {settings.engine.replicas} × {told}"
     _refuse_stray_options(settings, engine)
     engine_settings = _engine_settings(settings, engine)
     info, cutter = engine.describe(engine_settings), engine_settings.checkpoint
@@ -309,6 +313,8 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
         completions=engine.texts and (bool(options.tokenizer) or not settings.prompt.chat_template),
         options=options.engine_option,
         deterministic=options.deterministic,
+        replicas=options.replicas,
+        replica_options=options.replica_options,
     )
 
 
@@ -352,7 +358,7 @@ def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:
     """
     kind = "replay" if engine.answers_by_item else "openai" if engine.name == "openai" else "other"
     kind = "local" if engine.local else kind
-    kinds = {kind, *(["tokens"] if settings.engine.tokenizer else [])}
+    kinds = {kind, *(["tokens"] if settings.engine.tokenizer else []), *(["ray"] if engine.name == "ray" else [])}
     given = [
         (each.flag, each.told["engines"])
         for each in settings_in(EvalSettings).values()

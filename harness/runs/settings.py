@@ -177,7 +177,7 @@ class EngineOptions(Bounded):
 
     engine: str = setting(
         "auto",
-        "vllm, transformers, openai or replay; auto is vllm where installed, else transformers",
+        "vllm, transformers, openai, replay or ray; auto is vllm where installed, else transformers",
         metavar="NAME",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
@@ -202,6 +202,23 @@ class EngineOptions(Bounded):
     )
     deterministic: bool = setting(
         False, "one prompt at a time: no answer depends on which prompts are worked on together (slow)"
+    )
+    replicas: int = setting(
+        1,
+        "ray: replicas of the model, each on GPUs of its own",
+        metavar="N",
+        low=1,
+        high=4096,
+        engines=("ray",),
+    )
+    replica_engine: str = setting(
+        "auto", "ray: the engine of each replica, as --engine", metavar="NAME", engines=("ray",)
+    )
+    replica_options: Mapping[str, str] = setting(
+        {},
+        "ray: address, num_cpus, num_gpus, chunk, max_restarts, patience",
+        metavar="NAME=VALUE,...",
+        engines=("ray",),
     )
     online: bool = setting(False, "allow the network: --model may be a hub id")
     revision: str = setting("", "branch, tag or commit of a hub id, with --online", metavar="REV", engines=("local",))

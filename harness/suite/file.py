@@ -98,11 +98,11 @@ def _by_name(given: Any, key: str, where: str) -> Any:
     for name, value in given.items():
         own = Located() if value is None else {key: value} if isinstance(value, str) and key else value
         if isinstance(own, Mapping) and key and key not in own:
-            if key == "model":
+            if key == "model" and "answers" not in own:
                 raise InputError(f"{where}: {name} names no model: add 'model: FOLDER' to it")
-            own = merged({key: str(name)}, own)
+            own = own if key == "model" else merged({key: str(name)}, own)
         named[str(name)] = own
-    return _with_sets(named) if key == "data" else named
+    return _with_sets(named, where) if key == "data" else named
 
 
 def _name(key: str, own: Mapping[str, Any]) -> str:
@@ -112,7 +112,7 @@ def _name(key: str, own: Mapping[str, Any]) -> str:
     return Path(text).stem if Path(text).suffix else text
 
 
-def _with_sets(named: Located) -> Located:
+def _with_sets(named: Located, where: str) -> Located:
     """The same with the sets of ``open-telco`` and other suites of data in the place of their common name."""
     found = Located()
     found.lines = named.lines
@@ -120,7 +120,7 @@ def _with_sets(named: Located) -> Located:
         sets = SUITES.get(str(own.get("data")), ()) if isinstance(own, Mapping) else ()
         for each in sets or (name,):
             if each in found:
-                raise InputError(f"data: '{each}' is there twice, once as one of {own['data']}: name it once")
+                raise InputError(f"{where}: '{each}' is there twice, once as one of a suite: name it once")
             found[each] = merged(own, {"data": each}) if sets else own
     return found
 

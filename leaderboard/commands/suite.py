@@ -6,18 +6,19 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from telbench.config import REQUIRED, setting
+from telbench.config import REQUIRED, group, setting
 from telbench.errors import IncomparableError, InputError
 from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.tables import print_json
 from ...harness.cli.terminal import Reporter, visible
 from ...harness.commands.network import online_allowed, stay_offline
-from ...harness.executors.local import LocalExecutor, slots_of
+from ...harness.executors.settings import PlaceSettings
 from ...harness.storage import FolderLock
 from ...harness.suite.checking import Checked, check_entries
 from ...harness.suite.entries import Entry, entries_of
@@ -27,6 +28,8 @@ from ...harness.suite.making import SuiteRun
 from ...harness.suite.table import drawn, estimate, told
 
 BOARDS = "boards"
+# What an executor writes.
+JOBS = "jobs"
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,7 @@ class SuiteOptions:
     out: Path | None = setting(None, "folder of the suite (default: suites/NAME of the file)", metavar="DIR")
     dry_run: bool = setting(False, "say what would be made and what that takes, and make nothing")
     online: bool = setting(False, "allow the network: models may be hub ids")
-    jobs: int = setting(1, "processes at once; one loads every judge once", metavar="N", low=1, high=256)
-    tries: int = setting(3, "tries of a process that was killed", metavar="N", low=1, high=100)
+    place: PlaceSettings = group(PlaceSettings, "where")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,15 +76,15 @@ def run(args: argparse.Namespace) -> int:
     lock = FolderLock(folder.root)
     try:
         folder.write_entries(entries)
-        executor = LocalExecutor(slots_of((), options.jobs))
-        making = SuiteRun(checked, folder, reporter, executor, options.tries)
+        with closing(options.place.opened(folder.root / JOBS)) as executor:
+            making = SuiteRun(checked, folder, reporter, executor, options.place.tries)
 
-        def changed(entry: Entry, before: Standing, after: Standing) -> None:
-            if not drawing and before.state != after.state:
-                reporter.note(f"{entry.label}: {' '.join(filter(None, told(after)))}")
+            def changed(entry: Entry, before: Standing, after: Standing) -> None:
+                if not drawing and before.state != after.state:
+                    reporter.note(f"{entry.label}: {' '.join(filter(None, told(after)))}")
 
-        with reporter.drawn(lambda height: drawn(entries, making.standings, height)) as drawing:
-            standings = making.make(changed)
+            with reporter.drawn(lambda height: drawn(entries, making.standings, height)) as drawing:
+                standings = making.make(changed)
     except KeyboardInterrupt:
         reporter.note(f"interrupted; what is finished is kept in {folder.root}: the same command goes on")
         return 130
@@ -183,33 +185,28 @@ def _compare(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> No
     from .compare import CompareOptions, print_comparison
 
     for (prompt,), entries in _groups(done, "prompt").items():
-        several = len({entry.data for entry in entries}) > 1
-        try:
-            options = CompareOptions(
-                runs=tuple(folder.run(entry) for entry in entries),
-                primary=suite.primary,
-                weights=suite.weights if several else "equal",
-            )
-            _head(prompt)
-            if len(entries) > 1:
-                print_comparison(options)
-            continue
-        except (IncomparableError, InputError) as error:
-            sys.stderr.write(visible(f"not compared over all data sets: {error}") + "\n")
-        for (data,), own in _groups(entries, "data").items():
-            if len(own) < 2:
-                continue
-            _head(prompt, data)
+        by_data = _groups(entries, "data")
+        options = CompareOptions(runs=_runs(entries, folder), primary=suite.primary)
+        if len(by_data) > 1:
             try:
-                print_comparison(replace(options, runs=tuple(folder.run(entry) for entry in own), weights="equal"))
+                print_comparison(replace(options, weights=suite.weights))
+                continue
+            except (IncomparableError, InputError) as error:
+                sys.stderr.write(visible(f"not compared over all data sets: {error}") + "\n")
+        for (data,), own in by_data.items():
+            print_line("")
+            print_line(" · ".join(filter(None, (data, prompt))))
+            if len(own) < 2:
+                print_line("one model alone: nothing to compare")
+                continue
+            try:
+                print_comparison(replace(options, runs=_runs(own, folder)))
             except (IncomparableError, InputError) as error:
                 print_line(f"not compared: {error}")
 
 
-def _head(*names: str) -> None:
-    if told_names := " · ".join(filter(None, names)):
-        print_line("")
-        print_line(told_names)
+def _runs(entries: Sequence[Entry], folder: SuiteFolder) -> tuple[Path, ...]:
+    return tuple(folder.run(entry) for entry in entries)
 
 
 def _boards(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> dict[str, Path]:
@@ -224,7 +221,7 @@ def _boards(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> dic
         out = folder.root / BOARDS / place
         out.parent.mkdir(parents=True, exist_ok=True)
         data_dir = entries[0].asked().data.data_dir
-        runs = tuple(folder.run(entry) for entry in entries)
+        runs = _runs(entries, folder)
         title = f"{suite.title}: {name}"
         said = build(BuildOptions(runs=runs, out=out, baseline=runs[0], title=title, data_dir=data_dir))
         sys.stderr.write(visible(f"{name}: {said}") + "\n")

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, log2
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 
 from ...harness.cli.tables import difference_text
 from ...metrics.contract import Metric
-from ...metrics.intervals import aggregate, statistics_matrix, summed
 from ..runs.loaded import LoadedRun
 from ..statistics import sign_flip
-from ..statistics.clusters import Summed, clustered, summed_up
-from ..statistics.corpus import RESAMPLES, CorpusDifference, corpus_difference
+from ..statistics.clusters import Documents, Summed, clustered, documents, summed_up
+from ..statistics.corpus import RESAMPLES, CorpusDifference
 from ..statistics.multiplicity import benjamini_hochberg, holm, holm_levels
 from ..statistics.paired import (
     FEW_CLUSTERS,
@@ -23,8 +22,13 @@ from ..statistics.paired import (
     PairedDifference,
     detectable,
     differences_of,
-    paired_difference,
+    paired_differences,
 )
+from .scored import Scored, corpora, scored
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ClusterBy = Literal["source_document", "category", "item"]
 ALPHA = 0.05
@@ -160,40 +164,64 @@ def measure_runs(
     base, titles = runs[0], names or [run.name for run in runs]
     measured = []
     for stratum in (None, *(_categories(base) if strata else ())):
+        items = [item for item in base.clusters if stratum is None or base.categories.get(item) == stratum]
+        clusters = documents(cluster_names(base, items, by))
         for metric in metrics:
-            for title, run in zip(titles[1:], runs[1:], strict=True):
-                found = _compared(run, base, metric, by, stratum, title, resamples)
-                if found is not None:
-                    measured.append(found)
+            columns = [scored(run, metric, items) for run in runs]
+            measured += measure_columns(metric, columns, titles, clusters, stratum=stratum, resamples=resamples)
     return measured
 
 
-def compare_corpora(
-    run: LoadedRun,
-    base: LoadedRun,
+def measure_columns(
     metric: Metric,
-    items: Sequence[str],
-    clusters: Sequence[str],
+    columns: Sequence[Scored],
+    names: Sequence[str],
+    clusters: Documents,
     *,
-    level: float = 0.95,
-    resamples: int = 0,
-) -> tuple[CorpusDifference, tuple[float, float], Summed]:
-    """The difference of two corpus scores over these items, positive where the run is better, and both scores.
-
-    The third are the sums that are tested.
-    """
-    matrices = [statistics_matrix(metric, [side.scores[metric.name][item] for item in items]) for side in (run, base)]
-    ours, theirs = summed(matrices, clusters)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    found, data = corpus_difference(
-        ours.by_cluster,
-        theirs.by_cluster,
-        lambda rows: sign * aggregate(metric, rows),
-        resamples=resamples,
-        level=level,
+    stratum: str | None = None,
+    resamples: int = RESAMPLES,
+) -> list[tuple[Comparison, Summed]]:
+    """`measure_runs` of one metric as columns, the first run's first; ``clusters`` are those of all items."""
+    base = columns[0]
+    found = []
+    for title, run in zip(names[1:], columns[1:], strict=True):
+        kept = run.present & base.present
+        if kept.any():
+            found.append((title, run, kept, clusters.of(kept)))
+    # The interval inverts the test of the p-value, of right or wrong too.
+    data = [
+        clustered(differences_of(run.values[kept], base.values[kept], higher_is_better=metric.higher_is_better), own)
+        for _, run, kept, own in found
+    ]
+    records = paired_differences(data, [own.names for *_, own in found])
+    wholes = (
+        corpora(metric, base, [row[1:] for row in found], resamples)
+        if metric.level == "corpus"
+        else [None] * len(found)
     )
-    scores = float(aggregate(metric, ours.total)[0]), float(aggregate(metric, theirs.total)[0])
-    return found, scores, data
+    measured = []
+    for (title, run, kept, _), each, record, whole in zip(found, data, records, wholes, strict=True):
+        corpus, scores, tested = whole or (None, _means(run, base, kept), each)
+        comparison = Comparison(
+            metric=metric.name,
+            run=title,
+            stratum=stratum,
+            values=scores,
+            n=each.n,
+            unpaired=_unpaired(run, base, kept),
+            items=record,
+            corpus=corpus,
+            p=record.p_mean if corpus is None else corpus.p,
+            p_adjusted=1.0,
+            q=1.0,
+            verdict="",
+        )
+        measured.append((comparison, summed_up(tested.sums, tested.sizes)))
+    return measured
+
+
+def _means(run: Scored, base: Scored, kept: NDArray[np.bool_]) -> tuple[float, float]:
+    return float(run.values[kept].mean()), float(base.values[kept].mean())
 
 
 def cluster_names(run: LoadedRun, items: Sequence[str], by: ClusterBy) -> list[str]:
@@ -205,56 +233,21 @@ def cluster_names(run: LoadedRun, items: Sequence[str], by: ClusterBy) -> list[s
     return [run.clusters[item] for item in items]
 
 
-def unpaired_reasons(run: LoadedRun, base: LoadedRun, name: str, items: Sequence[str]) -> dict[str, int]:
+def _unpaired(run: Scored, base: Scored, kept: NDArray[np.bool_]) -> dict[str, int]:
     """Why items lack a score on either side, counted."""
+    import numpy as np
+
     counts: dict[str, int] = {}
-    for item in items:
-        lacking = [side for side in (run, base) if side.scores[name][item].value is None]
-        if lacking:
-            told = "in both runs" if len(lacking) == 2 else f"in {lacking[0].name}"
-            reason = f"{lacking[0].scores[name][item].reason or 'no score'} {told}"
-            counts[reason] = counts.get(reason, 0) + 1
+    for place in np.flatnonzero(~kept).tolist():
+        lacking = [side for side in (run, base) if not side.present[place]]
+        told = "in both runs" if len(lacking) == 2 else f"in {lacking[0].run}"
+        reason = f"{lacking[0].reasons.get(place) or 'no score'} {told}"
+        counts[reason] = counts.get(reason, 0) + 1
     return dict(sorted(counts.items()))
 
 
 def _categories(run: LoadedRun) -> list[str]:
     return sorted({category for category in run.categories.values() if category is not None})
-
-
-def _compared(
-    run: LoadedRun, base: LoadedRun, metric: Metric, by: ClusterBy, stratum: str | None, title: str, resamples: int
-) -> tuple[Comparison, Summed] | None:
-    import numpy as np
-
-    ours, theirs = run.scores[metric.name], base.scores[metric.name]
-    items = [item for item in base.clusters if stratum is None or base.categories.get(item) == stratum]
-    paired = [item for item in items if ours[item].value is not None and theirs[item].value is not None]
-    if not paired:
-        return None
-    values = [np.array([side[item].value for item in paired], np.float64) for side in (ours, theirs)]
-    clusters = cluster_names(base, paired, by)
-    differences = differences_of(*values, higher_is_better=metric.higher_is_better)
-    # The interval inverts the test of the p-value, of right or wrong too.
-    record, data = paired_difference(differences, clusters, adjusted_wald=False), clustered(differences, clusters)
-    corpus = None
-    scores = float(values[0].mean()), float(values[1].mean())
-    if metric.level == "corpus":
-        corpus, scores, data = compare_corpora(run, base, metric, paired, clusters, resamples=resamples)
-    found = Comparison(
-        metric=metric.name,
-        run=title,
-        stratum=stratum,
-        values=scores,
-        n=len(paired),
-        unpaired=unpaired_reasons(run, base, metric.name, items) if len(paired) < len(items) else {},
-        items=record,
-        corpus=corpus,
-        p=record.p_mean if corpus is None else corpus.p,
-        p_adjusted=1.0,
-        q=1.0,
-        verdict="",
-    )
-    return found, summed_up(data.sums, data.sizes)
 
 
 def decided(measured: Sequence[Comparison], data: Sequence[Summed], primary: Collection[str] = ()) -> list[Comparison]:
@@ -279,12 +272,15 @@ def decided(measured: Sequence[Comparison], data: Sequence[Summed], primary: Col
         # All signs alike are 2 of 2^G: with fewer documents not even these would pass the first step of Holm.
         takes = max(FEW_CLUSTERS, ceil(1 + log2(len(members) / ALPHA)))
         hopeless = max(measured[index].items.clusters for index in members) < takes
-        for index, p, rate in zip(members, holm(raw), holm_levels(raw, ALPHA), strict=True):
+        rates = holm_levels(raw, ALPHA)
+        # Of corpus scores, too, p is that of the sums.
+        ends = sign_flip.intervals([data[index] for index in members], [1 - rate for rate in rates], raw)
+        for index, p, rate, interval in zip(members, holm(raw), rates, ends, strict=True):
             told = verdict(measured[index], p)
             found[index] = replace(
                 found[index],
                 p_verdict=p,
-                ci_verdict=sign_flip.interval(data[index], 1 - rate),
+                ci_verdict=interval,
                 level_verdict=1 - rate,
                 detectable=None if hopeless else detectable(data[index], ALPHA / len(members)),
                 verdict=FEW_DOCUMENTS if hopeless and told == NOT_SHOWN else told,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from telbench.errors import IncomparableError
 
 from ...metrics.contract import Metric
-from ..compare.pairwise import compare_corpora
+from ..compare.scored import compare_corpora
 from ..runs.loaded import LoadedRun
 from ..statistics import sign_flip
 from ..statistics.clusters import Summed, clustered

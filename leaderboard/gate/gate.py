@@ -22,7 +22,7 @@ from ..statistics.paired import FEW_CLUSTERS
 from ..statistics.power import items_for_margin, needed_for_margin
 from .categories import category_evidence
 from .evidence import Evidence, evidence_of
-from .remarks import facts, remarks
+from .remarks import as_html, facts, remarks
 from .spending import Look
 from .unseen import Overlooked, overlooked
 
@@ -170,6 +170,10 @@ class Gate:
         """As a JSON record; the same inputs give the same bytes."""
         found = {"schema_version": 1, **asdict(self)}
         return found if self.look is not None else {key: value for key, value in found.items() if key != "look"}
+
+    def _repr_html_(self) -> str:
+        metrics = [{**asdict(each), "title": each.title} for each in self.metrics]
+        return as_html(self.verdict, self.candidate, self.baseline, self.warnings, metrics)
 
 
 @dataclass(frozen=True)

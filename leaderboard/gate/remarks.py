@@ -43,3 +43,28 @@ def remarks(candidate: LoadedRun, baseline: LoadedRun, flags: Mapping[str, Seque
         if here > there and here > 0.01 * total:
             told.append(f"the candidate has {here} {words}, the baseline {there}")
     return told
+
+
+def as_html(
+    verdict: str,
+    candidate: Mapping[str, Any],
+    baseline: Mapping[str, Any],
+    warnings: Sequence[str],
+    metrics: Sequence[Mapping[str, Any]],
+) -> str:
+    """A gate as a notebook shows it; ``metrics`` are the fields of each `gate.MetricGate`, and its title."""
+    from ...harness.cli.html import html
+    from ...harness.cli.tables import Block, Grid, Words
+
+    rows = tuple(
+        (
+            each["title"],
+            each["role"],
+            *(f"{each[side]:.4g}" for side in ("baseline", "candidate")),
+            f"{each['verdict']}: {each['reason']}",
+        )
+        for each in metrics
+    )
+    answer = Words(f"{verdict}: {candidate['name']} against {baseline['name']}", "answer")
+    notes: list[Block] = [Words(warning, "warning") for warning in warnings]
+    return html([answer, *notes, Grid(("metric", "role", "baseline", "candidate", "verdict"), rows, "<<>><")])

@@ -2,8 +2,8 @@
 
 `make_board` (`model/board.py`) reads the runs and measures them. `SECTIONS` (`pages/__init__.py`) have functions from a
 `Board` to pages. `render` (`render.py`) makes HTML of a page. `build_site` (`build.py`) writes them all and puts the
-folder in place; `serve.py` shows it. Each imports from those before it: `formats`, `parallel` and ``charts/``,
-then ``model/``, `page`, ``pages/`` and `render`, `build`, `serve`.
+folder in place; `serve.py` shows it. Each imports from those before it: `formats`, `page`, `parallel` and
+``charts/``, then ``model/``, ``answers/``, ``pages/`` and `render`, `build`, `serve`.
 
 A page is added in three steps:
 

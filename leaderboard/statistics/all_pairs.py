@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...metrics.threads import one_thread
 from . import sign_flip
+from .clusters import Documents, documents
 from .multiplicity import holm
 from .paired import FEW_CLUSTERS, TIE_DECIMALS
 from .signed_rank import signed_ranks
@@ -94,7 +95,7 @@ def all_pairs(
 @one_thread()
 def beaten_by(
     scores: NDArray[np.float64],
-    clusters: Sequence[str],
+    clusters: Sequence[str] | Documents,
     costs: Sequence[float],
     level: float = 0.95,
     noise: float = 0.0,
@@ -117,7 +118,8 @@ def beaten_by(
 
     complete = np.isfinite(scores).all(axis=0)
     kept = scores[:, complete]
-    _, membership = np.unique(np.array(clusters, dtype=object)[complete].astype(str), return_inverse=True)
+    known = clusters if isinstance(clusters, Documents) else documents(list(map(str, clusters)))
+    membership = known.of(complete).numbers
     sizes = np.bincount(membership) if kept.size else np.zeros(0)
     effective = float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.size else 0.0
     if effective < FEW_CLUSTERS:

@@ -108,10 +108,36 @@ def level_at_zero(
     return Level(level, (level - half, level + half), float(p[0]), float(found[1]), float(p[1]))
 
 
+@dataclass(frozen=True, eq=False)
+class Documents:
+    """The clusters of n items: their ``names`` in order, and in ``numbers`` each item's place among these."""
+
+    names: Sequence[str]
+    numbers: NDArray[np.intp]
+
+    def of(self, kept: NDArray[np.bool_]) -> Documents:
+        """The clusters of some of the items, those without any left out."""
+        import numpy as np
+
+        if kept.all():
+            return self
+        left, numbers = np.unique(self.numbers[kept], return_inverse=True)
+        return Documents([self.names[place] for place in left.tolist()], numbers)
+
+
+def documents(clusters: Sequence[str]) -> Documents:
+    """The clusters of items, from the name of each item's."""
+    import numpy as np
+
+    names = sorted(set(clusters))
+    places = {name: place for place, name in enumerate(names)}
+    return Documents(names, np.fromiter(map(places.__getitem__, clusters), np.intp, len(clusters)))
+
+
 def summed_up(sums: NDArray[np.float64], sizes: NDArray[np.float64], mean: float | None = None) -> Summed:
     """What the sums of clusters say; ``mean`` is that of the items, by default that of the sums."""
     n, groups = int(sizes.sum()), len(sizes)
-    mean = math.fsum(sums) / n if mean is None else mean
+    mean = math.fsum(sums.tolist()) / n if mean is None else mean
     squares = (sums - sizes * mean) ** 2
     spread, weight = float(squares.sum()), float((sizes**2).sum())
     error = math.sqrt(groups / (groups - 1) * spread) / n if groups > 1 else None
@@ -121,7 +147,9 @@ def summed_up(sums: NDArray[np.float64], sizes: NDArray[np.float64], mean: float
     return Summed(sums, sizes, n, groups, mean, float(sizes.sum() ** 2 / weight), error, carriers, few)
 
 
-def clustered(differences: NDArray[np.float64], clusters: Sequence[str] | NDArray[np.int64] | None) -> Clustered:
+def clustered(
+    differences: NDArray[np.float64], clusters: Sequence[str] | NDArray[np.int64] | Documents | None
+) -> Clustered:
     """Differences with their clusters; without clusters each item is its own."""
     import numpy as np
 
@@ -130,11 +158,13 @@ def clustered(differences: NDArray[np.float64], clusters: Sequence[str] | NDArra
     if clusters is None:
         membership, sizes, sums = np.arange(n), np.ones(n), values
     else:
-        names = np.asarray(clusters) if isinstance(clusters, np.ndarray) else np.asarray(list(clusters), dtype=object)
-        _, membership = np.unique(names, return_inverse=True)
+        if isinstance(clusters, np.ndarray):
+            _, membership = np.unique(clusters, return_inverse=True)
+        else:
+            membership = (clusters if isinstance(clusters, Documents) else documents(clusters)).numbers
         sizes = np.bincount(membership).astype(np.float64)
         sums = np.bincount(membership, weights=values).astype(np.float64)
-    summed = summed_up(sums, sizes, math.fsum(values) / n)
+    summed = summed_up(sums, sizes, math.fsum(values.tolist()) / n)
     error, deviation = summed.standard_error, float(values.std(ddof=1)) if n > 1 else None
     correlation = None
     if 1 < summed.groups < n:

@@ -6,7 +6,7 @@ swapped or drawn, never single items of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -94,28 +94,49 @@ def corpus_difference(
     The last column of the rows counts items. ``score`` maps summed rows (B, k) to B corpus scores. The second that is
     given are the sums that are tested. Without ``resamples`` nothing is swapped and drawn, which takes the most time.
     """
+    return corpus_differences([run], other, score, resamples=resamples, level=level, seed=seed)[0]
+
+
+def corpus_differences(
+    runs: Sequence[NDArray[np.float64]],
+    other: NDArray[np.float64],
+    score: Score,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[tuple[CorpusDifference, Summed]]:
+    """`corpus_difference` of many runs with the same other one: all are swapped and drawn alike, so draws are shared."""
     import numpy as np
 
-    ours, theirs = score(np.stack([run.sum(axis=0), other.sum(axis=0)])).tolist()
-    data = summed_up(np.round(difference_sums(run, other, score), SUM_DECIMALS) + 0.0, run[:, -1])
-    interval = sign_flip.interval(data, level) or (None, None)
-    two_sided = float(sign_flip.two_sided(data.sums))
-    found = CorpusDifference(
-        ours - theirs, *interval, two_sided, sign_flip.greater(-data.sums), sign_flip.greater(data.sums)
-    )
-    return _resampled(found, run, other, score, resamples, level, seed) if resamples else found, data
+    deltas, data = [], []
+    for run in runs:
+        ours, theirs = score(np.stack([run.sum(axis=0), other.sum(axis=0)])).tolist()
+        deltas.append(ours - theirs)
+        data.append(summed_up(np.round(difference_sums(run, other, score), SUM_DECIMALS) + 0.0, run[:, -1]))
+    p = [float(sign_flip.two_sided(each.sums)) for each in data]
+    ends = sign_flip.intervals(data, [level] * len(data), p)
+    found = [
+        CorpusDifference(
+            delta, *(interval or (None, None)), chance, sign_flip.greater(-each.sums), sign_flip.greater(each.sums)
+        )
+        for delta, interval, chance, each in zip(deltas, ends, p, data, strict=True)
+    ]
+    if resamples:
+        found = _resampled(found, runs, other, score, resamples, level, seed)
+    return list(zip(found, data, strict=True))
 
 
 @one_thread()
 def _resampled(
-    found: CorpusDifference,
-    run: NDArray[np.float64],
+    found: Sequence[CorpusDifference],
+    runs: Sequence[NDArray[np.float64]],
     other: NDArray[np.float64],
     score: Score,
     resamples: int,
     level: float,
     seed: int,
-) -> CorpusDifference:
+) -> list[CorpusDifference]:
     """The same with what swaps and draws say.
 
     ``p_swaps``: share of random swaps of whole clusters between the two with a difference at least as large,
@@ -124,19 +145,25 @@ def _resampled(
     """
     import numpy as np
 
-    total = np.stack([run.sum(axis=0), other.sum(axis=0)])
-    reached = 0
-    for swapped in _swaps(len(run), resamples, seed):
-        first = total[1] + swapped @ (run - other)
-        difference = score(first) - score(total.sum(axis=0) - first)
-        reached += int((np.abs(difference) >= abs(found.delta) - 1e-12).sum())
-    low = high = None
-    if len(run) > 1:
-        spread = bootstrap_differences(run, other, score, resamples=resamples, seed=seed)
-        if np.isfinite(spread).all():
+    own, width = other.sum(axis=0), other.shape[1]
+    totals = [np.stack([run.sum(axis=0), own]) for run in runs]
+    between, reached = np.hstack([run - other for run in runs]), [0] * len(runs)
+    for swapped in _swaps(len(other), resamples, seed):
+        moved = swapped @ between
+        for place, (each, total) in enumerate(zip(found, totals, strict=True)):
+            first = own + moved[:, place * width : (place + 1) * width]
+            difference = score(first) - score(total.sum(axis=0) - first)
+            reached[place] += int((np.abs(difference) >= abs(each.delta) - 1e-12).sum())
+    many = len(other) > 1
+    spreads = _drawn(runs, other, score, resamples, seed) if many else [None] * len(runs)
+    made = []
+    for each, count, spread in zip(found, reached, spreads, strict=True):
+        low = high = None
+        if spread is not None and np.isfinite(spread).all():
             low, high = (float(end) for end in np.quantile(spread, [(1 - level) / 2, (1 + level) / 2]))
-    p_swaps = (reached + 1) / (resamples + 1)
-    return replace(found, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high)
+        p_swaps = (count + 1) / (resamples + 1)
+        made.append(replace(each, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high))
+    return made
 
 
 @one_thread()
@@ -147,15 +174,24 @@ def bootstrap_differences(
 
     Both are scored on the same draws. Rows as in `corpus_difference`.
     """
+    return _drawn([run], other, score, resamples, seed)[0]
+
+
+def _drawn(
+    runs: Sequence[NDArray[np.float64]], other: NDArray[np.float64], score: Score, resamples: int, seed: int
+) -> list[NDArray[np.float64]]:
     import numpy as np
 
-    both, sums = np.hstack([run, other]), np.empty((resamples, 2 * run.shape[1]))
+    together, width = np.hstack([*runs, other]), other.shape[1]
+    spreads = np.empty((len(runs), resamples))
     done = 0
-    for counts in _counts(len(run), resamples, seed):
-        np.matmul(counts, both, out=sums[done : done + len(counts)])
+    for counts in _counts(len(other), resamples, seed):
+        sums = counts @ together
+        there = score(sums[:, -width:])
+        for place, spread in enumerate(spreads):
+            spread[done : done + len(counts)] = score(sums[:, place * width : (place + 1) * width]) - there
         done += len(counts)
-    here, there = np.split(sums, 2, axis=1)
-    return score(here) - score(there)
+    return list(spreads)
 
 
 def _counts(groups: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from telbench.errors import InputError
 
 from . import sign_flip
-from .clusters import clustered
+from .clusters import Documents, clustered, documents
 from .multiplicity import family, holm_levels
-from .paired import TIE_DECIMALS, PairedDifference, paired_difference
+from .paired import TIE_DECIMALS, PairedDifference, paired_differences
 from .recipes import RecipeEffect, matched_seeds
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Contrast:
 
 def analyse(
     cells: Sequence[ScoredCell],
-    clusters: Sequence[str] | None,
+    clusters: Sequence[str] | Documents | None,
     *,
     factors: Sequence[str] | None = None,
     higher_is_better: bool = True,
@@ -141,7 +141,7 @@ class _Table:
         self,
         cells: Sequence[ScoredCell],
         names: tuple[str, ...],
-        clusters: Sequence[str] | None,
+        clusters: Sequence[str] | Documents | None,
         higher_is_better: bool,
         level: float,
     ) -> None:
@@ -149,7 +149,7 @@ class _Table:
 
         self.names = names
         self.level = level
-        self._clusters = None if clusters is None else np.asarray(list(clusters), dtype=object)
+        self._clusters = documents(clusters) if isinstance(clusters, Sequence) else clusters
         self._sign = 1.0 if higher_is_better else -1.0
         self._seeds: dict[tuple[str, ...], dict[str, NDArray[np.float64]]] = {}
         for cell in cells:
@@ -163,10 +163,17 @@ class _Table:
 
     def effects(self, contrasts: Sequence[_Contrast], name: str) -> tuple[Effect, ...]:
         """The contrasts tested, corrected together."""
-        found = [self._tested(each.weights) for each in contrasts]
+        data, names = [], []
+        for each in contrasts:
+            differences, own = self._differences(each.weights)
+            data.append(clustered(differences, own))
+            names.append(None if own is None else own.names)
+        found = paired_differences(data, names, self.level)
         adjusted = family(name, [each.p_mean for each in found]).adjusted
         ranked = family(name, [each.p_wilcoxon for each in found]).adjusted
-        rates = holm_levels([each.p_mean for each in found], 1 - self.level)
+        raw = [each.p_mean for each in found]
+        levels = [1 - rate for rate in holm_levels(raw, 1 - self.level)]
+        intervals = sign_flip.intervals(data, levels, raw)
         return tuple(
             Effect(
                 contrast.kind,
@@ -178,15 +185,14 @@ class _Table:
                 1.0 if p is None else p,
                 1.0 if p_ranks is None else p_ranks,
                 self._over_seeds(contrast.weights),
-                sign_flip.interval(clustered(*self._differences(contrast.weights)), 1 - rate),
+                interval,
             )
-            for contrast, difference, p, p_ranks, rate in zip(contrasts, found, adjusted, ranked, rates, strict=True)
+            for contrast, difference, p, p_ranks, interval in zip(
+                contrasts, found, adjusted, ranked, intervals, strict=True
+            )
         )
 
-    def _tested(self, weights: Mapping[tuple[str, ...], float]) -> PairedDifference:
-        return paired_difference(*self._differences(weights), level=self.level, adjusted_wald=False)
-
-    def _differences(self, weights: Mapping[tuple[str, ...], float]) -> tuple[NDArray[np.float64], list[str] | None]:
+    def _differences(self, weights: Mapping[tuple[str, ...], float]) -> tuple[NDArray[np.float64], Documents | None]:
         """The contrast of each item that all its cells have a score on, and the clusters of these items."""
         import numpy as np
 
@@ -194,7 +200,7 @@ class _Table:
         present = np.isfinite(values)
         if not present.any():
             raise InputError("no item has a score in all cells of a contrast: score the runs with the same --metrics")
-        clusters = None if self._clusters is None else self._clusters[present].tolist()
+        clusters = None if self._clusters is None else self._clusters.of(present)
         return np.round(values[present], TIE_DECIMALS) + 0.0, clusters
 
     def _over_seeds(self, weights: Mapping[tuple[str, ...], float]) -> RecipeEffect:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import sign_flip
-from .clusters import FEW_CLUSTERS, Clustered, Summed, clustered
+from .clusters import FEW_CLUSTERS, Clustered, Summed, clustered, documents
 from .power import ALPHA, POWER
 from .sign_flip import normal_quantile
 from .signed_rank import SMALLEST, hodges_lehmann, signed_rank
@@ -123,24 +123,57 @@ def paired_difference(
 
     Without ``adjusted_wald`` binary metrics without clusters, too, have the interval that inverts the sign-flip test.
     """
+    known = None if clusters is None else documents(clusters)
+    data = clustered(differences, known)
+    return paired_differences([data], [None if known is None else known.names], level, adjusted_wald=adjusted_wald)[0]
+
+
+def paired_differences(
+    data: Sequence[Clustered],
+    names: Sequence[Sequence[str] | None],
+    level: float = 0.95,
+    *,
+    adjusted_wald: bool = False,
+) -> list[PairedDifference]:
+    """`paired_difference` of many at once, with the ``names`` of the clusters of each, in order.
+
+    The records are those of one after the other, to the last bit.
+    """
     import numpy as np
 
-    data = clustered(differences, clusters)
-    values = data.differences
-    separate = data.groups == data.n
-    binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
-    wins, losses = int((values > 0).sum()), int((values < 0).sum())
+    p = [float(sign_flip.two_sided(each.sums)) for each in data]
+    inverted = sign_flip.intervals(data, [level] * len(data), p)
+    found = []
+    for each, own, chance, interval in zip(data, names, p, inverted, strict=True):
+        values = each.differences
+        wins, losses = int((values > 0).sum()), int((values < 0).sum())
+        binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
+        if adjusted_wald and binary and each.groups == each.n:
+            interval = paired_difference_interval(wins, losses, each.n, level)
+        found.append(_record(each, own, wins, losses, chance, interval, level, binary=binary))
+    return found
+
+
+def _record(
+    data: Clustered,
+    names: Sequence[str] | None,
+    wins: int,
+    losses: int,
+    p_mean: float,
+    interval: tuple[float, float] | None,
+    level: float,
+    *,
+    binary: bool,
+) -> PairedDifference:
+    import numpy as np
+
+    values, separate = data.differences, data.groups == data.n
     exact = mcnemar(wins, losses) if binary else None
-    if binary and separate and adjusted_wald:
-        interval = paired_difference_interval(wins, losses, data.n, level)
-    else:
-        interval = sign_flip.interval(data, level)
     ranked = signed_rank(values if separate else np.round(data.sums / data.sizes, TIE_DECIMALS))
     by_item = ranked if separate else signed_rank(values)
-    p_mean = float(sign_flip.two_sided(data.sums))
     p_wilcoxon = exact.p_exact if exact is not None and separate else ranked.p
     few = wins + losses >= FEW_ITEMS and data.effective_groups >= FEW_CLUSTERS and data.dominated
-    names = [str(place) for place in range(data.n)] if clusters is None else sorted(set(clusters))
+    named = [str(place) for place in range(data.n)] if few and names is None else names or ()
     return PairedDifference(
         n=data.n,
         n_nonzero=wins + losses,
@@ -165,7 +198,7 @@ def paired_difference(
         mcnemar=exact,
         level=level,
         flags=(*_flags(data, wins, losses, by_item.rank_biserial, p_mean, p_wilcoxon, 1 - level), *["dominated"] * few),
-        carriers=tuple(named_carriers(data, names)) if few else (),
+        carriers=tuple(named_carriers(data, named)) if few else (),
     )
 
 

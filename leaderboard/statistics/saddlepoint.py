@@ -59,19 +59,26 @@ def approximate_tails(sizes: NDArray[np.float64], thresholds: NDArray[np.float64
 def _lugannani_rice(sizes: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
-    rows, squares = sizes[:, :, None], (sizes**2)[:, :, None]
-    points = thresholds / squares.sum(axis=1)
+    squares = sizes**2
+    points = thresholds / squares.sum(axis=1)[:, None]
     curvatures = np.ones_like(points)
+    # A row stops when it has come close enough: so it never depends on what others are computed beside it.
+    moving, own, own_squares, wanted = np.arange(len(sizes)), sizes, squares, thresholds
     for _ in range(100):
         # K' is concave for t > 0 and the start lies left of the root: Newton's steps approach it from the left.
-        slopes = np.tanh(points[:, :, None] * sizes[:, None, :])
-        missing = thresholds - (slopes @ rows)[:, :, 0]
+        slopes = np.tanh(points[moving][:, :, None] * own[:, None, :])
+        missing = wanted - (slopes @ own[:, :, None])[:, :, 0]
         np.square(slopes, out=slopes)
         np.subtract(1.0, slopes, out=slopes)
-        curvatures = np.maximum((slopes @ squares)[:, :, 0], 1e-300)
-        if (missing <= 1e-10 * thresholds).all():
+        curvatures[moving] = np.maximum((slopes @ own_squares[:, :, None])[:, :, 0], 1e-300)
+        far = ~(missing <= 1e-10 * wanted).all(axis=1)
+        if not far.any():
             break
-        points += np.where(missing > 0, missing / curvatures, 0.0)
+        steps = np.where(missing > 0, missing / curvatures[moving], 0.0)
+        if not far.all():
+            moving, steps = moving[far], steps[far]
+            own, own_squares, wanted = own[far], own_squares[far], wanted[far]
+        points[moving] += steps
     scaled = points[:, :, None] * sizes[:, None, :]
     logs = np.log1p(np.exp(-2 * scaled)).sum(axis=2)
     cumulants = points * sizes.sum(axis=1)[:, None] + logs - sizes.shape[1] * math.log(2)

@@ -12,7 +12,7 @@ middle (Horowitz and Sahni 1974). Arrays of sums have shape (..., G): a row a di
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,8 @@ LATTICE = 200_000
 DOMINANT_SHARE, MOST_DOMINANT = 0.05, 10
 # Numbers held at a time (1 MB, so that they stay in the cache of a core).
 _BLOCK = 1 << 17
+# Of differences whose intervals are found together (8 MB).
+_TOGETHER = 1 << 20
 
 
 def two_sided(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,8 +119,34 @@ def interval(data: Summed, level: float = 0.95) -> tuple[float, float] | None:
     Inverts the test: a shift delta is in the interval if flipping the signs of S_g - m_g delta gives a p-value above
     1 - level. None where no shift can be rejected (too few clusters).
     """
-    low, high = (float(bounds(data.sums[None], data.sizes, (1 - level) / 2, lower=side)[0]) for side in (True, False))
-    return None if math.isnan(low) or math.isnan(high) else (low, high)
+    return intervals([data], [level])[0]
+
+
+def intervals(
+    data: Sequence[Summed], levels: Sequence[float], p: Sequence[float] | None = None
+) -> list[tuple[float, float] | None]:
+    """`interval` of each at its own level; ``p`` are the two-sided p-values of 0, where they are known.
+
+    Differences over the same clusters are inverted together. That changes no bit, and takes a fraction of the time.
+    """
+    import numpy as np
+
+    alike: dict[bytes, list[int]] = {}
+    for place, each in enumerate(data):
+        alike.setdefault(each.sizes.tobytes(), []).append(place)
+    found: list[tuple[float, float] | None] = [None] * len(data)
+    for members in alike.values():
+        sizes = data[members[0]].sizes
+        height = max(1, _TOGETHER // len(sizes))
+        for start in range(0, len(members), height):
+            places = members[start : start + height]
+            sums = np.array([data[place].sums for place in places])
+            alphas = np.array([(1 - levels[place]) / 2 for place in places])
+            chances = two_sided(sums) if p is None else np.array([p[place] for place in places])
+            low, high = _both_bounds(sums, sizes, alphas, chances)
+            for place, *ends in zip(places, low.tolist(), high.tolist(), strict=True):
+                found[place] = None if math.isnan(ends[0]) or math.isnan(ends[1]) else (ends[0], ends[1])
+    return found
 
 
 def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, *, lower: bool) -> NDArray[np.float64]:
@@ -131,33 +159,55 @@ def bounds(sums: NDArray[np.float64], sizes: NDArray[np.float64], alpha: float, 
     """
     import numpy as np
 
-    ends = np.full(len(sums), np.nan)
-    if 2.0 ** -int((sizes > 0).sum()) > alpha:
-        return ends
-    sign, count = (1.0 if lower else -1.0), float(sizes.sum())
+    sign = 1.0 if lower else -1.0
     turned = sign * sums
-    centres = turned.sum(axis=1) / count
-    spreads = np.sqrt(((turned - sizes * centres[:, None]) ** 2).sum(axis=1)) / count
-    varied = spreads > ROUNDING * (np.abs(centres) + np.abs(turned).max(axis=1, initial=0.0) / count)
-    ends[~varied] = sign * centres[~varied]
-    rows = np.flatnonzero(varied)
-    needed = normal_quantile(1 - alpha)
+    ends = _lower_bounds(turned, sizes, np.full(len(sums), alpha), tail(turned, turned.sum(axis=1)) <= alpha)
+    return sign * ends
+
+
+def _both_bounds(
+    sums: NDArray[np.float64], sizes: NDArray[np.float64], alphas: NDArray[np.float64], p: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lower and the upper bounds of `bounds`, each row at its own level; ``p`` are two-sided."""
+    import numpy as np
+
+    # The test of a total of the other sign, or of 0, has a chance of a half or more: at no level does it reject.
+    rejected, totals = p / 2 <= alphas, sums.sum(axis=1)
+    turned = np.concatenate([sums, -sums])
+    sides = np.concatenate([rejected & (totals > 0), rejected & (totals < 0)])
+    low, high = np.split(_lower_bounds(turned, sizes, np.concatenate([alphas, alphas]), sides), 2)
+    return low, -high
+
+
+def _lower_bounds(
+    sums: NDArray[np.float64], sizes: NDArray[np.float64], alphas: NDArray[np.float64], rejected: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Lower bounds of rows at 1 - ``alphas``; ``rejected`` are those whose test of the sums as they are rejects 0."""
+    import numpy as np
+
+    ends, count = np.full(len(sums), np.nan), float(sizes.sum())
+    bounded = 2.0 ** -int((sizes > 0).sum()) <= alphas
+    centres = sums.sum(axis=1) / count
+    spreads = np.sqrt(((sums - sizes * centres[:, None]) ** 2).sum(axis=1)) / count
+    varied = spreads > ROUNDING * (np.abs(centres) + np.abs(sums).max(axis=1, initial=0.0) / count)
+    ends[bounded & ~varied] = centres[bounded & ~varied]
+    rows = np.flatnonzero(bounded & varied)
+    needed = np.array([normal_quantile(1 - alpha) for alpha in alphas[rows].tolist()])
 
     def excess(members: NDArray[np.intp], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far the test of a mean of ``shifts`` is from rejecting, in normal deviates: nearly linear in shifts."""
-        moved = turned[rows[members]] - sizes * shifts[:, None]
+        moved = sums[rows[members]] - sizes * shifts[:, None]
         chances = np.clip(tail(moved, moved.sum(axis=1), smooth=True), SMALLEST, 1 - 1e-16)
-        return needed + np.array([normal_quantile(chance) for chance in chances.tolist()])
+        return needed[members] + np.array([normal_quantile(chance) for chance in chances.tolist()])
 
     # The normal approximation, with the spread that the shifted sums have.
-    ratio = needed**2 * float((sizes**2).sum()) / count**2
-    offsets = needed * spreads[rows] * (1 / math.sqrt(1 - ratio) if ratio < 0.9 else 4.0)
+    ratios = needed**2 * float((sizes**2).sum()) / count**2
+    offsets = needed * spreads[rows] * np.where(ratios < 0.9, 1 / np.sqrt(1 - np.minimum(ratios, 0.9)), 4.0)
     # What is counted out is a step function: it may stay at or near 0 from one step to the next.
     close = 0.0 if len(sizes) <= EXACT else 1e-6
-    ends[rows] = sign * _roots(excess, centres[rows], offsets, 1e-5 * spreads[rows], close)
-    rejected = tail(turned, turned.sum(axis=1)) <= alpha
-    ends = np.where(~rejected & (sign * ends > 0), 0.0, ends)
-    return np.where(rejected & (sign * ends <= 0), sign * 1e-5 * spreads, ends)
+    ends[rows] = _roots(excess, centres[rows], offsets, 1e-5 * spreads[rows], close)
+    ends = np.where(bounded & ~rejected & (ends > 0), 0.0, ends)
+    return np.where(bounded & rejected & (ends <= 0), 1e-5 * spreads, ends)
 
 
 def _roots(

@@ -23,6 +23,10 @@ EXACT = 200
 SMALLEST = 1e-300
 # Averages of so many different values are made one by one; of more they are counted.
 _FEW_DISTINCT = 200
+# They are counted so often at most before those left, so many for each value, are made; and never more than these.
+_CLOSING, _FEW_AVERAGES, _MOST_AVERAGES = 40, 4, 1 << 21
+# A first guess is made from averages of so many values: the one in its place, and so many places to either side.
+_SOME, _ROOM = 80, 40
 # Numbers held at a time (half a MB).
 _BLOCK = 1 << 17
 
@@ -201,33 +205,103 @@ def hodges_lehmann(differences: NDArray[np.float64]) -> float:
         later = np.maximum(0, below[reached] - below[1:])
         return int((counts * later + np.where(reached > places, own, 0)).sum())
 
-    ends = float(distinct[0]), float(distinct[-1])
-    first = _walsh_average(not_above, ends, low_rank)
-    second = first if not_above(first) >= high_rank else _walsh_average(not_above, ends, high_rank)
-    return (first + second) / 2
+    low, high = _bracket(values, not_above, low_rank)
+    first = _walsh_average(values, not_above, low_rank, low, high)
+    if not_above(first) >= high_rank:
+        return first
+    # The next average is the least above this one.
+    high = high if not_above(high) >= high_rank else float(values[-1])
+    return (first + _walsh_average(values, not_above, high_rank, first, high)) / 2
 
 
-def _walsh_average(not_above: Callable[[float], int], ends: tuple[float, float], rank: int) -> float:
-    """The average of two values that has this rank among all, from 1; ``ends`` are the smallest and the largest."""
-    if not_above(ends[0]) >= rank:
-        return ends[0]
-    low, high = (_ordinal(end) for end in ends)
-    # Between most pairs of runs many items do not differ. And to 0 it is half of the way through all numbers.
-    if ends[0] < 0.0 < ends[1]:
-        if not_above(0.0) < rank:
-            low = 0
-        elif not_above(_numbered(-1)) < rank:
-            return 0.0
+def _bracket(values: NDArray[np.float64], not_above: Callable[[float], int], rank: int) -> tuple[float, float]:
+    """Numbers between which the average of this rank is, above the first and up to the second, with few others.
+
+    The first guess is from averages of some of the sorted values; then the bounds close in by what is counted between.
+    """
+    import numpy as np
+
+    low, high = float(values[0]), float(values[-1])
+    total = len(values) * (len(values) + 1) // 2
+    below, within = 0, total
+    some = values[np.linspace(0, len(values) - 1, _SOME).astype(np.intp)]
+    one, other = np.triu_indices(_SOME)
+    averages = np.sort(some[one] + some[other]) / 2
+    guess = rank / total * (len(averages) - 1)
+    guesses = [averages[int(min(max(0.0, guess + room), len(averages) - 1.0))] for room in (-_ROOM, _ROOM)]
+    for step in range(_CLOSING):
+        if within - below <= _FEW_AVERAGES * len(values):
+            break
+        if guesses:
+            middle = float(guesses.pop())
         else:
-            high = -1
+            share, width = (rank - below) / (within - below), high - low
+            # To either side of where the average should be, in turn, so that both bounds close in.
+            share = 0.5 if step % 4 == 3 else share + (0.02 if step % 2 else -0.02)
+            middle = low + width * min(0.99, max(0.01, share))
+        # Between most pairs of runs many items do not differ.
+        middle = 0.0 if low < 0.0 < high and abs(middle) < 1e-12 * (high - low) else middle
+        if not low < middle < high:
+            continue
+        found = not_above(middle)
+        if found >= rank:
+            high, within = middle, found
+        else:
+            low, below = middle, found
+    return low, high
+
+
+def _walsh_average(
+    values: NDArray[np.float64], not_above: Callable[[float], int], rank: int, low: float, high: float
+) -> float:
+    """The average of two of the sorted values that has this rank among all, from 1: the least with so many at most it.
+
+    It is above ``low``, or that, and at most ``high``. A last search among neighbouring numbers makes sure of the bit.
+    """
+    import numpy as np
+
+    if (below := not_above(low)) >= rank:
+        return low
+    found = _pairs_between(values, low, high)
+    if found is not None:
+        one, other = found
+        averages = (one + other) / 2
+        guess = float(np.partition(averages, rank - below - 1)[rank - below - 1]) if rank - below <= len(one) else high
+        # What is counted between the bounds changes by these pairs alone; rounding of the larger values moves it.
+        room = 4 * float(np.spacing(np.abs(values[[0, -1]]).max()))
+
+        def not_above(limit: float) -> int:
+            return below + int(np.count_nonzero(other <= 2 * limit - one))
+
+        for end in (guess - room, 0.0, guess + room):
+            if low < end < high:
+                low, high = (low, end) if not_above(end) >= rank else (end, high)
+    bottom, top = _ordinal(low), _ordinal(high)
     # Half of the numbers between, not of the distance: 0 is far from every other number in bits.
-    while high - low > 1:
-        middle = (low + high) // 2
+    while top - bottom > 1:
+        middle = (bottom + top) // 2
         if not_above(_numbered(middle)) >= rank:
-            high = middle
+            top = middle
         else:
-            low = middle
-    return _numbered(high)
+            bottom = middle
+    return _numbered(top)
+
+
+def _pairs_between(
+    values: NDArray[np.float64], low: float, high: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The pairs of sorted values with an average above ``low`` and up to ``high``; None where they are many."""
+    import numpy as np
+
+    places = np.arange(len(values))
+    # Each value with itself and with later ones.
+    start = np.maximum(np.searchsorted(values, 2 * low - values, side="right"), places)
+    counts = np.maximum(np.searchsorted(values, 2 * high - values, side="right"), start) - start
+    total = int(counts.sum())
+    if total > _MOST_AVERAGES:
+        return None
+    other = np.arange(total) + np.repeat(start - (np.cumsum(counts) - counts), counts)
+    return np.repeat(values, counts), values[other]
 
 
 def _ordinal(value: float) -> int:

@@ -12,12 +12,12 @@
 
   // As in the pages of smaller boards: a long answer unfolds.
   const SHOWN = 700;
-  function words(text) {
-    const shown = cell("div", "words", text.slice(0, SHOWN));
+  function words(text, className = "words given") {
+    const shown = cell("div", className, text.slice(0, SHOWN));
     shown.dir = "auto";
     if (text.length <= SHOWN) return [shown];
     const rest = document.createElement("details");
-    const more = cell("div", "words", text.slice(SHOWN));
+    const more = cell("div", className, text.slice(SHOWN));
     more.dir = "auto";
     rest.append(cell("summary", "", (text.length - SHOWN).toLocaleString("en") + " more characters"), more);
     return [shown, rest];
@@ -31,8 +31,17 @@
     return made;
   }
 
-  function row(runs, [run, given, kind, scores, verdicts]) {
+  function folded(trace) {
+    const made = document.createElement("details");
+    const text = cell("div", "words", trace);
+    text.dir = "auto";
+    made.append(cell("summary", "", "Reasoning, " + trace.length.toLocaleString("en") + " characters"), text);
+    return made;
+  }
+
+  function row(runs, [run, given, kind, scores, verdicts, trace]) {
     const made = document.createElement("tr");
+    made.dataset.run = String(run);
     const system = cell("th", "", "");
     system.scope = "row";
     const link = cell("a", "", runs[run].name);
@@ -42,6 +51,7 @@
     const answer = cell("td", "prose answer", "");
     const right = kind === "right";
     answer.append(...words(given), cell("span", "kind " + (right ? "right" : "wrong"), (right ? "✓ " : "✗ ") + kind));
+    if (trace) answer.append(folded(trace));
     answer.append(...verdicts.map(verdict));
     made.append(system, answer, ...scores.map((score) => cell("td", "n", score)));
     return made;
@@ -53,6 +63,7 @@
     article.dataset.filled = "yes";
     article.querySelector("tbody").replaceChildren(...answers.map((each) => row(known.runs, each)));
     article.querySelector("button.more")?.remove();
+    article.dispatchEvent(new Event("telbench-filled", { bubbles: true }));
   }
 
   function fillTarget() {

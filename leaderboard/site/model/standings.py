@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from ....metrics.contract import Metric
-from ...compare.pairwise import ClusterBy, Comparison, decided, measure_runs
-from ...compare.ranking import Posthoc, Ranking, rank_runs, ranked_together
+from ...compare.pairwise import ClusterBy, Comparison, decided, measure_columns
+from ...compare.ranking import Posthoc, Ranking, rank_columns, ranked_together
 from ...statistics.clusters import Summed
 from ...statistics.ranks import letter_groups, rank_ranges
 from .columns import RunColumns
@@ -51,7 +51,7 @@ class MetricTable:
 
     ``ranking`` is there for three runs or more. ``detectable`` is the smallest true difference to the baseline that
     these items find with 80 % power after correction, the median over the runs. ``partly`` are runs that lack a part
-    of the composite.
+    of the composite. ``comparisons`` are with the first run that is ranked, whether it is the baseline or not.
     """
 
     metric: Metric
@@ -63,6 +63,7 @@ class MetricTable:
     effective_clusters: float
     detectable: float | None
     partly: tuple[Partly, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
     def name(self) -> str:
@@ -77,7 +78,10 @@ class MetricTable:
 
 @dataclass(frozen=True)
 class Measured:
-    """The statistics of one metric: runs against the baseline (with what is tested), and all of them ranked."""
+    """The statistics of one metric: runs against the baseline (with what is tested), and all of them ranked.
+
+    Verdicts come when all metrics are there (`decided_together`).
+    """
 
     comparisons: tuple[Comparison, ...]
     ranking: Ranking | None
@@ -87,19 +91,18 @@ class Measured:
 def measured(
     metric: Metric, runs: Sequence[RunColumns], names: Sequence[str], *, by: ClusterBy, posthoc: Posthoc
 ) -> Measured:
-    """What ``telbench compare`` says of the metric; the first run is the baseline."""
+    """What ``telbench compare`` says of the metric, before verdicts; the first run is the baseline."""
     import numpy as np
 
-    loaded = [run.loaded([metric.name]) for run in runs]
-    scored = np.array([np.isfinite(run.values[metric.name]) for run in runs])
+    columns, clusters = [run.scored(metric.name) for run in runs], runs[0].documents(by)
+    scored = np.array([column.present for column in columns])
     ranking, found = None, []
     if len(runs) > 2 and scored.all(axis=0).any():
         # Pages show no interval of a pair, and most of a ranking's time would go into them.
-        ranking = rank_runs(loaded, metric, posthoc=posthoc, by=by, names=names, intervals=False)
+        ranking = rank_columns(columns, metric, names, clusters, posthoc=posthoc, intervals=False)
     if (scored[1:] & scored[0]).any():
-        found = measure_runs(loaded, [metric], by=by, names=names)
-    tested = [data for _, data in found]
-    return Measured(tuple(decided([each for each, _ in found], tested)), ranking, tuple(tested))
+        found = measure_columns(metric, columns, names, clusters)
+    return Measured(tuple(each for each, _ in found), ranking, tuple(data for _, data in found))
 
 
 def within_margin(each: Comparison, margin: float) -> str:
@@ -165,6 +168,7 @@ def metric_table(
         clusters=max((each.clusters for each in records), default=0),
         effective_clusters=min((each.effective_clusters for each in records), default=0.0),
         detectable=median(seen) if seen and baseline else None,
+        comparisons=found.comparisons,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from telbench.errors import InputError
 
 from ...compare.pairwise import ALPHA
-from ...compare.seeds import SEED, is_anchor, study_of, varying, without_seed
+from ...compare.seeds import SEED, is_anchor, study_of_values, varying, without_seed
 from ...statistics.factorial import Effect, Study
 from ..charts.forest import Difference, Panel, forest
 from ..charts.interaction import Series, interaction_plot
@@ -59,10 +59,13 @@ def _ranked_runs(board: Board, table: MetricTable) -> list[BoardRun]:
 def _study(board: Board, table: MetricTable, runs: Sequence[BoardRun]) -> tuple[Study | None, str]:
     if len(runs) < 2:
         return None, "fewer than two runs have all factors"
-    loaded = [run.columns.loaded([table.name]) for run in runs]
+    values = [run.columns.values[table.name] for run in runs]
+    clusters = board.baseline.columns.documents(board.options.by)
+    levels = [run.header.get("factors", {}) for run in runs]
     names = list(varying([run.factors for run in runs]))
     try:
-        return study_of(loaded, table.metric, by=board.options.by, factors=names), ""
+        higher = table.metric.higher_is_better
+        return study_of_values(levels, values, clusters, names, higher_is_better=higher), ""
     except InputError as error:
         return None, str(error)
 

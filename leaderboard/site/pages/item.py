@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ..answers.index import QUESTION, ItemWords, WordIndex, bucket_length, item_words, list_file, run_files
+from ..formats import score, text
 from ..model.board import Board
 from ..model.columns import RIGHT
 from ..model.items import (
+    GROUP,
     BoardItem,
     Judgements,
+    answers_path,
     group_name,
     grouped,
     item_groups,
@@ -20,6 +24,7 @@ from ..model.items import (
     with_verdicts,
 )
 from ..page import File, Page
+from ..views.pair_pages import has_pairs
 
 # Characters of an answer that are shown at once; the rest unfolds.
 SHOWN = 700
@@ -33,34 +38,30 @@ WITHOUT_SCRIPT = 2
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the list: how hard the item is, and how far it sets the systems apart.
-
-    ``base_right``: is the baseline's answer right? ``others``: are all, some or none of the other systems' right?
-    """
+    """A row of the list: how hard the item is, and how far it sets the systems apart; numbers as they are shown."""
 
     path: str
     question: str
     category: str | None
     right: int
-    mean: float | None
-    spread: float | None
-    baseline: float | None
-    base_right: bool = False
-    others: str = ""
+    mean: str
+    spread: str
+    baseline: str
 
 
 def item_count(board: Board) -> int:
-    """How many pages and files `item_pages` gives."""
-    groups = len(item_groups(board))
-    return len(_lists(board)) + groups * (2 if grouped(board) else 1)
+    """How many pages `item_pages` gives, beside files."""
+    return len(_lists(board)) + len(item_groups(board))
 
 
 def item_pages(board: Board) -> Iterator[Page | File]:
-    """``items.html`` and its further pages, ``items/…`` and on a large board ``data/answers/…``."""
+    """``items.html`` and its further pages, ``items/…``, ``data/items/…``, on a large board ``data/answers/…``."""
     values = _values(board)
     judgements = with_verdicts(board)
     lists = _lists(board)
     rows: list[Listed] = []
+    kept: list[BoardItem] = []
+    found_by = WordIndex()
     groups = item_groups(board)
     for index, items in enumerate(board.each_of(partial(_items_of, board, judgements), groups)):
         around = {
@@ -73,29 +74,42 @@ def item_pages(board: Board) -> Iterator[Page | File]:
         context = {
             "items": items.items,
             "shown": SHOWN,
-            "shard": f"data/answers/{name}.js" if items.shard else None,
+            "shard": answers_path(first.place) if items.shard else None,
             **around,
         }
         yield Page(f"items/{name}.html", "items_page.html", title, context, menu="items.html")
         if items.shard:
-            yield File(f"data/answers/{name}.js", items.shard)
+            yield File(answers_path(first.place), items.shard)
+        elif has_pairs(board):
+            # Pages of pairs read the answers from here.
+            kept += items.items
+            if len(kept) == GROUP or index + 1 == len(groups):
+                yield File(answers_path(kept[0].place), shard(board, kept))
+                kept.clear()
         rows += [_listed(board, item, values) for item in items.items]
+        for item, words in zip(items.items, items.words, strict=True):
+            found_by.add(item.place, words)
         while lists and len(rows) >= lists[0].stop:
             yield _list_page(board, lists.pop(0), rows)
+    yield list_file(board, [vars(row) for row in rows])
+    yield from run_files(board)
+    yield from found_by.files(bucket_length(board))
 
 
 @dataclass(frozen=True)
 class _Group:
     items: list[BoardItem]
+    words: list[ItemWords]
     shard: bytes
 
 
 def _items_of(board: Board, judgements: dict[int, Judgements], places: Sequence[int]) -> _Group:
     items = items_at(board, places, judgements)
+    words = [item_words(item, texts=board.shown == "all") for item in items]
     if not grouped(board):
-        return _Group(items, b"")
+        return _Group(items, words, b"")
     best = {0, board.tables[0].rows[0].run}
-    return _Group([_shortened(item, best) for item in items], shard(board, items))
+    return _Group([_shortened(item, best) for item in items], words, shard(board, items))
 
 
 def _shortened(item: BoardItem, runs: set[int]) -> BoardItem:
@@ -114,15 +128,13 @@ def _list_path(start: int) -> str:
 def _list_page(board: Board, places: range, rows: Sequence[Listed]) -> Page:
     lists = _lists(board)
     pages = [(_list_path(each.start), f"{each.start + 1}–{each.stop}") for each in lists]
-    categories = sorted({row.category for row in rows[places.start : places.stop] if row.category is not None})
     context = {
         "rows": rows[places.start : places.stop],
         "first": places.start,
         "pages": pages if len(pages) > 1 else [],
-        "categories": categories,
-        "entry": board.tables[0].rows[0].entry,
     }
-    return Page(_list_path(places.start), "items.html", "Items", context, menu="items.html")
+    title = "Items" if places.start == 0 else f"Items {places.start + 1} to {places.stop} in the list"
+    return Page(_list_path(places.start), "items.html", title, context, menu="items.html")
 
 
 def _values(board: Board) -> list[list[float | None]]:
@@ -138,25 +150,16 @@ def _values(board: Board) -> list[list[float | None]]:
 def _listed(board: Board, item: BoardItem, values: Sequence[Sequence[float | None]]) -> Listed:
     known = [value for value in values[item.place] if value is not None]
     ranked = any(row.run == 0 for row in board.tables[0].rows)
-    right = [run.columns.kind(item.place) == RIGHT for run in board.runs]
+    entry = board.tables[0].rows[0].entry
     return Listed(
         path=item_path(board, item.place),
-        question=item.question,
+        question=text(item.question, QUESTION),
         category=item.category,
-        right=sum(right),
-        mean=sum(known) / len(known) if known else None,
-        spread=max(known) - min(known) if known else None,
-        baseline=values[item.place][0] if ranked else None,
-        base_right=right[0],
-        others=_told(right[1:]),
+        right=sum(run.columns.kind(item.place) == RIGHT for run in board.runs),
+        mean=score(sum(known) / len(known) if known else None, entry),
+        spread=score(max(known) - min(known) if known else None, entry),
+        baseline=score(values[item.place][0] if ranked else None, entry),
     )
-
-
-def _told(right: Sequence[bool]) -> str:
-    """What the list says of the systems beside the baseline; nothing where there are none."""
-    if not right:
-        return ""
-    return "all right" if all(right) else "some right" if any(right) else "none right"
 
 
 def _titled(item: BoardItem) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...compare.pairwise import cluster_names
 from ...statistics.all_pairs import beaten_by
 from ..charts.scatter import Point, scatter
 from ..model.board import Board, BoardRun
@@ -72,7 +71,7 @@ def _tradeoff(board: Board, table: MetricTable, title: str, unit: str, costs: Se
         return Tradeoff(title, unit, "", (), unknown)
     sign = 1.0 if table.metric.higher_is_better else -1.0
     scores = sign * np.array([board.runs[row.run].columns.values[table.name] for row, _ in priced])
-    clusters = cluster_names(board.baseline.columns.loaded([]), board.items, board.options.by)
+    clusters = board.baseline.columns.documents(board.options.by)
     beaten = [
         None if place is None else board.runs[priced[place][0].run]
         for place in beaten_by(scores, clusters, [cost for _, cost in priced], noise=_NOISE.get(title, 0.0))

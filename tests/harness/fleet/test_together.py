@@ -132,27 +132,6 @@ def test_the_command_takes_several_models_and_prints_each(
     assert "--name mine cannot be the name of 3 models" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def adapters(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two adapters of one base that differ in rank and in the places that they change."""
-    torch, peft = pytest.importorskip("torch"), pytest.importorskip("peft")
-    from transformers import AutoModelForCausalLM
-
-    made = []
-    for seed, (rank, places) in enumerate(((4, ["q_proj", "v_proj"]), (12, ["k_proj", "o_proj", "up_proj"]))):
-        folder = tmp_path_factory.mktemp("adapters") / f"rank-{rank}"
-        model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            wrapped = peft.get_peft_model(model, peft.LoraConfig(r=rank, lora_alpha=30, target_modules=places))
-            for name, weight in wrapped.named_parameters():
-                if "lora_B" in name:
-                    torch.nn.init.normal_(weight, std=0.1)
-        wrapped.save_pretrained(folder)
-        made.append(folder)
-    return made
-
-
 @pytest.mark.slow
 def test_adapters_of_one_base_are_answered_by_one_engine_byte_for_byte(
     adapters: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

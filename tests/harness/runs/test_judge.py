@@ -16,8 +16,7 @@ from telbench.errors import EngineError
 from telbench.harness.cli.main import main
 from telbench.harness.engines.contract import Request
 from telbench.harness.judging import open as judging
-from telbench.harness.runs.evaluate import Run
-from telbench.harness.runs.folder import read_samples
+from telbench.harness.runs.folder import Run, read_samples
 from telbench.harness.runs.settings import EvalSettings, eval_settings
 from telbench.judges.chat import ChatReply
 from telbench.judges.likelihood import LikelihoodRequest

@@ -14,8 +14,8 @@ from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.harness.engines.contract import Message, Request, Sampling, engine_named
 from telbench.harness.prompts.build import PromptSettings
-from telbench.harness.runs.evaluate import Run, evaluate
-from telbench.harness.runs.folder import read_samples
+from telbench.harness.runs.evaluate import evaluate
+from telbench.harness.runs.folder import Run, read_samples
 from telbench.harness.runs.plan import _refuse_stray_options as refuse_stray_options
 from telbench.harness.runs.plan import make_plan
 from telbench.harness.runs.prompting import template_variables

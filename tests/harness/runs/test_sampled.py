@@ -13,8 +13,8 @@ from telbench.config import changed
 from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.harness.engines.contract import Request, Sampling
-from telbench.harness.runs.evaluate import Run, evaluate
-from telbench.harness.runs.folder import read_samples
+from telbench.harness.runs.evaluate import evaluate
+from telbench.harness.runs.folder import Run, read_samples
 from telbench.harness.runs.plan import make_plan
 from telbench.harness.runs.sampled import draw_key, merged
 from telbench.harness.runs.settings import EvalSettings, eval_settings

@@ -11,7 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from telbench.config import changed
-from telbench.harness.runs.evaluate import Run, evaluate
+from telbench.harness.runs.evaluate import evaluate
+from telbench.harness.runs.folder import Run
 from telbench.harness.runs.settings import eval_settings
 
 from ...scripted_engine import NotedReporter, Script, use, write_items

@@ -31,18 +31,14 @@ from telbench.harness.storage import RecordStore
 from telbench.kd.study.folder import JOURNAL, StudyFolder
 from telbench.kd.study.run import Opened, Outcome, StudyRun, is_done, records_of
 
+from ...ray_cluster import NODE, cluster
 from .small_study import FOUND, small_graph
+
+__all__ = ["cluster"]
 
 pytestmark = pytest.mark.slow
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("fake_telbench.py")))
-NODE: dict[str, Any] = {
-    "num_cpus": 1,
-    "object_store_memory": 80 * 2**20,
-    "node_ip_address": "127.0.0.1",
-    "include_dashboard": False,
-}
-STARTS = 3
 
 
 class Faked:
@@ -124,29 +120,6 @@ def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
             return value
         time.sleep(0.05)
     raise AssertionError("it did not come to that")
-
-
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """A Ray cluster of one node, to which a test may add; starting it is tried several times on a busy machine."""
-    pytest.importorskip("ray", reason="ray is not installed: the extra ray brings it")
-    from ray.cluster_utils import Cluster
-
-    def started(left: int) -> Any:
-        one = Cluster()
-        try:
-            one.add_node(**NODE)
-        except Exception:
-            one.shutdown()
-            if not left:
-                raise
-            time.sleep(5)
-            return started(left - 1)
-        return one
-
-    found = started(STARTS - 1)
-    yield found
-    found.shutdown()
 
 
 def test_a_study_on_two_ray_nodes_loses_a_worker_and_a_node_and_makes_each_artefact_once(

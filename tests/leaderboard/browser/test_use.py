@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from telbench.harness.runs.folder import read_samples
+from telbench.leaderboard.site.answers.words import words_of
+from telbench.leaderboard.site.model.items import item_key
 
 from .conftest import Visit, opened
 from .hostile_runs import MODELS
@@ -68,6 +73,28 @@ def test_words_are_searched_in_names(board: Visit) -> None:
     # It is the baseline, which stays on top of the first table whatever is asked for.
     assert board.page.eval_on_selector_all("#standings tbody:not(.pinned) tr", SHOWN) == 0
     assert board.page.eval_on_selector_all("#standings tbody.pinned tr", SHOWN) == 1
+
+
+def test_runs_are_picked_by_size_and_columns_left_out_and_the_address_says_so(
+    board: Visit, visit: Callable[..., Visit]
+) -> None:
+    size = board.page.locator('[data-trait="size"]')
+    assert size.locator("option").all_inner_texts() == ["all", "up to 500 M", "up to 1 B"]
+    size.select_option("up to 500 M")
+    wanted = sum(parameters <= 500_000_000 for _, _, parameters, _ in MODELS)
+    assert board.page.eval_on_selector_all("#metrics tbody tr", SHOWN) == wanted
+    picker = board.page.locator("details.columns").first
+    picker.locator("summary").click()
+    picker.get_by_label("Right").uncheck()
+    head = "#standings thead th:not([hidden])"
+    assert not [words for words in board.page.locator(head).all_inner_texts() if words.startswith("Right")]
+    again = visit("index.html", fragment=board.page.evaluate("location.hash"))
+    assert again.page.locator(head).all_inner_texts() == board.page.locator(head).all_inner_texts()
+    assert again.page.locator('[data-trait="size"]').input_value() == "up to 500 M"
+    again.page.locator("details.columns").first.locator("summary").click()
+    again.page.locator("details.columns").first.get_by_label("Right").check()
+    assert "hide-" not in again.page.evaluate("location.hash")
+    assert again.troubles() == []
 
 
 def test_a_column_set_hides_the_other_families(board: Visit) -> None:
@@ -190,12 +217,121 @@ def test_a_megabyte_of_answer_is_cut_on_the_page(site: Path) -> None:
     assert max(path.stat().st_size for path in site.rglob("*.html")) < 500_000
 
 
-def test_questions_are_picked_by_whose_answer_is_right(visit: Callable[..., Visit]) -> None:
+def items_ready(seen: Visit) -> None:
+    seen.page.wait_for_selector("html[data-items]", state="attached")
+
+
+def found(seen: Visit, **picked: str) -> list[str]:
+    """The paths of the items that are listed once this is asked for."""
+    for name, value in picked.items():
+        field = seen.page.locator(f'[data-pick="{name}"]')
+        seen.page.evaluate("delete document.documentElement.dataset.found")
+        if name == "q":
+            field.fill(value)
+        else:
+            field.select_option(value)
+        seen.page.wait_for_selector("html[data-found]", state="attached")
+    links: list[str] = seen.page.eval_on_selector_all(
+        "#items tbody th a", "all => all.map(each => each.getAttribute('href'))"
+    )
+    return links
+
+
+@pytest.fixture
+def asked(runs: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """All answers to each item, in the order of the runs, by the item's id."""
+    by_item: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        for sample in read_samples(run):
+            by_item.setdefault(sample["item_id"], []).append(sample)
+    return by_item
+
+
+def path_of(item: str) -> str:
+    return f"items/{item_key(item)}.html"
+
+
+def test_items_are_found_by_words_of_questions_and_of_answers(
+    visit: Callable[..., Visit], asked: dict[str, list[dict[str, Any]]]
+) -> None:
     seen = visit("items.html")
-    rows = "all => all.map(each => JSON.parse(each.dataset.factors))"
-    told = seen.page.eval_on_selector_all("#items tbody tr", rows)
-    seen.page.locator('[data-factor="baseline"]').select_option("wrong")
-    seen.page.locator('[data-factor="others"]').select_option("some right")
-    wanted = sum(each["baseline"] == "wrong" and each["others"] == "some right" for each in told)
-    assert 0 < wanted < len(told)
-    assert seen.page.eval_on_selector_all("#items tbody tr", SHOWN) == wanted
+    items_ready(seen)
+    for words in ("t3512 minutes", "onload", "n"):
+        wanted = words.split()
+        for where in ("", "asked", "answered"):
+            expected = [
+                path_of(item)
+                for item, answers in asked.items()
+                if all(
+                    any(
+                        word.startswith(each)
+                        for text in (
+                            *((item, answers[0]["question"], *answers[0]["references"]) if where != "answered" else ()),
+                            *((each["prediction"][:4000] for each in answers) if where != "asked" else ()),
+                        )
+                        for word in words_of(text)
+                    )
+                    for each in wanted
+                )
+            ]
+            assert found(seen, **{"q": words, "in": where}) == expected
+    assert seen.troubles() == []
+
+
+def test_items_are_picked_by_whose_answer_is_right(visit: Callable[..., Visit], site: Path) -> None:
+    seen = visit("items.html")
+    items_ready(seen)
+    every = found(seen)
+    wrong = found(seen, baseline="wrong")
+    right = found(seen, baseline="right")
+    assert sorted(wrong + right) == sorted(every)
+    assert wrong
+    assert right
+    names = seen.page.eval_on_selector_all('[data-pick="system"] option', "all => all.map(each => each.textContent)")
+    lost = found(seen, baseline="right", system="1", answer="wrong")
+    assert 0 < len(lost) < len(right)
+    for path in lost:
+        page = (site / path).read_text(encoding="utf-8")
+        kinds = {
+            int(run): kind
+            for run, kind in re.findall(r'<tr data-run="(\d+)">.*?class="kind (right|wrong)"', page, re.S)
+        }
+        assert (kinds[0], kinds[1]) == ("right", "wrong"), names
+    assert seen.troubles() == []
+
+
+def test_items_are_ordered_over_all_of_them_and_the_address_brings_it_back(visit: Callable[..., Visit]) -> None:
+    from playwright.sync_api import expect
+
+    seen = visit("items.html")
+    items_ready(seen)
+    found(seen, system="2", order="apart.falling")
+    deltas = "all => all.map(each => Math.abs(Number(each.textContent.split(', ').pop().replace('−', '-'))))"
+    shown = seen.page.eval_on_selector_all("#items tbody td:last-child .under", deltas)
+    assert shown == sorted(shown, reverse=True)
+    assert shown[0] > shown[-1]
+    again = visit("items.html", fragment=seen.page.evaluate("location.hash"))
+    items_ready(again)
+    assert again.page.locator("#items tbody").inner_text() == seen.page.locator("#items tbody").inner_text()
+    again.page.locator("[data-clear]").click()
+    expect(again.page.locator("#items thead th")).to_have_count(7)
+    assert again.page.evaluate("location.hash") == ""
+    rights = "all => all.map(each => Number(each.cells[3].textContent.split('/')[0]))"
+    hardest = [*found(again, order="hardest.rising")]
+    counts = again.page.eval_on_selector_all("#items tbody tr", rights)
+    assert counts == sorted(counts)
+    assert len(hardest) == len(counts)
+    assert seen.troubles() + again.troubles() == []
+
+
+def test_words_that_the_baseline_lacks_are_marked_and_unmarked(visit: Callable[..., Visit]) -> None:
+    seen = visit("items/*.html")
+    rows = "all => all.map(each => each.textContent)"
+    before = seen.page.eval_on_selector_all("tr[data-run] .words.given", rows)
+    seen.page.locator("[data-differences] select").select_option("baseline")
+    assert seen.page.locator('tr[data-run]:not([data-run="0"]) ins').count() > 0
+    assert seen.page.locator('tr[data-run="0"] ins').count() == 0
+    assert seen.page.eval_on_selector_all("tr[data-run] .words.given", rows) == before
+    seen.page.locator("[data-differences] select").select_option("")
+    assert seen.page.locator("tr[data-run] ins").count() == 0
+    assert seen.troubles() == []

@@ -1,16 +1,19 @@
-"""The page of the gate's history: the file's numbers in its order, whatever the names in it are."""
+"""The history: runs of several dates, and the gate's file in its order, whatever the names in it are."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from telbench.harness.cli.main import main
+from telbench.leaderboard.site.charts.drawing import interval_text, signed
 from telbench.leaderboard.site.model.board import Board
 from telbench.leaderboard.site.pages import SECTIONS
-from telbench.leaderboard.site.pages.history import DRAWN, history_pages
+from telbench.leaderboard.site.pages.history import DRAWN, history_count, history_pages, several_dates
 from telbench.leaderboard.site.render import render
 
 from .boards import Markup, answers, board_of, write_run
@@ -54,6 +57,51 @@ def test_the_page_tells_each_check_with_its_numbers_newest_first(runs: list[Path
 def test_a_board_without_a_history_has_no_such_page(runs: list[Path]) -> None:
     board = board_of(runs)
     assert "history.html" not in [section.path for section in SECTIONS if section.when(board)]
+
+
+@pytest.fixture
+def dated(runs: list[Path], tmp_path: Path) -> list[Path]:
+    """The same runs as if made in three months; the worse one in between."""
+    made = []
+    for run, day in zip(runs, ("2026-01-05", "2026-03-05", "2026-02-05"), strict=True):
+        made.append(Path(shutil.copytree(run, tmp_path / "dated" / run.name)))
+        header = json.loads((made[-1] / "run.json").read_text())
+        (made[-1] / "run.json").write_text(json.dumps({**header, "created": f"{day}T12:00:00+00:00"}))
+    return made
+
+
+def test_runs_of_several_dates_draw_each_metric_from_day_to_day(dated: list[Path], history: Path) -> None:
+    board = board_of(dated, history=history, baseline=dated[0])
+    pages = list(history_pages(board))
+    assert len(pages) == history_count(board) == len(board.tables)
+    assert len({page.title for page in pages}) == len(pages)
+    for table, page in zip(board.tables, pages, strict=True):
+        course = page.context["course"]
+        assert course.table is table
+        assert [each.day for each in course.rows] == ["2026-03-05", "2026-02-05", "2026-01-05"]
+        drawing = ET.fromstring(course.drawn)
+        told = ["".join(each.itertext()) for each in drawing.iter("{http://www.w3.org/2000/svg}title")][1:]
+        for words, each in zip(told, reversed(course.rows), strict=True):
+            assert words.startswith(f"{each.day} {each.run.name}: ")
+            if each.row.comparison is not None:
+                low, high = each.row.comparison.ci_verdict or (None, None)
+                assert f"{signed(each.row.comparison.delta)} {interval_text(low, high)}" in words
+
+
+def test_the_gates_verdict_stands_at_the_runs_it_was_asked_of(dated: list[Path], history: Path) -> None:
+    board = board_of(dated, history=history, baseline=dated[0])
+    (page,) = [page for page in history_pages(board) if page.context["course"].table.name == "token_f1"]
+    # The anchor has the answers, and so the id, of the run that passed.
+    assert [each.gate for each in page.context["course"].rows] == ["pass", "fail", "pass"]
+    told = json.loads(history.read_text().splitlines()[1])["data"]["items"]
+    assert told["candidate"]["run_id"] == page.context["course"].rows[1].run.header["run_id"]
+
+
+def test_runs_of_one_day_or_of_none_have_no_course(dated: list[Path]) -> None:
+    for run in dated:
+        header = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps({**header, "created": "yesterday"}))
+    assert not several_dates(board_of(dated))
 
 
 def test_hostile_names_in_the_file_stay_text(runs: list[Path], history: Path) -> None:
