@@ -112,6 +112,19 @@ def test_with_a_margin_a_drop_within_it_passes_and_one_beyond_it_fails() -> None
     assert n < len(base)
 
 
+def test_what_so_few_documents_could_not_exclude_does_not_pass_by_the_mean_alone() -> None:
+    differences = alike_in_documents(21)
+    differences -= differences.mean()
+    base, other = np.full(len(NUMBERS), 0.5), 0.5 + differences / 4
+    data = clustered(other - base, NUMBERS)
+    assert data.standard_error is not None
+    margin = 0.8 * data.standard_error
+    said = {asked(base, other, seed, margin=margin)[0] for seed in range(8)}
+    # The mean of all items is 0, well above -margin; the bound of all items is not.
+    assert said <= {"inconclusive", None}
+    assert "inconclusive" in said
+
+
 def test_a_higher_alpha_settles_no_later() -> None:
     draw = np.random.default_rng(13)
     base, other = (draw.random((2, len(NUMBERS))) < [[0.4], [0.75]]).astype(float)
