@@ -140,9 +140,7 @@ def rank_columns(
     rows = None
     if metric.level == "corpus":
         rows = np.array([column.summed(own, kept).by_document for column in columns])
-    return rank_values(
-        values, own.numbers, metric, names, posthoc=posthoc, alpha=alpha, rows=rows, intervals=intervals
-    )
+    return rank_values(values, own.numbers, metric, names, posthoc=posthoc, alpha=alpha, rows=rows, intervals=intervals)
 
 
 def rank_values(

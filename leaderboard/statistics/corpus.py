@@ -106,7 +106,7 @@ def corpus_differences(
     level: float = 0.95,
     seed: int = 0,
 ) -> list[tuple[CorpusDifference, Summed]]:
-    """`corpus_difference` of many runs with the same other one: all are swapped and drawn alike, so draws are shared."""
+    """`corpus_difference` of many runs with the same other one. All are swapped and drawn alike: draws are shared."""
     import numpy as np
 
     deltas, data = [], []
@@ -162,9 +162,7 @@ def _resampled(
         if spread is not None and np.isfinite(spread).all():
             low, high = (float(end) for end in np.quantile(spread, [(1 - level) / 2, (1 + level) / 2]))
         p_swaps = (count + 1) / (resamples + 1)
-        made.append(
-            replace(each, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high)
-        )
+        made.append(replace(each, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high))
     return made
 
 
