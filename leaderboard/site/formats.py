@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
@@ -14,6 +16,7 @@ from ..compare.pairwise import Comparison
 LONGEST_TEXT = 20_000
 # The longest name that a row shows whole, and what is kept of the beginning that long names share.
 _LONGEST_NAME, _HEAD, _GAP = 44, 12, "…"
+_LARGEST_SLUG = 40
 
 
 def text(value: Any, longest: int = LONGEST_TEXT) -> str:
@@ -57,8 +60,12 @@ def signed(value: float | None, entry: Mapping[str, Any]) -> str:
 
 def ends(compared: Comparison, entry: Mapping[str, Any]) -> str:
     """The interval of a comparison, in as many digits as it takes to see whether 0 is in it."""
-    shown = difference_text(compared.delta, compared.ci_verdict, entry["range"][1])
-    return shown.partition(" ")[2].replace("-", "−")
+    return ends_text(compared.delta, compared.ci_verdict, entry)
+
+
+def ends_text(delta: float, interval: tuple[float, float] | None, entry: Mapping[str, Any]) -> str:
+    """The interval of a difference, as `ends` has it."""
+    return difference_text(delta, interval, entry["range"][1]).partition(" ")[2].replace("-", "−")
 
 
 def decimal(value: float | None) -> str:
@@ -130,3 +137,13 @@ def _cut(name: str, shared: int, longest: int) -> str:
         half = (room - 1) // 2
         rest = f"{rest[:half]}{_GAP}{rest[len(rest) - half :]}"
     return f"{name[:_HEAD]}{_GAP}{rest}"
+
+
+def slug(text: str, key: str) -> str:
+    """A file name for text of unknown origin: its plain letters and digits, and a hash that tells it from others.
+
+    >>> slug("../../Tiny Model", "abc")
+    'tiny-model-ba7816bf'
+    """
+    words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
+    return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

@@ -140,6 +140,11 @@ def item_path(board: Board, place: int) -> str:
     return f"items/{group_name(board, place)}.html{anchor}"
 
 
+def answers_path(place: int) -> str:
+    """The script with all answers to the item at this place."""
+    return f"data/answers/g{place // GROUP + 1:04d}.js"
+
+
 def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judgements]) -> list[BoardItem]:
     """The items at these places with all answers; ``judgements`` by place of the run, for runs whose verdicts count."""
     streams = [_answers(board, run, places, judgements.get(run)) for run in range(len(board.runs))]
@@ -173,6 +178,10 @@ def shard(board: Board, items: Sequence[BoardItem]) -> bytes:
     """
     document = {
         "runs": [{"name": text(run.name, 80), "page": f"../runs/{run.slug}.html"} for run in board.runs],
+        "asked": {
+            item.key: [text(item.question, LONGEST_ANSWER), [text(each, LONGEST_ANSWER) for each in item.references]]
+            for item in items
+        },
         "items": {
             item.key: [
                 [
