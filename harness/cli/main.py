@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "telbench.leaderboard.commands.board",
         "publish finished runs as a folder of pages, or look at one",
     ),
+    "export": ("telbench.leaderboard.commands.export", "finished runs in the formats of other tools and of the hub"),
+    "import": ("telbench.leaderboard.commands.bring_in", "logs of other tools as run folders"),
     "data": ("telbench.harness.commands.data", "list, show, lint or split data sets"),
     "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics, and measure their worth"),
     "judge": (

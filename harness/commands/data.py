@@ -94,28 +94,44 @@ class SplitOptions(Source):
     force: bool = setting(False, "overwrite a division that is there")
 
 
+@dataclass(frozen=True, kw_only=True)
+class CroissantOptions(Source):
+    """``telbench data croissant``."""
+
+    out: Path = setting(REQUIRED, "folder to write into", metavar="DIR", required=True)
+    url: str = setting("", "where the set is published", metavar="URL")
+    published: str = setting("", "the day on which it was published, as 2026-11-28", metavar="DAY")
+
+
 # action -> (its options, what it does)
 ACTIONS: dict[str, tuple[type, str]] = {
     "list": (ListOptions, "the registered sets and whether their files are here"),
     "show": (ShowOptions, "what a set is, and some of its items"),
     "lint": (LintOptions, "repetitions, leaks between splits, unsupported answers, lengths"),
     "split": (SplitOptions, "write train, dev and test as canonical JSON Lines"),
+    "croissant": (CroissantOptions, "write the items of a set and Croissant metadata that describe them"),
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands list, show, lint, split."""
+    """Sub-commands list, show, lint, split, croissant."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
     for name, (kind, told) in ACTIONS.items():
         action = commands.add_parser(name, help=told)
         add_flags(action, kind)
-        if kind is not SplitOptions:
+        if kind not in (SplitOptions, CroissantOptions):
             add_json(action)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the sub-command; exit code 0."""
-    actions: dict[str, Callable[[Any, bool], None]] = {"list": _list, "show": _show, "lint": _lint, "split": _split}
+    actions: dict[str, Callable[[Any, bool], None]] = {
+        "list": _list,
+        "show": _show,
+        "lint": _lint,
+        "split": _split,
+        "croissant": _croissant,
+    }
     try:
         options = settings_of(args, ACTIONS[args.action][0])
         actions[args.action](options, getattr(args, "json", False))
@@ -334,3 +350,13 @@ def _split(options: SplitOptions, _as_json: bool) -> None:
     for name, part in record["splits"].items():
         told = f"{part['items']:,} items in {options.out / part['file']}" if part["file"] else "no items"
         _line(f"{name}: {told}")
+
+
+def _croissant(options: CroissantOptions, _as_json: bool) -> None:
+    from importlib.metadata import version
+
+    from ..croissant import write_croissant
+
+    told = {"version": version("telbench"), "url": options.url, "published": options.published}
+    for file in write_croissant(options.load(), options.out, **told):
+        _line(str(file))
