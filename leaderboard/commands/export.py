@@ -57,9 +57,8 @@ def export(options: ExportOptions) -> list[Path]:
         InputError: for what is no run, a format that is only read, or a place that cannot be written.
     """
     writers = [name for name, each in formats().items() if each.write is not None]
-    if not options.runs or not options.format:
-        lacking = "a run folder" if not options.runs else "--to FORMAT"
-        raise InputError(f"{lacking} is missing: telbench export RUN... --to {'|'.join(writers)}")
+    if not options.format:
+        raise InputError(f"--to FORMAT is missing: telbench export RUN... --to {'|'.join(writers)}")
     form = load_as(GROUP, options.format, Format)
     if form.write is None:
         raise InputError(f"--to {form.name}: it is only read; written are {', '.join(writers)}")

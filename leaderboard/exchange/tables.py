@@ -142,10 +142,11 @@ def holds_scores(path: Path) -> bool:
         row = next(iter(_READERS[path.suffix](path)), (0, {}))[1]
     except InputError:
         return False
+    if row.keys() & _OTHERS:
+        return False
     texts = {*_IDS, *_ANSWERS, *_ASKED, *_RIGHT, *_FACTS}
-    return any(name in row for name in _IDS) and any(
-        _number(row[name]) is not None for name in row if name not in texts
-    )
+    scores = [name for name in row if name not in texts and _number(row[name]) is not None]
+    return bool(scores) and any(name in row for name in _IDS)
 
 
 def read_scores(path: Path, reading: Reading) -> list[LoadedRun]:

@@ -210,7 +210,7 @@ def test_export_lists_its_formats_and_refuses_the_rest(
     for words, told in (
         ([run, "--to", "ee"], "--to: invalid choice: 'ee'"),
         ([run], "--to FORMAT is missing"),
-        (["--to", "csv"], "a run folder is missing"),
+        (["--to", "csv"], "RUN is missing (run folders)"),
         ([str(tmp_path), "--to", "csv"], "no run in"),
         ([run, "--to", "csv", "--model-id", "student"], "--model-id student: write ORGANISATION/NAME"),
         ([run, "--to", "csv", "--items", "none"], "--items: invalid choice: 'none'"),
