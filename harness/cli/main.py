@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "telbench.leaderboard.commands.board",
         "publish finished runs as a folder of pages, or look at one",
     ),
+    "report": ("telbench.leaderboard.commands.report", "one file on finished runs, for a mail or a pull request"),
     "export": ("telbench.leaderboard.commands.export", "finished runs in the formats of other tools and of the hub"),
     "import": ("telbench.leaderboard.commands.bring_in", "logs of other tools as run folders"),
     "data": ("telbench.harness.commands.data", "list, show, lint or split data sets"),
