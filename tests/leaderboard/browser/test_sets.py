@@ -33,7 +33,12 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, name in enumerate(SETS):
         data = folder / f"set{number}.jsonl"
         items = [
-            {"id": f"i{i}", "question": f"Case {i} of {number}?", "references": [f"answer {i}"], "source_document": f"d{i // 2}"}
+            {
+                "id": f"i{i}",
+                "question": f"Case {i} of {number}?",
+                "references": [f"answer {i}"],
+                "source_document": f"d{i // 2}",
+            }
             for i in range(40)
         ]
         data.write_text("".join(json.dumps(item) + "\n" for item in items))

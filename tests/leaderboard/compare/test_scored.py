@@ -22,7 +22,7 @@ from ..scored_runs import scored_run
 
 ITEMS = 12
 # What ids, documents and remarks may hold: NULs, lone surrogates, what reorders a line, accents apart from letters.
-ODD = st.text(st.sampled_from("a\u0000\u202e\ud800e\u0301ß中\U0001f600 \n\"\\"), min_size=1, max_size=6)
+ODD = st.text(st.sampled_from('a\u0000\u202e\ud800e\u0301ß中\U0001f600 \n"\\'), min_size=1, max_size=6)
 CHANGE = st.fixed_dictionaries(
     {
         "document": st.integers(0, 3),
