@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from telbench.config import REQUIRED, same_as, setting
+from telbench.config import REQUIRED, group, same_as, setting
+from telbench.errors import InputError
 from telbench.flags import add_flags, settings_of
 
 from ...harness.cli.terminal import visible
 from ...harness.datasets.settings import DataSettings
 from ..compare.pairwise import ClusterBy
+from ..runs.directions import LogSettings
+from .compare import CompareOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,11 @@ class BuildOptions:
     """``telbench leaderboard build``."""
 
     runs: tuple[Path, ...] = setting(
-        REQUIRED, "run folders, or a folder that holds run folders", metavar="RUN", positional=True
+        REQUIRED,
+        "run folders, a folder that holds run folders, logs of lm-eval, inspect, HELM and EvalScope, anchors, or files "
+        "of Every Eval Ever",
+        metavar="RUN",
+        positional=True,
     )
     out: Path = setting(REQUIRED, "folder to write (replaced as a whole)", metavar="SITE", required=True)
     baseline: Path | None = setting(None, "what the others are held against (default: the first run)", metavar="RUN")
@@ -48,7 +55,15 @@ class BuildOptions:
         metavar="METRIC=X",
         above=0,
     )
+    weights: str = same_as(CompareOptions, "weights")
+    primary: tuple[str, ...] = setting(
+        (),
+        "runs of several data sets: metrics that count, on each the first that its runs share",
+        many="comma",
+        metavar="NAME,…",
+    )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
+    logs: LogSettings = group(LogSettings, "logs of other harnesses")
 
 
 @dataclass(frozen=True)
@@ -83,10 +98,14 @@ def run(args: argparse.Namespace) -> int:
 def build(asked: BuildOptions) -> str:
     """Build the board, unless it is there already; what to tell of it."""
     from ...harness.cli.terminal import Reporter
+    from ..runs.foreign import Reading
     from ..site.build import build_site, inputs_digest, is_current, require_own
+    from ..site.elsewhere.rows import rows_from, sorted_out
     from ..site.model.board import Options, licence_lines, make_board
     from ..site.model.contexts import find_contexts
     from ..site.model.eligibility import run_folders
+    from ..site.views.recipes import with_recipes
+    from ..site.views.sets import make_sets
 
     require_own(asked.out)
     options = Options(
@@ -99,16 +118,31 @@ def build(asked: BuildOptions) -> str:
         asked.worth,
         asked.items,
         asked.margins,
+        asked.weights,
+        asked.primary,
     )
     reporter = Reporter()
     paths = [*asked.runs, *([] if asked.baseline is None else _unnamed(asked.baseline, asked.runs))]
+    paths, others = sorted_out(paths)
+    elsewhere = rows_from(others, Reading(asked.logs))
     contexts = find_contexts(run_folders(paths)[0], asked.data_dir)
-    inputs = inputs_digest(paths, options, contexts)
+    inputs = inputs_digest(paths, options, contexts, elsewhere.digest)
     if is_current(asked.out, inputs):
         return f"nothing changed since the last build: open {asked.out / 'index.html'}"
-    for note in contexts.notes:
+    for note in (*contexts.notes, *elsewhere.notes):
         reporter.note(note)
-    board = make_board(paths, options, reporter, min(os.cpu_count() or 1, 8), contexts)
+    processes = min(os.cpu_count() or 1, 8)
+    sets = make_sets(paths, options, reporter, processes, contexts, elsewhere)
+    if sets is not None:
+        for line in dict.fromkeys(line for each in sets.sets for line in licence_lines(each.board)):
+            reporter.note(line)
+        count = build_site(sets, asked.out, reporter, inputs)
+        told = f"{sets.runs} runs ranked on {len(sets.sets)} data sets"
+        return f"{told}; {count} files: open {asked.out / 'index.html'}"
+    for name, given in (("weights", options.weights != "equal"), ("primary", options.primary)):
+        if given:
+            raise InputError(f"--{name}: the runs are of one data set: drop it")
+    board = with_recipes(make_board(paths, options, reporter, processes, contexts, elsewhere), reporter)
     for line in licence_lines(board):
         reporter.note(line)
     count = build_site(board, asked.out, reporter, inputs)

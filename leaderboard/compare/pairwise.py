@@ -194,7 +194,11 @@ def measure_columns(
         for _, run, kept, own in found
     ]
     records = paired_differences(data, [own.names for *_, own in found])
-    wholes = corpora(metric, base, [row[1:] for row in found], resamples) if metric.level == "corpus" else [None] * len(found)
+    wholes = (
+        corpora(metric, base, [row[1:] for row in found], resamples)
+        if metric.level == "corpus"
+        else [None] * len(found)
+    )
     measured = []
     for (title, run, kept, _), each, record, whole in zip(found, data, records, wholes, strict=True):
         corpus, scores, tested = whole or (None, _means(run, base, kept), each)

@@ -24,7 +24,8 @@ from .directions import AS_LOGGED, LogSettings, direction, share
 from .loaded import LoadedRun
 from .validation import Bounds, bounds_of, complaint
 
-LM_EVAL, INSPECT, HELM, EVALSCOPE = "lm-eval", "inspect", "helm", "evalscope"
+LM_EVAL, INSPECT, HELM, EVALSCOPE, EEE = "lm-eval", "inspect", "helm", "evalscope", "eee"
+HARNESSES = (LM_EVAL, INSPECT, HELM, EVALSCOPE, EEE)
 _UNBOUNDED: Bounds = (-sys.float_info.max, sys.float_info.max)
 _SHARE = bounds_of((0, 1))
 Column = dict[str, ItemScore]
@@ -39,6 +40,21 @@ class Reading:
 
 
 AS_IT_IS = Reading()
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A number that someone reported of a model, without the scores behind it; None where the file is silent."""
+
+    model: str
+    evaluation: str
+    data: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+    lower_is_better: bool | None
+    source: str
 
 
 @dataclass
@@ -129,7 +145,7 @@ def run_of(log: Log, settings: LogSettings) -> LoadedRun:
 
 def own_metrics(header: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
-    return tuple(header["metrics"]) if header["generation"]["engine"] in (LM_EVAL, INSPECT, HELM, EVALSCOPE) else ()
+    return tuple(header["metrics"]) if header["generation"]["engine"] in HARNESSES else ()
 
 
 def _header(log: Log, entries: Mapping[str, Any], scores: Mapping[str, Column]) -> dict[str, Any]:

@@ -25,9 +25,11 @@ from .model.board import Board, Options
 from .model.contexts import NO_CONTEXTS, Contexts
 from .model.data_files import data_files
 from .model.eligibility import run_folders
-from .page import File
+from .page import File, Other
 from .pages import SECTIONS
-from .render import render
+from .render import render, render_sets
+from .views.sets import SetsBoard
+from .views.sets_pages import around, sets_pages
 
 # What says that a folder was built here, and from what.
 MANIFEST = "data/build.json"
@@ -61,23 +63,27 @@ class Drafts:
         return hashlib.sha256(content).hexdigest()
 
 
-def inputs_digest(paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS) -> str:
+def inputs_digest(
+    paths: Sequence[Path], options: Options, contexts: Contexts = NO_CONTEXTS, elsewhere: str = ""
+) -> str:
     """SHA-256 of the runs' files, contexts, options and this package's own files, whatever the folders' places are.
+
+    ``elsewhere`` is the digest of what no run folder is behind.
 
     Raises:
         InputError: for what is no run folder or cannot be read.
     """
     finished, unfinished = run_folders(paths)
     runs = [[folder.name, *_files(folder)] for folder in (*finished, *(each.path for each in unfinished))]
-    baseline = None if options.baseline is None else _files(options.baseline)
+    baseline = None if options.baseline is None else [_sha256(options.baseline), *_files(options.baseline)]
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
-    chosen += [options.items, dict(options.margins)]
+    chosen += [options.items, dict(options.margins), options.weights, list(options.primary), elsewhere]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
-def build_site(board: Board, out: Path, reporter: Reporter, inputs: str = "") -> int:
+def build_site(board: Board | SetsBoard, out: Path, reporter: Reporter, inputs: str = "") -> int:
     """Render all pages into ``out``, which is replaced as a whole or not at all; returns the number of files.
 
     ``inputs`` is the hash that `is_current` asks for. Files that say what they said before are kept with their times,
@@ -176,21 +182,39 @@ def _made_with() -> list[tuple[str, str | None]]:
     return [(str(path.relative_to(_ROOM)), _sha256(path)) for path in files]
 
 
-def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, str]:
+def _write_all(drafts: Drafts, board: Board | SetsBoard, reporter: Reporter) -> dict[str, str]:
     """Write every file, one at a time in memory; SHA-256 by path."""
+    files: dict[str, str] = {}
+    if isinstance(board, Board):
+        return dict(sorted(_write_board(drafts, board, reporter).items()))
+    for page in sets_pages(board):
+        content = page.content if isinstance(page, File) else render_sets(page, board).encode("utf-8")
+        files[page.path] = drafts.write(page.path, content)
+    for name, content in _assets():
+        files[name] = drafts.write(name, content)
+    for each in board.sets:
+        files |= _write_board(drafts, each.board, reporter, f"{each.folder}/", around(board, each))
+    return dict(sorted(files.items()))
+
+
+def _write_board(
+    drafts: Drafts, board: Board, reporter: Reporter, folder: str = "", others: Sequence[Other] = ()
+) -> dict[str, str]:
+    """The files of one board, which lies in a ``folder`` of the site; ``others`` are the boards beside it."""
     sections = [section for section in SECTIONS if section.when(board)]
-    menu = [(section.path, section.title) for section in sections]
+    # What the site opens on comes first.
+    menu = sorted((section.entry(board) for section in sections), key=lambda entry: entry[0] != "index.html")
     files: dict[str, str] = {}
     with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
         for section in sections:
             for page in section.pages(board):
-                content = page.content if isinstance(page, File) else render(page, board, menu).encode("utf-8")
-                files[page.path] = drafts.write(page.path, content)
+                content = page.content if isinstance(page, File) else render(page, board, menu, others).encode("utf-8")
+                files[folder + page.path] = drafts.write(folder + page.path, content)
                 if not isinstance(page, File):
                     meter.advance()
     for name, content in (*_assets(), *data_files(board)):
-        files[name] = drafts.write(name, content)
-    return dict(sorted(files.items()))
+        files[folder + name] = drafts.write(folder + name, content)
+    return files
 
 
 def _assets() -> Iterator[tuple[str, bytes]]:

@@ -16,7 +16,9 @@ from .model.board import Board
 from .model.data_files import data_path
 from .model.standings import within_margin
 from .model.terms import TERMS
-from .page import Page
+from .page import Other, Page
+from .pages.traits import traits, traits_of
+from .views.sets import SetsBoard
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -26,16 +28,34 @@ TEMPLATES = Path(__file__).parent / "templates"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 
 
-def render(page: Page, board: Board, menu: Sequence[tuple[str, str]]) -> str:
-    """The page's HTML."""
-    context: Mapping[str, Any] = {
+def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], others: Sequence[Other] = ()) -> str:
+    """The page's HTML; ``others`` are the boards of other data sets beside this one."""
+    context: dict[str, Any] = {
         "board": board,
         "page": page,
         "root": page.root,
         "menu": menu,
         "policy": POLICY,
         "terms": TERMS,
-        "data_paths": {table.name: data_path(table) for table in board.tables},
+        "traits_of": traits_of,
+        "traits": traits,
+        "others": others,
+        **page.context,
+    }
+    shown: Board = context["board"]
+    context |= {"data_paths": {table.name: data_path(table, shown.prefix) for table in shown.tables}}
+    return environment().get_template(page.template).render(context)
+
+
+def render_sets(page: Page, board: SetsBoard) -> str:
+    """The HTML of a page over several data sets."""
+    context: Mapping[str, Any] = {
+        "board": board,
+        "page": page,
+        "root": page.root,
+        "menu": [],
+        "policy": POLICY,
+        "terms": TERMS,
         **page.context,
     }
     return environment().get_template(page.template).render(context)

@@ -162,9 +162,7 @@ def _resampled(
         if spread is not None and np.isfinite(spread).all():
             low, high = (float(end) for end in np.quantile(spread, [(1 - level) / 2, (1 + level) / 2]))
         p_swaps = (count + 1) / (resamples + 1)
-        made.append(
-            replace(each, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high)
-        )
+        made.append(replace(each, resamples=resamples, p_swaps=p_swaps, bootstrap_low=low, bootstrap_high=high))
     return made
 
 

@@ -62,18 +62,21 @@
   const rows = all("tbody:not(.pinned) tr[data-factors]").map((row) => ({
     row,
     factors: JSON.parse(row.dataset.factors),
+    traits: JSON.parse(row.dataset.traits || "{}"),
     words: ((row.querySelector("th").dataset.value ?? "") + " " + row.querySelector("th").textContent).toLowerCase(),
   }));
   const search = document.querySelector("[data-search]");
-  const choices = all("[data-factor]");
+  const choices = all("[data-factor], [data-trait]");
+  const keyOf = (each) => ("factor" in each.dataset ? "f-" + each.dataset.factor : "t-" + each.dataset.trait);
+  const levelOf = (each, row) => ("factor" in each.dataset ? row.factors[each.dataset.factor] : row.traits[each.dataset.trait]);
   const count = document.querySelector("[data-count]");
 
   function filter() {
     const words = search ? search.value.trim().toLowerCase() : "";
-    const wanted = choices.filter((each) => each.value).map((each) => [each.dataset.factor, each.value]);
+    const wanted = choices.filter((each) => each.value);
     const shown = new Set();
     for (const each of rows) {
-      const kept = each.words.includes(words) && wanted.every(([name, level]) => each.factors[name] === level);
+      const kept = each.words.includes(words) && wanted.every((choice) => levelOf(choice, each) === choice.value);
       each.row.hidden = !kept;
       if (kept) shown.add(each.row.dataset.run);
     }
@@ -83,23 +86,62 @@
 
   function filterChanged() {
     remember("q", search ? search.value.trim() : "");
-    for (const each of choices) remember("f-" + each.dataset.factor, each.value);
+    for (const each of choices) remember(keyOf(each), each.value);
     filter();
   }
 
-  // Column sets: the columns of one family of metrics.
-  function preset(select) {
-    const table = document.getElementById(select.dataset.preset);
+  // Columns: those of one family of metrics, and those that the reader leaves out.
+  const picked = new Map();
+  function arrange(table) {
+    const preset = document.querySelector('[data-preset="' + table.id + '"]');
     Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
-      const hidden = Boolean(cell.dataset.family && select.value && cell.dataset.family !== select.value);
-      for (const row of table.rows) row.cells[place].hidden = hidden;
+      const other = Boolean(cell.dataset.family && preset && preset.value && cell.dataset.family !== preset.value);
+      const out = other || Boolean(picked.get(table)?.has(place));
+      for (const row of table.rows) row.cells[place].hidden = out;
     });
+  }
+  function preset(select) {
+    arrange(document.getElementById(select.dataset.preset));
+  }
+  for (const table of all("table[data-columns]")) {
+    const heads = Array.from(table.tHead.rows[0].cells);
+    const out = new Set((state.get("hide-" + table.id) || "").split(".").filter((each) => each in heads).map(Number));
+    const picker = document.createElement("details");
+    picker.className = "columns";
+    const summary = document.createElement("summary");
+    summary.textContent = "Columns";
+    const list = document.createElement("ul");
+    heads.forEach((cell, place) => {
+      const name = cell.firstElementChild?.matches("a") ? cell.firstElementChild.textContent : cell.firstChild.textContent.trim();
+      if (name === "System") {
+        out.delete(place);
+        return;
+      }
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.checked = !out.has(place);
+      box.addEventListener("change", () => {
+        if (box.checked) out.delete(place);
+        else out.add(place);
+        remember("hide-" + table.id, Array.from(out).sort((a, b) => a - b).join("."));
+        arrange(table);
+      });
+      const label = document.createElement("label");
+      label.append(box, " " + name);
+      const item = document.createElement("li");
+      item.append(label);
+      list.append(item);
+    });
+    picker.append(summary, list);
+    picked.set(table, out);
+    (table.closest(".scroll") || table).before(picker);
+    arrange(table);
   }
 
   const presets = all("[data-preset]");
   function restore() {
     if (search) search.value = state.get("q") || "";
-    for (const each of choices) each.value = state.get("f-" + each.dataset.factor) || "";
+    for (const each of choices) each.value = state.get(keyOf(each)) || "";
     for (const each of presets) {
       each.value = state.get("columns") || "";
       if (each.selectedIndex < 0) each.value = "";
@@ -119,7 +161,7 @@
   }
   for (const button of all("[data-reset]")) {
     button.addEventListener("click", () => {
-      for (const name of Array.from(state.keys())) if (!name.startsWith("sort-")) state.delete(name);
+      for (const name of Array.from(state.keys())) if (!/^(sort|hide)-/.test(name)) state.delete(name);
       remember("q", "");
       restore();
     });

@@ -87,6 +87,8 @@
     const category = picks.category.value === "" ? null : Number(picks.category.value);
     const answer = picks.answer.value;
     const others = list.runs.length - 1;
+    // The last kind: the answer is not at hand.
+    const unknown = String.fromCharCode(96 + list.kinds.length);
     const places = [];
     for (let place = 0; place < list.key.length; place++) {
       if (!sets.every((each) => each[place])) continue;
@@ -95,7 +97,7 @@
       if (picks.baseline.value && (picks.baseline.value === "right") !== right) continue;
       if (answer && other) {
         const kind = other.kinds[place];
-        if (answer === "right" ? kind !== RIGHT : answer === "wrong" ? kind === RIGHT : kind !== answer) continue;
+        if (answer === "right" ? kind !== RIGHT : answer === "wrong" ? kind === RIGHT || kind === unknown : kind !== answer) continue;
       } else if (answer) {
         const count = list.right[place] - (right ? 1 : 0);
         if (answer === "all" ? count < others : answer === "none" ? count > 0 : count === 0 || count === others) continue;

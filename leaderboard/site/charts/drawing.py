@@ -90,6 +90,11 @@ def interval_text(low: float | None, high: float | None) -> str:
     return "[no interval]" if low is None or high is None else f"[{number(low)}, {number(high)}]"
 
 
+def shown_at(width: str, parts: Iterable[str]) -> str:
+    """Parts that only screens of some width show: narrow, wide (all others), middle or broad (half of wide each)."""
+    return f'<g class="{width}">{"".join(parts)}</g>'
+
+
 def percent(value: float) -> str:
     """A place between 0 and 1 as a length relative to the drawing's width."""
     return f"{coordinate(100 * value)}%"
@@ -153,12 +158,17 @@ def _classes(*names: str) -> str:
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from ``low`` to ``high`` on a line, with marked ``ticks``; logarithmic where values span decades."""
+    """Values from ``low`` to ``high`` on a line, with marked ``ticks``; logarithmic where values span decades.
+
+    The line goes from ``left`` to ``right``, shares of the drawing's width.
+    """
 
     low: float
     high: float
     ticks: tuple[float, ...]
     logarithmic: bool = False
+    left: float = 0.0
+    right: float = 1.0
 
     def share(self, value: float) -> float:
         """Where the value lies, 0 to 1 from edge to edge; values outside stay at the edge."""
@@ -167,8 +177,8 @@ class Axis:
         return MARGIN + inside * (1 - 2 * MARGIN)
 
     def at(self, value: float) -> str:
-        """`share` in per cent."""
-        return percent(self.share(value))
+        """Where the value lies on the drawing, in per cent of its width."""
+        return percent(self.left + self.share(value) * (self.right - self.left))
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self.logarithmic else value

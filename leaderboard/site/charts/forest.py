@@ -7,7 +7,7 @@ table's column, whose cells share the axis.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .drawing import (
     LINE,
@@ -22,8 +22,11 @@ from .drawing import (
     line,
     number,
     plain,
+    shortened,
+    shown_at,
     signed,
     text,
+    tick_text,
 )
 
 # Height of a cell.
@@ -31,6 +34,9 @@ CELL = 20
 _HEAD, _FOOT = 26, 30
 # Longer labels have a line of text to themselves: on a phone there is no room for the numbers beside them.
 _BESIDE, _LONGEST = 26, 72
+# Where the marks are between labels and values on wide screens, and the characters that a label has room for there.
+_MIDDLE = (0.3, 0.76)
+_WIDE_LABELS = {"middle": 22, "broad": 48}
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,15 @@ def forest(title: str, panels: Sequence[Panel]) -> str:
     return fluid(title, ". ".join(told), top, parts)
 
 
-def interval_cell(axis: Axis, row: IntervalRow, *, baseline: float | None = None) -> str:
-    """A row for a table's cell: all cells of a column share the axis; a dashed line marks the ``baseline``."""
+def interval_cell(axis: Axis, row: IntervalRow, *, baseline: float | None = None, marks: Sequence[float] = ()) -> str:
+    """A row for a table's cell: all cells of a column share the axis; a dashed line marks the ``baseline``.
+
+    ``marks`` are single values behind the row's, its seeds for one: small strokes under it.
+    """
     reference = [] if baseline is None else [line(axis.at(baseline), 0, axis.at(baseline), CELL, "dashed")]
     middle = CELL / 2
-    drawn = [line("0", middle, "100%", middle, "grid"), *reference, *_mark(axis, row, middle)]
+    single = [line(axis.at(value), CELL - 5, axis.at(value), CELL, "whisker") for value in marks]
+    drawn = [line("0", middle, "100%", middle, "grid"), *reference, *_mark(axis, row, middle), *single]
     return fluid(_told_interval(row), "", CELL, drawn, "cell")
 
 
@@ -94,24 +104,60 @@ def interval_axis(rows: Sequence[IntervalRow]) -> Axis:
 
 
 def _panel(panel: Panel, top: float) -> list[str]:
+    """Wide screens have label, mark and value side by side, narrow ones the mark below the two.
+
+    Upright lines cross no text: on narrow screens the line of no difference is drawn beside the marks alone.
+    """
     axis = axis_of((bound for row in panel.rows for bound in (row.delta, row.low, row.high)), zero=True)
+    middle = replace(axis, left=_MIDDLE[0], right=_MIDDLE[1])
     start, end = top + _HEAD, top + _HEAD + sum(map(_height, panel.rows))
-    parts = [text("0", top + LINE - 2, panel.unit, "tick"), *axis_lines(axis, start, end)]
+    parts = [text("0", top + LINE - 2, panel.unit, "tick")]
+    uprights = axis_lines(middle, start, end)
     if axis.low == 0 or axis.high == 0:
-        parts.append(line(axis.at(0), start, axis.at(0), end, "zero"))
+        uprights.append(line(middle.at(0), start, middle.at(0), end, "zero"))
+    ticks = [text(axis.at(tick), end + LINE - 4, tick_text(axis, tick), "tick", anchor="middle") for tick in axis.ticks]
+    parts += [shown_at("wide", uprights), shown_at("narrow", ticks)]
     y = start
     for row in panel.rows:
-        foot = y + _height(row) - ROW
-        strong = row.significant and foot == y
-        kept = IntervalRow(row.label, row.delta, row.low, row.high)
-        marks = _mark(axis, kept, foot + LINE + 6, _style(row), hollow=not row.significant)
-        warned = "⚠ " if row.conflict else ""
-        shown = f"{_arrow(row)} {signed(row.delta)} {interval_text(row.low, row.high)}"
-        label = text("0", y + LINE - 4, f"{warned}{plain(row.label, _LONGEST)}", "halo strong" if strong else "halo")
-        value = text("100%", foot + LINE - 4, shown, "halo value", anchor="end")
-        parts.append(group(_described(row), [label, value, *marks]))
+        parts.append(group(_described(row), [_stacked(row, axis, y), _beside(row, middle, y)], "row", name=row.label))
         y += _height(row)
     return parts
+
+
+def _stacked(row: Difference, axis: Axis, y: float) -> str:
+    """A row of a narrow screen."""
+    foot = y + _height(row) - ROW
+    mark = foot + LINE + 6
+    strong = row.significant and foot == y
+    parts = [line(axis.at(0), mark - 7, axis.at(0), mark + 9, "zero")]
+    parts += _mark(axis, _kept(row), mark, _style(row), hollow=not row.significant)
+    label = f"{_warned(row)}{plain(row.label, _LONGEST)}"
+    parts.append(text("0", y + LINE - 4, label, "strong" if strong else ""))
+    parts.append(text("100%", foot + LINE - 4, _shown(row), "value", anchor="end"))
+    return shown_at("narrow", parts)
+
+
+def _beside(row: Difference, axis: Axis, y: float) -> str:
+    """A row of a wide screen, in the middle of its height."""
+    centre = y + _height(row) / 2
+    parts = _mark(axis, _kept(row), centre, _style(row), hollow=not row.significant)
+    for width, longest in _WIDE_LABELS.items():
+        label = f"{_warned(row)}{shortened(row.label, longest)}"
+        parts.append(text("0", centre + 4, label, f"{width} strong" if row.significant else width))
+    parts.append(text("100%", centre + 4, _shown(row), "value", anchor="end"))
+    return shown_at("wide", parts)
+
+
+def _kept(row: Difference) -> IntervalRow:
+    return IntervalRow(row.label, row.delta, row.low, row.high)
+
+
+def _warned(row: Difference) -> str:
+    return "⚠ " if row.conflict else ""
+
+
+def _shown(row: Difference) -> str:
+    return f"{_arrow(row)} {signed(row.delta)} {interval_text(row.low, row.high)}"
 
 
 def _height(row: Difference) -> int:

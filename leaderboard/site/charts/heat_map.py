@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from .drawing import fixed, number, plain, rectangle, text
+from .drawing import fixed, group, number, plain, rectangle, text
 
 STEPS = 5
 _WIDTH, _HEIGHT, _HEAD, _CHARACTER, _LONGEST = 84, 38, 30, 7.0, 28
@@ -49,8 +48,8 @@ def heat_map(title: str, rows: Sequence[str], columns: Sequence[Column]) -> str:
             name = f"heat-{step}" if step is not None else "heat-none"
             shown = text(middle, y + 17, number(cell.value), name + "-text", anchor="middle")
             count = text(middle, y + 31, _under(cell), f"count {name}-text", anchor="middle")
-            told = f"<title>{_described(column, rows[row], cell)}</title>"
-            parts.append(f"<g>{told}{rectangle(x, y, _WIDTH - 1, _HEIGHT - 1, name)}{shown}{count}</g>")
+            box = rectangle(x, y, _WIDTH - 1, _HEIGHT - 1, name)
+            parts.append(group(_described(column, rows[row], cell), [box, shown, count], name=rows[row]))
     width, height = left + _WIDTH * len(columns), _HEAD + _HEIGHT * len(rows)
     return fixed(title, _summary(rows, columns), width, height, parts)
 
@@ -81,7 +80,7 @@ def _under(cell: HeatCell) -> str:
 
 def _described(column: Column, row: str, cell: HeatCell) -> str:
     base = "" if cell.baseline is None else f", baseline {number(cell.baseline)}"
-    return escape(f"{plain(row, 80)}, {plain(column.label)}: {number(cell.value)} over {cell.n} items{base}")
+    return f"{plain(row, 80)}, {plain(column.label)}: {number(cell.value)} over {cell.n} items{base}"
 
 
 def _summary(rows: Sequence[str], columns: Sequence[Column]) -> str:

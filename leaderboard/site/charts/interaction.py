@@ -49,7 +49,7 @@ def interaction_plot(title: str, levels: Sequence[str], series: Sequence[Series]
         if known:
             ends.append(_free(known[-1][1], ends))
             drawn.append(text(percent(known[-1][0]), ends[-1] + 4, plain(each.label, 14), "halo", shift=10))
-        parts.append(group(_described(each, levels), drawn))
+        parts.append(group(_described(each, levels), drawn, name=each.label))
     return fluid(title, "; ".join(_described(each, levels) for each in series), bottom + _FOOT, parts)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .drawing import fixed, plain, rectangle, text
+from .drawing import fixed, group, plain, rectangle, text
 
 Outcome = Literal["better", "worse", "open"]
 SYMBOLS: dict[Outcome, str] = {"better": "▲", "worse": "▼", "open": "·"}
@@ -39,7 +39,8 @@ def significance_matrix(title: str, labels: Sequence[str], pairs: Sequence[Seque
                 continue
             box = rectangle(x, y, _CELL - 1, _CELL - 1, f"cell-{pair.outcome}")
             symbol = text(_middle(left, column), y + 16, SYMBOLS[pair.outcome], pair.outcome, anchor="middle")
-            parts.append(f"<g>{_tooltip(pair, place + 1, column + 1)}{box}{symbol}</g>")
+            told = _told(pair, labels[place], labels[column])
+            parts.append(group(told, [box, symbol], name=labels[place]))
     return fixed(title, _described(labels, pairs), width, height, parts)
 
 
@@ -47,11 +48,11 @@ def _middle(left: float, column: int) -> str:
     return f"{left + _CELL * column + _CELL / 2 - 0.5:g}"
 
 
-def _tooltip(pair: Pair, row: int, column: int) -> str:
+def _told(pair: Pair, row: str, column: str) -> str:
     found = {"better": "better than", "worse": "worse than", "open": "not separated from"}[pair.outcome]
     delta = "" if pair.delta is None else f", Δ {pair.delta:+.3f}"
     p = "" if pair.p is None else f", p {pair.p:.2g}"
-    return f"<title>{row} {found} {column}{delta}{p}</title>"
+    return f"{plain(row, 60)} {found} {plain(column, 60)}{delta}{p}"
 
 
 def _described(labels: Sequence[str], pairs: Sequence[Sequence[Pair | None]]) -> str:

@@ -71,7 +71,7 @@ def _label(system: RankedSystem, axis: Axis, y: float) -> str:
         name, rank = shortened(system.label, longest), f"{system.rank:.2f}"
         label = f"{name} {rank}" if left else f"{rank} {name}"
         drawn.append(text(place, y + 4, label, f"halo {style}", anchor=anchor, shift=shift))
-    return group(f"{plain(system.label, 80)}: mean rank {system.rank:.2f}", drawn)
+    return group(f"{plain(system.label, 80)}: mean rank {system.rank:.2f}", drawn, name=system.label)
 
 
 def _inner_first(systems: Sequence[RankedSystem], axis: Axis) -> list[int]:

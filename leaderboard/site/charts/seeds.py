@@ -33,7 +33,7 @@ def seed_spread(title: str, recipes: Sequence[RecipeSeeds]) -> str:
             mean = _seed_mean(recipe)
             drawn.append(line(axis.at(mean), y - 7, axis.at(mean), y + 7, "whisker"))
         drawn += [dot(axis.at(value), y, "faint") for _, value in recipe.seeds]
-        parts.append(group(_described(recipe), drawn))
+        parts.append(group(_described(recipe), drawn, name=recipe.label))
     return fluid(title, "; ".join(map(_described, recipes)), bottom + _FOOT, parts)
 
 

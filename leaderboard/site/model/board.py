@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -21,14 +20,15 @@ from ....harness.datasets.loading import GROUP
 from ....metrics.contract import Metric, metrics_named
 from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
-from ...compare.seeds import SEED, varying, word
+from ...compare.seeds import SEED, SeedEffect, varying, word
 from ...compare.table import distinct_names
 from ...publish.history import Check, read_history
+from ...runs.foreign import Reported
 from ...runs.loaded import metric_of
 from ...runs.worth import read_worth, with_worth
-from ..formats import shortened
+from ..formats import shortened, slug
 from ..parallel import Job, Result, all_of, each_of
-from .columns import RIGHT, RunColumns, read_columns
+from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns
 from .composite import OVERALL
 from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, first_rankable, measured_alike, rankable, run_folders
@@ -37,7 +37,6 @@ from .standings import Measured, MetricTable, Standing, decided_together, measur
 
 # Below so many scores a second process costs more than it saves.
 _WORTH_A_PROCESS = 300_000
-_LARGEST_SLUG = 40
 Shown = Literal["all", "ids", "none"]
 
 
@@ -46,7 +45,8 @@ class Options:
     """What a board is built with, beside its runs.
 
     ``items``: pages have the texts of all items, their ids alone, or there are no such pages; None: as the data set's
-    publisher lets. ``margins``: by metric, the largest drop to accept.
+    publisher lets. ``margins``: by metric, the largest drop to accept. ``weights`` and ``primary`` say how several data
+    sets come to an overall mean, and by which metrics.
     """
 
     title: str = "telbench leaderboard"
@@ -58,17 +58,23 @@ class Options:
     worth: Path | None = None
     items: Shown | None = None
     margins: Mapping[str, float] = field(default_factory=dict)
+    weights: str = "equal"
+    primary: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class BoardRun:
-    """A ranked run: its ``name`` and ``short`` name, the ``slug`` of its page, its factors as words, its columns."""
+    """A ranked run: its ``name`` and ``short`` name, the ``slug`` of its page, its factors as words, its columns.
+
+    A recipe has the places of its ``seeds`` on the board of single runs.
+    """
 
     name: str
     short: str
     slug: str
     factors: Mapping[str, str]
     columns: RunColumns
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def header(self) -> Mapping[str, Any]:
@@ -77,9 +83,12 @@ class BoardRun:
 
     @property
     def right(self) -> float | None:
-        """Share of right answers among all items (see `taxonomy`)."""
+        """Share of right answers among all items (see `taxonomy`); None where the answers are not at hand."""
         counts = self.columns.error_kinds
-        return counts.get(RIGHT, 0) / len(self.columns.items) if self.columns.items else None
+        if not self.columns.answers:
+            return None
+        # A recipe has the answers of all its seeds.
+        return counts.get(RIGHT, 0) / len(self.columns.kinds) if self.columns.kinds else None
 
     @property
     def parameters(self) -> int | None:
@@ -103,7 +112,9 @@ class Board:
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
     ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate. ``worth`` is
-    the record of what metrics are worth on the data, where it was given.
+    the record of what metrics are worth on the data, where it was given. ``reported`` are others' numbers. ``home`` is
+    the page of the first table, and ``prefix`` the folder of the board's own pages and data. ``recipes`` is a board of
+    recipes in place of their seeds. Such a board has in ``over_seeds`` what the seeds say, by metric and recipe.
     """
 
     options: Options
@@ -117,6 +128,11 @@ class Board:
     contexts: Contexts = NO_CONTEXTS
     history: tuple[Check, ...] = ()
     worth: Mapping[str, Any] | None = None
+    reported: tuple[Reported, ...] = ()
+    home: str = "index.html"
+    prefix: str = ""
+    recipes: Board | None = None
+    over_seeds: Mapping[tuple[str, str], SeedEffect] = field(default_factory=dict)
 
     @property
     def baseline(self) -> BoardRun:
@@ -163,8 +179,9 @@ def make_board(
     reporter: Reporter,
     processes: int = 2,
     contexts: Contexts = NO_CONTEXTS,
+    elsewhere: Elsewhere = NOTHING,
 ) -> Board:
-    """Read the runs and measure them.
+    """Read the runs and measure them, those from ``elsewhere`` among them.
 
     Raises:
         InputError: for what is no run folder, or when no run can be ranked in any metric.
@@ -172,11 +189,12 @@ def make_board(
     history = () if options.history is None else tuple(read_history(options.history))
     worth = None if options.worth is None else read_worth(options.worth)
     folders, apart = run_folders(paths)
-    if not folders:
+    if not folders and not elsewhere.runs:
         raise InputError("none of the runs is finished: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
     runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
+    runs = [*runs, *elsewhere.runs]
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
     if worth is not None and options.worth is not None:
@@ -238,11 +256,12 @@ def make_board(
         tables=tuple(tables),
         left_out=(*overall.left_out, *without_table),
         factors=varying(factors),
-        digest=_digest(runs, apart, kept[0], options, contexts, history, worth),
+        digest=_digest(runs, apart, kept[0], options, contexts, history, worth, elsewhere.digest),
         processes=workers,
         contexts=contexts,
         history=history,
         worth=worth,
+        reported=elsewhere.reported,
     )
 
 
@@ -329,6 +348,7 @@ def _digest(
     contexts: Contexts,
     history: Iterable[Check],
     worth: Mapping[str, Any] | None,
+    elsewhere: str,
 ) -> str:
     """SHA-256 of the runs' contents, of the contexts, the history and the worth at hand, and of what was chosen."""
     parts: list[Any] = [sorted(run.digest for run in runs), [(each.name, each.reason) for each in apart]]
@@ -339,18 +359,9 @@ def _digest(
         contexts.digest,
         *(repr(check) for check in history),
         *([] if worth is None else [worth]),
+        elsewhere,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def slug(text: str, key: str) -> str:
-    """A file name for text of unknown origin: its plain letters and digits, and a hash that tells it from others.
-
-    >>> slug("../../Tiny Model", "abc")
-    'tiny-model-ba7816bf'
-    """
-    words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
-    return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 @lru_cache(maxsize=8)

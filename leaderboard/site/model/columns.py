@@ -20,6 +20,7 @@ from ....harness.runs.folder import HEADER, SAMPLES, read_run
 from ....metrics.contract import ItemScore
 from ...compare.pairwise import ClusterBy
 from ...compare.scored import Scored
+from ...runs.foreign import Reported
 from ...runs.loaded import COPY_AGAIN, LoadedRun
 from ...runs.validation import Lines, require_header
 from ...statistics.clusters import Documents, documents
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-RIGHT, UNANSWERED = "right", "no answer"
-ANSWERS: tuple[str, ...] = (RIGHT, *KINDS, UNANSWERED)
+RIGHT, UNANSWERED, NOT_KNOWN = "right", "no answer", "not known"
+# The last is of runs whose answers are not at hand.
+ANSWERS: tuple[str, ...] = (RIGHT, *KINDS, UNANSWERED, NOT_KNOWN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class RunColumns:
     item's line begins in the samples file, so that no answer has to be held. ``kinds`` are what each answer is: right,
     a kind of error, or none at all (see `error_kind`). ``lengths`` are the words of each answer, -1 where there is
     none. ``digest`` is of header and samples. Without ``texts`` samples keep to
-    themselves what was asked and answered.
+    themselves what was asked and answered; without ``answers`` there is no samples file, but numbers alone.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class RunColumns:
     digest: str
     lengths: array[int] = field(default_factory=lambda: array("l"))
     texts: bool = True
+    answers: bool = True
 
     @property
     def name(self) -> str:
@@ -131,16 +134,40 @@ class RunColumns:
         Raises:
             InputError: when the file changed since it was read.
         """
+        if not self.answers:
+            yield from (self._stub(place) for place in (range(len(self.items)) if places is None else places))
+            return
         try:
             with (self.path / SAMPLES).open("rb") as stream:
+                at = -1
                 for place in range(len(self.items)) if places is None else places:
-                    stream.seek(self.offsets[place])
+                    # What was read ahead is thrown away by going anywhere.
+                    if place != at:
+                        stream.seek(self.offsets[place])
+                    at = place + 1
                     sample = json.loads(stream.readline())
                     if sample["item_id"] != self.items[place]:
                         raise InputError(f"{self.path / SAMPLES} changed while it was read: build again")
                     yield sample if self.texts else _without_texts(sample)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{self.path / SAMPLES} changed while it was read: build again") from error
+
+    def _stub(self, place: int) -> dict[str, Any]:
+        item = {"item_id": self.items[place], "cluster_id": self.clusters[place], "category": self.categories[place]}
+        return _without_texts({**item, "status": "ok"})
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Rows that no run folder is behind: runs of logs, reported numbers; ``digest`` is of their files."""
+
+    runs: tuple[RunColumns, ...] = ()
+    reported: tuple[Reported, ...] = ()
+    digest: str = ""
+    notes: tuple[str, ...] = ()
+
+
+NOTHING = Elsewhere()
 
 
 @lru_cache(maxsize=4)

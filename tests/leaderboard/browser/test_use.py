@@ -75,6 +75,28 @@ def test_words_are_searched_in_names(board: Visit) -> None:
     assert board.page.eval_on_selector_all("#standings tbody.pinned tr", SHOWN) == 1
 
 
+def test_runs_are_picked_by_size_and_columns_left_out_and_the_address_says_so(
+    board: Visit, visit: Callable[..., Visit]
+) -> None:
+    size = board.page.locator('[data-trait="size"]')
+    assert size.locator("option").all_inner_texts() == ["all", "up to 500 M", "up to 1 B"]
+    size.select_option("up to 500 M")
+    wanted = sum(parameters <= 500_000_000 for _, _, parameters, _ in MODELS)
+    assert board.page.eval_on_selector_all("#metrics tbody tr", SHOWN) == wanted
+    picker = board.page.locator("details.columns").first
+    picker.locator("summary").click()
+    picker.get_by_label("Right").uncheck()
+    head = "#standings thead th:not([hidden])"
+    assert not [words for words in board.page.locator(head).all_inner_texts() if words.startswith("Right")]
+    again = visit("index.html", fragment=board.page.evaluate("location.hash"))
+    assert again.page.locator(head).all_inner_texts() == board.page.locator(head).all_inner_texts()
+    assert again.page.locator('[data-trait="size"]').input_value() == "up to 500 M"
+    again.page.locator("details.columns").first.locator("summary").click()
+    again.page.locator("details.columns").first.get_by_label("Right").check()
+    assert "hide-" not in again.page.evaluate("location.hash")
+    assert again.troubles() == []
+
+
 def test_a_column_set_hides_the_other_families(board: Visit) -> None:
     board.page.locator("[data-preset]").select_option("refusal")
     heads = "all => all.filter(each => !each.hidden).map(each => each.dataset.family || '')"
@@ -196,7 +218,7 @@ def test_a_megabyte_of_answer_is_cut_on_the_page(site: Path) -> None:
 
 
 def items_ready(seen: Visit) -> None:
-    seen.page.wait_for_function("document.documentElement.dataset.items")
+    seen.page.wait_for_selector("html[data-items]", state="attached")
 
 
 def found(seen: Visit, **picked: str) -> list[str]:
@@ -208,7 +230,7 @@ def found(seen: Visit, **picked: str) -> list[str]:
             field.fill(value)
         else:
             field.select_option(value)
-        seen.page.wait_for_function("document.documentElement.dataset.found")
+        seen.page.wait_for_selector("html[data-found]", state="attached")
     links: list[str] = seen.page.eval_on_selector_all(
         "#items tbody th a", "all => all.map(each => each.getAttribute('href'))"
     )
@@ -279,6 +301,8 @@ def test_items_are_picked_by_whose_answer_is_right(visit: Callable[..., Visit], 
 
 
 def test_items_are_ordered_over_all_of_them_and_the_address_brings_it_back(visit: Callable[..., Visit]) -> None:
+    from playwright.sync_api import expect
+
     seen = visit("items.html")
     items_ready(seen)
     found(seen, system="2", order="apart.falling")
@@ -290,7 +314,8 @@ def test_items_are_ordered_over_all_of_them_and_the_address_brings_it_back(visit
     items_ready(again)
     assert again.page.locator("#items tbody").inner_text() == seen.page.locator("#items tbody").inner_text()
     again.page.locator("[data-clear]").click()
-    again.page.wait_for_function("!location.hash")
+    expect(again.page.locator("#items thead th")).to_have_count(7)
+    assert again.page.evaluate("location.hash") == ""
     rights = "all => all.map(each => Number(each.cells[3].textContent.split('/')[0]))"
     hardest = [*found(again, order="hardest.rising")]
     counts = again.page.eval_on_selector_all("#items tbody tr", rights)

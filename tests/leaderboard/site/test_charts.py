@@ -118,8 +118,32 @@ def test_a_forest_tells_direction_by_symbol_and_words_and_marks_sign_conflicts()
     assert "· +0.010 [−0.020, 0.040]" in shown
     assert "⚠ bleu" in shown
     assert "bleu: −0.050 [−0.090, −0.010], worse, but most items say the opposite" in tooltips(root)
+    # Each mark twice: for narrow screens and for wide ones.
     hollow = ["hollow" in (each.get("class") or "") for each in root.iter(f"{SVG}circle")]
-    assert hollow == [False, False, True]
+    assert hollow == [False] * 4 + [True] * 2
+
+
+def test_no_upright_of_a_forest_crosses_a_label_or_a_value() -> None:
+    rows = tuple(Difference("a metric of a long name " * k, 0.02 * k, 0.0, 0.05 * k, True) for k in (1, 2, 3))
+    root = drawn(forest("Differences", [Panel("range", rows)]))
+    for width in ("wide", "narrow"):
+        parts = [each for each in root.iter(f"{SVG}g") if each.get("class") == width]
+        uprights = [
+            (share(each.get("x1")), float(each.get("y1") or 0), float(each.get("y2") or 0))
+            for part in parts
+            for each in part.iter(f"{SVG}line")
+            if each.get("class") in ("zero", "grid")
+        ]
+        texts = [each for part in parts for each in part.iter(f"{SVG}text") if "tick" not in (each.get("class") or "")]
+        assert uprights
+        assert texts
+        for each in texts:
+            y = float(each.get("y") or "nan")
+            for x, top, bottom in uprights:
+                if top < y + 3 and bottom > y - 11:
+                    # On the same height, it is in the part between labels (30 %) and values (24 %).
+                    assert width == "wide"
+                    assert 0.3 < x < 0.76
 
 
 def test_the_line_of_no_difference_is_on_every_panel() -> None:
@@ -150,7 +174,7 @@ def test_a_matrix_tells_every_pair_by_symbol() -> None:
     pairs = [[None, Pair("better", 0.1, 0.01), Pair("open")], [Pair("worse"), None, Pair("open")], [None] * 3]
     root = drawn(significance_matrix("Pairs", ["a", "b", "c"], pairs))
     assert [word for word in words(root) if word in "▲▼·"] == ["▲", "·", "▼", "·"]
-    assert "1 better than 2, Δ +0.100, p 0.01" in tooltips(root)
+    assert "a better than b, Δ +0.100, p 0.01" in tooltips(root)
     assert described(root).startswith("a is better than 1 and worse than 0 of 2; b is better than 0 and worse than 1")
 
 
@@ -179,23 +203,46 @@ def test_the_better_end_of_a_scatter_is_up() -> None:
     assert len([each for each in root.iter(f"{SVG}line") if each.get("class") == "front"]) == 1
 
 
-def test_labels_of_a_scatter_never_overlap() -> None:
-    points = [Point(f"system {i}", 1e6 * (1 + i / 50), 0.4 + i / 1000, None, None) for i in range(30)]
+def label_boxes(root: ET.Element, width: str, character: float) -> list[tuple[float, float, float, float]]:
+    """Where the labels are that are shown on screens of a width, those on demand included."""
+    boxes = []
+    for each in root.iter(f"{SVG}text"):
+        style = (each.get("class") or "").split()
+        if width in style and "onlit" not in style:
+            x, y = share(each.get("x")), float(each.get("y") or "nan")
+            long = character * len(each.text or "")
+            left = x if each.get("text-anchor") == "start" else x - long
+            boxes.append((left, y - 11, left + long, y + 4))
+    return boxes
+
+
+@pytest.mark.parametrize(("width", "character"), [("narrow", 0.0205), ("middle", 0.0118), ("broad", 0.0068)])
+@pytest.mark.parametrize("count", [3, 12, 60])
+def test_labels_of_a_scatter_never_overlap(width: str, character: float, count: int) -> None:
+    points = [
+        Point(f"student-recipe-seed-{i}", 1e6 * (1 + i * 7 % count / 9), 0.4 + i * 3 % count / 999, None, None)
+        for i in range(count)
+    ]
     root = drawn(scatter("Quality", points, cost="parameters", quality="F1"))
-    placed = [each for each in root.iter(f"{SVG}text") if (each.text or "").startswith("system")]
-    assert len(tooltips(root)) == 30
-    for style, character in (("wide", 0.0105), ("narrow", 0.0205)):
-        boxes = []
-        for each in placed:
-            if style not in (each.get("class") or ""):
-                continue
-            width, x, y = character * len(each.text or ""), share(each.get("x")), float(each.get("y") or "nan")
-            left = x if each.get("text-anchor") == "start" else x - width
-            boxes.append((left, y - 11, left + width, y + 4))
-        assert 0 < len(boxes) < 30
-        for place, one in enumerate(boxes):
-            for other in boxes[:place]:
-                assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    assert len(tooltips(root)) == count
+    boxes = label_boxes(root, width, character)
+    for place, one in enumerate(boxes):
+        for other in boxes[:place]:
+            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    # On a wide screen every point can be named.
+    assert len(boxes) == count or width != "broad"
+    assert boxes
+    for each in root.iter(f"{SVG}g"):
+        if each.get("data-name"):
+            names = [label for label in each.iter(f"{SVG}text") if width in (label.get("class") or "").split()]
+            assert [label.text for label in names] == [each.get("data-name")]
+
+
+def test_whatever_has_a_name_says_it_for_rows_that_light_up_together() -> None:
+    for make in EVERY.values():
+        root = drawn(make("a <system>"))
+        names = {each.get("data-name") for each in root.iter(f"{SVG}g") if each.get("data-name")}
+        assert names <= {"a <system>"}
 
 
 @pytest.mark.parametrize(("higher", "best"), [(True, "heat-4"), (False, "heat-0")])
