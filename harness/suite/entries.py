@@ -20,7 +20,9 @@ from .file import SuiteFile
 
 HASH_DIGITS = 8
 # What changes no answer and no score of a run: an entry that differs in these alone is the same entry.
-FREE = frozenset({"data_dir", "workers", "cache", "online", "judge_in_flight", "deadline"})
+FREE = frozenset(
+    {"data_dir", "workers", "cache", "online", "max_in_flight", "deadline", "judge_in_flight", "judge_deadline"}
+)
 
 
 @dataclass(frozen=True)
