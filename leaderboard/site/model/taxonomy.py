@@ -90,7 +90,8 @@ _BEGINNINGS = "".join(sorted({letter for word in _SPELT for letter in (word[0], 
 # Not within a name: 5G, n78, 38.331 after TS, Release 15, Rel-15. How it may begin is looked at first, as most places in
 # a text are no number.
 _QUANTITY = re.compile(
-    rf"(?=[-−+\d{_BEGINNINGS}])(?<![\w./-])(?<!TS )(?<!TR )(?<!RFC )(?<!Release )([-−+]?\d[\d,]*(?:\.\d+)?|(?i:{_SPELLING})\b)"
+    rf"(?=[-−+\d{_BEGINNINGS}])"
+    rf"(?<![\w./-])(?<!TS )(?<!TR )(?<!RFC )(?<!Release )([-−+]?\d[\d,]*(?:\.\d+)?|(?i:{_SPELLING})\b)"
     rf"(?:\s?(?i:({_UNIT}))(?![\w/]))?(?![\w])(?![./-]\d)"
 )
 _NAME = re.compile(
