@@ -13,7 +13,12 @@ import pytest
 
 from telbench.leaderboard.statistics import corpus, sign_flip
 from telbench.leaderboard.statistics.clusters import clustered
-from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference, corpus_differences, difference_sums
+from telbench.leaderboard.statistics.corpus import (
+    bootstrap_differences,
+    corpus_difference,
+    corpus_differences,
+    difference_sums,
+)
 from telbench.metrics.contract import Sample, metrics_named
 from telbench.metrics.intervals import aggregate, statistics_matrix
 
