@@ -16,9 +16,11 @@ from telbench.harness.adaptive.order import asking_order
 from telbench.harness.cli.main import main
 from telbench.harness.cli.stopped import stopped_lines
 from telbench.harness.engines.contract import Request
+from telbench.harness.fleet import together
 from telbench.harness.fleet.together import evaluate_all
-from telbench.harness.runs.evaluate import InterruptedRunError, Run, evaluate
-from telbench.harness.runs.folder import HEADER, read_run, read_samples
+from telbench.harness.runs import adaptive
+from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
+from telbench.harness.runs.folder import HEADER, Run, read_run, read_samples
 from telbench.harness.runs.settings import eval_settings
 from telbench.leaderboard.runs.loaded import load_run
 from telbench.leaderboard.site.model.columns import read_columns
@@ -239,26 +241,24 @@ def test_items_that_failed_widen_the_interval_and_never_pass_for_scores(world: W
     assert world.adaptive("failing", None, at_most=0.2, alpha=1e-6).header["counts"]["error"] == 0
 
 
-def test_each_model_of_a_fleet_stops_by_itself(world: World) -> None:
+def test_each_model_of_a_fleet_stops_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"good": right(0.95, 1), "bad": right(0.05, 2)}
     asking: list[str] = []
+    fill = adaptive.fill
+
+    def noted(plan: Any, *more: Any) -> Any:
+        asking.append(plan.name)
+        return fill(plan, *more)
 
     def answer(request: Request) -> str:
         return answers[asking[-1]](request)
 
     world.script.answer = answer
+    monkeypatch.setattr(together, "fill", noted)
     every = [
         world.settings(name, adaptive=True, against=[world.folder / "base"], primary="exact_match") for name in answers
     ]
-    from telbench.harness.fleet import together
-
-    fill = together.fill
-    world_fill: Any = lambda plan, *more: (asking.append(plan.name), fill(plan, *more))[1]  # noqa: E731
-    together.fill = world_fill
-    try:
-        runs = evaluate_all(every, NotedReporter())
-    finally:
-        together.fill = fill
+    runs = evaluate_all(every, NotedReporter())
     assert [run.header["adaptive"]["beside"][0]["verdict"] for run in runs] == ["better", "worse"]
 
 
