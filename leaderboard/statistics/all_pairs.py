@@ -1,9 +1,9 @@
 """Every run against every other in one metric, all pairs at once.
 
-`all_pairs` gives differences, intervals and p-values, `exact_ends` and `near_ends` intervals at the level at which a
-correction decided on each pair, the latter in a thousandth of the time. The pairs of fifty runs are 1,225 in each metric. They are tested
-in blocks of rows, so that memory stays flat in the number of runs and one core is enough. `beaten_by` asks only which
-run is better and no dearer.
+`all_pairs` gives differences, intervals and p-values. The pairs of fifty runs are 1,225 in each metric. They are tested
+in blocks of rows, so that memory stays flat in the number of runs and one core is enough. `exact_ends` and `near_ends`
+give intervals at the levels at which a correction decided on pairs, the latter in a thousandth of the time. `beaten_by`
+asks only which run is better and no dearer.
 """
 
 from __future__ import annotations
