@@ -27,6 +27,7 @@ from ..cli.terminal import Reporter
 from ..datasets.loading import GROUP as DATASETS
 from ..formats import quantisation
 from ..storage import RecordStore
+from .adaptive import asked_alike, asked_plan, asking, fill_until_settled, stopped_header
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
 from .generate import Generated, fill_journal
 from .plan import Plan, make_plan
@@ -103,14 +104,14 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
 
         of_judges, below = told_below(made.header, made.path, told.get("corrected", {}))
         told, lines = {**told, **of_judges}, [*below, *lines]
-    if "adaptive" in made.header:
-        from ..cli.stopped import stopped_lines
-
-        lines = [*stopped_lines(made.header), *lines]
     if as_json:
         print_json({**made.header, "path": str(made.path), **told})
     else:
         print_run(made.header)
+        if "adaptive" in made.header:
+            from ..cli.stopped import stopped_lines
+
+            lines = [*stopped_lines(made.header), *lines]
         sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
     if made.header.get("judge"):
         from .judge import told_outcome
@@ -141,8 +142,6 @@ def evaluate(
     if answered is None:
         plan = make_plan(settings, reporter)
         if settings.adaptive != AdaptiveOptions():
-            from .adaptive import asking
-
             asking(plan)
         seconds = {"plan": time.perf_counter() - started}
     else:
@@ -158,13 +157,11 @@ def evaluate(
         folder.begin(header, repeating(settings))
         generated, scored = _answer_and_score(plan, folder, reporter, seconds, answered)
         seconds["total"] = time.perf_counter() - started
-        if generated.stopped is None:
-            header = finished_header(header, plan, generated, scored, seconds)
-        else:
-            from .adaptive import asked_plan, stopped_header
-
-            header = finished_header(header, asked_plan(plan, generated), generated, scored, seconds)
-            header = stopped_header(header, generated)
+        if generated.stopped is not None:
+            plan = asked_plan(plan, generated)
+        header = finished_header(header, plan, generated, scored, seconds)
+        if generated.stopped is not None:
+            header = stopped_header(header, generated.stopped)
         # As a reader of the file finds it: lists for tuples.
         header = json.loads(json.dumps(header))
         folder.finish(header)
@@ -181,13 +178,10 @@ def _answer_and_score(
     """Fill the journal unless that is done, have it judged, score it; ``seconds`` gets the time of each."""
     with RecordStore(folder.path / JOURNAL) as store, contextlib.ExitStack() as stack:
         stack.enter_context(reporter.quiet(folder.path / LOG))
-        if plan.settings.adaptive.adaptive:
-            from .adaptive import asked_plan, fill
-
-            generated = (answered and answered.generated) or fill(plan, store, reporter)
+        fill = fill_until_settled if plan.settings.adaptive.adaptive else fill_journal
+        generated = (answered and answered.generated) or fill(plan, store, reporter)
+        if generated.stopped is not None:
             plan = asked_plan(plan, generated)
-        else:
-            generated = (answered and answered.generated) or fill_journal(plan, store, reporter)
         judging = time.perf_counter()
         if plan.panel is not None:
             from .judge import judged
@@ -228,11 +222,8 @@ def complete(header: dict[str, Any], plan: Plan) -> bool:
     """Is the finished run the one asked for: as many items, same metrics by signature, and nothing left to retry?"""
     signatures = {metric.name: metric.signature for metric in plan.metrics}
     found = {name: entry.get("signature") for name, entry in header.get("metrics", {}).items()}
-    if "adaptive" in header:
-        from .adaptive import asked_alike
-
-        if not asked_alike(header, plan):
-            return False
+    if "adaptive" in header and not asked_alike(header, plan):
+        return False
     return found == signatures and not _retryable(header, plan)
 
 

@@ -257,7 +257,7 @@ def test_items_that_failed_widen_the_interval_and_never_pass_for_scores(world: W
 def test_each_model_of_a_fleet_stops_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"good": right(0.95, 1), "bad": right(0.05, 2)}
     asking: list[str] = []
-    fill = adaptive.fill
+    fill = adaptive.fill_until_settled
 
     def noted(plan: Any, *more: Any) -> Any:
         asking.append(plan.name)
@@ -267,7 +267,7 @@ def test_each_model_of_a_fleet_stops_by_itself(world: World, monkeypatch: pytest
         return answers[asking[-1]](request)
 
     world.script.answer = answer
-    monkeypatch.setattr(together, "fill", noted)
+    monkeypatch.setattr(together, "fill_until_settled", noted)
     every = [
         world.settings(name, adaptive=True, against=[world.folder / "base"], primary="exact_match") for name in answers
     ]
