@@ -139,7 +139,7 @@ def _plan_all(fleet: _Fleet, every: Sequence[EvalSettings], folders: Sequence[Pa
 def _named_twice(one: EvalSettings, other: EvalSettings) -> str:
     if one.data.data != other.data.data:
         return f"--data {other.data.data} is {one.data.data} again: name it once"
-    return f"--model {other.model} is {one.model} again: name it once"
+    return f"--model {other.model} is {one.model} again: name it once, and {other.data.data} too"
 
 
 def _answer_all(fleet: _Fleet) -> None:

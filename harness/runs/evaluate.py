@@ -20,15 +20,17 @@ from typing import Any
 
 from telbench.config import written
 from telbench.errors import InputError
+from telbench.registry import listed
 
 from ..cli.terminal import Reporter
+from ..datasets.loading import GROUP as DATASETS
 from ..formats import quantisation
 from ..storage import RecordStore
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, RunFolder
 from .generate import Generated, fill_journal
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
-from .settings import EvalSettings, whole_paths
+from .settings import EvalSettings
 
 PACKAGES = (
     "telbench",
@@ -47,6 +49,10 @@ PACKAGES = (
     "scipy",
     "statsmodels",
 )
+
+# Settings that may be the place of a file or a folder.
+PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
+PLACES = ("model", "base", "tokenizer", "data", "data_dir", "encoder", "nli", "answers", "judge_prices", *PROMPT_FILES)
 
 # What a command tells of a finished run beside its header: keys of the JSON, and lines.
 More = Callable[[Path], tuple[dict[str, Any], list[str]]]
@@ -195,7 +201,13 @@ def repeating(settings: EvalSettings) -> str:
     asked = written(settings)
     for name in ("out", "fresh", "judge_retry"):
         asked.pop(name, None)
-    told = yaml.safe_dump(whole_paths(asked), sort_keys=False, allow_unicode=True, width=120)
+    for name in PLACES:
+        # A registered set is meant by its name, whatever folder is called so here.
+        if name in asked and Path(asked[name]).expanduser().exists() and asked[name] not in listed(DATASETS):
+            asked[name] = str(Path(asked[name]).expanduser().resolve())
+    if "judge" in asked:
+        asked["judge"] = [str(Path(spec).resolve()) if Path(spec).is_file() else spec for spec in asked["judge"]]
+    told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
     return f"# telbench eval --config {SETTINGS}\n{told}"
 
 

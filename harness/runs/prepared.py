@@ -65,8 +65,3 @@ def prompts_key(settings: EvalSettings, cutter: Checkpoint | None, needs: frozen
         files.append(without_origins(cutter.config))
         files += [str(cutter.path)] if cutter.trust_remote_code else []
     return ("prompts", fingerprint([asked, files, sorted(needs)]))
-
-
-def with_models(settings: EvalSettings) -> tuple[bool, bool, bool]:
-    """For which of encoder, judges and entailment model metrics are added to the data's own."""
-    return bool(settings.metrics.encoder), bool(settings.judging.specs), bool(settings.metrics.nli)

@@ -145,5 +145,7 @@ def test_vllm_is_started_once_for_all_of_them(
     every += [replace(every[0], sampling=replace(every[0].sampling, max_tokens=4))]
     runs = evaluate_all(every, NotedReporter())
     assert started == ["seed-1"]
-    assert_same(runs, alone(every, tmp_path))
     assert len({answers(run) for run in runs}) == 5
+    # The first, the last to be swapped in, and the one that its checkpoint answered later.
+    chosen = (0, 3, 4)
+    assert_same([runs[place] for place in chosen], alone([every[place] for place in chosen], tmp_path))
