@@ -86,6 +86,7 @@ def cluster(nodes: int) -> Any:
         ("worker_niceness", "0"),
         ("USAGE_STATS_ENABLED", "0"),
         ("ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"),
+        ("raylet_start_wait_time_s", "180"),
     ):
         os.environ[f"RAY_{name}"] = value
     from ray.cluster_utils import Cluster
