@@ -79,14 +79,13 @@ def install(site: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
 
 
-def cluster(nodes: int) -> Any:
+def cluster(nodes: int, tries: int = 5) -> Any:
     """A head without work and nodes with a processor each, all on 127.0.0.1."""
     # Workers stand back for all else on the machine otherwise, and the driver is not to talk to anybody outside.
     for name, value in (
         ("worker_niceness", "0"),
         ("USAGE_STATS_ENABLED", "0"),
         ("ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"),
-        ("raylet_start_wait_time_s", "180"),
     ):
         os.environ[f"RAY_{name}"] = value
     from ray.cluster_utils import Cluster
@@ -97,8 +96,15 @@ def cluster(nodes: int) -> Any:
         "include_dashboard": False,
     }
     found = Cluster()
-    for cpus in (0, *[1] * nodes):
-        found.add_node(num_cpus=cpus, **node)
+    try:
+        for cpus in (0, *[1] * nodes):
+            found.add_node(num_cpus=cpus, **node)
+    except Exception:
+        # Ray gives a node half a minute, which on a busy machine may be too little.
+        found.shutdown()
+        if tries == 1:
+            raise
+        return cluster(nodes, tries - 1)
     return found
 
 

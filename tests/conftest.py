@@ -15,8 +15,6 @@ from .vllm_server import vllm_server
 # 127.0.0.1 stays the address of a cluster on this machine.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-# A node that is up only after this many seconds has failed: a busy machine takes long.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
 
 __all__ = ["scripted_server", "shared_data", "tiny_checkpoint", "vllm_server"]
 
