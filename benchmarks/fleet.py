@@ -32,6 +32,7 @@ import torch
 from lm_eval_peer import METRICS, Cost, asked_of_ours, asked_of_peer, documents, drawn, read_lines, timed
 from safetensors.torch import load_file, save_file
 
+from telbench.harness.checkpoint import open_checkpoint
 from telbench.harness.engines.vllm_arguments import CPU_ENVIRONMENT
 
 SETS = tuple(METRICS)
@@ -170,6 +171,7 @@ def measure_peer(
             rows, facts = documents(asked_of_ours(str(model), files[data], data, args))
             tasks += asked_of_peer(work, data, rows, facts["generation"])
             window = max(window, facts["window"])
+        window = min(window, open_checkpoint(str(model)).context_length or window)
         loaded = f"pretrained={model},dtype={args.dtype},max_model_len={window},add_bos_token=False"
         on_cpu = not torch.cuda.is_available()
         loaded += ",enforce_eager=True,gpu_memory_utilization=0.4" if on_cpu else ""

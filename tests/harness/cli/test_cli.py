@@ -65,7 +65,7 @@ def test_without_a_command_the_overview_is_a_complaint(capsys: pytest.CaptureFix
     ("arguments", "line"),
     [
         (["evall"], "telbench: unknown command 'evall': did you mean eval?"),
-        (["\x1b[31m"], "telbench: unknown command '\\x1b[31m': there are eval, score, "),
+        (["\x1b[31m"], "telbench: unknown command '\\x1b[31m': there are eval, suite, score, "),
         (["eval", "--max-token", "4"], "telbench eval: unknown option --max-token: did you mean --max-tokens: see"),
         (["eval", "--temprature=1"], "telbench eval: unknown option --temprature: did you mean --temperature: see"),
         (["data", "show", "x", "--jsn"], "telbench data: unknown option --jsn: did you mean --json: see"),
@@ -209,6 +209,6 @@ def test_json_is_one_document_on_stdout(answers: Path) -> None:
 def test_help_of_eval_fits_a_screen_and_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "--help"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("usage: telbench eval --model CKPT [CKPT ...] [--data NAME|SUITE|PATH] [OPTIONS]\n")
+    assert out.startswith("usage: telbench eval --model CKPT [CKPT ...] [--data NAME|SUITE|PATH ...] [OPTIONS]\n")
     assert "130 interrupted" in out
     assert out.isascii()
