@@ -55,6 +55,9 @@ def join(address: str | None, purpose: str) -> Cluster:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None or address.rpartition(":")[0] in _LOOPBACK:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if address is None:
+        # Ray's processes stand back for all others (nice 15) otherwise; here they are the work itself.
+        os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:

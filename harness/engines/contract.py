@@ -128,7 +128,10 @@ class Answers:
 
 
 class Engine(Protocol):
-    """Something that generates. Made by its module's ``open_engine``; used in a ``with contextlib.closing(engine)``."""
+    """Something that generates. Made by its module's ``open_engine``; used in a ``with contextlib.closing(engine)``.
+
+    It may have ``notes``, lines for the user, which are told when it is open and when it has answered.
+    """
 
     info: EngineInfo
 

@@ -89,6 +89,7 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
     with _opened(plan, reporter) as engine:
         loaded = time.perf_counter()
         store.put(ENGINE_KEY, {"info": asdict(engine.info)})
+        told = _tell(engine, reporter, 0)
         try:
             count = _generate(plan, engine, requests, store, reporter) if requests else 0
             if continuations:
@@ -98,6 +99,7 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
             line = f"{error}; {kept} of {len(keys)} answers are kept: run the same command again to go on"
             raise EngineError(line) from error
         finally:
+            _tell(engine, reporter, told)
             if cache is not None:
                 _copy_to_cache(cache, store, keys, reporter)
     if asked and not any(done(store.get(key)) for key in keys[:asked]):
@@ -187,13 +189,19 @@ def _score_continuations(
                 f"the {engine.info.name} engine gives no likelihoods{why}: metrics that need them have no value"
             )
             return 0
-    for told in getattr(engine, "notes", ()):
-        reporter.note(told)
     for each in continuations:
         # Not finite (half-precision overflow): the checkpoint's own doing, and the same when asked again.
         if each.key not in store:
             store.put(each.key, {"log_likelihood": None})
     return len(continuations)
+
+
+def _tell(engine: Engine, reporter: Reporter, before: int) -> int:
+    """Tell what an engine has noted, but the first ``before`` lines; how many there are now."""
+    notes = tuple(getattr(engine, "notes", ()))
+    for note in notes[before:]:
+        reporter.note(note)
+    return len(notes)
 
 
 def _guarded(results: Iterable[Any], name: str) -> Iterator[Any]:

@@ -206,6 +206,7 @@ class Pool:
         """A replica has died: another takes its seat, unless that has been so too often."""
         seat.deaths += 1
         self._last = f"on {seat.machine}: {why}" if seat.machine else why
+        self.notes.append(f"a replica died {self._last}")
         self._kill(seat)
         most = self._options.max_restarts if self._info is not None else min(_AT_FIRST, self._options.max_restarts)
         if seat.deaths > most:

@@ -272,3 +272,21 @@ def test_a_stderr_without_a_reader_neither_stops_the_run_nor_closes_stdout(
     assert_whole(wanted)
     os.write(1, b"stdout is open still")
     assert capfd.readouterr().out == "stdout is open still"
+
+
+def test_what_an_engine_notes_is_told_once_when_it_is_open_and_when_it_has_answered(
+    wanted: EvalSettings, monkeypatch: pytest.MonkeyPatch
+):
+    notes = ["few replicas"]
+    use(monkeypatch, Script(act=lambda count: notes.append("one died") if count == 3 else None))
+    spec, note = plan_module.engine_named("scripted")
+
+    def noting(settings: Any) -> Any:
+        engine = spec.open(settings)
+        monkeypatch.setattr(engine, "notes", notes, raising=False)
+        return engine
+
+    monkeypatch.setattr(plan_module, "engine_named", lambda name: (replace(spec, open=noting), note))
+    reporter = NotedReporter()
+    evaluate(wanted, reporter)
+    assert [line for line in reporter.notes if line in ("few replicas", "one died")] == ["few replicas", "one died"]

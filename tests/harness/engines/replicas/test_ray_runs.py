@@ -86,6 +86,7 @@ def test_a_run_whose_driver_is_killed_is_finished_and_asks_again_what_was_open(
     assert kept < count
     assert main(command) == 0
     header = read_run(out)
+    assert header["generation"]["replicas"] == 2
     assert header["counts"]["ok"] == count
     assert header["generation"]["resumed"] >= kept - 2
     found = [(sample["item_id"], sample["prediction"]) for sample in read_samples(out)]
