@@ -32,7 +32,8 @@ def run_of(title: str, name: str, shift: float, holes: int = 0, per_document: in
 
 
 def found_of(title: str, runs: list[RunColumns]) -> Measured:
-    return measured(metric(title), runs, [run.name for run in runs], by="source_document", posthoc="wilcoxon")
+    found = measured(metric(title), runs, [run.name for run in runs], by="source_document", posthoc="wilcoxon")
+    return decided_together([found])[0]
 
 
 def table_of(title: str, runs: list[RunColumns], baseline: bool = True) -> MetricTable:
