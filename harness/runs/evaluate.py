@@ -27,9 +27,9 @@ from ..cli.terminal import Reporter
 from ..datasets.loading import GROUP as DATASETS
 from ..formats import quantisation
 from ..storage import RecordStore
-from .adaptive import asked_alike, asked_plan, asking, fill, stopped_header
+from .adaptive import asked_alike, asked_plan, asking, fill_until_settled, stopped_header
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
-from .generate import Generated
+from .generate import Generated, fill_journal
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
 from .settings import EvalSettings
@@ -86,7 +86,6 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
 
     ``more`` makes of the finished run's folder what else is told: keys of the JSON, and lines below the table.
     """
-    from ..cli.stopped import stopped_lines
     from ..cli.tables import print_json, print_run, shown
 
     reporter = Reporter()
@@ -109,7 +108,11 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
         print_json({**made.header, "path": str(made.path), **told})
     else:
         print_run(made.header)
-        sys.stdout.writelines(f"{shown(line)}\n" for line in (*stopped_lines(made.header), *lines))
+        if "adaptive" in made.header:
+            from ..cli.stopped import stopped_lines
+
+            lines = [*stopped_lines(made.header), *lines]
+        sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
     if made.header.get("judge"):
         from .judge import told_outcome
 
@@ -138,7 +141,8 @@ def evaluate(
     started = time.perf_counter()
     if answered is None:
         plan = make_plan(settings, reporter)
-        asking(plan)
+        if settings.adaptive != AdaptiveOptions():
+            asking(plan)
         seconds = {"plan": time.perf_counter() - started}
     else:
         plan, seconds = answered.plan, {"plan": answered.planning}
@@ -153,9 +157,13 @@ def evaluate(
         folder.begin(header, repeating(settings))
         generated, scored = _answer_and_score(plan, folder, reporter, seconds, answered)
         seconds["total"] = time.perf_counter() - started
+        if generated.stopped is not None:
+            plan = asked_plan(plan, generated)
+        header = finished_header(header, plan, generated, scored, seconds)
+        if generated.stopped is not None:
+            header = stopped_header(header, generated.stopped)
         # As a reader of the file finds it: lists for tuples.
-        header = finished_header(header, asked_plan(plan, generated), generated, scored, seconds)
-        header = json.loads(json.dumps(stopped_header(header, generated)))
+        header = json.loads(json.dumps(header))
         folder.finish(header)
         return Run(folder.path, header)
     except KeyboardInterrupt as error:
@@ -170,8 +178,10 @@ def _answer_and_score(
     """Fill the journal unless that is done, have it judged, score it; ``seconds`` gets the time of each."""
     with RecordStore(folder.path / JOURNAL) as store, contextlib.ExitStack() as stack:
         stack.enter_context(reporter.quiet(folder.path / LOG))
+        fill = fill_until_settled if plan.settings.adaptive.adaptive else fill_journal
         generated = (answered and answered.generated) or fill(plan, store, reporter)
-        plan = asked_plan(plan, generated)
+        if generated.stopped is not None:
+            plan = asked_plan(plan, generated)
         judging = time.perf_counter()
         if plan.panel is not None:
             from .judge import judged

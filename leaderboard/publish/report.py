@@ -57,8 +57,7 @@ def report_blocks(runs: Sequence[LoadedRun], found: Compared | None, worst: int,
     blocks: list[Block] = []
     for block in report(found) if found is not None else ():
         # What the command's own flags tell is not at hand here.
-        told = isinstance(block, Words) and block.text.endswith(_FLAGS)
-        blocks.append(replace(block, text=block.text.removesuffix(_FLAGS)) if told else block)
+        blocks.append(block if isinstance(block, Grid) else replace(block, text=block.text.removesuffix(_FLAGS)))
     for run in runs:
         # Anchors and logs have no more than the comparison says.
         blocks += run_report(run.header) if (run.path / SAMPLES).is_file() else []

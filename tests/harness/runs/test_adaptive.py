@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from telbench.errors import IncomparableError, InputError
 from telbench.harness.adaptive.order import asking_order
+from telbench.harness.adaptive.sequence import WholeMean
 from telbench.harness.cli.main import main
 from telbench.harness.cli.stopped import stopped_lines
 from telbench.harness.engines.contract import Request
@@ -100,6 +101,18 @@ def test_the_interval_holds_what_the_whole_set_comes_to(world: World) -> None:
     assert beside["low"] <= whole - base <= beside["high"]
     assert (beside["low"], beside["high"]) == pytest.approx((told["ci_low"] - base, told["ci_high"] - base))
     assert beside["low"] > beside["shown_from"] > 0
+
+
+def test_the_interval_is_that_of_the_scores_in_the_order_of_asking(world: World) -> None:
+    run = world.adaptive("alike", right(0.45, 9), at_most=0.5, alpha=0.01)
+    told = run.header["adaptive"]
+    assert told["asked"] > 100
+    scores = {each["item_id"]: each["scores"]["exact_match"] for each in read_samples(run.path)}
+    known = {each["item_id"]: each["scores"]["exact_match"] for each in read_samples(world.folder / "base")}
+    ids = [f"q{place}" for place in asking_order([f"q{place}" for place in range(N)], 0)]
+    asked = np.array([scores[each] for each in ids[: told["asked"]]])
+    expected = WholeMean(asked, asked, np.array([known[each] for each in ids]), 0.01).interval()
+    assert (told["ci_low"], told["ci_high"]) == pytest.approx(expected)
 
 
 def test_a_clear_loss_is_settled_too(world: World) -> None:
@@ -244,7 +257,7 @@ def test_items_that_failed_widen_the_interval_and_never_pass_for_scores(world: W
 def test_each_model_of_a_fleet_stops_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"good": right(0.95, 1), "bad": right(0.05, 2)}
     asking: list[str] = []
-    fill = adaptive.fill
+    fill = adaptive.fill_until_settled
 
     def noted(plan: Any, *more: Any) -> Any:
         asking.append(plan.name)
@@ -254,7 +267,7 @@ def test_each_model_of_a_fleet_stops_by_itself(world: World, monkeypatch: pytest
         return answers[asking[-1]](request)
 
     world.script.answer = answer
-    monkeypatch.setattr(together, "fill", noted)
+    monkeypatch.setattr(together, "fill_until_settled", noted)
     every = [
         world.settings(name, adaptive=True, against=[world.folder / "base"], primary="exact_match") for name in answers
     ]
