@@ -80,10 +80,10 @@ def test_a_pair_with_the_baseline_is_the_rows_own_comparison(runs: list[Path]) -
 def test_the_same_answers_are_identical_and_a_pair_can_be_turned(runs: list[Path]) -> None:
     board = board_of(runs, baseline=runs[0])
     places = {run.name: place for place, run in enumerate(board.runs)}
-    wanted = tuple(sorted((places["good"], places["twin"])))
+    low, high = sorted((places["good"], places["twin"]))
     for found in run_pairs(board):
         by_places = {(pair.first, pair.second): pair for pair in found}
-        assert by_places[wanted].verdict == "identical"
+        assert by_places[low, high].verdict == "identical"
         for pair in found:
             back = turned(turned(pair))
             assert back == pair
