@@ -9,7 +9,8 @@ or the interval is wrong in more than 5 %, plus 3.5 standard errors.
 
 With ``--mmlu-pro FOLDER``: real models. The folder holds the files ``eval_results/model_outputs_MODEL_5shots.zip`` of
 TIGER-AI-Lab/MMLU-Pro on GitHub; every pair of models is one comparison, each in an order of its own. Documents are the
-sources of the questions, then there are none. ``--margin X``: the gate's verdicts instead.
+sources of the questions, then there are none. A last row shows what asking whole sources would take. ``--margin X``:
+the gate's verdicts instead.
 
     python benchmarks/adaptive_error.py [--repeats 2000] [--mmlu-pro FOLDER] [--margin X]
 """
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 from telbench.harness.adaptive.candidate import Candidate, Finished
 from telbench.harness.adaptive.order import looks
 from telbench.harness.adaptive.place import Documents
+from telbench.harness.adaptive.sequence import MOST, ODDS
 from telbench.leaderboard.statistics import sign_flip
 from telbench.leaderboard.statistics.clusters import clustered
 from telbench.leaderboard.statistics.paired import FEW_ITEMS
@@ -86,6 +88,44 @@ def compared(base: Scores, other: Scores, documents: Numbers, order: Numbers, ma
     return Outcome(full_verdict(other - base, documents, margin), said, done / total, held)
 
 
+def whole_documents(base: Scores, other: Scores, documents: Numbers, draw: np.random.Generator) -> Outcome:
+    """The same with whole documents, drawn by their size without replacement: the mean of each is one bet.
+
+    A document of m items then has the expectation of one item of those left. The true critical difference is given
+    away, and nothing is known beforehand; both only matter little where documents are few.
+    """
+    difference, sizes = other - base, np.bincount(documents).astype(float)
+    data = clustered(difference, documents)
+    means = np.bincount(documents, weights=difference) / sizes
+    order = np.argsort(draw.exponential(size=len(sizes)) / sizes)
+    weights, total, shown = sizes[order], sizes.sum(), 2 * (data.standard_error or 0.0)
+    sides = [(1 + means[order]) / 2, (1 - means[order]) / 2]
+
+    def above(side: Scores, mean: float) -> bool:
+        n = len(side)
+        sums = np.cumsum(side * weights[:n])
+        left = (total * mean - sums + side * weights[:n]) / (total - np.cumsum(weights[:n]) + weights[:n])
+        if total * mean < sums[-1] or left[-1] > 1:
+            return total * mean < sums[-1]
+        centre = (1 + np.cumsum(side)) / (np.arange(n) + 2)
+        variance = np.concatenate([[0.25], np.cumsum((side - centre) ** 2)[:-1] + 0.25]) / np.arange(1, n + 1)
+        stakes = np.sqrt(2 * math.log(2 / ALPHA) / (np.asarray(ODDS)[:, None] * len(sizes) * variance))
+        won = np.cumsum(np.log1p(np.minimum(stakes, MOST / np.maximum(left, 1e-9)) * (side - left)), axis=1)
+        return float(np.logaddexp.reduce(won, axis=0).max()) - math.log(len(ODDS)) >= math.log(2 / ALPHA)
+
+    full = full_verdict(difference, documents, None)
+    for n in range(1, len(sizes)):
+        rises, falls = (side[:n] for side in sides)
+        for said, settled in (
+            ("better", above(rises, (1 + shown) / 2)),
+            ("worse", above(falls, (1 + shown) / 2)),
+            ("no difference", above(rises, (1 - shown) / 2) and above(falls, (1 - shown) / 2)),
+        ):
+            if settled:
+                return Outcome(full, said, float(weights[:n].sum() / total), True)
+    return Outcome(full, None, 1.0, True)
+
+
 def told(name: str, outcomes: Sequence[Outcome]) -> bool:
     """Print a row; does it keep what is promised?"""
     repeats = len(outcomes)
@@ -105,7 +145,7 @@ def told(name: str, outcomes: Sequence[Outcome]) -> bool:
     )
     print(f"| {name} | {repeats} | " + " | ".join(f"{100 * each:.1f}" for each in cells) + " |", flush=True)
     limit = ALPHA + 3.5 * math.sqrt(ALPHA * (1 - ALPHA) / repeats)
-    return max(other, missed) <= limit and ("unchanged" not in name or claims <= limit)
+    return bool(max(other, missed) <= limit and ("unchanged" not in name or claims <= limit))
 
 
 def made(sizes: Numbers, gain: float, repeats: int, draw: np.random.Generator) -> Iterator[tuple[Scores, Scores]]:
@@ -164,6 +204,9 @@ def main() -> int:
                 for a, b in combinations(range(len(scores)), 2)
             ]
             fine = told(f"MMLU-Pro, {name}", outcomes) and fine
+        if options.margin is None:
+            pairs = combinations(range(len(scores)), 2)
+            told("MMLU-Pro, whole sources", [whole_documents(scores[a], scores[b], sources, draw) for a, b in pairs])
         return 0 if fine else 1
     for times in (1, 4):
         sizes = np.tile(clauses(1), times)

@@ -112,6 +112,19 @@ def test_with_a_margin_a_drop_within_it_passes_and_one_beyond_it_fails() -> None
     assert n < len(base)
 
 
+def test_what_so_few_documents_could_not_exclude_does_not_pass_by_the_mean_alone() -> None:
+    differences = alike_in_documents(21)
+    differences -= differences.mean()
+    base, other = np.full(len(NUMBERS), 0.5), 0.5 + differences / 4
+    data = clustered(other - base, NUMBERS)
+    assert data.standard_error is not None
+    margin = 0.8 * data.standard_error
+    said = {asked(base, other, seed, margin=margin)[0] for seed in range(8)}
+    # The mean of all items is 0, well above -margin; the bound of all items is not.
+    assert said <= {"inconclusive", None}
+    assert "inconclusive" in said
+
+
 def test_a_higher_alpha_settles_no_later() -> None:
     draw = np.random.default_rng(13)
     base, other = (draw.random((2, len(NUMBERS))) < [[0.4], [0.75]]).astype(float)
@@ -121,11 +134,17 @@ def test_a_higher_alpha_settles_no_later() -> None:
 
 def test_items_that_a_finished_run_has_no_score_of_count_nowhere() -> None:
     draw = np.random.default_rng(14)
-    base, other = (draw.random((2, len(NUMBERS))) < [[0.4], [0.9]]).astype(float)
+    base, other = (draw.random((2, len(NUMBERS))) < [[0.4], [0.6]]).astype(float)
     holes, wild = base.copy(), other.copy()
     holes[::5] = np.nan
     wild[::5] = 0.0
-    assert asked(holes, other, 0) == asked(holes, wild, 0)
+    intervals = []
+    for scores in (other, wild):
+        candidate = Candidate([Finished("base", "", holes)], Documents(NUMBERS), None, 0.05)
+        for first in range(0, 93, 31):
+            candidate.add(scores[first : first + 31], scores[first : first + 31])
+        intervals.append(candidate.interval())
+    assert intervals[0] == intervals[1]
 
 
 def test_few_effective_documents_are_refused() -> None:

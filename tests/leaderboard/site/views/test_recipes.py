@@ -121,7 +121,9 @@ def test_a_recipes_score_is_the_mean_of_its_seeds_and_has_an_interval(board: Boa
 
 def test_the_site_of_a_study_opens_on_recipes(site: Path) -> None:
     page = Markup((site / "index.html").read_text("utf-8"))
-    assert "dskd (3 seeds) is better than sft (3 seeds) on the overall score" in page.text
+    assert "teacher is better than sft (3 seeds) on the overall score" in page.text
+    assert "dskd (3 seeds) is better, too" in page.text
+    assert "Built by telbench from 10 runs" in page.text
     menu = re.findall(r'<li><a href="([^"]+)"', (site / "index.html").read_text("utf-8").partition("</nav>")[0])
     assert menu[:2] == ["index.html", "trainings.html"]
     seeds = re.findall(r'<a href="runs/dskd-seed\d-[0-9a-f]+\.html">seed \d</a> <b>0\.\d+</b>', _source(site))
