@@ -26,6 +26,7 @@ GROUPS = {
     "telbench.divergences": "divergence",
     "telbench.executors": "executor",
     "telbench.loggers": "logger",
+    "telbench.pages": "page of the board",
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from telbench.config import REQUIRED, group, same_as, setting
+from telbench.errors import InputError
 from telbench.flags import add_flags, settings_of
 
 from ...harness.cli.terminal import visible
@@ -52,6 +53,9 @@ class BuildOptions:
         flag="--margin",
         metavar="METRIC=X",
         above=0,
+    )
+    url: str | None = setting(
+        None, "address that the board will have: links to it then show a picture (preview.png)", metavar="URL"
     )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
     logs: LogSettings = group(LogSettings, "logs of other harnesses")
@@ -107,6 +111,7 @@ def build(asked: BuildOptions) -> str:
         asked.worth,
         asked.items,
         asked.margins,
+        _address(asked.url),
     )
     reporter = Reporter()
     paths = [*asked.runs, *([] if asked.baseline is None else _unnamed(asked.baseline, asked.runs))]
@@ -124,6 +129,12 @@ def build(asked: BuildOptions) -> str:
     count = build_site(board, asked.out, reporter, inputs)
     apart = f", {len(board.apart)} apart" if board.apart else ""
     return f"{len(board.runs)} runs ranked{apart}; {count} files: open {asked.out / 'index.html'}"
+
+
+def _address(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("https://", "http://")):
+        raise InputError(f"--url {url}: an address begins with https://")
+    return url
 
 
 def _unnamed(baseline: Path, runs: Sequence[Path]) -> list[Path]:

@@ -21,12 +21,14 @@ from telbench.errors import InputError
 from ...harness.cli.terminal import Reporter
 from ...harness.runs.folder import HEADER, JUDGEMENTS, PARTIAL, SAMPLES
 from ...harness.storage import LOCK, FolderLock, disk_message
+from .cards.files import card_files
 from .model.board import Board, Options
 from .model.contexts import NO_CONTEXTS, Contexts
 from .model.data_files import data_files
 from .model.eligibility import run_folders
-from .page import File
+from .page import File, Page, Section
 from .pages import SECTIONS
+from .pages.others import made_with, other_sections, pages_of
 from .render import render
 
 # What says that a folder was built here, and from what.
@@ -77,7 +79,7 @@ def inputs_digest(
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
-    chosen += [options.items, dict(options.margins), elsewhere]
+    chosen += [options.items, dict(options.margins), elsewhere, options.url]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
@@ -175,26 +177,35 @@ def _sha256(path: Path) -> str | None:
 
 
 def _made_with() -> list[tuple[str, str | None]]:
-    """The files of `leaderboard` that say what a board shows, and their hashes."""
+    """The files of `leaderboard` and of other packages' pages that say what a board shows, and their hashes."""
     files = (path for path in sorted(_ROOM.rglob("*")) if path.suffix in _MADE_WITH)
-    return [(str(path.relative_to(_ROOM)), _sha256(path)) for path in files]
+    own = [(str(path.relative_to(_ROOM)), _sha256(path)) for path in files]
+    return [*own, *((f"{name} {package} {path.name}", _sha256(path)) for name, package, path in made_with())]
 
 
 def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, str]:
     """Write every file, one at a time in memory; SHA-256 by path."""
-    sections = [section for section in SECTIONS if section.when(board)]
-    menu = [(section.path, section.title) for section in sections]
+    own = [section for section in SECTIONS if section.when(board)]
+    others = other_sections(board, [section.path for section in SECTIONS])
+    named = [*(("", section) for section in own), *others]
+    menu = [(section.path, section.title) for _, section in named]
     files: dict[str, str] = {}
-    with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
-        for section in sections:
-            for page in section.pages(board):
-                content = page.content if isinstance(page, File) else render(page, board, menu).encode("utf-8")
+    with reporter.progress("writing pages", sum(section.count(board) for _, section in named)) as meter:
+        for name, section in named:
+            for page in pages_of(name, section, board, files) if name else section.pages(board):
+                content = _content(page, board, menu, section)
                 files[page.path] = drafts.write(page.path, content)
                 if not isinstance(page, File):
                     meter.advance()
-    for name, content in (*_assets(), *data_files(board)):
+    for name, content in (*_assets(), *data_files(board), *card_files(board)):
         files[name] = drafts.write(name, content)
     return dict(sorted(files.items()))
+
+
+def _content(page: Page | File, board: Board, menu: Sequence[tuple[str, str]], section: Section) -> bytes:
+    if isinstance(page, File):
+        return page.content
+    return render(page, board, menu, section.templates).encode("utf-8")
 
 
 def _assets() -> Iterator[tuple[str, bytes]]:

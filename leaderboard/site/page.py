@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class File:
 class Section:
     """Pages that belong together, and their place in the menu.
 
-    ``path`` is the page that the menu entry ``title`` leads to. ``when`` says whether a board has them, ``count`` how
+    ``path`` is the page that the menu entry ``title`` leads to. ``templates`` is the folder of its templates where they
+    are not telbench's own; they extend ``base.html`` as those do. ``when`` says whether a board has them, ``count`` how
     many pages there are.
     """
 
@@ -50,3 +52,4 @@ class Section:
     pages: Callable[[Board], Iterator[Page | File]]
     when: Callable[[Board], bool] = lambda board: True
     count: Callable[[Board], int] = lambda board: 1
+    templates: Path | None = None

@@ -12,6 +12,7 @@ from telbench.errors import InputError
 from ...metrics.anchors import blind_to_facts
 from . import formats
 from .answers.marks import marked
+from .cards.files import described
 from .model.board import Board
 from .model.data_files import data_path
 from .model.standings import within_margin
@@ -27,26 +28,38 @@ TEMPLATES = Path(__file__).parent / "templates"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 
 
-def render(page: Page, board: Board, menu: Sequence[tuple[str, str]]) -> str:
-    """The page's HTML."""
+def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], templates: Path | None = None) -> str:
+    """The page's HTML; ``templates`` is the folder of another package's, beside telbench's own.
+
+    Raises:
+        InputError: when another package's template fails.
+    """
     context: Mapping[str, Any] = {
         "board": board,
         "page": page,
         "root": page.root,
         "menu": menu,
         "policy": POLICY,
+        "described": described(board),
         "terms": TERMS,
         "traits_of": traits_of,
         "traits": traits,
         "data_paths": {table.name: data_path(table) for table in board.tables},
         **page.context,
     }
-    return environment().get_template(page.template).render(context)
+    if templates is None:
+        return environment().get_template(page.template).render(context)
+    from jinja2 import TemplateError
+
+    try:
+        return environment(templates).get_template(page.template).render(context)
+    except TemplateError as error:
+        raise InputError(f"{page.path}: the template {page.template} of {templates} failed: {error}") from error
 
 
 @cache
-def environment() -> Environment:
-    """The templates.
+def environment(templates: Path | None = None) -> Environment:
+    """The templates, telbench's own first.
 
     Raises:
         InputError: when jinja2 is not installed.
@@ -62,7 +75,7 @@ def environment() -> Environment:
         return Markup(svg)  # noqa: S704 - never given text of unknown origin
 
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, *([] if templates is None else [templates])]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

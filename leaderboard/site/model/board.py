@@ -47,7 +47,8 @@ class Options:
     """What a board is built with, beside its runs.
 
     ``items``: pages have the texts of all items, their ids alone, or there are no such pages; None: as the data set's
-    publisher lets. ``margins``: by metric, the largest drop to accept.
+    publisher lets. ``margins``: by metric, the largest drop to accept. ``url``: the address that
+    the board will have.
     """
 
     title: str = "telbench leaderboard"
@@ -59,6 +60,7 @@ class Options:
     worth: Path | None = None
     items: Shown | None = None
     margins: Mapping[str, float] = field(default_factory=dict)
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,19 @@ class BoardRun:
 
     @property
     def speed(self) -> float | None:
-        """Generated tokens a second; None where answers came from a cache, a journal or a file."""
+        """Generated tokens a second, or what was told of answers from a file; None for those of a cache or journal."""
+        if (told := self.header.get("told", {}).get("tokens_per_second")) is not None:
+            return told
         generation, seconds = self.header["generation"], self.header["seconds"].get("generate", 0.0)
         whole = generation.get("generated") == self.header["data"]["n"]
         tokens = self.header["tokens"]["completion"]
         return tokens / seconds if whole and seconds > 0 and tokens else None
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars for 1,000 answers, where it was told."""
+        whole = self.header.get("told", {}).get("cost")
+        return None if whole is None else 1000 * whole / self.header["data"]["n"]
 
 
 @dataclass(frozen=True)
