@@ -6,11 +6,13 @@ ROOMS := judges metrics harness kd leaderboard
 # Compile once at installation, whatever the shell says: otherwise every start compiles vLLM again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types mutants clean
+.PHONY: help setup demo picture test lint types docs mutants clean
 
 help:
 	@echo "make demo   set up .venv, distil a few tiny candidates, evaluate and compare them, build a board"
 	@echo "make test   set up .venv, then ruff, pyright and pytest"
+	@echo "make docs   set up .venv, then build the documentation as a site, strictly: build/docs/index.html"
+	@echo "make picture  draw the README's picture from the demo's board, in a Chromium that is there already"
 	@echo "make mutants ROOM=leaderboard/gate   plant faults in a copy and see which no test notices (MINUTES, SEED)"
 	@echo "make clean  remove .venv and build leftovers"
 
@@ -19,6 +21,14 @@ setup:
 
 demo: setup
 	@$(BIN)/telbench demo --out demo
+
+# The README's picture: the first screen of the demo's board.
+picture: demo
+	@$(BIN)/python benchmarks/picture.py demo/board/index.html docs/board.png
+
+# Warnings fail the build. Nothing is fetched, neither now nor when the pages are read.
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: setup
 	@echo "== ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .

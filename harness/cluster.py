@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from telbench.errors import InputError, missing_extra
 
+# A machine that does not answer by then is not there.
+_REACHED_SECONDS = 10.0
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 # What a command or an engine on another machine needs of this one's environment: caches, the network's permission,
 # data, what vLLM is told.
@@ -60,6 +63,7 @@ def join(address: str | None, purpose: str) -> Cluster:
     where = address or "this machine"
     if module.is_initialized():
         return Cluster(module, where, own=False)
+    _require_there(address)
     alone = {} if address else {"include_dashboard": False}
     try:
         module.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **alone)
@@ -67,6 +71,18 @@ def join(address: str | None, purpose: str) -> Cluster:
         told = " ".join(str(error).split())[:300]
         raise InputError(f"no Ray cluster at {where}: {told}") from error
     return Cluster(module, where, own=True)
+
+
+def _require_there(address: str | None) -> None:
+    """Refuse at once an address where nobody listens: Ray tries for minutes, and then ends the process."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or "://" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACHED_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        cure = "ray start --head starts one, ray status tells its address"
+        raise InputError(f"no Ray cluster at {address}: {error}: {cure}") from error
 
 
 def travelling() -> dict[str, str]:

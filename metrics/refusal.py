@@ -294,16 +294,17 @@ RULES = {
 }
 _REFUSES = re.compile("|".join(f"(?:{rule})" for rule in RULES.values()), re.IGNORECASE)
 # No rule finds anything where none of these stands; most answers are read no further.
-_MAY_REFUSE = re.compile(
+_SIGNS = (
     r"n't\b|\b(?:no\b|not|none|nothing|nowhere|never|neither|cannot|n/a|un|im|ins|irrel|miss|abs|omi|lea|lef|silent|"
     r"lack|"
     r"fail|without|escapes|eludes|beats|defeats|anyone|anybody|search me|pass\b|who knows|would|hard|difficult|tough|"
     r"tricky|vague|mute|cut|breaks|broken|elsewhere|other|different|only|remains|i |i'|at a loss|stumped|"
     r"too (?:little|few)|"
     r"please|kindly|you |wish|idk|something else|irrespons|unwise|beyond|outside|out of|stops|ends|another|off|specul|"
-    r"guess|need|have to|like to|language|dunno|open)",
-    re.IGNORECASE,
+    r"guess|need|have to|like to|language|dunno|open)"
 )
+# Letters are told apart faster than they are compared in either case; ASCII has no letter that lower case loses.
+_MAY_REFUSE, _MAY_REFUSE_ASCII = re.compile(_SIGNS, re.IGNORECASE), re.compile(_SIGNS)
 _DENIAL = (
     r"\b(?:not|no|cannot|can't|unknown|unclear|more|further|please|nothing|never|none|nowhere|neither|fails?|lacks?|"
     r"missing|silent|stops|ends|leaves|unanswered|unable|outside|beyond|only|guess\w*)\b|n't\b"
@@ -340,10 +341,14 @@ def is_refusal(answer: str) -> bool:
     (True, False)
     """
     text = unicodedata.normalize("NFKC", answer[: 4 * OPENING]).replace("\u2019", "'").replace("*", "")
-    text = _APOSTROPHE.sub(r"\1n't", " ".join(text.split()))[:OPENING]
+    text = " ".join(text.split())
+    if not text.isascii() or "nt" in text.lower():
+        text = _APOSTROPHE.sub(r"\1n't", text)
+    text = text[:OPENING]
     # "Context: nothing on it. Answer: cannot be determined."
     text = _LABEL.sub("", text)
-    if _MAY_REFUSE.search(text) is None:
+    signs = _MAY_REFUSE_ASCII.search(text.lower()) if text.isascii() else _MAY_REFUSE.search(text)
+    if signs is None:
         return False
     text = _ATTRIBUTED.sub("", text)
     return bool(_REFUSES.search(text)) and _TURNS.search(text) is None

@@ -1,7 +1,7 @@
 """A candidate's place beside a finished run: what a comparison of all items would say, as far as it is settled.
 
-`telbench compare` shows a difference where it is larger than what chance could do to so many source documents. That is a
-property of the whole set, and more items of the same documents do not change it. So a place is settled where the
+`telbench compare` shows a difference where it is larger than what chance could do to so many source documents. That is
+a property of the whole set, and more items of the same documents do not change it. So a place is settled where the
 interval of the whole set's mean (`sequence`) lies on one side of that critical difference. The interval is exact. The
 critical difference is estimated from the items asked, and is taken one standard error wider, or narrower, than it is
 estimated, whichever is harder to settle.

@@ -12,8 +12,8 @@ Two things make the interval short:
 
 1. A control variate. The scores of a finished run on all items, or their mean over several, are known beforehand. What
    they say of the next score is taken off it: its own expectation is known exactly, so that the bet stays fair. The
-   slope is that of least squares on the items asked before. Source: Shekhar, Xu, Lipton, Liang and Ramdas, *Risk-limiting
-   financial audits via weighted sampling without replacement*, 2023 (side information).
+   slope is that of least squares on the items asked before. Source: Shekhar, Xu, Lipton, Liang and Ramdas,
+   *Risk-limiting financial audits via weighted sampling without replacement*, 2023 (side information).
 2. Stakes for several horizons. A stake sqrt(2 log(1 / alpha) / (h v)) is best where the place is settled after h items,
    v being the variance of what is bet on. The capital is the mean of those of four horizons.
 """

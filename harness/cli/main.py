@@ -36,7 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "telbench.leaderboard.commands.board",
         "publish finished runs as a folder of pages, or look at one",
     ),
-    "data": ("telbench.harness.commands.data", "list, show, lint or split data sets"),
+    "data": (
+        "telbench.harness.commands.data",
+        "list, show, lint or split data sets, or take the few items that say what all say",
+    ),
     "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics, and measure their worth"),
     "judge": (
         "telbench.harness.commands.judge",

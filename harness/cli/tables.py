@@ -51,11 +51,17 @@ def number(value: float | None, high: float | None, spread: float | None = None,
     """
     if value is None:
         return "N/A"
+    digits = digits_of(high, spread, least)
+    # Adding 0.0 takes the sign off a rounded zero.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def digits_of(high: float | None, spread: float | None = None, least: int = 0) -> int:
+    """How many decimals `number` gives."""
     digits = max(least, 3 if high is not None and high <= 1 else 1)
     if spread and 0 < spread < 1:
         digits = min(max(digits, 1 - math.floor(math.log10(spread))), _MOST_DIGITS)
-    # Adding 0.0 takes the sign off a rounded zero.
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    return digits
 
 
 def difference_text(

@@ -36,10 +36,13 @@ def visible(text: str, *, lines: bool = False, encoding: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     kept, encoding = "\n\t" if lines else "", encoding or sys.stdout.encoding or "utf-8"
-    shown = "".join(
-        character if character in kept or unicodedata.category(character) not in _HIDDEN else _escape(character)
-        for character in text
-    )
+    # A long text has few different characters.
+    hidden = {
+        ord(character): _escape(character)
+        for character in set(text)
+        if character not in kept and unicodedata.category(character) in _HIDDEN
+    }
+    shown = text.translate(hidden) if hidden else text
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 

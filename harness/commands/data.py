@@ -1,4 +1,4 @@
-"""``telbench data``: which sets there are, what is in them, what is wrong with them, and how to part them."""
+"""``telbench data``: which sets there are, what is in them, what is wrong with them, how to part them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ..datasets.items import Item
 from ..datasets.loading import FOLDER_VARIABLE, GROUP, WholeSet, find_files, load_registered, load_whole
 from ..datasets.settings import SUITES, DataSettings
 from ..datasets.splits import ALL, FRACTIONS, SEED, split_sizes
+from ..subset.settings import SubsetOptions
 
 if TYPE_CHECKING:
     from ..lint import LintReport
@@ -100,11 +101,12 @@ ACTIONS: dict[str, tuple[type, str]] = {
     "show": (ShowOptions, "what a set is, and some of its items"),
     "lint": (LintOptions, "repetitions, leaks between splits, unsupported answers, lengths"),
     "split": (SplitOptions, "write train, dev and test as canonical JSON Lines"),
+    "subset": (SubsetOptions, "write the few items that say what all say, chosen by past runs"),
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands list, show, lint, split."""
+    """Sub-commands list, show, lint, split, subset."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
     for name, (kind, told) in ACTIONS.items():
         action = commands.add_parser(name, help=told)
@@ -115,7 +117,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the sub-command; exit code 0."""
-    actions: dict[str, Callable[[Any, bool], None]] = {"list": _list, "show": _show, "lint": _lint, "split": _split}
+    actions: dict[str, Callable[[Any, bool], None]] = {
+        "list": _list,
+        "show": _show,
+        "lint": _lint,
+        "split": _split,
+        "subset": _subset,
+    }
     try:
         options = settings_of(args, ACTIONS[args.action][0])
         actions[args.action](options, getattr(args, "json", False))
@@ -334,3 +342,14 @@ def _split(options: SplitOptions, _as_json: bool) -> None:
     for name, part in record["splits"].items():
         told = f"{part['items']:,} items in {options.out / part['file']}" if part["file"] else "no items"
         _line(f"{name}: {told}")
+
+
+def _subset(options: SubsetOptions, as_json: bool) -> None:
+    from ..subset.command import write_subset
+
+    found, lines = write_subset(options)
+    if as_json:
+        _print_json(found)
+    else:
+        for line in lines:
+            _line(line)

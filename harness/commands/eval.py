@@ -50,10 +50,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the run of each model on each data set and print its table."""
     if args.entries is not None:
-        from ..fleet.entries import make_entries
+        from ..fleet.entries import make_entries, read_entries
 
-        stay_offline()
-        return make_entries(args.entries, args.command_line)
+        entries = read_entries(args.entries)
+        if not any(each.settings.get("online") for each in entries):
+            stay_offline()
+        return make_entries(entries, args.command_line)
     models, named = getattr(args, "model", []), getattr(args, "data", [])
     if models:
         args.model = models[0]

@@ -97,7 +97,7 @@ def _show(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from ...metrics.check import checked
     from ...metrics.elsewhere import problems_elsewhere
-    from ..runs.resources import models_of, with_judges
+    from ..runs.prepared import models_of, with_judges
 
     options = settings_of(args, CheckOptions)
     models = models_of(options.encoder, options.encoder_layer, options.nli)

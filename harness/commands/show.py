@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the item, its scores, and what its answer makes of each fact of the reference."""
     options = settings_of(args, ShowItemOptions)
-    header, line = read_run(options.run_folder), _line(options.run_folder, options.item)
+    header, line = read_run(options.run_folder, stopped=True), _line(options.run_folder, options.item)
     best, found = _findings(line)
     if args.json:
         print_json(_document(line, best, found))

@@ -118,7 +118,7 @@ def _metrics(options: WorthOptions, references: Sequence[str]) -> tuple[list[Met
     """The metrics in the form that the scripts of the references need, and lines on how well they read these."""
     from ...metrics.embedding.encoder import open_encoder
     from ...metrics.ngram.scripts import scripts_of, segmentation_note
-    from ..runs.resources import models_of
+    from ..runs.prepared import models_of
 
     resources, notes = models_of(options.encoder, options.encoder_layer, options.nli), list[str]()
     names = options.metrics or (

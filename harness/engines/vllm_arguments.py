@@ -74,9 +74,11 @@ SAME_ANSWERS = SAME_BITS | {
 # Architectures that were loaded over by `reload_weights` and then answered as if started with those weights, to the
 # last bit; others start an engine for each checkpoint.
 IN_PLACE = frozenset({"LlamaForCausalLM", "Qwen2ForCausalLM"})
-# What vLLM logs where a part of a model kept its former numbers. An output layer that is tied to the embeddings has none
-# of its own.
-NOT_LOADED = re.compile(r"(?<!ParallelLMHead): Failed to load weights|weights were not loaded from checkpoint")
+# What vLLM logs where a part of a model kept its former numbers; tied output layers and tables of angles have none of
+# their own.
+NOT_LOADED = re.compile(
+    r"(?<!ParallelLMHead)(?<!RotaryEmbedding): Failed to load weights|weights were not loaded from checkpoint"
+)
 
 # Quantisations of transformers that vLLM has under no other name.
 _PERHAPS = ("bitsandbytes", "aqlm", "hqq", "eetq", "vptq", "quanto", "bitnet", "gguf")

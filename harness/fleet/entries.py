@@ -38,13 +38,8 @@ class EntryFile:
         return json.dumps({**record, "settings": dict(self.settings)})
 
 
-def make_entries(file: Path, command: Sequence[str]) -> int:
-    """Make all runs of a file; the exit code is that of the worst failure.
-
-    Raises:
-        InputError: for a file that cannot be read.
-    """
-    entries = read_entries(file)
+def make_entries(entries: Sequence[EntryFile], command: Sequence[str]) -> int:
+    """Make all runs; the exit code is that of the worst failure."""
     reporter, codes = Reporter(), [0]
     asked: list[EvalSettings] = []
     sound: list[EntryFile] = []

@@ -15,9 +15,10 @@ from pathlib import Path
 from telbench.errors import InputError, TelbenchError
 
 from ..cli.terminal import Reporter
+from ..runs.adaptive import asked_plan, asking, fill
 from ..runs.evaluate import Answered, InterruptedRunError, complete, evaluate, first_header, repeating, resume_line
 from ..runs.folder import JOURNAL, JUDGEMENTS, LOG, Run, RunFolder
-from ..runs.generate import Generated, fill_journal
+from ..runs.generate import Generated
 from ..runs.judge import told_below, told_outcome
 from ..runs.plan import Plan, make_plan
 from ..runs.prepared import Prepared
@@ -64,6 +65,7 @@ class _Fleet:
 
 def make_runs(every: Sequence[EvalSettings], command: Sequence[str], *, as_json: bool) -> int:
     """Evaluate all, tell where the runs are, print their tables or one JSON list."""
+    from ..cli.stopped import stopped_lines
     from ..cli.tables import print_json, print_run, shown
 
     reporter = Reporter()
@@ -83,7 +85,7 @@ def make_runs(every: Sequence[EvalSettings], command: Sequence[str], *, as_json:
     else:
         for run, (_, lines) in zip(made, below, strict=True):
             print_run(run.header)
-            sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
+            sys.stdout.writelines(f"{shown(line)}\n" for line in (*stopped_lines(run.header), *lines))
     return max(told_outcome(run.header, run.path, reporter) for run in made)
 
 
@@ -128,6 +130,7 @@ def _plan_all(fleet: _Fleet, every: Sequence[EvalSettings], folders: Sequence[Pa
             told = f"run {place + 1} of {len(every)}: {settings.model} on {settings.data.data}"
             fleet.reporter.note(told)
             plan = make_plan(replace(settings, out=None), fleet.reporter, prepared)
+            asking(plan)
             out = (settings.out or plan.out.parent) / plan.out.name if folders is None else folders[place]
             twice = next((each.plan for each in fleet.making if each.plan.out == out), None)
             if twice is not None:
@@ -197,7 +200,7 @@ def _answer(each: _Making, fleet: _Fleet, **changes: object) -> None:
         RecordStore(folder.path / JOURNAL) as store,
         fleet.reporter.quiet(folder.path / LOG),
     ):
-        each.generated = fill_journal(plan, store, fleet.reporter)
+        each.generated = fill(plan, store, fleet.reporter)
     each.answering = time.perf_counter() - started
 
 
@@ -212,6 +215,11 @@ def _claimed(each: _Making, command: Sequence[str]) -> Iterator[RunFolder]:
         yield folder
     finally:
         folder.release()
+
+
+def _asked_of(each: _Making) -> Plan:
+    """The plan of the items that were asked."""
+    return each.plan if each.generated is None else asked_plan(each.plan, each.generated)
 
 
 def _judge_all(fleet: _Fleet) -> None:
@@ -232,6 +240,6 @@ def _judge_all(fleet: _Fleet) -> None:
                     _claimed(each, fleet.command) as folder,
                     RecordStore(folder.path / JOURNAL) as store,
                     fleet.reporter.quiet(folder.path / LOG),
-                    judged(each.plan, panel, store, folder.path / JUDGEMENTS, fleet.reporter, only=name),
+                    judged(_asked_of(each), panel, store, folder.path / JUDGEMENTS, fleet.reporter, only=name),
                 ):
                     pass

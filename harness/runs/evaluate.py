@@ -18,14 +18,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from telbench.config import written
+from telbench.config import settings_in, written
 from telbench.errors import InputError
 
+from ..adaptive.settings import AdaptiveOptions
 from ..cli.terminal import Reporter
 from ..formats import quantisation
 from ..storage import RecordStore
+from .adaptive import asked_alike, asked_plan, asking, fill, stopped_header
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
-from .generate import Generated, fill_journal
+from .generate import Generated
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
 from .settings import EvalSettings, whole_paths
@@ -78,6 +80,7 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
 
     ``more`` makes of the finished run's folder what else is told: keys of the JSON, and lines below the table.
     """
+    from ..cli.stopped import stopped_lines
     from ..cli.tables import print_json, print_run, shown
 
     reporter = Reporter()
@@ -100,7 +103,7 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
         print_json({**made.header, "path": str(made.path), **told})
     else:
         print_run(made.header)
-        sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
+        sys.stdout.writelines(f"{shown(line)}\n" for line in (*stopped_lines(made.header), *lines))
     if made.header.get("judge"):
         from .judge import told_outcome
 
@@ -129,6 +132,7 @@ def evaluate(
     started = time.perf_counter()
     if answered is None:
         plan = make_plan(settings, reporter)
+        asking(plan)
         seconds = {"plan": time.perf_counter() - started}
     else:
         plan, seconds = answered.plan, {"plan": answered.planning}
@@ -144,7 +148,8 @@ def evaluate(
         generated, scored = _answer_and_score(plan, folder, reporter, seconds, answered)
         seconds["total"] = time.perf_counter() - started
         # As a reader of the file finds it: lists for tuples.
-        header = json.loads(json.dumps(finished_header(header, plan, generated, scored, seconds)))
+        header = finished_header(header, asked_plan(plan, generated), generated, scored, seconds)
+        header = json.loads(json.dumps(stopped_header(header, generated)))
         folder.finish(header)
         return Run(folder.path, header)
     except KeyboardInterrupt as error:
@@ -159,7 +164,8 @@ def _answer_and_score(
     """Fill the journal unless that is done, have it judged, score it; ``seconds`` gets the time of each."""
     with RecordStore(folder.path / JOURNAL) as store, contextlib.ExitStack() as stack:
         stack.enter_context(reporter.quiet(folder.path / LOG))
-        generated = (answered and answered.generated) or fill_journal(plan, store, reporter)
+        generated = (answered and answered.generated) or fill(plan, store, reporter)
+        plan = asked_plan(plan, generated)
         judging = time.perf_counter()
         if plan.panel is not None:
             from .judge import judged
@@ -177,23 +183,25 @@ def _answer_and_score(
 
 
 def repeating(settings: EvalSettings) -> str:
-    """The YAML that repeats the run: what was asked, but where it is kept and whether to start over.
+    """The YAML that repeats the run: what was asked, but where it is kept and whether to start over or stop early.
 
     Paths are whole, so that the file works from any folder; a hub id or a name stays what it is.
     """
     import yaml
 
     asked = written(settings)
-    for name in ("out", "fresh", "judge_retry"):
+    for name in ("out", "fresh", "judge_retry", *settings_in(AdaptiveOptions)):
         asked.pop(name, None)
     told = yaml.safe_dump(whole_paths(asked), sort_keys=False, allow_unicode=True, width=120)
     return f"# telbench eval --config {SETTINGS}\n{told}"
 
 
 def complete(header: dict[str, Any], plan: Plan) -> bool:
-    """Is the finished run the one asked for: same metrics by signature, and nothing left to retry?"""
+    """Is the finished run the one asked for: as many items, same metrics by signature, and nothing left to retry?"""
     signatures = {metric.name: metric.signature for metric in plan.metrics}
     found = {name: entry.get("signature") for name, entry in header.get("metrics", {}).items()}
+    if "adaptive" in header and not asked_alike(header, plan):
+        return False
     return found == signatures and not _retryable(header, plan)
 
 

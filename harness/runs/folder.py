@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Scores of a metric by item and answer: the item's id, and the hash of the answer that they were given to.
 Kept = Mapping[tuple[str, str], ItemScore]
 SCHEMA_VERSION = 1
+# Of runs that stopped before all items were asked: a telbench that does not know them refuses them.
+STOPPED_SCHEMA = 2
 HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, BATCHES, LOG, SETTINGS = (
     "run.json",
     "run.partial.json",
@@ -34,6 +36,28 @@ HEADER, PARTIAL, SAMPLES, JOURNAL, JUDGEMENTS, BATCHES, LOG, SETTINGS = (
     "batches.jsonl",
     "log.txt",
     "run.yaml",
+)
+# What must be equal for a difference to mean the models: header path and what it is called.
+ALIKE = (
+    (("data", "items_sha256"), "items"),
+    (("prompt", "choice_seed"), "option order"),
+)
+# Known only where telbench itself generated: answers from a file were made with prompts and settings of their own.
+ALIKE_IF_GENERATED = (
+    (("prompt", "book"), "open or closed book"),
+    (("prompt", "version"), "prompt version"),
+    (("prompt", "system"), "system message"),
+    (("prompt", "instruction"), "instruction"),
+    (("prompt", "template"), "template"),
+    (("prompt", "raw"), "raw questions"),
+    (("prompt", "few_shot"), "number of examples"),
+    (("prompt", "few_shot_from"), "examples"),
+    (("generation", "temperature"), "temperature"),
+    (("generation", "max_tokens"), "longest answer"),
+    (("generation", "samples"), "number of answers an item"),
+    (("generation", "top_k"), "top-k"),
+    (("generation", "min_p"), "min-p"),
+    (("generation", "repetition_penalty"), "repetition penalty"),
 )
 SAMPLES_DRAFT, HEADER_DRAFT = f"{SAMPLES}.tmp", f"{HEADER}.tmp"
 # In the order in which --fresh removes them: the headers, which say whose folder it is, last.
@@ -232,11 +256,11 @@ class Run:
         return html(run_report(self.header))
 
 
-def read_run(path: Path) -> dict[str, Any]:
-    """The header of a finished run.
+def read_run(path: Path, *, stopped: bool = False) -> dict[str, Any]:
+    """The header of a finished run; with ``stopped`` also of one that did not ask all items (``--adaptive``).
 
     Raises:
-        InputError: when the folder holds no run, an unfinished one, or one of a later telbench.
+        InputError: when the folder holds no run, an unfinished or stopped one, or one of a later telbench.
     """
     file = path / HEADER if path.is_dir() else path
     if not file.is_file():
@@ -250,8 +274,14 @@ def read_run(path: Path) -> dict[str, Any]:
     version = header.get("schema_version") if isinstance(header, dict) else None
     if not isinstance(version, int):
         raise InputError(f"{file} is no telbench run header")
-    if version > SCHEMA_VERSION:
-        raise InputError(f"{file} has schema {version}, this telbench reads up to {SCHEMA_VERSION}: update")
+    if version > STOPPED_SCHEMA:
+        raise InputError(f"{file} has schema {version}, this telbench reads up to {STOPPED_SCHEMA}: update")
+    if (told := header.get("adaptive")) and not stopped:
+        where = file.parent
+        raise InputError(
+            f"{where} stopped when {told['asked']} of {told['of']} items were asked (--adaptive) and is no complete "
+            f"run: telbench eval --config {where / SETTINGS} --out {where} asks the rest"
+        )
     return header
 
 
@@ -282,7 +312,7 @@ def kept_scores(folder: Path, metrics: Sequence[Metric]) -> dict[str, Kept]:
     """
     kept: dict[str, dict[tuple[str, str], ItemScore]] = {}
     try:
-        found = read_run(folder)["metrics"]
+        found = read_run(folder, stopped=True)["metrics"]
         for metric in metrics:
             slow = not metric.needs.isdisjoint(("encoder", "nli")) and not metric.judged and metric.level == "item"
             if slow and found.get(metric.name, {}).get("signature") == metric.signature:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,8 +23,19 @@ ENGINE_KEY = "engine"
 
 
 @dataclass(frozen=True)
+class Stopped:
+    """Places of the items that were asked, in the order of the data, and what the header says of it."""
+
+    places: tuple[int, ...]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Generated:
-    """How the journal was filled: counts of prompts, seconds by phase, and the engine as it really ran."""
+    """How the journal was filled: counts of prompts, seconds by phase, and the engine as it really ran.
+
+    ``stopped``: what was settled before all items were asked, as the header tells it, with the items that were.
+    """
 
     resumed: int
     cached: int
@@ -32,6 +43,7 @@ class Generated:
     load_seconds: float
     generate_seconds: float
     info: EngineInfo
+    stopped: Stopped | None = None
 
 
 def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generated:

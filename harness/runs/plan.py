@@ -35,10 +35,9 @@ from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
 from ..prompts.options import shown_order
 from ..prompts.references import References
-from .prepared import Prepared, prompts_key, with_models
+from .prepared import Prepared, cut, prompts_key, resources_of, with_models
 from .prompting import Prompting, prompting, tell_examples, template_variables
 from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
-from .resources import cut, resources_of
 from .settings import EvalSettings
 
 # What a user would have to name to use an option.

@@ -1,19 +1,26 @@
-"""What runs of one process have in common before any engine starts: items, and prompts in the tokens of a tokenizer."""
+"""What is made ready before any engine starts: items and prompts, and the models that metrics are made with.
+
+Runs of one process have items, and prompts in the tokens of a tokenizer, in common.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from telbench.config import written
 
+from ...metrics.contract import Metric, Resources, metrics_named
+from ...metrics.embedding.encoder import encoder_resources
 from ...metrics.fingerprints import file_sha256, fingerprint
 from ..alike import without_origins
 from ..checkpoint import Checkpoint
+from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
 from ..datasets.loading import WholeSet, limited, load_whole
 from ..identity import TOKENIZER_PARTS
+from ..judging.settings import JudgeSettings
 from .settings import EvalSettings
 
 Made = TypeVar("Made")
@@ -70,3 +77,65 @@ def prompts_key(settings: EvalSettings, cutter: Checkpoint | None, needs: frozen
 def with_models(settings: EvalSettings) -> tuple[bool, bool, bool]:
     """For which of encoder, judges and entailment model metrics are added to the data's own."""
     return bool(settings.metrics.encoder), bool(settings.judging.specs), bool(settings.metrics.nli)
+
+
+def resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
+    """The judges, the encoder and the entailment model that the settings name."""
+    asked = settings.metrics
+    models = models_of(asked.encoder, asked.encoder_layer, asked.nli)
+    judging = replace(settings.judging, anew=settings.fresh)
+    resources = with_judges(models, judging, "a run", settings.sampling.seed)
+    if resources.judge is not None and settings.engine.engine == "openai":
+        from ...judges.server.served import keys_sent, refuse_shared_keys
+        from ...judges.server.settings import KEY_VARIABLE
+
+        # The candidate's server gets the key of this variable.
+        refuse_shared_keys([(KEY_VARIABLE, settings.engine.base_url), *keys_sent(resources.judge.identities)])
+    if asked.encoder_idf:
+        # As bert-score counts: a reference of two items, or one that an item has twice over, is two documents.
+        resources = replace(resources, idf_corpus=tuple(text for item in dataset.items for text in item.references))
+    return resources
+
+
+def models_of(encoder: str, layer: int | None, nli: str) -> Resources:
+    """The encoder and the entailment model of these places; an empty place names none.
+
+    Raises:
+        InputError: for a place that holds no usable model.
+    """
+    resources = encoder_resources(encoder, layer) if encoder else Resources()
+    if nli:
+        from ...metrics.entailment.model import entailment_resources
+
+        resources = entailment_resources(nli, resources)
+    return resources
+
+
+def with_judges(resources: Resources, judging: JudgeSettings, what: str, seed: int = 0) -> Resources:
+    """The resources with the judges and rubrics that are named; ``what`` they are for is told where one is of no use.
+
+    Raises:
+        InputError: for a judge that cannot be asked, or a rubric that no metric has.
+    """
+    if not (judging.specs or judging.rubrics):
+        return resources
+    # All of judges: a run without them starts without it.
+    from ..judging.open import METRIC_RUBRICS, open_panel, refuse_unused
+
+    refuse_unused(judging.rubrics, METRIC_RUBRICS, what)
+    return replace(resources, judge=open_panel(judging, seed), rubrics=judging.rubrics, joint=judging.joint)
+
+
+def cut(
+    whole: DataSet, names: Sequence[str], resources: Resources, settings: EvalSettings, reporter: Reporter
+) -> tuple[Metric, ...]:
+    """The metrics in the form that the scripts of the references need, or that the user asks for."""
+    from ...metrics.ngram.scripts import scripts_of, segmentation_note
+
+    asked = settings.metrics.segmentation
+    scripts = scripts_of([text for item in whole.items for text in item.references])
+    used = scripts.needed if asked == "auto" else asked
+    metrics = tuple(metrics_named(names, replace(resources, segmentation=used)))
+    if told := segmentation_note(scripts, used, metrics):
+        reporter.note(told)
+    return metrics

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from telbench.config import Bounded, group, read_settings, setting
 
+from ..adaptive.settings import AdaptiveOptions
 from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
 from ..judging.settings import JudgeSettings
@@ -309,6 +310,7 @@ class EvalSettings:
     engine: EngineOptions = group(EngineOptions, "engine (key of a server: OPENAI_API_KEY)")
     given: GivenAnswers = group(GivenAnswers, "answers made elsewhere")
     sampling: SamplingOptions = group(SamplingOptions, "generation")
+    adaptive: AdaptiveOptions = group(AdaptiveOptions, "fewer questions for the same answer")
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     cache: bool = setting(True, "neither read nor write the generation cache", flag="--no-cache")

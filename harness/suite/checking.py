@@ -52,6 +52,8 @@ def check_entries(
     for entry in entries:
         try:
             settings = entry.asked()
+            if settings.adaptive.adaptive:
+                raise InputError("a suite compares complete runs, and adaptive ones stop early: drop 'adaptive'")
             opening = open_plan(settings, reporter, prepared)
             checkpoint = opening.engine_settings.checkpoint
             tokenizer = "" if checkpoint is None else identify_tokenizer(checkpoint)

@@ -23,6 +23,7 @@ from telbench.errors import InputError, TelbenchError, missing_extra
 from telbench.flags import add_flags, add_json, settings_of
 
 from ...harness.cli.main import main
+from ...harness.cli.tables import print_json
 from ...harness.cli.terminal import Reporter
 from ...harness.commands.network import stay_offline
 from ...harness.executors.local import LocalExecutor
@@ -32,6 +33,7 @@ from ..study.folder import JOURNAL
 from ..study.run import StudyRun, opened_study
 from ..study.settings import read_study
 from ..tiny.encoder import ContrastSettings, EncoderRecipe, make_encoder
+from .story import Told, story
 
 PRESET = "demo"
 # From the least to the most taught; a label is preset's own, the seed follows it where one counts.
@@ -93,11 +95,16 @@ DATA = "telecom-nano"
 ENCODER = "demo-encoder"
 METRICS = "ngram,embedding"
 BOARD = "board"
-# The model that is best by it is the one to go on with.
+# It decides; the model that is best by it is the one to go on with.
 CLOSING_METRIC = "token_f1"
 STUDY = "study"
 # What distilled students are held against: one that had the same tokens and no teacher.
 BASELINE = "alone-student"
+UNTAUGHT, TEACHERS = "base-student", "sft-teacher"
+# The tables of `telbench compare` and `telbench check`, as text.
+TABLES = "tables.txt"
+# A share of right words that is a loss: what the demo's gate holds candidates to.
+MARGIN = "0.05"
 
 
 @dataclass(frozen=True)
@@ -122,11 +129,11 @@ class DemoOptions:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_flags(parser, DemoOptions)
-    add_json(parser, "print one JSON document instead of tables")
+    add_json(parser, "print one JSON document instead of the story")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make what is missing, publish, compare; the first command that fails gives the exit code."""
+    """Make what is missing, publish, compare, tell it in a screen; the first command that fails gives the exit code."""
     options = settings_of(args, DemoOptions)
     stay_offline()
     engine = usable_engine(options.engine)
@@ -147,20 +154,90 @@ def run(args: argparse.Namespace) -> int:
         slots=slots,
     )
     seconds = time.perf_counter() - started
-    baseline = next(one for one in made if one.name.startswith(BASELINE))
-    # Its lines go to stderr: the comparison below shows the same numbers.
-    words = ["leaderboard", "build", *(one.run for one in made), "--out", str(options.out / BOARD)]
-    with contextlib.redirect_stdout(sys.stderr):
-        code = main([*words, "--baseline", baseline.run, "--title", "telbench demo"])
-    if code:
-        return code
-    words = ["compare", baseline.run, *(one.run for one in made if one is not baseline)]
+    reporter.note(f"{options.out / BOARD}: writing the board, and {options.out / TABLES}: all tables")
+    try:
+        result = looked_at(options.out, made, whole=args.json)
+    except StepError as failed:
+        return failed.code
     if args.json:
-        return print_document(words, made, encoder, seconds, options.out / BOARD)
-    code = main(words)
-    if not code:
-        sys.stdout.write(closing(options.out, made, encoder, seconds))
-    return code
+        print_json(
+            {
+                "checkpoints": [asdict(one) for one in made],
+                "encoder": asdict(encoder),
+                "comparison": result.comparison,
+                "gates": result.gates,
+                "board": str(options.out / BOARD),
+                "tables": str(options.out / TABLES),
+                "seconds": round(seconds, 3),
+            }
+        )
+        return 0
+    told = Told(made_sentence(made, encoder, seconds), result.comparison, result.gates, *signposts(options.out, made))
+    sys.stdout.writelines(line + "\n" for line in story(told))
+    return 0
+
+
+@dataclass(frozen=True)
+class Look:
+    """The documents of ``telbench compare --json`` and ``telbench check --json``."""
+
+    comparison: dict[str, Any]
+    gates: list[dict[str, Any]]
+
+
+class StepError(TelbenchError):
+    """A command of the demo ended with this exit code, and has said why."""
+
+    def __init__(self, words: Sequence[str], code: int) -> None:
+        super().__init__(f"{shlex.join(['telbench', *words])} ended with exit code {code}")
+        self.code = code
+
+
+def looked_at(out: Path, made: Sequence[SliceRun], *, whole: bool) -> Look:
+    """Build the board, write all tables to a file, and read what the story needs (``whole``: every metric).
+
+    Raises:
+        StepError: when a command fails; nothing after it is done.
+    """
+    baseline = next(one for one in made if one.name.startswith(BASELINE))
+    board = ["leaderboard", "build", *(one.run for one in made), "--out", str(out / BOARD), "--baseline", baseline.run]
+    printed(*board, "--title", "telbench demo")
+    compare = ["compare", baseline.run, *(one.run for one in made if one is not baseline), "--primary", CLOSING_METRIC]
+    tables = [written(compare, printed(*compare, "--wide"))]
+    gates: list[dict[str, Any]] = []
+    for one in candidates(made):
+        check = ["check", "--baseline", baseline.run, "--candidate", one.run, "--margin", f"{CLOSING_METRIC}={MARGIN}"]
+        # What a pipeline would stop for is an answer here, not a failure.
+        tables.append(written(check, printed(*check, fine=(0, 1, 3))))
+        gates.append(json.loads(printed(*check, "--json", fine=(0, 1, 3))))
+    (out / TABLES).write_text("\n".join(tables), encoding="utf-8")
+    return Look(json.loads(printed(*compare, *([] if whole else ["--metrics", CLOSING_METRIC]), "--json")), gates)
+
+
+def printed(*words: str, fine: Sequence[int] = (0,)) -> str:
+    """What the command prints on stdout.
+
+    Raises:
+        StepError: when it ends with an exit code that is not ``fine``.
+    """
+    caught = io.StringIO()
+    with contextlib.redirect_stdout(caught):
+        code = main(words)
+    if code not in fine:
+        raise StepError(words, code)
+    return caught.getvalue()
+
+
+def written(words: Sequence[str], text: str) -> str:
+    """A command as a reader would type it, and what it printed."""
+    return f"$ {shlex.join(['telbench', *words])}\n{text}"
+
+
+def candidates(made: Sequence[SliceRun]) -> list[SliceRun]:
+    """Two models to show the gate: the best student that had a teacher, and the one that was taught nothing."""
+    taught = [one for one in made if not one.name.startswith((BASELINE, UNTAUGHT, TEACHERS))]
+    best = max(taught, key=lambda one: _value(one, CLOSING_METRIC), default=None)
+    return [*([best] if best else []), *(one for one in made if one.name.startswith(UNTAUGHT))]
 
 
 def usable_engine(name: str) -> Any:
@@ -216,53 +293,31 @@ def train_encoder(out: Path, seed: int, reporter: Reporter, *, fresh: bool) -> M
     return MadeEncoder(ENCODER, str(folder), trained_now=True)
 
 
-def print_document(
-    words: Sequence[str], made: Sequence[SliceRun], encoder: MadeEncoder, seconds: float, site: Path
-) -> int:
-    """One JSON document: checkpoints, encoder, runs, the comparison as ``compare --json`` gives it, and the board."""
-    caught = io.StringIO()
-    with contextlib.redirect_stdout(caught):
-        code = main([*words, "--json"])
-    if code:
-        return code
-    try:
-        comparison: Any = json.loads(caught.getvalue())
-    except ValueError as error:
-        raise TelbenchError(f"telbench compare --json printed no JSON document: {error}") from error
-    document = {
-        "checkpoints": [asdict(one) for one in made],
-        "encoder": asdict(encoder),
-        "comparison": comparison,
-        "board": str(site),
-        "seconds": round(seconds, 3),
-    }
-    sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    return 0
-
-
 def _value(one: SliceRun, metric: str) -> float:
     """A run's value in a metric of which more is better; a missing one is below all."""
     value = read_run(Path(one.run))["metrics"].get(metric, {}).get("value")
     return -math.inf if value is None else value
 
 
-def closing(out: Path, made: Sequence[SliceRun], encoder: MadeEncoder, seconds: float) -> str:
-    """What was made, where it lies, and what to try next."""
+def made_sentence(made: Sequence[SliceRun], encoder: MadeEncoder, seconds: float) -> str:
+    """What there is now, and how long it took."""
+    counts = {word: sum(one.name.startswith(word) for one in made) for word in (UNTAUGHT, TEACHERS)}
+    students = len(made) - sum(counts.values())
+    kinds = f"{counts[TEACHERS]} teachers, {students} students, {counts[UNTAUGHT]} untaught"
+    took = f"in {seconds:.0f} s" if encoder.trained_now or any(one.made_now for one in made) else "before"
+    asked = read_run(Path(made[0].run))["data"]["n"]
+    return f"Made {took}: {len(made)} tiny models ({kinds}), each asked {asked} questions."
+
+
+def signposts(out: Path, made: Sequence[SliceRun]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Where things lie, the page to open first; commands to try next."""
     best = max(made, key=lambda one: _value(one, CLOSING_METRIC))
-    took = f"took {seconds:.0f} s" if encoder.trained_now or any(one.made_now for one in made) else "was there already"
-    width = max(len(one.name) for one in made)
-    lines = [
-        "",
-        f"making all of it {took}. Everything lies in {out}:",
-        *(f"  {one.name.ljust(width)}  {one.checkpoint}" for one in made),
-        f"  {encoder.folder}  embeds for the last three metrics; a demonstration encoder: it knows these facts only",
-        f"  {out / BOARD / 'index.html'}  the board: open it in a browser",
-        "",
-        "Next:",
-        f"  {shlex.join(['telbench', 'eval', '--model', best.checkpoint, '--data', DATA, '--split', 'reading'])}",
-        f"  {shlex.join(['telbench', 'demo', '--seed', '1', '--out', f'{out}-seed-1'])}",
-        "  telbench kd study nano --dry-run",
-        "  telbench eval --model YOUR-CHECKPOINT --data telecom-nano",
-        "",
+    places = [
+        ("Open", f"{out / BOARD / 'index.html'}  (the board, in a browser)"),
+        ("Tables", f"{out / TABLES}  (all metrics, and what the gate prints)"),
+        ("Models", f"{out / STUDY / 'store'}"),
     ]
-    return "\n".join(lines)
+    return places, [
+        shlex.join(["telbench", "eval", "--model", best.checkpoint, "--data", DATA, "--split", "reading"]),
+        "telbench eval --model YOUR-CHECKPOINT --data telecom-nano",
+    ]

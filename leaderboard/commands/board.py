@@ -18,6 +18,7 @@ from ...harness.cli.terminal import visible
 from ...harness.datasets.settings import DataSettings
 from ..compare.pairwise import ClusterBy
 from ..runs.directions import LogSettings
+from .compare import CompareOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,13 @@ class BuildOptions:
     )
     url: str | None = setting(
         None, "address that the board will have: links to it then show a picture (preview.png)", metavar="URL"
+    )
+    weights: str = same_as(CompareOptions, "weights")
+    primary: tuple[str, ...] = setting(
+        (),
+        "runs of several data sets: metrics that count, on each the first that its runs share",
+        many="comma",
+        metavar="NAME,…",
     )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
     logs: LogSettings = group(LogSettings, "logs of other harnesses")
@@ -99,6 +107,8 @@ def build(asked: BuildOptions) -> str:
     from ..site.model.board import Options, licence_lines, make_board
     from ..site.model.contexts import find_contexts
     from ..site.model.eligibility import run_folders
+    from ..site.views.recipes import with_recipes
+    from ..site.views.sets import make_sets
 
     require_own(asked.out)
     options = Options(
@@ -111,6 +121,8 @@ def build(asked: BuildOptions) -> str:
         asked.worth,
         asked.items,
         asked.margins,
+        asked.weights,
+        asked.primary,
         _address(asked.url),
     )
     reporter = Reporter()
@@ -123,7 +135,18 @@ def build(asked: BuildOptions) -> str:
         return f"nothing changed since the last build: open {asked.out / 'index.html'}"
     for note in (*contexts.notes, *elsewhere.notes):
         reporter.note(note)
-    board = make_board(paths, options, reporter, min(os.cpu_count() or 1, 8), contexts, elsewhere)
+    processes = min(os.cpu_count() or 1, 8)
+    sets = make_sets(paths, options, reporter, processes, contexts, elsewhere)
+    if sets is not None:
+        for line in dict.fromkeys(line for each in sets.sets for line in licence_lines(each.board)):
+            reporter.note(line)
+        count = build_site(sets, asked.out, reporter, inputs)
+        told = f"{sets.runs} runs ranked on {len(sets.sets)} data sets"
+        return f"{told}; {count} files: open {asked.out / 'index.html'}"
+    for name, given in (("weights", options.weights != "equal"), ("primary", options.primary)):
+        if given:
+            raise InputError(f"--{name}: the runs are of one data set: drop it")
+    board = with_recipes(make_board(paths, options, reporter, processes, contexts, elsewhere), reporter)
     for line in licence_lines(board):
         reporter.note(line)
     count = build_site(board, asked.out, reporter, inputs)

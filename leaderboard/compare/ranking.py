@@ -19,7 +19,7 @@ from ..runs.loaded import LoadedRun
 from ..statistics.all_pairs import PairedRuns, all_pairs
 from ..statistics.clusters import Documents, documents
 from ..statistics.corpus import SUM_DECIMALS, difference_sums
-from ..statistics.multiplicity import holm
+from ..statistics.multiplicity import holm, holm_levels
 from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS, TIE_DECIMALS
 from ..statistics.ranks import (
     Friedman,
@@ -211,29 +211,65 @@ def ranked_together(
     pairs among the others are a family by themselves. So a rank, a letter and a verdict are one decision. Nemenyi's
     and Conover's tests stay as they are.
     """
-    families: dict[bool, list[tuple[int, PairedRuns]]] = {}
-    adjusted: dict[int, dict[tuple[int, int], float]] = {}
-    decided: list[dict[int, Comparison]] = []
-    for place, each in enumerate(rankings):
-        told = {
-            each.names.index(row.run): row
-            for row in verdicts
-            if each.posthoc == "mean" and row.metric == each.metric and row.stratum is None and row.run in each.names
-        }
-        decided.append(told)
-        if each.posthoc in ("mean", "wilcoxon"):
-            adjusted[place] = dict.fromkeys(each.untested, 1.0)
-            adjusted[place] |= {(0, run): row.p_verdict if row.claimed else 1.0 for run, row in told.items()}
-            tested = [(place, pair) for pair in each.pairs if (pair.first, pair.second) not in adjusted[place]]
-            families.setdefault(each.metric in primary, []).extend(tested)
-    for members in families.values():
-        raw = [pair.p_mean if rankings[place].posthoc == "mean" else pair.p_wilcoxon for place, pair in members]
+    decided = [_decided(each, verdicts) for each in rankings]
+    adjusted: dict[int, dict[tuple[int, int], float]] = {
+        place: dict.fromkeys(each.untested, 1.0)
+        | {(0, run): row.p_verdict if row.claimed else 1.0 for run, row in decided[place].items()}
+        for place, each in enumerate(rankings)
+        if each.posthoc in ("mean", "wilcoxon")
+    }
+    for members in _families(rankings, primary, decided):
+        raw = [_raw(rankings[place], pair) for place, pair in members]
         for (place, pair), p in zip(members, holm(raw), strict=True):
             adjusted[place][pair.first, pair.second] = p
     return [
         _separated(each, symmetric(len(each.names), adjusted[place]), decided[place]) if place in adjusted else each
         for place, each in enumerate(rankings)
     ]
+
+
+def pair_levels(
+    rankings: Sequence[Ranking], primary: Collection[str] = (), verdicts: Sequence[Comparison] = ()
+) -> list[dict[tuple[int, int], float]]:
+    """The error rate at which `ranked_together` decided on each pair, by ranking; none for pairs that it did not test.
+
+    An interval of the mean at 1 less that rate holds 0 exactly where the pair is not separated by means.
+    """
+    found: list[dict[tuple[int, int], float]] = [{} for _ in rankings]
+    for members in _families(rankings, primary, [_decided(each, verdicts) for each in rankings]):
+        rates = holm_levels([_raw(rankings[place], pair) for place, pair in members])
+        for (place, pair), rate in zip(members, rates, strict=True):
+            found[place][pair.first, pair.second] = rate
+    return found
+
+
+def _decided(ranking: Ranking, verdicts: Sequence[Comparison]) -> dict[int, Comparison]:
+    """What was decided against the first run, by position, where pairs are tested as runs are against the first."""
+    return {
+        ranking.names.index(row.run): row
+        for row in verdicts
+        if ranking.posthoc == "mean"
+        and row.metric == ranking.metric
+        and row.stratum is None
+        and row.run in ranking.names
+    }
+
+
+def _families(
+    rankings: Sequence[Ranking], primary: Collection[str], decided: Sequence[Mapping[int, Comparison]]
+) -> list[list[tuple[int, PairedRuns]]]:
+    """The pairs that are corrected together, each with the position of its ranking."""
+    families: dict[bool, list[tuple[int, PairedRuns]]] = {}
+    for place, each in enumerate(rankings):
+        if each.posthoc in ("mean", "wilcoxon"):
+            known = {*each.untested, *((0, run) for run in decided[place])}
+            tested = [(place, pair) for pair in each.pairs if (pair.first, pair.second) not in known]
+            families.setdefault(each.metric in primary, []).extend(tested)
+    return list(families.values())
+
+
+def _raw(ranking: Ranking, pair: PairedRuns) -> float:
+    return pair.p_mean if ranking.posthoc == "mean" else pair.p_wilcoxon
 
 
 def _separated(

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
@@ -71,24 +72,30 @@ def average_seeds(runs: Sequence[LoadedRun]) -> list[Recipe]:
     Raises:
         InputError: when two runs have equal factors and the same seed, or no two runs differ in their seed alone.
     """
-    groups: dict[str, dict[str, LoadedRun]] = {}
-    for place, run in enumerate(runs):
-        factors = {name: word(value) for name, value in run.header.get("factors", {}).items()}
+    groups = seed_groups([run.header for run in runs], [run.path for run in runs])
+    return [_recipe({seed: runs[place] for seed, place in group.items()}) for group in groups]
+
+
+def seed_groups(headers: Sequence[Mapping[str, Any]], paths: Sequence[Path]) -> list[dict[str, int]]:
+    """The runs of each recipe, by seed: their places. Raises as `average_seeds`."""
+    groups: dict[str, dict[str, int]] = {}
+    for place, header in enumerate(headers):
+        factors = {name: word(value) for name, value in header.get("factors", {}).items()}
         seed = factors.get(SEED)
         # Equal factors do not make two sizes of model one recipe.
-        size = run.header["model"].get("parameters")
+        size = header["model"].get("parameters")
         group = groups.setdefault(fingerprint([without_seed(factors), size] if seed is not None else place), {})
         if seed is not None and seed in group:
             raise InputError(
-                f"{group[seed].path} and {run.path} have the same factors and seed {seed}: leave one out, or compare "
-                "without --average-seeds"
+                f"{paths[group[seed]]} and {paths[place]} have the same factors and seed {seed}: leave one out, or "
+                "compare without --average-seeds"
             )
-        group[seed or ""] = run
-    if len(groups) == len(runs):
+        group[seed or ""] = place
+    if len(groups) == len(headers):
         raise InputError(
             "no two runs differ in their seed alone: leave --average-seeds out, or add runs of other seeds"
         )
-    return [_recipe(group) for group in groups.values()]
+    return list(groups.values())
 
 
 def seed_effects(recipes: Sequence[Recipe], names: Sequence[str], metrics: Sequence[Metric]) -> list[SeedEffect]:
@@ -195,19 +202,7 @@ def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
     runs = list(group.values())
     if len(runs) == 1:
         return Recipe(runs[0], group)
-    first = runs[0]
-    header = {
-        **first.header,
-        "run_id": fingerprint(sorted(run.header["run_id"] for run in runs)),
-        "model": {**first.header["model"], "name": _shared_name([run.name for run in runs], len(runs))},
-        "factors": without_seed(first.header.get("factors", {})),
-        "judge": _judge(runs),
-        "metrics": {
-            name: _pooled_entry(name, runs)
-            for name in first.header["metrics"]
-            if all(name in run.scores for run in runs)
-        },
-    }
+    first, header = runs[0], recipe_header([run.header for run in runs])
     scores = {
         name: {
             item: _averaged({seed: run.scores[name][item] for seed, run in group.items()}) for item in first.clusters
@@ -227,6 +222,26 @@ def _recipe(group: Mapping[str, LoadedRun]) -> Recipe:
     return Recipe(averaged, group)
 
 
+def recipe_header(headers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The header of runs of one recipe as one run: what is true of all of them, and the metrics that all have."""
+    first = headers[0]
+    return {
+        **first,
+        "run_id": fingerprint(sorted(header["run_id"] for header in headers)),
+        "model": {
+            **first["model"],
+            "name": _shared_name([str(header["model"]["name"]) for header in headers], len(headers)),
+        },
+        "factors": without_seed(first.get("factors", {})),
+        "judge": _judge(headers),
+        "metrics": {
+            name: _pooled_entry([header["metrics"][name] for header in headers])
+            for name in first["metrics"]
+            if all(name in header["metrics"] for header in headers)
+        },
+    }
+
+
 def _averaged(scores: Mapping[str, ItemScore]) -> ItemScore:
     """Mean over seeds of an item's score; statistics are added up, so that corpus scores pool the seeds' answers."""
     for seed, score in scores.items():
@@ -238,9 +253,8 @@ def _averaged(scores: Mapping[str, ItemScore]) -> ItemScore:
     return ItemScore(math.fsum(values) / len(values), stats=pooled)
 
 
-def _pooled_entry(name: str, runs: Sequence[LoadedRun]) -> dict[str, Any]:
+def _pooled_entry(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The header's entry of a metric: nothing that was true of the first run alone stays in it."""
-    entries = [run.header["metrics"][name] for run in runs]
     entry = {**entries[0], "value": None, "ci_low": None, "ci_high": None, "ci_method": None, "missing": {}}
     for known_of_one in ("calibration", "notes", "judge_missing", "judge_repeats", "readings", "unfinished"):
         entry.pop(known_of_one, None)
@@ -254,9 +268,9 @@ def _pooled_entry(name: str, runs: Sequence[LoadedRun]) -> dict[str, Any]:
     return entry
 
 
-def _judge(runs: Sequence[LoadedRun]) -> dict[str, Any] | None:
-    over = {name for run in runs for name in (run.header.get("judge") or {}).get("over_cap") or ()}
-    return {**runs[0].header["judge"], "over_cap": sorted(over)} if runs[0].header.get("judge") else None
+def _judge(headers: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    over = {name for header in headers for name in (header.get("judge") or {}).get("over_cap") or ()}
+    return {**headers[0]["judge"], "over_cap": sorted(over)} if headers[0].get("judge") else None
 
 
 def _shared_name(names: Sequence[str], seeds: int) -> str:

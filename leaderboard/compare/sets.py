@@ -13,8 +13,8 @@ from ...harness.cli.tables import Block, Grid, Words, difference_text, number, p
 from ...harness.suite.table import HEADLINE
 from ...metrics.contract import Metric
 from ..runs.loaded import LoadedRun, require_alike, shared_metrics
-from ..statistics.clusters import FEW_CLUSTERS
-from ..statistics.multiplicity import holm
+from ..statistics.clusters import FEW_CLUSTERS, clustered
+from ..statistics.multiplicity import holm, holm_levels
 from ..statistics.paired import PairedDifference, differences_of, paired_difference
 from ..statistics.ranks import rank_ranges
 from .overall import BY_ITEMS, EQUAL, Overall, Part, overall, part_of, weights_of
@@ -127,23 +127,34 @@ def by_set(runs: Sequence[LoadedRun]) -> dict[str, list[LoadedRun]] | None:
 
 
 def compare_sets(
-    sets: Mapping[str, Sequence[LoadedRun]], *, weights: str = EQUAL, primary: Sequence[str] = (), by: ClusterBy
+    sets: Mapping[str, Sequence[LoadedRun]],
+    *,
+    weights: str = EQUAL,
+    primary: Sequence[str] = (),
+    by: ClusterBy,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> SetsCompared:
-    """Every data set by one metric, and the weighted mean over them.
+    """Every data set by one metric, and the weighted mean over them; ``metrics``: by which, where that is known.
+
+    Intervals of differences are at the level at which Holm decides on the pair. So they hold 0 where nothing is shown.
 
     Raises:
         InputError: where a set has no metric from 0 to 1 that all its runs share, or weights do not fit.
     """
-    metrics = {name: _metric(name, runs, primary) for name, runs in sets.items()}
+    metrics = metrics or {name: headline_metric(name, runs, primary) for name, runs in sets.items()}
     items = {name: _common(runs, metrics[name]) for name, runs in sets.items()}
     shares = weights_of(weights, {name: len(each) for name, each in items.items()})
     results = [_result(name, runs, metrics[name], items[name], shares[name], by) for name, runs in sets.items()]
     names = tuple(run.name for run in next(iter(sets.values())))
     couples = list(combinations(range(len(names)), 2))
-    pairs = {couple: overall([each.pairs[couple] for each in results]) for couple in couples}
+    alone = [overall([each.pairs[couple] for each in results]) for couple in couples]
     # As of two runs on one data set: what rests on too few documents claims nothing.
-    raw = [1.0 if _too_few(pairs[couple]) else pairs[couple].p for couple in couples]
+    raw = [1.0 if too_few(each) else each.p for each in alone]
     p = dict(zip(couples, holm(raw), strict=True))
+    pairs = {
+        couple: overall([each.pairs[couple] for each in results], 1 - rate)
+        for couple, rate in zip(couples, holm_levels(raw, ALPHA), strict=True)
+    }
     better = [[False] * len(names) for _ in names]
     for (first, second), found in pairs.items():
         if p[first, second] <= ALPHA:
@@ -160,12 +171,12 @@ def compare_sets(
     )
 
 
-def _too_few(found: Overall) -> bool:
+def too_few(found: Overall) -> bool:
     """Are there too few source documents, over all data sets, for a claim?"""
     return found.degrees < FEW_CLUSTERS - 1
 
 
-def _metric(name: str, runs: Sequence[LoadedRun], primary: Sequence[str]) -> Metric:
+def headline_metric(name: str, runs: Sequence[LoadedRun], primary: Sequence[str]) -> Metric:
     """The metric of a data set: the first of ``primary`` that its runs share, else of `HEADLINE`, else the only one."""
     shared = {metric.name: metric for metric in shared_metrics(runs, None, lenient=True)}
     fits = {
@@ -215,7 +226,7 @@ def set_result(
         name=name,
         metric=metric,
         n=len(clusters),
-        documents=found[0].effective_clusters,
+        documents=clustered(columns[0], clusters).effective_groups,
         weight=weight,
         means=tuple(float(column.mean()) for column in columns),
         against_first=tuple(found),
@@ -226,13 +237,13 @@ def set_result(
 
 def sets_report(found: SetsCompared) -> list[Block]:
     """The answer in a sentence, then a row a data set and one over all of them."""
-    blocks: list[Block] = [Words(_answer(found), "answer")]
+    blocks: list[Block] = [Words(answer(found), "answer")]
     few = [each.name for each in found.sets if each.documents < FEW_CLUSTERS]
     if few:
         blocks.append(
             Words(f"too few source documents or items on {', '.join(few)}: what they add is uncertain", "warning")
         )
-    blocks.append(Words(f"Scores by data set; the overall mean weighs them {_weighed(found)}.", "title"))
+    blocks.append(Words(f"Scores by data set; the overall mean weighs them {weighed(found)}.", "title"))
     rows = [
         (each.name, each.metric, f"{each.n:,}", f"{each.weight:.3g}", *(number(mean, 1) for mean in each.means))
         for each in found.sets
@@ -263,12 +274,16 @@ def sets_report(found: SetsCompared) -> list[Block]:
     return blocks
 
 
-def _answer(found: SetsCompared) -> str:
-    over = f"Over {len(found.sets)} data sets, weighed {_weighed(found)}, "
+def answer(found: SetsCompared) -> str:
+    """What it comes to, in a sentence."""
+    if len(found.names) == 1:
+        over = f"over {len(found.sets)} data sets, weighed {weighed(found)}"
+        return f"{found.names[0]} has {_mean(found.means[0])} {over}."
+    over = f"Over {len(found.sets)} data sets, weighed {weighed(found)}, "
     if len(found.names) == 2:
         whole = found.pairs[0, 1]
         difference = difference_text(whole.mean, (whole.ci_low, whole.ci_high), 1)
-        if _too_few(whole):
+        if too_few(whole):
             return f"{over}there are too few source documents to tell {found.names[1]} and {found.names[0]} apart."
         if found.p[0, 1] > ALPHA:
             return f"{over}{found.names[1]} and {found.names[0]} are tied: {difference}."
@@ -280,7 +295,8 @@ def _answer(found: SetsCompared) -> str:
     return f"{over}{first[0]} leads." if len(first) == 1 else f"{over}{', '.join(first)} are tied for the lead."
 
 
-def _weighed(found: SetsCompared) -> str:
+def weighed(found: SetsCompared) -> str:
+    """How the data sets are weighed, in words."""
     return {EQUAL: "equally", BY_ITEMS: "by their items"}.get(found.weights, f"as told ({found.weights})")
 
 

@@ -9,33 +9,11 @@ from typing import Any
 
 from telbench.errors import IncomparableError, InputError, TelbenchError
 
-from ...harness.runs.folder import HEADER, SAMPLES, read_run, read_samples
+from ...harness.runs.folder import ALIKE, ALIKE_IF_GENERATED, HEADER, SAMPLES, read_run, read_samples
 from ...metrics.contract import ItemScore, Metric, metrics_named
 from .directions import require_directions
 from .validation import Lines, require_header
 
-# What must be equal for a difference to mean the models: header path and what it is called.
-ALIKE = (
-    (("data", "items_sha256"), "items"),
-    (("prompt", "choice_seed"), "option order"),
-)
-# Known only where telbench itself generated: answers from a file were made with prompts and settings of their own.
-ALIKE_IF_GENERATED = (
-    (("prompt", "book"), "open or closed book"),
-    (("prompt", "version"), "prompt version"),
-    (("prompt", "system"), "system message"),
-    (("prompt", "instruction"), "instruction"),
-    (("prompt", "template"), "template"),
-    (("prompt", "raw"), "raw questions"),
-    (("prompt", "few_shot"), "number of examples"),
-    (("prompt", "few_shot_from"), "examples"),
-    (("generation", "temperature"), "temperature"),
-    (("generation", "max_tokens"), "longest answer"),
-    (("generation", "samples"), "number of answers an item"),
-    (("generation", "top_k"), "top-k"),
-    (("generation", "min_p"), "min-p"),
-    (("generation", "repetition_penalty"), "repetition penalty"),
-)
 # What two logs of other harnesses must have in common beside, where both of them tell it.
 ALIKE_IN_LOGS = ((("prompt", "prompts_sha256"), "prompts"),)
 COPY_AGAIN = "copy the run again"

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from .model.board import Board, Options
 from .model.contexts import NO_CONTEXTS, Contexts
 from .model.data_files import data_files
 from .model.eligibility import run_folders
-from .page import File, Page, Section
+from .page import File, Other, Page, Section
 from .pages import SECTIONS
 from .pages.others import made_with, other_sections, pages_of
-from .render import render
+from .render import render, render_sets
+from .views.sets import SetsBoard
+from .views.sets_pages import around, sets_pages
 
 # What says that a folder was built here, and from what.
 MANIFEST = "data/build.json"
@@ -79,11 +81,11 @@ def inputs_digest(
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
-    chosen += [options.items, dict(options.margins), elsewhere, options.url]
+    chosen += [options.items, dict(options.margins), options.weights, list(options.primary), elsewhere, options.url]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
-def build_site(board: Board, out: Path, reporter: Reporter, inputs: str = "") -> int:
+def build_site(board: Board | SetsBoard, out: Path, reporter: Reporter, inputs: str = "") -> int:
     """Render all pages into ``out``, which is replaced as a whole or not at all; returns the number of files.
 
     ``inputs`` is the hash that `is_current` asks for. Files that say what they said before are kept with their times,
@@ -183,29 +185,52 @@ def _made_with() -> list[tuple[str, str | None]]:
     return [*own, *((f"{name} {package} {path.name}", _sha256(path)) for name, package, path in made_with())]
 
 
-def _write_all(drafts: Drafts, board: Board, reporter: Reporter) -> dict[str, str]:
+def _write_all(drafts: Drafts, board: Board | SetsBoard, reporter: Reporter) -> dict[str, str]:
     """Write every file, one at a time in memory; SHA-256 by path."""
-    own = [section for section in SECTIONS if section.when(board)]
-    others = other_sections(board, [section.path for section in SECTIONS])
-    named = [*(("", section) for section in own), *others]
-    menu = [(section.path, section.title) for _, section in named]
     files: dict[str, str] = {}
-    with reporter.progress("writing pages", sum(section.count(board) for _, section in named)) as meter:
-        for name, section in named:
-            for page in pages_of(name, section, board, files) if name else section.pages(board):
-                content = _content(page, board, menu, section)
-                files[page.path] = drafts.write(page.path, content)
-                if not isinstance(page, File):
-                    meter.advance()
-    for name, content in (*_assets(), *data_files(board), *card_files(board)):
+    if isinstance(board, Board):
+        return dict(sorted(_write_board(drafts, board, reporter).items()))
+    for page in sets_pages(board):
+        content = page.content if isinstance(page, File) else render_sets(page, board).encode("utf-8")
+        files[page.path] = drafts.write(page.path, content)
+    for name, content in _assets():
         files[name] = drafts.write(name, content)
+    for each in board.sets:
+        files |= _write_board(drafts, each.board, reporter, f"{each.folder}/", around(board, each))
     return dict(sorted(files.items()))
 
 
-def _content(page: Page | File, board: Board, menu: Sequence[tuple[str, str]], section: Section) -> bytes:
+def _write_board(
+    drafts: Drafts, board: Board, reporter: Reporter, folder: str = "", others: Sequence[Other] = ()
+) -> dict[str, str]:
+    """The files of one board, which lies in a ``folder`` of the site; ``others`` are the boards beside it."""
+    if folder and board.options.url is not None:
+        address = f"{board.options.url.rstrip('/')}/{folder}"
+        board = replace(board, options=replace(board.options, url=address))
+    own = [section for section in SECTIONS if section.when(board)]
+    added = other_sections(board, [section.entry(board)[0] for section in own])
+    named = [*(("", section) for section in own), *added]
+    # What the site opens on comes first.
+    menu = sorted((section.entry(board) for _, section in named), key=lambda entry: entry[0] != "index.html")
+    files: dict[str, str] = {}
+    with reporter.progress("writing pages", sum(section.count(board) for _, section in named)) as meter:
+        for name, section in named:
+            for page in pages_of(name, section, board, files, folder) if name else section.pages(board):
+                place, content = folder + page.path, _content(page, board, menu, others, section)
+                files[place] = drafts.write(place, content)
+                if not isinstance(page, File):
+                    meter.advance()
+    for name, content in (*_assets(), *data_files(board), *card_files(board)):
+        files[folder + name] = drafts.write(folder + name, content)
+    return files
+
+
+def _content(
+    page: Page | File, board: Board, menu: Sequence[tuple[str, str]], others: Sequence[Other], section: Section
+) -> bytes:
     if isinstance(page, File):
         return page.content
-    return render(page, board, menu, section.templates).encode("utf-8")
+    return render(page, board, menu, others, section.templates).encode("utf-8")
 
 
 def _assets() -> Iterator[tuple[str, bytes]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from ...harness.cli.tables import difference_text, number, p_value
+from ...harness.cli.tables import difference_text, digits_of, number, p_value
 from ...harness.cli.terminal import visible
 from ..compare.pairwise import Comparison
 
@@ -14,6 +16,7 @@ from ..compare.pairwise import Comparison
 LONGEST_TEXT = 20_000
 # The longest name that a row shows whole, and what is kept of the beginning that long names share.
 _LONGEST_NAME, _HEAD, _GAP = 44, 12, "…"
+_LARGEST_SLUG = 40
 
 
 def text(value: Any, longest: int = LONGEST_TEXT) -> str:
@@ -33,6 +36,22 @@ def score(value: float | None, entry: Mapping[str, Any]) -> str:
     return number(value, entry["range"][1], spread).replace("-", "−")
 
 
+def scores(values: Sequence[float], entry: Mapping[str, Any]) -> list[str]:
+    """`score` of many values of one metric; NaN where there is none.
+
+    >>> scores([0.51234, float("nan"), -0.0001], {"range": [0, 1]})
+    ['0.512', 'N/A', '0.000']
+    """
+    spread = None if entry.get("ci_low") is None else entry["ci_high"] - entry["ci_low"]
+    digits = digits_of(entry["range"][1], spread)
+    form = f".{digits}f"
+    # NaN alone is not equal to itself. Adding 0.0 takes the sign off a rounded zero.
+    return [
+        format(round(value, digits) + 0.0, form).replace("-", "−") if value == value else number(None, None)  # noqa: PLR0124
+        for value in values
+    ]
+
+
 def signed(value: float | None, entry: Mapping[str, Any]) -> str:
     """A difference with its sign."""
     shown = score(value, entry)
@@ -41,8 +60,12 @@ def signed(value: float | None, entry: Mapping[str, Any]) -> str:
 
 def ends(compared: Comparison, entry: Mapping[str, Any]) -> str:
     """The interval of a comparison, in as many digits as it takes to see whether 0 is in it."""
-    shown = difference_text(compared.delta, compared.ci_verdict, entry["range"][1])
-    return shown.partition(" ")[2].replace("-", "−")
+    return ends_text(compared.delta, compared.ci_verdict, entry)
+
+
+def ends_text(delta: float, interval: tuple[float, float] | None, entry: Mapping[str, Any]) -> str:
+    """The interval of a difference, as `ends` has it."""
+    return difference_text(delta, interval, entry["range"][1]).partition(" ")[2].replace("-", "−")
 
 
 def decimal(value: float | None) -> str:
@@ -114,3 +137,13 @@ def _cut(name: str, shared: int, longest: int) -> str:
         half = (room - 1) // 2
         rest = f"{rest[:half]}{_GAP}{rest[len(rest) - half :]}"
     return f"{name[:_HEAD]}{_GAP}{rest}"
+
+
+def slug(text: str, key: str) -> str:
+    """A file name for text of unknown origin: its plain letters and digits, and a hash that tells it from others.
+
+    >>> slug("../../Tiny Model", "abc")
+    'tiny-model-ba7816bf'
+    """
+    words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
+    return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

@@ -31,6 +31,15 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Other:
+    """A board beside the one that a page is of: the way to it from the folder of that one, and its title."""
+
+    path: str
+    title: str
+    current: bool = False
+
+
+@dataclass(frozen=True)
 class File:
     """A file of the site that is no page: its ``path`` inside the site, and what it holds."""
 
@@ -42,14 +51,18 @@ class File:
 class Section:
     """Pages that belong together, and their place in the menu.
 
-    ``path`` is the page that the menu entry ``title`` leads to. ``templates`` is the folder of its templates where they
-    are not telbench's own; they extend ``base.html`` as those do. ``when`` says whether a board has them, ``count`` how
-    many pages there are.
+    ``path`` is the page that the menu entry ``title`` leads to, or a function of the board that tells it. ``when`` says
+    whether a board has them, ``count`` how many pages there are. ``templates`` is the folder of another package's own
+    templates; they extend ``base.html`` as telbench's do.
     """
 
-    path: str
+    path: str | Callable[[Board], str]
     title: str
     pages: Callable[[Board], Iterator[Page | File]]
     when: Callable[[Board], bool] = lambda board: True
     count: Callable[[Board], int] = lambda board: 1
     templates: Path | None = None
+
+    def entry(self, board: Board) -> tuple[str, str]:
+        """Path and title of the menu's entry."""
+        return (self.path if isinstance(self.path, str) else self.path(board)), self.title

@@ -12,13 +12,14 @@ from telbench.errors import InputError
 from ...metrics.anchors import blind_to_facts
 from . import formats
 from .answers.marks import marked
-from .cards.files import described
+from .cards.files import described, described_sets
 from .model.board import Board
 from .model.data_files import data_path
 from .model.standings import within_margin
 from .model.terms import TERMS
-from .page import Page
+from .page import Other, Page
 from .pages.traits import traits, traits_of
+from .views.sets import SetsBoard
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,13 +29,22 @@ TEMPLATES = Path(__file__).parent / "templates"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 
 
-def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], templates: Path | None = None) -> str:
-    """The page's HTML; ``templates`` is the folder of another package's, beside telbench's own.
+def render(
+    page: Page,
+    board: Board,
+    menu: Sequence[tuple[str, str]],
+    others: Sequence[Other] = (),
+    templates: Path | None = None,
+) -> str:
+    """The page's HTML.
+
+    ``others`` are the boards of other data sets beside this one; ``templates`` is the folder of another package's,
+    beside telbench's own.
 
     Raises:
         InputError: when another package's template fails.
     """
-    context: Mapping[str, Any] = {
+    context: dict[str, Any] = {
         "board": board,
         "page": page,
         "root": page.root,
@@ -44,9 +54,11 @@ def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], templates:
         "terms": TERMS,
         "traits_of": traits_of,
         "traits": traits,
-        "data_paths": {table.name: data_path(table) for table in board.tables},
+        "others": others,
         **page.context,
     }
+    shown: Board = context["board"]
+    context |= {"data_paths": {table.name: data_path(table, shown.prefix) for table in shown.tables}}
     if templates is None:
         return environment().get_template(page.template).render(context)
     from jinja2 import TemplateError
@@ -55,6 +67,21 @@ def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], templates:
         return environment(templates).get_template(page.template).render(context)
     except TemplateError as error:
         raise InputError(f"{page.path}: the template {page.template} of {templates} failed: {error}") from error
+
+
+def render_sets(page: Page, board: SetsBoard) -> str:
+    """The HTML of a page over several data sets."""
+    context: Mapping[str, Any] = {
+        "board": board,
+        "page": page,
+        "root": page.root,
+        "menu": [],
+        "policy": POLICY,
+        "terms": TERMS,
+        "described": described_sets(board.options.title, len(board.sets)),
+        **page.context,
+    }
+    return environment().get_template(page.template).render(context)
 
 
 @cache

@@ -106,7 +106,7 @@ def corpus_differences(
     level: float = 0.95,
     seed: int = 0,
 ) -> list[tuple[CorpusDifference, Summed]]:
-    """`corpus_difference` of many runs with the same other one: all are swapped and drawn alike, so draws are shared."""
+    """`corpus_difference` of many runs with the same other one. All are swapped and drawn alike: draws are shared."""
     import numpy as np
 
     deltas, data = [], []

@@ -144,12 +144,12 @@ def paired_differences(
     p = [float(sign_flip.two_sided(each.sums)) for each in data]
     inverted = sign_flip.intervals(data, [level] * len(data), p)
     found = []
-    for each, own, chance, interval in zip(data, names, p, inverted, strict=True):
+    for each, own, chance, ends in zip(data, names, p, inverted, strict=True):
         values = each.differences
         wins, losses = int((values > 0).sum()), int((values < 0).sum())
         binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
-        if adjusted_wald and binary and each.groups == each.n:
-            interval = paired_difference_interval(wins, losses, each.n, level)
+        wald = adjusted_wald and binary and each.groups == each.n
+        interval = paired_difference_interval(wins, losses, each.n, level) if wald else ends
         found.append(_record(each, own, wins, losses, chance, interval, level, binary=binary))
     return found
 

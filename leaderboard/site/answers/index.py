@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from ..formats import score, text
+from ..formats import scores, text
 from ..model.board import Board, BoardRun
 from ..model.columns import ANSWERS
 from ..model.items import GROUP, BoardItem, grouped, item_key
@@ -99,10 +99,10 @@ def run_files(board: Board) -> Iterator[File]:
     entry = table.rows[0].entry
     for run in board.runs:
         column = run.columns.values.get(table.name)
-        values = [] if column is None else column.tolist()
+        shown = [] if column is None else scores(column.tolist(), entry)
         document = {
             "kinds": "".join(chr(ord("a") + kind) for kind in run.columns.kinds),
-            "scores": [None if value != value else score(value, entry) for value in values],  # noqa: PLR0124 - NaN
+            "scores": [None if each == "N/A" else each for each in shown],
         }
         yield shard_file(_run_file(run), document)
 

@@ -50,6 +50,11 @@ def described(board: Board) -> dict[str, Any]:
     return told if url is None else {**told, "image": f"{url.rstrip('/')}/{IMAGE}"}
 
 
+def described_sets(title: str, count: int) -> dict[str, Any]:
+    """What a link to the page over several data sets says; each of their boards has a picture of its own."""
+    return {"title": title, "sentence": f"Models compared on {count} data sets.", "url": None, "image": None}
+
+
 def _sentence(board: Board, claim: Claim) -> str:
     names = [board.runs[place].short for place in claim.runs]
     who = ", ".join(names) + (

@@ -86,11 +86,15 @@ def forest(title: str, panels: Sequence[Panel]) -> str:
     return fluid(title, ". ".join(told), top, parts)
 
 
-def interval_cell(axis: Axis, row: IntervalRow, *, baseline: float | None = None) -> str:
-    """A row for a table's cell: all cells of a column share the axis; a dashed line marks the ``baseline``."""
+def interval_cell(axis: Axis, row: IntervalRow, *, baseline: float | None = None, marks: Sequence[float] = ()) -> str:
+    """A row for a table's cell: all cells of a column share the axis; a dashed line marks the ``baseline``.
+
+    ``marks`` are single values behind the row's, its seeds for one: small strokes under it.
+    """
     reference = [] if baseline is None else [line(axis.at(baseline), 0, axis.at(baseline), CELL, "dashed")]
     middle = CELL / 2
-    drawn = [line("0", middle, "100%", middle, "grid"), *reference, *_mark(axis, row, middle)]
+    single = [line(axis.at(value), CELL - 5, axis.at(value), CELL, "whisker") for value in marks]
+    drawn = [line("0", middle, "100%", middle, "grid"), *reference, *_mark(axis, row, middle), *single]
     return fluid(_told_interval(row), "", CELL, drawn, "cell")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -21,13 +20,13 @@ from ....harness.datasets.loading import GROUP
 from ....metrics.contract import Metric, metrics_named
 from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
-from ...compare.seeds import SEED, varying, word
+from ...compare.seeds import SEED, SeedEffect, varying, word
 from ...compare.table import distinct_names
 from ...publish.history import Check, read_history
 from ...runs.foreign import Reported
 from ...runs.loaded import metric_of
 from ...runs.worth import read_worth, with_worth
-from ..formats import shortened
+from ..formats import shortened, slug
 from ..parallel import Job, Result, all_of, each_of
 from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns
 from .composite import OVERALL
@@ -38,7 +37,6 @@ from .standings import Measured, MetricTable, Standing, decided_together, measur
 
 # Below so many scores a second process costs more than it saves.
 _WORTH_A_PROCESS = 300_000
-_LARGEST_SLUG = 40
 Shown = Literal["all", "ids", "none"]
 
 
@@ -47,8 +45,8 @@ class Options:
     """What a board is built with, beside its runs.
 
     ``items``: pages have the texts of all items, their ids alone, or there are no such pages; None: as the data set's
-    publisher lets. ``margins``: by metric, the largest drop to accept. ``url``: the address that
-    the board will have.
+    publisher lets. ``margins``: by metric, the largest drop to accept. ``weights`` and ``primary`` say how several data
+    sets come to an overall mean, and by which metrics. ``url``: the address that the board will have.
     """
 
     title: str = "telbench leaderboard"
@@ -60,18 +58,24 @@ class Options:
     worth: Path | None = None
     items: Shown | None = None
     margins: Mapping[str, float] = field(default_factory=dict)
+    weights: str = "equal"
+    primary: tuple[str, ...] = ()
     url: str | None = None
 
 
 @dataclass(frozen=True)
 class BoardRun:
-    """A ranked run: its ``name`` and ``short`` name, the ``slug`` of its page, its factors as words, its columns."""
+    """A ranked run: its ``name`` and ``short`` name, the ``slug`` of its page, its factors as words, its columns.
+
+    A recipe has the places of its ``seeds`` on the board of single runs.
+    """
 
     name: str
     short: str
     slug: str
     factors: Mapping[str, str]
     columns: RunColumns
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def header(self) -> Mapping[str, Any]:
@@ -84,7 +88,8 @@ class BoardRun:
         counts = self.columns.error_kinds
         if not self.columns.answers:
             return None
-        return counts.get(RIGHT, 0) / len(self.columns.items) if self.columns.items else None
+        # A recipe has the answers of all its seeds.
+        return counts.get(RIGHT, 0) / len(self.columns.kinds) if self.columns.kinds else None
 
     @property
     def parameters(self) -> int | None:
@@ -116,7 +121,9 @@ class Board:
     are one a metric, the composite (`OVERALL`) first where there is one; their rows name runs by place. ``left_out``
     are metrics that the composite does not take, with the reason. ``factors`` are those that vary, with their levels.
     ``contexts`` are those of the items, as far as they were at hand. ``history`` are the checks of a gate. ``worth`` is
-    the record of what metrics are worth on the data, where it was given. ``reported`` are others' numbers.
+    the record of what metrics are worth on the data, where it was given. ``reported`` are others' numbers. ``home`` is
+    the page of the first table, and ``prefix`` the folder of the board's own pages and data. ``recipes`` is a board of
+    recipes in place of their seeds. Such a board has in ``over_seeds`` what the seeds say, by metric and recipe.
     """
 
     options: Options
@@ -131,6 +138,10 @@ class Board:
     history: tuple[Check, ...] = ()
     worth: Mapping[str, Any] | None = None
     reported: tuple[Reported, ...] = ()
+    home: str = "index.html"
+    prefix: str = ""
+    recipes: Board | None = None
+    over_seeds: Mapping[tuple[str, str], SeedEffect] = field(default_factory=dict)
 
     @property
     def baseline(self) -> BoardRun:
@@ -360,16 +371,6 @@ def _digest(
         elsewhere,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def slug(text: str, key: str) -> str:
-    """A file name for text of unknown origin: its plain letters and digits, and a hash that tells it from others.
-
-    >>> slug("../../Tiny Model", "abc")
-    'tiny-model-ba7816bf'
-    """
-    words = re.sub("[^a-z0-9]+", "-", text.lower())[:_LARGEST_SLUG].strip("-")
-    return f"{words or 'run'}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 @lru_cache(maxsize=8)

@@ -139,8 +139,12 @@ class RunColumns:
             return
         try:
             with (self.path / SAMPLES).open("rb") as stream:
+                at = -1
                 for place in range(len(self.items)) if places is None else places:
-                    stream.seek(self.offsets[place])
+                    # What was read ahead is thrown away by going anywhere.
+                    if place != at:
+                        stream.seek(self.offsets[place])
+                    at = place + 1
                     sample = json.loads(stream.readline())
                     if sample["item_id"] != self.items[place]:
                         raise InputError(f"{self.path / SAMPLES} changed while it was read: build again")

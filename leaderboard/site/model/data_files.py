@@ -10,6 +10,7 @@ from typing import Any
 
 from ....harness.cli.terminal import visible
 from .board import Board, slug
+from .composite import OVERALL
 from .standings import MetricTable, Standing
 
 SCHEMA_VERSION = 1
@@ -37,18 +38,30 @@ COLUMNS = (
 )
 
 
-def data_path(table: MetricTable) -> str:
+def data_path(table: MetricTable, prefix: str = "") -> str:
     """Where the table's files are, without their endings."""
-    return f"data/tables/{slug(table.name, table.signature)}"
+    return f"data/{prefix}tables/{slug(table.name, table.signature)}"
+
+
+def metric_path(table: MetricTable, prefix: str = "") -> str:
+    """Where the metric's page is."""
+    return f"{prefix}metrics/{slug(table.name, table.signature)}.html"
+
+
+def table_path(board: Board, table: MetricTable) -> str:
+    """Where the table's page is: the composite has none but the board's first."""
+    return board.home if table.name == OVERALL else metric_path(table, board.prefix)
 
 
 def data_files(board: Board) -> Iterator[tuple[str, bytes]]:
     """Path and content of each file: a table a metric, twice, and ``data/board.json`` about all of them."""
     for table in board.tables:
         rows = [_table_row(board, row) for row in table.rows]
-        yield f"{data_path(table)}.csv", _csv(rows)
-        yield f"{data_path(table)}.json", _json(_table_document(board, table, rows))
-    yield "data/board.json", _json(_overview(board))
+        yield f"{data_path(table, board.prefix)}.csv", _csv(rows)
+        yield f"{data_path(table, board.prefix)}.json", _json(_table_document(board, table, rows))
+    yield f"data/{board.prefix}board.json", _json(_overview(board))
+    if board.recipes is not None:
+        yield from data_files(board.recipes)
 
 
 def _table_row(board: Board, row: Standing) -> dict[str, Any]:
@@ -112,13 +125,15 @@ def _overview(board: Board) -> dict[str, Any]:
                 "name": run.name,
                 "run_id": run.header["run_id"],
                 "factors": dict(run.factors),
-                "page": f"runs/{run.slug}.html",
+                "page": f"{board.prefix}runs/{run.slug}.html",
                 "error_kinds": dict(run.columns.error_kinds),
             }
             for run in board.runs
         ],
         "apart": [{"run": each.name, "reason": each.reason} for each in board.apart],
-        "tables": {table.name: f"{data_path(table)}.json" for table in board.tables},
+        "home": board.home,
+        "tables": {table.name: f"{data_path(table, board.prefix)}.json" for table in board.tables},
+        "pages": {table.name: table_path(board, table) for table in board.tables},
     }
 
 
@@ -131,13 +146,13 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     stream = io.StringIO()
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in names])
+    writer.writerow([csv_cell(name) for name in names])
     for row in rows:
-        writer.writerow([_csv_cell(row.get(name)) for name in names])
+        writer.writerow([csv_cell(row.get(name)) for name in names])
     return stream.getvalue().encode("utf-8-sig")
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is marked as text."""
     if not isinstance(value, str):
         return value

@@ -11,15 +11,16 @@ import gzip
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ....harness.runs.folder import JUDGEMENTS
 from ....harness.runs.judgements import judgement_lines
-from ..formats import score, text
+from ..formats import scores, text
 from .board import Board
+from .columns import RunColumns
 from .standings import MetricTable
 
 # Up to so many answers every one is in the HTML of its item's own page.
@@ -139,17 +140,18 @@ def item_path(board: Board, place: int) -> str:
     return f"items/{group_name(board, place)}.html{anchor}"
 
 
+def answers_path(place: int) -> str:
+    """The script with all answers to the item at this place."""
+    return f"data/answers/g{place // GROUP + 1:04d}.js"
+
+
 def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judgements]) -> list[BoardItem]:
     """The items at these places with all answers; ``judgements`` by place of the run, for runs whose verdicts count."""
-    entries = {table.name: table.rows[0].entry for table in board.tables}
-    streams = [run.columns.samples(places) for run in board.runs]
+    streams = [_answers(board, run, places, judgements.get(run)) for run in range(len(board.runs))]
     items = []
-    for place, samples in zip(places, zip(*streams, strict=True), strict=True):
-        answers = [
-            _answer(board, run, place, sample, entries, judgements.get(run)) for run, sample in enumerate(samples)
-        ]
+    for place, told in zip(places, zip(*streams, strict=True), strict=True):
+        first, answers = told[0][0], [answer for _, answer in told]
         answers.sort(key=lambda each: (each.first is None, -(each.first or 0.0), each.run))
-        first = samples[0]
         items.append(
             BoardItem(
                 place=place,
@@ -176,6 +178,10 @@ def shard(board: Board, items: Sequence[BoardItem]) -> bytes:
     """
     document = {
         "runs": [{"name": text(run.name, 80), "page": f"../runs/{run.slug}.html"} for run in board.runs],
+        "asked": {
+            item.key: [text(item.question, LONGEST_ANSWER), [text(each, LONGEST_ANSWER) for each in item.references]]
+            for item in items
+        },
         "items": {
             item.key: [
                 [
@@ -212,33 +218,35 @@ def with_verdicts(board: Board) -> dict[int, Judgements]:
     return {place: Judgements(board.runs[place].columns.path) for place in sizes}
 
 
-def _answer(
-    board: Board,
-    run: int,
-    place: int,
-    sample: Mapping[str, Any],
-    entries: Mapping[str, Mapping[str, Any]],
-    judgements: Judgements | None,
-) -> BoardAnswer:
-    columns = board.runs[run].columns
-    values = [_score_at(board, run, table, place) for table in board.tables]
+def _answers(
+    board: Board, run: int, places: Sequence[int], judgements: Judgements | None
+) -> Iterator[tuple[Mapping[str, Any], BoardAnswer]]:
+    """A run's samples at these places, each with the answer as it is shown."""
+    columns, chosen = board.runs[run].columns, list(places)
     sign = 1.0 if board.tables[0].metric.higher_is_better else -1.0
-    words = f"no answer: {sample['error']}" if sample["status"] == "error" else sample["prediction"]
-    return BoardAnswer(
-        run=run,
-        words=text(words, LONGEST_ANSWER),
-        kind=columns.kind(place),
-        scores=tuple(score(value, entries[table.name]) for value, table in zip(values, board.tables, strict=True)),
-        first=None if values[0] is None else sign * values[0],
-        verdicts=judgements.verdicts(sample) if judgements is not None else (),
-        trace=text(sample["reasoning"], LONGEST_ANSWER) if sample.get("reasoning") else None,
-    )
+    values = [_values_at(columns, table, chosen) for table in board.tables]
+    shown = [scores(column, table.rows[0].entry) for column, table in zip(values, board.tables, strict=True)]
+    told = zip(chosen, columns.samples(places), values[0], zip(*shown, strict=True), strict=True)
+    for place, sample, first, row in told:
+        words = f"no answer: {sample['error']}" if sample["status"] == "error" else sample["prediction"]
+        yield (
+            sample,
+            BoardAnswer(
+                run=run,
+                words=text(words, LONGEST_ANSWER),
+                kind=columns.kind(place),
+                scores=row,
+                first=None if math.isnan(first) else sign * first,
+                verdicts=judgements.verdicts(sample) if judgements is not None else (),
+                trace=text(sample["reasoning"], LONGEST_ANSWER) if sample.get("reasoning") else None,
+            ),
+        )
 
 
-def _score_at(board: Board, run: int, table: MetricTable, place: int) -> float | None:
-    column = board.runs[run].columns.values.get(table.name)
-    value = math.nan if column is None else float(column[place])
-    return None if math.isnan(value) else value
+def _values_at(columns: RunColumns, table: MetricTable, places: Sequence[int]) -> list[float]:
+    """A run's scores at these places, NaN where there is none."""
+    column = columns.values.get(table.name)
+    return [math.nan] * len(places) if column is None else column[list(places)].tolist()
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -51,7 +51,7 @@ class MetricTable:
 
     ``ranking`` is there for three runs or more. ``detectable`` is the smallest true difference to the baseline that
     these items find with 80 % power after correction, the median over the runs. ``partly`` are runs that lack a part
-    of the composite.
+    of the composite. ``comparisons`` are with the first run that is ranked, whether it is the baseline or not.
     """
 
     metric: Metric
@@ -63,6 +63,7 @@ class MetricTable:
     effective_clusters: float
     detectable: float | None
     partly: tuple[Partly, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
     def name(self) -> str:
@@ -167,6 +168,7 @@ def metric_table(
         clusters=max((each.clusters for each in records), default=0),
         effective_clusters=min((each.effective_clusters for each in records), default=0.0),
         detectable=median(seen) if seen and baseline else None,
+        comparisons=found.comparisons,
     )
 
 

@@ -47,6 +47,8 @@ RIGHT_FROM = {"choice_accuracy": 1.0, "answer_correctness": 0.5, "factual_correc
 # Characters of an answer and of a context that the rules read.
 _ANSWER, _CONTEXT = 20_000, 400_000
 _RUN, _COPIED = 8, 0.6
+# References that are kept as they were read.
+_ITEMS = 1 << 14
 _WORD = re.compile(r"\w+")
 _SAYS_SOMETHING = re.compile(r"[^\W_]")
 # What a unit measures, how much it is of the dimension's basic unit (1 GHz and 1000 MHz are the same), its spellings.
@@ -84,13 +86,16 @@ _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _SPELT = {word: float(value) for value, word in enumerate(_WORDS)}
 _UNIT = "|".join(sorted(map(re.escape, UNITS), key=lambda name: (-len(name), name)))
 _SPELLING = "|".join(_SPELT)
-# Not within a name: 5G, n78, 38.331 after TS, Release 15, Rel-15.
+_BEGINNINGS = "".join(sorted({letter for word in _SPELT for letter in (word[0], word[0].upper())}))
+# Not within a name: 5G, n78, 38.331 after TS, Release 15, Rel-15. How it may begin is looked at first, as most places in
+# a text are no number.
 _QUANTITY = re.compile(
+    rf"(?=[-−+\d{_BEGINNINGS}])"
     rf"(?<![\w./-])(?<!TS )(?<!TR )(?<!RFC )(?<!Release )([-−+]?\d[\d,]*(?:\.\d+)?|(?i:{_SPELLING})\b)"
     rf"(?:\s?(?i:({_UNIT}))(?![\w/]))?(?![\w])(?![./-]\d)"
 )
 _NAME = re.compile(
-    r"\b(?:(?:TS|TR|RFC|Release|Rel)[ -]?\d[\d.]*\d|\w*(?:[A-Z]\w*[A-Z]|[A-Z]\d|\d[A-Z]|[a-z]\d)[\w/-]*)"
+    r"\b(?:(?:TS|TR|RFC|Release|Rel)[ -]?\d[\d.]*\d|(?=\w*[A-Z\d])\w*(?:[A-Z]\w*[A-Z]|[A-Z]\d|\d[A-Z]|[a-z]\d)[\w/-]*)"
 )
 
 
@@ -172,6 +177,12 @@ def name_places(text: str) -> Iterator[tuple[tuple[int, int], str]]:
             yield match.span(), _singular(re.sub(r"[ -]", "", match[0]).upper())
 
 
+# All runs of a board answer the same questions: what is read in these and in references comes back, run after run.
+_normalised = lru_cache(maxsize=_ITEMS)(normalised)
+_quantities = lru_cache(maxsize=_ITEMS)(quantities)
+_names = lru_cache(maxsize=2 * _ITEMS)(names)
+
+
 def _right(answer: str, references: Sequence[str], scores: Mapping[str, float | None]) -> bool:
     for name, least in RIGHT_FROM.items():
         value = scores.get(name)
@@ -181,7 +192,7 @@ def _right(answer: str, references: Sequence[str], scores: Mapping[str, float | 
             break
     # A letter or a digit alone is found in any answer: what is that short has to be all of it.
     padded = f" {normalised(answer)} "
-    told = [normalised(reference) for reference in references]
+    told = [_normalised(reference) for reference in references]
     return any(f" {reference} " in padded for reference in told if len(reference) > 2)
 
 
@@ -210,15 +221,15 @@ def _lower_words(text: str) -> tuple[str, ...]:
 
 def _wrong_number(answer: str, references: Sequence[str]) -> bool:
     stated = quantities(answer)
-    wanted = [quantities(reference) for reference in references]
+    wanted = [_quantities(reference) for reference in references]
     known = frozenset().union(*wanted)
     return bool(wanted and stated - known) and all(each - stated for each in wanted)
 
 
 def _wrong_entity(answer: str, references: Sequence[str], question: str) -> bool:
-    asked = names(question)
+    asked = _names(question)
     stated = names(answer) - asked
-    wanted = [names(reference) - asked for reference in references]
+    wanted = [_names(reference) - asked for reference in references]
     known = frozenset().union(*wanted)
     return bool(wanted and stated - known) and all(each - stated for each in wanted)
 

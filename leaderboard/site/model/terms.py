@@ -6,6 +6,19 @@ from dataclasses import dataclass
 
 from ...compare.explain import SIGN_CONFLICT
 
+# How metric families are called, in the order in which they are shown.
+FAMILIES = {
+    "ngram": "n-gram",
+    "choice": "multiple choice",
+    "embedding": "embedding",
+    "judged": "judged",
+    "likelihood": "likelihood",
+    "refusal": "refusal",
+    "fact": "fact",
+    "entailment": "entailment",
+    "parsed": "read as a value",
+}
+
 
 @dataclass(frozen=True)
 class Term:
@@ -80,6 +93,16 @@ TERMS: dict[str, Term] = {
     ),
     "alpha": Term("α", "The chance of any false claim within a family of tests, held by Holm's correction."),
     "hashes": Term("Hashes", "SHA-256 of the items: systems with other items are not ranked together."),
+    "spread": Term(
+        "Spread of seeds",
+        "The lowest and the highest score of one recipe's trainings. It is not in the interval of the score, which is "
+        "about these trainings on other questions.",
+    ),
+    "over-seeds": Term(
+        "Difference over seeds",
+        "What is said of the recipe as such: every seed is a training, and a t test over seeds that both recipes have "
+        "asks whether other trainings would differ, too. Corrected by Holm over the recipes of a metric.",
+    ),
     "error-kinds": Term(
         "Kinds of error",
         "Wrong answers sorted by plain rules on their words, the first that applies. The rules sort for a reader, they "

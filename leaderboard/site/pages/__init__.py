@@ -6,6 +6,8 @@ Imports the charts, the model and `page`; of site only `build` imports it.
 from __future__ import annotations
 
 from ..page import Section
+from ..views.pair_pages import has_pairs, pair_pages
+from ..views.recipe_pages import recipe_count, recipe_pages, recipes_path
 from .compare import compare_pages, comparisons
 from .factors import factor_pages
 from .history import history_count, history_pages, several_dates
@@ -19,7 +21,14 @@ from .tradeoff import known_costs, tradeoff_pages
 
 # In the order of the menu.
 SECTIONS: tuple[Section, ...] = (
-    Section("index.html", "Board", index_pages, count=lambda board: len(board.tables)),
+    Section(lambda board: board.home, "Board", index_pages, count=lambda board: len(board.tables)),
+    Section(
+        recipes_path,
+        "Recipes",
+        recipe_pages,
+        when=lambda board: board.recipes is not None,
+        count=recipe_count,
+    ),
     Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
     Section("items.html", "Items", item_pages, when=lambda board: board.shown != "none", count=item_count),
     Section(
@@ -29,6 +38,7 @@ SECTIONS: tuple[Section, ...] = (
         when=lambda board: bool(comparisons(board)),
         count=lambda board: 1 + len(comparisons(board)),
     ),
+    Section("pair.html", "Any two", pair_pages, when=has_pairs),
     Section(
         "significance.html",
         "Significance",

@@ -9,35 +9,20 @@ from ...compare.readings import doubts
 from ...runs.labelled import calibration_notes
 from ...runs.loaded import LENGTH_FACTOR
 from ..charts.forest import IntervalRow, interval_axis, interval_cell
-from ..model.board import Board, slug
+from ..model.board import Board
 from ..model.composite import OVERALL
+from ..model.data_files import metric_path
 from ..model.headline import headline
 from ..model.standings import MetricTable
+from ..model.terms import FAMILIES
 from ..page import Page
 
 # So many runs with answers of another length are named.
 _NAMED = 3
-# How metric families are called, in the order in which they are shown.
-FAMILIES = {
-    "ngram": "n-gram",
-    "choice": "multiple choice",
-    "embedding": "embedding",
-    "judged": "judged",
-    "likelihood": "likelihood",
-    "refusal": "refusal",
-    "fact": "fact",
-    "entailment": "entailment",
-    "parsed": "read as a value",
-}
-
-
-def metric_path(table: MetricTable) -> str:
-    """Where the metric's page is."""
-    return f"metrics/{slug(table.name, table.signature)}.html"
 
 
 def index_pages(board: Board) -> Iterator[Page]:
-    """``index.html``, and ``metrics/NAME.html`` each."""
+    """The board's first page, and ``metrics/NAME.html`` each."""
     singles = [table for table in board.tables if table.name != OVERALL]
     shared = {
         "paths": {table.name: metric_path(table) for table in singles},
@@ -50,7 +35,7 @@ def index_pages(board: Board) -> Iterator[Page]:
     order = [row.run for row in first.rows]
     order += [place for place in range(len(board.runs)) if place not in order]
     yield Page(
-        "index.html",
+        board.home,
         "index.html",
         board.options.title,
         {
@@ -68,7 +53,7 @@ def index_pages(board: Board) -> Iterator[Page]:
             "order": order,
             "calibrated": _calibrated(singles),
         },
-        menu="index.html",
+        menu=board.home,
     )
     for table in singles:
         yield Page(
@@ -83,7 +68,7 @@ def index_pages(board: Board) -> Iterator[Page]:
                 "doubts": _doubts(board, table),
                 "summary": table.metric.description.partition("\n\n")[0],
             },
-            menu="index.html",
+            menu=board.home,
         )
 
 

@@ -11,8 +11,10 @@ from ..formats import score, text
 from ..model.board import Board
 from ..model.columns import RIGHT
 from ..model.items import (
+    GROUP,
     BoardItem,
     Judgements,
+    answers_path,
     group_name,
     grouped,
     item_groups,
@@ -22,6 +24,7 @@ from ..model.items import (
     with_verdicts,
 )
 from ..page import File, Page
+from ..views.pair_pages import has_pairs
 
 # Characters of an answer that are shown at once; the rest unfolds.
 SHOWN = 700
@@ -57,6 +60,7 @@ def item_pages(board: Board) -> Iterator[Page | File]:
     judgements = with_verdicts(board)
     lists = _lists(board)
     rows: list[Listed] = []
+    kept: list[BoardItem] = []
     found_by = WordIndex()
     groups = item_groups(board)
     for index, items in enumerate(board.each_of(partial(_items_of, board, judgements), groups)):
@@ -70,12 +74,18 @@ def item_pages(board: Board) -> Iterator[Page | File]:
         context = {
             "items": items.items,
             "shown": SHOWN,
-            "shard": f"data/answers/{name}.js" if items.shard else None,
+            "shard": answers_path(first.place) if items.shard else None,
             **around,
         }
         yield Page(f"items/{name}.html", "items_page.html", title, context, menu="items.html")
         if items.shard:
-            yield File(f"data/answers/{name}.js", items.shard)
+            yield File(answers_path(first.place), items.shard)
+        elif has_pairs(board):
+            # Pages of pairs read the answers from here.
+            kept += items.items
+            if len(kept) == GROUP or index + 1 == len(groups):
+                yield File(answers_path(kept[0].place), shard(board, kept))
+                kept.clear()
         rows += [_listed(board, item, values) for item in items.items]
         for item, words in zip(items.items, items.words, strict=True):
             found_by.add(item.place, words)

@@ -10,11 +10,10 @@ from ...compare.pairwise import ALPHA
 from ...compare.ranking import CAPTIONS
 from ...statistics.corpus import RESAMPLES
 from ..model.board import Board
-from ..model.composite import OVERALL
+from ..model.data_files import table_path
 from ..model.eligibility import MAX_MISSING
 from ..model.standings import MetricTable
 from ..page import Page
-from .index import metric_path
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def method_pages(board: Board) -> Iterator[Page]:
     rows = [
         FamilyRow(
             table,
-            "index.html" if table.name == OVERALL else metric_path(table),
+            table_path(board, table),
             len(table.rows) * (len(table.rows) - 1) // 2,
             sum(row.comparison is not None for row in table.rows),
             str(table.rows[0].entry["ci_method"] or "none"),

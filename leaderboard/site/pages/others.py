@@ -24,25 +24,28 @@ def other_sections(board: Board, own: Collection[str]) -> list[tuple[str, Sectio
     found = []
     for name in sorted(listed(GROUP)):
         section = _section(name)
-        if section.path in own:
-            raise InputError(f"page '{name}': {section.path} is telbench's own page: give it another path")
         try:
+            _require_place(name, section.entry(board)[0], own)
             if section.when(board):
                 found.append((name, section))
+        except TelbenchError:
+            raise
         except Exception as error:
             raise _failed(name, error) from error
     return found
 
 
-def pages_of(name: str, section: Section, board: Board, written: Collection[str]) -> Iterator[Page | File]:
-    """The section's pages, each held to a place of its own inside the site.
+def pages_of(
+    name: str, section: Section, board: Board, written: Collection[str], folder: str = ""
+) -> Iterator[Page | File]:
+    """The section's pages, each held to a place of its own inside the board's ``folder``; ``written`` are the others'.
 
     Raises:
         InputError: naming the package, where its code fails or a path is not its own.
     """
     try:
         for page in section.pages(board):
-            _require_place(name, page.path, written)
+            _require_place(name, page.path, [path.removeprefix(folder) for path in written])
             yield page
     except TelbenchError:
         raise
@@ -67,7 +70,6 @@ def _section(name: str) -> Section:
     section = load(GROUP, name)
     if not isinstance(section, Section):
         raise InputError(f"plugin '{name}' is not a telbench Section but a {type(section).__name__}")
-    _require_place(name, section.path, ())
     return section
 
 

@@ -12,11 +12,11 @@ from ..charts.heat_map import Column, HeatCell, heat_map
 from ..charts.seeds import RecipeSeeds, seed_spread
 from ..model.board import Board, BoardRun
 from ..model.columns import ANSWERS, RIGHT
-from ..model.composite import OVERALL
+from ..model.data_files import table_path
 from ..model.standings import MetricTable, Standing
 from ..page import Page
 from .compare import comparisons
-from .index import interval_cells, metric_path
+from .index import interval_cells
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ def run_pages(board: Board) -> Iterator[Page]:
 
 def _in_metric(board: Board, table: MetricTable, run: BoardRun, cells: list[str]) -> InMetric:
     row = board.standing(table, run)
-    path = "index.html" if table.name == OVERALL else metric_path(table)
+    path = table_path(board, table)
     return InMetric(table, path, row, "" if row is None else cells[table.rows.index(row)])
 
 

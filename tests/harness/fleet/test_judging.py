@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from telbench.harness.engines import loading as loading_module
 from telbench.harness.engines import transformers as engine_module
 from telbench.harness.fleet.together import evaluate_all
 from telbench.harness.judging import local as local_module
@@ -43,7 +44,7 @@ def test_every_judge_is_loaded_once_for_all_runs(
     script = Script()
     use(monkeypatch, script)
     loaded: list[str] = []
-    load = engine_module.load_model
+    load = loading_module.load_model
 
     def counted(checkpoint: Any, *more: Any) -> Any:
         # All answers are there before the first judge is loaded.

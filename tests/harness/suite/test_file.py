@@ -8,6 +8,7 @@ import pytest
 
 from telbench.errors import InputError
 from telbench.harness.datasets.settings import SUITES
+from telbench.harness.suite.checking import check_entries
 from telbench.harness.suite.entries import entries_of, entry_of, shares_of
 from telbench.harness.suite.file import read_suite
 
@@ -120,3 +121,10 @@ def test_shares_keep_models_whole_and_engines_apart(tmp_path: Path) -> None:
     assert models(2) == ["aabbcc", "dd"]
     assert models(3) == ["aabb", "cc", "dd"]
     assert models(9) == ["aa", "bb", "cc", "dd"]
+
+
+def test_a_suite_takes_no_runs_that_stop_early() -> None:
+    settings = {"model": "m", "data": "telecom-nano", "adaptive": True, "against": ["runs/today"]}
+    entry = entry_of({"model": "m", "data": "telecom-nano", "prompt": "", "settings": settings})
+    with pytest.raises(InputError, match=r"suite\.yaml: m-telecom-nano: a suite compares complete runs"):
+        check_entries([entry], "suite.yaml")

@@ -1,4 +1,4 @@
-"""The demo: order of its commands, what it refuses, what it prints. The slice of the study is stood in for."""
+"""The demo: order of its commands, what it refuses, the story it tells. The slice of the study is stood in for."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def commands(monkeypatch: pytest.MonkeyPatch, facts: DataSet) -> list[list[str]]
 
     def main(words: Sequence[str]) -> int:
         called.append(list(words))
-        sys.stdout.write('{"runs": 4}\n' if "--json" in words else f"table of {words[0]}\n")
-        return 0
+        sys.stdout.write(f'{{"of": "{words[0]}"}}\n' if "--json" in words else f"table of {words[0]}\n")
+        return 3 if words[0] == "check" else 0
 
     def make_slice(out: Path, reporter: object, **asked: Any) -> list[SliceRun]:
         called.append(["slice", *(f"{name}={value}" for name, value in sorted(asked.items()))])
@@ -60,24 +60,24 @@ def test_it_makes_candidates_a_board_and_a_comparison_with_the_student_that_had_
     commands: list[list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
-    assert cli.main(["demo", "--out", str(out)]) == 0
-    made, board, compare = commands
-    assert [made[0], board[0], compare[0]] == ["slice", "leaderboard", "compare"]
+    assert cli.main(["demo", "--out", str(out), "--json"]) == 0
+    made, board, compare, *checks, again = commands
+    assert [made[0], board[0], compare[0], again[0]] == ["slice", "leaderboard", "compare", "compare"]
     assert {"engine=vllm", "metrics=ngram,embedding", "seed=0", f"encoder={out / 'demo-encoder'}"} <= set(made)
     assert (out / "demo-encoder" / "modules.json").is_file()
     runs = [f"{out}/study/runs/{name}" for name in NAMES]
     assert board[1:6] == ["build", *runs]
     assert board[board.index("--baseline") + 1] == runs[1]
-    assert compare[1:] == [runs[1], runs[0], *runs[2:]]
+    assert compare[1:] == [runs[1], runs[0], *runs[2:], "--primary", "token_f1", "--wide"]
+    # The best student that had a teacher, then the one that was taught nothing; as text and as a document.
+    held = [runs[2], runs[2], runs[0], runs[0]]
+    assert [(words[0], words[words.index("--candidate") + 1]) for words in checks] == [("check", run) for run in held]
+    tables = (out / "tables.txt").read_text()
+    assert tables.startswith(f"$ telbench compare {runs[1]} ")
+    assert tables.count("\ntable of ") == 3
     printed = capfd.readouterr()
-    assert "table of compare" in printed.out
-    assert f"{out / 'board' / 'index.html'}  the board" in printed.out
-    assert "table of leaderboard" in printed.err
-    assert f"telbench eval --model {out}/study/store/{NAMES[-2]} --data telecom-nano" in printed.out
-    for name in NAMES:
-        assert name in printed.out
-    assert "a demonstration encoder" in printed.out
     assert "a demonstration encoder" in printed.err
+    assert "table of" not in printed.err
 
 
 def test_a_second_time_makes_nothing_and_fresh_makes_all_anew(
@@ -95,7 +95,7 @@ def test_a_second_time_makes_nothing_and_fresh_makes_all_anew(
 def test_fresh_leaves_a_folder_that_is_no_study_alone(commands: list[list[str]], tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "thesis.txt").write_text("mine")
-    assert cli.main(["demo", "--out", str(tmp_path), "--fresh"]) == 0
+    assert cli.main(["demo", "--out", str(tmp_path), "--fresh", "--json"]) == 0
     assert (tmp_path / "study" / "thesis.txt").read_text() == "mine"
 
 
@@ -104,8 +104,11 @@ def test_json_is_one_document_with_the_comparison_inside(
 ) -> None:
     assert cli.main(["demo", "--out", str(tmp_path), "--json", "--engine", "transformers"]) == 0
     document = json.loads(capfd.readouterr().out)
-    assert document["comparison"] == {"runs": 4}
-    assert document["board"] == str(tmp_path / "board")
+    assert document["comparison"] == {"of": "compare"}
+    assert document["gates"] == [{"of": "check"}] * 2
+    assert (document["board"], document["tables"]) == (str(tmp_path / "board"), str(tmp_path / "tables.txt"))
+    # Every metric, not only the one that the story is told with.
+    assert "--metrics" not in commands[-1]
     assert [one["name"] for one in document["checkpoints"]] == list(NAMES)
     assert "engine=transformers" in commands[0]
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +106,8 @@ def test_a_killed_suite_goes_on_and_asks_nothing_twice(
     time.sleep(1)
     assert len(scripted_server.requests) == asked
     assert main(["suite", str(served)]) == 0
-    counts = Counter((each["model"], json.dumps(each["messages"])) for each in scripted_server.requests)
     # The one that was on its way when the process died is asked again.
-    assert counts.total() - len(counts) <= 1
+    assert len(scripted_server.requests) - 2 * (2 * COUNT - 2) in (0, 1)
     runs = served.parent / "suites" / "served" / "runs"
     assert [read_run(folder)["counts"]["ok"] for folder in sorted(runs.iterdir())] == [COUNT, COUNT - 2] * 2
 

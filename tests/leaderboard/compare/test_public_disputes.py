@@ -11,6 +11,7 @@ from scipy import stats
 
 from telbench.leaderboard.compare.overall import overall, part_of
 from telbench.leaderboard.statistics.paired import paired_difference
+from telbench.metrics.repeats import majority, pass_at_k
 
 # gpt-5-nano and gpt-5.4-mini on the 198 questions of GPQA Diamond, five answers each (inspect_ai issue 4206, run
 # published in stephlinds/evalconfidence, Apache-2.0): how many questions had so many right answers of five by each.
@@ -118,3 +119,20 @@ def test_twice_the_lead_would_have_been_one() -> None:
     assert found == pytest.approx(1.3, abs=0.05)
     assert low > 0
     assert p < 0.01
+
+
+def test_a_vote_of_one_answer_is_that_answer() -> None:
+    """Published of gpt-5-mini on TeleLogs: 0.55 of 100 questions right with one answer each, and maj@k 0.0.
+
+    gsma-labs/leaderboard, trajectories/openai_gpt-5-mini, 2026-01-13. The helper looks for the letter "C" among scores
+    that are numbers by then (gsma-labs/evals, telelogs/utils.py), so its vote is lost by every answer.
+    """
+    right = [1.0] * 55 + [0.0] * 45
+    causes = ["C6" if each else "C3" for each in right]
+    votes = [majority([cause], [each]) for cause, each in zip(causes, right, strict=True)]
+    assert np.mean(votes) == np.mean(right) == 0.55
+    assert np.mean([pass_at_k(1, int(each), 1) for each in right]) == 0.55
+    # Its published standard error is that of the accuracy, so nothing else is wrong with these counts.
+    assert np.std(right, ddof=1) / 10 == pytest.approx(0.05, abs=0.0001)
+    published = [any(each == "C" for each in answers) for answers in ([each] for each in right)]
+    assert np.mean(published) == 0.0

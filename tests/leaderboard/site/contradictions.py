@@ -8,8 +8,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+
+from .pairs_told import of_pairs, on_compare_pages
+from .recipes_told import of_recipes
+from .sets_told import of_sets
 
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
 
@@ -56,22 +62,34 @@ def _numbers(text: str) -> list[float]:
 
 
 def contradictions(site: Path) -> list[str]:
-    """One line for each contradiction in the tables of standings, and of these with the data files."""
-    overview = json.loads((site / "data" / "board.json").read_text())
-    slugs = {run["page"].removeprefix("runs/").removesuffix(".html"): run["name"] for run in overview["runs"]}
+    """One line for each contradiction in tables of standings, pages of pairs and data files, and between them."""
+    if (site / "data" / "sets.json").is_file():
+        inside = [f"{each.name}/{line}" for each in sorted((site / "sets").iterdir()) for line in contradictions(each)]
+        return [*of_sets(site), *inside]
     found = []
-    pages = [site / "index.html", *sorted((site / "metrics").glob("*.html"))]
-    for page in pages:
-        told = Standings(page.read_text("utf-8")).by_column()
-        heading = re.search(r"<h1>(.*?)</h1>", page.read_text("utf-8"))
-        name = heading.group(1) if heading and page.name != "index.html" else next(iter(overview["tables"]))
-        document = json.loads((site / overview["tables"][name]).read_text())
-        found += [f"{page.name}: {line}" for line in _within(told, higher=document["higher_is_better"])]
+    for place in ("data/board.json", "data/recipes/board.json"):
+        if (site / place).is_file():
+            overview = json.loads((site / place).read_text())
+            documents = {name: json.loads((site / path).read_text()) for name, path in overview["tables"].items()}
+            found += _standings(site, overview, documents)
+            checks = (of_recipes,) if "recipes" in place else (on_compare_pages, of_pairs)
+            found += [line for check in checks for line in check(site, overview, documents)]
+    return found
+
+
+def _standings(site: Path, overview: Mapping[str, Any], documents: Mapping[str, Any]) -> list[str]:
+    """The first page of a board and the pages of its metrics."""
+    slugs = {Path(run["page"]).stem: run["name"] for run in overview["runs"]}
+    found = []
+    for name, page in {next(iter(overview["tables"])): overview["home"], **overview["pages"]}.items():
+        told = Standings((site / page).read_text("utf-8")).by_column()
+        document = documents[name]
+        found += [f"{page}: {line}" for line in _within(told, higher=document["higher_is_better"])]
         rows = {row["run"]: row for row in document["rows"]}
         for slug, cells in told:
             row = rows.get(slugs[slug])
             if row is not None:
-                found += [f"{page.name}: {slugs[slug]}: {line}" for line in _with_data(cells, row)]
+                found += [f"{page}: {slugs[slug]}: {line}" for line in _with_data(cells, row)]
     return found
 
 

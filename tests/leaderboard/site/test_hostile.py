@@ -16,7 +16,7 @@ from telbench.harness.cli.main import main
 from telbench.leaderboard.site.formats import text
 from telbench.leaderboard.site.model import items
 from telbench.leaderboard.site.model.board import slug
-from telbench.leaderboard.site.model.data_files import _csv_cell
+from telbench.leaderboard.site.model.data_files import csv_cell
 
 from .boards import Markup
 
@@ -185,8 +185,8 @@ def test_hidden_characters_are_shown_and_endless_text_is_cut() -> None:
 
 
 @pytest.mark.parametrize("words", ["=1+1", "+cmd", "-2", "@sum", "\t=1"])
-def test_a_csv_cell_is_no_formula(words: str) -> None:
+def test_acsv_cell_is_no_formula(words: str) -> None:
     stream = io.StringIO()
-    csv.writer(stream).writerow([_csv_cell(words)])
+    csv.writer(stream).writerow([csv_cell(words)])
     assert not stream.getvalue().startswith(("=", "+", "-", "@", "\t"))
-    assert _csv_cell(-0.5) == -0.5
+    assert csv_cell(-0.5) == -0.5

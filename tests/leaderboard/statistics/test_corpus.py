@@ -13,7 +13,12 @@ import pytest
 
 from telbench.leaderboard.statistics import corpus, sign_flip
 from telbench.leaderboard.statistics.clusters import clustered
-from telbench.leaderboard.statistics.corpus import bootstrap_differences, corpus_difference, difference_sums
+from telbench.leaderboard.statistics.corpus import (
+    bootstrap_differences,
+    corpus_difference,
+    corpus_differences,
+    difference_sums,
+)
 from telbench.metrics.contract import Sample, metrics_named
 from telbench.metrics.intervals import aggregate, statistics_matrix
 
@@ -285,3 +290,19 @@ def test_flipping_the_sums_of_bleu_has_the_published_p_values_of_swaps(system):
         if published is not None:
             # Four standard errors of 10,000 swaps, and a hundredth for the slope in place of the curve.
             assert abs(found - published) < 4 * math.sqrt(published * (1 - published) / 10_000) + 0.01
+
+
+def test_runs_compared_together_are_those_compared_alone():
+    draw = np.random.default_rng(3)
+    clusters, other = 40, draw.integers(0, 30, (40, 5)).astype(float)
+    other[:, -1] = 3.0
+    runs = [np.column_stack([draw.integers(0, 30, (clusters, 4)), other[:, -1]]) for _ in range(4)]
+
+    def ratio(totals: np.ndarray) -> np.ndarray:
+        return np.sqrt(totals[:, 0] / totals[:, 1]) * totals[:, 2] / (totals[:, 3] + totals[:, 4])
+
+    together = corpus_differences(runs, other, ratio, resamples=300)
+    alone = [corpus_difference(run, other, ratio, resamples=300) for run in runs]
+    assert [found for found, _ in together] == [found for found, _ in alone]
+    assert all((one.sums == two.sums).all() for (_, one), (_, two) in zip(together, alone, strict=True))
+    assert len({found.bootstrap_low for found, _ in together}) == 4

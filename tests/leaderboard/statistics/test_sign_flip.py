@@ -289,3 +289,39 @@ def test_a_bound_leaves_0_out_exactly_where_the_test_rejects_it(kind, seed):
 def test_sums_that_are_all_zero_reach_a_threshold_that_rounding_has_left_of_zero():
     assert sign_flip.tail(np.zeros(4), 1e-12) == 1.0
     assert sign_flip.tail(np.zeros(4), 1e-6) == 0.0
+
+
+def _many(draw: np.random.Generator, groups: int) -> list[Summed]:
+    """Differences over the same clusters: of scores, of right and wrong, with many zeros, equal, with one far out."""
+    clusters = [f"d{place % groups}" for place in range(4 * groups)]
+    rows = [draw.normal(0.05 * number, 0.3, len(clusters)) for number in range(6)]
+    rows[1] = np.sign(np.round(rows[1], 0))
+    rows[2] = np.where(draw.random(len(clusters)) < 0.8, 0.0, rows[2])
+    rows[3][:] = 0.25
+    rows[4][0] = 60.0
+    return [clustered(np.round(row, 9) + 0.0, clusters) for row in rows]
+
+
+@pytest.mark.parametrize("groups", [3, 12, 40, 200])
+def test_intervals_found_together_are_those_found_alone(groups: int) -> None:
+    data = _many(np.random.default_rng(groups), groups)
+    levels = [0.95, 0.999, 0.9, 0.95, 0.99, 0.95]
+    alone = [sign_flip.interval(each, level) for each, level in zip(data, levels, strict=True)]
+    known = [float(sign_flip.two_sided(each.sums)) for each in data]
+    assert sign_flip.intervals(data, levels) == sign_flip.intervals(data, levels, known) == alone
+    for each, level, ends in zip(data, levels, alone, strict=True):
+        sides = [
+            float(sign_flip.bounds(each.sums[None], each.sizes, (1 - level) / 2, lower=lower)[0])
+            for lower in (True, False)
+        ]
+        assert ends == (None if np.isnan(sides).any() else tuple(sides))
+
+
+def test_a_tail_does_not_depend_on_what_is_computed_beside_it() -> None:
+    draw = np.random.default_rng(1)
+    sizes = np.abs(draw.normal(size=(40, 60))) * draw.exponential(size=(40, 1))
+    # Far out it takes more steps than near the middle: rows that have come to rest stay where they are.
+    thresholds = np.linspace(0.0, 0.9, 40) * sizes.sum(axis=1)
+    together = sign_tails(sizes, thresholds)
+    alone = [sign_tails(sizes[[row]], thresholds[[row]])[0] for row in range(40)]
+    assert together.tolist() == alone

@@ -146,3 +146,23 @@ def test_hodges_lehmann_of_right_or_wrong_counts_pairs_of_three_values():
         values = draw.choice([-1.0, 0.0, 1.0], 2500, p=chances)
         averages = ((values[:, None] + values[None, :]) / 2)[np.triu_indices(2500)]
         assert hodges_lehmann(values) == float(np.median(averages))
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("normal", 2000), ("cauchy", 1999), ("tiny", 1200), ("far apart", 1100), ("half zero", 1500), ("above 0", 900)],
+)
+def test_the_median_of_all_averages_is_found_to_the_last_bits_whatever_the_scale(kind: str, count: int) -> None:
+    draw = np.random.default_rng(count)
+    values = {
+        "normal": lambda: draw.normal(0.05, 0.3, count),
+        "cauchy": lambda: draw.standard_cauchy(count),
+        "tiny": lambda: 1e-9 * draw.normal(size=count),
+        "far apart": lambda: np.concatenate([draw.normal(-100, 1, count // 2), draw.normal(100, 1, count // 2)]),
+        "half zero": lambda: np.where(draw.random(count) < 0.5, 0.0, draw.normal(0.1, 1, count)),
+        "above 0": lambda: 5 + 1e-3 * draw.random(count),
+    }[kind]()
+    averages = np.sort(((values[:, None] + values[None, :]) / 2)[np.triu_indices(len(values))])
+    middle = (averages[(len(averages) - 1) // 2] + averages[len(averages) // 2]) / 2
+    # An average of large values is known to their last bit, not to its own.
+    assert abs(hodges_lehmann(values) - middle) <= 2 * np.spacing(np.abs(values).max())

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,48 +23,13 @@ from telbench.harness.engines.contract import (
     EngineSpec,
     Request,
     Sampling,
-    engine_named,
 )
 from telbench.harness.engines.replicas.pool import AHEAD
-from telbench.registry import listed
 
-from ....installed import install
-from ....ray_cluster import NODE, running
+from ....ray_cluster import NODE
+from .calls import asked_twice, calls, nodes
 
 pytestmark = pytest.mark.slow
-
-HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSpec]:
-    """The plugin, installed here and on the nodes that are started from here; as an engine of replicas."""
-    site, monkeypatch = tmp_path_factory.mktemp("site"), pytest.MonkeyPatch()
-    install(site, "stand-in", {"telbench.engines": {"stand_in": "stand_in:ENGINE"}})
-    (site / "stand_in.py").symlink_to(HERE / "stand_in.py")
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
-    listed.cache_clear()
-    ray, inner = engine_named("ray")[0], engine_named("stand_in")[0]
-    assert ray.around is not None
-    yield ray.around(inner)
-    monkeypatch.undo()
-    listed.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def two_nodes(stand_in: EngineSpec) -> Iterator[Any]:
-    """A head that takes no work and two nodes, which tests leave as they are."""
-    with running({**NODE, "num_cpus": 0}) as found:
-        nodes(found)
-        yield found
-
-
-@pytest.fixture
-def broken_up(stand_in: EngineSpec) -> Iterator[Any]:
-    """A head that takes no work, to which one test adds nodes."""
-    with running({**NODE, "num_cpus": 0}) as found:
-        yield found
 
 
 def settings(
@@ -79,23 +44,9 @@ def requests(count: int) -> list[Request]:
     return [Request(f"k{index}", f"q{index}", (), tuple(range(1 + index % 9))) for index in range(count)]
 
 
-def calls(tmp_path: Path) -> list[list[str]]:
-    """What the replicas were asked: key, process, node."""
-    file = tmp_path / "calls"
-    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-
-
 def require_each_once(found: Sequence[Completion], count: int) -> None:
     assert Counter(each.key for each in found) == Counter(f"k{index}" for index in range(count))
     assert all(each.text == f"answer to q{each.key[1:]}" for each in found)
-
-
-def nodes(cluster: Any) -> list[Any]:
-    return [cluster.add_node(**NODE) for _ in range(2)]
-
-
-def asked_twice(tmp_path: Path) -> int:
-    return sum(count - 1 for key, count in Counter(line[0] for line in calls(tmp_path)).items() if key.startswith("k"))
 
 
 def generated(engine: Engine, asked: Sequence[Request]) -> list[Completion]:

@@ -1,0 +1,148 @@
+"""Any two runs, on a page that its script fills: from a file with all names and questions, and one for each run.
+
+A page for each of a thousand pairs would be mostly the same. So ``pair.html`` has the frame, and ``data/pairs/`` what
+fills it, as scripts, as a page from a file:// address may load these and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..formats import ends_text, p_text, score, signed, text
+from ..model.board import Board
+from ..model.data_files import csv_cell, table_path
+from ..model.items import answers_path, item_path
+from ..model.standings import MetricTable
+from ..page import File, Page
+from .pairs import RunPair, run_pairs
+
+if TYPE_CHECKING:
+    from ..model.board import BoardRun
+
+# Characters of a question in the list of items that differ.
+_QUESTION = 160
+_HEADS = ("metric", "run", "other", "difference", "ci_low", "ci_high", "p", "verdict", "approximate")
+
+
+def has_pairs(board: Board) -> bool:
+    """Are there pairs without the baseline?"""
+    return len(board.runs) > 2
+
+
+def pair_pages(board: Board) -> Iterator[Page | File]:
+    """``pair.html``, ``data/pairs.csv`` and ``data/pairs/…``."""
+    found = run_pairs(board)
+    near = any(pair.near for pairs in found for pair in pairs)
+    yield Page("pair.html", "pair.html", "Any two runs", {"near": near}, menu="pair.html")
+    yield File("data/pairs.csv", _csv(board, found))
+    yield File("data/pairs/board.js", _script("board", _names(board)))
+    for place, run in enumerate(board.runs):
+        document = {"pairs": _pairs(board, found, place), "values": _values(board, run)}
+        yield File(f"data/pairs/{run.slug}.js", _script(run.slug, document))
+
+
+def _names(board: Board) -> dict[str, Any]:
+    """Runs, metrics and items, in the order in which the other files number them."""
+    first = next(iter(board.runs)).columns
+    questions = [text(sample["question"], _QUESTION) for sample in first.samples()] if board.shown != "none" else []
+    return {
+        "runs": [
+            {
+                "name": text(run.name, 120),
+                "short": text(run.short, 80),
+                "slug": run.slug,
+            }
+            for run in board.runs
+        ],
+        "tables": [_told(board, table) for table in board.tables],
+        "items": [
+            [question, item_path(board, place), answers_path(place), "" if category is None else text(category, 60)]
+            for place, (question, category) in enumerate(zip(questions, first.categories, strict=False))
+        ],
+        "texts": board.shown == "all",
+    }
+
+
+def _told(board: Board, table: MetricTable) -> dict[str, Any]:
+    entry, (low, high) = table.rows[0].entry, table.metric.range
+    by_run = {row.run: row for row in table.rows}
+    return {
+        "name": table.name,
+        "page": table_path(board, table),
+        "higher": table.metric.higher_is_better,
+        "width": None if low is None or high is None else high - low,
+        "digits": len(score(0.0, entry).partition(".")[2]),
+        "values": [
+            score(by_run[place].entry["value"], by_run[place].entry) if place in by_run else None
+            for place in range(len(board.runs))
+        ],
+    }
+
+
+def _pairs(board: Board, found: Sequence[Sequence[RunPair]], place: int) -> dict[str, list[Any]]:
+    """By place of each later run, for every metric what is shown of the pair; None where there is none."""
+    told: dict[str, list[Any]] = {}
+    for column, (table, pairs) in enumerate(zip(board.tables, found, strict=True)):
+        entry = table.rows[0].entry
+        for pair in pairs:
+            if pair.first == place:
+                row = told.setdefault(str(pair.second), [None] * len(board.tables))
+                row[column] = _shown(pair, entry)
+    return told
+
+
+def _shown(pair: RunPair, entry: Any) -> list[Any]:
+    """The difference and its interval as numbers and as texts, the p-value, the verdict, whether it is nearly so."""
+    low, high = pair.interval or (None, None)
+    return [
+        _digits(pair.delta),
+        _digits(low),
+        _digits(high),
+        signed(pair.delta, entry),
+        ends_text(pair.delta, pair.interval, entry) if pair.interval else "",
+        p_text(pair.p) if pair.interval or pair.p < 1 else "",
+        pair.verdict,
+        int(pair.near),
+    ]
+
+
+def _digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _values(board: Board, run: BoardRun) -> list[str | None]:
+    """Item by item the scores in each metric as 32-bit floats, little-endian; None where the run has none."""
+    import numpy as np
+
+    if board.shown == "none":
+        return [None] * len(board.tables)
+    columns = [run.columns.values.get(table.name) for table in board.tables]
+    return [
+        None if column is None else base64.b64encode(column.astype(np.dtype("<f4")).tobytes()).decode("ascii")
+        for column in columns
+    ]
+
+
+def _script(key: str, document: Any) -> bytes:
+    packed = gzip.compress(json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii"), 6, mtime=0)
+    return f'telbenchPair("{key}","'.encode("ascii") + base64.b64encode(packed) + b'");\n'
+
+
+def _csv(board: Board, found: Sequence[Sequence[RunPair]]) -> bytes:
+    """All pairs in all metrics, a row each: run minus other, positive is better."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_HEADS)
+    names = [csv_cell(run.name) for run in board.runs]
+    for table, pairs in zip(board.tables, found, strict=True):
+        for pair in pairs:
+            low, high = pair.interval or (None, None)
+            numbers = pair.delta, low, high, pair.p, pair.verdict, "yes" if pair.near else ""
+            writer.writerow([table.name, names[pair.second], names[pair.first], *numbers])
+    return stream.getvalue().encode("utf-8-sig")
