@@ -28,7 +28,7 @@ from ...runs.loaded import metric_of
 from ...runs.worth import read_worth, with_worth
 from ..formats import shortened, slug
 from ..parallel import Job, Result, all_of, each_of
-from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns
+from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns, sharing_items
 from .composite import OVERALL
 from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, first_rankable, measured_alike, rankable, run_folders
@@ -202,7 +202,7 @@ def make_board(
         raise InputError("none of the runs is finished: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
-    runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
+    runs = sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
     runs = [*runs, *elsewhere.runs]
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
@@ -272,20 +272,6 @@ def make_board(
         worth=worth,
         reported=elsewhere.reported,
     )
-
-
-def _sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:
-    """The runs with equal lists of items held once."""
-    held: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    return [
-        replace(
-            run,
-            items=held.setdefault(run.items, run.items),
-            clusters=held.setdefault(run.clusters, run.clusters),
-            categories=held.setdefault(run.categories, run.categories),
-        )
-        for run in runs
-    ]
 
 
 def _refuse_copies(runs: Sequence[RunColumns]) -> None:

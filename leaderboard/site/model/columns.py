@@ -9,7 +9,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,6 +225,20 @@ def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
         raise InputError(f"cannot read {error.filename or file}: {error.strerror}") from error
     lines.finish()
     return samples.columns(path, header, digest.hexdigest())
+
+
+def sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:
+    """The runs with equal lists of items held once."""
+    held: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    return [
+        replace(
+            run,
+            items=held.setdefault(run.items, run.items),
+            clusters=held.setdefault(run.clusters, run.clusters),
+            categories=held.setdefault(run.categories, run.categories),
+        )
+        for run in runs
+    ]
 
 
 class _Samples:
