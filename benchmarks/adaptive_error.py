@@ -145,7 +145,7 @@ def told(name: str, outcomes: Sequence[Outcome]) -> bool:
     )
     print(f"| {name} | {repeats} | " + " | ".join(f"{100 * each:.1f}" for each in cells) + " |", flush=True)
     limit = ALPHA + 3.5 * math.sqrt(ALPHA * (1 - ALPHA) / repeats)
-    return max(other, missed) <= limit and ("unchanged" not in name or claims <= limit)
+    return bool(max(other, missed) <= limit and ("unchanged" not in name or claims <= limit))
 
 
 def made(sizes: Numbers, gain: float, repeats: int, draw: np.random.Generator) -> Iterator[tuple[Scores, Scores]]:

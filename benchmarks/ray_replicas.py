@@ -79,7 +79,7 @@ def install(site: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
 
 
-def cluster(nodes: int) -> Any:
+def cluster(nodes: int, tries: int = 5) -> Any:
     """A head without work and nodes with a processor each, all on 127.0.0.1."""
     # Workers stand back for all else on the machine otherwise, and the driver is not to talk to anybody outside.
     for name, value in (
@@ -96,8 +96,15 @@ def cluster(nodes: int) -> Any:
         "include_dashboard": False,
     }
     found = Cluster()
-    for cpus in (0, *[1] * nodes):
-        found.add_node(num_cpus=cpus, **node)
+    try:
+        for cpus in (0, *[1] * nodes):
+            found.add_node(num_cpus=cpus, **node)
+    except Exception:
+        # Ray gives a node half a minute, which on a busy machine may be too little.
+        found.shutdown()
+        if tries == 1:
+            raise
+        return cluster(nodes, tries - 1)
     return found
 
 

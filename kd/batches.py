@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
 
@@ -43,12 +43,36 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``inputs`` and ``labels`` of shape (items, length), padded on the right; ``n_labels`` of them count."""
+    """``inputs`` and ``labels`` of shape (items, length), padded on the right.
+
+    ``said`` (labels that count,): their ids, which stay on the processor. ``counted``: their places in the flattened
+    batch. Both are known beforehand, since to look for them on a GPU would stop the processor until it has caught up.
+    """
 
     inputs: Tensor
     labels: Tensor
-    n_labels: int
+    counted: Tensor
+    said: Tensor
     n_tokens: int
+
+    @property
+    def n_labels(self) -> int:
+        """Labels that count."""
+        return len(self.counted)
+
+    def to(self, device: Any) -> Batch:
+        """The same on a device; to a GPU it is copied while the processor goes on."""
+        moved = {name: sent(getattr(self, name), device) for name in ("inputs", "labels", "counted")}
+        return replace(self, **moved)
+
+
+def sent(values: Tensor, device: Any) -> Tensor:
+    """On this device. What goes from a processor to a GPU stands in locked memory, and nobody waits for the copy."""
+    import torch
+
+    if torch.device(device).type != "cuda" or values.device.type != "cpu":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def collate(examples: Sequence[Example], pad: int) -> Batch:
@@ -63,8 +87,12 @@ def collate(examples: Sequence[Example], pad: int) -> Batch:
         size = len(example.ids) - 1
         inputs[row, :size] = torch.tensor(example.inputs)
         labels[row, :size] = torch.tensor(example.labels)
-    n_labels = sum(len(example.ids) - example.start for example in examples)
-    return Batch(inputs, labels, n_labels, sum(len(example.ids) - 1 for example in examples))
+    places = [
+        torch.arange(row * length + example.start - 1, row * length + len(example.ids) - 1)
+        for row, example in enumerate(examples)
+    ]
+    counted = torch.cat(places)
+    return Batch(inputs, labels, counted, labels.flatten()[counted], sum(len(each.ids) - 1 for each in examples))
 
 
 def bucketed(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:

@@ -22,9 +22,12 @@ from .selection.score import DEV_LOSS, selecting_metric
 NONE = "none"
 # Settings of keeping that came later: those that have their default are not in notes.
 ADDED = ("select", "select_max_tokens", "patience", "log", "log_dir", "log_project")
+# The same of the optimiser.
+LATER = ("compile", "micro_batch_tokens", "attn")
 # A micro-batch size that is found out.
 AUTO = 0
 Schedule = Literal["cosine", "linear", "constant"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,12 @@ class OptimiserSettings(Bounded):
         low=0,
         words={"auto": AUTO},
     )
+    micro_batch_tokens: int | None = setting(
+        None,
+        "tokens at once in memory, padding included, in place of a number of items: short ones go through together",
+        metavar="N",
+        low=1,
+    )
     learning_rate: float = setting(5e-4, "peak learning rate", metavar="R", above=0)
     schedule: Schedule = setting("cosine", "course of the learning rate after the warm-up")
     warmup_share: float = setting(0.03, "share of the steps in which the rate rises", metavar="R", low=0, high=1)
@@ -150,12 +159,24 @@ class OptimiserSettings(Bounded):
     beta2: float = setting(0.999, "AdamW's memory of squared gradients, below 1", metavar="R", above=0, below=1)
     clip_norm: float = setting(1.0, "largest gradient norm", metavar="X", above=0)
     precision: Literal["fp32", "tf32", "bf16"] = setting("fp32", "number format of the matrix products")
+    attn: Attention = setting("auto", "kernel of the models' attention (auto: what transformers takes)")
     compile: bool = setting(False, "fuse the models' operations: some seconds at the start, then faster steps on a GPU")
     gradient_checkpointing: bool = setting(False, "compute activations twice to save memory")
     seed: int = setting(0, "orders the items; initialises projectors and adapters", metavar="K")
     threads: int = setting(
         1, "processor threads; more are faster, another number gives other last digits", metavar="N", low=1
     )
+
+    def __post_init__(self) -> None:
+        """Refuse two bounds of one thing."""
+        super().__post_init__()
+        if self.micro_batch_size is not None and self.micro_batch_tokens is not None:
+            raise InputError("micro_batch_size and micro_batch_tokens both bound what is in memory: leave one out")
+
+    @property
+    def loading(self) -> dict[str, str]:
+        """What a model is loaded with, beside its number format."""
+        return {} if self.attn == "auto" else {"attn_implementation": self.attn}
 
 
 @dataclass(frozen=True)
@@ -261,8 +282,10 @@ class TrainingSettings:
             del told["method"]["objective_options"]
         if self.data.dev_limit is None:
             del told["data"]["dev_limit"]
-        if not self.optimiser.compile:
-            del told["optimiser"]["compile"]
+        first = written(OptimiserSettings(), whole=True)
+        for name in LATER:
+            if told["optimiser"][name] == first[name]:
+                del told["optimiser"][name]
         usual = written(KeepingSettings(), whole=True)
         for name in ADDED:
             if told["keeping"][name] == usual[name]:

@@ -18,30 +18,31 @@ NODE: dict[str, Any] = {
 STARTS = 3
 
 
-def _started(head: dict[str, Any], tries: int = STARTS) -> Any:
-    """A cluster with this node alone."""
+def _started(head: dict[str, Any], nodes: int, tries: int = STARTS) -> Any:
+    """A cluster with this head, and so many nodes beside it."""
     from ray.cluster_utils import Cluster
 
     one = Cluster()
     try:
-        one.add_node(**head)
+        for each in (head, *[NODE] * nodes):
+            one.add_node(**each)
     except Exception:
         one.shutdown()
         if tries == 1:
             raise
         time.sleep(5)
-        return _started(head, tries - 1)
+        return _started(head, nodes, tries - 1)
     return one
 
 
 @contextlib.contextmanager
-def running(head: dict[str, Any]) -> Iterator[Any]:
-    """A cluster with this node alone, shut down afterwards; skips the test where ray is not installed."""
+def running(head: dict[str, Any], nodes: int = 0) -> Iterator[Any]:
+    """A cluster with this node and so many others, shut down afterwards; skips the test where ray is not installed."""
     pytest.importorskip("ray", reason="ray is not installed: the extra ray brings it")
     with pytest.MonkeyPatch.context() as patched:
         # Ray's workers stand back for all else otherwise: on a busy machine a test would wait for them for minutes.
         patched.setenv("RAY_worker_niceness", "0")
-        found = _started(head)
+        found = _started(head, nodes)
         try:
             yield found
         finally:

@@ -60,7 +60,7 @@ class Candidate:
         import numpy as np
 
         self._finished, self._margin, self._alpha = tuple(finished), margin, alpha
-        self._counted = ~np.isnan(np.stack([each.scores for each in finished])).any(axis=0)
+        self._counted = np.asarray(~np.isnan(np.stack([each.scores for each in finished])).any(axis=0))
         if not self._counted.any():
             raise InputError("no item has a score with every run of --against: score them again")
         _, numbers = np.unique(documents.numbers[self._counted], return_inverse=True)

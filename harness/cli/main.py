@@ -40,6 +40,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "telbench.harness.commands.data",
         "list, show, lint or split data sets, or take the few items that say what all say",
     ),
+    "report": ("telbench.leaderboard.commands.report", "one file on finished runs, for a mail or a pull request"),
+    "export": ("telbench.leaderboard.commands.export", "finished runs in the formats of other tools and of the hub"),
+    "import": ("telbench.leaderboard.commands.bring_in", "logs of other tools as run folders"),
     "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics, and measure their worth"),
     "judge": (
         "telbench.harness.commands.judge",

@@ -129,7 +129,8 @@ def run_report(header: Mapping[str, Any]) -> list[Block]:
         rows.append((name, value, interval, *position, str(entry["n"]), "; ".join(_notes(entry))))
     items = f"{data['n']} item{'' if data['n'] == 1 else 's'}"
     made_by = " ".join(part for part in (generation["engine"], generation.get("dtype")) if part)
-    title = f"{model['name']} on {data['name']} {data['split']} ({items}, {header['prompt']['book']} book, {made_by})"
+    told = ", ".join([items, *([f"{book} book"] if (book := header["prompt"]["book"]) else []), made_by])
+    title = f"{model['name']} on {data['name']} {data['split']} ({told})"
     heads = ("metric", "value", "95 % interval", *(["calibrated"] if scales else []), "n", "")
     blocks: list[Block] = [Words(title, "title")]
     for line in _judge_warnings(header["judge"], header["metrics"]) if header.get("judge") else ():
@@ -140,12 +141,12 @@ def run_report(header: Mapping[str, Any]) -> list[Block]:
     if dropped := data["dropped"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
         remarks.append(f"{sum(dropped.values())} records dropped ({reasons})")
-    told = [
+    below = [
         *(_samples(header["metrics"], generation["samples"]) if "samples" in generation else ()),
         *(_scales(scales) if scales else ()),
         *([" · ".join(remarks)] if remarks else []),
     ]
-    return [*blocks, *map(Words, told)]
+    return [*blocks, *map(Words, below)]
 
 
 def _notes(entry: Mapping[str, Any]) -> list[str]:

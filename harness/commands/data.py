@@ -95,6 +95,15 @@ class SplitOptions(Source):
     force: bool = setting(False, "overwrite a division that is there")
 
 
+@dataclass(frozen=True, kw_only=True)
+class CroissantOptions(Source):
+    """``telbench data croissant``."""
+
+    out: Path = setting(REQUIRED, "folder to write into", metavar="DIR", required=True)
+    url: str = setting("", "where the set is published", metavar="URL")
+    published: str = setting("", "the day on which it was published, as 2026-11-28", metavar="DAY")
+
+
 # action -> (its options, what it does)
 ACTIONS: dict[str, tuple[type, str]] = {
     "list": (ListOptions, "the registered sets and whether their files are here"),
@@ -102,16 +111,17 @@ ACTIONS: dict[str, tuple[type, str]] = {
     "lint": (LintOptions, "repetitions, leaks between splits, unsupported answers, lengths"),
     "split": (SplitOptions, "write train, dev and test as canonical JSON Lines"),
     "subset": (SubsetOptions, "write the few items that say what all say, chosen by past runs"),
+    "croissant": (CroissantOptions, "write the items of a set and Croissant metadata that describe them"),
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Sub-commands list, show, lint, split, subset."""
+    """Sub-commands list, show, lint, split, subset, croissant."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
     for name, (kind, told) in ACTIONS.items():
         action = commands.add_parser(name, help=told)
         add_flags(action, kind)
-        if kind is not SplitOptions:
+        if kind not in (SplitOptions, CroissantOptions):
             add_json(action)
 
 
@@ -123,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
         "lint": _lint,
         "split": _split,
         "subset": _subset,
+        "croissant": _croissant,
     }
     try:
         options = settings_of(args, ACTIONS[args.action][0])
@@ -353,3 +364,13 @@ def _subset(options: SubsetOptions, as_json: bool) -> None:
     else:
         for line in lines:
             _line(line)
+
+
+def _croissant(options: CroissantOptions, _as_json: bool) -> None:
+    from importlib.metadata import version
+
+    from ..croissant import write_croissant
+
+    told = {"version": version("telbench"), "url": options.url, "published": options.published}
+    for file in write_croissant(options.load(), options.out, **told):
+        _line(str(file))

@@ -15,7 +15,7 @@ from pathlib import Path
 from telbench.errors import InputError, TelbenchError
 
 from ..cli.terminal import Reporter
-from ..runs.adaptive import asked_plan, asking, fill
+from ..runs.adaptive import asked_plan, asking, fill_until_settled
 from ..runs.evaluate import Answered, InterruptedRunError, complete, evaluate, first_header, repeating, resume_line
 from ..runs.folder import JOURNAL, JUDGEMENTS, LOG, Run, RunFolder
 from ..runs.generate import Generated
@@ -142,7 +142,7 @@ def _plan_all(fleet: _Fleet, every: Sequence[EvalSettings], folders: Sequence[Pa
 def _named_twice(one: EvalSettings, other: EvalSettings) -> str:
     if one.data.data != other.data.data:
         return f"--data {other.data.data} is {one.data.data} again: name it once"
-    return f"--model {other.model} is {one.model} again: name it once"
+    return f"--model {other.model} is {one.model} again: name it once, and {other.data.data} too"
 
 
 def _answer_all(fleet: _Fleet) -> None:
@@ -200,7 +200,7 @@ def _answer(each: _Making, fleet: _Fleet, **changes: object) -> None:
         RecordStore(folder.path / JOURNAL) as store,
         fleet.reporter.quiet(folder.path / LOG),
     ):
-        each.generated = fill(plan, store, fleet.reporter)
+        each.generated = fill_until_settled(plan, store, fleet.reporter)
     each.answering = time.perf_counter() - started
 
 

@@ -1,7 +1,7 @@
 """Names to plugins, for every entry-point group alike: listing imports nothing, a name is imported on use.
 
-telbench's own metrics, engines, data sets, judges, algorithms, divergences, executors and loggers are entry
-points of these groups too.
+telbench's own metrics, engines, data sets, judges, algorithms, divergences, executors, loggers and formats are
+entry points of these groups too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ GROUPS = {
     "telbench.divergences": "divergence",
     "telbench.executors": "executor",
     "telbench.loggers": "logger",
+    "telbench.formats": "format",
     "telbench.pages": "page of the board",
 }
 

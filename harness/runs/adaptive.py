@@ -198,8 +198,8 @@ def asking(plan: Plan) -> Asking | None:
     return None
 
 
-def fill(plan: Plan, store: RecordStore, reporter: Reporter) -> Generated:
-    """Complete every prompt of the plan, or of an adaptive one those that it takes. Raises as `fill_journal`."""
+def fill_until_settled(plan: Plan, store: RecordStore, reporter: Reporter) -> Generated:
+    """Complete as many prompts of the plan as it takes; of one that is not adaptive all. Raises as `fill_journal`."""
     place = asking(plan)
     return fill_journal(plan, store, reporter) if place is None else place.fill(plan, store, reporter)
 
@@ -215,14 +215,12 @@ def asked_plan(plan: Plan, generated: Generated) -> Plan:
     return plan if generated.stopped is None else narrowed(plan, generated.stopped.places)
 
 
-def stopped_header(header: Mapping[str, Any], generated: Generated) -> Mapping[str, Any]:
-    """The header as a run that stopped early tells it; that of a complete one as it is.
+def stopped_header(header: Mapping[str, Any], stopped: Stopped) -> dict[str, Any]:
+    """The header as a run that stopped early tells it.
 
     Intervals that do not hold when one looks often are taken out. That of the metric that decided holds.
     """
-    if generated.stopped is None:
-        return header
-    facts, metrics = generated.stopped.facts, {}
+    facts, metrics = stopped.facts, {}
     for name, entry in header["metrics"].items():
         metrics[name] = {**entry, "ci_low": None, "ci_high": None, "ci_method": None}
     decided = {

@@ -20,17 +20,19 @@ from typing import Any
 
 from telbench.config import settings_in, written
 from telbench.errors import InputError
+from telbench.registry import listed
 
 from ..adaptive.settings import AdaptiveOptions
 from ..cli.terminal import Reporter
+from ..datasets.loading import GROUP as DATASETS
 from ..formats import quantisation
 from ..storage import RecordStore
-from .adaptive import asked_alike, asked_plan, asking, fill, stopped_header
+from .adaptive import asked_alike, asked_plan, asking, fill_until_settled, stopped_header
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
-from .generate import Generated
+from .generate import Generated, fill_journal
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
-from .settings import EvalSettings, whole_paths
+from .settings import EvalSettings
 
 PACKAGES = (
     "telbench",
@@ -49,6 +51,10 @@ PACKAGES = (
     "scipy",
     "statsmodels",
 )
+
+# Settings that may be the place of a file or a folder.
+PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
+PLACES = ("model", "base", "tokenizer", "data", "data_dir", "encoder", "nli", "answers", "judge_prices", *PROMPT_FILES)
 
 # What a command tells of a finished run beside its header: keys of the JSON, and lines.
 More = Callable[[Path], tuple[dict[str, Any], list[str]]]
@@ -80,7 +86,6 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
 
     ``more`` makes of the finished run's folder what else is told: keys of the JSON, and lines below the table.
     """
-    from ..cli.stopped import stopped_lines
     from ..cli.tables import print_json, print_run, shown
 
     reporter = Reporter()
@@ -103,7 +108,11 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
         print_json({**made.header, "path": str(made.path), **told})
     else:
         print_run(made.header)
-        sys.stdout.writelines(f"{shown(line)}\n" for line in (*stopped_lines(made.header), *lines))
+        if "adaptive" in made.header:
+            from ..cli.stopped import stopped_lines
+
+            lines = [*stopped_lines(made.header), *lines]
+        sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
     if made.header.get("judge"):
         from .judge import told_outcome
 
@@ -132,7 +141,8 @@ def evaluate(
     started = time.perf_counter()
     if answered is None:
         plan = make_plan(settings, reporter)
-        asking(plan)
+        if settings.adaptive != AdaptiveOptions():
+            asking(plan)
         seconds = {"plan": time.perf_counter() - started}
     else:
         plan, seconds = answered.plan, {"plan": answered.planning}
@@ -147,9 +157,13 @@ def evaluate(
         folder.begin(header, repeating(settings))
         generated, scored = _answer_and_score(plan, folder, reporter, seconds, answered)
         seconds["total"] = time.perf_counter() - started
+        if generated.stopped is not None:
+            plan = asked_plan(plan, generated)
+        header = finished_header(header, plan, generated, scored, seconds)
+        if generated.stopped is not None:
+            header = stopped_header(header, generated.stopped)
         # As a reader of the file finds it: lists for tuples.
-        header = finished_header(header, asked_plan(plan, generated), generated, scored, seconds)
-        header = json.loads(json.dumps(stopped_header(header, generated)))
+        header = json.loads(json.dumps(header))
         folder.finish(header)
         return Run(folder.path, header)
     except KeyboardInterrupt as error:
@@ -164,8 +178,10 @@ def _answer_and_score(
     """Fill the journal unless that is done, have it judged, score it; ``seconds`` gets the time of each."""
     with RecordStore(folder.path / JOURNAL) as store, contextlib.ExitStack() as stack:
         stack.enter_context(reporter.quiet(folder.path / LOG))
+        fill = fill_until_settled if plan.settings.adaptive.adaptive else fill_journal
         generated = (answered and answered.generated) or fill(plan, store, reporter)
-        plan = asked_plan(plan, generated)
+        if generated.stopped is not None:
+            plan = asked_plan(plan, generated)
         judging = time.perf_counter()
         if plan.panel is not None:
             from .judge import judged
@@ -192,7 +208,13 @@ def repeating(settings: EvalSettings) -> str:
     asked = written(settings)
     for name in ("out", "fresh", "judge_retry", *settings_in(AdaptiveOptions)):
         asked.pop(name, None)
-    told = yaml.safe_dump(whole_paths(asked), sort_keys=False, allow_unicode=True, width=120)
+    for name in PLACES:
+        # A registered set is meant by its name, whatever folder is called so here.
+        if name in asked and Path(asked[name]).expanduser().exists() and asked[name] not in listed(DATASETS):
+            asked[name] = str(Path(asked[name]).expanduser().resolve())
+    if "judge" in asked:
+        asked["judge"] = [str(Path(spec).resolve()) if Path(spec).is_file() else spec for spec in asked["judge"]]
+    told = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=120)
     return f"# telbench eval --config {SETTINGS}\n{told}"
 
 

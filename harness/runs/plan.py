@@ -20,6 +20,7 @@ from ..adapter import open_model
 from ..checkpoint import Checkpoint, open_tokenizer
 from ..cli.terminal import Reporter
 from ..datasets.items import DataSet
+from ..datasets.loading import limited, load_whole
 from ..engines.contract import (
     NEUTRAL,
     Answers,
@@ -35,7 +36,7 @@ from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
 from ..prompts.options import shown_order
 from ..prompts.references import References
-from .prepared import Prepared, cut, prompts_key, resources_of, with_models
+from .prepared import Prepared, asked_metrics, cut, prompts_key, resources_of
 from .prompting import Prompting, prompting, tell_examples, template_variables
 from .requests import LENGTHS, Asked, answer_tokens, tokenised, too_short, untokenised, window_of
 from .settings import EvalSettings
@@ -48,9 +49,6 @@ OWNERS = {
     "replay": "replay",
     "ray": "ray",
 }
-# What open items are scored with beside n-grams, where their references are short, and where they hold facts.
-RECALL = ("token_recall", "token_precision", "reference_included")
-FACTS = ("fact_agreement", "fact_contradiction", "fact_omission")
 NO_ENCODER = "needs --encoder with the folder of an encoder: add it"
 # What --map may say of a file of answers.
 ANSWER_FIELDS = ("id", "prediction")
@@ -127,8 +125,12 @@ def open_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
         cutter = open_tokenizer(settings.engine.tokenizer)
     if cutter is not None:
         window_of(cutter, settings, settings.sampling.max_tokens or LENGTHS[0])
-    prepared = prepared or Prepared()
-    everything, whole, dataset = prepared.data(settings)
+    if prepared is None:
+        everything = load_whole(settings.data)
+        whole = everything.split(settings.data.split)
+        dataset = limited(whole, settings.data.limit, settings.sampling.seed)
+    else:
+        everything, whole, dataset = prepared.data(settings)
     engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
     if engine.answers_by_item:
         book = settings.prompt.context or dataset.book
@@ -167,13 +169,10 @@ def make_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
     Raises:
         InputError: for anything wrong with the request, before time is spent.
     """
-    prepared = prepared or Prepared()
     opening = open_plan(settings, reporter, prepared)
     engine, info, dataset, book = opening.engine, opening.engine_info, opening.dataset, opening.prompting.settings.book
     checkpoint = opening.engine_settings.checkpoint
-    names = settings.metrics.metrics or prepared.once(
-        ("metrics", id(dataset), with_models(settings)), lambda: asked_metrics(dataset, settings)
-    )
+    names = settings.metrics.metrics or asked_metrics(dataset, settings, prepared)
     resources = Resources()
     if settings.metrics.encoder or settings.metrics.nli or settings.judging.specs or settings.judging.rubrics:
         resources = resources_of(settings, dataset)
@@ -186,8 +185,11 @@ def make_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
         asked = _given(dataset, engine, opening.engine_settings, settings, reporter)
     else:
         needs = frozenset[str]().union(*(metric.needs for metric in metrics))
-        key = prompts_key(settings, opening.cutter, needs)
-        asked = prepared.once(key, lambda: asked_in(opening, settings, needs, reporter))
+        if prepared is None:
+            asked = asked_in(opening, settings, needs, reporter)
+        else:
+            key = prompts_key(settings, opening.cutter, needs)
+            asked = prepared.once(key, lambda: asked_in(opening, settings, needs, reporter))
     identity = None if checkpoint is None else identify_checkpoint(checkpoint, asked.template)
     depends_on = _dependencies(opening, asked, settings, identity)
     run_id, generation_id = fingerprint(depends_on), None
@@ -251,35 +253,6 @@ def _dependencies(
     if settings.sampling.samples > 1:
         depends_on["samples"] = settings.sampling.samples
     return depends_on
-
-
-def default_metrics(dataset: DataSet) -> tuple[str, ...]:
-    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be.
-
-    Items whose answers have a form (``meta.form``: a number, a label) have the metrics that read it instead. Open items
-    whose references are short have recall and inclusion too, and those whose references hold facts have the fact
-    metrics (`are_short`, `hold_facts`).
-    """
-    from ...metrics.fact.scores import hold_facts
-    from ...metrics.ngram.inclusion import are_short
-    from ...metrics.parsed.forms import form_metrics
-
-    choices = [bool(item.choices) for item in dataset.items]
-    formed = form_metrics(item.meta for item in dataset.items)
-    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
-    open_items = [item for item in dataset.items if not (item.choices or item.meta.get("form"))]
-    asked = [(item.question, item.references) for item in open_items if item.references]
-    short = RECALL if are_short([references for _, references in asked]) else ()
-    facts = FACTS if hold_facts(asked) else ()
-    open_ = ("ngram", *short, *facts) if open_items else ()
-    return (("choice",) if any(choices) else ()) + formed + open_ + refusal
-
-
-def asked_metrics(dataset: DataSet, settings: EvalSettings) -> tuple[str, ...]:
-    """The data's default metrics, and those that an encoder, an entailment model or a judge was given for."""
-    extra = (("embedding",) if settings.metrics.encoder else ()) + (("judged",) if settings.judging.specs else ())
-    extra += ("entailment",) if settings.metrics.nli else ()
-    return default_metrics(dataset) + extra
 
 
 def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettings:

@@ -29,6 +29,10 @@ _TEMPLATES = ("chat_template.jinja", "chat_template.json", "processor_config.jso
 # Settings that no prompt depends on: those of runs whose prompts are the same.
 _FREE = ("model", "name", "out", "fresh", "cache", "workers", "encoder", "encoder_layer", "encoder_idf", "nli")
 
+# What open items are scored with beside n-grams, where their references are short, and where they hold facts.
+RECALL = ("token_recall", "token_precision", "reference_included")
+FACTS = ("fact_agreement", "fact_contradiction", "fact_omission")
+
 
 class Prepared:
     """Made once and kept for the runs that follow; all of it is read only.
@@ -72,11 +76,6 @@ def prompts_key(settings: EvalSettings, cutter: Checkpoint | None, needs: frozen
         files.append(without_origins(cutter.config))
         files += [str(cutter.path)] if cutter.trust_remote_code else []
     return ("prompts", fingerprint([asked, files, sorted(needs)]))
-
-
-def with_models(settings: EvalSettings) -> tuple[bool, bool, bool]:
-    """For which of encoder, judges and entailment model metrics are added to the data's own."""
-    return bool(settings.metrics.encoder), bool(settings.judging.specs), bool(settings.metrics.nli)
 
 
 def resources_of(settings: EvalSettings, dataset: DataSet) -> Resources:
@@ -139,3 +138,33 @@ def cut(
     if told := segmentation_note(scripts, used, metrics):
         reporter.note(told)
     return metrics
+
+
+def default_metrics(dataset: DataSet) -> tuple[str, ...]:
+    """Choice metrics where items have options, n-gram metrics where they are open, refusals where some ought to be.
+
+    Items whose answers have a form (``meta.form``: a number, a label) have the metrics that read it instead. Open items
+    whose references are short have recall and inclusion too, and those whose references hold facts have the fact
+    metrics (`are_short`, `hold_facts`).
+    """
+    from ...metrics.fact.scores import hold_facts
+    from ...metrics.ngram.inclusion import are_short
+    from ...metrics.parsed.forms import form_metrics
+
+    choices = [bool(item.choices) for item in dataset.items]
+    formed = form_metrics(item.meta for item in dataset.items)
+    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
+    open_items = [item for item in dataset.items if not (item.choices or item.meta.get("form"))]
+    asked = [(item.question, item.references) for item in open_items if item.references]
+    short = RECALL if are_short([references for _, references in asked]) else ()
+    facts = FACTS if hold_facts(asked) else ()
+    open_ = ("ngram", *short, *facts) if open_items else ()
+    return (("choice",) if any(choices) else ()) + formed + open_ + refusal
+
+
+def asked_metrics(dataset: DataSet, settings: EvalSettings, prepared: Prepared | None = None) -> tuple[str, ...]:
+    """The data's default metrics, and those that an encoder, an entailment model or a judge was given for."""
+    extra = (("embedding",) if settings.metrics.encoder else ()) + (("judged",) if settings.judging.specs else ())
+    extra += ("entailment",) if settings.metrics.nli else ()
+    usual = default_metrics
+    return (usual(dataset) if prepared is None else prepared.once(id(dataset), lambda: usual(dataset))) + extra

@@ -317,22 +317,6 @@ class EvalSettings:
     name: str = setting("", "name of the model on tables (default: its folder's name)", metavar="NAME")
 
 
-# Settings that may be the place of a file or a folder.
-_PLACES = ("model", "base", "tokenizer", "data", "data_dir", "encoder", "nli", "answers", "judge_prices")
-PROMPT_FILES = ("template", "few_shot_file", "chat_template_file")
-
-
-def whole_paths(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Written settings with whole paths, so that they mean the same from any folder; a hub id stays what it is."""
-    found = dict(asked)
-    for name in (*_PLACES, *PROMPT_FILES):
-        if name in found and Path(found[name]).expanduser().exists():
-            found[name] = str(Path(found[name]).expanduser().resolve())
-    if "judge" in found:
-        found["judge"] = [str(Path(spec).resolve()) if Path(spec).is_file() else spec for spec in found["judge"]]
-    return found
-
-
 def eval_settings(**asked: Any) -> EvalSettings:
     """The settings of a run from keywords, which are called as in a ``--config`` file.
 

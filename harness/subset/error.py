@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..adaptive.place import FEW_ITEMS
 from .choose import chosen_items, filled
@@ -70,10 +70,11 @@ def left_out(
             verdicts.append((full[one, two], _verdict(part[one] - part[two], documents[places])))
     errors = np.abs(np.array(estimates) - means)
     varied = np.ptp(estimates) > 0 and np.ptp(means) > 0
+    ranked: Any = spearmanr(estimates, means) if varied else None
     return PartError(
         mean=float(errors.mean()),
         largest=float(errors.max()),
-        rank_correlation=float(spearmanr(estimates, means).statistic) if varied else None,
+        rank_correlation=None if ranked is None else float(ranked.statistic),
         agreement=float(np.mean([one == two for one, two in verdicts])),
         opposite=float(np.mean([one * two < 0 for one, two in verdicts])),
     )

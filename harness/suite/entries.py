@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from telbench.config import merged, read_settings, written
+from telbench.config import merged, read_settings
 from telbench.errors import InputError
 
 from ...metrics.fingerprints import fingerprint
-from ..runs.settings import EvalSettings, eval_settings, whole_paths
+from ..runs.evaluate import repeating
+from ..runs.settings import EvalSettings, eval_settings
 from .file import SuiteFile
 
 HASH_DIGITS = 8
 # What changes no answer and no score of a run: an entry that differs in these alone is the same entry.
-FREE = frozenset({"data_dir", "workers", "cache", "online", "judge_in_flight", "deadline"})
+FREE = frozenset(
+    {"data_dir", "workers", "cache", "online", "max_in_flight", "deadline", "judge_in_flight", "judge_deadline"}
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ def entries_of(suite: SuiteFile, where: str) -> list[Entry]:
         InputError: for settings that do not fit together, naming the entry; where nothing is left, or two entries have
             one label.
     """
+    import yaml
+
     found: dict[str, Entry] = {}
     for model in suite.order:
         for data, of_data in suite.data.items():
@@ -88,7 +93,7 @@ def entries_of(suite: SuiteFile, where: str) -> list[Entry]:
                 for each in changes:
                     given = merged(given, each.settings)
                 asked = read_settings(EvalSettings, given, f"{where}: {'-'.join(filter(None, (model, data, prompt)))}")
-                entry = Entry(model, data, prompt, whole_paths(written(asked)))
+                entry = Entry(model, data, prompt, yaml.safe_load(repeating(asked)))
                 if entry.label in found:
                     raise InputError(f"{where}: two entries are called {entry.label}: give other names")
                 found[entry.label] = entry

@@ -89,8 +89,6 @@ class SuiteRun:
     def _look(self, changed: Callable[[Entry, Standing, Standing], object]) -> None:
         for entry in self._entries:
             before, after = self.standings[entry.label], self._folder.standing(entry)
-            if before.state == "done" and after.state == "done":
-                continue
             self.standings[entry.label] = after
             if before != after:
                 changed(entry, before, after)
@@ -169,7 +167,6 @@ class SuiteRun:
         changed: Callable[[Entry, Standing, Standing], object],
     ) -> list[Share]:
         share = each.share
-        # A log that grew on another machine may be seen late: what is missing is looked for once more when given again.
         left = [entry for entry in share.entries if not self._has_ended(entry)]
         record = {"seconds": round(ended.seconds, 3), "cpu_seconds": round(ended.cpu_seconds, 3), "place": ended.place}
         journal.put(share.name, {"status": "ended", "code": ended.code, **record})

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from telbench.errors import InputError
 
+from ..batches import sent
 from .chunked_head import HeadLoss, Labels, Projected, Target, chunked_loss
 from .divergences import ForwardKL
 from .mixture import Loss, Mixture
@@ -68,7 +70,8 @@ def dskd(
 class Stream:
     """One model's answer rows: hidden states and head, label ids (n,), token embeddings (n, 2d), item numbers (n,).
 
-    The embeddings are those of the token read and of the token to say (`embedded`), without gradient.
+    The embeddings are those of the token read and of the token to say (`embedded`), without gradient. The numbers stay
+    on the processor, which compares them without a GPU's help.
     """
 
     rows: Projected
@@ -114,22 +117,23 @@ class CrossModelAttention(nn.Module):
                 f"cross-model attention adds the teacher's embeddings ({said} wide) to its hidden states "
                 f"({teacher.rows.hidden.shape[-1]} wide): use an algorithm without attention (telbench kd algorithms)"
             )
-        together = student.items[:, None] == teacher.items[None, :]
-        if not (together.any(0).all() and together.any(1).all()):
+        numbers = {*teacher.items.tolist()}
+        if numbers != {*student.items.tolist()}:
             raise InputError("an item has answer rows in one vocabulary only: leave it out")
+        ours, theirs = (sent(each.items, teacher.embeddings.device) for each in (student, teacher))
+        together, scaled = ours[:, None] == theirs[None, :], partial(self._scaled, items=theirs, most=max(numbers) + 1)
         # Autocast would round the scores to half precision.
         with torch.autocast(together.device.type, enabled=False):
-            keys = self._scaled(teacher.embeddings, teacher.items)
-            states = self._scaled(teacher.rows.hidden.detach(), teacher.items)
-            values = _through(self.t2s, states + self._scaled(teacher.embeddings[:, said:], teacher.items))
+            keys, states = scaled(teacher.embeddings), scaled(teacher.rows.hidden.detach())
+            values = _through(self.t2s, states + scaled(teacher.embeddings[:, said:]))
             scores = _through(self.query, student.embeddings) @ keys.T / math.sqrt(2 * said)
             scores = scores.masked_fill(~together, -torch.inf)
             return scores.softmax(-1) @ values, scores.T.softmax(-1) @ _through(self.s2t, student.rows.hidden)
 
-    def _scaled(self, values: Tensor, items: Tensor) -> Tensor:
+    def _scaled(self, values: Tensor, items: Tensor, most: int) -> Tensor:
         wide = values.to(self.query.weight.dtype)
-        groups = items if self.scale == "item" else torch.zeros_like(items)
-        return wide / _deviation(wide, groups)
+        groups, count = (items, most) if self.scale == "item" else (torch.zeros_like(items), 1)
+        return wide / _deviation(wide, groups, count)
 
 
 def dskd_cma(
@@ -195,12 +199,11 @@ def _through(projector: nn.Linear, rows: Tensor) -> Tensor:
         return projector(rows.to(projector.weight.dtype))
 
 
-def _deviation(values: Tensor, groups: Tensor) -> Tensor:
-    """Standard deviation (n, 1) of all numbers in the rows of the same group, unbiased."""
-    _, index = groups.unique(return_inverse=True)
-    rows = index.bincount().to(values.dtype)
-    count = rows * values.shape[1]
-    mean = torch.zeros_like(rows).index_add(0, index, values.sum(1)) / count
-    squares = (values - mean[index][:, None]).square().sum(1)
-    variance = torch.zeros_like(rows).index_add(0, index, squares) / (count - 1)
-    return variance.sqrt()[index][:, None]
+def _deviation(values: Tensor, groups: Tensor, most: int) -> Tensor:
+    """Standard deviation (n, 1) of all numbers in the rows of the same group, unbiased; groups are below ``most``."""
+    none = values.new_zeros(most)
+    count = none.index_add(0, groups, values.new_ones(len(values))) * values.shape[1]
+    mean = none.index_add(0, groups, values.sum(1)) / count
+    squares = (values - mean[groups][:, None]).square().sum(1)
+    variance = none.index_add(0, groups, squares) / (count - 1)
+    return variance.sqrt()[groups][:, None]

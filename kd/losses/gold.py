@@ -91,8 +91,9 @@ def summed_over_runs(values: Tensor, firsts: Tensor, lasts: Tensor) -> Tensor:
     rows = torch.arange(len(values), device=values.device)
     # A row belongs to the first run that does not end before it.
     run = torch.searchsorted(lasts.contiguous(), rows).clamp_max(len(lasts) - 1)
+    # Those of no run add nothing to one: to leave them out, a GPU would have to tell how many they are.
     inside = (firsts[run] <= rows) & (rows <= lasts[run])
-    return values.new_zeros(len(lasts)).index_add(0, run[inside], values[inside])
+    return values.new_zeros(len(lasts)).index_add(0, run, values.where(inside, 0))
 
 
 def _merged(log_p: Tensor, said: Tensor, firsts: Tensor, lasts: Tensor) -> Tensor:
@@ -102,8 +103,9 @@ def _merged(log_p: Tensor, said: Tensor, firsts: Tensor, lasts: Tensor) -> Tenso
 
 
 def _others(ids: Tensor, columns: int) -> Tensor:
-    """All columns but these."""
-    return torch.ones(columns, dtype=torch.bool, device=ids.device).index_fill(0, ids, False).nonzero()[:, 0]
+    """All columns but these, which differ: sorted to the front, since a GPU would have to be asked how many remain."""
+    left = torch.ones(columns, dtype=torch.int8, device=ids.device).index_fill(0, ids, 0)
+    return left.argsort(descending=True, stable=True)[: columns - len(ids)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from telbench.errors import InputError
 
-from ..batches import IGNORED, Batch
+from ..batches import Batch
 from .divergences import widened
 
 if TYPE_CHECKING:
@@ -281,5 +281,6 @@ def rows_of(decoder: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     stands on the right, where causal attention cannot see it from any position that counts, so no mask is passed.
     """
     hidden = decoder(input_ids=batch.inputs, use_cache=False).last_hidden_state
-    counted = batch.labels != IGNORED
-    return hidden[counted], batch.labels[counted], batch.inputs[counted]
+    every = (hidden.flatten(0, 1), batch.labels.flatten(), batch.inputs.flatten())
+    rows, labels, inputs = (values.index_select(0, batch.counted) for values in every)
+    return rows, labels, inputs

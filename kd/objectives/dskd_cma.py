@@ -37,7 +37,7 @@ def _stream(side: ModelRows) -> Stream:
     from ..losses.dual_space import Stream, embedded
 
     read, said = side.tokens()
-    items = torch.arange(len(side.counts)).repeat_interleave(torch.tensor(side.counts)).to(side.rows.hidden.device)
+    items = torch.arange(len(side.counts)).repeat_interleave(torch.tensor(side.counts))
     return Stream(side.rows, said, embedded(side.embedding(), read, said), items)
 
 

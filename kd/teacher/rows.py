@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..batches import IGNORED, Example, collate
-from ..losses.heads import Head, decoder_of, head_of
+from ..batches import Example, collate
+from ..losses.heads import Head, decoder_of, head_of, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -77,8 +77,6 @@ class LiveTeacher:
         import torch
 
         # Any id will do for padding: it stands behind everything that counts.
-        batch = collate([each.example for each in examples], pad=0)
-        device = self.head.weight.device
+        batch = collate([each.example for each in examples], pad=0).to(self.head.weight.device)
         with torch.no_grad():
-            states = decoder_of(self.model)(input_ids=batch.inputs.to(device), use_cache=False).last_hidden_state
-            return states[batch.labels.to(device) != IGNORED]
+            return rows_of(decoder_of(self.model), batch)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -108,10 +109,26 @@ def _accelerator(settings: TrainingSettings) -> Any:
         raise missing_extra("accelerate", "train", "training") from error
     # It keeps the precision of a process's first training, and refuses another.
     AcceleratorState._reset_state()
+    _refuse_other_precision(settings.optimiser.precision)
     accelerator = Accelerator(mixed_precision="bf16" if settings.optimiser.precision == "bf16" else "no")
     if settings.optimiser.precision == "tf32" and accelerator.device.type != "cuda":
         raise InputError("precision tf32 is a format of NVIDIA GPUs, and there is none here: use fp32 or bf16")
     return accelerator
+
+
+def _refuse_other_precision(precision: str) -> None:
+    """What ``accelerate launch`` was told, by its file or flag, must be what the training was told."""
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if launched in ("no", precision):
+        return
+    if launched == "bf16":
+        raise InputError(
+            f"accelerate is told mixed_precision: bf16, the training --precision {precision}: pass --precision bf16, "
+            "or set mixed_precision: 'no'"
+        )
+    raise InputError(
+        f"accelerate is told mixed_precision: {launched}: telbench trains in bf16 or 'no' (with fp32, tf32)"
+    )
 
 
 def _claim(out: Path, work: Path, key: str, *, fresh: bool) -> None:
@@ -200,11 +217,14 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
 def _too_large(prepared: Prepared, trainer: Trainer) -> str:
     """What to lower when memory has run out."""
     settings, step, size = prepared.settings, trainer.progress.step, trainer.items_at_once
-    ways = [f"--micro-batch-size {size // 2} (the step stays one of {settings.optimiser.batch_size})"] * (size > 1)
+    tokens, stays = settings.optimiser.micro_batch_tokens, f"(the step stays one of {settings.optimiser.batch_size})"
+    ways = [f"--micro-batch-size {size // 2} {stays}"] * (size > 1 and tokens is None)
+    ways += [] if tokens is None else [f"--micro-batch-tokens {max(1, tokens // 2)} {stays}"]
     ways += ["--gradient-checkpointing"] * (not settings.optimiser.gradient_checkpointing)
     ways += [f"--max-length below {settings.data.max_length}", "--lora-rank 16"][: 2 if settings.lora is None else 1]
     kept = f"; the state of step {step} is kept, and the first two go on from it" if step else ""
-    return f"out of memory at step {step + 1} with {size} items at once: lower it by {', or '.join(ways)}{kept}"
+    at_once = f"{size} items" if tokens is None else f"up to {tokens} tokens"
+    return f"out of memory at step {step + 1} with {at_once} at once: lower it by {', or '.join(ways)}{kept}"
 
 
 def _teacher(prepared: Prepared, device: Any) -> Any:
@@ -219,8 +239,8 @@ def _teacher(prepared: Prepared, device: Any) -> Any:
         return cached
     from ..teacher.rows import LiveTeacher
 
-    half = settings.optimiser.precision == "bf16"
-    return LiveTeacher(load_model(teacher.checkpoint, "bfloat16" if half else "float32").to(device))
+    dtype = "bfloat16" if settings.optimiser.precision == "bf16" else "float32"
+    return LiveTeacher(load_model(teacher.checkpoint, dtype, settings.optimiser.loading).to(device))
 
 
 def _own(prepared: Prepared, student: Any) -> Any:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..batches import Batch, collate
-from ..losses.chunked_head import Projected
+from ..losses.chunked_head import Projected, refuse_beyond
 from ..losses.heads import Head, decoder_of, head_of, rows_of
 from ..losses.mixture import Loss, Mixture, Pairs, SharedIds
 from ..losses.token_kd import supervised
@@ -65,8 +65,7 @@ def make_micro_batch(
     examples: Sequence[PairedExample], pad: int, objective: Objective, link: VocabularyLink | None, device: Any
 ) -> MicroBatch:
     """Collate the items and number the rows that belong together within the micro-batch."""
-    batch = collate([example.student for example in examples], pad)
-    batch = replace(batch, inputs=batch.inputs.to(device), labels=batch.labels.to(device))
+    batch = collate([example.student for example in examples], pad).to(device)
     ours, theirs = [example.rows for example in examples], [example.rows for example in taught(examples)]
     pairing = objective.pairing
     if link is None or objective.needs != "rows" or pairing == "attention":
@@ -181,7 +180,10 @@ class Distiller(nn.Module):
         hidden, labels, inputs = rows_of(decoder_of(self.student), micro.batch)
         if asked == "cross_entropy" or over is None:
             return supervised(Projected(hidden, self.head()), labels, 1.0).total, {}
-        rows = self._rows(micro, Projected(hidden, self._cut(self.head())), labels, inputs)
+        head = self._cut(self.head())
+        if labels.is_cuda and not micro.own:
+            refuse_beyond(micro.batch.said, head)
+        rows = self._rows(micro, Projected(hidden, head), labels, inputs)
         each = {"per_label": over.weight / max(1, over.labels), "per_pair": over.weight / max(1, over.pairs)}
         if over.share is not None:
             part, every = over.share

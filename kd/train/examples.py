@@ -13,8 +13,8 @@ from ...harness.datasets.items import Item
 from ...harness.datasets.wording import whole_characters
 from ...harness.prompts.build import PromptSettings
 from ...harness.prompts.encoder import Encoder
-from ..batches import Example, Reader, bucketed_indices
-from ..settings import OptimiserSettings
+from ..batches import MULTIPLE, Example, Reader, bucketed_indices
+from ..settings import MethodSettings, OptimiserSettings
 from ..teacher.rows import TeacherExample
 from ..vocabulary.alignment import Span, Tokens, align, spans_of, tokens_of, with_end
 
@@ -182,3 +182,66 @@ def shared_out(items: Sequence[int], parts: int) -> list[tuple[int, ...]]:
         runs.append(tuple(items[start:stop]))
         start = stop
     return runs
+
+
+def parts_of(
+    items: Sequence[int], processes: int, settings: OptimiserSettings, size: int, lengths: Sequence[int]
+) -> list[list[tuple[int, ...]]]:
+    """What goes through at once, by process: so many tokens where the settings bound them, else ``size`` items."""
+    if settings.micro_batch_tokens is None:
+        return parts_by_items(items, processes, size, settings.batch_size)
+    return parts_by_tokens(items, processes, lengths, settings.micro_batch_tokens)
+
+
+def parts_by_items(items: Sequence[int], processes: int, size: int, step: int) -> list[list[tuple[int, ...]]]:
+    """The parts of a step, by process: of at most ``size`` items, as many as a step of ``step`` items needs.
+
+    >>> parts_by_items([0, 1, 2, 3], processes=2, size=1, step=4), parts_by_items([0], 2, 2, step=4)
+    ([[(0,), (1,)], [(2,), (3,)]], [[(0,)], [()]])
+    """
+    parts = -(-step // (processes * size))
+    runs = shared_out(items, processes * parts)
+    return [runs[process * parts : (process + 1) * parts] for process in range(processes)]
+
+
+def parts_by_tokens(
+    items: Sequence[int], processes: int, lengths: Sequence[int], most: int
+) -> list[list[tuple[int, ...]]]:
+    """The parts of a step, by process: of at most ``most`` tokens, padding included, and of one item at the least.
+
+    All processes get equally many, since each part is a step that they make together; some may be empty. ``lengths``:
+    tokens of every item there is, by its number.
+
+    >>> parts_by_tokens([0, 1, 2, 3], 1, [10, 90, 30, 40], most=100)
+    [[(1,), (3, 2), (0,)]]
+    >>> parts_by_tokens([0, 1, 2], 2, [60, 60, 60], most=100)
+    [[(0,), (1,)], [(2,), ()]]
+    """
+    found = [_cut(share, lengths, most) for share in shared_out(items, processes)]
+    parts = max(map(len, found))
+    return [runs + [()] * (parts - len(runs)) for runs in found]
+
+
+def _cut(items: Sequence[int], lengths: Sequence[int], most: int) -> list[tuple[int, ...]]:
+    """Runs of items, the longest first, so that what goes together is about as long."""
+    runs: list[list[int]] = []
+    for item in sorted(items, key=lambda item: -lengths[item]):
+        if runs and (len(runs[-1]) + 1) * lengths[runs[-1][0]] <= most:
+            runs[-1].append(item)
+        else:
+            runs.append([item])
+    return [tuple(run) for run in runs]
+
+
+def lengths_of(examples: Iterable[PairedExample], method: MethodSettings) -> list[int]:
+    """Tokens that each item takes in a batch alone: the longer of both streams, and of an answer of the student's own.
+
+    What several take together is the longest of these, times their number.
+    """
+    own = method.max_new_tokens if method.objective.on_policy else 0
+    found = []
+    for example in examples:
+        streams = [example.student, *([] if example.teacher is None else [example.teacher.example])]
+        longest = max(max(len(each.ids), each.start + own) - 1 for each in streams)
+        found.append(-(-longest // MULTIPLE) * MULTIPLE)
+    return found

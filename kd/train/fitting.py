@@ -9,17 +9,38 @@ import contextlib
 import ctypes
 import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...harness.engines.loading import out_of_memory
+from .examples import PairedExample
 
 # Of the memory that is free so much is used: batches of other lengths leave gaps behind.
 PART = 0.85
 STATUS, FREE, RESET = Path("/proc/self/status"), Path("/proc/meminfo"), Path("/proc/self/clear_refs")
+
+
+def longest_that_fit(
+    run: Callable[[Sequence[PairedExample]], None],
+    examples: Sequence[PairedExample],
+    most: int,
+    device: torch.device,
+    trained: Sequence[torch.Tensor],
+) -> int:
+    """How many of the longest examples ``run`` can take at once, at most ``most``, beside the optimizer's memory."""
+    lengths = [
+        len(each.student.ids) + (0 if each.teacher is None else len(each.teacher.example.ids)) for each in examples
+    ]
+    longest = sorted(range(len(examples)), key=lambda index: -lengths[index])
+    # Both moments and the gradients, in float32.
+    held = 12 * sum(weight.numel() for weight in trained)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        return largest_that_fits(
+            lambda size: run([examples[index] for index in longest[:size]]), min(most, len(examples)), device, held
+        )
 
 
 def largest_that_fits(run: Callable[[int], None], most: int, device: Any, held: int) -> int:

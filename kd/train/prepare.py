@@ -202,6 +202,7 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
     del told["data"]["data_dir"]
     # As they stand in all keys that were made before they could be changed.
     told["optimiser"] |= {"micro_batch_size": None, "gradient_checkpointing": False, "threads": 1}
+    told["optimiser"].pop("micro_batch_tokens", None)
     return fingerprint(
         [
             told,

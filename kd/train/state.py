@@ -89,6 +89,11 @@ def read_progress(work: Path, key: str) -> tuple[Progress, Path] | None:
     return progress, folder
 
 
+def saved_step(work: Path) -> int | None:
+    """The step of the newest state in the working folder; none if there is none."""
+    return max((int(folder.name.removeprefix("step-")) for folder in work.glob("step-*")), default=None)
+
+
 def save_rng(folder: Path, rank: int) -> None:
     """This process's random numbers, of the processor and of the GPU where there is one."""
     import torch
@@ -114,10 +119,17 @@ def load_rng(folder: Path, rank: int) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
-def whole(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors on the processor; those that FSDP has spread over processes are put together."""
-    joined = {name: tensor.full_tensor() if spread(tensor) else tensor for name, tensor in tensors.items()}
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in joined.items()}
+def whole(tensors: Mapping[str, Any], *, kept: bool = True) -> dict[str, Tensor]:
+    """The tensors on the processor; those that FSDP has spread over processes are put together, one after another.
+
+    All processes ask together. One that writes nothing keeps nothing (``kept``).
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        joined = tensor.full_tensor() if spread(tensor) else tensor
+        if kept:
+            found[name] = joined.detach().cpu().contiguous()
+    return found
 
 
 def spread(tensor: Any) -> bool:
@@ -125,10 +137,11 @@ def spread(tensor: Any) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def moments_of(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors, called by the number of their weight, whole and on the processor."""
+def moments_of(optimizer: Optimizer, *, kept: bool = True) -> dict[str, Tensor]:
+    """The optimizer's tensors, called by the number of their weight, as `whole` has them."""
     state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
-    return whole({f"{index}.{key}": value for index, values in state.items() for key, value in values.items()})
+    named = {f"{index}.{key}": value for index, values in state.items() for key, value in values.items()}
+    return whole(named, kept=kept)
 
 
 def save_state(

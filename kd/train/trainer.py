@@ -26,12 +26,13 @@ from telbench.errors import InputError, TelbenchError
 from ...harness.cli.terminal import Meter
 from ...harness.loggers.contract import LoggedRun, Logs
 from ...metrics.contract import Metric
+from ..batches import sent
 from ..selection.score import DEV_LOSS, Asked, DevAnswers, selecting_metric
 from ..settings import AUTO
 from ..teacher.rows import TeacherRows
 from .dev_loss import DevSplit
 from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
-from .examples import PairedExample, PlannedStep, shared_out, taught
+from .examples import PairedExample, PlannedStep, lengths_of, parts_of, taught
 from .optimisation import LOG, adamw_over, asked_to_stop, learning_rate_at
 from .prepare import Prepared
 from .state import (
@@ -49,6 +50,7 @@ from .state import (
     save_progress,
     save_rng,
     save_state,
+    saved_step,
     spread,
     trained_weights,
     whole,
@@ -111,7 +113,11 @@ class Trainer:
         if self._keeping.select != DEV_LOSS and any(map(spread, distiller.parameters())):
             raise InputError(f"select: {self._keeping.select} needs the whole student in each process: no FSDP")
         own = -(-self._optimiser.batch_size // accelerator.num_processes)
-        asked = self._optimiser.micro_batch_size
+        asked, most = self._optimiser.micro_batch_size, self._optimiser.micro_batch_tokens
+        self._lengths = lengths_of(prepared.texts.examples, prepared.settings.method)
+        if most is not None:
+            # Of the dev split, which is looked at so many items at once.
+            asked = max(1, most // max(lengths_of(prepared.texts.dev_examples, prepared.settings.method), default=most))
         self.items_at_once = (self._largest(own) if asked == AUTO else asked) or own
         self._dev = DevSplit(
             prepared,
@@ -167,19 +173,21 @@ class Trainer:
         rate = self._set_rates(planned.number)
         self._optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
-        total = torch.zeros((), dtype=torch.float64)
+        device = self._accelerator.device
+        total = torch.zeros((), dtype=torch.float64, device=device)
         for index, (micro, weight) in enumerate(zip(micros, weights, strict=True)):
             last = index == len(micros) - 1
             with contextlib.nullcontext() if last else self._accelerator.no_sync(self._module):
                 loss, parts = self._module(micro, replace(over, weight=weight))
                 # Data-parallel wrappers take the mean over processes; the denominators are those of all of them.
                 self._accelerator.backward(loss * self._accelerator.num_processes)
-            total += loss.detach().double().cpu()
+            # Where they are: to ask for their values here would stop the processor until the GPU has caught up.
+            total += loss.detach()
             for name, value in parts.items():
-                sums[name] = sums.get(name, torch.zeros(())) + value.detach().float().cpu()
-        record = self._record(planned, total, sums, over, rate)
+                sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach().float()
+        norm = self._accelerator.clip_grad_norm_(self._module.parameters(), self._optimiser.clip_norm)
+        record, norm = self._record(planned, total, sums, over, rate, norm)
         self._check(record["loss"], "loss", planned.number)
-        norm = float(self._accelerator.clip_grad_norm_(self._module.parameters(), self._optimiser.clip_norm))
         self._check(norm, "gradient norm", planned.number)
         self._optimizer.step()
         tokens = self.progress.tokens + sum(self._prepared.plan.lengths[index] for index in planned.items)
@@ -199,26 +207,16 @@ class Trainer:
 
     def _largest(self, own: int) -> int:
         """Items of the ``own`` ones of each step that fit into memory at once; the least of all processes."""
-        from .fitting import largest_that_fits
+        from .fitting import longest_that_fit
 
-        examples = self._prepared.texts.examples
-        lengths = [
-            len(each.student.ids) + (0 if each.teacher is None else len(each.teacher.example.ids)) for each in examples
-        ]
-        longest = sorted(range(len(examples)), key=lambda index: -lengths[index])
-
-        def run(size: int) -> None:
-            micro = self._micro_batch([examples[index] for index in longest[:size]], own=False)
+        def run(examples: Sequence[PairedExample]) -> None:
+            micro = self._micro_batch(examples, own=False)
             loss, _ = self._module(micro, Denominators(micro.batch.n_labels, len(micro.pairs)))
             self._accelerator.backward(loss)
             self._optimizer.zero_grad(set_to_none=True)
 
-        device = self._accelerator.device
         trained = [weight for weight in self._module.parameters() if weight.requires_grad]
-        # Both moments and the gradients, in float32.
-        held = 12 * sum(weight.numel() for weight in trained)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            found = largest_that_fits(run, min(own, len(examples)), device, held)
+        found = longest_that_fit(run, self._prepared.texts.examples, own, self._accelerator.device, trained)
         every = torch.zeros(self._accelerator.num_processes, dtype=torch.float64)
         every[self._accelerator.process_index] = found
         return int(self._summed(every).min())
@@ -226,8 +224,7 @@ class Trainer:
     def _micro_batches(self, planned: PlannedStep) -> tuple[list[MicroBatch], list[float], bool]:
         """This process's parts, their weights (0 for one that only keeps the others company), own answers or not."""
         world, rank = self._accelerator.num_processes, self._accelerator.process_index
-        parts = -(-self._optimiser.batch_size // (world * self.items_at_once))
-        runs = shared_out(planned.items, world * parts)[rank * parts : (rank + 1) * parts]
+        runs = parts_of(planned.items, world, self._optimiser, self.items_at_once, self._lengths)[rank]
         own = self._own_answers is not None and self._own_answers.wanted(planned.number)
         micros, weights = [], []
         for run in runs:
@@ -244,7 +241,7 @@ class Trainer:
         micro = make_micro_batch(
             examples, prepared.pad, self._distiller.objective, prepared.link, self._accelerator.device
         )
-        rows = None if self._teacher is None else self._teacher.rows(taught(examples)).to(self._accelerator.device)
+        rows = None if self._teacher is None else sent(self._teacher.rows(taught(examples)), self._accelerator.device)
         return replace(micro, teacher_rows=rows, own=own)
 
     def _denominators(self, micros: Sequence[MicroBatch], weights: Sequence[float]) -> Denominators:
@@ -275,17 +272,21 @@ class Trainer:
         return share * settings.learning_rate
 
     def _record(
-        self, planned: PlannedStep, total: Tensor, sums: dict[str, Tensor], over: Denominators, rate: float
-    ) -> dict[str, Any]:
-        names = sorted(sums)
-        values = self._summed(torch.stack([total, *(sums[name].double() for name in names)])).tolist()
+        self, planned: PlannedStep, total: Tensor, sums: dict[str, Tensor], over: Denominators, rate: float, norm: Any
+    ) -> tuple[dict[str, Any], float]:
+        """What is told of a step, and its gradient's norm, which all processes have; read from the device at once."""
+        names, first = sorted(sums), float(self._accelerator.is_main_process)
+        norm = norm.full_tensor() if spread(norm) else norm
+        every = [total, *(sums[name].double() for name in names), norm.double() * first]
+        *values, length = self._summed(torch.stack(every)).tolist()
         record = {"step": planned.number + 1, "epoch": planned.epoch, "loss": values[0], "learning_rate": rate}
         means = dict(zip(names, (value / max(1, over.labels) for value in values[1:]), strict=True))
-        return record | {name: value for name, value in means.items() if math.isfinite(value)}
+        return record | {name: value for name, value in means.items() if math.isfinite(value)}, length
 
     def _check(self, value: float, what: str, step: int) -> None:
         if not math.isfinite(value):
-            kept = f"the state of step {_saved_step(self._work)} is kept" if any(self._work.glob("step-*")) else ""
+            saved = saved_step(self._work)
+            kept = "" if saved is None else f"the state of step {saved} is kept"
             raise TelbenchError(
                 f"training stopped at step {step + 1}: the {what} is {value}; lower the learning rate (now "
                 f"{self._optimiser.learning_rate:g}) or look for odd items in the data" + (f"; {kept}" if kept else "")
@@ -303,8 +304,9 @@ class Trainer:
         scores = {} if found.score is None else {f"dev_{select}": found.score}
         self._write(log, {"step": done, "dev_loss": loss, **scores})
         if better:
-            weights = whole(trained_weights(self._distiller))
-            if self._accelerator.is_main_process:
+            first = self._accelerator.is_main_process
+            weights = whole(trained_weights(self._distiller), kept=first)
+            if first:
                 save_best(self._work, done, weights)
             best, stale = found, 0
         self.progress = replace(self.progress, best=best, looked=done, stale=stale, log_bytes=log.tell())
@@ -348,7 +350,9 @@ class Trainer:
         except OSError as error:
             raise full(error, scratch) from error
         # Where weights are spread over processes, all of them ask together.
-        weights, moments = whole(trained_weights(self._distiller)), moments_of(self._optimizer.optimizer)
+        first = self._accelerator.is_main_process
+        weights = whole(trained_weights(self._distiller), kept=first)
+        moments = moments_of(self._optimizer.optimizer, kept=first)
         self._accelerator.wait_for_everyone()
         if self._accelerator.is_main_process:
             save_state(self._work, scratch, weights, moments, self.progress)
@@ -391,7 +395,3 @@ class Trainer:
 
 def _better(metric: Metric, value: float, before: float | None) -> bool:
     return before is None or (value > before if metric.higher_is_better else value < before)
-
-
-def _saved_step(work: Path) -> int:
-    return max(int(folder.name.removeprefix("step-")) for folder in work.glob("step-*"))

@@ -31,7 +31,7 @@ def student_of(prepared: Prepared, *, half: bool | None = None) -> Any:
     if half is None:
         # Adapters on a base in half precision are themselves in full precision; without them every weight is trained.
         half = settings.lora is not None and settings.optimiser.precision == "bf16"
-    model = load_model(prepared.student.checkpoint, "bfloat16" if half else "float32")
+    model = load_model(prepared.student.checkpoint, "bfloat16" if half else "float32", settings.optimiser.loading)
     if settings.optimiser.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()

@@ -149,17 +149,12 @@ def run(args: argparse.Namespace) -> int:
     options = settings_of(args, CompareOptions)
     if args.json and (options.markdown or options.explain):
         raise InputError(f"--json and --{'markdown' if options.markdown else 'explain'}: choose one")
-    return print_comparison(options, as_json=args.json)
-
-
-def print_comparison(options: CompareOptions, *, as_json: bool = False) -> int:
-    """Print what the runs came to, of one data set or of several; 0. Raises as `compared`."""
     try:
-        found = compared(options, RESAMPLES if as_json else 0)
+        found = compared(options, RESAMPLES if args.json else 0)
     except IncomparableError:
         if (several := _several(options)) is None:
             raise
-        return _print_sets(several, options, as_json=as_json)
+        return _print_sets(several, options, as_json=args.json)
     if options.weights != "equal":
         raise InputError(f"--weights {options.weights}: the runs are of one data set: drop it")
     runs, names, recipes = found.runs, found.names, found.recipes
@@ -184,7 +179,7 @@ def print_comparison(options: CompareOptions, *, as_json: bool = False) -> int:
         lengths = _adjusted(options, found, sorted(measured))
     found = replace(found, rankings=rankings, seeds=seeds, studies=studies, lengths=lengths)
     corrected = {} if options.labels is None else _corrected(options)
-    if as_json:
+    if args.json:
         told = {name: [each.to_dict() for each in of_runs] for name, of_runs in corrected.items()}
         print_json(_document(found) | ({"corrected": told} if told else {}))
         return 0

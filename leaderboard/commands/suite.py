@@ -182,14 +182,14 @@ def _groups(done: Sequence[Entry], *parts: str) -> dict[tuple[str, ...], list[En
 
 def _compare(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> None:
     """Print the comparison of the models for each prompt: over all data sets together where that can be."""
-    from .compare import CompareOptions, print_comparison
+    from .compare import run as compare
 
     for (prompt,), entries in _groups(done, "prompt").items():
         by_data = _groups(entries, "data")
-        options = CompareOptions(runs=_runs(entries, folder), primary=suite.primary)
+        asked = {"primary": suite.primary, "json": False}
         if len(by_data) > 1:
             try:
-                print_comparison(replace(options, weights=suite.weights))
+                compare(argparse.Namespace(**asked, runs=_runs(entries, folder), weights=suite.weights))
                 continue
             except (IncomparableError, InputError) as error:
                 sys.stderr.write(visible(f"not compared over all data sets: {error}") + "\n")
@@ -200,7 +200,7 @@ def _compare(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> No
                 print_line("one model alone: nothing to compare")
                 continue
             try:
-                print_comparison(replace(options, runs=_runs(own, folder)))
+                compare(argparse.Namespace(**asked, runs=_runs(own, folder)))
             except (IncomparableError, InputError) as error:
                 print_line(f"not compared: {error}")
 

@@ -54,7 +54,7 @@ class Scored:
         matrix = np.column_stack([rows if kept.all() else rows[kept], np.ones(int(kept.sum()))])
         groups = len(clusters.names)
         by_document = np.column_stack([np.bincount(clusters.numbers, column, groups) for column in matrix.T])
-        return DocumentSums(by_document, matrix.sum(axis=0, keepdims=True))
+        return DocumentSums(np.asarray(by_document, np.float64), matrix.sum(axis=0, keepdims=True))
 
 
 def scored(run: LoadedRun, metric: Metric, items: Sequence[str]) -> Scored:

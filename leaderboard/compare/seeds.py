@@ -20,13 +20,14 @@ from telbench.errors import InputError
 
 from ...metrics.contract import ItemScore, Metric, missing
 from ...metrics.fingerprints import fingerprint
-from ...metrics.intervals import score_of, statistics_matrix
+from ...metrics.intervals import score_of
 from ..runs.loaded import LoadedRun
 from ..statistics.clusters import Documents, documents
 from ..statistics.factorial import ScoredCell, Study, analyse
 from ..statistics.multiplicity import family, holm_levels
 from ..statistics.recipes import RecipeEffect, matched_seeds
 from .pairwise import ClusterBy, cluster_names
+from .scored import Scored, scored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,16 +104,32 @@ def seed_effects(recipes: Sequence[Recipe], names: Sequence[str], metrics: Seque
 
     A seed's effect is the difference of the scores on the items that both runs have one for, positive where better.
     """
-    base, found = recipes[0], []
+    found, items = [], list(recipes[0].run.clusters)
     for metric in metrics:
-        told = []
-        for name, recipe in zip(names[1:], recipes[1:], strict=True):
-            pairs = {seed: (run, base.seeds[seed]) for seed, run in recipe.seeds.items() if seed and seed in base.seeds}
-            by_seed = {seed: _score_difference(*pair, metric) for seed, pair in sorted(pairs.items())}
-            known = {seed: value for seed, value in by_seed.items() if value is not None}
-            told.append(SeedEffect(metric.name, name, known, matched_seeds(list(known.values())), None))
-        found += _corrected(metric, told)
+        columns = [
+            {
+                seed: scored(run, metric, items)
+                for seed, run in recipe.seeds.items()
+                if seed and seed in recipes[0].seeds
+            }
+            for recipe in recipes
+        ]
+        found += column_effects(columns, names, metric)
     return found
+
+
+def column_effects(recipes: Sequence[Mapping[str, Scored]], names: Sequence[str], metric: Metric) -> list[SeedEffect]:
+    """`seed_effects` in one metric, of recipes as the columns of their seeds."""
+    base, told = recipes[0], []
+    for name, recipe in zip(names[1:], recipes[1:], strict=True):
+        by_seed = {
+            seed: _score_difference(column, base[seed], metric)
+            for seed, column in sorted(recipe.items())
+            if seed and seed in base
+        }
+        known = {seed: value for seed, value in by_seed.items() if value is not None}
+        told.append(SeedEffect(metric.name, name, known, matched_seeds(list(known.values())), None))
+    return _corrected(metric, told)
 
 
 def _corrected(metric: Metric, told: Sequence[SeedEffect]) -> list[SeedEffect]:
@@ -286,11 +303,13 @@ def _shared_name(names: Sequence[str], seeds: int) -> str:
     return f"{shared or names[0]} ({seeds} seeds)"
 
 
-def _score_difference(run: LoadedRun, base: LoadedRun, metric: Metric) -> float | None:
+def _score_difference(run: Scored, base: Scored, metric: Metric) -> float | None:
     """The run's score minus the base's on the items that have one in both, positive where the run is better."""
-    columns = run.scores[metric.name], base.scores[metric.name]
-    items = [item for item in base.clusters if all(column[item].value is not None for column in columns)]
-    if not items:
+    import numpy as np
+
+    kept = run.present & base.present
+    if not kept.any():
         return None
-    ours, theirs = (score_of(metric, statistics_matrix(metric, [column[item] for item in items])) for column in columns)
+    rows = [each.values[:, None] if each.statistics is None else each.statistics for each in (run, base)]
+    ours, theirs = (score_of(metric, np.column_stack([each[kept], np.ones(int(kept.sum()))])) for each in rows)
     return (ours - theirs) * (1.0 if metric.higher_is_better else -1.0)

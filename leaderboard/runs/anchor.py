@@ -15,8 +15,7 @@ from typing import Any
 from telbench.errors import InputError
 
 from ...harness.storage import disk_message, replace_text
-from .foreign import own_metrics
-from .loaded import LoadedRun, gather
+from .loaded import LoadedRun, gather, own_metrics
 from .validation import Lines, require_header
 
 KIND, VERSION = "telbench anchor", 1

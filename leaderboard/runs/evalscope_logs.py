@@ -27,7 +27,7 @@ from .foreign import (
     run_of,
     value_of,
 )
-from .loaded import LoadedRun
+from .loaded import ItemText, LoadedRun
 
 REVIEWS, REPORTS = "reviews", "reports"
 _SCORE = "sample_score"
@@ -140,6 +140,15 @@ def _enter(log: Log, file: Path, before: str, gathered: dict[str, dict[str, list
         log.prompts.setdefault(item, told["prompt"])
         log.clusters[item] = item if reading.cluster is None else cluster_of(fields, reading.cluster, where)
         log.categories[item] = file.stem if before else category_of(fields)
+        if reading.texts and item not in log.texts:
+            shown = "\n\n".join(part[1] if isinstance(part, list) else str(part) for part in map(_plain, _shown(row)))
+            targets = _as_list(row.get("target"))
+            answer = score.get("prediction")
+            log.texts[item] = ItemText(
+                shown,
+                tuple(map(str, targets)) if isinstance(targets, list) else (),
+                answer if isinstance(answer, str) else None,
+            )
         for metric, value in _values(score, where):
             gathered.setdefault(metric, {}).setdefault(item, []).append(value)
 
@@ -160,6 +169,16 @@ def _shown(row: Mapping[str, Any]) -> Sequence[Any]:
             break
         shown.append([message.get("role"), message.get("content")])
     return shown
+
+
+def _plain(part: Any) -> Any:
+    """A message's role and text; one of several parts has the text of these."""
+    if not isinstance(part, list):
+        return "" if part is None else part
+    content = part[1]
+    if isinstance(content, list):
+        content = "".join(str(each.get("text", "")) for each in content if isinstance(each, dict))
+    return [part[0], content if isinstance(content, str) else ""]
 
 
 def _values(score: Mapping[str, Any], where: str) -> Iterator[tuple[str, float]]:

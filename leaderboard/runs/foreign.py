@@ -21,11 +21,10 @@ from telbench.errors import InputError
 from ...metrics.contract import ItemScore, missing
 from ...metrics.fingerprints import fingerprint
 from .directions import AS_LOGGED, LogSettings, direction, share
-from .loaded import LoadedRun
+from .loaded import EEE, EVALSCOPE, HELM, INSPECT, LM_EVAL, SCORES, ItemText, LoadedRun, own_metrics
 from .validation import Bounds, bounds_of, complaint
 
-LM_EVAL, INSPECT, HELM, EVALSCOPE, EEE = "lm-eval", "inspect", "helm", "evalscope", "eee"
-HARNESSES = (LM_EVAL, INSPECT, HELM, EVALSCOPE, EEE)
+__all__ = ["EEE", "EVALSCOPE", "HELM", "INSPECT", "LM_EVAL", "SCORES"]
 _UNBOUNDED: Bounds = (-sys.float_info.max, sys.float_info.max)
 _SHARE = bounds_of((0, 1))
 Column = dict[str, ItemScore]
@@ -33,10 +32,14 @@ Column = dict[str, ItemScore]
 
 @dataclass(frozen=True)
 class Reading:
-    """How logs of other harnesses are read: directions that they leave open, and the field that names documents."""
+    """How logs of other harnesses are read: directions that they leave open, and the field that names documents.
+
+    ``texts``: questions, references and answers are kept too, which no comparison asks for.
+    """
 
     settings: LogSettings = AS_LOGGED
     cluster: str | None = None
+    texts: bool = False
 
 
 AS_IT_IS = Reading()
@@ -63,7 +66,8 @@ class Log:
 
     ``hashes`` identify the items; ``prompts`` what the model was shown, where the log tells. ``logged`` is the
     direction that the log states, ``filters`` what else tells two metrics of a name apart. ``notes`` are what a reader
-    of the numbers should know.
+    of the numbers should know. ``scored_by`` is the tool that scored, where the log is of another one; ``told`` is what
+    the log says of a metric as a header does, and ``items_sha256`` and ``split`` are those that it says.
     """
 
     path: Path
@@ -79,6 +83,12 @@ class Log:
     filters: dict[str, str] = field(default_factory=dict)
     generation: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    texts: dict[str, ItemText] = field(default_factory=dict)
+    scored_by: str = ""
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    items_sha256: str = ""
+    split: str = ""
+    prompt: dict[str, Any] = field(default_factory=dict)
 
 
 def value_of(value: Any, name: str, where: str) -> float:
@@ -127,7 +137,14 @@ def run_of(log: Log, settings: LogSettings) -> LoadedRun:
     scores = {name: {item: column.get(item, absent) for item in log.hashes} for name, column in log.scores.items()}
     ways = {name: direction(name, log.logged.get(name), settings) for name in scores}
     entries = {
-        name: _entry(log.harness, name, [score.value for score in column.values()], ways[name], log.filters.get(name))
+        name: _entry(
+            log.scored_by or log.harness,
+            name,
+            [score.value for score in column.values()],
+            ways[name],
+            log.filters.get(name),
+        )
+        | log.told.get(name, {})
         for name, column in scores.items()
     }
     header = _header(log, entries, scores)
@@ -140,24 +157,25 @@ def run_of(log: Log, settings: LogSettings) -> LoadedRun:
         own_metrics=own_metrics(header),
         undirected={name: str(log.path) for name, way in ways.items() if way is None},
         notes=tuple(log.notes),
+        texts=log.texts,
     )
 
 
-def own_metrics(header: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
-    return tuple(header["metrics"]) if header["generation"]["engine"] in HARNESSES else ()
-
-
 def _header(log: Log, entries: Mapping[str, Any], scores: Mapping[str, Column]) -> dict[str, Any]:
-    items_sha256 = fingerprint(sorted(log.hashes.items()))
+    items_sha256 = log.items_sha256 or fingerprint(sorted(log.hashes.items()))
     values = {name: [score.value for score in column.values()] for name, column in scores.items()}
     return {
         "schema_version": 1,
         "run_id": fingerprint([log.harness, items_sha256, values]),
         "model": {"name": log.model},
         "factors": {},
-        "data": {"name": log.task, "split": log.harness, "n": len(log.hashes), "items_sha256": items_sha256},
-        "prompt": {"prompts_sha256": fingerprint(sorted(log.prompts.items())) if log.prompts else None},
+        "data": {
+            "name": log.task,
+            "split": log.split or log.harness,
+            "n": len(log.hashes),
+            "items_sha256": items_sha256,
+        },
+        "prompt": {"prompts_sha256": fingerprint(sorted(log.prompts.items())) if log.prompts else None, **log.prompt},
         "generation": {"engine": log.harness, **log.generation},
         "counts": {},
         "judge": None,

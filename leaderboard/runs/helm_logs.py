@@ -11,7 +11,7 @@ from telbench.errors import InputError
 
 from ...metrics.fingerprints import fingerprint
 from .foreign import AS_IT_IS, HELM, Log, Reading, cluster_of, mean_score, numbered, run_of, value_of
-from .loaded import LoadedRun
+from .loaded import ItemText, LoadedRun
 
 SCORES, INSTANCES, SPEC = "per_instance_stats.json", "scenario_state.json", "run_spec.json"
 # What HELM counts and times beside its metrics, and what only the model's own answer says (not whether it is right).
@@ -37,7 +37,7 @@ def read_helm(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
     adapter = spec.get("adapter_spec")
     model = adapter.get("model") if isinstance(adapter, dict) else None
     log = Log(path, HELM, str(model or folder.name), str(spec.get("name") or "helm").split(":")[0])
-    instances = _instances(folder / INSTANCES)
+    instances, answers = _instances(folder / INSTANCES)
     gathered: dict[str, dict[str, list[float]]] = {}
     seen: set[tuple[str, Any]] = set()
     for where, entry in numbered(folder / SCORES, "entry", _document(folder / SCORES, list)):
@@ -53,6 +53,8 @@ def read_helm(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
         log.clusters[item] = name if reading.cluster is None else cluster_of(instance, reading.cluster, where)
         split = instance.get("split")
         log.categories[item] = split if isinstance(split, str) else None
+        if reading.texts and item not in log.texts:
+            log.texts[item] = _text_of(instance, answers.get(item))
         for metric, value in _values(stats, where):
             gathered.setdefault(metric, {}).setdefault(item, []).append(value)
     for metric, column in gathered.items():
@@ -62,11 +64,12 @@ def read_helm(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
     return run_of(log, reading.settings)
 
 
-def _instances(file: Path) -> dict[str, Mapping[str, Any]]:
-    """The instances by id, without their perturbed forms; none where the file is not there."""
+def _instances(file: Path) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
+    """The instances by id, without their perturbed forms, and the first answer to each form; none without the file."""
     if not file.is_file():
-        return {}
+        return {}, {}
     found: dict[str, Mapping[str, Any]] = {}
+    answers: dict[str, str] = {}
     states = _document(file, dict).get("request_states")
     for where, state in numbered(file, "state", states if isinstance(states, list) else ()):
         instance = state.get("instance")
@@ -74,7 +77,24 @@ def _instances(file: Path) -> dict[str, Mapping[str, Any]]:
             raise InputError(f"{where}: it has no instance with an id: copy the run again")
         if not instance.get("perturbation"):
             found.setdefault(instance["id"], instance)
-    return found
+        result = state.get("result")
+        completions = result.get("completions") if isinstance(result, dict) else None
+        if isinstance(completions, list) and completions and isinstance(completions[0], dict):
+            item = instance["id"] + _perturbed(instance.get("perturbation"))
+            answers.setdefault(item, str(completions[0].get("text", "")))
+    return found, answers
+
+
+def _text_of(instance: Mapping[str, Any], answer: str | None) -> ItemText:
+    """The input, the right references, and the first completion."""
+    asked, references = instance.get("input"), instance.get("references")
+    right = [
+        each["output"]["text"]
+        for each in (references if isinstance(references, list) else ())
+        if isinstance(each, dict) and "correct" in each.get("tags", ()) and isinstance(each.get("output"), dict)
+    ]
+    text = asked.get("text") if isinstance(asked, dict) else None
+    return ItemText(text if isinstance(text, str) else "", tuple(map(str, right)), answer)
 
 
 def _perturbed(perturbation: Any) -> str:

@@ -24,7 +24,7 @@ from .foreign import (
     run_of,
     value_of,
 )
-from .loaded import LoadedRun
+from .loaded import ItemText, LoadedRun
 
 # What inspect itself takes words for (`value_to_float`).
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
@@ -50,18 +50,32 @@ def read_inspect(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun:
     gathered: _Gathered = {}
     epochs: dict[str, set[int]] = {}
     for where, sample in samples:
-        item = _place(log, sample, where, epochs, reading.cluster)
+        item = _place(log, sample, where, epochs, reading)
         for name, value in _values(sample.get("scores") or {}, where):
             found = gathered.setdefault(name, {}).setdefault(item, [])
             if value is not None:
                 found.append(value)
     for name, column in gathered.items():
         log.scores[name] = {item: mean_score(column.get(item, [])) for item in log.hashes}
+    for name, told in _told(header.get("results")):
+        if isinstance(told.get("higher_is_better"), bool) and name in log.scores:
+            log.logged[name] = told["higher_is_better"]
+        if told.get("level") == "corpus" and log.scores.pop(name, None) is not None:
+            log.notes.append(f"{path}: {name} is left out: it is a score of all answers, and no mean of their own")
     log.generation["epochs"] = max(map(len, epochs.values()), default=0)
     return run_of(log, reading.settings)
 
 
-def _place(log: Log, sample: Mapping[str, Any], where: str, epochs: dict[str, set[int]], cluster: str | None) -> str:
+def _told(results: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a log says of its scores beside their numbers: telbench's own logs do."""
+    scores = results.get("scores") if isinstance(results, dict) else None
+    for score in scores if isinstance(scores, list) else ():
+        metadata = score.get("metadata") if isinstance(score, dict) else None
+        if isinstance(metadata, dict):
+            yield str(score.get("name")), metadata
+
+
+def _place(log: Log, sample: Mapping[str, Any], where: str, epochs: dict[str, set[int]], reading: Reading) -> str:
     """Enter the sample as an item, and return its id."""
     given, epoch = sample.get("id"), sample.get("epoch", 1)
     if isinstance(given, bool) or not isinstance(given, str | int) or type(epoch) is not int:
@@ -74,9 +88,30 @@ def _place(log: Log, sample: Mapping[str, Any], where: str, epochs: dict[str, se
     digest = fingerprint([_without_ids(sample.get("input")), sample.get("target")])
     if log.hashes.setdefault(item, digest) != digest:
         raise InputError(f"{where}: the epochs of sample '{item}' have not the same input and target")
-    log.clusters[item] = item if cluster is None else cluster_of(metadata, cluster, where)
+    log.clusters[item] = item if reading.cluster is None else cluster_of(metadata, reading.cluster, where)
     log.categories[item] = category_of(metadata)
+    if reading.texts and item not in log.texts:
+        log.texts[item] = _text_of(sample)
     return item
+
+
+def _text_of(sample: Mapping[str, Any]) -> ItemText:
+    """The input (of messages, their texts), the targets, and what the model said last."""
+    given, target, output = sample.get("input"), sample.get("target"), sample.get("output")
+    if isinstance(given, list):
+        given = "\n\n".join(_content(part) for part in given)
+    targets = target if isinstance(target, list) else [] if target is None else [target]
+    choices = output.get("choices") if isinstance(output, dict) else None
+    message = choices[0].get("message") if isinstance(choices, list) and choices else None
+    answer = _content(message) if isinstance(message, dict) else None
+    return ItemText(given if isinstance(given, str) else "", tuple(map(str, targets)), answer)
+
+
+def _content(message: Any) -> str:
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
 
 
 def _without_ids(text: Any) -> Any:

@@ -30,7 +30,7 @@ from .foreign import (
     run_of,
     value_of,
 )
-from .loaded import LoadedRun
+from .loaded import ItemText, LoadedRun
 
 SAMPLES, RESULTS = "samples_", "results_"
 # lm-eval writes its means with all digits; sums in another order differ in the last ones.
@@ -144,7 +144,7 @@ def _read_task(path: Path, results: Mapping[str, Any], reading: Reading) -> _Tas
         if pair in seen:
             raise InputError(f"{where}: document {item} occurs twice with the same filter")
         seen.add(pair)
-        _enter(task, row, *pair, where, reading.cluster)
+        _enter(task, row, *pair, where, reading)
     _set_aside(task)
     filters = {told for _, told in seen}
     for (metric, told), column in task.by_filter.items():
@@ -158,7 +158,7 @@ def _read_task(path: Path, results: Mapping[str, Any], reading: Reading) -> _Tas
     return task
 
 
-def _enter(task: _Task, row: Mapping[str, Any], item: str, told: str, where: str, cluster: str | None) -> None:
+def _enter(task: _Task, row: Mapping[str, Any], item: str, told: str, where: str, reading: Reading) -> None:
     """Enter a row as an item, and its numbers."""
     log, document = task.log, row.get("doc")
     digest = str(row.get("doc_hash") or fingerprint(document))
@@ -166,8 +166,10 @@ def _enter(task: _Task, row: Mapping[str, Any], item: str, told: str, where: str
         raise InputError(f"{where}: document {item} has not the hash that it has with the filter before")
     if row.get("prompt_hash"):
         log.prompts[item] = str(row["prompt_hash"])
-    log.clusters[item] = item if cluster is None else cluster_of(document, cluster, where)
+    log.clusters[item] = item if reading.cluster is None else cluster_of(document, reading.cluster, where)
     log.categories[item] = category_of(document)
+    if reading.texts and item not in log.texts:
+        log.texts[item] = _text_of(row)
     for name in row.get("metrics", []):
         value = row.get(name)
         if isinstance(value, list | dict):
@@ -175,6 +177,16 @@ def _enter(task: _Task, row: Mapping[str, Any], item: str, told: str, where: str
             continue
         score = missing("no number in the log") if value is None else ItemScore(value_of(value, name, where))
         task.by_filter.setdefault((name, told), {})[item] = score
+
+
+def _text_of(row: Mapping[str, Any]) -> ItemText:
+    """The prompt, the target and the first answer; of a choice, what was scored."""
+    asked = _of(_of(row, "arguments"), "gen_args_0").get("arg_0")
+    answers = row.get("filtered_resps")
+    while isinstance(answers, list) and answers:
+        answers = answers[0]
+    told = (str(row.get("target")),) if row.get("target") is not None else ()
+    return ItemText(asked if isinstance(asked, str) else "", told, answers if isinstance(answers, str) else None)
 
 
 def _set_aside(task: _Task) -> None:
@@ -207,6 +219,7 @@ def _join(log: Log, task: _Task) -> None:
     """Add a task's items and metrics to those of the others."""
     own, before = task.log, f"{task.name}:"
     log.hashes.update({before + item: digest for item, digest in own.hashes.items()})
+    log.texts.update({before + item: text for item, text in own.texts.items()})
     log.prompts.update({before + item: digest for item, digest in own.prompts.items()})
     # Documents of two tasks are the same where a field names them, and by the number of a line they are not.
     alone = all(item == cluster for item, cluster in own.clusters.items())

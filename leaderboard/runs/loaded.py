@@ -17,6 +17,9 @@ from .validation import Lines, require_header
 # What two logs of other harnesses must have in common beside, where both of them tell it.
 ALIKE_IN_LOGS = ((("prompt", "prompts_sha256"), "prompts"),)
 COPY_AGAIN = "copy the run again"
+# Whose scores a run may hold that telbench did not score itself: the engine in its header.
+LM_EVAL, INSPECT, HELM, EVALSCOPE, EEE, SCORES = "lm-eval", "inspect", "helm", "evalscope", "eee", "scores"
+HARNESSES = (LM_EVAL, INSPECT, HELM, EVALSCOPE, EEE, SCORES)
 _WHOLE = "copy the damaged run again"
 
 
@@ -29,6 +32,20 @@ class OtherJudgeError(IncomparableError):
 
 
 @dataclass(frozen=True)
+class ItemText:
+    """What was asked, what is right, and what was answered; None where a log does not hold the answer."""
+
+    question: str = ""
+    references: tuple[str, ...] = ()
+    prediction: str | None = None
+
+
+def own_metrics(header: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the metrics of a run that another harness scored, by its header; none for a run of telbench's own."""
+    return tuple(header["metrics"]) if header["generation"]["engine"] in HARNESSES else ()
+
+
+@dataclass(frozen=True)
 class LoadedRun:
     """A finished run's header with the scores of its items.
 
@@ -36,6 +53,7 @@ class LoadedRun:
     ``undirected`` those of them of which nobody said which way is better, with the file that they come from. ``notes``
     are told beside every result. ``first_line`` is the line of the first item, in files that have one a line.
     ``lengths`` are the words of each answer, with their mean ``words``; none where the answers are not at hand.
+    ``texts`` are there where a reader was asked for them.
     """
 
     path: Path
@@ -50,6 +68,7 @@ class LoadedRun:
     first_line: int | None = None
     lengths: Mapping[str, float] = field(default_factory=dict)
     words: float | None = None
+    texts: Mapping[str, ItemText] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -72,7 +91,8 @@ def load_run(path: Path) -> LoadedRun:
     folder = path.parent if path.name == HEADER and path.is_file() else path
     require_header(header, folder / HEADER, COPY_AGAIN)
     lines = Lines(folder / SAMPLES, header, COPY_AGAIN)
-    return gather(folder, header, enumerate(read_samples(folder), 1), lines)
+    run = gather(folder, header, enumerate(read_samples(folder), 1), lines)
+    return replace(run, own_metrics=own_metrics(header))
 
 
 def gather(path: Path, header: dict[str, Any], samples: Iterable[tuple[int, Any]], lines: Lines) -> LoadedRun:

@@ -122,7 +122,8 @@ class Documents:
         if kept.all():
             return self
         left, numbers = np.unique(self.numbers[kept], return_inverse=True)
-        return Documents([self.names[place] for place in left.tolist()], numbers)
+        kept_places: list[int] = left.tolist()
+        return Documents([self.names[place] for place in kept_places], numbers)
 
 
 def documents(clusters: Sequence[str]) -> Documents:

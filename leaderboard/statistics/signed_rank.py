@@ -262,6 +262,7 @@ def _walsh_average(
 
     if (below := not_above(low)) >= rank:
         return low
+    counted = not_above
     found = _pairs_between(values, low, high)
     if found is not None:
         one, other = found
@@ -270,17 +271,18 @@ def _walsh_average(
         # What is counted between the bounds changes by these pairs alone; rounding of the larger values moves it.
         room = 4 * float(np.spacing(np.abs(values[[0, -1]]).max()))
 
-        def not_above(limit: float) -> int:
+        def among(limit: float) -> int:
             return below + int(np.count_nonzero(other <= 2 * limit - one))
 
+        counted = among
         for end in (guess - room, 0.0, guess + room):
             if low < end < high:
-                low, high = (low, end) if not_above(end) >= rank else (end, high)
+                low, high = (low, end) if counted(end) >= rank else (end, high)
     bottom, top = _ordinal(low), _ordinal(high)
     # Half of the numbers between, not of the distance: 0 is far from every other number in bits.
     while top - bottom > 1:
         middle = (bottom + top) // 2
-        if not_above(_numbered(middle)) >= rank:
+        if counted(_numbered(middle)) >= rank:
             top = middle
         else:
             bottom = middle

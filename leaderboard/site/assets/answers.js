@@ -76,7 +76,9 @@
   }
 
   window.telbenchAnswers = async (packed) => {
-    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+    const letters = atob(packed);
+    const bytes = new Uint8Array(letters.length);
+    for (let place = 0; place < bytes.length; place++) bytes[place] = letters.charCodeAt(place);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     known = JSON.parse(await new Response(stream).text());
     for (const article of document.querySelectorAll("article.item")) {

@@ -88,10 +88,9 @@
     };
     const at = (value) => (6 + 88 * (value - axis[0]) / (axis[1] - axis[0])).toFixed(2) + "%";
     const svg = document.createElementNS(SVG, "svg");
-    for (const [key, value] of Object.entries({ class: "chart cell", role: "img", width: "100%", height: "20" })) {
+    for (const [key, value] of Object.entries({ class: "chart cell", role: "img", width: "100%", height: "20", "aria-label": told })) {
       svg.setAttribute(key, value);
     }
-    draw("title", {}, svg).textContent = told;
     draw("line", { class: "grid", x1: "0", y1: 10, x2: "100%", y2: 10 }, svg);
     draw("line", { class: "zero", x1: at(0), y1: 0, x2: at(0), y2: 20 }, svg);
     const style = kind === "open" ? "" : " " + kind;

@@ -93,6 +93,32 @@ class RunColumns:
         """The scores in a metric, as comparisons and rankings of whole runs take them."""
         return Scored(self.name, self.values[name], self.reasons[name], self.stats.get(name))
 
+    def in_order(self, items: Sequence[str]) -> RunColumns:
+        """The run with its items in this order."""
+        import numpy as np
+
+        known = {item: place for place, item in enumerate(self.items)}
+        order = [known[item] for item in items]
+        place_of = {old: new for new, old in enumerate(order)}
+
+        def moved(column: Sequence[Any]) -> list[Any]:
+            return [column[place] for place in order] if column else []
+
+        return replace(
+            self,
+            items=tuple(items),
+            clusters=tuple(moved(self.clusters)),
+            categories=tuple(moved(self.categories)),
+            values={name: np.asarray(column)[order] for name, column in self.values.items()},
+            reasons={
+                name: {place_of[place]: reason for place, reason in told.items()} for name, told in self.reasons.items()
+            },
+            stats={name: rows[order] for name, rows in self.stats.items()},
+            offsets=array("q", moved(self.offsets)),
+            kinds=bytes(moved(self.kinds)),
+            lengths=array("l", moved(self.lengths)),
+        )
+
     def documents(self, by: ClusterBy) -> Documents:
         """What belongs together among the items."""
         if by == "category":
@@ -142,10 +168,11 @@ class RunColumns:
                 at = -1
                 for place in range(len(self.items)) if places is None else places:
                     # What was read ahead is thrown away by going anywhere.
-                    if place != at:
+                    if self.offsets[place] != at:
                         stream.seek(self.offsets[place])
-                    at = place + 1
-                    sample = json.loads(stream.readline())
+                    line = stream.readline()
+                    at = self.offsets[place] + len(line)
+                    sample = json.loads(line)
                     if sample["item_id"] != self.items[place]:
                         raise InputError(f"{self.path / SAMPLES} changed while it was read: build again")
                     yield sample if self.texts else _without_texts(sample)

@@ -63,12 +63,12 @@ def measured_alike(runs: Sequence[RunColumns], baseline: RunColumns | None) -> t
     """
     first = baseline or _typical(runs)
     kept, apart = [first], []
-    for run in runs:
+    places = [next(place for place, run in enumerate(runs) if run is first)]
+    for place, run in enumerate(runs):
         if run is first:
             continue
         try:
             require_alike([_header_only(each) for each in (*kept, run)])
-            kept.append(run)
         except IncomparableError as error:
             apart.append(Apart(run.name, run.path, "measured differently: " + str(error).rpartition(": ")[2]))
             continue
@@ -76,7 +76,11 @@ def measured_alike(runs: Sequence[RunColumns], baseline: RunColumns | None) -> t
             one, other = first.loaded([]), run.loaded([])
             if other.clusters != one.clusters:
                 raise other_items(one, other)
-    return [run for run in runs if run in kept], apart
+            # The same lines in another order: columns are compared place by place.
+            run = run.in_order(first.items)  # noqa: PLW2901
+        kept.append(run)
+        places.append(place)
+    return [run for _, run in sorted(zip(places, kept, strict=True), key=lambda pair: pair[0])], apart
 
 
 def _typical(runs: Sequence[RunColumns]) -> RunColumns:

@@ -87,8 +87,8 @@ _SPELT = {word: float(value) for value, word in enumerate(_WORDS)}
 _UNIT = "|".join(sorted(map(re.escape, UNITS), key=lambda name: (-len(name), name)))
 _SPELLING = "|".join(_SPELT)
 _BEGINNINGS = "".join(sorted({letter for word in _SPELT for letter in (word[0], word[0].upper())}))
-# Not within a name: 5G, n78, 38.331 after TS, Release 15, Rel-15. How it may begin is looked at first, as most places in
-# a text are no number.
+# Not within a name: 5G, n78, 38.331 after TS, Release 15, Rel-15. How it may begin is looked at first: most places in a
+# text are no number.
 _QUANTITY = re.compile(
     rf"(?=[-−+\d{_BEGINNINGS}])"
     rf"(?<![\w./-])(?<!TS )(?<!TR )(?<!RFC )(?<!Release )([-−+]?\d[\d,]*(?:\.\d+)?|(?i:{_SPELLING})\b)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...runs.foreign import HARNESSES
+from ...runs.loaded import HARNESSES
 from ..formats import size
 from ..model.board import Board, BoardRun
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ....metrics.intervals import aggregate, cluster_numbers
 from ...compare.pairwise import ALPHA, FEW_DIFFER, FEW_DOCUMENTS, NOT_SHOWN, OPPOSITE, Comparison
 from ...compare.ranking import Ranking, pair_levels
+from ...statistics.all_pairs import exact_ends, near_ends
 from ...statistics.corpus import SUM_DECIMALS, difference_sums
-from ...statistics.pair_intervals import exact_ends, near_ends
 from ...statistics.paired import TIE_DECIMALS
 from ..model.board import Board
 from ..model.composite import OVERALL
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Up to so many pairs in all metrics every interval inverts its test; beyond, intervals are approximations.
-EXACT_PAIRS = 3_000
+EXACT_PAIRS = 1_000
 _TURNED = {"better": "worse", "worse": "better"}
 
 

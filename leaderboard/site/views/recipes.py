@@ -18,7 +18,8 @@ from telbench.errors import InputError
 from ....harness.cli.terminal import Reporter
 from ....metrics.contract import Metric
 from ....metrics.intervals import bootstrap
-from ...compare.seeds import Recipe, SeedEffect, recipe_header, seed_effects, seed_groups, varying, word
+from ...compare.scored import Scored
+from ...compare.seeds import SeedEffect, column_effects, recipe_header, seed_groups, varying, word
 from ...compare.table import distinct_names
 from ..formats import shortened
 from ..model.board import Board, BoardRun, slug
@@ -67,7 +68,7 @@ def _recipes_board(board: Board, groups: Sequence[Mapping[str, int]], reporter: 
     metrics = [table.metric for table in board.tables]
     columns = [recipe_columns({seed: board.runs[place].columns for seed, place in group.items()}) for group in groups]
     columns = _with_values(columns, [len(group) > 1 for group in groups], metrics)
-    names = distinct_names([each.loaded([]) for each in columns])
+    names = distinct_names([each.titled for each in columns])
     jobs = []
     for metric in metrics:
         rows, apart = rankable(metric.name, columns, allow_incomplete=board.options.allow_incomplete)
@@ -118,14 +119,15 @@ class _Compared:
         columns = [self.columns[place] for place in job.places]
         options = self.board.options
         found = measured(job.metric, columns, names, by=options.by, posthoc=options.pairs)
-        recipes = [self._recipe(job.metric.name, place) for place in job.places]
-        return found, seed_effects(recipes, names, [job.metric]) if job.places[0] == 0 and len(recipes) > 1 else []
+        if job.places[0] or len(columns) < 2:
+            return found, []
+        seeds = [self._seeds(job.metric.name, place) for place in job.places]
+        return found, column_effects(seeds, names, job.metric)
 
-    def _recipe(self, metric: str, place: int) -> Recipe:
-        """As `seed_effects` takes it: with the seeds that have the metric."""
+    def _seeds(self, metric: str, place: int) -> dict[str, Scored]:
+        """The seeds of a recipe that have the metric."""
         runs = {seed: self.board.runs[run].columns for seed, run in self.groups[place].items()}
-        seeds = {seed: run.loaded([metric]) for seed, run in runs.items() if metric in run.header["metrics"]}
-        return Recipe(self.columns[place].loaded([]), seeds)
+        return {seed: run.scored(metric) for seed, run in runs.items() if metric in run.header["metrics"]}
 
 
 def recipe_columns(seeds: Mapping[str, RunColumns]) -> RunColumns:

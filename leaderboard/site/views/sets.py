@@ -148,7 +148,7 @@ def make_sets(
         placed += rows
         made = make_board(folders, inner, reporter, processes, contexts, replace(elsewhere, runs=rows, reported=()))
         board = with_recipes(made, reporter)
-        metric = headline_metric(name, [run.columns.loaded([]) for run in board.runs], options.primary)
+        metric = headline_metric(name, [run.columns.titled for run in board.runs], options.primary)
         known = {table.name: table for table in board.tables}
         margins = {key: value for key, value in options.margins.items() if key in known}
         board = replace(board, options=replace(board.options, margins=margins))

@@ -134,11 +134,17 @@ def test_a_higher_alpha_settles_no_later() -> None:
 
 def test_items_that_a_finished_run_has_no_score_of_count_nowhere() -> None:
     draw = np.random.default_rng(14)
-    base, other = (draw.random((2, len(NUMBERS))) < [[0.4], [0.9]]).astype(float)
+    base, other = (draw.random((2, len(NUMBERS))) < [[0.4], [0.6]]).astype(float)
     holes, wild = base.copy(), other.copy()
     holes[::5] = np.nan
     wild[::5] = 0.0
-    assert asked(holes, other, 0) == asked(holes, wild, 0)
+    intervals = []
+    for scores in (other, wild):
+        candidate = Candidate([Finished("base", "", holes)], Documents(NUMBERS), None, 0.05)
+        for first in range(0, 93, 31):
+            candidate.add(scores[first : first + 31], scores[first : first + 31])
+        intervals.append(candidate.interval())
+    assert intervals[0] == intervals[1]
 
 
 def test_few_effective_documents_are_refused() -> None:

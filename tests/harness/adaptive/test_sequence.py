@@ -102,7 +102,8 @@ def test_the_interval_misses_the_mean_at_any_look_in_no_more_than_it_promises(ki
         elif kind == "known beforehand":
             scores = np.clip(known + draw.normal(0, 0.05, total), 0, 1)
         order = draw.permutation(total)
-        whole = WholeMean(scores[order[:-1]], scores[order[:-1]], known[order], alpha)
+        asked = np.asarray(scores, np.float64)[order[:-1]]
+        whole = WholeMean(asked, asked, known[order], alpha)
         # Bets are looked at after every item, so one look at the end sees all looks.
         misses += whole.above(scores.mean() + 1e-9) or whole.below(scores.mean() - 1e-9)
     assert misses / repeats <= alpha + 2 * math.sqrt(alpha * (1 - alpha) / repeats)

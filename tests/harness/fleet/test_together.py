@@ -16,6 +16,7 @@ from telbench.harness.datasets.settings import SUITES
 from telbench.harness.engines import vllm
 from telbench.harness.fleet.together import evaluate_all
 from telbench.harness.runs import evaluate as evaluate_module
+from telbench.harness.runs import prepared as prepared_module
 from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
 from telbench.harness.runs.folder import JOURNAL, SAMPLES, read_run
 from telbench.harness.runs.settings import EvalSettings, eval_settings
@@ -182,3 +183,40 @@ def test_a_suite_asks_each_model_all_its_sets(
     assert main([*command, "--out", str(tmp_path / "other")]) == 2
     assert "data set 'ot-telelogs' needs telelogs/" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_every_model_is_asked_every_set_and_data_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Script())
+    read: list[str] = []
+    load = prepared_module.load_whole
+    monkeypatch.setattr(prepared_module, "load_whole", lambda asked: (read.append(asked.data), load(asked))[1])
+    sets = [str(write_items(tmp_path / f"{name}.jsonl", count)) for name, count in (("one", 4), ("two", 3))]
+    command = ["eval", "--model", "a", "b", "--data", *sets, "--metrics", "token_f1", "--out", str(tmp_path / "runs")]
+    assert main([*command, "--json"]) == 0
+    headers = json.loads(capsys.readouterr().out)
+    told = [(header["model"]["name"], header["data"]["name"], header["data"]["n"]) for header in headers]
+    assert told == [("a", "one", 4), ("a", "two", 3), ("b", "one", 4), ("b", "two", 3)]
+    assert read == sets
+    assert main([*command, "--data", sets[0]]) == 2
+    assert "--model a is a again: name it once, and" in capsys.readouterr().err
+
+
+def test_one_run_that_fails_is_told_and_the_others_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(count: int) -> None:
+        if script.opened == 2:
+            raise RuntimeError("out of luck")
+
+    script = Script(act=act)
+    use(monkeypatch, script)
+    failures: list[tuple[int, str]] = []
+    every = [*asked(tmp_path, "a", "b", "c"), *asked(tmp_path, "d", data="nowhere.jsonl")]
+    folders = [tmp_path / "made" / name for name in "abcd"]
+    runs = evaluate_all(
+        every, NotedReporter(), folders=folders, failed=lambda place, error: failures.append((place, str(error)))
+    )
+    assert [run.path.name for run in runs] == ["a", "c"]
+    assert [place for place, _ in failures] == [3, 1]
+    assert "nowhere.jsonl" in failures[0][1]
+    assert "out of luck" in failures[1][1]

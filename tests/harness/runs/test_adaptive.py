@@ -13,12 +13,15 @@ from jsonschema import Draft202012Validator
 
 from telbench.errors import IncomparableError, InputError
 from telbench.harness.adaptive.order import asking_order
+from telbench.harness.adaptive.sequence import WholeMean
 from telbench.harness.cli.main import main
 from telbench.harness.cli.stopped import stopped_lines
 from telbench.harness.engines.contract import Request
+from telbench.harness.fleet import together
 from telbench.harness.fleet.together import evaluate_all
-from telbench.harness.runs.evaluate import InterruptedRunError, Run, evaluate
-from telbench.harness.runs.folder import HEADER, read_run, read_samples
+from telbench.harness.runs import adaptive
+from telbench.harness.runs.evaluate import InterruptedRunError, evaluate
+from telbench.harness.runs.folder import HEADER, Run, read_run, read_samples
 from telbench.harness.runs.settings import eval_settings
 from telbench.leaderboard.runs.loaded import load_run
 from telbench.leaderboard.site.model.columns import read_columns
@@ -98,6 +101,18 @@ def test_the_interval_holds_what_the_whole_set_comes_to(world: World) -> None:
     assert beside["low"] <= whole - base <= beside["high"]
     assert (beside["low"], beside["high"]) == pytest.approx((told["ci_low"] - base, told["ci_high"] - base))
     assert beside["low"] > beside["shown_from"] > 0
+
+
+def test_the_interval_is_that_of_the_scores_in_the_order_of_asking(world: World) -> None:
+    run = world.adaptive("alike", right(0.45, 9), at_most=0.5, alpha=0.01)
+    told = run.header["adaptive"]
+    assert told["asked"] > 100
+    scores = {each["item_id"]: each["scores"]["exact_match"] for each in read_samples(run.path)}
+    known = {each["item_id"]: each["scores"]["exact_match"] for each in read_samples(world.folder / "base")}
+    ids = [f"q{place}" for place in asking_order([f"q{place}" for place in range(N)], 0)]
+    asked = np.array([scores[each] for each in ids[: told["asked"]]])
+    expected = WholeMean(asked, asked, np.array([known[each] for each in ids]), 0.01).interval()
+    assert (told["ci_low"], told["ci_high"]) == pytest.approx(expected)
 
 
 def test_a_clear_loss_is_settled_too(world: World) -> None:
@@ -239,26 +254,24 @@ def test_items_that_failed_widen_the_interval_and_never_pass_for_scores(world: W
     assert world.adaptive("failing", None, at_most=0.2, alpha=1e-6).header["counts"]["error"] == 0
 
 
-def test_each_model_of_a_fleet_stops_by_itself(world: World) -> None:
+def test_each_model_of_a_fleet_stops_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"good": right(0.95, 1), "bad": right(0.05, 2)}
     asking: list[str] = []
+    fill = adaptive.fill_until_settled
+
+    def noted(plan: Any, *more: Any) -> Any:
+        asking.append(plan.name)
+        return fill(plan, *more)
 
     def answer(request: Request) -> str:
         return answers[asking[-1]](request)
 
     world.script.answer = answer
+    monkeypatch.setattr(together, "fill_until_settled", noted)
     every = [
         world.settings(name, adaptive=True, against=[world.folder / "base"], primary="exact_match") for name in answers
     ]
-    from telbench.harness.fleet import together
-
-    fill = together.fill
-    world_fill: Any = lambda plan, *more: (asking.append(plan.name), fill(plan, *more))[1]  # noqa: E731
-    together.fill = world_fill
-    try:
-        runs = evaluate_all(every, NotedReporter())
-    finally:
-        together.fill = fill
+    runs = evaluate_all(every, NotedReporter())
     assert [run.header["adaptive"]["beside"][0]["verdict"] for run in runs] == ["better", "worse"]
 
 

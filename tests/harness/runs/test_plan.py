@@ -14,7 +14,8 @@ from telbench.errors import InputError
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.datasets.items import DataSet, Item
 from telbench.harness.datasets.loading import limited
-from telbench.harness.runs.plan import FACTS, RECALL, default_metrics, make_plan
+from telbench.harness.runs.plan import make_plan
+from telbench.harness.runs.prepared import FACTS, RECALL, default_metrics
 from telbench.harness.runs.settings import eval_settings
 
 OPEN = Item("open", "What is the AMF?", ("a function",), context="The AMF is a function.")

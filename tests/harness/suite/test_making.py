@@ -155,7 +155,9 @@ def test_a_run_with_failed_prompts_is_made_again(tmp_path: Path) -> None:
     (made,) = (folder.root / "runs").iterdir()
     finish(made, counts={"error": 1})
     again, _ = suite(tmp_path, executor, names="a")
-    again.make(heard)
+    header = again.make(heard)["a-telequad"].header
+    assert header is not None
+    assert header["counts"] == {"error": 0}
     assert len(executor.given) == 2
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telbench.kd.settings import OptimiserSettings
-from telbench.kd.train.examples import BatchPlan, shared_out
+from telbench.kd.train.examples import BatchPlan, parts_by_tokens, shared_out
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 
@@ -44,3 +44,17 @@ def test_parts_are_even_and_keep_all_items_in_order(items: list[int], parts: int
     assert [item for run in runs for item in run] == items
     assert len(runs) == parts
     assert max(map(len, runs)) - min(map(len, runs)) <= 1
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=30), st.integers(1, 4), st.integers(1, 1000))
+def test_parts_bounded_by_tokens_hold_each_item_once_and_are_as_many_for_all_processes(
+    lengths: list[int], processes: int, most: int
+) -> None:
+    items = list(range(len(lengths)))[::-1]
+    shares = parts_by_tokens(items, processes, lengths, most)
+    assert len(shares) == processes
+    assert len({len(runs) for runs in shares}) == 1
+    assert sorted(item for runs in shares for run in runs for item in run) == sorted(items)
+    for run in (run for runs in shares for run in runs if len(run) > 1):
+        # Every item of a batch takes as much as the longest.
+        assert len(run) * max(lengths[item] for item in run) <= most

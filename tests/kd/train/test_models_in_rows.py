@@ -87,9 +87,9 @@ def test_a_model_taught_by_itself_does_not_move(facts: DataSet) -> None:
 def test_padding_changes_neither_loss_nor_gradients(facts: DataSet) -> None:
     case = Case(facts)
     batch = case.batch()
-    longer = replace(
-        batch, inputs=pad(batch.inputs, (0, 24), value=case.pad), labels=pad(batch.labels, (0, 24), value=IGNORED)
-    )
+    labels = pad(batch.labels, (0, 24), value=IGNORED)
+    counted = (labels != IGNORED).flatten().nonzero()[:, 0]
+    longer = replace(batch, inputs=pad(batch.inputs, (0, 24), value=case.pad), labels=labels, counted=counted)
     one, other = (distilled(case, each, batch.n_labels) for each in (batch, longer))
     assert one.item() == pytest.approx(other.item(), rel=1e-6)
     for ours, theirs in zip(weights(case.student, one), weights(case.student, other), strict=True):

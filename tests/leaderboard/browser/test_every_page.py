@@ -96,7 +96,7 @@ def test_its_html_is_valid_and_its_links_lead_somewhere(kind: str, site: Path) -
             where = (path.parent / target).resolve() if target else path
             assert where.is_file(), f"{path.name}: {link}"
             assert where.is_relative_to(site)
-            if anchor and where.suffix == ".html":
+            if anchor and "=" not in anchor and where.suffix == ".html":
                 assert f'id="{anchor}"' in where.read_text(encoding="utf-8"), f"{path.name}: {link}"
 
 

@@ -87,8 +87,8 @@ def test_entries_as_tasks_on_two_ray_nodes_of_which_one_is_lost(
     tmp_path: Path, suite: Path, expected: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "ray"
-    with running({**NODE, "num_cpus": 0}) as cluster:
-        nodes = [cluster.add_node(**NODE) for _ in range(2)]
+    with running({**NODE, "num_cpus": 0}, nodes=1) as cluster:
+        second = cluster.add_node(**NODE)
         words = ["suite", str(suite), "--out", str(out), "--executor", "ray"]
         words += ["--executor-options", f"address={cluster.address}"]
         made = subprocess.Popen(
@@ -96,8 +96,8 @@ def test_entries_as_tasks_on_two_ray_nodes_of_which_one_is_lost(
         )
         wait_for(lambda: list((out / "logs").glob("*.txt")) if out.exists() else None)
         time.sleep(1)
-        cluster.remove_node(nodes[1], allow_graceful=False)
-        _, told = made.communicate(timeout=300)
+        cluster.remove_node(second, allow_graceful=False)
+        _, told = made.communicate(timeout=600)
         assert made.returncode == 0, told
     assert samples(out) == expected
     assert len(shares(out)) == 2

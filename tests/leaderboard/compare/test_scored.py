@@ -17,6 +17,7 @@ from telbench.leaderboard.compare.ranking import rank_columns, rank_runs
 from telbench.leaderboard.compare.scored import Scored, scored
 from telbench.leaderboard.runs.loaded import load_run, shared_metrics
 from telbench.leaderboard.site.model.columns import RunColumns, read_columns
+from telbench.leaderboard.site.model.eligibility import measured_alike
 
 from ..scored_runs import scored_run
 
@@ -129,3 +130,21 @@ def test_what_belongs_together_is_numbered_in_the_order_of_names(runs: list[Path
     assert found.of(np.ones(ITEMS, bool)) is found
     assert len(columns.documents("item").names) == ITEMS
     assert columns.documents("category").names == ["even", "odd"]
+
+
+def test_lines_in_another_order_are_the_same_run(runs: list[Path], tmp_path: Path) -> None:
+    turned = tmp_path / "turned"
+    turned.mkdir()
+    (turned / "run.json").write_text((runs[1] / "run.json").read_text())
+    lines = (runs[1] / "samples.jsonl").read_text().splitlines(keepends=True)
+    (turned / "samples.jsonl").write_text("".join(reversed(lines)))
+    whole, other = read_columns(runs[1]), read_columns(turned)
+    # Place by place they are two runs.
+    assert not same(whole.scored("token_f1"), other.scored("token_f1"))
+    kept, apart = measured_alike([read_columns(runs[0]), other], None)
+    assert apart == []
+    assert [run.items for run in kept] == [whole.items, whole.items]
+    for name in ("token_f1", "bleu"):
+        assert same(kept[1].scored(name), whole.scored(name))
+    assert (kept[1].kinds, kept[1].lengths) == (whole.kinds, whole.lengths)
+    assert list(kept[1].samples()) == list(whole.samples())

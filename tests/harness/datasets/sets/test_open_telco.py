@@ -16,7 +16,7 @@ from telbench.harness.datasets.loading import load_dataset
 from telbench.harness.datasets.sets.open_telco import CAUSES, TABLE, WORKING_GROUPS
 from telbench.harness.datasets.settings import SUITES
 from telbench.harness.prompts.build import PromptSettings, message
-from telbench.harness.runs.plan import default_metrics
+from telbench.harness.runs.prepared import default_metrics
 from telbench.harness.runs.requests import answer_tokens
 
 LOGS = """Identify the reason for the low throughput and enclose its number in \\boxed{{}}.

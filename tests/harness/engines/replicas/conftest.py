@@ -14,7 +14,6 @@ from telbench.registry import listed
 
 from ....installed import install
 from ....ray_cluster import NODE, running
-from .calls import nodes
 
 HERE = Path(__file__).parent
 
@@ -38,8 +37,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSpec]:
 @pytest.fixture(scope="module")
 def two_nodes(stand_in: EngineSpec) -> Iterator[Any]:
     """A head that takes no work and two nodes, which tests leave as they are."""
-    with running({**NODE, "num_cpus": 0}) as found:
-        nodes(found)
+    with running({**NODE, "num_cpus": 0}, nodes=2) as found:
         yield found
 
 

@@ -27,7 +27,7 @@ from telbench.harness.engines.contract import (
 from telbench.harness.engines.replicas.pool import AHEAD
 
 from ....ray_cluster import NODE
-from .calls import asked_twice, calls, nodes
+from .calls import asked_twice, calls
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,7 @@ def test_two_nodes_answer_each_prompt_once_and_share_the_work(
 def test_a_node_that_is_killed_midway_costs_the_chunks_that_were_open_there(
     tmp_path: Path, broken_up: Any, stand_in: EngineSpec
 ) -> None:
-    _, second = nodes(broken_up)
+    second = [broken_up.add_node(**NODE) for _ in range(2)][1]
     count, chunk = 3000, 64
     asked = settings(broken_up, replica={"chunk": str(chunk)}, calls=str(tmp_path / "calls"), seconds=0.002)
     found: list[Completion] = []
@@ -175,7 +175,10 @@ def test_replicas_beyond_the_room_start_when_there_is_more(
         assert getattr(engine, "notes", []) == [
             "the cluster has room for 1 of 2 replicas: the others start when it has more"
         ]
-        threading.Timer(2, lambda: broken_up.add_node(**NODE)).start()
-        require_each_once(generated(engine, requests(2500)), 2500)
-        time.sleep(0.5)
-    assert len({line[2] for line in calls(tmp_path)}) == 2
+        more = threading.Timer(2, lambda: broken_up.add_node(**NODE))
+        more.start()
+        until = time.monotonic() + 300
+        while len({line[2] for line in calls(tmp_path)}) < 2:
+            assert time.monotonic() < until
+            require_each_once(generated(engine, requests(200)), 200)
+        more.join()

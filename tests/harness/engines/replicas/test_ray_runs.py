@@ -109,7 +109,7 @@ def test_what_does_not_go_together_is_refused_before_anything_starts(
         (["--engine", "transformers", "--replicas", "2", *local], "--replicas belongs to --engine ray"),
         (["--engine", "ray", "--replica-engine", "replay", *local], "only a local engine has replicas"),
         (["--engine", "ray", "--replica-engine", "ray", *local], "only a local engine has replicas"),
-        (["--engine", "ray", "--replica-engine", "transformer", *local], "did you mean 'transformers'"),
+        (["--engine", "ray", "--replica-engine", "transformer", *local], "did you mean transformers"),
         (["--engine", "ray", "--replica-engine", "transformers", "--replica-options", "gpus=1", *local], "num_gpus"),
     ):
         assert main([*plain, *more]) == 2, more

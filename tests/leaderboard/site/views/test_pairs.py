@@ -15,7 +15,7 @@ from telbench.leaderboard.compare.ranking import rank_runs
 from telbench.leaderboard.runs.loaded import load_run
 from telbench.leaderboard.site.views import pairs
 from telbench.leaderboard.site.views.pairs import run_pairs, turned
-from telbench.leaderboard.statistics.pair_intervals import exact_ends, near_ends
+from telbench.leaderboard.statistics.all_pairs import exact_ends, near_ends
 from telbench.leaderboard.statistics.sign_flip import two_sided
 
 from ..boards import answers, board_of, write_items, write_run
