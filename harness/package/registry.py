@@ -27,6 +27,7 @@ GROUPS = {
     "telbench.executors": "executor",
     "telbench.loggers": "logger",
     "telbench.formats": "format",
+    "telbench.pages": "page of the board",
 }
 
 

@@ -239,7 +239,7 @@ def _retryable(header: dict[str, Any], plan: Plan) -> bool:
 
 def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dict[str, Any]:
     """What is known before anything is generated: what is measured, with what, and where."""
-    checkpoint, identity = plan.checkpoint, plan.identity
+    checkpoint, identity, told = plan.checkpoint, plan.identity, plan.settings.given.told
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": plan.run_id,
@@ -256,10 +256,10 @@ def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dic
             "config_sha256": identity.config_sha256 if identity else None,
             "tokenizer_sha256": identity.tokenizer_sha256 if identity else None,
             "chat_template_sha256": identity.chat_template_sha256 if identity else None,
-            "parameters": identity.parameters if identity else None,
+            "parameters": identity.parameters if identity else told.get("parameters"),
             "quantization": (quantisation(checkpoint) or None) if checkpoint else None,
         },
-        "factors": checkpoint.factors if checkpoint else {},
+        "factors": checkpoint.factors if checkpoint else told.get("factors", {}),
         "data": {
             "name": plan.dataset.name,
             "split": plan.dataset.split,
@@ -273,6 +273,7 @@ def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dic
         },
         "prompt": {"book": plan.book, **plan.depends_on["prompt_settings"]},
         "depends_on": dict(plan.depends_on),
+        **({"told": told} if told else {}),
         "judge": None,
     }
 

@@ -245,6 +245,8 @@ def _dependencies(
         asked_how = {"book": made.book, "choice_seed": made.choice_seed, "chat": made.chat, "version": made.version}
         depends_on["prompt_settings"] = asked_how
         depends_on["shown_choices"] = fingerprint([prompt.shown_choices for prompt in asked.prompts])
+        # Another word on the model is another run, not a finished one of the old word.
+        depends_on |= {"told": settings.given.told} if settings.given.told else {}
     else:
         keys = ([prompt.request.key, prompt.problem] for prompt in asked.prompts)
         depends_on |= {"prompts": list_fingerprint(keys), "prompt_settings": made.recorded}

@@ -260,6 +260,37 @@ class GivenAnswers(Bounded):
     missing_cap: float = setting(
         0.05, "largest share of items that a file may leave without an answer", low=0, high=1, engines=("replay",)
     )
+    parameters: float | None = setting(
+        None,
+        "number of parameters of the model that answered, such as 7e9",
+        metavar="N",
+        low=1,
+        engines=("replay",),
+    )
+    tokens_per_second: float | None = setting(
+        None, "how fast it generated, as measured elsewhere", metavar="X", above=0, engines=("replay",)
+    )
+    cost: float | None = setting(
+        None, "what these answers cost together, in US dollars", metavar="X", above=0, engines=("replay",)
+    )
+    factors: Mapping[str, str] = setting(
+        {},
+        "what sets it apart in a study, such as algorithm=dskd,seed=1",
+        flag="--factor",
+        metavar="NAME=LEVEL,...",
+        engines=("replay",),
+    )
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the user says of the model that answered; empty where nothing."""
+        said = {
+            "parameters": None if self.parameters is None else round(self.parameters),
+            "tokens_per_second": self.tokens_per_second,
+            "cost": self.cost,
+            "factors": dict(self.factors) or None,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ class BuildOptions:
         metavar="METRIC=X",
         above=0,
     )
+    url: str | None = setting(
+        None, "address that the board will have: links to it then show a picture (preview.png)", metavar="URL"
+    )
     weights: str = same_as(CompareOptions, "weights")
     primary: tuple[str, ...] = setting(
         (),
@@ -120,6 +123,7 @@ def build(asked: BuildOptions) -> str:
         asked.margins,
         asked.weights,
         asked.primary,
+        _address(asked.url),
     )
     reporter = Reporter()
     paths = [*asked.runs, *([] if asked.baseline is None else _unnamed(asked.baseline, asked.runs))]
@@ -148,6 +152,12 @@ def build(asked: BuildOptions) -> str:
     count = build_site(board, asked.out, reporter, inputs)
     apart = f", {len(board.apart)} apart" if board.apart else ""
     return f"{len(board.runs)} runs ranked{apart}; {count} files: open {asked.out / 'index.html'}"
+
+
+def _address(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("https://", "http://")):
+        raise InputError(f"--url {url}: an address begins with https://")
+    return url
 
 
 def _unnamed(baseline: Path, runs: Sequence[Path]) -> list[Path]:

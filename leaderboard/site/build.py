@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from telbench.errors import InputError
 from ...harness.cli.terminal import Reporter
 from ...harness.runs.folder import HEADER, JUDGEMENTS, PARTIAL, SAMPLES
 from ...harness.storage import LOCK, FolderLock, disk_message
+from .cards.files import card_files
 from .model.board import Board, Options
 from .model.contexts import NO_CONTEXTS, Contexts
 from .model.data_files import data_files
 from .model.eligibility import run_folders
-from .page import File, Other
+from .page import File, Other, Page, Section
 from .pages import SECTIONS
+from .pages.others import made_with, other_sections, pages_of
 from .render import render, render_sets
 from .views.sets import SetsBoard
 from .views.sets_pages import around, sets_pages
@@ -79,7 +81,7 @@ def inputs_digest(
     chosen = [options.title, baseline, options.allow_incomplete, options.by, options.pairs]
     chosen += [] if options.history is None else [_sha256(options.history)]
     chosen += [] if options.worth is None else ["worth", _sha256(options.worth)]
-    chosen += [options.items, dict(options.margins), options.weights, list(options.primary), elsewhere]
+    chosen += [options.items, dict(options.margins), options.weights, list(options.primary), elsewhere, options.url]
     return hashlib.sha256(json.dumps([runs, contexts.digest, chosen, _made_with()]).encode()).hexdigest()
 
 
@@ -177,9 +179,10 @@ def _sha256(path: Path) -> str | None:
 
 
 def _made_with() -> list[tuple[str, str | None]]:
-    """The files of `leaderboard` that say what a board shows, and their hashes."""
+    """The files of `leaderboard` and of other packages' pages that say what a board shows, and their hashes."""
     files = (path for path in sorted(_ROOM.rglob("*")) if path.suffix in _MADE_WITH)
-    return [(str(path.relative_to(_ROOM)), _sha256(path)) for path in files]
+    own = [(str(path.relative_to(_ROOM)), _sha256(path)) for path in files]
+    return [*own, *((f"{name} {package} {path.name}", _sha256(path)) for name, package, path in made_with())]
 
 
 def _write_all(drafts: Drafts, board: Board | SetsBoard, reporter: Reporter) -> dict[str, str]:
@@ -201,20 +204,33 @@ def _write_board(
     drafts: Drafts, board: Board, reporter: Reporter, folder: str = "", others: Sequence[Other] = ()
 ) -> dict[str, str]:
     """The files of one board, which lies in a ``folder`` of the site; ``others`` are the boards beside it."""
-    sections = [section for section in SECTIONS if section.when(board)]
+    if folder and board.options.url is not None:
+        address = f"{board.options.url.rstrip('/')}/{folder}"
+        board = replace(board, options=replace(board.options, url=address))
+    own = [section for section in SECTIONS if section.when(board)]
+    added = other_sections(board, [section.entry(board)[0] for section in own])
+    named = [*(("", section) for section in own), *added]
     # What the site opens on comes first.
-    menu = sorted((section.entry(board) for section in sections), key=lambda entry: entry[0] != "index.html")
+    menu = sorted((section.entry(board) for _, section in named), key=lambda entry: entry[0] != "index.html")
     files: dict[str, str] = {}
-    with reporter.progress("writing pages", sum(section.count(board) for section in sections)) as meter:
-        for section in sections:
-            for page in section.pages(board):
-                content = page.content if isinstance(page, File) else render(page, board, menu, others).encode("utf-8")
-                files[folder + page.path] = drafts.write(folder + page.path, content)
+    with reporter.progress("writing pages", sum(section.count(board) for _, section in named)) as meter:
+        for name, section in named:
+            for page in pages_of(name, section, board, files, folder) if name else section.pages(board):
+                place, content = folder + page.path, _content(page, board, menu, others, section)
+                files[place] = drafts.write(place, content)
                 if not isinstance(page, File):
                     meter.advance()
-    for name, content in (*_assets(), *data_files(board)):
+    for name, content in (*_assets(), *data_files(board), *card_files(board)):
         files[folder + name] = drafts.write(folder + name, content)
     return files
+
+
+def _content(
+    page: Page | File, board: Board, menu: Sequence[tuple[str, str]], others: Sequence[Other], section: Section
+) -> bytes:
+    if isinstance(page, File):
+        return page.content
+    return render(page, board, menu, others, section.templates).encode("utf-8")
 
 
 def _assets() -> Iterator[tuple[str, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Section:
     """Pages that belong together, and their place in the menu.
 
     ``path`` is the page that the menu entry ``title`` leads to, or a function of the board that tells it. ``when`` says
-    whether a board has them, ``count`` how many pages there are.
+    whether a board has them, ``count`` how many pages there are. ``templates`` is the folder of another package's own
+    templates; they extend ``base.html`` as telbench's do.
     """
 
     path: str | Callable[[Board], str]
@@ -59,6 +61,7 @@ class Section:
     pages: Callable[[Board], Iterator[Page | File]]
     when: Callable[[Board], bool] = lambda board: True
     count: Callable[[Board], int] = lambda board: 1
+    templates: Path | None = None
 
     def entry(self, board: Board) -> tuple[str, str]:
         """Path and title of the menu's entry."""

@@ -12,6 +12,7 @@ from telbench.errors import InputError
 from ...metrics.anchors import blind_to_facts
 from . import formats
 from .answers.marks import marked
+from .cards.files import described, described_sets
 from .model.board import Board
 from .model.data_files import data_path
 from .model.standings import within_margin
@@ -28,14 +29,28 @@ TEMPLATES = Path(__file__).parent / "templates"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 
 
-def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], others: Sequence[Other] = ()) -> str:
-    """The page's HTML; ``others`` are the boards of other data sets beside this one."""
+def render(
+    page: Page,
+    board: Board,
+    menu: Sequence[tuple[str, str]],
+    others: Sequence[Other] = (),
+    templates: Path | None = None,
+) -> str:
+    """The page's HTML.
+
+    ``others`` are the boards of other data sets beside this one; ``templates`` is the folder of another package's,
+    beside telbench's own.
+
+    Raises:
+        InputError: when another package's template fails.
+    """
     context: dict[str, Any] = {
         "board": board,
         "page": page,
         "root": page.root,
         "menu": menu,
         "policy": POLICY,
+        "described": described(board),
         "terms": TERMS,
         "traits_of": traits_of,
         "traits": traits,
@@ -44,7 +59,14 @@ def render(page: Page, board: Board, menu: Sequence[tuple[str, str]], others: Se
     }
     shown: Board = context["board"]
     context |= {"data_paths": {table.name: data_path(table, shown.prefix) for table in shown.tables}}
-    return environment().get_template(page.template).render(context)
+    if templates is None:
+        return environment().get_template(page.template).render(context)
+    from jinja2 import TemplateError
+
+    try:
+        return environment(templates).get_template(page.template).render(context)
+    except TemplateError as error:
+        raise InputError(f"{page.path}: the template {page.template} of {templates} failed: {error}") from error
 
 
 def render_sets(page: Page, board: SetsBoard) -> str:
@@ -56,14 +78,15 @@ def render_sets(page: Page, board: SetsBoard) -> str:
         "menu": [],
         "policy": POLICY,
         "terms": TERMS,
+        "described": described_sets(board.options.title, len(board.sets)),
         **page.context,
     }
     return environment().get_template(page.template).render(context)
 
 
 @cache
-def environment() -> Environment:
-    """The templates.
+def environment(templates: Path | None = None) -> Environment:
+    """The templates, telbench's own first.
 
     Raises:
         InputError: when jinja2 is not installed.
@@ -79,7 +102,7 @@ def environment() -> Environment:
         return Markup(svg)  # noqa: S704 - never given text of unknown origin
 
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, *([] if templates is None else [templates])]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

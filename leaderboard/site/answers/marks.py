@@ -45,14 +45,10 @@ def _places(answer: str, references: Sequence[str], question: str) -> list[tuple
     numbers = frozenset().union(*map(quantities, references)) - asked_numbers
     known = frozenset().union(*map(names, references)) - asked
     found: list[tuple[tuple[int, int], Status]] = []
-    if numbers:
-        found += [
-            (place, "told" if each in numbers else "other")
-            for place, each in quantity_places(answer)
-            if each not in asked_numbers
-        ]
-    if known:
-        found += [
-            (place, "told" if each in known else "other") for place, each in name_places(answer) if each not in asked
-        ]
+    for place, number in quantity_places(answer) if numbers else ():
+        if number not in asked_numbers:
+            found.append((place, "told" if number in numbers else "other"))
+    for place, name in name_places(answer) if known else ():
+        if name not in asked:
+            found.append((place, "told" if name in known else "other"))
     return sorted(found)

@@ -279,8 +279,10 @@
       if (each.selectedIndex < 0) each.value = "";
       each.addEventListener(each.matches("input") ? "input" : "change", changed);
     }
-    form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(changed));
+    form.querySelector("[data-clear]").addEventListener("click", () => {
+      for (const each of Object.values(picks)) each.value = "";
+      changed();
+    });
     more.addEventListener("click", render);
     form.hidden = false;
     for (const each of window.document.querySelectorAll("[data-static]")) each.hidden = true;

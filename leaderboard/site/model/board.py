@@ -28,7 +28,7 @@ from ...runs.loaded import metric_of
 from ...runs.worth import read_worth, with_worth
 from ..formats import shortened, slug
 from ..parallel import Job, Result, all_of, each_of
-from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns
+from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns, sharing_items
 from .composite import OVERALL
 from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, first_rankable, measured_alike, rankable, run_folders
@@ -46,7 +46,7 @@ class Options:
 
     ``items``: pages have the texts of all items, their ids alone, or there are no such pages; None: as the data set's
     publisher lets. ``margins``: by metric, the largest drop to accept. ``weights`` and ``primary`` say how several data
-    sets come to an overall mean, and by which metrics.
+    sets come to an overall mean, and by which metrics. ``url``: the address that the board will have.
     """
 
     title: str = "telbench leaderboard"
@@ -60,6 +60,7 @@ class Options:
     margins: Mapping[str, float] = field(default_factory=dict)
     weights: str = "equal"
     primary: tuple[str, ...] = ()
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,19 @@ class BoardRun:
 
     @property
     def speed(self) -> float | None:
-        """Generated tokens a second; None where answers came from a cache, a journal or a file."""
+        """Generated tokens a second, or what was told of answers from a file; None for those of a cache or journal."""
+        if (told := self.header.get("told", {}).get("tokens_per_second")) is not None:
+            return told
         generation, seconds = self.header["generation"], self.header["seconds"].get("generate", 0.0)
         whole = generation.get("generated") == self.header["data"]["n"]
         tokens = self.header["tokens"]["completion"]
         return tokens / seconds if whole and seconds > 0 and tokens else None
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars for 1,000 answers, where it was told."""
+        whole = self.header.get("told", {}).get("cost")
+        return None if whole is None else 1000 * whole / self.header["data"]["n"]
 
 
 @dataclass(frozen=True)
@@ -193,7 +202,7 @@ def make_board(
         raise InputError("none of the runs is finished: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
-    runs = _sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
+    runs = sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
     runs = [*runs, *elsewhere.runs]
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
@@ -263,20 +272,6 @@ def make_board(
         worth=worth,
         reported=elsewhere.reported,
     )
-
-
-def _sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:
-    """The runs with equal lists of items held once."""
-    held: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    return [
-        replace(
-            run,
-            items=held.setdefault(run.items, run.items),
-            clusters=held.setdefault(run.clusters, run.clusters),
-            categories=held.setdefault(run.categories, run.categories),
-        )
-        for run in runs
-    ]
 
 
 def _refuse_copies(runs: Sequence[RunColumns]) -> None:

@@ -254,6 +254,20 @@ def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
     return samples.columns(path, header, digest.hexdigest())
 
 
+def sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:
+    """The runs with equal lists of items held once."""
+    held: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    return [
+        replace(
+            run,
+            items=held.setdefault(run.items, run.items),
+            clusters=held.setdefault(run.clusters, run.clusters),
+            categories=held.setdefault(run.categories, run.categories),
+        )
+        for run in runs
+    ]
+
+
 class _Samples:
     """Samples taken apart as they come."""
 

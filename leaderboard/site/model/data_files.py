@@ -32,6 +32,7 @@ COLUMNS = (
     "group",
     "parameters",
     "tokens_per_second",
+    "dollars_per_1000",
     "n",
     "n_missing",
 )
@@ -84,6 +85,7 @@ def _table_row(board: Board, row: Standing) -> dict[str, Any]:
         "group": row.letters,
         "parameters": run.parameters,
         "tokens_per_second": run.speed,
+        "dollars_per_1000": run.cost,
         "n": entry["n"],
         "n_missing": entry["n_missing"],
         **{f"factor.{name}": level for name, level in run.factors.items()},

@@ -77,6 +77,7 @@ TERMS: dict[str, Term] = {
         "Generated tokens a second of the whole run on the machine that made it; not known where answers came from a "
         "cache, an earlier attempt or a file.",
     ),
+    "cost": Term("Cost", "US dollars for 1,000 answers, as it was told when the answers were scored (--cost)."),
     "missing": Term(
         "Missing", "Share of items without a score. Missing scores have a reason and are never counted as 0."
     ),

@@ -92,6 +92,7 @@ def _columns(board: Board, table: MetricTable) -> set[str]:
         "words": any(run.columns.words is not None for run in board.runs),
         "size": any(run.parameters is not None for run in board.runs),
         "speed": any(run.speed is not None for run in board.runs),
+        "cost": any(run.cost is not None for run in board.runs),
         "missing": any(row.entry["n_missing"] for row in table.rows),
     }
     return {name for name, there in has.items() if there}

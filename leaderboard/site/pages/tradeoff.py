@@ -43,7 +43,12 @@ def known_costs(board: Board) -> list[Cost]:
     """(title, unit, cost of each run) of the costs that two runs or more have."""
     size = tuple(None if run.parameters is None else float(run.parameters) for run in board.runs)
     time = tuple(None if run.speed is None else 1000 / run.speed for run in board.runs)
-    costs: list[Cost] = [("Size", "parameters", size), ("Speed", "ms a token", time)]
+    price = tuple(run.cost for run in board.runs)
+    costs: list[Cost] = [
+        ("Size", "parameters", size),
+        ("Speed", "ms a token", time),
+        ("Price", "dollars for 1,000 answers", price),
+    ]
     return [each for each in costs if sum(cost is not None for cost in each[2]) > 1]
 
 
