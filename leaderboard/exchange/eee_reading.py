@@ -19,7 +19,7 @@ from ..runs.foreign import EEE, Log, Reading, category_of, cluster_of, json_line
 from ..runs.loaded import ItemText, LoadedRun
 
 _SAMPLES = "_samples.jsonl"
-_OWN = "telbench"
+OWN = "telbench"
 
 
 def holds_eee(path: Path) -> bool:
@@ -77,12 +77,12 @@ def _read(file: Path, reading: Reading) -> LoadedRun:
             continue
         if isinstance(config.get("lower_is_better"), bool):
             log.logged[title] = not config["lower_is_better"]
-        log.told[title] = _entry(config, own=library == _OWN)
-    if library == _OWN:
+        log.told[title] = _entry(config, own=library == OWN)
+    if library == OWN:
         _restore_data(log, _of(results[0], "source_data"))
     config = _of(results[0], "generation_config")
     args, seed = _of(config, "generation_args"), _of(config, "additional_details").get("choice_seed")
-    if library == _OWN and isinstance(seed, str) and seed.isdigit():
+    if library == OWN and isinstance(seed, str) and seed.isdigit():
         log.prompt["choice_seed"] = int(seed)
     log.generation |= {key: args[key] for key in ("temperature", "top_p", "top_k", "max_tokens") if key in args}
     return run_of(log, reading.settings)

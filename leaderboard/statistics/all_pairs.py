@@ -121,7 +121,7 @@ def beaten_by(
     complete = np.isfinite(scores).all(axis=0)
     kept = scores[:, complete]
     known = clusters if isinstance(clusters, Documents) else documents(list(map(str, clusters)))
-    membership = known.of(complete).numbers
+    membership = known.of(np.asarray(complete)).numbers
     sizes = np.bincount(membership) if kept.size else np.zeros(0)
     effective = float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.size else 0.0
     if effective < FEW_CLUSTERS:

@@ -14,6 +14,8 @@ from typing import Any
 from telbench.errors import InputError
 
 from ....metrics.fingerprints import fingerprint
+from ...exchange import eee_reading as exchange
+from ...exchange.eee_reading import OWN
 from ...runs.foreign import (
     AS_IT_IS,
     EEE,
@@ -58,7 +60,14 @@ def read_eee(path: Path, reading: Reading = AS_IT_IS) -> LoadedRun | list[Report
         return _run(path, path, {}, reading)
     record = json_object(path.read_bytes(), str(path))
     instances = _instances(path, record)
-    return _reported(path, record) if instances is None else _run(path, instances, record, reading)
+    if instances is None:
+        return _reported(path, record)
+    library = record.get("eval_library")
+    if isinstance(library, Mapping) and library.get("name") == OWN:
+        # What telbench exported is the run that it was: metrics by their names and signatures.
+        (run,) = exchange.read_eee(path, reading)
+        return run
+    return _run(path, instances, record, reading)
 
 
 def _instances(path: Path, record: Mapping[str, Any]) -> Path | None:

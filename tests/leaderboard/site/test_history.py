@@ -39,7 +39,7 @@ def history(runs: list[Path], tmp_path: Path) -> Path:
 
 def page_of(board: Board) -> Markup:
     (page,) = history_pages(board)
-    menu = [(section.path, section.title) for section in SECTIONS if section.when(board)]
+    menu = [section.entry(board) for section in SECTIONS if section.when(board)]
     assert ("history.html", "History") in menu
     return Markup(render(page, board, menu))
 

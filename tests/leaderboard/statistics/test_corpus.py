@@ -296,7 +296,7 @@ def test_runs_compared_together_are_those_compared_alone():
     draw = np.random.default_rng(3)
     clusters, other = 40, draw.integers(0, 30, (40, 5)).astype(float)
     other[:, -1] = 3.0
-    runs = [np.column_stack([draw.integers(0, 30, (clusters, 4)), other[:, -1]]) for _ in range(4)]
+    runs = [np.column_stack([draw.integers(0, 30, (clusters, 4)).astype(float), other[:, -1]]) for _ in range(4)]
 
     def ratio(totals: np.ndarray) -> np.ndarray:
         return np.sqrt(totals[:, 0] / totals[:, 1]) * totals[:, 2] / (totals[:, 3] + totals[:, 4])

@@ -200,6 +200,20 @@ def test_a_metric_without_a_direction_asks_for_one(tmp_path: Path) -> None:
     assert run.header["metrics"]["glossary"]["higher_is_better"] is False
 
 
+def test_what_telbench_exported_is_a_row_of_the_same_metrics(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, name, answers(right)) for name, right in (("ours", 12), ("theirs", 14))]
+    assert main(["export", str(runs[1]), "--to", "eee", "--out", str(tmp_path / "exported")]) == 0
+    (file,) = (each for each in (tmp_path / "exported").rglob("*.json"))
+    site = tmp_path / "site"
+    assert main(["leaderboard", "build", str(runs[0]), str(file), "--out", str(site)]) == 0
+    rows = {row["run"]: row["value"] for row in table_of(site, "token_f1")["rows"]}
+    header = json.loads((runs[1] / "run.json").read_text())
+    assert rows == {
+        "ours": pytest.approx(rows["ours"]),
+        "theirs": pytest.approx(header["metrics"]["token_f1"]["value"]),
+    }
+
+
 def test_run_folders_stay_run_folders(tmp_path: Path) -> None:
     run = write_run(tmp_path, "ours", answers(12))
     log = write_eee(tmp_path, "m", scores(0.5, 1))
