@@ -35,6 +35,17 @@ def _started(head: dict[str, Any], nodes: int, tries: int = STARTS) -> Any:
     return one
 
 
+def add_node(cluster: Any, tries: int = STARTS) -> Any:
+    """One node more; Ray gives it half a minute to start, which a busy machine may not keep."""
+    try:
+        return cluster.add_node(**NODE)
+    except Exception:
+        if tries == 1:
+            raise
+        time.sleep(5)
+        return add_node(cluster, tries - 1)
+
+
 @contextlib.contextmanager
 def running(head: dict[str, Any], nodes: int = 0) -> Iterator[Any]:
     """A cluster with this node and so many others, shut down afterwards; skips the test where ray is not installed."""

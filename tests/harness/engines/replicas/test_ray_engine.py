@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from telbench.harness.engines.contract import (
 )
 from telbench.harness.engines.replicas.pool import AHEAD
 
-from ....ray_cluster import NODE
+from ....ray_cluster import add_node
 from .calls import asked_twice, calls
 
 pytestmark = pytest.mark.slow
@@ -78,7 +77,7 @@ def test_two_nodes_answer_each_prompt_once_and_share_the_work(
 def test_a_node_that_is_killed_midway_costs_the_chunks_that_were_open_there(
     tmp_path: Path, broken_up: Any, stand_in: EngineSpec
 ) -> None:
-    second = [broken_up.add_node(**NODE) for _ in range(2)][1]
+    second = [add_node(broken_up) for _ in range(2)][1]
     count, chunk = 3000, 64
     asked = settings(broken_up, replica={"chunk": str(chunk)}, calls=str(tmp_path / "calls"), seconds=0.002)
     found: list[Completion] = []
@@ -169,16 +168,16 @@ def test_what_an_engine_cannot_and_what_it_does_wrong_is_told_as_without_replica
 def test_replicas_beyond_the_room_start_when_there_is_more(
     tmp_path: Path, broken_up: Any, stand_in: EngineSpec
 ) -> None:
-    broken_up.add_node(**NODE)
+    add_node(broken_up)
     asked = settings(broken_up, 2, replica={"chunk": "20"}, calls=str(tmp_path / "calls"), seconds=0.01)
     with closing(stand_in.open(asked)) as engine:
         assert getattr(engine, "notes", []) == [
             "the cluster has room for 1 of 2 replicas: the others start when it has more"
         ]
-        more = threading.Timer(2, lambda: broken_up.add_node(**NODE))
-        more.start()
+        require_each_once(generated(engine, requests(200)), 200)
+        assert len({line[2] for line in calls(tmp_path)}) == 1
+        add_node(broken_up)
         until = time.monotonic() + 300
         while len({line[2] for line in calls(tmp_path)}) < 2:
             assert time.monotonic() < until
             require_each_once(generated(engine, requests(200)), 200)
-        more.join()
