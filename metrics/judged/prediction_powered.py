@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Fewer labels, or labels of fewer documents, tell a judge's error too badly for an interval.
 FEWEST = 10
 LEVEL = 0.95
+# Of the largest score: numbers that differ by less are one number, computed in two ways.
+ALIKE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ def corrected_mean(
     own = np.bincount(membership, share * (said - of_labels), len(names))
     back = np.bincount(membership, (scores - mean) / len(scores) - share * (scores - of_labelled), len(names))
     spread = float(back @ back)
-    power = min(1.0, max(0.0, -float(own @ back) / spread)) if spread > 0 else 0.0
+    # Scores that are all alike leave rounding behind, which must not be taken for what a judge tells.
+    tells = float(np.ptp(scores)) > ALIKE * float(np.abs(scores).max())
+    power = min(1.0, max(0.0, -float(own @ back) / spread)) if tells and spread > 0 else 0.0
     value = of_labels + power * (mean - of_labelled)
     parts = own + power * back
     error = float(np.sqrt(documents / (documents - 1) * (parts @ parts)))

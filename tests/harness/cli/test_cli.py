@@ -69,7 +69,7 @@ def test_without_a_command_the_overview_is_a_complaint(capsys: pytest.CaptureFix
         (["eval", "--max-token", "4"], "telbench eval: unknown option --max-token: did you mean --max-tokens: see"),
         (["eval", "--temprature=1"], "telbench eval: unknown option --temprature: did you mean --temperature: see"),
         (["data", "show", "x", "--jsn"], "telbench data: unknown option --jsn: did you mean --json: see"),
-        (["data", "lst"], "telbench data: argument list|show|lint|split: invalid choice: 'lst'"),
+        (["data", "lst"], "telbench data: argument list|show|lint|split|subset|croissant: invalid choice: 'lst'"),
         (["score"], "telbench score: PREDICTIONS is missing (.jsonl"),
         (["score", "a", "--qqq"], "telbench score: unknown option --qqq: see telbench score --help"),
     ],

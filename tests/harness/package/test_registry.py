@@ -91,7 +91,7 @@ def test_one_plugin_found_twice_is_one_plugin(site: Path) -> None:
         ("telbench.metrics", "token_f", "unknown metric 'token_f': .*token_f1"),
         ("telbench.metrics", "exact-match", "exact_match"),
         ("telbench.datasets", "telequaad", "unknown data set 'telequaad': .*telequad"),
-        ("telbench.engines", "zzzz", "unknown engine 'zzzz': known: openai, replay, transformers, vllm"),
+        ("telbench.engines", "zzzz", "unknown engine 'zzzz': known: openai, ray, replay, transformers, vllm"),
     ],
 )
 def test_an_unknown_name_suggests_near_ones(group: str, name: str, message: str) -> None:

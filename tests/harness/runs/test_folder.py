@@ -246,7 +246,7 @@ def test_a_lock_taken_on_a_file_that_its_owner_just_removed_is_taken_again(
     ("content", "message"),
     [
         ('{"schema_version": 99}', "schema 99"),
-        ('{"schema_version": 2}', "schema 2, this telbench reads up to 1"),
+        ('{"schema_version": 3}', "schema 3, this telbench reads up to 2"),
         ('{"schema_version": "1"}', "no telbench run header"),
         ('{"a": 1}', "no telbench run header"),
         ("[]", "no telbench run header"),

@@ -11,6 +11,7 @@ import pytest
 
 from telbench.config import changed, read_yaml, settings_in
 from telbench.errors import InputError
+from telbench.harness.adaptive.settings import AdaptiveOptions
 from telbench.harness.cli.main import main
 from telbench.harness.engines.contract import Message, Request, Sampling, engine_named
 from telbench.harness.prompts.build import PromptSettings
@@ -204,6 +205,16 @@ VALUES = {
     "repetition_penalty": 1.5,
     "raw": True,
     "samples": 3,
+    "replicas": 2,
+    "replica_options": {"num_cpus": "1"},
+    "parameters": 7e9,
+    "tokens_per_second": 5.0,
+    "cost": 1.0,
+    "factors": {"algorithm": "dskd"},
+    "adaptive": True,
+    "margins": {"token_f1": 0.1},
+    "alpha": 0.01,
+    "at_most": 0.5,
 }
 
 
@@ -227,7 +238,7 @@ def test_what_an_engine_does_not_read_is_refused(engine: str, key: str) -> None:
 
 
 def test_every_option_of_prompts_and_sampling_has_its_readers() -> None:
-    kinds = (PromptOptions, SamplingOptions, EngineOptions, GivenAnswers)
+    kinds = (PromptOptions, SamplingOptions, EngineOptions, GivenAnswers, AdaptiveOptions)
     # Read by every engine: seed orders options, context and reasoning are what answers are scored by.
     shared = {"context", "reasoning", "seed", "engine", "online"}
     # Read by engines that declare options of their own.
