@@ -23,7 +23,7 @@ def kernel() -> Any | None:
     shell = sys.modules["IPython"].get_ipython()
     if shell is None or getattr(shell, "kernel", None) is None:
         return None
-    from IPython.display import display  # pyright: ignore[reportMissingImports]
+    from IPython.display import display
 
     return display
 
