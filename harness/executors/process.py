@@ -12,13 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from telbench.errors import InputError
 
 from ..storage import waiting_lock
-from .contract import Ended, Task
+from .contract import Ended, Running, Task
 
 PARENT = "TELBENCH_PARENT_PID"
 CLAIM = "TELBENCH_CLAIM"
@@ -27,6 +27,18 @@ PROGRAM = (sys.executable, "-m", "telbench.harness.executors.process")
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
+
+
+def stop_all(every: Sequence[Running]) -> None:
+    """Ask commands to save what they have and stop; end those that take too long."""
+    for running in every:
+        running.interrupt()
+    until = time.monotonic() + PATIENCE_SECONDS
+    left = every
+    while (left := [running for running in left if running.ended() is None]) and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+    for running in left:
+        running.kill()
 
 
 class Process:

@@ -17,7 +17,7 @@ from telbench.errors import TelbenchError
 from ..adapter import open_model
 from ..cli.terminal import Reporter
 from ..executors.contract import Ended, Executor, Running
-from ..executors.process import LOOK_SECONDS, PATIENCE_SECONDS
+from ..executors.process import LOOK_SECONDS, stop_all
 from ..identity import identify_checkpoint
 from ..storage import RecordStore
 from .checking import Checked
@@ -195,14 +195,7 @@ class SuiteRun:
         if not self._under_way:
             return
         self._reporter.note("stopping")
-        left = [each.running for each in self._under_way]
-        for running in left:
-            running.interrupt()
-        until = time.monotonic() + PATIENCE_SECONDS
-        while (left := [running for running in left if running.ended() is None]) and time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
-        for running in left:
-            running.kill()
+        stop_all([each.running for each in self._under_way])
 
 
 def last_line(log: Path) -> str:

@@ -17,7 +17,7 @@ from telbench.errors import TelbenchError
 
 from ...harness.cli.terminal import Reporter
 from ...harness.executors.contract import Ended, Executor, Running
-from ...harness.executors.process import LOOK_SECONDS, PATIENCE_SECONDS
+from ...harness.executors.process import LOOK_SECONDS, stop_all
 from ...harness.storage import FolderLock, RecordStore
 from ..checkpoints import NOTE
 from ..train.optimisation import asked_to_stop
@@ -259,14 +259,7 @@ class StudyRun:
         if not self._under_way:
             return
         self._reporter.note(f"stopping {', '.join(each.artefact.label for each in self._under_way.values())}")
-        left = [each.running for each in self._under_way.values()]
-        for running in left:
-            running.interrupt()
-        until = time.monotonic() + PATIENCE_SECONDS
-        while (left := [running for running in left if running.ended() is None]) and time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
-        for running in left:
-            running.kill()
+        stop_all([each.running for each in self._under_way.values()])
 
 
 def is_done(artefact: Artefact, folder: StudyFolder, journal: RecordStore) -> bool:

@@ -114,8 +114,9 @@ class Trainer:
             raise InputError(f"select: {self._keeping.select} needs the whole student in each process: no FSDP")
         own = -(-self._optimiser.batch_size // accelerator.num_processes)
         asked, most = self._optimiser.micro_batch_size, self._optimiser.micro_batch_tokens
-        self._lengths = lengths_of(prepared.texts.examples, prepared.settings.method)
+        self._lengths: Sequence[int] = ()
         if most is not None:
+            self._lengths = lengths_of(prepared.texts.examples, prepared.settings.method)
             # Of the dev split, which is looked at so many items at once.
             asked = max(1, most // max(lengths_of(prepared.texts.dev_examples, prepared.settings.method), default=most))
         self.items_at_once = (self._largest(own) if asked == AUTO else asked) or own
