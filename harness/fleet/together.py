@@ -15,10 +15,10 @@ from pathlib import Path
 from telbench.errors import InputError, TelbenchError
 
 from ..cli.terminal import Reporter
-from ..runs.adaptive import asked_plan, asking, fill_until_settled
+from ..runs.adaptive import asked_plan, filling
 from ..runs.evaluate import Answered, InterruptedRunError, complete, evaluate, first_header, repeating, resume_line
 from ..runs.folder import JOURNAL, JUDGEMENTS, LOG, Run, RunFolder
-from ..runs.generate import Generated
+from ..runs.generate import Fill, Generated
 from ..runs.judge import told_below, told_outcome
 from ..runs.plan import Plan, make_plan
 from ..runs.prepared import Prepared
@@ -36,6 +36,7 @@ class _Making:
 
     place: int
     plan: Plan
+    fill: Fill
     planning: float
     answering: float = 0.0
     generated: Generated | None = None
@@ -114,7 +115,7 @@ def evaluate_all(
         runs = []
         for each in list(fleet.making):
             with fleet.step(each.place):
-                answered = Answered(each.plan, each.generated, each.planning, each.answering)
+                answered = Answered(each.plan, each.generated, each.planning, each.answering, each.fill)
                 runs.append(evaluate(each.plan.settings, reporter, command, answered))
     except KeyboardInterrupt as error:
         begun = fleet.making[0].plan.out.parent if fleet.making else Path("runs")
@@ -130,13 +131,13 @@ def _plan_all(fleet: _Fleet, every: Sequence[EvalSettings], folders: Sequence[Pa
             told = f"run {place + 1} of {len(every)}: {settings.model} on {settings.data.data}"
             fleet.reporter.note(told)
             plan = make_plan(replace(settings, out=None), fleet.reporter, prepared)
-            asking(plan)
+            fill = filling(plan)
             out = (settings.out or plan.out.parent) / plan.out.name if folders is None else folders[place]
             twice = next((each.plan for each in fleet.making if each.plan.out == out), None)
             if twice is not None:
                 raise InputError(_named_twice(twice.settings, settings))
             plan = replace(plan, out=out)
-            fleet.making.append(_Making(place, plan, time.perf_counter() - started))
+            fleet.making.append(_Making(place, plan, fill, time.perf_counter() - started))
 
 
 def _named_twice(one: EvalSettings, other: EvalSettings) -> str:
@@ -200,7 +201,7 @@ def _answer(each: _Making, fleet: _Fleet, **changes: object) -> None:
         RecordStore(folder.path / JOURNAL) as store,
         fleet.reporter.quiet(folder.path / LOG),
     ):
-        each.generated = fill_until_settled(plan, store, fleet.reporter)
+        each.generated = each.fill(plan, store, fleet.reporter)
     each.answering = time.perf_counter() - started
 
 

@@ -23,7 +23,7 @@ from ..cli.terminal import Reporter
 from ..engines.contract import Completion, Continuation, Engine, EngineSettings, Request, Sampling
 from ..storage import RecordStore
 from .folder import ALIKE, ALIKE_IF_GENERATED, STOPPED_SCHEMA, read_run, read_samples
-from .generate import Generated, Stopped, fill_journal
+from .generate import Fill, Generated, Stopped, fill_journal
 from .plan import Plan
 from .sampled import merged
 from .score import answers, score_answered
@@ -198,10 +198,10 @@ def asking(plan: Plan) -> Asking | None:
     return None
 
 
-def fill_until_settled(plan: Plan, store: RecordStore, reporter: Reporter) -> Generated:
-    """Complete as many prompts of the plan as it takes; of one that is not adaptive all. Raises as `fill_journal`."""
+def filling(plan: Plan) -> Fill:
+    """What completes the prompts: of an adaptive run as many as it takes, else all. Raises as `asking`."""
     place = asking(plan)
-    return fill_journal(plan, store, reporter) if place is None else place.fill(plan, store, reporter)
+    return fill_journal if place is None else place.fill
 
 
 def asked_alike(header: Mapping[str, Any], plan: Plan) -> bool:

@@ -27,9 +27,9 @@ from ..cli.terminal import Reporter
 from ..datasets.loading import GROUP as DATASETS
 from ..formats import quantisation
 from ..storage import RecordStore
-from .adaptive import asked_alike, asked_plan, asking, fill_until_settled, stopped_header
+from .adaptive import asked_alike, asked_plan, filling, stopped_header
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
-from .generate import Generated, fill_journal
+from .generate import Fill, Generated, fill_journal
 from .plan import Plan, make_plan
 from .score import Scored, score_journal
 from .settings import EvalSettings
@@ -71,6 +71,7 @@ class Answered:
     generated: Generated | None
     planning: float = 0.0
     answering: float = 0.0
+    fill: Fill = fill_journal
 
 
 class InterruptedRunError(KeyboardInterrupt):
@@ -139,10 +140,11 @@ def evaluate(
         InterruptedRunError: on Ctrl-C.
     """
     started = time.perf_counter()
+    fill: Fill = fill_journal if answered is None else answered.fill
     if answered is None:
         plan = make_plan(settings, reporter)
         if settings.adaptive != AdaptiveOptions():
-            asking(plan)
+            fill = filling(plan)
         seconds = {"plan": time.perf_counter() - started}
     else:
         plan, seconds = answered.plan, {"plan": answered.planning}
@@ -155,7 +157,7 @@ def evaluate(
             return Run(folder.path, finished, reused=True)
         header = first_header(plan, command, folder.created)
         folder.begin(header, repeating(settings))
-        generated, scored = _answer_and_score(plan, folder, reporter, seconds, answered)
+        generated, scored = _answer_and_score(plan, folder, reporter, seconds, answered, fill)
         seconds["total"] = time.perf_counter() - started
         if generated.stopped is not None:
             plan = asked_plan(plan, generated)
@@ -173,12 +175,11 @@ def evaluate(
 
 
 def _answer_and_score(
-    plan: Plan, folder: RunFolder, reporter: Reporter, seconds: dict[str, float], answered: Answered | None
+    plan: Plan, folder: RunFolder, reporter: Reporter, seconds: dict[str, float], answered: Answered | None, fill: Fill
 ) -> tuple[Generated, Scored]:
     """Fill the journal unless that is done, have it judged, score it; ``seconds`` gets the time of each."""
     with RecordStore(folder.path / JOURNAL) as store, contextlib.ExitStack() as stack:
         stack.enter_context(reporter.quiet(folder.path / LOG))
-        fill = fill_until_settled if plan.settings.adaptive.adaptive else fill_journal
         generated = (answered and answered.generated) or fill(plan, store, reporter)
         if generated.stopped is not None:
             plan = asked_plan(plan, generated)

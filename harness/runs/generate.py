@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ class Generated:
     generate_seconds: float
     info: EngineInfo
     stopped: Stopped | None = None
+
+
+# Completes the prompts of a plan in its journal.
+Fill = Callable[[Plan, RecordStore, Reporter], Generated]
 
 
 def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generated:

@@ -257,17 +257,22 @@ def test_items_that_failed_widen_the_interval_and_never_pass_for_scores(world: W
 def test_each_model_of_a_fleet_stops_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"good": right(0.95, 1), "bad": right(0.05, 2)}
     asking: list[str] = []
-    fill = adaptive.fill_until_settled
+    filling = adaptive.filling
 
-    def noted(plan: Any, *more: Any) -> Any:
-        asking.append(plan.name)
-        return fill(plan, *more)
+    def noted(plan: Any) -> Any:
+        fill = filling(plan)
+
+        def answered(plan: Any, *more: Any) -> Any:
+            asking.append(plan.name)
+            return fill(plan, *more)
+
+        return answered
 
     def answer(request: Request) -> str:
         return answers[asking[-1]](request)
 
     world.script.answer = answer
-    monkeypatch.setattr(together, "fill_until_settled", noted)
+    monkeypatch.setattr(together, "filling", noted)
     every = [
         world.settings(name, adaptive=True, against=[world.folder / "base"], primary="exact_match") for name in answers
     ]
