@@ -90,6 +90,18 @@ class Overheard:
             return ""
 
 
+def cause_of(error: BaseException) -> str:
+    """The first sentence of the error that started it: vLLM wraps causes in long advice, pydantic under a count."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    if len(lines) > 1 and "validation error" in lines[0]:
+        # The name of an argument stands alone, what is wrong with it on the next line.
+        named = len(lines) > 2 and lines[1].replace(".", "_").isidentifier()
+        lines = [f"{lines[1]}: {lines[2].partition(' [type=')[0]}"] if named else lines[1:]
+    return f"{type(error).__name__}: {lines[0].removeprefix('Value error, ')[:300]}"
+
+
 def explained(cause: str, heard: str) -> str:
     """The cause in one line: the root where ``cause`` only points to it, with what mends it where that is known.
 

@@ -10,8 +10,7 @@ from typing import Literal
 
 import pytest
 
-from telbench.harness.engines.causes import Overheard, explained, root_error
-from telbench.harness.engines.vllm import _cause
+from telbench.harness.engines.causes import Overheard, cause_of, explained, root_error
 
 WRAPPED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 DEAD = "EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause."
@@ -113,7 +112,7 @@ def test_a_wrong_value_of_an_argument_is_told_with_what_is_wrong_about_it() -> N
     ):
         with pytest.raises(pydantic.ValidationError) as caught:
             model(**given)
-        assert _cause(caught.value) == f"ValidationError: {told}"
+        assert cause_of(caught.value) == f"ValidationError: {told}"
 
 
 def test_memory_for_log_probabilities_of_prompts_has_a_cure_of_its_own() -> None:
