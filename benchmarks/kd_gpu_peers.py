@@ -127,56 +127,64 @@ def peak() -> float | None:
 def rollouts(teller: Teller, tiny: bool) -> None:
     """Answers of a student in training: ``generate`` on its float32 weights, and vLLM in float32 and in bfloat16.
 
-    Start, hand-over and answers apart; the share of greedy answers that begin as those of ``generate`` do, and all
-    tokens alike.
+    The first answers with the start of the engine, the last ones with a hand-over of weights. The share of greedy
+    answers that begin as those of ``generate`` do, and of tokens alike.
     """
     if there(teller, "rollouts", "vllm") is None:
         return
     from telbench.harness.checkpoint import open_checkpoint
-    from telbench.harness.engines.contract import Request, Sampling
-    from telbench.kd.rollout.generate import Generated
-    from telbench.kd.rollout.vllm import Asked, VllmRollouts
+    from telbench.harness.engines.contract import Request
 
     # vLLM's kernels for processors want attention heads of 32 numbers.
     shape = (64, 2, 128, 2, 2, True) if tiny else STUDENT
     tokens, count, prompt, answer = (2000, 8, 24, 8) if tiny else (128_256, 32, 256, 128)
     with saved(shape, tokens) as (student, tokenizer, folder):
-        checkpoint = open_checkpoint(str(folder))
         asked = [
             Request(each.item_id, each.item_id, (), each.student.ids[: each.student.start])
             for each in items(count, prompt, 8, tokens)
         ]
-        greedy: dict[str, tuple[int, ...]] = {}
-        for way in ("generate", "vllm, float32", "vllm, bfloat16"):
-            with teller.part("rollouts", 90, way=way) as go:
-                if not go:
-                    return
-                how = Asked(checkpoint, "bfloat16" if "bfloat16" in way else "float32", prompt + answer, 0.3)
-                used = Generated(student, tokenizer) if way == "generate" else VllmRollouts(student, how)
-                with closing(used):
-                    said, seconds = answered(used, asked, (Sampling(answer), *[Sampling(answer, 1.0)] * 2))
-                    told = used.told()
-                greedy = greedy or said
-                alike = sum(a == b for key in said for a, b in zip(said[key], greedy[key], strict=False))
-                handed = told.get("seconds", 0.0) / max(1, told.get("handed_over", 1))
-                teller.say(
-                    "rollouts", way=way, engine=told.get("engine", "transformers"), answers=count,
-                    tokens=sum(map(len, said.values())), first_s=seconds[0], s=seconds[-1],
-                    of_hand_over_s=round(handed, 3), GiB=peak(),
-                    begin_alike=sum(said[key][:1] == greedy[key][:1] for key in said) / count,
-                    alike=round(alike / max(1, sum(map(len, greedy.values()))), 3),
-                )  # fmt: skip
+        voices(teller, student, tokenizer, open_checkpoint(str(folder)), asked, answer)
 
 
-def answered(rollouts: Any, asked: list[Any], samplings: Iterable[Any]) -> tuple[dict[str, Any], list[float]]:
-    """The answers to the first of these, and seconds of each; weights go over before each."""
+def voices(teller: Teller, student: Any, tokenizer: Any, checkpoint: Any, asked: list[Any], answer: int) -> None:
+    """The findings of `rollouts` for these prompts; answers have at most so many tokens."""
+    from telbench.harness.engines.contract import Sampling
+    from telbench.kd.rollout.generate import Generated
+    from telbench.kd.rollout.vllm import Asked, VllmRollouts
+
+    longest = max(len(each.token_ids) for each in asked) + answer
+    greedy: dict[str, tuple[int, ...]] = {}
+    for way in ("generate", "vllm, float32", "vllm, bfloat16"):
+        with teller.part("rollouts", 90, way=way) as go:
+            if not go:
+                return
+            how = Asked(checkpoint, "bfloat16" if "bfloat16" in way else "float32", longest, 0.3)
+            used = Generated(student, tokenizer) if way == "generate" else VllmRollouts(student, how)
+            with closing(used):
+                said, seconds, tokens = answered(used, asked, (Sampling(answer), *[Sampling(answer, 1.0)] * 2))
+                told = used.told()
+            greedy = greedy or said
+            alike = sum(a == b for key in said for a, b in zip(said[key], greedy[key], strict=False))
+            handed = told.get("seconds", 0.0) / max(1, told.get("handed_over", 1))
+            teller.say(
+                "rollouts", way=way, engine=told.get("engine", "transformers"), answers=len(asked), tokens=tokens,
+                first_s=seconds[0][0], s=seconds[-1][0], cpu_s=seconds[-1][1], of_hand_over_s=round(handed, 3),
+                GiB=peak(), begin_alike=round(sum(said[key][:1] == greedy[key][:1] for key in said) / len(asked), 3),
+                alike=round(alike / max(1, sum(map(len, greedy.values()))), 3),
+            )  # fmt: skip
+
+
+def answered(
+    rollouts: Any, asked: list[Any], samplings: Iterable[Any]
+) -> tuple[dict[str, Any], list[tuple[float, float]], int]:
+    """The answers to the first of these, (seconds, CPU seconds) of each, tokens of the last; weights go over before."""
     every, seconds = [], []
     for after, sampling in enumerate(samplings):
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         with rollouts.engine(after) as engine:
             every.append({each.key: each.token_ids for each in engine.generate(asked, sampling)})
-        seconds.append(round(time.perf_counter() - begun, 2))
-    return every[0], seconds
+        seconds.append((round(time.perf_counter() - begun, 2), round(time.process_time() - used, 2)))
+    return every[0], seconds, sum(map(len, every[-1].values()))
 
 
 @contextmanager

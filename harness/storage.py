@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -300,3 +300,19 @@ def _patient_lock(descriptor: int) -> bool:
             time.sleep(0.05)
         except OSError:
             return False
+
+
+def claim_folder(root: Path, mark: str, inside: Iterable[str], what: str) -> None:
+    """Make a folder with these in it, or go on with one that holds the file ``mark``: ours, a ``what``.
+
+    Raises:
+        InputError: when something else is there, or nothing can be written.
+    """
+    try:
+        if root.is_dir() and not (root / mark).is_file() and any(root.iterdir()):
+            raise InputError(f"{root} exists and holds no {what}: choose another --out")
+        for name in inside:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        (root / mark).touch()
+    except OSError as error:
+        raise InputError(f"cannot write in {root}: {error.strerror}: choose another --out") from error

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.errors import InputError
-
 from ..executors.contract import Task
 from ..fleet.entries import EntryFile
 from ..runs.folder import HEADER, JOURNAL, JUDGEMENTS, PARTIAL
-from ..storage import replace_text
+from ..storage import claim_folder, replace_text
 from .entries import Entry, Share
 
 TOLD = "journal.jsonl"
@@ -56,14 +54,7 @@ class SuiteFolder:
         Raises:
             InputError: when something else is there, or nothing can be written.
         """
-        try:
-            if self.root.is_dir() and not (self.root / TOLD).is_file() and any(self.root.iterdir()):
-                raise InputError(f"{self.root} exists and holds no suite: choose another --out")
-            for name in FOLDERS:
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            (self.root / TOLD).touch()
-        except OSError as error:
-            raise InputError(f"cannot write in {self.root}: {error.strerror}: choose another --out") from error
+        claim_folder(self.root, TOLD, FOLDERS, "suite")
 
     def run(self, entry: Entry) -> Path:
         """Its run folder."""
