@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import re
 import stat
 import sys
+from collections.abc import Callable
 
 # What stands in front of a line of vLLM's log: the process, level, time and place.
 _PREFIX = re.compile(
@@ -88,6 +90,30 @@ class Overheard:
                 return stream.read(_LONGEST_LOG).decode("utf-8", "replace")
         except OSError:
             return ""
+
+
+class _Lines(logging.Handler):
+    """Keeps what is logged, and shows nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self.lines.append(record.getMessage())
+
+
+def told_during(work: Callable[[], object]) -> str:
+    """What vLLM says meanwhile: in this process, where it is not shown, and what its own processes write to stderr."""
+    heard, logger, kept = Overheard(), logging.getLogger("vllm"), _Lines()
+    shown = logger.handlers[:]
+    logger.handlers[:] = [kept]
+    try:
+        work()
+    finally:
+        logger.handlers[:] = shown
+    return "\n".join([*kept.lines, heard.text()])
 
 
 def cause_of(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from telbench.errors import EngineError, InputError, install_command
 from ..adapter import adapted_modules
 from ..checkpoint import Checkpoint
 from ..whole import require_whole
-from .causes import Overheard, cause_of, explained
+from .causes import Overheard, cause_of, explained, told_during
 from .contract import (
     Completion,
     Continuation,
@@ -311,12 +311,11 @@ def keeps(architecture: str) -> str:
 
 def _put_in_place(llm: Any, **source: Any) -> bool:
     """Load numbers over those of a model and forget what these had computed; did every part get its own?"""
-    heard = Overheard()
-    llm.collective_rpc("reload_weights", kwargs=source)
+    told = told_during(lambda: llm.collective_rpc("reload_weights", kwargs=source))
     if device_kind() == "cpu":
         llm.apply_model(_repack_heads)
     # Parts of prompts that other weights have read, or that lay in other batches, are no part of this run.
-    return llm.reset_prefix_cache() and not NOT_LOADED.search(heard.text())
+    return llm.reset_prefix_cache() and not NOT_LOADED.search(told)
 
 
 def _repack_heads(model: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-from telbench.harness.engines.causes import Overheard, cause_of, explained, root_error
+from telbench.harness.engines.causes import Overheard, cause_of, explained, root_error, told_during
 
 WRAPPED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 DEAD = "EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause."
@@ -200,3 +202,18 @@ if __name__ == "__main__":
     assert "ValueError: No available memory for the cache blocks" in told
     assert "a larger kv_cache_memory_bytes" in told
     assert "\n" not in told
+
+
+def test_what_vllm_logs_during_a_piece_of_work_is_kept_and_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("vllm")
+    shown = logging.StreamHandler()
+    logger.addHandler(shown)
+    try:
+        told = told_during(lambda: logging.getLogger("vllm.loader").warning("%s: Failed to load weights", "Linear"))
+        with contextlib.suppress(RuntimeError):
+            told_during(lambda: (_ for _ in ()).throw(RuntimeError))
+        logger.warning("seen again")
+    finally:
+        logger.removeHandler(shown)
+    assert "Linear: Failed to load weights" in told
+    assert capfd.readouterr().err == "seen again\n"
