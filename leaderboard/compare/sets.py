@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Metrics that are averaged go from 0 to 1 (`headline_metric`).
+SCORES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
+
 
 @dataclass(frozen=True)
 class SetResult:
@@ -147,12 +150,12 @@ def compare_sets(
     results = [_result(name, runs, metrics[name], items[name], shares[name], by) for name, runs in sets.items()]
     names = tuple(run.name for run in next(iter(sets.values())))
     couples = list(combinations(range(len(names)), 2))
-    alone = [overall([each.pairs[couple] for each in results]) for couple in couples]
+    alone = [overall([each.pairs[couple] for each in results], within=DIFFERENCES) for couple in couples]
     # As of two runs on one data set: what rests on too few documents claims nothing.
     raw = [1.0 if too_few(each) else each.p for each in alone]
     p = dict(zip(couples, holm(raw), strict=True))
     pairs = {
-        couple: overall([each.pairs[couple] for each in results], 1 - rate)
+        couple: overall([each.pairs[couple] for each in results], 1 - rate, DIFFERENCES)
         for couple, rate in zip(couples, holm_levels(raw, ALPHA), strict=True)
     }
     better = [[False] * len(names) for _ in names]
@@ -164,7 +167,7 @@ def compare_sets(
         names=names,
         weights=weights,
         sets=tuple(results),
-        means=tuple(overall([each.parts[place] for each in results]) for place in range(len(names))),
+        means=tuple(overall([each.parts[place] for each in results], within=SCORES) for place in range(len(names))),
         pairs=pairs,
         p=p,
         ranges=tuple(rank_ranges(better)),
@@ -230,7 +233,7 @@ def set_result(
         weight=weight,
         means=tuple(float(column.mean()) for column in columns),
         against_first=tuple(found),
-        parts=tuple(part_of(column, clusters, weight) for column in columns),
+        parts=tuple(part_of(column, clusters, weight, differences=False) for column in columns),
         pairs=pairs,
     )
 
