@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -112,11 +112,7 @@ def by_set(runs: Sequence[LoadedRun]) -> dict[str, list[LoadedRun]] | None:
     sets: dict[str, list[LoadedRun]] = {}
     for group in groups.values():
         data = group[0].header["data"]
-        name = str(data.get("name"))
-        if name in sets:
-            name = (
-                f"{name} ({data.get('split')})" if f"{name} ({data.get('split')})" not in sets else group[0].path.name
-            )
+        name = next(each for each in names_of(data) if each not in sets)
         named = [run.name for run in group]
         for model in models:
             if named.count(model) != 1:
@@ -127,6 +123,15 @@ def by_set(runs: Sequence[LoadedRun]) -> dict[str, list[LoadedRun]] | None:
         require_alike(group)
         sets[name] = [group[named.index(model)] for model in models]
     return sets
+
+
+def names_of(data: Mapping[str, Any]) -> Iterator[str]:
+    """What a data set may be called, the shortest first; sets of one name need more to be told apart."""
+    name, split, n = data.get("name"), data.get("split"), data.get("n")
+    yield str(name)
+    yield f"{name} ({split})"
+    yield f"{name} ({split}, {n} items)"
+    yield f"{name} ({split}, {str(data.get('items_sha256'))[:8]})"
 
 
 def compare_sets(
