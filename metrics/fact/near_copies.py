@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 
 from .reading.polarity import AFFIRM, NEGATIONS
 from .reading.quantities import equal
-from .reading.reading import Reading
+from .reading.reading import Reading, found_once
 from .reading.text import STOP, Word
 from .relations.findings import Finding, Kind
 
@@ -43,6 +43,7 @@ def near_copy_findings(reference: Reading, answer: Reading) -> Iterator[Finding]
             yield from _changes(reference, words, answer, told[best])
 
 
+@found_once
 def _sentences(reading: Reading) -> list[list[Word]]:
     found: dict[int, list[Word]] = {}
     for word in reading.text.words:

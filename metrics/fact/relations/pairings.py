@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP
 from .findings import Finding
 
@@ -29,6 +29,7 @@ class _Mention:
     end: int
 
 
+@found_once
 def _mentions(reading: Reading) -> list[_Mention]:
     words, starts = reading.text.words, reading.text.starts
     found = []
