@@ -111,7 +111,10 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
     found, words, table = [], text.words, _table()
     # A word belongs to one group whose sides are facts, and to any whose sides are not.
     free: dict[str, int] = {}
-    for at in range(len(words)):
+    for at, word in enumerate(words):
+        entries = table.get(word.text, ())
+        if not entries and word.text not in _NEXT:
+            continue
         later = words[at].text in _NEXT and _in_turn(words, at)
         if later and free.get("", 0) <= at:
             # "First A, then B".
@@ -126,7 +129,7 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
         if words[at].text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
             # "Below 6 GHz" bounds a number, and compares nothing.
             continue
-        for own, group, side in table.get(words[at].text, ()):
+        for own, group, side in entries:
             span = words[at : at + len(own)]
             place = group.name if group.weak else ""
             if (
