@@ -51,7 +51,7 @@ def cell(number: int) -> str:
 
 
 def answer_to(number: int, item: Item, other: Item, where: str) -> str:
-    """An answer in one of eight forms: right, in other words, cut, jumbled, from the context, wrong, denied, or long."""
+    """An answer in one of eight forms: right, in other words, cut, jumbled, from the context, wrong, denied, long."""
     first, *more = item.references
     match number % FORMS:
         case 0:
@@ -179,7 +179,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sample", type=int, default=500, help="items that are scored once more by themselves")
     parser.add_argument("--apart", action="store_true", help="no question and no reference occurs twice")
-    parser.add_argument("--limit", type=float, help="seconds by the clock (default: 600 a million answers, 60 at least)")
+    parser.add_argument(
+        "--limit", type=float, help="seconds by the clock (default: 600 a million answers, 60 at least)"
+    )
     parser.add_argument("--keep", type=Path, help="leave the files and runs of each size in this folder")
     given = parser.parse_args()
     wrong, before = 0, None
@@ -192,7 +194,9 @@ def main() -> int:
             took, run = scored(folder, data, answers, given.workers)
             peaks = ", ".join(f"{peak / 1e6:.0f}" for peak in (took.first, *took.others))
             each = 1e3 * took.cpu / count
-            print(f"{count:>9,} {size / 1e6:>9.1f} {took.wall:>8.1f} {took.cpu:>8.1f} {each:>8.3f}  {peaks}", flush=True)
+            print(
+                f"{count:>9,} {size / 1e6:>9.1f} {took.wall:>8.1f} {took.cpu:>8.1f} {each:>8.3f}  {peaks}", flush=True
+            )
             apart = different(folder, run, count, given.sample, apart=given.apart)
             seconds = json.loads((run / "run.json").read_text())["seconds"]
             print(f"{'':9} lines that differ from a small run's: {apart}; seconds by step: {seconds}", flush=True)
@@ -201,7 +205,9 @@ def main() -> int:
         wrong += bool(apart) + (took.wall > (given.limit or max(60.0, SECONDS_A_MILLION * count / 1e6)))
         if before is not None:
             grown = (took.first - before[1]) / (count - before[0])
-            print(f"{'':9} the first process's peak grew by {grown:.0f} bytes an answer (allowed {ALLOWED})", flush=True)
+            print(
+                f"{'':9} the first process's peak grew by {grown:.0f} bytes an answer (allowed {ALLOWED})", flush=True
+            )
             wrong += grown > ALLOWED
         before = (count, took.first)
     return int(wrong > 0)

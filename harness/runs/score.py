@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from ..datasets.items import Item
 from ..engines.contract import Continuation
 from ..identity import text_sha256
 from ..prompts.build import Prompt
+from ..prompts.given import prompts_beside
 from ..storage import RecordStore, disk_message
 from .folder import HEADER, SAMPLES_DRAFT, Kept, kept_scores
 from .plan import Plan
@@ -70,7 +72,7 @@ class _Column:
     notes: Counter[str] = field(default_factory=Counter)
     unjudged: int = 0
     chance: float = 0.0
-    unfinished: list[float] = field(default_factory=list)
+    unfinished: array[float] = field(default_factory=lambda: array("d"))
     together: Together | None = None
     passes: PassSums | None = None
 
@@ -100,7 +102,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         TelbenchError: when a metric fails, naming it.
     """
     items = plan.dataset.items
-    numbers = cluster_numbers([item.source_document or item.id for item in items])
+    numbers = cluster_numbers(item.source_document or item.id for item in items)
     columns = [_Column(metric, ClusterSums(*numbers)) for metric in plan.metrics]
     if plan.samples > 1:
         for column in columns:
@@ -278,7 +280,7 @@ def score_answered(
 
 def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
     """All items of the plan in order, each with every answer of its own, as the journal holds them."""
-    for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
+    for item, prompt in prompts_beside(plan.dataset.items, plan.prompts):
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
         letters = _likelihoods(store, plan.letters[item.id]) if item.id in plan.letters else None
         references = plan.references.get(item.id)
