@@ -23,7 +23,8 @@ def test_it_says_what_a_dict_says_of_keys_that_come_again() -> None:
     assert len(index) == len(known)
     assert list(index) == list(known.values())
     assert all(key in index for key in known)
-    assert "k2000" not in index and index.find("") is None
+    assert "k2000" not in index
+    assert index.find("") is None
 
 
 def test_two_keys_of_one_hash_are_told_apart_by_their_records(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,15 @@ def test_a_reader_under_way_does_not_see_what_comes_later_wrongly(monkeypatch: p
 
 
 def test_few_records_make_no_file_and_the_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     few = Spool()
     few.append(b"x")
     assert few._file is None
     monkeypatch.setattr(spool, "HELD", 1)
     many = Spool()
     many.append(b"x" * 10)
-    assert many._file is not None and list(tmp_path.iterdir()) == []
+    assert many._file is not None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_one_line_that_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +61,7 @@ def test_a_full_disk_is_one_line_that_names_the_folder(tmp_path: Path, monkeypat
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(spool, "HELD", 1)
-    monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda **_: Full())
-    monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(InputError, match=rf"the disk is full: {tmp_path}.*TMPDIR"):
         Spool().append(b"xx")

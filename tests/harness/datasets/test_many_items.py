@@ -48,9 +48,13 @@ def both(path: str, monkeypatch: pytest.MonkeyPatch, split: str = "test") -> tup
     with monkeypatch.context() as patch:
         patch.setattr(held, "HELD", 3)
         many = load_dataset(path, split)
-    assert isinstance(few.items, tuple) and isinstance(many.items, Items)
-    assert many.items_sha256 == few.items_sha256 and many.book == few.book
-    assert many.repaired == few.repaired and many.dropped == few.dropped and many.warnings == few.warnings
+    assert isinstance(few.items, tuple)
+    assert isinstance(many.items, Items)
+    assert many.items_sha256 == few.items_sha256
+    assert many.book == few.book
+    assert many.repaired == few.repaired
+    assert many.dropped == few.dropped
+    assert many.warnings == few.warnings
     assert list(many.item_ids) == list(few.item_ids)
     return few.items, many.items
 
@@ -60,8 +64,13 @@ def test_an_item_comes_back_from_disk_with_all_that_it_holds() -> None:
     given = [ODD, *(Item(str(number), "?", ("r",) * number) for number in range(50))]
     many = Items(given)
     assert many.kept is many
-    assert list(many) == given and many[0] == ODD and many[-1] == given[-1] and many[1:4] == tuple(given[1:4])
-    assert many.ids[0] == ODD.id and len(many.ids) == len(given) and many.ids[1:3] == ("0", "1")
+    assert list(many) == given
+    assert many[0] == ODD
+    assert many[-1] == given[-1]
+    assert many[1:4] == tuple(given[1:4])
+    assert many.ids[0] == ODD.id
+    assert len(many.ids) == len(given)
+    assert many.ids[1:3] == ("0", "1")
 
 
 def test_a_files_items_are_the_same_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +83,8 @@ def test_a_files_items_are_the_same_on_disk(tmp_path: Path, monkeypatch: pytest.
     assert tuple(many) == few
     named = [{**row, "split": "dev" if number % 3 else "test"} for number, row in enumerate(rows)]
     few, many = both(write(tmp_path / "b.jsonl", named), monkeypatch)
-    assert tuple(many) == few and {item.split for item in many} == {"test"}
+    assert tuple(many) == few
+    assert {item.split for item in many} == {"test"}
     data = load_dataset(str(tmp_path / "b.jsonl"), "all")
     with monkeypatch.context() as patch:
         patch.setattr(held, "HELD", 3)
@@ -91,7 +101,8 @@ def test_items_without_ids_and_numbers_in_doubt_are_settled_alike(
     ]
     few, many = both(write(tmp_path / "a.jsonl", rows), monkeypatch)
     assert tuple(many) == few
-    assert len({item.id for item in many}) == 60 and any("#" in item.id for item in many)
+    assert len({item.id for item in many}) == 60
+    assert any("#" in item.id for item in many)
 
 
 @pytest.mark.usefixtures("on_disk")
@@ -104,4 +115,5 @@ def test_faults_of_many_items_are_told_as_those_of_few(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="item 'q5' has no 'split' while 5 others have"):
         load_dataset(some)
     skipped = load_dataset(twice, skip_bad=True)
-    assert len(skipped.items) == 20 and skipped.dropped == {"bad row: repeated id": 1}
+    assert len(skipped.items) == 20
+    assert skipped.dropped == {"bad row: repeated id": 1}
