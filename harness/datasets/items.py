@@ -49,7 +49,8 @@ class Item:
         return self.references if self.answerable else ()
 
 
-_fields = attrgetter(*(each.name for each in fields(Item)))
+_names = [each.name for each in fields(Item)]
+_fields, _SPLIT = attrgetter(*_names), _names.index("split")
 
 
 class Items(Sequence[Item]):
@@ -119,11 +120,13 @@ class Items(Sequence[Item]):
     @staticmethod
     def _write(spool: Spool, item: Item) -> None:
         # Written and read by one process alone, so that the format need not outlive it.
-        spool.append(marshal.dumps((*_fields(item)[:-2], dict(item.meta), item.passages)))
+        spool.append(marshal.dumps([*_fields(item)[:-2], dict(item.meta), item.passages]))
 
     def _read(self, record: bytes) -> Item:
-        item = Item(*marshal.loads(record))  # noqa: S302 - this process wrote it, to a file that no other can open
-        return item if self._split is None else replace(item, split=self._split)
+        told: list[Any] = marshal.loads(record)  # noqa: S302 - this process wrote it, to a file that no other can open
+        if self._split is not None:
+            told[_SPLIT] = self._split
+        return Item(*told)
 
 
 class _Ids(Sequence[str]):

@@ -9,7 +9,8 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from telbench.errors import InputError, TelbenchError
 from telbench.reasoning import Separated
 
 from ...metrics.anchors import Anchors
-from ...metrics.contract import ItemScore, Metric, Sample, missing
+from ...metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, missing
 from ...metrics.embedding.calibration import calibrated
 from ...metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from ...metrics.judged.passes import PassSums
@@ -284,9 +285,11 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
         letters = _likelihoods(store, plan.letters[item.id]) if item.id in plan.letters else None
         references = plan.references.get(item.id)
-        sample = Sample(
+        no_references = references if isinstance(references, str) else NO_REFERENCE_SCORES
+        told = None if isinstance(references, str) or not references else _likelihoods(store, references)
+        sample = partial(
+            Sample,
             item_id=item.id,
-            prediction="",
             references=item.gold_references,
             question=item.question,
             context=item.context,
@@ -301,18 +304,16 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             passages=item.passages,
             form=item.meta.get("form"),
             labels=tuple(item.meta.get("labels", ())),
+            reference_scores=told,
+            no_reference_scores=no_references,
         )
-        if isinstance(references, str):
-            sample = replace(sample, no_reference_scores=references)
-        elif references:
-            sample = replace(sample, reference_scores=_likelihoods(store, references))
         for draw in range(plan.samples):
             key = prompt.request.key if draw == 0 else draw_key(prompt.request.key, draw)
             record = (store.get(key) or {}) if prompt.problem is None else {}
             error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
             answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
             finished = answer.closed and record.get("finish_reason") != "length"
-            yield Answered(item, prompt, record, error, replace(sample, prediction=answer.answer), answer, finished)
+            yield Answered(item, prompt, record, error, sample(prediction=answer.answer), answer, finished)
 
 
 def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:
