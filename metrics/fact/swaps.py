@@ -67,6 +67,16 @@ def _tokens(reading: Reading) -> tuple[Word, ...]:
 
 
 @found_once
+def _forms(reading: Reading) -> tuple[list[str], Counter[str]]:
+    """The forms of `_tokens`, and how often each occurs.
+
+    The same but for an s: "control" of the noun is another part of the sentence than "controlled".
+    """
+    forms = [singular(word.text) for word in _tokens(reading)]
+    return forms, Counter(forms)
+
+
+@found_once
 def _turns(reading: Reading) -> Counter[object]:
     """What turns a sentence round: the passive, negations, and contrasts that are the same with arguments exchanged."""
     found: Counter[object] = Counter((pole.group.name, pole.side) for pole in reading.poles if pole.group.reciprocal)
@@ -81,12 +91,11 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     if max(len(reference.text.words), len(answer.text.words)) > _LONGEST:
         return
     wanted, told = _tokens(reference), _tokens(answer)
-    # In the same form but for an s: "control" of the noun is another part of the sentence than "controlled".
-    mine, theirs = [singular(word.text) for word in wanted], [singular(word.text) for word in told]
+    (mine, count), (theirs, their_count) = _forms(reference), _forms(answer)
     size = len(mine) + len(theirs)
     if min(len(mine), len(theirs)) < 3:
         return
-    common = (Counter(mine) & Counter(theirs)).total()
+    common = (count & their_count).total()
     if 2 * common < _ALIKE * size:
         return
     if mine == theirs or _turns(reference) != _turns(answer):

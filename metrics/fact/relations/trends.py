@@ -55,6 +55,7 @@ class _Pair:
     end: int
 
 
+@found_once
 def _trends(reading: Reading, question: Reading) -> list[_Trend]:
     """The trends that the sentences of a text tell; where one thing only is told, the question names the other."""
     found = []
