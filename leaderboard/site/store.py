@@ -48,7 +48,7 @@ class Part:
 
 
 class Pieces:
-    """The pieces of a part, each read when it is asked for; processes that were forked may share them."""
+    """The pieces of a part, by place or from the end, read when asked for; processes that were forked share them."""
 
     def __init__(self, descriptor: int, sizes: Sequence[int]) -> None:
         self._descriptor = descriptor
@@ -57,6 +57,7 @@ class Pieces:
             self._ends.append(self._ends[-1] + size)
 
     def __getitem__(self, place: int) -> bytes:
+        place += len(self) if place < 0 else 0
         start, end = self._ends[place : place + 2]
         return os.pread(self._descriptor, end - start, start)
 
@@ -87,6 +88,7 @@ class Store:
         self._limit = limit
         # Made before processes are forked, which have to find the same.
         self._scratch = tempfile.TemporaryDirectory(prefix="telbench-board-")
+        self._held: dict[Path, Kept] = {}
         self.folder = folder
         if folder is not None:
             try:
@@ -101,9 +103,14 @@ class Store:
         """Will the next build find what is put here?"""
         return self.folder is not None
 
-    def get(self, kind: str, *made_of: Any) -> Kept | None:
-        """The part of this kind that was made of this (JSON values), if there is one and it is whole."""
+    def get(self, kind: str, *made_of: Any, hold: bool = False) -> Kept | None:
+        """The part of this kind that was made of this (JSON values), if there is one and it is whole.
+
+        A part that several ask for is read once, where all of them ``hold`` it.
+        """
         path = self._path(kind, made_of)
+        if hold and path in self._held:
+            return self._held[path]
         try:
             content = path.read_bytes()
             found = self._read(path, content)
@@ -111,6 +118,8 @@ class Store:
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
+        if hold:
+            self._held[path] = found
         return found
 
     def put(self, part: Part, kind: str, *made_of: Any) -> None:

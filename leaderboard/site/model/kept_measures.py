@@ -42,7 +42,7 @@ def measured(
     *,
     by: ClusterBy,
     posthoc: Posthoc,
-    store: Store,
+    store: Store | None = None,
     rows: str = "runs",
 ) -> Measured:
     """What ``telbench compare`` says of the metric, before verdicts; the first run is the baseline.
@@ -54,7 +54,7 @@ def measured(
     columns, clusters = [run.scored(metric.name) for run in runs], runs[0].documents(by)
     scored = np.array([column.present for column in columns])
     everywhere = scored.all(axis=0)
-    if not store.lasting or not _keepable(metric):
+    if store is None or not store.lasting or not _keepable(metric):
         former = None
     else:
         former = _Former(store, metric, columns, clusters, everywhere, (posthoc, rows))
