@@ -31,9 +31,9 @@ QUESTION = 160
 
 
 def asked_part(board: Board) -> Kept:
-    """What is asked, from the store where it is the same: a piece for each file of answers, questions as rows have them.
+    """What is asked, as the baseline's file has it, from the store where it is the same.
 
-    Its words are there too. It is what the baseline's file says of the items.
+    There is a piece for each file of answers. Questions are as rows of the list have them. Words are those of both.
     """
     columns, store = board.baseline.columns, board.store
     groups = groups_of(len(board.items))

@@ -84,15 +84,14 @@ def _compared(
     lacking = [place for place in range(1, len(columns)) if place not in known]
     found: list[Found] = [None] * len(columns)
     for place, each in known.items():
-        found[place] = each if each is None else (replace(each[0], run=names[place]), each[1])
+        found[place] = each
     if lacking:
-        places = {names[place]: place for place in lacking}
-        made = measure_columns(
-            metric, [columns[0], *(columns[place] for place in lacking)], [names[0], *places], clusters
-        )
-        for each in made:
-            found[places[each[0].run]] = each
-    return found
+        # Names of runs may be alike; places are not.
+        places = list(map(str, lacking))
+        chosen = [columns[0], *(columns[place] for place in lacking)]
+        for each in measure_columns(metric, chosen, ["", *places], clusters):
+            found[int(each[0].run)] = each
+    return [each and (replace(each[0], run=name), each[1]) for each, name in zip(found, names, strict=True)]
 
 
 class _Former:
