@@ -46,7 +46,7 @@ class SuiteFile:
     baseline: str | None = setting(None, "the model that the others are held against (default: the first)")
     primary: tuple[str, ...] = setting((), "metrics that decide", many="comma")
     weights: str = setting("equal", "how data sets weigh in the overall mean: equal, items, or NAME=W,...")
-    title: str = setting("telbench suite", "heading of the boards")
+    title: str = setting("telbench suite", "heading of the board")
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""``telbench suite``: models x data sets x prompts from one file, then a comparison and a board of each data set."""
+"""``telbench suite``: models x data sets x prompts from one file, then a comparison and a board."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from ...harness.suite.file import SuiteFile, read_suite
 from ...harness.suite.folder import Standing, SuiteFolder
 from ...harness.suite.making import SuiteRun
 from ...harness.suite.table import drawn, estimate, told
+from ..compare.overall import EQUAL
 
-BOARDS = "boards"
 # What an executor writes.
 JOBS = "jobs"
 
@@ -215,22 +215,29 @@ def _runs(entries: Sequence[Entry], folder: SuiteFolder) -> tuple[Path, ...]:
 
 
 def _boards(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> dict[str, Path]:
-    """A board of each data set and prompt, by its name."""
+    """A board of all data sets for each prompt, by the prompt's name; a line where one cannot be built."""
     from .board import BuildOptions, build
 
     boards: dict[str, Path] = {}
-    for (data, prompt), entries in _groups(done, "data", "prompt").items():
-        name = "-".join(filter(None, (data, prompt)))
-        # The name of an entry without its model is one of a file already.
-        place = replace(entries[0], model=name, data="", prompt="").label.rstrip("-")
-        out = folder.root / BOARDS / place
-        out.parent.mkdir(parents=True, exist_ok=True)
-        data_dir = entries[0].asked().data.data_dir
-        runs = _runs(entries, folder)
-        title = f"{suite.title}: {name}"
-        said = build(BuildOptions(runs=runs, out=out, baseline=runs[0], title=title, data_dir=data_dir))
-        sys.stderr.write(visible(f"{name}: {said}") + "\n")
-        boards[name] = out
+    for (prompt,), entries in _groups(done, "prompt").items():
+        several = len(_groups(entries, "data")) > 1
+        options = BuildOptions(
+            runs=_runs(entries, folder),
+            out=folder.board(prompt),
+            baseline=folder.run(entries[0]),
+            title=": ".join(filter(None, (suite.title, prompt))),
+            data_dir=next((each for entry in entries if (each := entry.asked().data.data_dir)), None),
+            weights=suite.weights if several else EQUAL,
+            primary=suite.primary if several else (),
+        )
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            said = build(options)
+        except (IncomparableError, InputError) as error:
+            sys.stderr.write(visible(f"no board{f' of {prompt}' if prompt else ''}: {error}") + "\n")
+            continue
+        sys.stderr.write(visible(": ".join(filter(None, (prompt, said)))) + "\n")
+        boards[prompt] = options.out
     return boards
 
 

@@ -199,7 +199,8 @@ def make_board(
     worth = None if options.worth is None else read_worth(options.worth)
     folders, apart = run_folders(paths)
     if not folders and not elsewhere.runs:
-        raise InputError("none of the runs is finished: there is nothing to rank")
+        told = "none of the runs is finished" if apart else "no run"
+        raise InputError(f"{told}: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
     runs = sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
