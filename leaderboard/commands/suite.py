@@ -19,6 +19,7 @@ from ...harness.cli.tables import print_json
 from ...harness.cli.terminal import Reporter, visible
 from ...harness.commands.network import online_allowed, stay_offline
 from ...harness.executors.settings import PlaceSettings
+from ...harness.loggers.settings import ShownSettings
 from ...harness.storage import FolderLock
 from ...harness.suite.checking import Checked, check_entries
 from ...harness.suite.entries import Entry, entries_of
@@ -43,6 +44,7 @@ class SuiteOptions:
     dry_run: bool = setting(False, "say what would be made and what that takes, and make nothing")
     online: bool = setting(False, "allow the network: models may be hub ids")
     place: PlaceSettings = group(PlaceSettings, "where")
+    shown: ShownSettings = group(ShownSettings, "where finished runs and boards are shown")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make what is missing, compare, build boards; exit code of the worst failure."""
     options = settings_of(args, SuiteOptions)
+    options.shown.require()
     over: dict[str, Any] = {}
     if online_allowed(options.online):
         over["online"] = True
@@ -90,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         return 130
     finally:
         lock.release()
-    return _tell_outcome(suite, entries, standings, folder, as_json=args.json)
+    return _tell_outcome(suite, entries, standings, folder, options.shown, as_json=args.json)
 
 
 def _tell_estimate(checked: Sequence[Checked], folder: SuiteFolder, *, as_json: bool) -> int:
@@ -133,10 +136,11 @@ def _tell_outcome(
     entries: Sequence[Entry],
     standings: Mapping[str, Standing],
     folder: SuiteFolder,
+    shown: ShownSettings,
     *,
     as_json: bool,
 ) -> int:
-    """Compare what is done, build the boards, and tell where all of it is."""
+    """Compare what is done, build the boards, tell where all of it is, and show it where loggers are named."""
     done = [entry for entry in entries if standings[entry.label].state == "done"]
     boards = _boards(suite, done, folder)
     failed = [(entry.label, standings[entry.label]) for entry in entries if standings[entry.label].state != "done"]
@@ -157,7 +161,8 @@ def _tell_outcome(
         print_line(f"runs: {folder.root / 'runs'}")
     for label, standing in failed:
         sys.stderr.write(visible(f"FAILED {label}: {standing.reason or standing.state}") + "\n")
-    return max((standing.code or 5 for _, standing in failed), default=0)
+    code = shown.show([*_runs(done, folder), *boards.values()])
+    return max((standing.code or 5 for _, standing in failed), default=code)
 
 
 def _record(entry: Entry, standing: Standing, folder: SuiteFolder) -> dict[str, Any]:
