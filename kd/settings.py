@@ -201,9 +201,15 @@ class RolloutSettings(Bounded):
     """What the student answers with while it learns: its own answers to train on, and those that ``select`` scores."""
 
     engine: Literal["transformers", "vllm"] = setting("transformers", "what answers for the student in its training")
-    memory: float = setting(
-        0.3, "share of the GPU's memory that vLLM takes beside the training", metavar="R", above=0, below=1
+    memory: float | None = setting(
+        None, "share of the GPU's memory that vLLM takes (default: 0.3)", metavar="R", above=0, below=1
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what changes nothing."""
+        super().__post_init__()
+        if self.memory is not None and self.engine != "vllm":
+            raise InputError("rollout memory is for vllm: pass --rollout-engine vllm, or leave --rollout-memory out")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from ...harness.engines.vllm_arguments import takes_weights
 from .weights import current_weights, require_names
 
 _IN_PROCESS = "VLLM_ENABLE_V1_MULTIPROCESSING"
+# Of a GPU's memory, where no other share is asked for.
+SHARE = 0.3
 _OTHERWISE = "leave --rollout-engine out"
 
 
@@ -38,7 +40,7 @@ class Asked:
     checkpoint: Checkpoint
     dtype: str
     longest: int
-    memory: float
+    memory: float = SHARE
     seed: int = 0
 
     @property

@@ -272,15 +272,17 @@ def _rollouts(prepared: Prepared, student: Any) -> Rollouts:
     settings, texts = prepared.settings, prepared.texts
     if settings.rollout is None or not settings.by_vllm:
         return Generated(student, prepared.student.tokenizer)
-    from ..rollout.vllm import Asked, VllmRollouts
+    from ..rollout.vllm import SHARE, Asked, VllmRollouts
 
     own, scored = settings.method.objective.on_policy, settings.keeping.select != DEV_LOSS
     asked = [
         *((each.student.start + settings.method.max_new_tokens) for each in texts.examples if own),
         *((each.student.start + settings.keeping.select_max_tokens) for each in texts.dev_examples if scored),
     ]
-    kind, memory, seed = settings.optimiser.number_format, settings.rollout.memory, settings.optimiser.seed
-    return VllmRollouts(student, Asked(prepared.student.checkpoint, kind, max(asked), memory, seed))
+    kind, seed = settings.optimiser.number_format, settings.optimiser.seed
+    return VllmRollouts(
+        student, Asked(prepared.student.checkpoint, kind, max(asked), settings.rollout.memory or SHARE, seed)
+    )
 
 
 def _own(prepared: Prepared, rollouts: Rollouts, work: Path, rank: int, held: contextlib.ExitStack) -> Any:

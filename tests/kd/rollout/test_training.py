@@ -141,12 +141,14 @@ def said(models: Path) -> dict[str, str]:
 
 
 def test_the_identity_says_what_answers_and_not_how_much_memory_it_has(models: Path) -> None:
-    usual, same = settings(models), settings(models, rollout={"engine": "transformers", "memory": 0.5})
-    other, more = (settings(models, rollout={"engine": "vllm", "memory": memory}) for memory in (0.3, 0.6))
+    usual, same = settings(models), settings(models, rollout={"engine": "transformers"})
+    other, more = (settings(models, rollout={"engine": "vllm", "memory": memory}) for memory in (None, 0.6))
     keys = [identify(each).key for each in (usual, same, other, more)]
     assert keys[0] == keys[1] != keys[2] == keys[3]
     assert "rollout" not in usual.to_dict()
-    assert other.to_dict()["rollout"] == {"engine": "vllm", "memory": 0.3}
+    assert other.to_dict()["rollout"] == {"engine": "vllm", "memory": None}
+    with pytest.raises(InputError, match="rollout memory is for vllm: pass --rollout-engine vllm"):
+        settings(models, rollout={"memory": 0.5})
 
 
 def test_an_engine_for_a_student_that_is_asked_nothing_is_refused(models: Path) -> None:
