@@ -137,6 +137,11 @@ def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[s
     )
 
 
+def protects_texts(name: str) -> bool:
+    """Does the publisher of that data set keep its texts from being crawled? They are then shown where asked for."""
+    return name in listed(GROUP) and load_as(GROUP, name, DatasetSpec).protected
+
+
 def data_folder(data_dir: Path | None) -> Path | None:
     """The folder with the public sets: as given, else from the environment, else none."""
     named = os.environ.get(FOLDER_VARIABLE)

@@ -4,6 +4,7 @@ runs/LABEL-HASH/     the run folders; settings that are changed back find their 
 entries/             a JSON file an entry: `telbench eval --config` makes the run alone
 shares/, logs/       what one process makes, and what it said
 failures/            why an entry has no run
+board/               of all data sets; boards/PROMPT/ where the suite asks in several ways
 journal.jsonl        what was given to an executor, for a suite that was killed
 """
 
@@ -22,7 +23,7 @@ from ..executors.contract import Task
 from ..fleet.entries import EntryFile
 from ..runs.folder import HEADER, JOURNAL, JUDGEMENTS, PARTIAL
 from ..storage import replace_text
-from .entries import Entry, Share
+from .entries import Entry, Share, named
 
 TOLD = "journal.jsonl"
 FOLDERS = ("runs", "entries", "shares", "logs", "failures")
@@ -68,6 +69,10 @@ class SuiteFolder:
     def run(self, entry: Entry) -> Path:
         """Its run folder."""
         return self.root / "runs" / entry.folder
+
+    def board(self, prompt: str) -> Path:
+        """The board of all runs that were asked in one way; "" is the only one."""
+        return self.root / "boards" / named(prompt) if prompt else self.root / "board"
 
     def log(self, share: Share) -> Path:
         """What the process of a share said."""

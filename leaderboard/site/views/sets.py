@@ -18,13 +18,14 @@ from telbench.errors import InputError
 from ....harness.cli.terminal import Reporter
 from ....harness.runs.folder import read_run
 from ...compare.overall import weights_of
-from ...compare.sets import SetsCompared, compare_sets, headline_metric
+from ...compare.sets import SetsCompared, compare_sets, headline_metric, names_of
 from ..formats import shortened
 from ..model.board import Board, BoardRun, Options, make_board, slug
 from ..model.columns import NOTHING, Elsewhere
 from ..model.contexts import NO_CONTEXTS, Contexts
 from ..model.eligibility import Apart, run_folders
 from ..model.standings import MetricTable, Standing
+from ..store import Store
 from .recipes import with_recipes
 
 
@@ -98,10 +99,8 @@ def folders_by_set(folders: Sequence[Path]) -> dict[str, list[Path]] | None:
         return None
     found: dict[str, list[Path]] = {}
     for group in groups.values():
-        first, header = group[0]
-        data = _part(header, "data")
-        names = str(data.get("name")), f"{data.get('name')} ({data.get('split')})", f"{data.get('name')} ({first.name})"
-        name = next((each for each in names if each not in found), f"{names[2]} #{len(found) + 1}")
+        data = _part(group[0][1], "data")
+        name = next(each for each in names_of(data) if each not in found)
         found[name] = [folder for folder, _ in group]
     return found
 
@@ -123,6 +122,7 @@ def make_sets(
     processes: int = 2,
     contexts: Contexts = NO_CONTEXTS,
     elsewhere: Elsewhere = NOTHING,
+    store: Store | None = None,
 ) -> SetsBoard | None:
     """A board for each data set of the runs, and what they come to; None where the runs are of one.
 
@@ -146,7 +146,8 @@ def make_sets(
         inner = replace(options, title=f"{options.title}: {name}", baseline=baseline, margins={})
         rows = tuple(run for run in elsewhere.runs if _items(run.header) == _items(read_run(folders[0])))
         placed += rows
-        made = make_board(folders, inner, reporter, processes, contexts, replace(elsewhere, runs=rows, reported=()))
+        others = replace(elsewhere, runs=rows, reported=())
+        made = make_board(folders, inner, reporter, processes, contexts, others, store)
         board = with_recipes(made, reporter)
         metric = headline_metric(name, [run.columns.titled for run in board.runs], options.primary)
         known = {table.name: table for table in board.tables}

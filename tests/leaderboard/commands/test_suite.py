@@ -74,15 +74,31 @@ def test_a_suite_makes_the_runs_of_single_commands_and_boards(
         alone = evaluated(eval_settings(**asked, out=served.parent / "alone" / entry["label"]))
         assert alone.header["run_id"] == read_run(Path(entry["path"]))["run_id"]
         assert (alone.path / "samples.jsonl").read_bytes() == (Path(entry["path"]) / "samples.jsonl").read_bytes()
-    assert {Path(path).name for path in told["boards"].values()} == {"one", "two"}
-    assert all((Path(path) / "index.html").is_file() for path in told["boards"].values())
+    # One board of both sets: its first page has them as columns.
+    assert {Path(path).name for path in told["boards"].values()} == {"board"}
+    page = (served.parent / "suites" / "served" / "board" / "index.html").read_text()
+    assert all(each in page for each in ("All data sets", "one", "two", "m1", "m2"))
     # What is there is not asked again, and the comparison says who is ahead over both sets.
     count = len(scripted_server.requests)
     assert main(["suite", str(served)]) == 0
     assert len(scripted_server.requests) == count
     printed = capsys.readouterr().out
     assert "m2" in printed
-    assert printed.count("board: ") == 2
+    assert printed.count("board: ") == 1
+
+
+def test_each_way_of_asking_has_a_board_of_its_own_and_one_that_cannot_be_built_is_a_line(
+    served: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.write_text(served.read_text() + "prompts: {plain: {}, 'in one word': {instruction: Answer in one word.}}\n")
+    assert main(["suite", str(served), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    root = served.parent / "suites" / "served" / "boards"
+    assert told["boards"] == {"plain": str(root / "plain"), "in one word": str(root / "in_one_word")}
+    assert all(len(list(Path(path).glob("sets/*/index.html"))) == 2 for path in told["boards"].values())
+    served.write_text(served.read_text() + "primary: [exact_match]\nweights: one=1,three=2\n")
+    assert main(["suite", str(served)]) == 0
+    assert "no board of plain: --weights one=1,three=2: there is no data set 'three'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
