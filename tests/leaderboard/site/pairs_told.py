@@ -54,8 +54,10 @@ def numbers(text: str) -> list[float]:
 
 
 def unpacked(script: Path) -> Any:
-    """What a script of data hands over."""
-    return json.loads(gzip.decompress(base64.b64decode(script.read_text("ascii").rsplit('"', 2)[1])))
+    """What a script of data hands over: one document, or pairs and values of a run."""
+    _, *packed = script.read_text("ascii").partition("(")[2].rpartition(")")[0].replace('"', "").split(",")
+    found = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]
+    return found[0] if len(found) == 1 else dict(zip(("pairs", "values"), found, strict=True))
 
 
 def on_compare_pages(site: Path, overview: Mapping[str, Any], documents: Mapping[str, Any]) -> Iterator[str]:
