@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from telbench.harness.runs.folder import SAMPLES_DRAFT, RunFolder
+from telbench.harness.runs.folder import SAMPLES, SAMPLES_DRAFT, RunFolder
 from telbench.metrics.contract import Metric, Sample, metrics_named
 
 SCORED = ("exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "ter", "over_refusal")
@@ -73,6 +73,15 @@ def write_runs(folder: Path, runs: int, items: int) -> list[Path]:
         target.release()
         made.append(path)
     return made
+
+
+def deal_again(run: Path) -> None:
+    """Deal the answers of a run, with their scores, to other items."""
+    samples = run / SAMPLES
+    lines = [json.loads(line) for line in samples.read_text("utf-8").splitlines()]
+    dealt = [{name: line[name] for name in ("prediction", "scores", "stats")} for line in lines]
+    random.Random(1).shuffle(dealt)
+    samples.write_text("".join(json.dumps(line | other) + "\n" for line, other in zip(lines, dealt, strict=True)))
 
 
 def _scored_answers(

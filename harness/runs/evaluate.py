@@ -233,13 +233,15 @@ def complete(header: dict[str, Any], plan: Plan) -> bool:
 
 
 def _retryable(header: dict[str, Any], plan: Plan) -> bool:
-    hopeless = sum(prompt.problem is not None for prompt in plan.prompts)
     if plan.panel is not None:
         from .judge import judges_to_retry
 
         if plan.panel.retry or judges_to_retry(header):
             return True
-    return plan.engine.name != "replay" and header.get("counts", {}).get("error", 0) > hopeless
+    if plan.engine.name == "replay":
+        return False
+    hopeless = sum(prompt.problem is not None for prompt in plan.prompts)
+    return header.get("counts", {}).get("error", 0) > hopeless
 
 
 def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dict[str, Any]:

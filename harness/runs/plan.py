@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -28,12 +28,12 @@ from ..engines.contract import (
     EngineInfo,
     EngineSettings,
     EngineSpec,
-    Request,
     Sampling,
     engine_named,
 )
 from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
+from ..prompts.given import GivenPrompts
 from ..prompts.options import shown_order
 from ..prompts.references import References
 from .prepared import Prepared, asked_metrics, cut, prompts_key, resources_of
@@ -76,7 +76,7 @@ class Plan:
     sampling: Sampling
     checkpoint: Checkpoint | None
     identity: ModelIdentity | None
-    prompts: tuple[Prompt, ...]
+    prompts: Sequence[Prompt]
     continuations: Mapping[str, tuple[Continuation, ...]]
     letters: Mapping[str, tuple[Continuation, ...]]
     references: Mapping[str, References]
@@ -131,7 +131,7 @@ def open_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
         dataset = limited(whole, settings.data.limit, settings.sampling.seed)
     else:
         everything, whole, dataset = prepared.data(settings)
-    engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
+    engine_settings = replace(engine_settings, item_ids=dataset.item_ids)
     if engine.answers_by_item:
         book = settings.prompt.context or dataset.book
         made = Prompting(PromptSettings(book, settings.sampling.seed))
@@ -244,7 +244,9 @@ def _dependencies(
     if opening.engine.answers_by_item:
         asked_how = {"book": made.book, "choice_seed": made.choice_seed, "chat": made.chat, "version": made.version}
         depends_on["prompt_settings"] = asked_how
-        depends_on["shown_choices"] = fingerprint([prompt.shown_choices for prompt in asked.prompts])
+        given = asked.prompts
+        orders = given.orders if isinstance(given, GivenPrompts) else (prompt.shown_choices for prompt in given)
+        depends_on["shown_choices"] = list_fingerprint(orders)
         # Another word on the model is another run, not a finished one of the old word.
         depends_on |= {"told": settings.given.told} if settings.given.told else {}
     else:
@@ -309,7 +311,7 @@ def _given(
     if answers.strangers:
         told = f"{len(answers.strangers)} answers of the file are to no item of the data"
         reporter.note(f"{told} (the first: '{answers.strangers[0]}')")
-    prompts: list[Prompt] = []
+    prompts = GivenPrompts(dataset.items)
     for item in dataset.items:
         order = answers.shown.get(item.id, range(len(item.choices)))
         if settings.given.shown_order == "seed" and item.choices:
@@ -319,10 +321,10 @@ def _given(
                 f"the answer to '{item.id}' has 'shown_choices' of {len(order)} options, the item has "
                 f"{len(item.choices)}: are these the answers to this data set?"
             )
-        prompts.append(Prompt(Request(f"item:{item.id}", item.id, ()), tuple(order)))
+        prompts.add(tuple(order))
     named = settings.prompt.reasoning
     reasoning = Reasoning() if named == "auto" else reasoning_asked(named)
-    return Asked(tuple(prompts), Sampling(seed=settings.sampling.seed), reasoning)
+    return Asked(prompts, Sampling(seed=settings.sampling.seed), reasoning)
 
 
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:

@@ -66,6 +66,11 @@ class BuildOptions:
         many="comma",
         metavar="NAME,…",
     )
+    cache: bool = setting(
+        True,
+        "take what earlier builds made of the same runs from the cache, and keep what this one makes (parts lie in "
+        "~/.cache/telbench/boards, which may be deleted at any time)",
+    )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
     logs: LogSettings = group(LogSettings, "logs of other harnesses")
     shown: ShownSettings = group(ShownSettings, "where the board is shown")
@@ -112,6 +117,7 @@ def build(asked: BuildOptions) -> str:
     from ..site.model.board import Options, licence_lines, make_board
     from ..site.model.contexts import find_contexts
     from ..site.model.eligibility import run_folders
+    from ..site.store import Store, user_store
     from ..site.views.recipes import with_recipes
     from ..site.views.sets import make_sets
 
@@ -141,20 +147,23 @@ def build(asked: BuildOptions) -> str:
     for note in (*contexts.notes, *elsewhere.notes):
         reporter.note(note)
     processes = min(os.cpu_count() or 1, 8)
-    sets = make_sets(paths, options, reporter, processes, contexts, elsewhere)
+    store = user_store() if asked.cache else Store()
+    sets = make_sets(paths, options, reporter, processes, contexts, elsewhere, store)
     if sets is not None:
         for line in dict.fromkeys(line for each in sets.sets for line in licence_lines(each.board)):
             reporter.note(line)
         count = build_site(sets, asked.out, reporter, inputs)
+        store.tidy()
         told = f"{sets.runs} runs ranked on {len(sets.sets)} data sets"
         return f"{told}; {count} files: open {asked.out / 'index.html'}"
     for name, given in (("weights", options.weights != "equal"), ("primary", options.primary)):
         if given:
             raise InputError(f"--{name}: the runs are of one data set: drop it")
-    board = with_recipes(make_board(paths, options, reporter, processes, contexts, elsewhere), reporter)
+    board = with_recipes(make_board(paths, options, reporter, processes, contexts, elsewhere, store), reporter)
     for line in licence_lines(board):
         reporter.note(line)
     count = build_site(board, asked.out, reporter, inputs)
+    store.tidy()
     apart = f", {len(board.apart)} apart" if board.apart else ""
     return f"{len(board.runs)} runs ranked{apart}; {count} files: open {asked.out / 'index.html'}"
 

@@ -124,8 +124,9 @@ def rank_columns(
     posthoc: Posthoc = "mean",
     alpha: float = ALPHA,
     intervals: bool = True,
+    known: NDArray[np.float64] | None = None,
 ) -> Ranking:
-    """`rank_runs` of runs as columns; ``clusters`` are those of all items.
+    """`rank_runs` of runs as columns; ``clusters`` are those of all items, ``known`` as `rank_values` has it.
 
     Raises:
         InputError: for fewer than three runs, or when no item has a score in all of them.
@@ -140,7 +141,9 @@ def rank_columns(
     rows = None
     if metric.level == "corpus":
         rows = np.array([column.summed(own, kept).by_document for column in columns])
-    return rank_values(values, own.numbers, metric, names, posthoc=posthoc, alpha=alpha, rows=rows, intervals=intervals)
+    return rank_values(
+        values, own.numbers, metric, names, posthoc=posthoc, alpha=alpha, rows=rows, intervals=intervals, known=known
+    )
 
 
 def rank_values(
@@ -153,10 +156,12 @@ def rank_values(
     alpha: float = ALPHA,
     rows: NDArray[np.float64] | None = None,
     intervals: bool = True,
+    known: NDArray[np.float64] | None = None,
 ) -> Ranking:
     """Rank k runs by the values of the items that all have, shape (k, n); ``membership`` is the cluster of each item.
 
-    ``rows``, shape (k, G, c), are the statistics summed by cluster where the score is one of the corpus.
+    ``rows``, shape (k, G, c), are the statistics summed by cluster where the score is one of the corpus. ``known`` is
+    what `pair_numbers` gives of an earlier ranking, NaN for pairs that were not in it.
 
     Raises:
         InputError: for fewer than three runs.
@@ -175,7 +180,16 @@ def rank_values(
         means = sign * aggregate(metric, rows.sum(axis=1))
         parts = partial(_parts, rows, metric)
     decimals = TIE_DECIMALS if rows is None else SUM_DECIMALS
-    pairs = all_pairs(sums, sizes, level=1 - alpha, decimals=decimals, means=blocks.T, parts=parts, intervals=intervals)
+    pairs = all_pairs(
+        sums,
+        sizes,
+        level=1 - alpha,
+        decimals=decimals,
+        means=blocks.T,
+        parts=parts,
+        intervals=intervals,
+        known=None if known is None else known[:-1],
+    )
     effective = float(sizes.sum() ** 2 / (sizes**2).sum())
     ranking = Ranking(
         metric=metric.name,
@@ -188,7 +202,7 @@ def rank_values(
         critical_difference=critical_difference(k, len(blocks), alpha) if posthoc == "nemenyi" else None,
         pairs=tuple(pairs),
         effective_clusters=effective,
-        untested=_untested(scores, pairs, effective),
+        untested=_untested(scores, pairs, effective, None if known is None else known[-1]),
         alpha=alpha,
     )
     if posthoc in ("nemenyi", "conover"):
@@ -317,14 +331,36 @@ def _ahead(ranking: Ranking) -> tuple[list[float], list[float]]:
 
 
 def _untested(
-    scores: NDArray[np.float64], pairs: Sequence[PairedRuns], effective: float
+    scores: NDArray[np.float64],
+    pairs: Sequence[PairedRuns],
+    effective: float,
+    known: NDArray[np.float64] | None = None,
 ) -> tuple[tuple[int, int], ...]:
     """Pairs of which nothing may be claimed: as between two runs, for too few documents or items that differ."""
     import numpy as np
 
     few = []
-    for pair in pairs:
-        differing = np.count_nonzero(np.round(scores[pair.first] - scores[pair.second], TIE_DECIMALS))
-        if effective < FEW_CLUSTERS or 0 < differing < FEW_ITEMS:
+    for place, pair in enumerate(pairs):
+        if known is not None and not np.isnan(known[place]):
+            hopeless = bool(known[place])
+        else:
+            differing = np.count_nonzero(np.round(scores[pair.first] - scores[pair.second], TIE_DECIMALS))
+            hopeless = effective < FEW_CLUSTERS or 0 < differing < FEW_ITEMS
+        if hopeless:
             few.append((pair.first, pair.second))
     return tuple(few)
+
+
+def pair_numbers(ranking: Ranking) -> NDArray[np.float64]:
+    """What a ranking computed of each pair, before anything is corrected, shape (4, pairs).
+
+    The difference, the p-values of the mean and of signed ranks, and whether the pair is untested (1 or 0).
+    """
+    import numpy as np
+
+    untested = set(ranking.untested)
+    rows = [
+        (pair.delta, pair.p_mean, pair.p_wilcoxon, float((pair.first, pair.second) in untested))
+        for pair in ranking.pairs
+    ]
+    return np.array(rows, np.float64).T

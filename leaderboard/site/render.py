@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telbench.errors import InputError
 
-from ...metrics.anchors import blind_to_facts
-from . import formats
-from .answers.marks import marked
 from .cards.files import described, described_sets
+from .environment import environment
 from .model.board import Board
 from .model.data_files import data_path
-from .model.standings import within_margin
 from .model.terms import TERMS
 from .page import Other, Page
 from .pages.traits import traits, traits_of
 from .views.sets import SetsBoard
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-TEMPLATES = Path(__file__).parent / "templates"
 # What a page may load: its own style sheet and script, and nothing from anywhere else.
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 
@@ -82,46 +74,3 @@ def render_sets(page: Page, board: SetsBoard) -> str:
         **page.context,
     }
     return environment().get_template(page.template).render(context)
-
-
-@cache
-def environment(templates: Path | None = None) -> Environment:
-    """The templates, telbench's own first.
-
-    Raises:
-        InputError: when jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise InputError("the leaderboard needs jinja2: pip install jinja2") from error
-
-    def drawing(svg: str) -> Markup:
-        """A drawing of the project's own, which escaped its texts when it was made."""
-        return Markup(svg)  # noqa: S704 - never given text of unknown origin
-
-    made = Environment(
-        loader=FileSystemLoader([TEMPLATES, *([] if templates is None else [templates])]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    shown = (
-        formats.text,
-        formats.score,
-        formats.signed,
-        formats.ends,
-        formats.decimal,
-        formats.share,
-        formats.p_text,
-        formats.size,
-        formats.rank_range,
-        within_margin,
-        marked,
-    )
-    filters: dict[str, Any] = {each.__name__: each for each in (drawing, *shown)}
-    made.filters.update(filters)
-    made.tests["blind_to_facts"] = blind_to_facts
-    return made

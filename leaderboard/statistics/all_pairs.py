@@ -61,6 +61,7 @@ def all_pairs(
     means: NDArray[np.float64] | None = None,
     parts: Callable[[int, int], NDArray[np.float64]] | None = None,
     intervals: bool = True,
+    known: NDArray[np.float64] | None = None,
 ) -> list[PairedRuns]:
     """All pairs of k runs, (0, 1), (0, 2), …, from their scores summed within clusters.
 
@@ -68,15 +69,24 @@ def all_pairs(
     means, are rounded to ``decimals``, so that rounding errors break no ties. ``means``, shape (k, G), are what the
     signed-rank test compares where it is not the sums by size. ``parts`` gives the differences of two runs, shape (G,),
     where they are not those of the sums. Without ``intervals``, which take most of the time, their ends are None.
+
+    ``known`` are differences, p-values of the mean and of signed ranks from before, shape (3, pairs), NaN where a pair
+    has to be tested. A pair's numbers are the same to the last bit whichever others are tested beside it.
     """
     import numpy as np
 
     first, second = np.triu_indices(len(sums), 1)
+    if known is not None and not intervals:
+        deltas, p_mean, p_wilcoxon = known.copy()
+        rows = np.flatnonzero(np.isnan(known).any(axis=0))
+    else:
+        deltas, p_mean, p_wilcoxon = np.empty((3, len(first)))
+        rows = np.arange(len(first))
     count = float(sizes.sum())
     means, tied = (sums / sizes, decimals) if means is None else (means, TIE_DECIMALS)
-    deltas, p_mean, p_wilcoxon = np.empty(len(first)), np.empty(len(first)), np.empty(len(first))
     ends = np.full((2, len(first)), np.nan)
-    for block in _blocks(len(first), _SMALL // len(sizes)):
+    for place in _blocks(len(rows), _SMALL // len(sizes)):
+        block = rows[place]
         if parts is None:
             found = sums[first[block]] - sums[second[block]]
         else:
@@ -86,7 +96,8 @@ def all_pairs(
         p_mean[block] = sign_flip.two_sided(differences)
         for end, lower in zip(ends, (True, False), strict=True) if intervals else ():
             end[block] = sign_flip.bounds(differences, sizes, (1 - level) / 2, lower=lower)
-    for block in _blocks(len(first), _LARGE // len(sizes)):
+    for place in _blocks(len(rows), _LARGE // len(sizes)):
+        block = rows[place]
         p_wilcoxon[block] = signed_ranks(means[first[block]] - means[second[block]], tied)
     columns = [values.tolist() for values in (first, second, deltas)]
     limits = [[None if np.isnan(value) else value for value in end] for end in ends.tolist()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from telbench.errors import InputError
@@ -123,6 +124,7 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
     return _range_quantile(k, alpha) / math.sqrt(2) * math.sqrt(k * (k + 1) / (6 * n))
 
 
+@lru_cache(maxsize=64)
 def _range_quantile(k: int, alpha: float) -> float:
     from scipy import stats
 

@@ -39,13 +39,13 @@ class Tally:
 
     def number(self, status: Status, kinds: Sequence[Kind] = get_args(Kind)) -> int:
         """How many facts of the kinds have this status."""
-        return sum(self.counts.get((kind, status), 0) for kind in kinds)
+        return sum(count for (kind, each), count in self.counts.items() if each == status and kind in kinds)
 
     def share(self, status: Status, kinds: Sequence[Kind] = get_args(Kind)) -> float | None:
         """Their share of the facts of these kinds; None where the reference has none to tell."""
-        if not sum(self.wanted.get(kind, 0) for kind in kinds):
+        if not any(kind in kinds for kind in self.wanted):
             return None
-        return self.number(status, kinds) / sum(self.number(each, kinds) for each in get_args(Status))
+        return self.number(status, kinds) / sum(count for (kind, _), count in self.counts.items() if kind in kinds)
 
     @property
     def agreement(self) -> float | None:

@@ -57,9 +57,15 @@
     return made;
   }
 
+  // Each run's answers stand together, item by item, after a 0; for each item there is the order of the runs.
+  function answersTo(key) {
+    const place = known ? known.keys.indexOf(key) : -1;
+    return place < 0 ? null : known.order[place].map((run) => [run, ...known.answers[run + 1][place]]);
+  }
+
   function fill(article) {
-    const answers = known && known.items[article.id];
-    if (!answers || article.dataset.filled) return;
+    const answers = article.dataset.filled ? null : answersTo(article.id);
+    if (!answers) return;
     article.dataset.filled = "yes";
     article.querySelector("tbody").replaceChildren(...answers.map((each) => row(known.runs, each)));
     article.querySelector("button.more")?.remove();
@@ -79,8 +85,9 @@
     const letters = atob(packed);
     const bytes = new Uint8Array(letters.length);
     for (let place = 0; place < bytes.length; place++) bytes[place] = letters.charCodeAt(place);
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
     known = JSON.parse(await new Response(stream).text());
+    known.keys = Object.keys(known.asked);
     for (const article of document.querySelectorAll("article.item")) {
       const button = cell("button", "more", "Show all " + known.runs.length + " systems");
       button.type = "button";

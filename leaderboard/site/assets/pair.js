@@ -25,12 +25,13 @@
   const asked = new Map();
   let latest = null;
 
-  window.telbenchPair = (key, packed) => came.set(key, unpacked(packed));
-  window.telbenchAnswers = (packed) => { latest = unpacked(packed); };
+  window.telbenchPair = (key, first, second) =>
+    came.set(key, second === undefined ? unpacked(first) : Promise.all([unpacked(first), unpacked(second)]));
+  window.telbenchAnswers = (packed) => { latest = unpacked(packed, "deflate-raw"); };
 
-  async function unpacked(packed) {
+  async function unpacked(packed, format = "gzip") {
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(format));
     return JSON.parse(await new Response(stream).text());
   }
 
@@ -118,7 +119,7 @@
 
   // The scores of items: 32-bit floats, least byte first.
   function values(run, place) {
-    const packed = run.values[place];
+    const packed = run[1][place];
     if (packed === null) return null;
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
     const view = new DataView(bytes.buffer);
@@ -226,18 +227,19 @@
     const [, path, shard] = board.items[item];
     const document_ = await data(shard);
     const key = path.includes("#") ? path.split("#")[1] : path.replace(/^items\/|\.html$/g, "");
-    const given = [pick.one, pick.other].map((run) => document_.items[key].find((each) => each[0] === run));
+    const place = Object.keys(document_.asked).indexOf(key);
+    const given = [pick.one, pick.other].map((run) => document_.answers[run + 1]?.[place]);
     if (given.some((each) => !each)) {
       list.prepend(element("dt", "", "Answers"), element("dd", "quiet", "not at hand"));
       return;
     }
     const words = element("dd");
-    const pieces = wordDiff(given[0][1], given[1][1]);
+    const pieces = wordDiff(given[0][0], given[1][0]);
     words.append(...pieces.map(([name, text]) => (name ? element(name, "", text) : text)));
     if (!pieces.length) words.append(element("span", "quiet", "both empty"));
     const kinds = given.map((each, place) => {
-      const right = each[2] === "right";
-      const told = element("span", "kind " + (right ? "right" : "wrong"), (right ? "✓ " : "✗ ") + each[2]);
+      const right = each[1] === "right";
+      const told = element("span", "kind " + (right ? "right" : "wrong"), (right ? "✓ " : "✗ ") + each[1]);
       return [place ? " → " : "", told];
     });
     const references = document_.asked[key][1];
@@ -311,7 +313,7 @@
     if (mine !== turn) return;
     const [one, other] = slugs.map((slug) => board.runs.findIndex((run) => run.slug === slug));
     const pick = { one, other };
-    const told = runs[one < other ? 0 : 1].pairs[Math.max(one, other)] || [];
+    const told = runs[one < other ? 0 : 1][0][Math.max(one, other)] || [];
     const pairs = board.tables.map((_, place) => (told[place] ? (one < other ? told[place] : turned(told[place])) : null));
     const title = document.getElementById("pair-title");
     const names = [other, one].map((run) => board.runs[run].name);

@@ -22,6 +22,8 @@ MARGIN = 0.06
 
 def printable(text: str) -> str:
     """Text in which every character that cannot be printed is replaced."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "�" for character in text)
 
 

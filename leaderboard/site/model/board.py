@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +28,15 @@ from ...runs.loaded import metric_of
 from ...runs.worth import read_worth, with_worth
 from ..formats import shortened, slug
 from ..parallel import Job, Result, all_of, each_of
-from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, read_columns, sharing_items
+from ..store import Store
+from .columns import NOTHING, RIGHT, Elsewhere, RunColumns, sharing_items
 from .composite import OVERALL
 from .contexts import NO_CONTEXTS, Contexts
 from .eligibility import Apart, first_rankable, measured_alike, rankable, run_folders
+from .kept_columns import columns_of
+from .kept_measures import measured
 from .overall import overall_of, with_partly
-from .standings import Measured, MetricTable, Standing, decided_together, measured, metric_table
+from .standings import Measured, MetricTable, Standing, decided_together, metric_table
 
 # Below so many scores a second process costs more than it saves.
 _WORTH_A_PROCESS = 300_000
@@ -142,6 +145,7 @@ class Board:
     prefix: str = ""
     recipes: Board | None = None
     over_seeds: Mapping[tuple[str, str], SeedEffect] = field(default_factory=dict)
+    store: Store = field(default_factory=Store)
 
     @property
     def baseline(self) -> BoardRun:
@@ -189,8 +193,9 @@ def make_board(
     processes: int = 2,
     contexts: Contexts = NO_CONTEXTS,
     elsewhere: Elsewhere = NOTHING,
+    store: Store | None = None,
 ) -> Board:
-    """Read the runs and measure them, those from ``elsewhere`` among them.
+    """Read the runs and measure them, those from ``elsewhere`` among them; what ``store`` has is not made again.
 
     Raises:
         InputError: for what is no run folder, or when no run can be ranked in any metric.
@@ -203,7 +208,8 @@ def make_board(
         raise InputError(f"{told}: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
-    runs = sharing_items(all_of(partial(read_columns, contexts=contexts), folders, workers, reporter, "reading runs"))
+    store = store or Store()
+    runs = sharing_items(columns_of(folders, contexts, store, workers, reporter))
     runs = [*runs, *elsewhere.runs]
     _refuse_copies(runs)
     kept, different = measured_alike(runs, _run_at(options.baseline, runs))
@@ -233,7 +239,7 @@ def make_board(
     names, digests = distinct_names([run.titled for run in kept]), [run.digest for run in kept]
     by_metric = [(metric, ranked[metric.name][0]) for metric in metrics]
     jobs = [
-        _Comparing(metric, members, places, [names[place] for place in places], options)
+        _Comparing(metric, members, places, [names[place] for place in places], options, store)
         for metric, members in [*by_metric, *((half.metric, half.pair) for half in overall.halves)]
         for places in [[digests.index(run.digest) for run in members]]
     ]
@@ -272,6 +278,7 @@ def make_board(
         history=history,
         worth=worth,
         reported=elsewhere.reported,
+        store=store,
     )
 
 
@@ -290,10 +297,12 @@ class _Comparing:
     places: Sequence[int]
     names: Sequence[str]
     options: Options
+    store: Store
 
 
 def _compared(job: _Comparing) -> Measured:
-    return measured(job.metric, job.runs, job.names, by=job.options.by, posthoc=job.options.pairs)
+    options = job.options
+    return measured(job.metric, job.runs, job.names, by=options.by, posthoc=options.pairs, store=job.store)
 
 
 def _run_at(path: Path | None, runs: Sequence[RunColumns]) -> RunColumns | None:

@@ -44,7 +44,7 @@ class RunColumns:
     ``values`` are NaN where ``reasons`` says why; ``stats`` are the rows of corpus metrics. ``offsets`` are where each
     item's line begins in the samples file, so that no answer has to be held. ``kinds`` are what each answer is: right,
     a kind of error, or none at all (see `error_kind`). ``lengths`` are the words of each answer, -1 where there is
-    none. ``digest`` is of header and samples. Without ``texts`` samples keep to
+    none. ``digest`` is of header and samples, which have hashes of their own too. Without ``texts`` samples keep to
     themselves what was asked and answered; without ``answers`` there is no samples file, but numbers alone.
     """
 
@@ -63,6 +63,8 @@ class RunColumns:
     lengths: array[int] = field(default_factory=lambda: array("l"))
     texts: bool = True
     answers: bool = True
+    header_sha256: str = ""
+    samples_sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -232,15 +234,17 @@ def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
     header = read_run(path)
     require_header(header, path / HEADER, COPY_AGAIN)
     samples = _Samples(header, contexts)
-    digest = hashlib.sha256()
     file = path / SAMPLES
     lines = Lines(file, header, COPY_AGAIN)
+    told = hashlib.sha256()
     try:
-        digest.update((path / HEADER).read_bytes())
+        first = hashlib.sha256((path / HEADER).read_bytes())
+        digest = first.copy()
         with file.open("rb") as stream:
             offset = 0
             for number, line in enumerate(stream, 1):
                 digest.update(line)
+                told.update(line)
                 try:
                     row = json.loads(line)
                     lines.check(number, row)
@@ -251,7 +255,8 @@ def read_columns(path: Path, contexts: Contexts = NO_CONTEXTS) -> RunColumns:
     except OSError as error:
         raise InputError(f"cannot read {error.filename or file}: {error.strerror}") from error
     lines.finish()
-    return samples.columns(path, header, digest.hexdigest())
+    columns = samples.columns(path, header, digest.hexdigest())
+    return replace(columns, header_sha256=first.hexdigest(), samples_sha256=told.hexdigest())
 
 
 def sharing_items(runs: Sequence[RunColumns]) -> list[RunColumns]:

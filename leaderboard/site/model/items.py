@@ -1,17 +1,15 @@
 """The items of a board: where the page of each is, and all systems' answers with the judges' words on them.
 
-A small board has a page an item. On a large one (`grouped`) fifty items share a page, and a file beside it (`shard`)
-holds their answers.
+A small board has a page an item. On a large one (`grouped`) fifty items share a page, and a file beside it holds their
+answers.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +127,11 @@ def item_groups(board: Board) -> list[range]:
     return [range(start, min(start + step, len(board.items))) for start in range(0, len(board.items), step)]
 
 
+def groups_of(count: int) -> list[range]:
+    """The places of the items in each file of answers."""
+    return [range(start, min(start + GROUP, count)) for start in range(0, count, GROUP)]
+
+
 def group_name(board: Board, place: int) -> str:
     """The file name, without ending, of the page that the item is on."""
     return f"g{place // GROUP + 1:04d}" if grouped(board) else item_key(board.items[place])
@@ -145,9 +148,15 @@ def answers_path(place: int) -> str:
     return f"data/answers/g{place // GROUP + 1:04d}.js"
 
 
-def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judgements]) -> list[BoardItem]:
-    """The items at these places with all answers; ``judgements`` by place of the run, for runs whose verdicts count."""
-    streams = [_answers(board, run, places, judgements.get(run)) for run in range(len(board.runs))]
+def items_at(
+    board: Board, places: Sequence[int], judgements: Mapping[int, Judgements], runs: Collection[int] | None = None
+) -> list[BoardItem]:
+    """The items at these places with the answers of these ``runs`` (default: all).
+
+    ``judgements`` are by place of the run, for runs whose verdicts count.
+    """
+    chosen = range(len(board.runs)) if runs is None else sorted(runs)
+    streams = [_answers(board, run, places, judgements.get(run)) for run in chosen]
     items = []
     for place, told in zip(places, zip(*streams, strict=True), strict=True):
         first, answers = told[0][0], [answer for _, answer in told]
@@ -171,51 +180,25 @@ def items_at(board: Board, places: Sequence[int], judgements: Mapping[int, Judge
     return items
 
 
-def shard(board: Board, items: Sequence[BoardItem]) -> bytes:
-    """The answers to these items as a script that hands them over: JSON, compressed, in characters that mean nothing.
-
-    A page from a file:// address may load a script beside it, and nothing else.
-    """
-    document = {
-        "runs": [{"name": text(run.name, 80), "page": f"../runs/{run.slug}.html"} for run in board.runs],
-        "asked": {
-            item.key: [text(item.question, LONGEST_ANSWER), [text(each, LONGEST_ANSWER) for each in item.references]]
-            for item in items
-        },
-        "items": {
-            item.key: [
-                [
-                    each.run,
-                    each.words,
-                    each.kind,
-                    each.scores,
-                    [_told(verdict) for verdict in each.verdicts],
-                    each.trace or "",
-                ]
-                for each in item.answers
-            ]
-            for item in items
-        },
-    }
-    packed = gzip.compress(json.dumps(document, separators=(",", ":")).encode("ascii"), 6, mtime=0)
-    return b'telbenchAnswers("' + base64.b64encode(packed) + b'");\n'
-
-
-def _told(verdict: Verdict) -> tuple[str, str, list[str]]:
+def told_verdict(verdict: Verdict) -> tuple[str, str, list[str]]:
     """A verdict as the page of a smaller board has it."""
     lines = [text(line.removeprefix("- "), 2000) for line in verdict.lines]
     return text(verdict.judge, 120), text(", ".join(verdict.metrics), 200), lines
 
 
-def with_verdicts(board: Board) -> dict[int, Judgements]:
-    """The judges' records of the runs that have some, by place; none where they are too many to keep their places."""
+def judged_places(board: Board) -> frozenset[int]:
+    """The places of runs with judges' records; none where these are too many to keep their places in memory."""
     if board.shown != "all":
-        return {}
+        return frozenset()
     files = {place: run.columns.path / JUDGEMENTS for place, run in enumerate(board.runs)}
     sizes = {place: path.stat().st_size for place, path in files.items() if path.is_file()}
-    if sum(sizes.values()) > MOST_VERDICTS:
-        return {}
-    return {place: Judgements(board.runs[place].columns.path) for place in sizes}
+    return frozenset() if sum(sizes.values()) > MOST_VERDICTS else frozenset(sizes)
+
+
+def with_verdicts(board: Board, runs: Collection[int] | None = None) -> dict[int, Judgements]:
+    """The judges' records of these runs (default: all) by place, as far as they have some that count."""
+    places = [place for place in sorted(judged_places(board)) if runs is None or place in runs]
+    return {place: Judgements(board.runs[place].columns.path) for place in places}
 
 
 def _answers(

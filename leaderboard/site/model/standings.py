@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from ....metrics.contract import Metric
-from ...compare.pairwise import ClusterBy, Comparison, decided, measure_columns
-from ...compare.ranking import Posthoc, Ranking, rank_columns, ranked_together
+from ...compare.pairwise import Comparison, decided
+from ...compare.ranking import Ranking, ranked_together
 from ...statistics.clusters import Summed
 from ...statistics.ranks import letter_groups, rank_ranges
 from .columns import RunColumns
@@ -86,23 +86,6 @@ class Measured:
     comparisons: tuple[Comparison, ...]
     ranking: Ranking | None
     tested: tuple[Summed, ...] = ()
-
-
-def measured(
-    metric: Metric, runs: Sequence[RunColumns], names: Sequence[str], *, by: ClusterBy, posthoc: Posthoc
-) -> Measured:
-    """What ``telbench compare`` says of the metric, before verdicts; the first run is the baseline."""
-    import numpy as np
-
-    columns, clusters = [run.scored(metric.name) for run in runs], runs[0].documents(by)
-    scored = np.array([column.present for column in columns])
-    ranking, found = None, []
-    if len(runs) > 2 and scored.all(axis=0).any():
-        # Pages show no interval of a pair, and most of a ranking's time would go into them.
-        ranking = rank_columns(columns, metric, names, clusters, posthoc=posthoc, intervals=False)
-    if (scored[1:] & scored[0]).any():
-        found = measure_columns(metric, columns, names, clusters)
-    return Measured(tuple(each for each, _ in found), ranking, tuple(data for _, data in found))
 
 
 def within_margin(each: Comparison, margin: float) -> str:

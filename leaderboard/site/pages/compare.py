@@ -9,12 +9,12 @@ from functools import partial
 from ....metrics.contract import Metric
 from ...compare.pairwise import Comparison
 from ...statistics.paired import TIE_DECIMALS
+from ..answers.word_diff import Piece, word_diff
 from ..charts.forest import Difference, Panel, forest
 from ..formats import LONGEST_TEXT
 from ..model.board import Board, BoardRun
 from ..model.items import item_path
 from ..model.standings import MetricTable
-from ..model.word_diff import Piece, word_diff
 from ..page import Page
 
 # So many items are shown from each end of the order.

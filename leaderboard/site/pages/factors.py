@@ -65,7 +65,9 @@ def _study(board: Board, table: MetricTable, runs: Sequence[BoardRun]) -> tuple[
     names = list(varying([run.factors for run in runs]))
     try:
         higher = table.metric.higher_is_better
-        return study_of_values(levels, values, clusters, names, higher_is_better=higher), ""
+        # No page shows a median of effects.
+        study = study_of_values(levels, values, clusters, names, higher_is_better=higher, medians=False)
+        return study, ""
     except InputError as error:
         return None, str(error)
 

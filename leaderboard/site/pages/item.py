@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from ..answers.index import QUESTION, ItemWords, WordIndex, bucket_length, item_words, list_file, run_files
-from ..formats import score, text
+from ..answers.by_run import run_key, run_parts
+from ..answers.index import answer_files, asked_part, list_file, run_files, word_files
+from ..environment import fragment
+from ..formats import scores
 from ..model.board import Board
-from ..model.columns import RIGHT
+from ..model.columns import ANSWERS, RIGHT
 from ..model.items import (
-    GROUP,
     BoardItem,
     Judgements,
     answers_path,
@@ -20,11 +21,15 @@ from ..model.items import (
     item_groups,
     item_path,
     items_at,
-    shard,
     with_verdicts,
 )
 from ..page import File, Page
+from ..store import Part
 from ..views.pair_pages import has_pairs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Characters of an answer that are shown at once; the rest unfolds.
 SHOWN = 700
@@ -49,6 +54,14 @@ class Listed:
     baseline: str
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A page of items, without its frame."""
+
+    title: str
+    body: str
+
+
 def item_count(board: Board) -> int:
     """How many pages `item_pages` gives, beside files."""
     return len(_lists(board)) + len(item_groups(board))
@@ -56,64 +69,81 @@ def item_count(board: Board) -> int:
 
 def item_pages(board: Board) -> Iterator[Page | File]:
     """``items.html`` and its further pages, ``items/…``, ``data/items/…``, on a large board ``data/answers/…``."""
-    values = _values(board)
-    judgements = with_verdicts(board)
-    lists = _lists(board)
-    rows: list[Listed] = []
-    kept: list[BoardItem] = []
-    found_by = WordIndex()
+    asked, parts = asked_part(board), run_parts(board)
     groups = item_groups(board)
-    for index, items in enumerate(board.each_of(partial(_items_of, board, judgements), groups)):
-        around = {
-            "earlier": item_path(board, groups[index - 1][0]) if index else None,
-            "later": item_path(board, groups[index + 1][0]) if index + 1 < len(groups) else None,
-        }
-        name = group_name(board, items.items[0].place)
-        first, last = items.items[0], items.items[-1]
-        title = f"Items {first.place + 1} to {last.place + 1}" if grouped(board) else _titled(first)
-        context = {
-            "items": items.items,
-            "shown": SHOWN,
-            "shard": answers_path(first.place) if items.shard else None,
-            **around,
-        }
-        yield Page(f"items/{name}.html", "items_page.html", title, context, menu="items.html")
-        if items.shard:
-            yield File(answers_path(first.place), items.shard)
-        elif has_pairs(board):
-            # Pages of pairs read the answers from here.
-            kept += items.items
-            if len(kept) == GROUP or index + 1 == len(groups):
-                yield File(answers_path(kept[0].place), shard(board, kept))
-                kept.clear()
-        rows += [_listed(board, item, values) for item in items.items]
-        for item, words in zip(items.items, items.words, strict=True):
-            found_by.add(item.place, words)
-        while lists and len(rows) >= lists[0].stop:
-            yield _list_page(board, lists.pop(0), rows)
+    for group, made in zip(groups, _kept_groups(board, groups) if grouped(board) else _groups(board), strict=True):
+        name, shard = group_name(board, group[0]), answers_path(group[0]) if grouped(board) else None
+        yield Page(
+            f"items/{name}.html", "items_page.html", made.title, {"body": made.body, "shard": shard}, menu="items.html"
+        )
+    rows = _listed(board, asked.told["questions"])
+    for places in _lists(board):
+        yield _list_page(board, places, rows)
+    # Pages of pairs read the answers from there.
+    if grouped(board) or has_pairs(board):
+        yield from answer_files(board, asked, parts)
     yield list_file(board, [vars(row) for row in rows])
-    yield from run_files(board)
-    yield from found_by.files(bucket_length(board))
+    yield from run_files(board, parts)
+    yield from word_files(board, asked, parts)
+
+
+def _groups(board: Board) -> Iterator[_Group]:
+    """The pages of a small board, with all answers."""
+    return board.each_of(_Pages(board, with_verdicts(board), None), list(range(len(item_groups(board)))))
+
+
+def _kept_groups(board: Board, groups: Sequence[range]) -> Iterator[_Group]:
+    """The pages of a large board, with two runs' answers; all from the store where these runs are the same."""
+    best = sorted({0, board.tables[0].rows[0].run})[:WITHOUT_SCRIPT]
+    key = [[run_key(board, place) for place in best], board.contexts.digest, _frame(board, best), len(groups)]
+    found = board.store.get("pages", *key)
+    if found is None or found.pieces is None:
+        made = list(board.each_of(_Pages(board, with_verdicts(board, best), best), list(range(len(groups)))))
+        part = Part([each.title for each in made], {}, [each.body.encode("utf-8") for each in made])
+        board.store.put(part, "pages", *key)
+        return iter(made)
+    pieces = found.pieces
+    return (_Group(title, pieces[place].decode("utf-8")) for place, title in enumerate(found.told))
+
+
+def _frame(board: Board, runs: Sequence[int] | None) -> dict[str, Any]:
+    """What all pages of items say alike: names of systems and metrics, how many items there are."""
+    chosen = range(len(board.runs)) if runs is None else runs
+    systems = [(place, board.runs[place]) for place in chosen]
+    return {
+        "metrics": [[table.name, table.metric.higher_is_better] for table in board.tables],
+        "systems": {place: {"name": run.name, "short": run.short, "slug": run.slug} for place, run in systems},
+        "several": len(board.runs) > 1,
+        "texts": board.shown == "all",
+        "count": len(board.items),
+        "shown": SHOWN,
+        "root": "../",
+    }
 
 
 @dataclass(frozen=True)
-class _Group:
-    items: list[BoardItem]
-    words: list[ItemWords]
-    shard: bytes
+class _Pages:
+    """Makes a page by its number; ``runs`` are those whose answers are in its HTML."""
 
+    board: Board
+    judgements: Mapping[int, Judgements]
+    runs: Sequence[int] | None
 
-def _items_of(board: Board, judgements: dict[int, Judgements], places: Sequence[int]) -> _Group:
-    items = items_at(board, places, judgements)
-    words = [item_words(item, texts=board.shown == "all") for item in items]
-    if not grouped(board):
-        return _Group(items, words, b"")
-    best = {0, board.tables[0].rows[0].run}
-    return _Group([_shortened(item, best) for item in items], words, shard(board, items))
-
-
-def _shortened(item: BoardItem, runs: set[int]) -> BoardItem:
-    return replace(item, answers=tuple(each for each in item.answers if each.run in runs)[:WITHOUT_SCRIPT])
+    def __call__(self, number: int) -> _Group:
+        board, groups = self.board, item_groups(self.board)
+        places = groups[number]
+        items = items_at(board, places, self.judgements, self.runs)
+        first, last = items[0], items[-1]
+        title = f"Items {first.place + 1} to {last.place + 1}" if grouped(board) else _titled(first)
+        context = {
+            **_frame(board, self.runs),
+            "title": title,
+            "items": items,
+            "shard": grouped(board),
+            "earlier": item_path(board, groups[number - 1][0]) if number else None,
+            "later": item_path(board, groups[number + 1][0]) if number + 1 < len(groups) else None,
+        }
+        return _Group(title, fragment("_items.html", context))
 
 
 def _lists(board: Board) -> list[range]:
@@ -137,29 +167,37 @@ def _list_page(board: Board, places: range, rows: Sequence[Listed]) -> Page:
     return Page(_list_path(places.start), "items.html", title, context, menu="items.html")
 
 
-def _values(board: Board) -> list[list[float | None]]:
-    """The first table's values by item, over its runs; the baseline's come first where it is ranked."""
+def _listed(board: Board, questions: Sequence[str]) -> list[Listed]:
+    """The rows of the list, by the first table's scores; the baseline's where it is ranked."""
     import numpy as np
 
-    table = board.tables[0]
-    runs = sorted(row.run for row in table.rows)
-    columns = np.array([board.runs[run].columns.values[table.name] for run in runs]).T
-    return [[None if np.isnan(value) else float(value) for value in row] for row in columns]
+    table, categories = board.tables[0], board.baseline.columns.categories
+    entry, ranked = table.rows[0].entry, sorted(row.run for row in table.rows)
+    columns = np.array([board.runs[run].columns.values[table.name] for run in ranked])
+    there = np.isfinite(columns)
+    counts = there.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(there, columns, 0.0).sum(axis=0) / counts
+        spreads = np.where(there, columns, -np.inf).max(axis=0) - np.where(there, columns, np.inf).min(axis=0)
+    told = [
+        _shown(column, entry)
+        for column in (
+            np.where(counts > 0, means, np.nan),
+            np.where(counts > 0, spreads, np.nan),
+            columns[0] if ranked[0] == 0 else np.full(len(counts), np.nan),
+        )
+    ]
+    right = np.array([np.frombuffer(run.columns.kinds, np.uint8) == ANSWERS.index(RIGHT) for run in board.runs])
+    return [
+        Listed(item_path(board, place), question, category, count, *shown)
+        for place, (question, category, count, *shown) in enumerate(
+            zip(questions, categories, right.sum(axis=0).tolist(), *told, strict=True)
+        )
+    ]
 
 
-def _listed(board: Board, item: BoardItem, values: Sequence[Sequence[float | None]]) -> Listed:
-    known = [value for value in values[item.place] if value is not None]
-    ranked = any(row.run == 0 for row in board.tables[0].rows)
-    entry = board.tables[0].rows[0].entry
-    return Listed(
-        path=item_path(board, item.place),
-        question=text(item.question, QUESTION),
-        category=item.category,
-        right=sum(run.columns.kind(item.place) == RIGHT for run in board.runs),
-        mean=score(sum(known) / len(known) if known else None, entry),
-        spread=score(max(known) - min(known) if known else None, entry),
-        baseline=score(values[item.place][0] if ranked else None, entry),
-    )
+def _shown(values: NDArray[np.float64], entry: Mapping[str, Any]) -> list[str]:
+    return scores(values.tolist(), entry)
 
 
 def _titled(item: BoardItem) -> str:

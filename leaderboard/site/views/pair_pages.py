@@ -6,14 +6,14 @@ fills it, as scripts, as a page from a file:// address may load these and nothin
 
 from __future__ import annotations
 
-import base64
 import csv
-import gzip
 import io
-import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..answers.by_run import VALUES, run_parts
+from ..answers.index import asked_part
+from ..answers.packed import packed
 from ..formats import ends_text, p_text, score, signed, text
 from ..model.board import Board
 from ..model.data_files import csv_cell, table_path
@@ -22,11 +22,6 @@ from ..model.standings import MetricTable
 from ..page import File, Page
 from .pairs import RunPair, run_pairs
 
-if TYPE_CHECKING:
-    from ..model.board import BoardRun
-
-# Characters of a question in the list of items that differ.
-_QUESTION = 160
 _HEADS = ("metric", "run", "other", "difference", "ci_low", "ci_high", "p", "verdict", "approximate")
 
 
@@ -41,16 +36,17 @@ def pair_pages(board: Board) -> Iterator[Page | File]:
     near = any(pair.near for pairs in found for pair in pairs)
     yield Page("pair.html", "pair.html", "Any two runs", {"near": near}, menu="pair.html")
     yield File("data/pairs.csv", _csv(board, found))
-    yield File("data/pairs/board.js", _script("board", _names(board)))
-    for place, run in enumerate(board.runs):
-        document = {"pairs": _pairs(board, found, place), "values": _values(board, run)}
-        yield File(f"data/pairs/{run.slug}.js", _script(run.slug, document))
+    yield File("data/pairs/board.js", _script("board", packed(_names(board))))
+    parts = run_parts(board) if board.shown != "none" else [None] * len(board.runs)
+    for place, (run, part) in enumerate(zip(board.runs, parts, strict=True)):
+        values = packed([None] * len(board.tables)) if part is None or part.pieces is None else part.pieces[VALUES]
+        yield File(f"data/pairs/{run.slug}.js", _script(run.slug, packed(_pairs(board, found, place)), values))
 
 
 def _names(board: Board) -> dict[str, Any]:
     """Runs, metrics and items, in the order in which the other files number them."""
     first = next(iter(board.runs)).columns
-    questions = [text(sample["question"], _QUESTION) for sample in first.samples()] if board.shown != "none" else []
+    questions = asked_part(board).told["questions"] if board.shown != "none" else []
     return {
         "runs": [
             {
@@ -116,22 +112,9 @@ def _digits(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _values(board: Board, run: BoardRun) -> list[str | None]:
-    """Item by item the scores in each metric as 32-bit floats, little-endian; None where the run has none."""
-    import numpy as np
-
-    if board.shown == "none":
-        return [None] * len(board.tables)
-    columns = [run.columns.values.get(table.name) for table in board.tables]
-    return [
-        None if column is None else base64.b64encode(column.astype(np.dtype("<f4")).tobytes()).decode("ascii")
-        for column in columns
-    ]
-
-
-def _script(key: str, document: Any) -> bytes:
-    packed = gzip.compress(json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii"), 6, mtime=0)
-    return f'telbenchPair("{key}","'.encode("ascii") + base64.b64encode(packed) + b'");\n'
+def _script(key: str, *documents: bytes) -> bytes:
+    told = b",".join(b'"' + each + b'"' for each in documents)
+    return f'telbenchPair("{key}",'.encode("ascii") + told + b");\n"
 
 
 def _csv(board: Board, found: Sequence[Sequence[RunPair]]) -> bytes:

@@ -26,7 +26,8 @@ from ..model.board import Board, BoardRun, slug
 from ..model.columns import RunColumns
 from ..model.composite import OVERALL
 from ..model.eligibility import Apart, rankable
-from ..model.standings import Measured, decided_together, measured, metric_table
+from ..model.kept_measures import measured
+from ..model.standings import Measured, decided_together, metric_table
 from ..parallel import all_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class _Compared:
         names = [self.names[place] for place in job.places]
         columns = [self.columns[place] for place in job.places]
         options = self.board.options
-        found = measured(job.metric, columns, names, by=options.by, posthoc=options.pairs)
+        found = measured(
+            job.metric, columns, names, by=options.by, posthoc=options.pairs, store=self.board.store, rows="recipes"
+        )
         if job.places[0] or len(columns) < 2:
             return found, []
         seeds = [self._seeds(job.metric.name, place) for place in job.places]

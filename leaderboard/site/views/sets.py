@@ -25,6 +25,7 @@ from ..model.columns import NOTHING, Elsewhere
 from ..model.contexts import NO_CONTEXTS, Contexts
 from ..model.eligibility import Apart, run_folders
 from ..model.standings import MetricTable, Standing
+from ..store import Store
 from .recipes import with_recipes
 
 
@@ -121,6 +122,7 @@ def make_sets(
     processes: int = 2,
     contexts: Contexts = NO_CONTEXTS,
     elsewhere: Elsewhere = NOTHING,
+    store: Store | None = None,
 ) -> SetsBoard | None:
     """A board for each data set of the runs, and what they come to; None where the runs are of one.
 
@@ -144,7 +146,8 @@ def make_sets(
         inner = replace(options, title=f"{options.title}: {name}", baseline=baseline, margins={})
         rows = tuple(run for run in elsewhere.runs if _items(run.header) == _items(read_run(folders[0])))
         placed += rows
-        made = make_board(folders, inner, reporter, processes, contexts, replace(elsewhere, runs=rows, reported=()))
+        others = replace(elsewhere, runs=rows, reported=())
+        made = make_board(folders, inner, reporter, processes, contexts, others, store)
         board = with_recipes(made, reporter)
         metric = headline_metric(name, [run.columns.titled for run in board.runs], options.primary)
         known = {table.name: table for table in board.tables}

@@ -111,22 +111,25 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
     found, words, table = [], text.words, _table()
     # A word belongs to one group whose sides are facts, and to any whose sides are not.
     free: dict[str, int] = {}
-    for at in range(len(words)):
-        later = words[at].text in _NEXT and _in_turn(words, at)
+    for at, word in enumerate(words):
+        entries = table.get(word.text, ())
+        if not entries and word.text not in _NEXT:
+            continue
+        later = word.text in _NEXT and _in_turn(words, at)
         if later and free.get("", 0) <= at:
             # "First A, then B".
-            found.append(Pole(_order(), 0, at, at, words[at].start, words[at].end))
+            found.append(Pole(_order(), 0, at, at, word.start, word.end))
             free[""] = at + 1
             continue
-        if words[at].text == "even" and _stresses(words, at):
+        if word.text == "even" and _stresses(words, at):
             continue
-        if words[at].text in _RADIO and at + 1 < len(words) and words[at + 1].stem in _RADIO_NOUNS:
+        if word.text in _RADIO and at + 1 < len(words) and words[at + 1].stem in _RADIO_NOUNS:
             # "Transmit power" sends nothing.
             continue
-        if words[at].text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
+        if word.text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
             # "Below 6 GHz" bounds a number, and compares nothing.
             continue
-        for own, group, side in table.get(words[at].text, ()):
+        for own, group, side in entries:
             span = words[at : at + len(own)]
             place = group.name if group.weak else ""
             if (

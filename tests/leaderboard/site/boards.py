@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 from telbench.harness.cli.main import main
 from telbench.harness.cli.terminal import Reporter
@@ -69,6 +72,18 @@ def write_run(
 def board_of(paths: Sequence[Path], **options: object) -> Board:
     """A board made in this process."""
     return make_board(paths, Options(**options), Reporter(), processes=1)  # type: ignore[arg-type]
+
+
+def unpacked_answers(script: bytes) -> dict[str, Any]:
+    """What a file of answers hands over, as ``assets/answers.js`` reads it: for each item each run with its answer."""
+    packed = script.removeprefix(b'telbenchAnswers("').removesuffix(b'");\n')
+    document = json.loads(zlib.decompress(base64.b64decode(packed), -zlib.MAX_WBITS))
+    assert document["answers"][0] == 0
+    items = {
+        key: [[run, *document["answers"][run + 1][place]] for run in document["order"][place]]
+        for place, key in enumerate(document["asked"])
+    }
+    return {**document, "items": items}
 
 
 class Markup(HTMLParser):

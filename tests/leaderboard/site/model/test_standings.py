@@ -8,11 +8,11 @@ from scipy import stats
 
 from telbench.leaderboard.compare.pairwise import compare_runs
 from telbench.leaderboard.site.model.columns import RunColumns
+from telbench.leaderboard.site.model.kept_measures import measured
 from telbench.leaderboard.site.model.standings import (
     Measured,
     MetricTable,
     decided_together,
-    measured,
     metric_table,
 )
 from telbench.leaderboard.statistics.multiplicity import holm

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telbench.leaderboard.site.model.word_diff import MOST_WORDS, word_diff
+from telbench.leaderboard.site.answers.word_diff import MOST_WORDS, word_diff
 
 TEXTS = st.lists(st.sampled_from(["a", "gNB", "the", "AMF", "sends", "registration", "\n"]), max_size=25).map(" ".join)
 
