@@ -199,7 +199,7 @@ def browse(site: Path) -> list[Measured]:
             page.goto(comparisons[turn * len(comparisons) // REPEATS].as_uri())
             comparison.append(page.evaluate(LOADED) / 1000)
             page.goto((site / "items.html").as_uri())
-            page.wait_for_function("document.documentElement.dataset.items === 'ready'")
+            page.wait_for_selector("html[data-items=ready]", state="attached")
             chosen.append(page.evaluate(FILTER) / 1000)
         browser.close()
     return [

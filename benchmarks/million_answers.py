@@ -111,16 +111,12 @@ class Watched:
     wall: float = 0.0
     cpu: float = 0.0
     peaks: dict[int, int] = field(default_factory=dict)
+    spent: dict[int, float] = field(default_factory=dict)
 
     @property
     def first(self) -> int:
         """The peak of the process that was started."""
         return next(iter(self.peaks.values()))
-
-    @property
-    def others(self) -> list[int]:
-        """The peaks of its children that computed, largest first."""
-        return sorted(list(self.peaks.values())[1:], reverse=True)
 
 
 def watched(command: list[str]) -> Watched:
@@ -131,6 +127,7 @@ def watched(command: list[str]) -> Watched:
             for pid in (process.pid, *_children(process.pid)):
                 if peak := _peak(pid):
                     found.peaks[pid] = max(peak, found.peaks.get(pid, 0))
+                    found.spent[pid] = _spent(pid) or found.spent.get(pid, 0.0)
             time.sleep(0.25)
         told = process.stderr.read() if process.stderr else ""
     assert process.returncode == 0, told
@@ -153,6 +150,15 @@ def _peak(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+def _spent(pid: int) -> float:
+    """CPU seconds of a process; 0 where it has gone."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return 0.0
+    return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def scored(folder: Path, data: Path, answers: Path, workers: int) -> tuple[Watched, Path]:
@@ -185,23 +191,24 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="leave the files and runs of each size in this folder")
     given = parser.parse_args()
     wrong, before = 0, None
-    print(f"{'answers':>9} {'files MB':>9} {'wall s':>8} {'CPU s':>8} {'ms each':>8}  peak MB of each process")
+    print(f"{'answers':>9} {'files MB':>9} {'wall s':>8} {'CPU s':>8} {'ms each':>8}  peak MB (CPU s) of each process")
     for count in given.sizes:
         with tempfile.TemporaryDirectory(dir=given.keep) as name:
             folder = Path(name)
             data, answers = write_files(folder, count, apart=given.apart)
             size = data.stat().st_size + answers.stat().st_size
             took, run = scored(folder, data, answers, given.workers)
-            peaks = ", ".join(f"{peak / 1e6:.0f}" for peak in (took.first, *took.others))
+            own = sorted(took.peaks.items(), key=lambda each: (each[1] != took.first, -each[1]))
+            peaks = ", ".join(f"{peak / 1e6:.0f} ({took.spent[pid]:.0f} s)" for pid, peak in own)
             each = 1e3 * took.cpu / count
             print(
                 f"{count:>9,} {size / 1e6:>9.1f} {took.wall:>8.1f} {took.cpu:>8.1f} {each:>8.3f}  {peaks}", flush=True
             )
             apart = different(folder, run, count, given.sample, apart=given.apart)
-            seconds = json.loads((run / "run.json").read_text())["seconds"]
-            print(f"{'':9} lines that differ from a small run's: {apart}; seconds by step: {seconds}", flush=True)
             if given.keep:
                 shutil.copytree(folder, given.keep / f"answers-{count}", dirs_exist_ok=True)
+            seconds = json.loads((run / "run.json").read_text())["seconds"]
+            print(f"{'':9} lines that differ from a small run's: {apart}; seconds by step: {seconds}", flush=True)
         wrong += bool(apart) + (took.wall > (given.limit or max(60.0, SECONDS_A_MILLION * count / 1e6)))
         if before is not None:
             grown = (took.first - before[1]) / (count - before[0])

@@ -95,10 +95,11 @@ def logger_named(name: str) -> LoggerSpec:
 
 
 class Logs:
-    """One run in several loggers; what goes wrong in one is told in a line that names it."""
+    """One run in several loggers; what goes wrong in one is told in a line that names it, and how to ``mend`` it."""
 
-    def __init__(self, names: Sequence[str], run: LoggedRun) -> None:
+    def __init__(self, names: Sequence[str], run: LoggedRun, mend: str = "leave it out to go on") -> None:
         self._logs: dict[str, Log] = {}
+        self._mend = mend
         for name in names:
             spec = logger_named(name)
             spec.require()
@@ -143,9 +144,7 @@ class Logs:
         except Exception as error:
             # Whatever another's package raises.
             told = " ".join(str(error).split())[:300]
-            raise TelbenchError(
-                f"--log {name} failed ({type(error).__name__}: {told}): leave it out to go on"
-            ) from error
+            raise TelbenchError(f"--log {name} failed ({type(error).__name__}: {told}): {self._mend}") from error
 
 
 def own_environment(**values: str) -> None:

@@ -21,7 +21,8 @@ _TABLES = "mlflow.loggedArtifacts"
 
 class _Run:
     def __init__(self, run: LoggedRun) -> None:
-        own_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+        # A server that is gone is told in half a minute, not in five.
+        own_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", MLFLOW_HTTP_REQUEST_MAX_RETRIES="4")
         address = os.environ.get("MLFLOW_TRACKING_URI")
         if address is None:
             # MLflow would rather have a data base; files need no server and can be copied.

@@ -29,7 +29,8 @@ class _Run:
             project=run.project,
             name=run.name,
             id=run.key[:16],
-            dir=str(run.folder),
+            # Whole: its own process stays where it was started, whatever folder this one goes to.
+            dir=str(run.folder.absolute()),
             mode="online" if os.environ.get("WANDB_MODE") == "online" else "offline",
             resume="allow",
             config=flat(run.settings),

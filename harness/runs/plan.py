@@ -31,6 +31,7 @@ from ..engines.contract import (
     Sampling,
     engine_named,
 )
+from ..engines.replay import ReplayEngine
 from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
 from ..prompts.given import GivenPrompts
@@ -182,7 +183,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
     else:
         metrics = cut(opening.whole, names, resources, settings, reporter)
     if engine.answers_by_item:
-        asked = _given(dataset, engine, opening.engine_settings, settings, reporter)
+        asked, engine = _given(dataset, engine, opening.engine_settings, settings, reporter)
     else:
         needs = frozenset[str]().union(*(metric.needs for metric in metrics))
         if prepared is None:
@@ -297,17 +298,19 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
 
 def _given(
     dataset: DataSet, engine: EngineSpec, engine_settings: EngineSettings, settings: EvalSettings, reporter: Reporter
-) -> Asked:
+) -> tuple[Asked, EngineSpec]:
     """What an engine that has the answers is asked: each item's, with the order of options that its letters mean.
 
     That is the data's own, unless the answers bring another (``shown_choices``) or the user says that telbench's
-    prompts showed them. Nothing is known of the prompts behind the answers.
+    prompts showed them. Nothing is known of the prompts behind the answers. A file of answers is read once: the entry
+    that is returned hands over what is read already.
 
     Raises:
         InputError: for answers that do not fit the data, before there is a run folder.
     """
     with contextlib.closing(engine.open(engine_settings)) as opened:
         answers: Answers = getattr(opened, "answers", None) or Answers({})
+        waiting = [opened] if isinstance(opened, ReplayEngine) else []
     if answers.strangers:
         told = f"{len(answers.strangers)} answers of the file are to no item of the data"
         reporter.note(f"{told} (the first: '{answers.strangers[0]}')")
@@ -324,7 +327,8 @@ def _given(
         prompts.add(tuple(order))
     named = settings.prompt.reasoning
     reasoning = Reasoning() if named == "auto" else reasoning_asked(named)
-    return Asked(prompts, Sampling(seed=settings.sampling.seed), reasoning)
+    asked = Asked(prompts, Sampling(seed=settings.sampling.seed), reasoning)
+    return asked, replace(engine, open=lambda told: waiting.pop() if waiting else engine.open(told))
 
 
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:

@@ -90,7 +90,7 @@ def _show(path: Path, logged: LoggedRun, asked: ShownSettings, reporter: Reporte
             result = _run_result(path.parent if path.is_file() else path, asked, Path(scratch), reporter)
         else:
             result = Result({}, {"telbench.kind": "board"}, files=(path.resolve(),))
-        logs, finished = Logs(asked.log, logged), False
+        logs, finished = Logs(asked.log, logged, f"{path} is whole, and telbench log shows it later"), False
         try:
             numbers_alone = logs.result(result)
             finished = True

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +214,16 @@ def _write_board(
     # What the site opens on comes first.
     menu = sorted((section.entry(board) for _, section in named), key=lambda entry: entry[0] != "index.html")
     files: dict[str, str] = {}
+    single = [section for section in own if section.single]
     with reporter.progress("writing pages", sum(section.count(board) for _, section in named)) as meter:
+        whole = partial(_section_files, board, menu, others)
+        for section, made in zip(single, board.each_of(whole, single), strict=True):
+            for path, content in made:
+                files[folder + path] = drafts.write(folder + path, content)
+            meter.advance(section.count(board))
         for name, section in named:
+            if section in single:
+                continue
             for page in pages_of(name, section, board, files, folder) if name else section.pages(board):
                 place, content = folder + page.path, _content(page, board, menu, others, section)
                 files[place] = drafts.write(place, content)
@@ -223,6 +232,12 @@ def _write_board(
     for name, content in (*_assets(), *data_files(board), *card_files(board)):
         files[folder + name] = drafts.write(folder + name, content)
     return files
+
+
+def _section_files(
+    board: Board, menu: Sequence[tuple[str, str]], others: Sequence[Other], section: Section
+) -> list[tuple[str, bytes]]:
+    return [(page.path, _content(page, board, menu, others, section)) for page in section.pages(board)]
 
 
 def _content(

@@ -14,8 +14,9 @@ from ..compare.pairwise import Comparison
 
 # Longer answers are cut on pages; the run folder has them whole.
 LONGEST_TEXT = 20_000
-# The longest name that a row shows whole, and what is kept of the beginning that long names share.
-_LONGEST_NAME, _HEAD, _GAP = 44, 12, "…"
+# The longest name that a row shows whole, and what is kept of the beginning that long names share; to cut off fewer
+# characters than these hides more than it saves.
+_LONGEST_NAME, _HEAD, _GAP, _WORTH_CUTTING = 44, 12, "…", 8
 _LARGEST_SLUG = 40
 
 
@@ -125,8 +126,8 @@ def shortened(names: Sequence[str], longest: int = _LONGEST_NAME) -> list[str]:
     """
     long = [name for name in names if len(name) > longest]
     shared = sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*long, strict=False)))
-    shared = shared if len(set(long)) > 1 else 0
-    cut = [_cut(name, shared, longest) if len(name) > longest else name for name in names]
+    shared, room = shared if len(set(long)) > 1 else 0, min(_WORTH_CUTTING, longest // 4)
+    cut = [_cut(name, shared, longest) if len(name) > longest + room else name for name in names]
     return [name if cut.count(short) > 1 else short for name, short in zip(names, cut, strict=True)]
 
 

@@ -52,8 +52,9 @@ class Section:
     """Pages that belong together, and their place in the menu.
 
     ``path`` is the page that the menu entry ``title`` leads to, or a function of the board that tells it. ``when`` says
-    whether a board has them, ``count`` how many pages there are. ``templates`` is the folder of another package's own
-    templates; they extend ``base.html`` as telbench's do.
+    whether a board has them, ``count`` how many pages there are. Sections that are ``single`` are made in one process
+    each, at the same time; the others may share their work between processes. ``templates`` is the folder of another
+    package's own templates; they extend ``base.html`` as telbench's do.
     """
 
     path: str | Callable[[Board], str]
@@ -61,6 +62,7 @@ class Section:
     pages: Callable[[Board], Iterator[Page | File]]
     when: Callable[[Board], bool] = lambda board: True
     count: Callable[[Board], int] = lambda board: 1
+    single: bool = False
     templates: Path | None = None
 
     def entry(self, board: Board) -> tuple[str, str]:

@@ -189,24 +189,55 @@ def near_ends(
     some = np.flatnonzero(2.0 ** -int((sizes > 0).sum()) <= rates / 2)
     count, squares = float(sizes.sum()), float((sizes**2).sum())
     wanted = np.array([sign_flip.normal_quantile(1 - rate / 2) for rate in rates[some].tolist()])
+    powers = _power_sums(sums[some], sizes)
     for end, sign in zip(ends, (1.0, -1.0), strict=True):
-        turned, z = sign * sums[some], wanted.copy()
-        total, own, mixed = turned.sum(axis=1), (turned**2).sum(axis=1), turned @ sizes
+        total, mixed, cubes, thirds = (sign * powers[name] for name in ("1", "m1", "m3", "m31"))
+        own, fourths, mixed_squares, z = powers["2"], powers["4"], powers["m22"], wanted.copy()
         shifts = total / count
         for _ in range(4):
             leading = np.maximum(count**2 - z**2 * squares, 1e-9 * count**2)
             middle = total * count - z**2 * mixed
             root = np.maximum(middle**2 - leading * (total**2 - z**2 * own), 0.0)
             shifts = (middle - np.sqrt(root)) / leading
-            moved = (turned - sizes * shifts[:, None]) ** 2
-            spread = np.maximum(moved.sum(axis=1) ** 2, np.finfo(float).tiny)
-            kurtosis = -2 * (moved**2).sum(axis=1) / spread
+            # Sums of the second and fourth powers of S - m d, by the powers of S and m.
+            second = own - 2 * shifts * mixed + shifts**2 * squares
+            fourth = fourths - 4 * shifts * cubes + 6 * shifts**2 * mixed_squares
+            fourth += shifts**3 * (shifts * powers["m4"] - 4 * thirds)
+            spread = np.maximum(second**2, np.finfo(float).tiny)
+            kurtosis = -2 * np.maximum(fourth, 0.0) / spread
             z = np.clip(wanted + (wanted**3 - 3 * wanted) * kurtosis / 24, 0.0, math.sqrt(len(sizes)))
         rejected = (p[some] <= rates[some]) & (total > 0)
         least = 1e-5 * np.abs(total) / count
         shifts = np.where(rejected, np.maximum(shifts, least), np.where(total > 0, np.minimum(shifts, 0.0), shifts))
         end[some] = sign * shifts
     return ends
+
+
+def _power_sums(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Sums over clusters of products of powers of S and m, by row.
+
+    ``1``, ``2`` and ``4`` are S, S^2 and S^4; ``m1``, ``m22``, ``m3``, ``m31`` and ``m4`` are m S, m^2 S^2, m S^3,
+    m^3 S and m^4.
+    """
+    import numpy as np
+
+    names = ("1", "2", "4", "m1", "m22", "m3", "m31")
+    found = {name: np.empty(len(sums)) for name in names}
+    for block in _blocks(len(sums), _LARGE // (8 * len(sizes))):
+        rows = sums[block]
+        squared = rows**2
+        products = (
+            rows,
+            squared,
+            squared**2,
+            rows * sizes,
+            squared * sizes**2,
+            squared * rows * sizes,
+            rows * sizes**3,
+        )
+        for name, each in zip(names, products, strict=True):
+            found[name][block] = each.sum(axis=1)
+    return {**found, "m4": np.full(len(sums), float((sizes**4).sum()))}
 
 
 def _blocks(count: int, height: int) -> Iterator[slice]:

@@ -44,7 +44,7 @@ def matched_seeds(effects: Sequence[float], level: float = 0.95) -> RecipeEffect
     count, method = len(effects), "t over matched seeds"
     mean = math.fsum(effects) / count if count else None
     if mean is None or count < FEWEST_SEEDS:
-        told = f"{count} seed{'' if count == 1 else 's'}, {FEWEST_SEEDS} are needed"
+        told = f"{count} seed{'' if count == 1 else 's'} in common, {FEWEST_SEEDS} are needed"
         return RecipeEffect(mean, count, None, None, None, "none", f"no statement about the recipe: {told}")
     if max(effects) - min(effects) <= _SAME:
         p = 1.0 if abs(mean) <= _SAME else 2.0 ** (1 - count)

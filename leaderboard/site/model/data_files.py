@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from ....harness.cli.terminal import visible
@@ -55,13 +56,17 @@ def table_path(board: Board, table: MetricTable) -> str:
 
 def data_files(board: Board) -> Iterator[tuple[str, bytes]]:
     """Path and content of each file: a table a metric, twice, and ``data/board.json`` about all of them."""
-    for table in board.tables:
-        rows = [_table_row(board, row) for row in table.rows]
-        yield f"{data_path(table, board.prefix)}.csv", _csv(rows)
-        yield f"{data_path(table, board.prefix)}.json", _json(_table_document(board, table, rows))
+    for table, files in zip(board.tables, board.each_of(partial(_table_files, board), board.tables), strict=True):
+        for ending, content in files:
+            yield f"{data_path(table, board.prefix)}.{ending}", content
     yield f"data/{board.prefix}board.json", _json(_overview(board))
     if board.recipes is not None:
         yield from data_files(board.recipes)
+
+
+def _table_files(board: Board, table: MetricTable) -> list[tuple[str, bytes]]:
+    rows = [_table_row(board, row) for row in table.rows]
+    return [("csv", _csv(rows)), ("json", _json(_table_document(board, table, rows)))]
 
 
 def _table_row(board: Board, row: Standing) -> dict[str, Any]:

@@ -40,8 +40,12 @@ def headline(board: Board) -> list[Claim]:
         return [Claim("open", (0,), 0, f"is the baseline and has no score in {table.name}: nothing is held against it")]
     what = "the overall score" if table.name == OVERALL else table.name
     if not rows:
-        value, high = baseline.entry["value"], table.metric.range[1]
-        return [Claim("open", (0,), 0, f"has {number(value, high)} on {what}. One run alone: nothing to compare")]
+        entry, high = baseline.entry, table.metric.range[1]
+        ends = [None if entry.get(end) is None else number(entry[end], high) for end in ("ci_low", "ci_high")]
+        sure = "" if None in ends else f" (95 % {ends[0]} to {ends[1]})".replace("-", "−")
+        right = "" if board.baseline.right is None else f", {100 * board.baseline.right:.0f} % of its answers are right"
+        told = f"has {number(entry['value'], high)}{sure} on {what}{right}. One run alone: nothing to compare"
+        return [Claim("open", (0,), 0, told)]
     groups: dict[str, list[tuple[int, Comparison]]] = {"better": [], "not shown": [], "worse": [], "too few": []}
     for place, each in rows:
         group = SHORT[each.verdict]

@@ -21,7 +21,7 @@ from .tradeoff import known_costs, tradeoff_pages
 
 # In the order of the menu.
 SECTIONS: tuple[Section, ...] = (
-    Section(lambda board: board.home, "Board", index_pages, count=lambda board: len(board.tables)),
+    Section(lambda board: board.home, "Board", index_pages, count=lambda board: len(board.tables), single=True),
     Section(
         recipes_path,
         "Recipes",
@@ -29,7 +29,7 @@ SECTIONS: tuple[Section, ...] = (
         when=lambda board: board.recipes is not None,
         count=recipe_count,
     ),
-    Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs)),
+    Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs), single=True),
     Section("items.html", "Items", item_pages, when=lambda board: board.shown != "none", count=item_count),
     Section(
         "compare.html",
@@ -45,6 +45,7 @@ SECTIONS: tuple[Section, ...] = (
         significance_pages,
         when=lambda board: bool(ranked_tables(board)),
         count=lambda board: len(ranked_tables(board)),
+        single=True,
     ),
     Section(
         "ranks.html",
@@ -52,6 +53,7 @@ SECTIONS: tuple[Section, ...] = (
         rank_pages,
         when=lambda board: bool(ranked_tables(board)),
         count=lambda board: len(ranked_tables(board)),
+        single=True,
     ),
     Section(
         "tradeoff.html",
@@ -59,6 +61,7 @@ SECTIONS: tuple[Section, ...] = (
         tradeoff_pages,
         when=lambda board: bool(known_costs(board)),
         count=lambda board: len(board.tables),
+        single=True,
     ),
     Section(
         "factors.html",

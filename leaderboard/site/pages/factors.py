@@ -124,7 +124,10 @@ def _means(
 
 def _item_mean(table: MetricTable, run: BoardRun) -> float:
     """Mean of item values: what the study's effects are differences of."""
-    return _average([value for value in run.columns.values[table.name].tolist() if math.isfinite(value)])
+    import numpy as np
+
+    column = run.columns.values[table.name]
+    return _average(column[np.isfinite(column)].tolist())
 
 
 def _average(values: Sequence[float]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..answers.by_run import VALUES, run_parts
@@ -38,9 +39,10 @@ def pair_pages(board: Board) -> Iterator[Page | File]:
     yield File("data/pairs.csv", _csv(board, found))
     yield File("data/pairs/board.js", _script("board", packed(_names(board))))
     parts = run_parts(board) if board.shown != "none" else [None] * len(board.runs)
-    for place, (run, part) in enumerate(zip(board.runs, parts, strict=True)):
+    pairs = board.each_of(partial(_packed_pairs, board, found), range(len(board.runs)))
+    for run, part, told in zip(board.runs, parts, pairs, strict=True):
         values = packed([None] * len(board.tables)) if part is None or part.pieces is None else part.pieces[VALUES]
-        yield File(f"data/pairs/{run.slug}.js", _script(run.slug, packed(_pairs(board, found, place)), values))
+        yield File(f"data/pairs/{run.slug}.js", _script(run.slug, told, values))
 
 
 def _names(board: Board) -> dict[str, Any]:
@@ -79,6 +81,10 @@ def _told(board: Board, table: MetricTable) -> dict[str, Any]:
             for place in range(len(board.runs))
         ],
     }
+
+
+def _packed_pairs(board: Board, found: Sequence[Sequence[RunPair]], place: int) -> bytes:
+    return packed(_pairs(board, found, place))
 
 
 def _pairs(board: Board, found: Sequence[Sequence[RunPair]], place: int) -> dict[str, list[Any]]:

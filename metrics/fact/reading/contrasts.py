@@ -100,6 +100,11 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
     return {first: tuple(sorted(entries, key=lambda each: -len(each[0]))) for first, entries in found.items()}
 
 
+def _stands(phrase: tuple[str, ...], span: Sequence[Word]) -> bool:
+    """Are these the words of the phrase, in one sentence?"""
+    return tuple(word.text for word in span) == phrase and span[-1].sentence == span[0].sentence
+
+
 def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[int] = frozenset()) -> tuple[Pole, ...]:
     """The sides that a text names, in order of their places.
 
@@ -130,17 +135,11 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
             # "Below 6 GHz" bounds a number, and compares nothing.
             continue
         for own, group, side in entries:
-            span = words[at : at + len(own)]
-            place = group.name if group.weak else ""
-            if (
-                free.get(place, 0) <= at
-                and tuple(word.text for word in span) == own
-                and span[-1].sentence == span[0].sentence
-            ):
+            place, last = group.name if group.weak else "", at + len(own) - 1
+            if free.get(place, 0) <= at and (last == at or _stands(own, words[at : last + 1])):
                 if group.complementary and at in covered and at not in denied:
                     break
                 turned = group.complementary and at in denied
-                last = at + len(own) - 1
-                found.append(Pole(group, 1 - side if turned else side, at, last, span[0].start, span[-1].end))
+                found.append(Pole(group, 1 - side if turned else side, at, last, word.start, words[last].end))
                 free[place] = last + 1
     return tuple(found)

@@ -260,7 +260,7 @@ def test_a_logger_that_fails_loses_no_run(
     assert main([*words, "--json"]) == 5
     told = capsys.readouterr()
     assert json.loads(told.out)["status"] == "complete"
-    assert "telbench log: --log kept failed (ValueError: the server is gone)" in told.err
+    assert "telbench log: --log kept failed (ValueError: the server is gone): made is whole, and" in told.err
     assert "Traceback" not in told.err
     assert [each.finished for each in kept] == [False]
     assert read_run(tmp_path / "made")["status"] == "complete"

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from telbench.harness.cli.main import main
+from telbench.harness.loggers import contract
+from telbench.harness.loggers import settings as shown_settings
+from telbench.harness.loggers.contract import LoggedRun, LoggerSpec
 from telbench.harness.runs.folder import read_run
 from telbench.harness.runs.settings import eval_settings
 
@@ -99,6 +102,34 @@ def test_each_way_of_asking_has_a_board_of_its_own_and_one_that_cannot_be_built_
     served.write_text(served.read_text() + "primary: [exact_match]\nweights: one=1,three=2\n")
     assert main(["suite", str(served)]) == 0
     assert "no board of plain: --weights one=1,three=2: there is no data set 'three'" in capsys.readouterr().err
+
+
+def test_the_runs_and_the_board_of_a_suite_are_shown_in_loggers(
+    served: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[tuple[str, bool]] = []
+
+    class Kept:
+        def __init__(self, run: LoggedRun) -> None:
+            self.run = run
+
+        def scalars(self, step: int, values: object) -> None:
+            shown.append((self.run.name, not values))
+
+        def close(self, *, finished: bool) -> None:
+            assert finished
+
+    for module in (contract, shown_settings):
+        monkeypatch.setattr(module, "logger_named", lambda name: LoggerSpec(name, "json", Kept))
+    assert main(["suite", str(served), "--log", "kept"]) == 0
+    runs = {path.name for path in (served.parent / "suites" / "served" / "runs").iterdir()}
+    # A board has no numbers of its own.
+    assert sorted(shown) == sorted([*((name, False) for name in runs), ("board", True)])
+    told = capsys.readouterr().err
+    assert "--log kept shows the numbers of board alone: it has no method 'result' for the rest" in told
+    served.write_text(served.read_text().replace("settings: {", "settings: {log: kept, "))
+    assert main(["suite", str(served)]) == 2
+    assert "log (line 3) is decided by the suite: it is a flag of telbench suite" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def test_only_seeds_that_both_recipes_have_are_matched_and_too_few_say_nothing()
     (effect,) = seed_effects(recipes, ["alone", "dskd"], [metric("token_f1")])
     assert list(effect.by_seed) == ["1", "2"]
     assert (effect.effect.p, effect.p_adjusted) == (None, None)
-    assert "2 seeds, 3 are needed" in str(effect.effect.reason)
+    assert "2 seeds in common, 3 are needed" in str(effect.effect.reason)
 
 
 def test_runs_without_a_seed_stay_as_they_are_and_sizes_are_kept_apart():
