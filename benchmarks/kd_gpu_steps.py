@@ -57,7 +57,14 @@ class Training:
     """One training's pieces, put together as the trainer does."""
 
     def __init__(
-        self, algorithm: str, precision: str, teacher: Any, shape: Any, tokens: int, compiled: bool = False
+        self,
+        algorithm: str,
+        precision: str,
+        teacher: Any,
+        shape: Any,
+        tokens: int,
+        compiled: bool = False,
+        method: dict[str, Any] | None = None,
     ) -> None:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
@@ -68,7 +75,7 @@ class Training:
         from telbench.kd.train.optimisation import adamw_over
         from telbench.kd.vocabulary.link import VocabularyLink
 
-        self.method = MethodSettings(algorithm=algorithm)
+        self.method = MethodSettings(algorithm=algorithm, **(method or {}))
         self.teacher = None if algorithm == "sft" else teacher
         self.link = None if algorithm == "sft" else VocabularyLink(tokens)
         self.student = llama(shape, tokens, torch.float32)
@@ -103,7 +110,7 @@ class Training:
         norm: Any = self.accelerator.clip_grad_norm_(self.module.parameters(), 1.0)
         station("backward")
         self.optimizer.step()
-        reached["loss"], reached["norm"] = round(float(loss.detach()), 4), round(float(norm), 4)
+        reached["loss"], reached["norm"] = round(float(loss.detach()), 6), round(float(norm), 4)
         if CUDA:
             torch.cuda.synchronize()
         station("all")

@@ -93,8 +93,13 @@ def telbench_step(student: Any, teacher: Any, items: list[Any], rate: float) -> 
     return step
 
 
-def trl_step(student: Any, teacher: Any, items: list[Any], rate: float, folder: Path) -> Callable[[], float]:
-    """TRL's own trainer on the same batch: its training step, clipping and optimizer."""
+def trl_step(
+    student: Any, teacher: Any, items: list[Any], rate: float, folder: Path, *, half: bool = False
+) -> Callable[[], float]:
+    """TRL's own trainer on the same batch: its training step, clipping and optimizer; ``half``: in bfloat16.
+
+    It trains where the student is.
+    """
     import torch
     from torch.nn.utils import clip_grad_norm_
     from trl.experimental.gkd import GKDConfig, GKDTrainer
@@ -103,13 +108,14 @@ def trl_step(student: Any, teacher: Any, items: list[Any], rate: float, folder: 
 
     arguments = GKDConfig(
         output_dir=str(folder), lmbda=0.0, beta=0.0, learning_rate=rate, weight_decay=0.0, report_to=[],
-        use_cpu=True, bf16=False, gradient_checkpointing=False, max_grad_norm=1.0, adam_beta2=0.999,
+        use_cpu=student.device.type != "cuda", bf16=half, gradient_checkpointing=False, max_grad_norm=1.0,
+        adam_beta2=0.999,
     )  # fmt: skip
     from datasets import Dataset
 
     made: Any = GKDTrainer
     trainer = made(
-        student, teacher, args=arguments, data_collator=lambda rows: rows, processing_class=_tokenizer(student),
+        student, teacher, args=arguments, data_collator=lambda rows: rows, processing_class=plain_tokenizer(),
         train_dataset=Dataset.from_dict({"messages": [[]]}),
     )  # fmt: skip
     trainer.create_optimizer()
@@ -126,9 +132,9 @@ def trl_step(student: Any, teacher: Any, items: list[Any], rate: float, folder: 
             labels[row, item.student.start : len(ids)] = ids[item.student.start :]
         trainer.optimizer.zero_grad(set_to_none=True)
         count = torch.tensor(batch.n_labels)
-        loss = trainer.compute_loss(
-            wrapped, {"input_ids": inputs, "attention_mask": mask, "labels": labels}, num_items_in_batch=count
-        )
+        given = {"input_ids": inputs, "attention_mask": mask, "labels": labels}
+        given = {name: tensor.to(student.device) for name, tensor in given.items()}
+        loss = trainer.compute_loss(wrapped, given, num_items_in_batch=count.to(student.device))
         trainer.accelerator.backward(loss)
         clip_grad_norm_(wrapped.parameters(), 1.0)
         trainer.optimizer.step()
@@ -137,8 +143,8 @@ def trl_step(student: Any, teacher: Any, items: list[Any], rate: float, folder: 
     return step
 
 
-def _tokenizer(model: Any) -> Any:
-    """A tokenizer that TRL asks for and never uses here."""
+def plain_tokenizer() -> Any:
+    """A tokenizer that others ask for and never use here."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
@@ -157,7 +163,7 @@ def cached_teacher(teacher: Any, items: list[Any], folder: Path) -> Any:
     from telbench.kd.train.examples import taught
 
     teacher.save_pretrained(folder / "teacher")
-    _tokenizer(teacher).save_pretrained(folder / "teacher")
+    plain_tokenizer().save_pretrained(folder / "teacher")
     checkpoint = open_checkpoint(str(folder / "teacher"))
     made, wanted, rows = identify_checkpoint(checkpoint, None), taught(items), folder / "rows"
     hashes = made.weights_sha256, made.config_sha256, made.tokenizer_sha256, made.chat_template_sha256

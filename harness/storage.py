@@ -1,7 +1,7 @@
 """An append-only JSONL file of finished work, looked up by key: what makes kill -9 cheap.
 
 Lines reach the operating system as they are written, so a killed process loses at most the line it was writing. Opening
-a store repairs such a torn end. Only keys and offsets are held in memory.
+a store repairs such a torn end. Memory holds some 25 bytes a record: where it stands, and a hash of its key.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from telbench.errors import InputError
 
 from .identity import cache_folder
+from .key_index import KeyIndex
 
 
 class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
@@ -32,13 +33,16 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
         self.path = path
         self.torn = 0
         self.garbled = 0
-        self._offsets: dict[str, int] = {}
+        self._last: dict[str, Any] = {}
+        self._offsets = KeyIndex(self._key_at)
         try:
             self._writer = path.open("ab", buffering=0)
+            self._reader = path.open("rb")
             if self._writer.tell():
                 self._index()
-            # Opened after the repair: what a reader has buffered does not change with the file.
-            self._reader = path.open("rb")
+                # Opened after the repair: what a reader has buffered does not change with the file.
+                self._reader.close()
+                self._reader = path.open("rb")
         except OSError as error:
             raise InputError(f"cannot open {path}: {error.strerror}: choose a writable folder") from error
 
@@ -59,15 +63,12 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
 
     def keys(self) -> Iterator[str]:
         """All keys, in the order of their first appearance."""
-        return iter(self._offsets)
+        return map(self._key_at, self._offsets)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The record of a key, or None."""
-        offset = self._offsets.get(key)
-        if offset is None:
-            return None
-        self._reader.seek(offset)
-        return json.loads(self._reader.readline())
+        # The index has read the line to see that the key is this one, and not another of its hash.
+        return None if self._offsets.find(key) is None else self._last
 
     def put(self, key: str, record: Mapping[str, Any]) -> None:
         """Append a record; it survives a kill of this process from here on.
@@ -85,7 +86,13 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
             except OSError:
                 self._writer.truncate(offset)
                 raise
-        self._offsets[key] = offset
+        self._offsets.put(key, offset)
+
+    def _key_at(self, offset: int) -> str:
+        """The key of the record at a place in the file, which is kept as the last one read."""
+        self._reader.seek(offset)
+        self._last = json.loads(self._reader.readline())
+        return self._last["key"]
 
     def _index(self) -> None:
         offset = 0
@@ -93,7 +100,7 @@ class RecordStore(contextlib.AbstractContextManager["RecordStore"]):
             for line in stream:
                 key = _key(line)
                 if key is not None:
-                    self._offsets[key] = offset
+                    self._offsets.put(key, offset)
                 if not line.endswith(b"\n"):
                     if key is None:
                         self.torn = len(line)
@@ -300,3 +307,19 @@ def _patient_lock(descriptor: int) -> bool:
             time.sleep(0.05)
         except OSError:
             return False
+
+
+def claim_folder(root: Path, mark: str, inside: Iterable[str], what: str) -> None:
+    """Make a folder with these in it, or go on with one that holds the file ``mark``: ours, a ``what``.
+
+    Raises:
+        InputError: when something else is there, or nothing can be written.
+    """
+    try:
+        if root.is_dir() and not (root / mark).is_file() and any(root.iterdir()):
+            raise InputError(f"{root} exists and holds no {what}: choose another --out")
+        for name in inside:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        (root / mark).touch()
+    except OSError as error:
+        raise InputError(f"cannot write in {root}: {error.strerror}: choose another --out") from error

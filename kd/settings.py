@@ -174,6 +174,11 @@ class OptimiserSettings(Bounded):
             raise InputError("micro_batch_size and micro_batch_tokens both bound what is in memory: leave one out")
 
     @property
+    def number_format(self) -> str:
+        """What a model is loaded in that is not trained."""
+        return "bfloat16" if self.precision == "bf16" else "float32"
+
+    @property
     def loading(self) -> dict[str, str]:
         """What a model is loaded with, beside its number format."""
         return {} if self.attn == "auto" else {"attn_implementation": self.attn}
@@ -189,6 +194,22 @@ class LoraSettings(Bounded):
     targets: tuple[str, ...] = setting(
         (), "modules that get adapters (default: all linear ones)", many="comma", metavar="NAME,..."
     )
+
+
+@dataclass(frozen=True)
+class RolloutSettings(Bounded):
+    """What the student answers with while it learns: its own answers to train on, and those that ``select`` scores."""
+
+    engine: Literal["transformers", "vllm"] = setting("transformers", "what answers for the student in its training")
+    memory: float | None = setting(
+        None, "share of the GPU's memory that vLLM takes (default: 0.3)", metavar="R", above=0, below=1
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what changes nothing."""
+        super().__post_init__()
+        if self.memory is not None and self.engine != "vllm":
+            raise InputError("rollout memory is for vllm: pass --rollout-engine vllm, or leave --rollout-memory out")
 
 
 @dataclass(frozen=True)
@@ -241,6 +262,7 @@ class TrainingSettings:
     method: MethodSettings = field(default_factory=MethodSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     lora: LoraSettings | None = None
+    rollout: RolloutSettings | None = None
     keeping: KeepingSettings = field(default_factory=KeepingSettings)
     factors: Mapping[str, Any] = setting(
         {}, "what varies between trainings, for studies and boards", metavar="NAME=VALUE,...", flag=False
@@ -267,6 +289,8 @@ class TrainingSettings:
             selecting_metric(self.keeping.select)
             if self.keeping.keep == "last":
                 raise InputError(f"select: {self.keeping.select} chooses the best step: leave keep: last out")
+        if self.rollout is not None and not self.answers:
+            raise InputError(f"rollout: {algorithm} asks the student for no answers: leave it out, or set select")
         if self.data.dev_split == NONE and (self.keeping.select != DEV_LOSS or self.keeping.patience is not None):
             raise InputError("select and patience look at a dev split: name one as dev_split")
         if self.keeping.save == "adapter" and self.lora is None:
@@ -274,9 +298,21 @@ class TrainingSettings:
         if self.teacher_cache is not None and not objective.cacheable:
             raise InputError(f"{algorithm} cannot use a teacher cache: leave teacher_cache out")
 
+    @property
+    def answers(self) -> bool:
+        """Does the student answer while it learns?"""
+        return self.method.objective.on_policy or self.keeping.select != DEV_LOSS
+
+    @property
+    def by_vllm(self) -> bool:
+        """Does vLLM answer for it?"""
+        return self.rollout is not None and self.rollout.engine == "vllm"
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON: what the checkpoint's note keeps."""
         told = written(self, whole=True)
+        if not self.by_vllm:
+            del told["rollout"]
         # Trainings without these keep the note, and the key made of it, that they always had.
         if not self.method.objective_options:
             del told["method"]["objective_options"]

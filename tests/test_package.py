@@ -23,8 +23,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("judges", "metrics", "harness", "kd", "leaderboard")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-# Extras that the pin list does not meet: CUDA builds, and loggers that no test needs.
-NOT_PINNED = {"vllm", "all", "wandb", "mlflow", "tensorboard"}
+# Extras that the pin list does not meet: CUDA builds.
+NOT_PINNED = {"vllm", "all"}
 BUILD = "import sys\nfrom setuptools import build_meta\nprint(getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2]))"
 
 

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "report": ("telbench.leaderboard.commands.report", "one file on finished runs, for a mail or a pull request"),
     "export": ("telbench.leaderboard.commands.export", "finished runs in the formats of other tools and of the hub"),
+    "log": ("telbench.leaderboard.commands.log", "finished runs and boards in W&B, MLflow or TensorBoard"),
     "import": ("telbench.leaderboard.commands.bring_in", "logs of other tools as run folders"),
     "metrics": ("telbench.harness.commands.metrics", "list, show or check metrics, and measure their worth"),
     "judge": (

@@ -11,6 +11,7 @@ from telbench.flags import add_flags, add_json, settings_of
 
 from ..datasets.settings import DataSettings
 from ..judging.settings import JudgeSettings
+from ..loggers.settings import ShownSettings
 from ..runs.evaluate import make_run
 from ..runs.settings import EngineOptions, EvalSettings, GivenAnswers, MetricSettings, PromptOptions, SamplingOptions
 
@@ -40,6 +41,7 @@ class ScoreSettings:
     judging: JudgeSettings = group(JudgeSettings, "judges (key of a server: OPENAI_API_KEY)")
     sampling: SamplingOptions = group(SamplingOptions, "order of options")
     given: GivenAnswers = group(GivenAnswers, "what the answers mean")
+    shown: ShownSettings = group(ShownSettings, "where the finished run is shown")
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     name: str = setting("", "name of the model on tables (default: the file's name)", metavar="NAME")
@@ -56,6 +58,7 @@ class ScoreSettings:
             engine=EngineOptions(engine="replay"),
             given=replace(self.given, answers=self.predictions),
             sampling=self.sampling,
+            shown=self.shown,
             out=self.out,
             fresh=self.fresh,
             name=self.name,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +14,12 @@ from typing import Any
 from telbench.errors import InputError
 
 from ...metrics.parsed.forms import KEEP_LINES
+from ..key_index import KeyIndex
 from .answers import Answer, Answers, First, Named, answer_of, first_number
 from .choices import Options, options_of, options_of_cells
 from .columns import FIELDS, Columns, check_fields, columns_of, suggestion
 from .contract import Collector, LoadedItems, chosen
-from .items import Item
+from .items import Item, Items
 from .rows import Bad, BadRowError, absent, kind_of, list_in, text_in, texts_in
 from .shapes import Source, shaped, source_of
 from .wording import clean, distinct, whole
@@ -49,13 +52,13 @@ def load_file(path: Path, mapping: Mapping[str, str], *, skip_bad: bool = False)
         except BadRowError as error:
             reading.refuse(error)
     reading.settle()
-    if not reading.collector.items:
+    if not reading.items:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in reading.collector.dropped.items())
         raise InputError(
             f"{path}: no item can be used ({reasons}): an item needs 'question' and either 'references' or 'choices' "
             f"and 'answer'; {reading.first_bad or suggestion('references', columns)}"
         )
-    return _with_file_splits(reading.loaded(), path)
+    return reading.loaded()
 
 
 def _header(source: Source, skip_bad: bool) -> tuple[list[str], Mapping[str, Any]]:
@@ -80,10 +83,16 @@ class _Reading:
     columns: Columns
     skip_bad: bool
     collector: Collector = field(default_factory=Collector)
+    items: Items = field(default_factory=Items)
+    # The rows of the items, by their places, and the places of the ids that the file gives.
+    rows: array[int] = field(default_factory=lambda: array("Q"))
+    places: KeyIndex = field(init=False)
     answers: Answers = field(default_factory=Answers)
-    places: dict[str, int] = field(default_factory=dict)
     first_bad: str | None = None
     warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.places = _places(self.items)
 
     @property
     def bad(self) -> Bad:
@@ -103,15 +112,16 @@ class _Reading:
         item, answer = self._item(_fields(row, self.columns), where)
         if item is None:
             return
-        if item.id in self.places:
-            first = f"{self.source.place} {self.places[item.id]}"
+        if item.id and (known := self.places.find(item.id)) is not None:
+            first = f"{self.source.place} {self.rows[known]}"
             told = f"id '{item.id}' is that of {first} too: ids must be unique (rename the column if it holds none)"
             raise BadRowError(where, "repeated id", told)
-        if item.id:
-            self.places[item.id] = number
         if answer is not None:
-            self.answers.add(answer, len(self.collector.items))
-        self.collector.items.append(item)
+            self.answers.add(answer, len(self.items))
+        self.items.append(item)
+        self.rows.append(number)
+        if item.id:
+            self.places.put(item.id, len(self.items) - 1)
 
     def _item(self, fields: Mapping[str, Any], where: str) -> tuple[Item | None, Answer | None]:
         """The item of a row, without an id where it has none, and its answer; None when it is dropped (counted)."""
@@ -192,37 +202,87 @@ class _Reading:
 
     def settle(self) -> None:
         """Decide the answers in doubt; then give items without an id one that their content makes."""
-        items = self.collector.items
         first = first_number(self.answers) if self.answers.doubts else First()
+        settled: dict[int, tuple[int, ...]] = {}
         refused: set[int] = set()
         for place, doubt in self.answers.doubts:
             try:
-                answer = self.answers.settled(doubt, first.number)
+                settled[place] = self.answers.settled(doubt, first.number)
             except BadRowError as error:
                 self.refuse(error)
                 refused.add(place)
                 continue
-            references = items[place].references or chosen(items[place].choices, answer)
-            items[place] = replace(items[place], answer=answer, references=references)
             if first.repaired:
                 self.collector.repaired[first.repaired] += 1
         if first.warning:
             self.warnings.append(f"{self.path}: {first.warning}")
-        self.collector.items = [
-            item if item.id else replace(item, id=content_id(item))
-            for place, item in enumerate(items)
-            if place not in refused
-        ]
+        if settled or refused or len(self.places) < len(self.items):
+            self.items = Items(self._settled(settled, refused))
+            self.items, renamed = _unique(self.items)
+            if renamed:
+                self.collector.repaired["repeated id numbered"] = renamed
+
+    def _settled(self, settled: Mapping[int, tuple[int, ...]], refused: set[int]) -> Iterator[Item]:
+        for place, item in enumerate(self.items):
+            if place in refused:
+                continue
+            answer, known = settled.get(place), item
+            if answer is not None:
+                known = replace(item, answer=answer, references=item.references or chosen(item.choices, answer))
+            yield known if known.id else replace(known, id=content_id(known))
 
     def loaded(self) -> LoadedItems:
-        """All items, with what is to be said of them."""
+        """All items, each with a split, with what is to be said of them; a file that names no split is one test file.
+
+        Raises:
+            InputError: where some of them name a split and others do not.
+        """
+        items, nameless = self.items, self.items.splits[None]
+        if nameless == len(items):
+            items = items.all_of("test")
+        elif nameless:
+            first = next(item.id for item in items if item.split is None)
+            raise InputError(
+                f"{self.path}: item '{first}' has no 'split' while {len(items) - nameless} others have: give all of "
+                "them one"
+            )
+        repaired = dict(self.collector.repaired)
         for told in (*self.source.said, *self.columns.said):
-            self.collector.repaired[told] = len(self.collector.items)
+            repaired[told] = len(items)
         if self.first_bad:
             count = sum(count for reason, count in self.collector.dropped.items() if reason.startswith("bad row"))
             self.warnings.append(f"rows that --skip-bad left out: {count:,}, the first: {self.first_bad}")
-        loaded = self.collector.loaded()
-        return replace(loaded, warnings=tuple(self.warnings), unread=self.columns.unread)
+        dropped, warnings = dict(self.collector.dropped), tuple(self.warnings)
+        return LoadedItems(items.kept, dropped, repaired, warnings, self.columns.unread)
+
+
+def _places(items: Sequence[Item]) -> KeyIndex:
+    """Where the items' ids are to be put: the ids themselves are read from the items."""
+    return KeyIndex(lambda place: items[place].id)
+
+
+def _unique(items: Items) -> tuple[Items, int]:
+    """What `unique_ids` makes of the items, of which memory holds none; those of one id are looked for first."""
+    taken, again = _places(items), Counter[str]()
+    for place, item in enumerate(items):
+        if item.id in taken:
+            again[item.id] += 1
+        else:
+            taken.put(item.id, place)
+    if not again:
+        return items, 0
+    unique, renamed, given, seen = Items(), 0, set[str](), Counter[str]()
+    for item in items:
+        seen[item.id] += item.id in again
+        if seen[item.id] < 2:
+            unique.append(item)
+            continue
+        renamed += 1
+        while (name := f"{item.id}#{seen[item.id]}") in taken or name in given:
+            seen[item.id] += 1
+        given.add(name)
+        unique.append(replace(item, id=name))
+    return unique, renamed
 
 
 def _fields(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
@@ -274,17 +334,6 @@ def content_id(item: Item) -> str:
     parts = [item.question, item.context, item.references, item.choices, item.answer]
     text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _with_file_splits(loaded: LoadedItems, path: Path) -> LoadedItems:
-    """All items with a split; a file that names none is one test file."""
-    named = sum(item.split is not None for item in loaded.items)
-    if named == len(loaded.items):
-        return loaded
-    if named:
-        first = next(item.id for item in loaded.items if item.split is None)
-        raise InputError(f"{path}: item '{first}' has no 'split' while {named} others have: give all of them one")
-    return replace(loaded, items=tuple(replace(item, split="test") for item in loaded.items))
 
 
 def record_of(item: Item) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -32,7 +32,7 @@ class LoadedItems:
     ``warnings`` are lines that a person should read, ``unread`` the columns that nothing is taken from.
     """
 
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     dropped: Mapping[str, int] = field(default_factory=dict)
     repaired: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

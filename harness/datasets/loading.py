@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from telbench.registry import hint, listed, load_as
 
 from .canonical import load_file
 from .contract import DatasetSpec, LoadedItems
-from .items import DataSet, Item
+from .items import DataSet, Item, Items
 from .rows import ending
 from .settings import SUITES, DataSettings
 from .shapes import READERS
@@ -30,7 +30,7 @@ class WholeSet:
     """All items of a set, each with its split, and where they come from."""
 
     name: str
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     dropped: Mapping[str, int]
     repaired: Mapping[str, int]
     split_rule: str
@@ -46,7 +46,12 @@ class WholeSet:
         Raises:
             InputError: if there is no such split (those there are listed).
         """
-        items = self.items if name == ALL else tuple(item for item in self.items if item.split == name)
+        if name == ALL or (isinstance(self.items, Items) and self.items.splits[name] == len(self.items)):
+            items = self.items
+        elif isinstance(self.items, Items):
+            items = Items(item for item in self.items if item.split == name).kept
+        else:
+            items = tuple(item for item in self.items if item.split == name)
         if not items:
             there = ", ".join(f"{split} ({count})" for split, count in split_sizes(self.items).items())
             raise InputError(f"data set '{self.name}' has no split '{name}': there are {there}, and all")
@@ -130,6 +135,11 @@ def load_registered(spec: DatasetSpec, data_dir: Path | None, options: Mapping[s
     return WholeSet(
         spec.name, items, loaded.dropped, loaded.repaired, spec.split_rule.words, source, spec, dict(options)
     )
+
+
+def protects_texts(name: str) -> bool:
+    """Does the publisher of that data set keep its texts from being crawled? They are then shown where asked for."""
+    return name in listed(GROUP) and load_as(GROUP, name, DatasetSpec).protected
 
 
 def data_folder(data_dir: Path | None) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -73,6 +74,6 @@ def _place(seed: str, key: str) -> float:
 
 def split_sizes(items: Sequence[Item]) -> dict[str, int]:
     """Number of items in each split: train, dev, test first, then others by name."""
-    present = {item.split or "" for item in items}
-    order = [name for name in SPLITS if name in present] + sorted(present - set(SPLITS))
-    return {name: sum((item.split or "") == name for item in items) for name in order}
+    sizes = Counter(item.split or "" for item in items)
+    order = [name for name in SPLITS if name in sizes] + sorted(sizes.keys() - set(SPLITS))
+    return {name: sizes[name] for name in order}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import re
 import stat
 import sys
+from collections.abc import Callable
 
 # What stands in front of a line of vLLM's log: the process, level, time and place.
 _PREFIX = re.compile(
@@ -88,6 +90,42 @@ class Overheard:
                 return stream.read(_LONGEST_LOG).decode("utf-8", "replace")
         except OSError:
             return ""
+
+
+class _Lines(logging.Handler):
+    """Keeps what is logged, and shows nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self.lines.append(record.getMessage())
+
+
+def told_during(work: Callable[[], object]) -> str:
+    """What vLLM says meanwhile: in this process, where it is not shown, and what its own processes write to stderr."""
+    heard, logger, kept = Overheard(), logging.getLogger("vllm"), _Lines()
+    shown = logger.handlers[:]
+    logger.handlers[:] = [kept]
+    try:
+        work()
+    finally:
+        logger.handlers[:] = shown
+    return "\n".join([*kept.lines, heard.text()])
+
+
+def cause_of(error: BaseException) -> str:
+    """The first sentence of the error that started it: vLLM wraps causes in long advice, pydantic under a count."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    if len(lines) > 1 and "validation error" in lines[0]:
+        # The name of an argument stands alone, what is wrong with it on the next line.
+        named = len(lines) > 2 and lines[1].replace(".", "_").isidentifier()
+        lines = [f"{lines[1]}: {lines[2].partition(' [type=')[0]}"] if named else lines[1:]
+    return f"{type(error).__name__}: {lines[0].removeprefix('Value error, ')[:300]}"
 
 
 def explained(cause: str, heard: str) -> str:

@@ -124,7 +124,7 @@ class Answers:
     texts: Mapping[str, str | None]
     traces: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    strangers: tuple[str, ...] = ()
+    strangers: Sequence[str] = ()
 
 
 class Engine(Protocol):
@@ -192,7 +192,7 @@ class EngineSettings:
     max_in_flight: int = 32
     deadline: float = 120.0
     answers: Path | None = None
-    item_ids: tuple[str, ...] = ()
+    item_ids: Sequence[str] = ()
     answer_fields: Mapping[str, str] = field(default_factory=dict)
     missing_cap: float = 0.05
     batch_tokens: int = 16384

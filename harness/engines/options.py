@@ -6,6 +6,7 @@ import ast
 import contextlib
 import functools
 import importlib.util
+import itertools
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -89,6 +90,14 @@ def words_of(package: str, module: str, name: str) -> frozenset[str]:
         if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == name for to in node.targets):
             constants = (part.value for part in ast.walk(node.value) if isinstance(part, ast.Constant))
             return frozenset(value for value in constants if isinstance(value, str))
+    return frozenset()
+
+
+def parameters_of(package: str, module: str, name: str) -> frozenset[str]:
+    """What the first function of that name in a module of an installed package takes; empty where there is none."""
+    for node in itertools.chain.from_iterable(map(ast.walk, _source(package, module))):
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return frozenset(each.arg for each in (*node.args.args, *node.args.kwonlyargs))
     return frozenset()
 
 

@@ -1,12 +1,17 @@
-"""Answers from a file: JSONL, JSON, CSV, TSV, parquet with an id and an answer, or plain text with a line an item."""
+"""Answers from a file: JSONL, JSON, CSV, TSV, parquet with an id and an answer, or plain text with a line an item.
+
+Memory holds where each answer is, some 35 bytes; the answers are in a file without a name once they are many.
+"""
 
 from __future__ import annotations
 
+import marshal
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 from telbench.errors import InputError
 
@@ -23,6 +28,8 @@ from ..datasets.rows import (
 )
 from ..datasets.wording import clean, whole
 from ..identity import file_sha256
+from ..key_index import KeyIndex
+from ..spool import Spool
 from .contract import Answers, Completion, Continuation, EngineInfo, EngineSettings, EngineSpec, Request, Sampling
 
 ID_FIELDS = ("id", "item_id", "question_id", "doc_id")
@@ -30,6 +37,83 @@ ANSWER_FIELDS = ("prediction", "completion", "response", "output", "answer", "te
 TRACE_FIELDS = ("reasoning", "reasoning_content")
 TEXT = ".txt"
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
+
+
+class _Given(NamedTuple):
+    """What a file has for an item: its answer (None for null), what came before it, and the order of its options."""
+
+    item_id: str
+    text: str | None
+    trace: str | None = None
+    shown: tuple[int, ...] | None = None
+
+
+class _File:
+    """All answers of a file, each read when it is asked for."""
+
+    def __init__(self) -> None:
+        self._records = Spool()
+        self._places = KeyIndex(lambda place: self[place].item_id)
+        self.traces = self.shown = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, place: int) -> _Given:
+        return _Given(*marshal.loads(self._records[place]))  # noqa: S302 - this process wrote it, to a file of its own
+
+    def __iter__(self) -> Iterator[_Given]:
+        return (_Given(*marshal.loads(record)) for record in self._records)  # noqa: S302
+
+    def add(self, given: _Given) -> None:
+        self._places.put(given.item_id, self._records.append(marshal.dumps(tuple(given))))
+        self.traces += given.trace is not None
+        self.shown += given.shown is not None
+
+    def find(self, item_id: str) -> int | None:
+        return self._places.find(item_id)
+
+
+class _Told(Mapping[str, Any]):
+    """One thing that the file tells of its items, by their ids; ``count`` says of how many."""
+
+    def __init__(self, file: _File, what: str, count: int) -> None:
+        self._file, self._what, self._count = file, _Given._fields.index(what), count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, item_id: str) -> Any:
+        place = self._file.find(item_id) if self._count else None
+        if place is None:
+            raise KeyError(item_id)
+        told = self._file[place][self._what]
+        if told is None and self._count < len(self._file):
+            raise KeyError(item_id)
+        return told
+
+    def __iter__(self) -> Iterator[str]:
+        every = self._count == len(self._file)
+        return (each.item_id for each in self._file if every or each[self._what] is not None)
+
+
+class _Strangers(Sequence[str]):
+    """The ids of answers to no item, by their places."""
+
+    def __init__(self, file: _File, places: array[int]) -> None:
+        self._file, self._places = file, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        if isinstance(place, slice):
+            return tuple(self._file[each].item_id for each in self._places[place])
+        return self._file[self._places[place]].item_id
 
 
 @dataclass
@@ -76,7 +160,18 @@ def read_answers(
     # Below a .gz, what is packed in it.
     format_ = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
     if format_ != TEXT:
-        return _by_id(path, format_, item_ids, fields, missing_cap)
+        file = _by_id(path, format_, fields)
+        strangers = _require_match(file, item_ids, path, missing_cap)
+    else:
+        file, strangers = _by_line(path, item_ids), ()
+    texts, traces, shown = (
+        _Told(file, what, number)
+        for what, number in (("text", len(file)), ("trace", file.traces), ("shown", file.shown))
+    )
+    return Answers(texts, traces, shown, strangers)
+
+
+def _by_line(path: Path, item_ids: Sequence[str]) -> _File:
     lines = decode(read_bytes(path), str(path)).split("\n")
     if not lines[-1].strip():
         lines.pop()
@@ -85,13 +180,14 @@ def read_answers(
             f"{path}: lines: {len(lines)}, items of the data: {len(item_ids)}: give one line an item, in the order of "
             "the data, or JSONL with 'id' and 'prediction'"
         )
-    return Answers({item_id: line.replace("\0", "").strip() for item_id, line in zip(item_ids, lines, strict=True)})
+    file = _File()
+    for item_id, line in zip(item_ids, lines, strict=True):
+        file.add(_Given(item_id, line.replace("\0", "").strip()))
+    return file
 
 
-def _by_id(path: Path, format_: str, item_ids: Sequence[str], fields: Mapping[str, str], missing_cap: float) -> Answers:
-    texts: dict[str, str | None] = {}
-    traces: dict[str, str] = {}
-    shown: dict[str, tuple[int, ...]] = {}
+def _by_id(path: Path, format_: str, fields: Mapping[str, str]) -> _File:
+    file = _File()
     names: tuple[str, str] | None = None
     for number, row in _rows(path, format_):
         where = f"{path}, {PLACES.get(format_, 'line')} {number}"
@@ -100,40 +196,41 @@ def _by_id(path: Path, format_: str, item_ids: Sequence[str], fields: Mapping[st
             if name not in row:
                 raise InputError(f"{where}: field '{name}' is missing, which the first record has")
         item_id, answer = _id(row[names[0]], names[0], where), row[names[1]]
-        if item_id in texts:
+        if file.find(item_id) is not None:
             raise InputError(f"{where}: id '{item_id}' occurs twice: keep one answer an item")
         if not isinstance(answer, str | None):
             raise InputError(f"{where}: '{names[1]}' must be text or null, this is a {kind_of(answer)}")
-        texts[item_id] = answer if answer is None else whole(answer)
-        for name in TRACE_FIELDS:
-            if isinstance(row.get(name), str) and row[name]:
-                traces[item_id] = row[name]
-        if row.get("shown_choices"):
-            shown[item_id] = _shown(row["shown_choices"], where)
-    if not texts:
+        traces = [row[name] for name in TRACE_FIELDS if isinstance(row.get(name), str) and row[name]]
+        shown = _shown(row["shown_choices"], where) if row.get("shown_choices") else None
+        file.add(_Given(item_id, answer and whole(answer), traces[-1] if traces else None, shown))
+    if not len(file):
         raise InputError(f"{path} holds no answers: expected records with 'id' and 'prediction'")
-    known = set(item_ids)
-    strangers = tuple(item_id for item_id in texts if item_id not in known)
-    _require_match(texts, item_ids, path, missing_cap)
-    return Answers(texts, traces, shown, strangers)
+    return file
 
 
-def _require_match(texts: Mapping[str, str | None], item_ids: Sequence[str], path: Path, missing_cap: float) -> None:
-    found = [item_id for item_id in item_ids if item_id in texts]
-    if not found:
-        first = next(iter(texts))
+def _require_match(file: _File, item_ids: Sequence[str], path: Path, missing_cap: float) -> Sequence[str]:
+    """See that the answers are those of the items; the ids of answers to none."""
+    met = bytearray(len(file))
+    lacking, first = 0, ""
+    for item_id in item_ids:
+        place = file.find(item_id)
+        if place is not None:
+            met[place] = 1
+        if place is None or file[place].text is None:
+            lacking, first = lacking + 1, first if lacking else item_id
+    if not any(met):
         raise InputError(
-            f"{path}: no answer's id is the id of an item (first answer '{first}', first item '{item_ids[0]}'): are "
-            "these the answers to this data set and split?"
+            f"{path}: no answer's id is the id of an item (first answer '{file[0].item_id}', first item "
+            f"'{item_ids[0]}'): are these the answers to this data set and split?"
         )
-    lacking = [item_id for item_id in item_ids if texts.get(item_id) is None]
-    if len(lacking) == len(item_ids):
+    if lacking == len(item_ids):
         raise InputError(f"{path}: every answer to an item of the data is null: there is nothing to score")
-    if len(lacking) > missing_cap * len(item_ids):
+    if lacking > missing_cap * len(item_ids):
         raise InputError(
-            f"{path}: {len(lacking)} of {len(item_ids)} items have no answer (the first: '{lacking[0]}'), more than "
+            f"{path}: {lacking} of {len(item_ids)} items have no answer (the first: '{first}'), more than "
             f"{missing_cap:.0%}: complete the file, ask for the split that it answers, or allow it with --missing-cap 1"
         )
+    return _Strangers(file, array("I", (place for place, known in enumerate(met) if not known)))
 
 
 def _fields(row: Mapping[str, Any], where: str, given: Mapping[str, str]) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from telbench.errors import EngineError, InputError, install_command
 from ..adapter import adapted_modules
 from ..checkpoint import Checkpoint
 from ..whole import require_whole
-from .causes import Overheard, explained
+from .causes import Overheard, cause_of, explained, told_during
 from .contract import (
     Completion,
     Continuation,
@@ -139,7 +139,7 @@ class VllmEngine:
                 try:
                     outputs = engine.step()
                 except Exception as error:
-                    cause = explained(_cause(error), self._heard.text())
+                    cause = explained(cause_of(error), self._heard.text())
                     raise EngineError(f"vLLM stopped: {cause}") from error
                 for output in outputs:
                     if output.finished:
@@ -161,7 +161,7 @@ class VllmEngine:
                 try:
                     position[self._enqueue([prompt], [one])[0]] = index
                 except Exception as error:
-                    refused.append((index, f"vLLM does not take the prompt of {len(prompt)} tokens: {_cause(error)}"))
+                    refused.append((index, f"vLLM does not take the prompt of {len(prompt)} tokens: {cause_of(error)}"))
             return position, refused
 
     def _enqueue(self, prompts: list[list[int]], params: list[Any]) -> list[str]:
@@ -279,17 +279,23 @@ class SharedVllm:
 
         Where vLLM cannot, it is closed, and starts again with this checkpoint.
         """
-        heard, ready = Overheard(), False
+        ready = False
         with contextlib.suppress(Exception):
-            if self._weights != checkpoint.path:
+            if self._weights == checkpoint.path:
+                ready = self._llm.reset_prefix_cache()
+            else:
                 self._weights = Path()
-                self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(checkpoint.path)})
-                if device_kind() == "cpu":
-                    self._llm.apply_model(_repack_heads)
-            # Parts of prompts that other weights have read, or that lay in other batches, are no part of this run.
-            ready = self._llm.reset_prefix_cache()
-        if not ready or NOT_LOADED.search(heard.text()):
+                ready = _put_in_place(self._llm, weights_path=str(checkpoint.path))
+        if not ready:
             self.close()
+
+    def refill(self, weights: Iterable[tuple[str, Any]]) -> bool:
+        """Put these tensors, which go by the names of the checkpoint's files, in the place of those that are loaded.
+
+        The engine core must be in this process. False where a part of the model may have kept its former numbers.
+        """
+        self._weights = Path()
+        return _put_in_place(self._llm, weights_iterator=weights)
 
     def close(self) -> None:
         """Shut the engine core down and free its memory; opening again starts another."""
@@ -301,6 +307,15 @@ class SharedVllm:
 def keeps(architecture: str) -> str:
     """Why numbers of another checkpoint are not put into a loaded model of this architecture; empty where they are."""
     return "" if architecture in IN_PLACE else f"vLLM was not tried with other numbers in a loaded {architecture}"
+
+
+def _put_in_place(llm: Any, **source: Any) -> bool:
+    """Load numbers over those of a model and forget what these had computed; did every part get its own?"""
+    told = told_during(lambda: llm.collective_rpc("reload_weights", kwargs=source))
+    if device_kind() == "cpu":
+        llm.apply_model(_repack_heads)
+    # Parts of prompts that other weights have read, or that lay in other batches, are no part of this run.
+    return llm.reset_prefix_cache() and not NOT_LOADED.search(told)
 
 
 def _repack_heads(model: Any) -> None:
@@ -335,7 +350,7 @@ def _opened(settings: EngineSettings, llm: Any, number: int, adapters: Sequence[
         # What is half set up (process groups, a part of the weights) would keep the next checkpoint from loading.
         with contextlib.suppress(Exception):
             _free()
-        cause = explained(_cause(error), heard.text())
+        cause = explained(cause_of(error), heard.text())
         raise InputError(f"vLLM cannot load {checkpoint.folder}: {cause}") from error
     actual = str(llm.llm_engine.vllm_config.model_config.dtype).removeprefix("torch.")
     recorded = facts(settings, info.settings["device"], options)
@@ -368,18 +383,6 @@ def _loaded_adapter(llm: Any, checkpoint: Checkpoint, number: int) -> Any:
     request = LoRARequest(f"adapter-{number}", number, str(checkpoint.adapter))
     llm.llm_engine.add_lora(request)
     return request
-
-
-def _cause(error: BaseException) -> str:
-    """The first sentence of the error that started it: vLLM wraps causes in long advice, pydantic under a count."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-    if len(lines) > 1 and "validation error" in lines[0]:
-        # The name of an argument stands alone, what is wrong with it on the next line.
-        named = len(lines) > 2 and lines[1].replace(".", "_").isidentifier()
-        lines = [f"{lines[1]}: {lines[2].partition(' [type=')[0]}"] if named else lines[1:]
-    return f"{type(error).__name__}: {lines[0].removeprefix('Value error, ')[:300]}"
 
 
 ENGINE = EngineSpec(

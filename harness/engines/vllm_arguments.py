@@ -15,7 +15,7 @@ from ..checkpoint import Checkpoint
 from ..formats import quantisation
 from .contract import EngineSettings, Request, Sampling, request_seed
 from .guided import GRAMMARS
-from .options import EITHER, fields_of, parsed_options, words_of
+from .options import EITHER, fields_of, parameters_of, parsed_options, words_of
 
 # Measured on CPU: one process, unbound threads and eager mode start in seconds where the defaults take a minute, and
 # the default memory share asks for more than a shared machine has.
@@ -112,6 +112,11 @@ def require_adapter(checkpoint: Checkpoint, device: str, dtype: str) -> None:
             "vLLM computes LoRA adapters on a GPU in bfloat16 or float16, this base is float32: pass --dtype bfloat16, "
             "or take --engine transformers"
         )
+
+
+def takes_weights() -> bool:
+    """Does the installed vLLM take tensors in the place of those that it has loaded? Its source tells, unimported."""
+    return "weights_iterator" in parameters_of("vllm", "v1/worker/gpu_model_runner.py", "reload_weights")
 
 
 def engine_arguments() -> frozenset[str]:

@@ -27,6 +27,17 @@ PROGRAM = (sys.executable, "-m", "telbench.harness.executors.process")
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
+# Letters of a log's last line.
+_LONGEST_REASON = 300
+
+
+def last_line(log: Path) -> str:
+    """Of a log: where commands tell what was wrong."""
+    try:
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return "no log"
+    return next((line[:_LONGEST_REASON] for line in reversed(lines) if line), "nothing was said")
 
 
 def stop_all(every: Sequence[Running]) -> None:

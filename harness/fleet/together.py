@@ -69,6 +69,8 @@ def make_runs(every: Sequence[EvalSettings], command: Sequence[str], *, as_json:
     from ..cli.stopped import stopped_lines
     from ..cli.tables import print_json, print_run, shown
 
+    asked = every[0].shown
+    asked.require()
     reporter = Reporter()
     try:
         with reporter.quiet():
@@ -87,7 +89,8 @@ def make_runs(every: Sequence[EvalSettings], command: Sequence[str], *, as_json:
         for run, (_, lines) in zip(made, below, strict=True):
             print_run(run.header)
             sys.stdout.writelines(f"{shown(line)}\n" for line in (*stopped_lines(run.header), *lines))
-    return max(told_outcome(run.header, run.path, reporter) for run in made)
+    code = asked.show([run.path for run in made])
+    return max(told_outcome(run.header, run.path, reporter) for run in made) or code
 
 
 def evaluate_all(

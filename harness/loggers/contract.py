@@ -1,4 +1,7 @@
-"""The logger contract: numbers by name go in, step by step. A logger is a record (`LoggerSpec`) found by name."""
+"""The logger contract: numbers by name go in, step by step, and what a finished run came to, at once.
+
+A logger is a record (`LoggerSpec`) found by name.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,31 @@ class LoggedRun:
     after: int = 0
 
 
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts, numbers and None, under these columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is there when a run is finished: numbers by name, words about it, tables, and files or folders."""
+
+    values: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
 class Log(Protocol):
-    """One run in one logger."""
+    """One run in one logger.
+
+    A log that shows more than numbers has a third method, ``result(result: Result) -> None``: it is called once, and
+    shows the numbers of the result too. One without it is given these numbers as scalars of step 1.
+    """
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Show these numbers at that step."""
@@ -69,10 +95,11 @@ def logger_named(name: str) -> LoggerSpec:
 
 
 class Logs:
-    """One run in several loggers; what goes wrong in one is told in a line that names it."""
+    """One run in several loggers; what goes wrong in one is told in a line that names it, and how to ``mend`` it."""
 
-    def __init__(self, names: Sequence[str], run: LoggedRun) -> None:
+    def __init__(self, names: Sequence[str], run: LoggedRun, mend: str = "leave it out to go on") -> None:
         self._logs: dict[str, Log] = {}
+        self._mend = mend
         for name in names:
             spec = logger_named(name)
             spec.require()
@@ -88,6 +115,22 @@ class Logs:
         for name, log in self._logs.items():
             self._asked(name, lambda log=log: log.scalars(int(record["step"]), values))
 
+    def result(self, result: Result) -> list[str]:
+        """What a run came to; the names of loggers that show its numbers alone.
+
+        Raises:
+            TelbenchError: when a logger fails.
+        """
+        numbers_alone = []
+        for name, log in self._logs.items():
+            shows: Callable[[Result], None] | None = getattr(log, "result", None)
+            if shows is None:
+                numbers_alone.append(name)
+                self._asked(name, lambda log=log: log.scalars(1, dict(result.values)))
+            else:
+                self._asked(name, lambda shows=shows: shows(result))
+        return numbers_alone
+
     def close(self, *, finished: bool) -> None:
         """Close all, as `record`."""
         for name, log in self._logs.items():
@@ -101,9 +144,7 @@ class Logs:
         except Exception as error:
             # Whatever another's package raises.
             told = " ".join(str(error).split())[:300]
-            raise TelbenchError(
-                f"--log {name} failed ({type(error).__name__}: {told}): leave it out to go on"
-            ) from error
+            raise TelbenchError(f"--log {name} failed ({type(error).__name__}: {told}): {self._mend}") from error
 
 
 def own_environment(**values: str) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from .contract import LoggedRun, LoggerSpec, flat, own_environment
+from .contract import LoggedRun, LoggerSpec, Result, flat, own_environment
 
 _KEY = "telbench.key"
 # The longest value of a parameter that every store takes.
 _LONGEST = 500
 _MOST_PARAMETERS = 100
+# Where MLflow's pages look for tables among a run's files.
+_TABLES = "mlflow.loggedArtifacts"
 
 
 class _Run:
     def __init__(self, run: LoggedRun) -> None:
-        own_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+        # A server that is gone is told in half a minute, not in five.
+        own_environment(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", MLFLOW_HTTP_REQUEST_MAX_RETRIES="4")
         address = os.environ.get("MLFLOW_TRACKING_URI")
         if address is None:
             # MLflow would rather have a data base; files need no server and can be copied.
@@ -63,6 +67,22 @@ class _Run:
         ]
         if new:
             self._client.log_batch(self._id, metrics=new)
+
+    def result(self, result: Result) -> None:
+        """Metrics and tags; tables as JSON that ``mlflow.load_table`` reads; files as they are."""
+        self.scalars(1, result.values)
+        for name, value in result.tags.items():
+            self._client.set_tag(self._id, name, value)
+        for table in result.tables:
+            told = {"columns": list(table.columns), "data": [list(row) for row in table.rows]}
+            self._client.log_dict(self._id, told, f"{table.name}.json")
+        names = [{"path": f"{table.name}.json", "type": "table"} for table in result.tables]
+        self._client.set_tag(self._id, _TABLES, json.dumps(names))
+        for path in result.files:
+            if path.is_dir():
+                self._client.log_artifacts(self._id, str(path), path.name)
+            else:
+                self._client.log_artifact(self._id, str(path))
 
     def close(self, *, finished: bool) -> None:
         """Tell how it ended."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from telbench.harness.runs.folder import Run
+    from telbench.harness.runs.settings import EvalSettings
     from telbench.kd.train.candidate import Candidate
     from telbench.leaderboard.compare.numbers import Comparisons
     from telbench.leaderboard.gate.gate import Gate
@@ -40,19 +41,18 @@ def evaluate(
 ) -> Run:
     """Generate answers with a checkpoint and score them, or finish or find that run: ``telbench eval``.
 
-    ``options``: its other settings, such as ``limit=50, context="open", max_tokens=64``.
+    ``options``: its other settings, such as ``limit=50, context="open", max_tokens=64, log="mlflow"``. A logger that
+    fails is told in a line; the run is returned all the same.
 
     Raises:
         InputError: for wrong input, before time is spent. EngineError: when the engine died; what it finished is kept.
     """
-    from telbench.harness.cli.terminal import Reporter
     from telbench.harness.commands.network import as_allowed
-    from telbench.harness.runs import evaluate as runs
     from telbench.harness.runs.settings import eval_settings
 
     asked = {"metrics": metrics, "judge": judge, "encoder": _text(encoder), "engine": engine}
     settings = eval_settings(model=_text(model), data=_text(data), out=out, **asked, **options)
-    return runs.evaluate(as_allowed(settings), Reporter(), ["telbench.evaluate"])
+    return _evaluated(as_allowed(settings), "telbench.evaluate")
 
 
 def score(
@@ -66,10 +66,8 @@ def score(
     **options: Any,
 ) -> Run:
     """Score answers made elsewhere: ``telbench score``. Raises as `evaluate`."""
-    from telbench.harness.cli.terminal import Reporter
     from telbench.harness.commands.network import stay_offline
     from telbench.harness.commands.score import NOT_OURS, ScoreSettings
-    from telbench.harness.runs import evaluate as runs
 
     for name in NOT_OURS:
         if name in options:
@@ -78,7 +76,7 @@ def score(
     given = {"predictions": _text(predictions), "data": _text(data), **asked, **options}
     settings = read_settings(ScoreSettings, given, "score")
     stay_offline()
-    return runs.evaluate(settings.as_run, Reporter(), ["telbench.score"])
+    return _evaluated(settings.as_run, "telbench.score")
 
 
 def compare(
@@ -162,7 +160,7 @@ def distill(
 def board(runs: Run | Place | Sequence[Run | Place], out: Place, **options: Any) -> Path:
     """Publish finished runs as a folder of pages and return its first page: ``telbench leaderboard build``.
 
-    ``options``: ``baseline``, ``title``, ``cluster``, ``pairs``, ``allow_incomplete``, ``data_dir``.
+    ``options``: ``baseline``, ``title``, ``cluster``, ``pairs``, ``allow_incomplete``, ``data_dir``, ``log``.
 
     Raises:
         InputError: for what is no run, or a folder that holds something else.
@@ -176,8 +174,21 @@ def board(runs: Run | Place | Sequence[Run | Place], out: Place, **options: Any)
         raise InputError(f"board: runs is {runs!r}: give runs, or paths of run folders")
     given = {"runs": [_place(run) for run in several], "out": out, **options}
     asked = read_settings(BuildOptions, given, "board")
+    asked.shown.require()
     build(asked)
+    asked.shown.show([asked.out])
     return asked.out / "index.html"
+
+
+def _evaluated(settings: EvalSettings, caller: str) -> Run:
+    """The run of these settings, shown where loggers are named."""
+    from telbench.harness.cli.terminal import Reporter
+    from telbench.harness.runs.evaluate import evaluate
+
+    settings.shown.require()
+    run = evaluate(settings, Reporter(), [caller])
+    settings.shown.show([run.path])
+    return run
 
 
 def _trained(verb: str, given: Mapping[str, Any], out: Place, fresh: bool) -> Candidate:

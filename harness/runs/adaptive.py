@@ -110,6 +110,7 @@ class Asking:
             parts[-1].info,
         )
         if done == total:
+            reporter.note(f"nothing was settled before the last of {total:,} items: this is a complete run; compare it")
             return whole
         return replace(whole, stopped=Stopped(tuple(sorted(self._order[:done])), self._facts(candidate, done)))
 

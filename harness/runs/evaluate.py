@@ -26,6 +26,7 @@ from ..adaptive.settings import AdaptiveOptions
 from ..cli.terminal import Reporter
 from ..datasets.loading import GROUP as DATASETS
 from ..formats import quantisation
+from ..loggers.settings import ShownSettings
 from ..storage import RecordStore
 from .adaptive import asked_alike, asked_plan, filling, stopped_header
 from .folder import JOURNAL, JUDGEMENTS, LOG, SCHEMA_VERSION, SETTINGS, Run, RunFolder
@@ -89,6 +90,8 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
     """
     from ..cli.tables import print_json, print_run, shown
 
+    if settings.shown.log:
+        settings.shown.require()
     reporter = Reporter()
     try:
         # stdout is for the result.
@@ -114,11 +117,12 @@ def make_run(settings: EvalSettings, command: Sequence[str], *, as_json: bool, m
 
             lines = [*stopped_lines(made.header), *lines]
         sys.stdout.writelines(f"{shown(line)}\n" for line in lines)
+    code = settings.shown.show([made.path]) if settings.shown.log else 0
     if made.header.get("judge"):
         from .judge import told_outcome
 
-        return told_outcome(made.header, made.path, reporter)
-    return 0
+        return told_outcome(made.header, made.path, reporter) or code
+    return code
 
 
 def resume_line(command: Sequence[str], path: Path) -> str:
@@ -200,14 +204,14 @@ def _answer_and_score(
 
 
 def repeating(settings: EvalSettings) -> str:
-    """The YAML that repeats the run: what was asked, but where it is kept and whether to start over or stop early.
+    """The YAML that repeats the run: what was asked, without where it is kept or shown, or to start over or stop early.
 
     Paths are whole, so that the file works from any folder; a hub id or a name stays what it is.
     """
     import yaml
 
     asked = written(settings)
-    for name in ("out", "fresh", "judge_retry", *settings_in(AdaptiveOptions)):
+    for name in ("out", "fresh", "judge_retry", *settings_in(AdaptiveOptions), *settings_in(ShownSettings)):
         asked.pop(name, None)
     for name in PLACES:
         # A registered set is meant by its name, whatever folder is called so here.
@@ -229,13 +233,15 @@ def complete(header: dict[str, Any], plan: Plan) -> bool:
 
 
 def _retryable(header: dict[str, Any], plan: Plan) -> bool:
-    hopeless = sum(prompt.problem is not None for prompt in plan.prompts)
     if plan.panel is not None:
         from .judge import judges_to_retry
 
         if plan.panel.retry or judges_to_retry(header):
             return True
-    return plan.engine.name != "replay" and header.get("counts", {}).get("error", 0) > hopeless
+    if plan.engine.name == "replay":
+        return False
+    hopeless = sum(prompt.problem is not None for prompt in plan.prompts)
+    return header.get("counts", {}).get("error", 0) > hopeless
 
 
 def first_header(plan: Plan, command: Sequence[str], created: str | None) -> dict[str, Any]:

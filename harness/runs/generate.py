@@ -7,17 +7,20 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from typing import Any
 
 from telbench.errors import EngineError, InputError, TelbenchError
 
 from ..cli.terminal import Reporter
-from ..engines.contract import Continuation, Engine, EngineInfo
+from ..engines.contract import Completion, Continuation, Engine, EngineInfo
 from ..storage import RecordStore, shared_store
 from .folder import JOURNAL
 from .plan import Plan
 from .sampled import Draw, draws_of, generated
 
+# Answers that are there already are handed on so many at a time.
+_PART = 1_000
 # The journal's record of the engine as it really ran; all other keys are hashes of prompts.
 ENGINE_KEY = "engine"
 
@@ -60,6 +63,8 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         reporter.note(f"repaired {JOURNAL}: a half-written last line ({store.torn} bytes) was cut off")
     if store.garbled:
         reporter.note(f"{JOURNAL}: {store.garbled} unreadable lines are ignored; their answers are made again")
+    if plan.engine.answers_by_item and plan.samples == 1:
+        return _fill_given(plan, store, reporter)
     asking = [prompt.request for prompt in plan.prompts if prompt.problem is None]
     one = plan.samples == 1
     wanted: dict[str, Draw] = {each.key: (0, each) for each in asking} if one else draws_of(asking, plan.samples)
@@ -95,7 +100,13 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         store.put(ENGINE_KEY, {"info": asdict(engine.info)})
         told = _tell(engine, reporter, 0)
         try:
-            count = _generate(plan, engine, requests, store, reporter) if requests else 0
+            count = 0
+            if requests and one:
+                answers = engine.generate([request for _, request in requests], plan.sampling)
+                count = _generate(engine, answers, len(requests), store, reporter)
+            elif requests:
+                answers = generated(engine, requests, plan.sampling)
+                count = _generate(engine, answers, len(requests), store, reporter)
             if continuations:
                 count += _score_continuations(engine, continuations, store, reporter)
         except EngineError as error:
@@ -110,6 +121,34 @@ def fill_journal(plan: Plan, store: RecordStore, reporter: Reporter) -> Generate
         raise EngineError(f"none of {asked} prompts was answered: {_first_error(store, keys[:asked])}")
     finished = time.perf_counter()
     return Generated(resumed, cached, count, loaded - started, finished - loaded, engine.info)
+
+
+def _fill_given(plan: Plan, store: RecordStore, reporter: Reporter) -> Generated:
+    """The same for answers that are there already, of which there may be millions: they pass by one by one."""
+    total = len(plan.prompts)
+    # A journal without any has none of these either.
+    resumed = sum(done(store.get(prompt.request.key)) for prompt in plan.prompts) if len(store) else 0
+    if resumed:
+        reporter.note(f"{resumed} of {total} prompts are done already")
+    if resumed == total:
+        return Generated(resumed, 0, 0, 0.0, 0.0, _recorded_info(store) or plan.engine_info)
+    started = time.perf_counter()
+    with _opened(plan, reporter) as engine:
+        loaded = time.perf_counter()
+        store.put(ENGINE_KEY, {"info": asdict(engine.info)})
+        left = (prompt.request for prompt in plan.prompts if not (resumed and done(store.get(prompt.request.key))))
+        told = _tell(engine, reporter, 0)
+        try:
+            parts = iter(lambda: list(islice(left, _PART)), [])
+            answers = chain.from_iterable(engine.generate(part, plan.sampling) for part in parts)
+            count = _generate(engine, answers, total - resumed, store, reporter)
+        except EngineError as error:
+            kept = sum(done(store.get(prompt.request.key)) for prompt in plan.prompts)
+            line = f"{error}; {kept} of {total} answers are kept: run the same command again to go on"
+            raise EngineError(line) from error
+        finally:
+            _tell(engine, reporter, told)
+    return Generated(resumed, 0, count, loaded - started, time.perf_counter() - loaded, engine.info)
 
 
 def done(record: dict[str, Any] | None) -> bool:
@@ -146,15 +185,13 @@ def _opened(plan: Plan, reporter: Reporter) -> Iterator[Engine]:
             reporter.note(f"the {plan.engine.name} engine did not close well: {_told(error)}")
 
 
-def _generate(plan: Plan, engine: Engine, requests: list[Draw], store: RecordStore, reporter: Reporter) -> int:
-    """Number of completions, failed ones included."""
+def _generate(
+    engine: Engine, completions: Iterable[Completion], asked: int, store: RecordStore, reporter: Reporter
+) -> int:
+    """Number of completions, failed ones included; so many are ``asked`` for."""
     count, failed, tokens, started = 0, 0, 0, time.perf_counter()
     first_error = ""
-    with reporter.progress(f"generating with {engine.info.name}", len(requests)) as meter:
-        if plan.samples == 1:
-            completions = engine.generate([request for _, request in requests], plan.sampling)
-        else:
-            completions = generated(engine, requests, plan.sampling)
+    with reporter.progress(f"generating with {engine.info.name}", asked) as meter:
         for completion in _guarded(completions, engine.info.name):
             record: dict[str, Any] = {
                 "text": completion.text,
@@ -174,7 +211,7 @@ def _generate(plan: Plan, engine: Engine, requests: list[Draw], store: RecordSto
             rate = tokens / max(1e-9, time.perf_counter() - started)
             meter.advance(1, f"{rate:,.0f} tok/s" + (f", {failed} failed" if failed else ""))
     if failed:
-        reporter.note(f"{failed} of {len(requests)} prompts failed (first: {first_error}); run again to retry them")
+        reporter.note(f"{failed} of {asked} prompts failed (first: {first_error}); run again to retry them")
     return count
 
 

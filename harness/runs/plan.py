@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -28,12 +28,13 @@ from ..engines.contract import (
     EngineInfo,
     EngineSettings,
     EngineSpec,
-    Request,
     Sampling,
     engine_named,
 )
+from ..engines.replay import ReplayEngine
 from ..identity import ModelIdentity, identify_checkpoint
 from ..prompts.build import Book, Prompt, PromptSettings
+from ..prompts.given import GivenPrompts
 from ..prompts.options import shown_order
 from ..prompts.references import References
 from .prepared import Prepared, asked_metrics, cut, prompts_key, resources_of
@@ -76,7 +77,7 @@ class Plan:
     sampling: Sampling
     checkpoint: Checkpoint | None
     identity: ModelIdentity | None
-    prompts: tuple[Prompt, ...]
+    prompts: Sequence[Prompt]
     continuations: Mapping[str, tuple[Continuation, ...]]
     letters: Mapping[str, tuple[Continuation, ...]]
     references: Mapping[str, References]
@@ -131,7 +132,7 @@ def open_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
         dataset = limited(whole, settings.data.limit, settings.sampling.seed)
     else:
         everything, whole, dataset = prepared.data(settings)
-    engine_settings = replace(engine_settings, item_ids=tuple(item.id for item in dataset.items))
+    engine_settings = replace(engine_settings, item_ids=dataset.item_ids)
     if engine.answers_by_item:
         book = settings.prompt.context or dataset.book
         made = Prompting(PromptSettings(book, settings.sampling.seed))
@@ -182,7 +183,7 @@ def make_plan(settings: EvalSettings, reporter: Reporter, prepared: Prepared | N
     else:
         metrics = cut(opening.whole, names, resources, settings, reporter)
     if engine.answers_by_item:
-        asked = _given(dataset, engine, opening.engine_settings, settings, reporter)
+        asked, engine = _given(dataset, engine, opening.engine_settings, settings, reporter)
     else:
         needs = frozenset[str]().union(*(metric.needs for metric in metrics))
         if prepared is None:
@@ -244,7 +245,9 @@ def _dependencies(
     if opening.engine.answers_by_item:
         asked_how = {"book": made.book, "choice_seed": made.choice_seed, "chat": made.chat, "version": made.version}
         depends_on["prompt_settings"] = asked_how
-        depends_on["shown_choices"] = fingerprint([prompt.shown_choices for prompt in asked.prompts])
+        given = asked.prompts
+        orders = given.orders if isinstance(given, GivenPrompts) else (prompt.shown_choices for prompt in given)
+        depends_on["shown_choices"] = list_fingerprint(orders)
         # Another word on the model is another run, not a finished one of the old word.
         depends_on |= {"told": settings.given.told} if settings.given.told else {}
     else:
@@ -295,21 +298,23 @@ def _engine_settings(settings: EvalSettings, engine: EngineSpec) -> EngineSettin
 
 def _given(
     dataset: DataSet, engine: EngineSpec, engine_settings: EngineSettings, settings: EvalSettings, reporter: Reporter
-) -> Asked:
+) -> tuple[Asked, EngineSpec]:
     """What an engine that has the answers is asked: each item's, with the order of options that its letters mean.
 
     That is the data's own, unless the answers bring another (``shown_choices``) or the user says that telbench's
-    prompts showed them. Nothing is known of the prompts behind the answers.
+    prompts showed them. Nothing is known of the prompts behind the answers. A file of answers is read once: the entry
+    that is returned hands over what is read already.
 
     Raises:
         InputError: for answers that do not fit the data, before there is a run folder.
     """
     with contextlib.closing(engine.open(engine_settings)) as opened:
         answers: Answers = getattr(opened, "answers", None) or Answers({})
+        waiting = [opened] if isinstance(opened, ReplayEngine) else []
     if answers.strangers:
         told = f"{len(answers.strangers)} answers of the file are to no item of the data"
         reporter.note(f"{told} (the first: '{answers.strangers[0]}')")
-    prompts: list[Prompt] = []
+    prompts = GivenPrompts(dataset.items)
     for item in dataset.items:
         order = answers.shown.get(item.id, range(len(item.choices)))
         if settings.given.shown_order == "seed" and item.choices:
@@ -319,10 +324,11 @@ def _given(
                 f"the answer to '{item.id}' has 'shown_choices' of {len(order)} options, the item has "
                 f"{len(item.choices)}: are these the answers to this data set?"
             )
-        prompts.append(Prompt(Request(f"item:{item.id}", item.id, ()), tuple(order)))
+        prompts.add(tuple(order))
     named = settings.prompt.reasoning
     reasoning = Reasoning() if named == "auto" else reasoning_asked(named)
-    return Asked(tuple(prompts), Sampling(seed=settings.sampling.seed), reasoning)
+    asked = Asked(prompts, Sampling(seed=settings.sampling.seed), reasoning)
+    return asked, replace(engine, open=lambda told: waiting.pop() if waiting else engine.open(told))
 
 
 def _refuse_stray_options(settings: EvalSettings, engine: EngineSpec) -> None:

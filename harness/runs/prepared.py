@@ -5,7 +5,8 @@ Runs of one process have items, and prompts in the tokens of a tokenizer, in com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from array import array
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -147,19 +148,30 @@ def default_metrics(dataset: DataSet) -> tuple[str, ...]:
     whose references are short have recall and inclusion too, and those whose references hold facts have the fact
     metrics (`are_short`, `hold_facts`).
     """
-    from ...metrics.fact.scores import hold_facts
+    from ...metrics.fact.scores import MOST_READ, hold_facts
     from ...metrics.ngram.inclusion import are_short
     from ...metrics.parsed.forms import form_metrics
 
-    choices = [bool(item.choices) for item in dataset.items]
-    formed = form_metrics(item.meta for item in dataset.items)
-    refusal = () if all(item.answerable for item in dataset.items) else ("refusal",)
-    open_items = [item for item in dataset.items if not (item.choices or item.meta.get("form"))]
-    asked = [(item.question, item.references) for item in open_items if item.references]
-    short = RECALL if are_short([references for _, references in asked]) else ()
-    facts = FACTS if hold_facts(asked) else ()
-    open_ = ("ngram", *short, *facts) if open_items else ()
-    return (("choice",) if any(choices) else ()) + formed + open_ + refusal
+    choices = open_ = refused = False
+    # Places of the open items with references: some of those are read.
+    asked = array("I")
+
+    def metas() -> Iterator[Mapping[str, Any]]:
+        nonlocal choices, open_, refused
+        for place, item in enumerate(dataset.items):
+            choices, refused = choices or bool(item.choices), refused or not item.answerable
+            if not (item.choices or item.meta.get("form")):
+                open_ = True
+                if item.references:
+                    asked.append(place)
+            yield item.meta
+
+    formed = form_metrics(metas())
+    some = [dataset.items[place] for place in asked[:: -(-len(asked) // MOST_READ) or 1]]
+    short = RECALL if are_short([item.references for item in some]) else ()
+    facts = FACTS if hold_facts([(item.question, item.references) for item in some]) else ()
+    ngram = ("ngram", *short, *facts) if open_ else ()
+    return (("choice",) if choices else ()) + formed + ngram + (("refusal",) if refused else ())
 
 
 def asked_metrics(dataset: DataSet, settings: EvalSettings, prepared: Prepared | None = None) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ _CHARACTERS_A_TOKEN = 3
 class Asked:
     """What an engine is asked: prompts, and texts by item whose likelihood is wanted; ``longest`` in tokens."""
 
-    prompts: tuple[Prompt, ...]
+    prompts: Sequence[Prompt]
     sampling: Sampling
     reasoning: Reasoning
     continuations: Mapping[str, tuple[Continuation, ...]] = field(default_factory=dict)

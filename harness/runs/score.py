@@ -6,9 +6,11 @@ import contextlib
 import json
 import math
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +20,7 @@ from telbench.errors import InputError, TelbenchError
 from telbench.reasoning import Separated
 
 from ...metrics.anchors import Anchors
-from ...metrics.contract import ItemScore, Metric, Sample, missing
+from ...metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, missing
 from ...metrics.embedding.calibration import calibrated
 from ...metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from ...metrics.judged.passes import PassSums
@@ -27,6 +29,7 @@ from ..datasets.items import Item
 from ..engines.contract import Continuation
 from ..identity import text_sha256
 from ..prompts.build import Prompt
+from ..prompts.given import prompts_beside
 from ..storage import RecordStore, disk_message
 from .folder import HEADER, SAMPLES_DRAFT, Kept, kept_scores
 from .plan import Plan
@@ -70,7 +73,7 @@ class _Column:
     notes: Counter[str] = field(default_factory=Counter)
     unjudged: int = 0
     chance: float = 0.0
-    unfinished: list[float] = field(default_factory=list)
+    unfinished: array[float] = field(default_factory=lambda: array("d"))
     together: Together | None = None
     passes: PassSums | None = None
 
@@ -100,7 +103,7 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         TelbenchError: when a metric fails, naming it.
     """
     items = plan.dataset.items
-    numbers = cluster_numbers([item.source_document or item.id for item in items])
+    numbers = cluster_numbers(item.source_document or item.id for item in items)
     columns = [_Column(metric, ClusterSums(*numbers)) for metric in plan.metrics]
     if plan.samples > 1:
         for column in columns:
@@ -278,13 +281,15 @@ def score_answered(
 
 def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
     """All items of the plan in order, each with every answer of its own, as the journal holds them."""
-    for item, prompt in zip(plan.dataset.items, plan.prompts, strict=True):
+    for item, prompt in prompts_beside(plan.dataset.items, plan.prompts):
         options = _likelihoods(store, plan.continuations[item.id]) if item.id in plan.continuations else None
         letters = _likelihoods(store, plan.letters[item.id]) if item.id in plan.letters else None
         references = plan.references.get(item.id)
-        sample = Sample(
+        no_references = references if isinstance(references, str) else NO_REFERENCE_SCORES
+        told = None if isinstance(references, str) or not references else _likelihoods(store, references)
+        sample = partial(
+            Sample,
             item_id=item.id,
-            prediction="",
             references=item.gold_references,
             question=item.question,
             context=item.context,
@@ -299,18 +304,16 @@ def answers(plan: Plan, store: RecordStore) -> Iterator[Answered]:
             passages=item.passages,
             form=item.meta.get("form"),
             labels=tuple(item.meta.get("labels", ())),
+            reference_scores=told,
+            no_reference_scores=no_references,
         )
-        if isinstance(references, str):
-            sample = replace(sample, no_reference_scores=references)
-        elif references:
-            sample = replace(sample, reference_scores=_likelihoods(store, references))
         for draw in range(plan.samples):
             key = prompt.request.key if draw == 0 else draw_key(prompt.request.key, draw)
             record = (store.get(key) or {}) if prompt.problem is None else {}
             error = prompt.problem or record.get("error") or (None if "text" in record else "no answer in the journal")
             answer = plan.reasoning.separate(str(record.get("text", "")), record.get("reasoning"))
             finished = answer.closed and record.get("finish_reason") != "length"
-            yield Answered(item, prompt, record, error, replace(sample, prediction=answer.answer), answer, finished)
+            yield Answered(item, prompt, record, error, sample(prediction=answer.answer), answer, finished)
 
 
 def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tuple[float, int], ...] | None:

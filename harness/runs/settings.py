@@ -13,6 +13,7 @@ from ..adaptive.settings import AdaptiveOptions
 from ..datasets.settings import DataSettings
 from ..engines.contract import Sampling
 from ..judging.settings import JudgeSettings
+from ..loggers.settings import ShownSettings
 
 # Kinds of engine that read a setting; one that another engine would ignore in silence is refused.
 LOADING = ("local", "other")
@@ -311,6 +312,7 @@ class EvalSettings:
     given: GivenAnswers = group(GivenAnswers, "answers made elsewhere")
     sampling: SamplingOptions = group(SamplingOptions, "generation")
     adaptive: AdaptiveOptions = group(AdaptiveOptions, "fewer questions for the same answer")
+    shown: ShownSettings = group(ShownSettings, "where the finished run is shown")
     out: Path | None = setting(None, "run folder (default: runs/MODEL-DATA-SPLIT-...)", metavar="RUNDIR")
     fresh: bool = setting(False, "start over: drop what the run folder holds, skip the cache")
     cache: bool = setting(True, "neither read nor write the generation cache", flag="--no-cache")

@@ -54,7 +54,7 @@ def left_out(
     means = np.nanmean(scores, axis=1)
     whole = filled(scores)
     full = {
-        (one, other): _verdict(whole[one] - whole[other], documents)
+        (one, other): verdict_of(whole[one] - whole[other], documents)
         for one in range(runs)
         for other in range(runs)
         if one < other
@@ -67,7 +67,7 @@ def left_out(
                 continue
             one, two = sorted((run, other))
             part = whole[:, places]
-            verdicts.append((full[one, two], _verdict(part[one] - part[two], documents[places])))
+            verdicts.append((full[one, two], verdict_of(part[one] - part[two], documents[places])))
     errors = np.abs(np.array(estimates) - means)
     varied = np.ptp(estimates) > 0 and np.ptp(means) > 0
     ranked: Any = spearmanr(estimates, means) if varied else None
@@ -106,8 +106,11 @@ def compared_with_chance(
     )
 
 
-def _verdict(differences: NDArray[np.float64], documents: NDArray[np.int64]) -> int:
-    """1, -1 or 0: is the mean shown to be above or below 0, by the cluster-robust t test?"""
+def verdict_of(differences: NDArray[np.float64], documents: NDArray[np.int64]) -> int:
+    """1, -1 or 0: is the mean shown to be above or below 0, by the cluster-robust t test?
+
+    Degrees of freedom are the effective documents less one; fewer than six items that differ show nothing.
+    """
     import numpy as np
     from scipy.stats import t
 

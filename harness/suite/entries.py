@@ -25,6 +25,11 @@ FREE = frozenset(
 )
 
 
+def named(text: str) -> str:
+    """A name of a file for what people call something."""
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One run of a suite. ``settings`` are those of ``telbench eval --config``, with whole paths and without ``out``.
@@ -41,7 +46,7 @@ class Entry:
     def label(self) -> str:
         """What people call it; files are named by it."""
         parts = [self.model, self.data, *([self.prompt] if self.prompt else [])]
-        return re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+        return named("-".join(parts))
 
     @property
     def sha256(self) -> str:

@@ -12,10 +12,15 @@ from telbench.errors import InputError
 
 from ..checkpoint import model_name
 from ..datasets.settings import SUITES
+from ..loggers.settings import ShownSettings
 from ..runs.settings import EvalSettings
 
 # What a suite says of an entry by itself: where its run goes, and that it goes on where it was stopped.
-_DECIDED = {"out": "the suite has a folder for each run", "fresh": "name a new --out instead"}
+_DECIDED = {
+    "out": "the suite has a folder for each run",
+    "fresh": "name a new --out instead",
+    **dict.fromkeys(settings_in(ShownSettings), "it is a flag of telbench suite"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,7 @@ class SuiteFile:
     baseline: str | None = setting(None, "the model that the others are held against (default: the first)")
     primary: tuple[str, ...] = setting((), "metrics that decide", many="comma")
     weights: str = setting("equal", "how data sets weigh in the overall mean: equal, items, or NAME=W,...")
-    title: str = setting("telbench suite", "heading of the boards")
+    title: str = setting("telbench suite", "heading of the board")
 
     @property
     def order(self) -> tuple[str, ...]:

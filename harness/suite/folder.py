@@ -4,6 +4,7 @@ runs/LABEL-HASH/     the run folders; settings that are changed back find their 
 entries/             a JSON file an entry: `telbench eval --config` makes the run alone
 shares/, logs/       what one process makes, and what it said
 failures/            why an entry has no run
+board/               of all data sets; boards/PROMPT/ where the suite asks in several ways
 journal.jsonl        what was given to an executor, for a suite that was killed
 """
 
@@ -16,13 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from telbench.errors import InputError
-
 from ..executors.contract import Task
 from ..fleet.entries import EntryFile
 from ..runs.folder import HEADER, JOURNAL, JUDGEMENTS, PARTIAL
-from ..storage import replace_text
-from .entries import Entry, Share
+from ..storage import claim_folder, replace_text
+from .entries import Entry, Share, named
 
 TOLD = "journal.jsonl"
 FOLDERS = ("runs", "entries", "shares", "logs", "failures")
@@ -56,18 +55,15 @@ class SuiteFolder:
         Raises:
             InputError: when something else is there, or nothing can be written.
         """
-        try:
-            if self.root.is_dir() and not (self.root / TOLD).is_file() and any(self.root.iterdir()):
-                raise InputError(f"{self.root} exists and holds no suite: choose another --out")
-            for name in FOLDERS:
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            (self.root / TOLD).touch()
-        except OSError as error:
-            raise InputError(f"cannot write in {self.root}: {error.strerror}: choose another --out") from error
+        claim_folder(self.root, TOLD, FOLDERS, "suite")
 
     def run(self, entry: Entry) -> Path:
         """Its run folder."""
         return self.root / "runs" / entry.folder
+
+    def board(self, prompt: str) -> Path:
+        """The board of all runs that were asked in one way; "" is the only one."""
+        return self.root / "boards" / named(prompt) if prompt else self.root / "board"
 
     def log(self, share: Share) -> Path:
         """What the process of a share said."""

@@ -5,19 +5,17 @@ What an entry has come to stands in its own files. So a suite that is killed los
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from telbench.errors import TelbenchError
 
 from ..adapter import open_model
 from ..cli.terminal import Reporter
 from ..executors.contract import Ended, Executor, Running
-from ..executors.process import LOOK_SECONDS, stop_all
+from ..executors.process import LOOK_SECONDS, last_line, stop_all
 from ..identity import identify_checkpoint
 from ..storage import RecordStore
 from .checking import Checked
@@ -26,7 +24,6 @@ from .folder import TOLD, Standing, SuiteFolder
 
 # So often the files of entries under way are looked at.
 SHOWN_SECONDS = 1.0
-_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -196,11 +193,3 @@ class SuiteRun:
             return
         self._reporter.note("stopping")
         stop_all([each.running for each in self._under_way])
-
-
-def last_line(log: Path) -> str:
-    """Of a log: where commands tell what was wrong."""
-    lines: list[str] = []
-    with contextlib.suppress(OSError):
-        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    return next((line[:_LONGEST_REASON] for line in reversed(lines) if line), "its log is empty")

@@ -47,7 +47,7 @@ def told(standing: Standing) -> tuple[str, str, str, str]:
     if standing.header is None:
         return standing.state, made, "", standing.reason
     seconds = standing.header.get("seconds", {}).get("total")
-    return standing.state, made, "" if seconds is None else f"{seconds:.0f}", headline(standing.header)
+    return standing.state, made, "" if seconds is None else f"{seconds:.0f} s", headline(standing.header)
 
 
 def headline(header: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from telbench.errors import InputError
 from ..chat import ChatReply, ChatRequest
 from ..contract import JudgeIdentity
 from ..panel import Ledger
-from ..spec import DEADLINE, JudgeKind, JudgeOptions, JudgeSpec, without_password
+from ..spec import DEADLINE, JudgeKind, JudgeOptions, JudgeSpec
 from .batch import Batches
 from .capabilities import PROBE_VERSION, refuses_parameters, shown_by, tells_nothing
 from .client import ChatClient
@@ -34,9 +34,8 @@ from .probing import (
     unlimited,
     weights_moved,
 )
-from .settings import ServedModel, ServerSettings, check_base_url
+from .settings import FORM, ServedModel, ServerSettings, model_and_server
 
-FORM = "openai:MODEL@URL"
 DEFAULT_OPTIONS = ServedOptions()
 # An attempt that stalls is cut after so many seconds, or a third of the deadline where that is longer: far above what a
 # verdict takes, and two thirds of the time are left for another attempt.
@@ -195,29 +194,6 @@ def served_judge(
     if memory is not None:
         memory.put(key, {"base_url": settings.base_url, **probed.record()})
     return ServedJudge(client, probed, options, batches=batches)
-
-
-def model_and_server(text: str) -> tuple[str, str]:
-    """Model and base URL of ``MODEL@URL``: the model may hold ``@``, ``/`` and ``:``, the URL no ``@``.
-
-    Raises `InputError` where one is missing or the URL cannot be that of an API; it shows no password.
-
-    >>> model_and_server("org/model:7b@int4@http://127.0.0.1:8000/v1/")
-    ('org/model:7b@int4', 'http://127.0.0.1:8000/v1')
-    """
-    model, at, url = (part.strip() for part in text.rpartition("@"))
-    if not at or not url:
-        written = f"--judge 'openai:{without_password(text)}'"
-        raise InputError(f"{written} names no server: write {FORM}, URL such as http://HOST:8000/v1")
-    if "://" in model:
-        # Never shown: the part before the @ of a URL is a user and a password.
-        raise InputError(
-            "--judge openai: the URL holds an @: leave user and password out, a key goes into OPENAI_API_KEY"
-        )
-    if not model:
-        raise InputError(f"--judge 'openai:{text}' names no model: write {FORM}")
-    check_base_url(url)
-    return model, url.rstrip("/")
 
 
 def refuse_shared_keys(asked: Iterable[tuple[str, str]]) -> None:

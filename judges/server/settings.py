@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 from telbench.errors import InputError, missing_extra
 
 from ..chat import MalformedAnswerError, read_object
+from ..spec import without_password
 from .failures import RequestFailure, failure_of
 from .http import Connection, proxy_of
 from .pacing import full_jitter
 
+FORM = "openai:MODEL@URL"
 KEY_VARIABLE = "OPENAI_API_KEY"
 # Servers on one's own machine ask for no key, the package for some.
 NO_KEY = "none"
@@ -98,6 +100,30 @@ def check_base_url(url: str | None) -> None:
             f"the base URL must end with its path (no ? and no #): a key goes into {KEY_VARIABLE}, and of a judge's URL"
             " what follows the ? into --judge-option query.NAME=VALUE"
         )
+
+
+def model_and_server(text: str, asked: str = "--judge") -> tuple[str, str]:
+    """Model and base URL of ``MODEL@URL``: the model may hold ``@``, ``/`` and ``:``, the URL no ``@``.
+
+    Raises `InputError`, which names what ``asked`` for it, where one is missing or the URL cannot be that of an API;
+    it shows no password.
+
+    >>> model_and_server("org/model:7b@int4@http://127.0.0.1:8000/v1/")
+    ('org/model:7b@int4', 'http://127.0.0.1:8000/v1')
+    """
+    model, at, url = (part.strip() for part in text.rpartition("@"))
+    if not at or not url:
+        written = f"{asked} 'openai:{without_password(text)}'"
+        raise InputError(f"{written} names no server: write {FORM}, URL such as http://HOST:8000/v1")
+    if "://" in model:
+        # Never shown: the part before the @ of a URL is a user and a password.
+        raise InputError(
+            f"{asked} openai: the URL holds an @: leave user and password out, a key goes into OPENAI_API_KEY"
+        )
+    if not model:
+        raise InputError(f"{asked} 'openai:{text}' names no model: write {FORM}")
+    check_base_url(url)
+    return model, url.rstrip("/")
 
 
 def environment_key(variable: str = KEY_VARIABLE) -> str:

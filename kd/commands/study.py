@@ -120,8 +120,9 @@ def _dry_run(settings: StudySettings, out: Path, slots: int, *, as_json: bool) -
     rows = [("", "artefact", "from", "tokens", "MB", "time")]
     for each in document["artefacts"]:
         time = "?" if each["seconds"] is None else minutes(each["seconds"])
+        label = each["label"] + (f" (asks the student by {each['rollout_engine']})" if each["rollout_engine"] else "")
         rows.append(
-            (each["state"], each["label"], ", ".join(each["from"]), f"{each['tokens']:,}",
+            (each["state"], label, ", ".join(each["from"]), f"{each['tokens']:,}",
              f"{each['bytes'] / 1e6:.1f}", time)
         )  # fmt: skip
     told = f"{total['to_make']} of {len(document['artefacts'])} to make: about {total['tokens']:,} tokens, "
@@ -165,6 +166,8 @@ def _entry(
         "sha256": each.sha256,
         "from": [graph.artefacts[sha256].label for sha256 in each.inputs.values()],
         "path": str(folder.path(each)),
+        # None where it is usual, or where nothing is asked.
+        "rollout_engine": (each.settings.get("rollout") or {}).get("engine"),
         "tokens": cost.tokens if record is None or record["tokens"] is None else record["tokens"],
         "bytes": cost.bytes if record is None else record["bytes"],
         "seconds": cost.seconds if record is None else record["seconds"],

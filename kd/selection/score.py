@@ -14,17 +14,15 @@ from telbench.reasoning import Reasoning
 
 from ...harness.cli.terminal import Meter
 from ...harness.datasets.items import Item
-from ...harness.engines.contract import EngineInfo, Request, Sampling
-from ...harness.engines.transformers import TransformersEngine
+from ...harness.engines.contract import Engine, Request, Sampling
 from ...harness.storage import RecordStore
 from ...metrics.contract import Metric, Sample, metrics_named
 from ...metrics.intervals import score_of, statistics_matrix
+from ..rollout.contract import Rollouts
 
 # The lowest loss on the dev split chooses, where no metric was asked for.
 DEV_LOSS = "dev_loss"
 ANSWERS = "looking-answers.jsonl"
-# Padded prompts and answers in one call to generate.
-BATCH_TOKENS = 16384
 BATCH = 16
 _ALONE = frozenset({"references", "context", "choices"})
 
@@ -59,38 +57,29 @@ class DevAnswers:
     """What is asked at each look, in batches of prompts of like length; answers have at most ``max_tokens``."""
 
     metric: Metric
-    tokenizer: Any
     asked: Sequence[Asked]
     max_tokens: int
 
-    def score(self, student: Any, work: Path, step: int, meter: Meter, stop: threading.Event) -> float | None:
+    def score(self, rollouts: Rollouts, work: Path, step: int, meter: Meter, stop: threading.Event) -> float | None:
         """The metric over all items for the student as it is after ``step``; None when ``stop`` was set meanwhile.
 
-        What the batches were answered stands in the working folder: a look that was cut short goes on there. The
-        student's mode and its recommended decoding are as before, and no random number is drawn.
+        What the batches were answered stands in the working folder: a look that was cut short goes on there.
 
         Raises:
             EngineError: when an answer could not be made. InputError: when no item has a value.
         """
         order = sorted(range(len(self.asked)), key=lambda index: len(self.asked[index].prompt))
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        recommended, training = student.generation_config, student.training
-        student.eval()
-        try:
-            engine = TransformersEngine(student, self.tokenizer, EngineInfo("transformers", ""), BATCH_TOKENS)
-            with RecordStore(work / ANSWERS) as store:
-                first, begun = sum(_key(step, batch) in store for batch in range(len(batches))), time.perf_counter()
-                for number, batch in enumerate(batches):
-                    if _key(step, number) not in store:
-                        store.put(_key(step, number), {"texts": self._answered(engine, batch)})
-                    left = (time.perf_counter() - begun) / max(1, number + 1 - first) * (len(batches) - number - 1)
-                    meter.advance(0, f"answering the dev split: {number + 1}/{len(batches)}, {left:.0f} s left")
-                    if stop.is_set() and number + 1 < len(batches):
-                        return None
-                texts = [(store.get(_key(step, number)) or {})["texts"] for number in range(len(batches))]
-        finally:
-            student.generation_config = recommended
-            student.train(training)
+        with rollouts.engine(step) as engine, RecordStore(work / ANSWERS) as store:
+            first, begun = sum(_key(step, batch) in store for batch in range(len(batches))), time.perf_counter()
+            for number, batch in enumerate(batches):
+                if _key(step, number) not in store:
+                    store.put(_key(step, number), {"texts": self._answered(engine, batch)})
+                left = (time.perf_counter() - begun) / max(1, number + 1 - first) * (len(batches) - number - 1)
+                meter.advance(0, f"answering the dev split: {number + 1}/{len(batches)}, {left:.0f} s left")
+                if stop.is_set() and number + 1 < len(batches):
+                    return None
+            texts = [(store.get(_key(step, number)) or {})["texts"] for number in range(len(batches))]
         (work / ANSWERS).unlink()
         answers = {
             index: text
@@ -99,7 +88,7 @@ class DevAnswers:
         }
         return self._value([answers[index] for index in range(len(self.asked))])
 
-    def _answered(self, engine: TransformersEngine, batch: Sequence[int]) -> list[str]:
+    def _answered(self, engine: Engine, batch: Sequence[int]) -> list[str]:
         requests = [Request(str(index), self.asked[index].item.id, (), self.asked[index].prompt) for index in batch]
         found: dict[str, str] = {}
         for completion in engine.generate(requests, Sampling(max_tokens=self.max_tokens)):

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from telbench.config import merged
-from telbench.errors import InputError
 
 from ...harness.executors.contract import Task
+from ...harness.storage import claim_folder
 from .graph import INPUT, Artefact, Graph, is_input
 from .showing import SHOWN, Shown
 
@@ -41,14 +41,7 @@ class StudyFolder:
         Raises:
             InputError: when something else is there, or nothing can be written.
         """
-        try:
-            if self.root.is_dir() and not (self.root / JOURNAL).is_file() and any(self.root.iterdir()):
-                raise InputError(f"{self.root} exists and holds no study: choose another --out")
-            for name in ("store", "settings", "logs", RUNS, ANCHORS):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            (self.root / JOURNAL).touch()
-        except OSError as error:
-            raise InputError(f"cannot write in {self.root}: {error.strerror}: choose another --out") from error
+        claim_folder(self.root, JOURNAL, ("store", "settings", "logs", RUNS, ANCHORS), "study")
 
     def path(self, artefact: Artefact) -> Path:
         """Where the artefact is, or will be."""

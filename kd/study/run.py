@@ -17,7 +17,7 @@ from telbench.errors import TelbenchError
 
 from ...harness.cli.terminal import Reporter
 from ...harness.executors.contract import Ended, Executor, Running
-from ...harness.executors.process import LOOK_SECONDS, stop_all
+from ...harness.executors.process import LOOK_SECONDS, last_line, stop_all
 from ...harness.storage import FolderLock, RecordStore
 from ..checkpoints import NOTE
 from ..train.optimisation import asked_to_stop
@@ -27,8 +27,6 @@ from .graph import Artefact, Graph, build_graph
 from .settings import StudySettings
 from .showing import SHOWN, Shown
 from .sources import Found, find_sources
-
-_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -282,15 +280,6 @@ def training_of(path: Path) -> Mapping[str, Any]:
         return dict(json.loads((path / NOTE).read_text(encoding="utf-8"))["training"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def last_line(log: Path) -> str:
-    """Of a log: where commands tell what was wrong."""
-    try:
-        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    except OSError:
-        return "no log"
-    return next((line[:_LONGEST_REASON] for line in reversed(lines) if line), "nothing was said")
 
 
 def minutes(seconds: float) -> str:

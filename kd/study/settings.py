@@ -8,11 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from telbench.config import merged, near_name, read_settings, read_yaml, require_positive, setting, written
+from telbench.config import merged, near_name, read_settings, read_yaml, require_positive, setting, settings_in, written
 from telbench.errors import InputError
 from telbench.flags import nested
 from telbench.registry import listed
 
+from ...harness.loggers.settings import ShownSettings
 from ...harness.runs.settings import EvalSettings, eval_settings
 from ..objectives.contract import DIFFERENT, objective_named
 from ..objectives.contract import GROUP as OBJECTIVES
@@ -272,7 +273,8 @@ def refuse_foreign(evaluation: EvalSettings) -> None:
     Raises:
         InputError: naming the key.
     """
-    for name in sorted(written(evaluation).keys() & {"model", "name", "out", "fresh", "answers", "base_url"}):
+    decided = {"model", "name", "out", "fresh", "answers", "base_url", *settings_in(ShownSettings)}
+    for name in sorted(written(evaluation).keys() & decided):
         raise InputError(f"evaluation: {name} is decided by the study: leave it out")
     if evaluation.engine.engine in {"openai", "replay"}:
         raise InputError(f"evaluation: engine {evaluation.engine.engine} makes no answers with a student: leave it out")

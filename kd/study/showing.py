@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from telbench.errors import TelbenchError
-
 from ...harness.cli.terminal import Reporter
-from ...harness.loggers.contract import LoggedRun, Logs
-from ...harness.runs.folder import read_run
+from ...harness.loggers.settings import ShownSettings
 from .graph import Artefact
 
 # Below the study's folder.
@@ -33,15 +32,13 @@ class Shown:
         return {"log": list(self.names), "log_dir": str(self.folder), "log_project": self.project}
 
     def show(self, artefact: Artefact, path: Path, reporter: Reporter) -> None:
-        """The metrics of a finished run. A logger that fails is told and stops nothing: the run is in its folder."""
-        if not self.names or artefact.kind != "run":
+        """A finished run, as ``telbench log`` shows it. One that fails is told and stops nothing: the run is there."""
+        if artefact.kind != "run":
             return
-        try:
-            header = read_run(path)
-            told: Mapping[str, Any] = {**header.get("factors", {}), "model": header["model"]["name"]}
-            logs = Logs(self.names, LoggedRun(artefact.label, self.folder, artefact.sha256, self.project, told))
-            values = {name: entry["value"] for name, entry in header["metrics"].items() if entry["value"] is not None}
-            logs.record({"step": 1, **values}, "run/")
-            logs.close(finished=True)
-        except (TelbenchError, OSError, KeyError) as error:
-            reporter.note(f"{artefact.label} is not shown: {error}")
+        asked = ShownSettings(log=tuple(self.names), log_dir=self.folder, log_project=self.project)
+        # A line a run is the study's own to say.
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            code = asked.show([path], artefact.label)
+        if code:
+            why = (said.getvalue().strip().splitlines() or [f"exit code {code}"])[-1]
+            reporter.note(f"{artefact.label} is not shown: {why.removeprefix('telbench log: ')}")

@@ -14,7 +14,7 @@ from telbench.errors import EngineError, InputError
 
 from ...judges.chat import ChatReply, ChatRequest
 from ...judges.server.client import ChatClient
-from ...judges.server.settings import VLLM_NEUTRAL, ServerSettings, check_base_url
+from ...judges.server.settings import VLLM_NEUTRAL, ServerSettings, model_and_server
 from .rows import TeacherExample
 from .sparse import Form
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PREFIX = "openai:"
-FORM = "openai:MODEL@URL, such as openai:qwen@http://HOST:8000/v1"
 # Tokens that half a character is left of are told by what stands around them.
 UNREADABLE = "\ufffd"
 # Some servers spell a token's spaces otherwise; of another vocabulary nearly all tokens differ.
@@ -40,13 +39,7 @@ def served_teacher(text: str) -> tuple[str, str] | None:
     Raises:
         InputError: where model or URL are missing.
     """
-    if not text.startswith(PREFIX):
-        return None
-    model, _, url = (part.strip() for part in text.removeprefix(PREFIX).rpartition("@"))
-    if not model or not url or "://" in model:
-        raise InputError(f"a teacher on a server is written {FORM}; a key goes into OPENAI_API_KEY")
-    check_base_url(url)
-    return model, url.rstrip("/")
+    return model_and_server(text.removeprefix(PREFIX), "the teacher") if text.startswith(PREFIX) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,15 @@ from telbench.errors import InputError, TelbenchError, missing_extra
 from ...harness.cli.terminal import Reporter
 from ...harness.engines.loading import out_of_memory
 from ...harness.engines.transformers import load_model
-from ...harness.storage import FolderLock
+from ...harness.storage import FolderLock, RecordStore
 from ..checkpoints import NOTE, Origin, data_facts, made_with, read_origin, without_bars
 from ..models import Model
+from ..rollout.contract import Rollouts
+from ..rollout.generate import Generated
+from ..selection.score import DEV_LOSS
 from ..settings import AUTO, TrainingSettings
 from .examples import taught
+from .on_policy import StudentAnswers
 from .optimisation import LOG, one_way
 from .prepare import Identified, Prepared, identify, place_beside, prepare
 from .report import advice, steps_of, told_beforehand
@@ -51,6 +55,7 @@ def train_candidate(settings: TrainingSettings, out: Path, reporter: Reporter, *
     accelerator = _accelerator(settings)
     told = reporter if accelerator.is_main_process else Silent()
     identified = identify(settings)
+    _require_rollouts(identified, accelerator)
     work = place_beside(out)
     if accelerator.is_main_process:
         _claim(out, work, identified.key, fresh=fresh)
@@ -158,7 +163,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
 
     settings = prepared.settings
     optimiser = settings.optimiser
-    with one_way(optimiser.seed, optimiser.threads, tf32=optimiser.precision == "tf32"):
+    with one_way(optimiser.seed, optimiser.threads, tf32=optimiser.precision == "tf32"), contextlib.ExitStack() as held:
         with without_bars():
             student = student_of(prepared).to(accelerator.device)
             teacher = _teacher(prepared, accelerator.device)
@@ -167,7 +172,10 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             from .compiling import compile_models
 
             compile_models(distiller, teacher)
-        trainer = Trainer(prepared, distiller, accelerator, work, teacher=teacher, own_answers=_own(prepared, student))
+        rollouts = _rollouts(prepared, student)
+        held.callback(rollouts.close)
+        own = _own(prepared, rollouts, work, accelerator.process_index, held)
+        trainer = Trainer(prepared, distiller, accelerator, work, rollouts, teacher=teacher, own_answers=own)
         if optimiser.micro_batch_size == AUTO:
             reporter.note(f"{trainer.items_at_once} of {optimiser.batch_size} items go through at once")
         if begun := trainer.progress.step:
@@ -183,6 +191,9 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
             if not out_of_memory(error):
                 raise
             raise TelbenchError(_too_large(prepared, trainer)) from error
+        answered = rollouts.told()
+        # Its memory is wanted for what follows.
+        rollouts.close()
         best, early = outcome.progress.best, outcome.progress.step < prepared.plan.steps
         if early:
             reporter.note(f"ended early at step {outcome.progress.step} of {prepared.plan.steps}: no look was better")
@@ -200,6 +211,7 @@ def _train(prepared: Prepared, out: Path, work: Path, accelerator: Any, reporter
                 "processes": accelerator.num_processes,
                 "items_at_once": trainer.items_at_once,
                 **({"ended_early": True} if early else {}),
+                **({"rollout": answered} if answered else {}),
             },
         )
         if accelerator.is_main_process:
@@ -239,16 +251,46 @@ def _teacher(prepared: Prepared, device: Any) -> Any:
         return cached
     from ..teacher.rows import LiveTeacher
 
-    dtype = "bfloat16" if settings.optimiser.precision == "bf16" else "float32"
-    return LiveTeacher(load_model(teacher.checkpoint, dtype, settings.optimiser.loading).to(device))
+    loaded = load_model(teacher.checkpoint, settings.optimiser.number_format, settings.optimiser.loading)
+    return LiveTeacher(loaded.to(device))
 
 
-def _own(prepared: Prepared, student: Any) -> Any:
+def _require_rollouts(identified: Identified, accelerator: Any) -> None:
+    """Refuse at once what would show at the first answer of the student. Raises `InputError`."""
+    if not identified.settings.by_vllm:
+        return
+    from torch import distributed
+
+    from ..rollout.vllm import require_vllm
+
+    several = accelerator.num_processes > 1 or (distributed.is_available() and distributed.is_initialized())
+    require_vllm(identified.student.checkpoint, alone=not several)
+
+
+def _rollouts(prepared: Prepared, student: Any) -> Rollouts:
+    """What answers for the student while it learns."""
+    settings, texts = prepared.settings, prepared.texts
+    if settings.rollout is None or not settings.by_vllm:
+        return Generated(student, prepared.student.tokenizer)
+    from ..rollout.vllm import SHARE, Asked, VllmRollouts
+
+    own, scored = settings.method.objective.on_policy, settings.keeping.select != DEV_LOSS
+    asked = [
+        *((each.student.start + settings.method.max_new_tokens) for each in texts.examples if own),
+        *((each.student.start + settings.keeping.select_max_tokens) for each in texts.dev_examples if scored),
+    ]
+    kind, seed = settings.optimiser.number_format, settings.optimiser.seed
+    return VllmRollouts(
+        student, Asked(prepared.student.checkpoint, kind, max(asked), settings.rollout.memory or SHARE, seed)
+    )
+
+
+def _own(prepared: Prepared, rollouts: Rollouts, work: Path, rank: int, held: contextlib.ExitStack) -> Any:
+    """The student's own answers and where they are kept; None for algorithms that ask for none."""
     if not prepared.settings.method.objective.on_policy:
         return None
-    from .on_policy import StudentAnswers
-
-    return StudentAnswers(student, prepared)
+    drawn = held.enter_context(RecordStore(work / f"drawn-{prepared.key[:16]}-{rank}.jsonl"))
+    return StudentAnswers(rollouts, prepared, drawn)
 
 
 def origin_of(prepared: Prepared) -> Origin:

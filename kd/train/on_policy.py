@@ -11,35 +11,37 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from telbench.errors import EngineError
 
 from ...harness.datasets.wording import whole_characters
-from ...harness.engines.contract import EngineInfo, Request, Sampling
-from ...harness.engines.transformers import TransformersEngine
+from ...harness.engines.contract import Request, Sampling
+from ...harness.storage import RecordStore
 from ..batches import Example
+from ..rollout.contract import Rollouts
 from ..teacher.rows import TeacherExample
 from ..vocabulary.alignment import spans_of, tokens_of, tokens_said
 from ..vocabulary.spelling import spelling_of, text_of
 from .examples import PairedExample
 from .prepare import Prepared
 
-# Padded prompts and answers in one call to generate.
-BATCH_TOKENS = 16384
-
 
 class StudentAnswers:
-    """Samples of the student as it is at each step; which steps, and what is drawn, depends on the seed alone."""
+    """Samples of the student as it is at each step; which steps, and what is drawn, depends on the seed alone.
 
-    def __init__(self, student: Any, prepared: Prepared) -> None:
-        self._student = student
+    What was drawn is kept in ``drawn``: a training that goes on after a kill learns from the same answers, and none is
+    drawn twice.
+    """
+
+    def __init__(self, rollouts: Rollouts, prepared: Prepared, drawn: RecordStore | None = None) -> None:
+        self._rollouts = rollouts
         self._prepared = prepared
         self._method = prepared.settings.method
         self._seed = prepared.settings.optimiser.seed
+        self._drawn = drawn
 
     def wanted(self, step: int) -> bool:
-        """Is this a step on the student's own answers?"""
+        """Is this a step on the student's own answers? The same on all processes."""
         return random.Random(f"{self._seed}:own:{step}").random() < self._method.student_share
 
     def examples(self, examples: Sequence[PairedExample], step: int) -> list[PairedExample]:
@@ -48,19 +50,25 @@ class StudentAnswers:
         Raises:
             EngineError: when an answer could not be made.
         """
-        # The run decodes as the settings say, not as the checkpoint recommends; the recommendation is saved with it.
-        recommended, training = self._student.generation_config, self._student.training
-        self._student.eval()
-        try:
-            answers = self._sample(examples, step)
-        finally:
-            self._student.generation_config = recommended
-            self._student.train(training)
-        return [self._answered(example, answers[index]) for index, example in enumerate(examples)]
+        answers = self._answers(examples, step)
+        return [self._answered(example, answers[example.item_id]) for example in examples]
 
-    def _sample(self, examples: Sequence[PairedExample], step: int) -> list[tuple[int, ...]]:
-        tokenizer = self._prepared.student.tokenizer
-        engine = TransformersEngine(self._student, tokenizer, EngineInfo("transformers", ""), BATCH_TOKENS)
+    def _answers(self, examples: Sequence[PairedExample], step: int) -> dict[str, tuple[int, ...]]:
+        """Token ids by item: those that were drawn before a kill, and the others now."""
+        records = (
+            {}
+            if self._drawn is None
+            else {each.item_id: self._drawn.get(f"{step}/{each.item_id}") for each in examples}
+        )
+        answers = {name: tuple(record["ids"]) for name, record in records.items() if record is not None}
+        asked = [example for example in examples if example.item_id not in answers]
+        for name, answer in self._sample(asked, step).items() if asked else ():
+            answers[name] = answer
+            if self._drawn is not None:
+                self._drawn.put(f"{step}/{name}", {"ids": answer})
+        return answers
+
+    def _sample(self, examples: Sequence[PairedExample], step: int) -> dict[str, tuple[int, ...]]:
         sampling = Sampling(
             max_tokens=self._method.max_new_tokens,
             temperature=self._method.sampling_temperature,
@@ -72,11 +80,12 @@ class StudentAnswers:
             for example in examples
         ]
         found: dict[str, tuple[int, ...]] = {}
-        for completion in engine.generate(requests, sampling):
-            if completion.error is not None:
-                raise EngineError(f"the student could not answer item {completion.key}: {completion.error}")
-            found[completion.key] = completion.token_ids
-        return [found[request.key] for request in requests]
+        with self._rollouts.engine(step) as engine:
+            for completion in engine.generate(requests, sampling):
+                if completion.error is not None:
+                    raise EngineError(f"the student could not answer item {completion.key}: {completion.error}")
+                found[completion.key] = completion.token_ids
+        return found
 
     def _answered(self, example: PairedExample, answer: tuple[int, ...]) -> PairedExample:
         """The item with this answer on both sides.

@@ -203,6 +203,8 @@ def _key(settings: TrainingSettings, student: Model, teacher: Model | None, trai
     # As they stand in all keys that were made before they could be changed.
     told["optimiser"] |= {"micro_batch_size": None, "gradient_checkpointing": False, "threads": 1}
     told["optimiser"].pop("micro_batch_tokens", None)
+    if settings.by_vllm:
+        del told["rollout"]["memory"]
     return fingerprint(
         [
             told,

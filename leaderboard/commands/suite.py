@@ -1,4 +1,4 @@
-"""``telbench suite``: models x data sets x prompts from one file, then a comparison and a board of each data set."""
+"""``telbench suite``: models x data sets x prompts from one file, then a comparison and a board."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ...harness.cli.tables import print_json
 from ...harness.cli.terminal import Reporter, visible
 from ...harness.commands.network import online_allowed, stay_offline
 from ...harness.executors.settings import PlaceSettings
+from ...harness.loggers.settings import ShownSettings
 from ...harness.storage import FolderLock
 from ...harness.suite.checking import Checked, check_entries
 from ...harness.suite.entries import Entry, entries_of
@@ -26,8 +27,8 @@ from ...harness.suite.file import SuiteFile, read_suite
 from ...harness.suite.folder import Standing, SuiteFolder
 from ...harness.suite.making import SuiteRun
 from ...harness.suite.table import drawn, estimate, told
+from ..compare.overall import EQUAL
 
-BOARDS = "boards"
 # What an executor writes.
 JOBS = "jobs"
 
@@ -43,6 +44,7 @@ class SuiteOptions:
     dry_run: bool = setting(False, "say what would be made and what that takes, and make nothing")
     online: bool = setting(False, "allow the network: models may be hub ids")
     place: PlaceSettings = group(PlaceSettings, "where")
+    shown: ShownSettings = group(ShownSettings, "where finished runs and boards are shown")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make what is missing, compare, build boards; exit code of the worst failure."""
     options = settings_of(args, SuiteOptions)
+    options.shown.require()
     over: dict[str, Any] = {}
     if online_allowed(options.online):
         over["online"] = True
@@ -90,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         return 130
     finally:
         lock.release()
-    return _tell_outcome(suite, entries, standings, folder, as_json=args.json)
+    return _tell_outcome(suite, entries, standings, folder, options.shown, as_json=args.json)
 
 
 def _tell_estimate(checked: Sequence[Checked], folder: SuiteFolder, *, as_json: bool) -> int:
@@ -133,10 +136,11 @@ def _tell_outcome(
     entries: Sequence[Entry],
     standings: Mapping[str, Standing],
     folder: SuiteFolder,
+    shown: ShownSettings,
     *,
     as_json: bool,
 ) -> int:
-    """Compare what is done, build the boards, and tell where all of it is."""
+    """Compare what is done, build the boards, tell where all of it is, and show it where loggers are named."""
     done = [entry for entry in entries if standings[entry.label].state == "done"]
     boards = _boards(suite, done, folder)
     failed = [(entry.label, standings[entry.label]) for entry in entries if standings[entry.label].state != "done"]
@@ -157,7 +161,8 @@ def _tell_outcome(
         print_line(f"runs: {folder.root / 'runs'}")
     for label, standing in failed:
         sys.stderr.write(visible(f"FAILED {label}: {standing.reason or standing.state}") + "\n")
-    return max((standing.code or 5 for _, standing in failed), default=0)
+    code = shown.show([*_runs(done, folder), *boards.values()])
+    return max((standing.code or 5 for _, standing in failed), default=code)
 
 
 def _record(entry: Entry, standing: Standing, folder: SuiteFolder) -> dict[str, Any]:
@@ -210,22 +215,29 @@ def _runs(entries: Sequence[Entry], folder: SuiteFolder) -> tuple[Path, ...]:
 
 
 def _boards(suite: SuiteFile, done: Sequence[Entry], folder: SuiteFolder) -> dict[str, Path]:
-    """A board of each data set and prompt, by its name."""
+    """A board of all data sets for each prompt, by the prompt's name; a line where one cannot be built."""
     from .board import BuildOptions, build
 
     boards: dict[str, Path] = {}
-    for (data, prompt), entries in _groups(done, "data", "prompt").items():
-        name = "-".join(filter(None, (data, prompt)))
-        # The name of an entry without its model is one of a file already.
-        place = replace(entries[0], model=name, data="", prompt="").label.rstrip("-")
-        out = folder.root / BOARDS / place
-        out.parent.mkdir(parents=True, exist_ok=True)
-        data_dir = entries[0].asked().data.data_dir
-        runs = _runs(entries, folder)
-        title = f"{suite.title}: {name}"
-        said = build(BuildOptions(runs=runs, out=out, baseline=runs[0], title=title, data_dir=data_dir))
-        sys.stderr.write(visible(f"{name}: {said}") + "\n")
-        boards[name] = out
+    for (prompt,), entries in _groups(done, "prompt").items():
+        several = len(_groups(entries, "data")) > 1
+        options = BuildOptions(
+            runs=_runs(entries, folder),
+            out=folder.board(prompt),
+            baseline=folder.run(entries[0]),
+            title=": ".join(filter(None, (suite.title, prompt))),
+            data_dir=next((each for entry in entries if (each := entry.asked().data.data_dir)), None),
+            weights=suite.weights if several else EQUAL,
+            primary=suite.primary if several else (),
+        )
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            said = build(options)
+        except (IncomparableError, InputError) as error:
+            sys.stderr.write(visible(f"no board{f' of {prompt}' if prompt else ''}: {error}") + "\n")
+            continue
+        sys.stderr.write(visible(": ".join(filter(None, (prompt, said)))) + "\n")
+        boards[prompt] = options.out
     return boards
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_HEADS = ("metric", "run", "value", "first", "difference", "95 % interval", "p", "verdict")
+_HEADS = ("metric", "run", "value", "first", "difference", "95 % interval", "p", "verdict", "n")
+_UNPAIRED = "without a value"
 
 
 class Comparisons(tuple[Comparison, ...]):
@@ -40,7 +41,10 @@ class Comparisons(tuple[Comparison, ...]):
         return found[0]
 
     def table(self) -> str:
-        """A line a comparison; differences are positive where the run is better than the first."""
+        """A line a comparison; differences are positive where the run is better than the first.
+
+        Items that lack a value on either side are counted behind it, where there are any.
+        """
         grid = self._grid()
         return "".join(f"{line}\n" for line in columns([grid.heads, *grid.rows], grid.sides))
 
@@ -53,15 +57,16 @@ class Comparisons(tuple[Comparison, ...]):
         return html([self._grid()])
 
     def _grid(self) -> Grid:
-        rows = []
+        rows, lacking = list[tuple[str, ...]](), any(each.unpaired for each in self)
         for each in self:
             spread = None if each.interval is None else each.interval[1] - each.interval[0]
             high = 1 if max(map(abs, each.values)) <= 1 else None
             ends = "" if each.interval is None else " – ".join(number(end, high, spread) for end in each.interval)
             figures = (number(value, high, spread) for value in (*each.values, each.delta))
             p = p_value(each.p_verdict)
-            rows.append((each.metric, each.run, *figures, ends, p, each.told))
-        return Grid(_HEADS, tuple(rows), "<<>>>>><")
+            counts = (f"{each.n:,}", *([f"{sum(each.unpaired.values()):,}"] if lacking else []))
+            rows.append((each.metric, each.run, *figures, ends, p, each.told, *counts))
+        return Grid((*_HEADS, *([_UNPAIRED] if lacking else [])), tuple(rows), "<<>>>>><>" + ">" * lacking)
 
 
 def compare_numbers(

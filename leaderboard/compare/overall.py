@@ -48,30 +48,36 @@ class Overall:
         return {**asdict(self), "degrees": self.degrees if math.isfinite(self.degrees) else None}
 
 
-def part_of(values: NDArray[np.float64], clusters: Sequence[str], weight: float) -> Part:
+def part_of(values: NDArray[np.float64], clusters: Sequence[str], weight: float, *, differences: bool = True) -> Part:
     """The part of a data set: the mean of its values, and the cluster-robust error of it.
 
-    Where all values are -1, 0 or 1 and each item stands for itself, an item is added on either side before the error is
-    taken (Bonett and Price 2012): a few items that happen to agree do not have an error of 0. One cluster has no error:
-    the spread of all its items stands for it.
+    Where each item stands for itself and all values are whole, items are added before the error is taken: a few that
+    happen to agree do not have an error of 0. ``differences`` of -1, 0 or 1 get one item on either side (Bonett and
+    Price 2012), scores of 0 or 1 get two (Agresti and Coull 1998). One cluster has no error: the spread of all its
+    items stands for it.
     """
     import numpy as np
 
     data = clustered(values, clusters)
     error = data.standard_error
-    if data.groups == data.n and bool(np.isin(values, (-1.0, 0.0, 1.0)).all()):
+    whole = data.groups == data.n and bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
+    if whole and not differences:
+        right = (values.sum() + 2) / (data.n + 4)
+        error = math.sqrt(right * (1 - right) / (data.n + 4))
+    elif whole:
         up, down = ((values > 0).sum() + 1) / (data.n + 2), ((values < 0).sum() + 1) / (data.n + 2)
         error = math.sqrt(max(0.0, float(up + down - (up - down) ** 2)) / (data.n + 2))
     if error is None:
-        error = float(np.abs(values).max())
+        error = float(np.abs(values).max() if differences else max(values.max(), 1 - values.min()))
     return Part(weight, data.mean, error, max(1.0, data.groups - 1.0))
 
 
-def overall(parts: Sequence[Part], level: float = 0.95) -> Overall:
+def overall(parts: Sequence[Part], level: float = 0.95, within: tuple[float, float] = (-math.inf, math.inf)) -> Overall:
     """The weighted mean of independent parts: sum w m, with the error sqrt(sum (w e)^2).
 
-    Student's t with the degrees of freedom (sum v)^2 / sum (v^2 / degrees), v = (w e)^2. Sources: Satterthwaite 1946;
-    Welch 1947.
+    Student's t with the degrees of freedom (sum v)^2 / sum (v^2 / degrees), v = (w e)^2. The interval ends where the
+    scale does: ``within`` are the least and the greatest mean that there can be. Sources: Satterthwaite 1946; Welch
+    1947.
 
     >>> two = overall([Part(0.5, 0.1, 0.03, 100), Part(0.5, -0.06, 0.04, 100)])
     >>> round(two.mean, 3), round(two.standard_error, 3), round(two.p, 2)
@@ -87,7 +93,8 @@ def overall(parts: Sequence[Part], level: float = 0.95) -> Overall:
     degrees = total**2 / math.fsum(each**2 / part.degrees for each, part in zip(variances, parts, strict=True))
     error = math.sqrt(total)
     half = float(t.ppf((1 + level) / 2, degrees)) * error
-    return Overall(mean, error, degrees, mean - half, mean + half, float(2 * t.sf(abs(mean) / error, degrees)), level)
+    low, high = max(mean - half, within[0]), min(mean + half, within[1])
+    return Overall(mean, error, degrees, low, high, float(2 * t.sf(abs(mean) / error, degrees)), level)
 
 
 def weights_of(asked: str, items: Mapping[str, int]) -> dict[str, float]:

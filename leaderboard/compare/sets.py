@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ from .pairwise import ALPHA, ClusterBy, cluster_names
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# Metrics that are averaged go from 0 to 1 (`headline_metric`).
+SCORES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,7 @@ def by_set(runs: Sequence[LoadedRun]) -> dict[str, list[LoadedRun]] | None:
     sets: dict[str, list[LoadedRun]] = {}
     for group in groups.values():
         data = group[0].header["data"]
-        name = str(data.get("name"))
-        if name in sets:
-            name = (
-                f"{name} ({data.get('split')})" if f"{name} ({data.get('split')})" not in sets else group[0].path.name
-            )
+        name = next(each for each in names_of(data) if each not in sets)
         named = [run.name for run in group]
         for model in models:
             if named.count(model) != 1:
@@ -124,6 +123,15 @@ def by_set(runs: Sequence[LoadedRun]) -> dict[str, list[LoadedRun]] | None:
         require_alike(group)
         sets[name] = [group[named.index(model)] for model in models]
     return sets
+
+
+def names_of(data: Mapping[str, Any]) -> Iterator[str]:
+    """What a data set may be called, the shortest first; sets of one name need more to be told apart."""
+    name, split, n = data.get("name"), data.get("split"), data.get("n")
+    yield str(name)
+    yield f"{name} ({split})"
+    yield f"{name} ({split}, {n} items)"
+    yield f"{name} ({split}, {str(data.get('items_sha256'))[:8]})"
 
 
 def compare_sets(
@@ -147,12 +155,12 @@ def compare_sets(
     results = [_result(name, runs, metrics[name], items[name], shares[name], by) for name, runs in sets.items()]
     names = tuple(run.name for run in next(iter(sets.values())))
     couples = list(combinations(range(len(names)), 2))
-    alone = [overall([each.pairs[couple] for each in results]) for couple in couples]
+    alone = [overall([each.pairs[couple] for each in results], within=DIFFERENCES) for couple in couples]
     # As of two runs on one data set: what rests on too few documents claims nothing.
     raw = [1.0 if too_few(each) else each.p for each in alone]
     p = dict(zip(couples, holm(raw), strict=True))
     pairs = {
-        couple: overall([each.pairs[couple] for each in results], 1 - rate)
+        couple: overall([each.pairs[couple] for each in results], 1 - rate, DIFFERENCES)
         for couple, rate in zip(couples, holm_levels(raw, ALPHA), strict=True)
     }
     better = [[False] * len(names) for _ in names]
@@ -164,7 +172,7 @@ def compare_sets(
         names=names,
         weights=weights,
         sets=tuple(results),
-        means=tuple(overall([each.parts[place] for each in results]) for place in range(len(names))),
+        means=tuple(overall([each.parts[place] for each in results], within=SCORES) for place in range(len(names))),
         pairs=pairs,
         p=p,
         ranges=tuple(rank_ranges(better)),
@@ -230,7 +238,7 @@ def set_result(
         weight=weight,
         means=tuple(float(column.mean()) for column in columns),
         against_first=tuple(found),
-        parts=tuple(part_of(column, clusters, weight) for column in columns),
+        parts=tuple(part_of(column, clusters, weight, differences=False) for column in columns),
         pairs=pairs,
     )
 

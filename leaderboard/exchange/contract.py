@@ -14,7 +14,7 @@ from telbench.config import Bounded, setting
 from telbench.errors import InputError
 from telbench.registry import listed, load_as
 
-from ...harness.datasets.contract import DatasetSpec
+from ...harness.datasets.loading import protects_texts
 from ...harness.runs.folder import read_run, read_samples
 from ...harness.storage import disk_message
 from ..runs.foreign import Reading
@@ -82,10 +82,9 @@ class Exported:
     @property
     def withheld(self) -> bool:
         """Do the files hold ids alone?"""
-        name = self.header["data"]["name"]
-        if self.told.items is not None or name not in listed("telbench.datasets"):
+        if self.told.items is not None:
             return self.told.items == "ids"
-        return load_as("telbench.datasets", name, DatasetSpec).protected
+        return protects_texts(self.header["data"]["name"])
 
     def samples(self) -> Iterator[dict[str, Any]]:
         """The run's samples in the order of the data, without texts where these are withheld.

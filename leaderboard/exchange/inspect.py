@@ -1,14 +1,15 @@
 """inspect's logs: a ``.eval`` archive, or one ``.json``; several answers to an item are its epochs.
 
-Source: the log's record classes in inspect_ai 0.3.285, whose own reader opens the files in the tests.
+Source: the log's record classes in inspect_ai 0.3.285, whose own reader opens the files in the tests. Its viewer lists
+samples by their summaries, so these hold the answers too.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,10 @@ def _text(document: Any) -> bytes:
 def _header(run: Exported) -> dict[str, Any]:
     header, data, generation = run.header, run.header["data"], run.header["generation"]
     provider, n = _PROVIDERS.get(generation["engine"]), data["n"]
-    model = f"{provider}/{run.name}" if provider else run.name
+    name = run.told.model_id or run.name
+    model = f"{provider}/{name}" if provider else name
     created = header["created"]
+    ended = datetime.fromisoformat(created) + timedelta(seconds=(header.get("seconds") or {}).get("total", 0))
     config = {key: generation.get(key) for key in ("max_tokens", "temperature", "top_p", "top_k", "seed")}
     epochs = generation.get("samples", 1)
     return {
@@ -116,7 +119,10 @@ def _header(run: Exported) -> dict[str, Any]:
                 "weights_sha256": header["model"].get("weights_sha256"),
                 "factors": header["factors"],
             },
-            "scorers": [{"name": name, "metrics": [{"name": "mean"}]} for name in run.metrics],
+            "scorers": [
+                {"name": name, "metrics": [{"name": each} for each in _score(name, entry)["metrics"]]}
+                for name, entry in run.metrics.items()
+            ],
         },
         "plan": {"name": "plan", "steps": []},
         "results": {
@@ -124,11 +130,19 @@ def _header(run: Exported) -> dict[str, Any]:
             "completed_samples": n * epochs,
             "scores": [_score(name, entry) for name, entry in run.metrics.items()],
         },
-        "stats": {"started_at": created, "completed_at": created, "model_usage": {}},
+        "stats": {"started_at": created, "completed_at": ended.isoformat(), "model_usage": _usage(model, header)},
     }
 
 
+def _usage(model: str, header: Mapping[str, Any]) -> dict[str, Any]:
+    """Tokens by model, where they were counted."""
+    asked, said = (int((header.get("tokens") or {}).get(key, 0)) for key in ("prompt", "completion"))
+    return {model: {"input_tokens": asked, "output_tokens": said, "total_tokens": asked + said}} if asked + said else {}
+
+
 def _score(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of a metric, beside it the ends of its interval, which inspect has no words of its own for."""
+    numbers = {"mean": entry["value"], "ci_low": entry["ci_low"], "ci_high": entry["ci_high"]}
     told = ("ci_low", "ci_high", "ci_method", "signature", "higher_is_better", "range", "level")
     return {
         "name": name,
@@ -136,13 +150,15 @@ def _score(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "scored_samples": entry["n"],
         "unscored_samples": entry["n_missing"],
         "params": {},
-        "metrics": {"mean": {"name": "mean", "value": entry["value"], "params": {}}},
+        "metrics": {
+            key: {"name": key, "value": value, "params": {}} for key, value in numbers.items() if value is not None
+        },
         "metadata": {key: entry[key] for key in told},
     }
 
 
 def _samples(run: Exported) -> Iterator[dict[str, Any]]:
-    names, model = list(run.metrics), run.name
+    ranges, model = {name: entry["range"] for name, entry in run.metrics.items()}, run.told.model_id or run.name
     for sample in run.samples():
         answers = sample.get("predictions") or [sample["prediction"]]
         for epoch, answer in enumerate(answers):
@@ -151,7 +167,7 @@ def _samples(run: Exported) -> Iterator[dict[str, Any]]:
                 content = [{"type": "reasoning", "reasoning": sample["reasoning"]}, {"type": "text", "text": answer}]
             message = {"role": "assistant", "content": content, "source": "generate", "model": model}
             stop = {"stop": "stop", "length": "max_tokens"}.get(str(sample["finish_reason"]), "unknown")
-            values = {name: _value(sample, name, epoch) for name in names}
+            values = {name: _value(sample, name, epoch, limits) for name, limits in ranges.items()}
             found: dict[str, Any] = {
                 "id": sample["item_id"],
                 "epoch": epoch + 1,
@@ -164,7 +180,7 @@ def _samples(run: Exported) -> Iterator[dict[str, Any]]:
                     "completion": answer,
                 },
                 "scores": {
-                    name: {"value": value, "answer": answer, "metadata": _told(sample, name)}
+                    name: {"value": value, "answer": answer, **_told(sample, name)}
                     for name, value in values.items()
                     if value is not None
                 },
@@ -189,15 +205,19 @@ def _letter(place: int) -> str:
     return chr(ord("A") + place)
 
 
-def _value(sample: Mapping[str, Any], name: str, epoch: int) -> float | None:
+def _value(sample: Mapping[str, Any], name: str, epoch: int, limits: Sequence[float | None]) -> float | None:
     each = sample.get("sample_scores", {}).get(name)
-    return sample["scores"].get(name) if each is None else each[epoch]
+    value = sample["scores"].get(name) if each is None else each[epoch]
+    low, high = limits
+    # A perfect BLEU is 100.00000000000004.
+    return value if value is None or low is None or high is None else min(max(value, low), high)
 
 
 def _told(sample: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a score of the corpus is summed up from, and a remark on the score."""
+    """What a score of the corpus is summed up from, and the remark on the score that explains it."""
     stats, note = sample["stats"].get(name), sample.get("notes", {}).get(name)
-    return ({} if stats is None else {"statistics": stats}) | ({} if note is None else {"note": note})
+    known = {key: value for key, value in (("statistics", stats), ("note", note)) if value is not None}
+    return {"metadata": known} | ({} if note is None else {"explanation": str(note)})
 
 
 def _summary(sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,9 +227,14 @@ def _summary(sample: Mapping[str, Any]) -> dict[str, Any]:
         "input": sample["input"][:_SHORT],
         "target": sample["target"],
         "metadata": sample["metadata"],
-        "scores": {name: {"value": score["value"]} for name, score in sample["scores"].items()},
+        "scores": {
+            name: {"value": score["value"], "answer": score["answer"][:_SHORT]}
+            for name, score in sample["scores"].items()
+        },
         "model_usage": {},
         "completed": True,
+        "message_count": len(sample["messages"]),
+        **({"choices": sample["choices"]} if "choices" in sample else {}),
     } | ({"error": sample["error"]["message"][:_SHORT]} if "error" in sample else {})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .reading.contrasts import Pole
-from .reading.reading import Reading
+from .reading.reading import Reading, found_once
 from .reading.text import STOP
 from .relations.findings import Finding
 from .relations.grades import SIGNS, is_extreme
@@ -70,6 +70,7 @@ def comparison_findings(reference: Reading, answer: Reading) -> Iterator[Finding
         yield Finding("direction", words, status, ((other.start, other.end),), only_if_seen=True)
 
 
+@found_once
 def _compared(reading: Reading) -> list[tuple[Pole, int]]:
     """The sides that compare two things plainly, with 1 where the first has more."""
     words = reading.text.words

@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 
 from .reading.polarity import AFFIRM, NEGATIONS
 from .reading.quantities import equal
-from .reading.reading import Reading
+from .reading.reading import Reading, found_once
 from .reading.text import STOP, Word
 from .relations.findings import Finding, Kind
 
@@ -24,14 +24,8 @@ _CHANGED = 4
 
 def near_copy_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """Contradictions between sentences of the reference and near copies of them in the answer."""
-    told = _sentences(answer)
-    by_stem: dict[str, set[int]] = {}
-    for at, words in enumerate(told):
-        for word in words:
-            if word.text not in STOP:
-                by_stem.setdefault(word.stem, set()).add(at)
-    for words in _sentences(reference):
-        content = {word.stem for word in words if word.text not in STOP}
+    told, by_stem = _sentences(answer), _by_stem(answer)
+    for words, content in zip(_sentences(reference), _contents(reference), strict=True):
         shared: dict[int, int] = {}
         for stem in content:
             found = by_stem.get(stem, ())
@@ -43,6 +37,23 @@ def near_copy_findings(reference: Reading, answer: Reading) -> Iterator[Finding]
             yield from _changes(reference, words, answer, told[best])
 
 
+@found_once
+def _contents(reading: Reading) -> list[frozenset[str]]:
+    """The stems with content of each sentence."""
+    return [frozenset(word.stem for word in words if word.text not in STOP) for words in _sentences(reading)]
+
+
+@found_once
+def _by_stem(reading: Reading) -> dict[str, set[int]]:
+    """In which sentences each stem stands."""
+    found: dict[str, set[int]] = {}
+    for at, content in enumerate(_contents(reading)):
+        for stem in content:
+            found.setdefault(stem, set()).add(at)
+    return found
+
+
+@found_once
 def _sentences(reading: Reading) -> list[list[Word]]:
     found: dict[int, list[Word]] = {}
     for word in reading.text.words:

@@ -39,13 +39,13 @@ class Tally:
 
     def number(self, status: Status, kinds: Sequence[Kind] = get_args(Kind)) -> int:
         """How many facts of the kinds have this status."""
-        return sum(self.counts.get((kind, status), 0) for kind in kinds)
+        return sum(count for (kind, each), count in self.counts.items() if each == status and kind in kinds)
 
     def share(self, status: Status, kinds: Sequence[Kind] = get_args(Kind)) -> float | None:
         """Their share of the facts of these kinds; None where the reference has none to tell."""
-        if not sum(self.wanted.get(kind, 0) for kind in kinds):
+        if not any(kind in kinds for kind in self.wanted):
             return None
-        return self.number(status, kinds) / sum(self.number(each, kinds) for each in get_args(Status))
+        return self.number(status, kinds) / sum(count for (kind, _), count in self.counts.items() if kind in kinds)
 
     @property
     def agreement(self) -> float | None:
@@ -73,7 +73,11 @@ def facts_of(sample: Sample) -> tuple[tuple[Finding, ...], ...]:
 
 def best_reference(sample: Sample) -> int | None:
     """Which reference the answer agrees with best, the first of several; None where none holds a fact."""
-    values = [each.agreement for each in _tallies(sample)]
+    return _best(_tallies(sample))
+
+
+def _best(tallies: Sequence[Tally]) -> int | None:
+    values = [each.agreement for each in tallies]
     told = [value for value in values if value is not None]
     return values.index(max(told)) if told else None
 
@@ -124,15 +128,17 @@ def _best_share(*kinds: Kind) -> Callable[[Sample], float | None]:
 
 def _share_of_best(status: Status) -> Callable[[Sample], float | None]:
     def score(sample: Sample) -> float | None:
-        best = best_reference(sample)
-        return None if best is None else _tallies(sample)[best].share(status)
+        tallies = _tallies(sample)
+        best = _best(tallies)
+        return None if best is None else tallies[best].share(status)
 
     return score
 
 
 def _agreement(sample: Sample) -> float | None:
-    best = best_reference(sample)
-    return None if best is None else _tallies(sample)[best].agreement
+    tallies = _tallies(sample)
+    best = _best(tallies)
+    return None if best is None else tallies[best].agreement
 
 
 def _fact_metric(

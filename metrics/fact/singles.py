@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .reading.quantities import Quantity
-from .reading.reading import Reading
+from .reading.reading import Reading, found_once
 from .reading.text import STOP
 from .relations.findings import Finding, Status
 
@@ -51,6 +51,7 @@ def _counted(reading: Reading, end: int) -> frozenset[str]:
     return frozenset(behind[:_COUNTED])
 
 
+@found_once
 def _singles(reading: Reading) -> list[_Single]:
     plain = reading.text.plain
     return [
@@ -60,6 +61,7 @@ def _singles(reading: Reading) -> list[_Single]:
     ]
 
 
+@found_once
 def _several(reading: Reading) -> list[tuple[Quantity, frozenset[str]]]:
     """The whole numbers of two or more that count something, with what they count."""
     return [
@@ -77,7 +79,7 @@ def single_findings(reference: Reading, answer: Reading, question: Reading) -> I
     # The first is what has to be told where a number is asked for, and no other is given.
     asked = bool(wanted) and not known and _HOW_MANY.search(question.text.plain) is not None
     if asked:
-        wanted.sort(key=lambda each: not each.only)
+        wanted = sorted(wanted, key=lambda each: not each.only)
     for single in wanted:
         words = reference.text.raw[single.start : single.end]
         same = [each for each in singles if each.what & single.what]

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from .reading.lexicon import word_list
 from .reading.polarity import CONDITIONS, LIMITS, ROUND, VERBAL, Negation, without_prefix
-from .reading.reading import Reading
+from .reading.reading import Reading, found_once
 from .reading.text import STOP, Word
 from .relations.denials import denials
 from .relations.findings import Finding
@@ -50,16 +50,12 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
         for each in denials(reference.polarity, answer.polarity, question.polarity, heard, asked=asks)
         if each.reference.stem not in agreed and each.answer.stem not in agreed
     ]
-    by_sentence: dict[int, list[Word]] = {}
-    for word in reference.text.words:
-        if word.text not in STOP:
-            by_sentence.setdefault(word.sentence, []).append(word)
     denying = {negation.cue.sentence for negation in reference.polarity.negations}
-    for sentence, words in by_sentence.items():
+    for sentence, words in _by_sentence(reference).items():
         new = {word.stem for word in words} - heard
         denies = sentence in denying
         # Where yes or no is asked for, a sentence that only says so is what has to be told.
-        if not (denies or asks or (new and len(words) > 1 and _states(reference, words))):
+        if not (denies or asks or (new and len(words) > 1 and _states(reference, sentence))):
             continue
         told = reference.text.raw[words[0].start : words[-1].end]
         against = [clash for clash in clashes if clash.reference.sentence == sentence]
@@ -72,8 +68,20 @@ def statement_findings(reference: Reading, answer: Reading, question: Reading) -
         yield Finding("polarity", told, "agreed" if enough else "omitted")
 
 
-def _states(reading: Reading, words: list[Word]) -> bool:
-    """Has the sentence of these words a verb? A list of names and numbers has none, however long."""
+@found_once
+def _by_sentence(reading: Reading) -> dict[int, list[Word]]:
+    """The words with content of each sentence that has any."""
+    found: dict[int, list[Word]] = {}
+    for word in reading.text.words:
+        if word.text not in STOP:
+            found.setdefault(word.sentence, []).append(word)
+    return found
+
+
+@found_once
+def _states(reading: Reading, own: int) -> bool:
+    """Has the sentence a verb? A list of names and numbers has none, however long."""
+    words = _by_sentence(reading)[own]
     starts = reading.text.starts
     named = {
         place
@@ -82,7 +90,6 @@ def _states(reading: Reading, words: list[Word]) -> bool:
     }
     if sum(bisect_left(starts, word.start) not in named and not word.text.isdigit() for word in words) >= _WORDS:
         return True
-    own = words[0].sentence
     if any(word.sentence == own and word.text in _VERBS for word in reading.text.words):
         return True
     # "Noise rises with the bandwidth" has a verb that tells a change.

@@ -10,12 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
 
 from .reading.acronyms import singular
 from .reading.polarity import NEGATIONS
-from .reading.reading import Reading
+from .reading.reading import Reading, found_once
 from .reading.text import STOP, Word
 from .relations.findings import Finding
 
@@ -54,7 +53,7 @@ class _Phrase:
     to: int
 
 
-@lru_cache(maxsize=512)
+@found_once
 def _tokens(reading: Reading) -> tuple[Word, ...]:
     """The words that carry content, small words in capitals among them (UP), and those that tell who or where to."""
     plain = reading.text.plain
@@ -67,6 +66,17 @@ def _tokens(reading: Reading) -> tuple[Word, ...]:
     )
 
 
+@found_once
+def _forms(reading: Reading) -> tuple[list[str], Counter[str]]:
+    """The forms of `_tokens`, and how often each occurs.
+
+    The same but for an s: "control" of the noun is another part of the sentence than "controlled".
+    """
+    forms = [singular(word.text) for word in _tokens(reading)]
+    return forms, Counter(forms)
+
+
+@found_once
 def _turns(reading: Reading) -> Counter[object]:
     """What turns a sentence round: the passive, negations, and contrasts that are the same with arguments exchanged."""
     found: Counter[object] = Counter((pole.group.name, pole.side) for pole in reading.poles if pole.group.reciprocal)
@@ -81,10 +91,12 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     if max(len(reference.text.words), len(answer.text.words)) > _LONGEST:
         return
     wanted, told = _tokens(reference), _tokens(answer)
-    # In the same form but for an s: "control" of the noun is another part of the sentence than "controlled".
-    mine, theirs = [singular(word.text) for word in wanted], [singular(word.text) for word in told]
+    (mine, count), (theirs, their_count) = _forms(reference), _forms(answer)
     size = len(mine) + len(theirs)
-    if min(len(mine), len(theirs)) < 3 or 2 * (Counter(mine) & Counter(theirs)).total() < _ALIKE * size:
+    if min(len(mine), len(theirs)) < 3:
+        return
+    common = (count & their_count).total()
+    if 2 * common < _ALIKE * size:
         return
     if mine == theirs or _turns(reference) != _turns(answer):
         return
@@ -98,20 +110,25 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     from rapidfuzz.distance import LCSseq
 
     straight = LCSseq.similarity(mine, theirs)
+    if straight + _GAIN > common:
+        # All of them but one stand in order: no exchange can gain two.
+        return
     best: tuple[int, _Phrase, _Phrase] | None = None
     verbs = _followed(reference, wanted)
     phrases = [each for each in _phrases(mine, theirs) if _size(each) == 1 or verbs.isdisjoint(each.form)]
+    listed: dict[tuple[int, int], bool] = {}
     for one, other in combinations(phrases, 2):
         if (
             one.last >= other.first
-            or _overlap(one, other)
+            or (one.at <= other.to and other.at <= one.to)
             or one.form[-1].endswith("ed") != other.form[-1].endswith("ed")
+            or len(mine) - len(one.form) - len(other.form) < _ANCHORS
         ):
             continue
-        if (
-            _listed(reference, wanted[one.last], wanted[other.first])
-            or len(mine) - _size(one) - _size(other) < _ANCHORS
-        ):
+        edges = (one.last, other.first)
+        if edges not in listed:
+            listed[edges] = _listed(reference, wanted[one.last], wanted[other.first])
+        if listed[edges]:
             continue
         between, there = mine[one.last + 1 : other.first], theirs[min(one.to, other.to) + 1 : max(one.at, other.at)]
         if 3 * LCSseq.similarity(between, there) < 2 * max(len(between), len(there), 1):
@@ -170,10 +187,6 @@ def _runs(words: Sequence[str], size: int) -> dict[tuple[str, ...], list[int]]:
     for at in range(len(words) - size + 1):
         found.setdefault(tuple(words[at : at + size]), []).append(at)
     return found
-
-
-def _overlap(one: _Phrase, other: _Phrase) -> bool:
-    return one.at <= other.to and other.at <= one.to
 
 
 def _exchanged(words: list[str], one: _Phrase, other: _Phrase) -> list[str]:

@@ -15,6 +15,7 @@ from ....harness.runs.folder import HEADER, PARTIAL
 from ....metrics.contract import ItemScore, Metric
 from ....metrics.fingerprints import fingerprint
 from ....metrics.intervals import bootstrap, statistics_matrix
+from ...exchange.eee_reading import holds_eee, read_eee, reported_in
 from ...runs.evalscope_logs import holds_reviews
 from ...runs.foreign import AS_IT_IS, Reading, Reported
 from ...runs.helm_logs import holds_helm
@@ -22,7 +23,6 @@ from ...runs.lm_eval_logs import holds_results
 from ...runs.loaded import LoadedRun, metric_of
 from ...runs.sources import open_run, require_used
 from ..model.columns import ANSWERS, NOT_KNOWN, Elsewhere, RunColumns
-from .eee import holds_eee, read_eee
 
 
 def sorted_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -40,16 +40,15 @@ def rows_from(paths: Sequence[Path], reading: Reading = AS_IT_IS) -> Elsewhere:
     loaded: list[LoadedRun] = []
     reported: list[Reported] = []
     for path in paths:
-        found = read_eee(path, reading) if holds_eee(path) else open_run(path, reading)
-        if isinstance(found, LoadedRun):
-            if found.undirected:
+        told = reported_in(path) if (eee := holds_eee(path)) else []
+        reported += told
+        for run in [] if told else read_eee(path, reading) if eee else [open_run(path, reading)]:
+            if run.undirected:
                 # Without a direction there is no rank: asked for here, by name.
                 from ...runs.directions import require_directions
 
-                require_directions(found.undirected, list(found.scores))
-            loaded.append(found)
-        else:
-            reported += found
+                require_directions(run.undirected, list(run.scores))
+            loaded.append(run)
     require_used(reading, loaded)
     orders: dict[frozenset[str], tuple[str, ...]] = {}
     columns = []

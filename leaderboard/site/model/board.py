@@ -16,7 +16,7 @@ from telbench.registry import listed, load_as
 
 from ....harness.cli.terminal import Reporter
 from ....harness.datasets.contract import DatasetSpec
-from ....harness.datasets.loading import GROUP
+from ....harness.datasets.loading import GROUP, protects_texts
 from ....metrics.contract import Metric, metrics_named
 from ...compare.pairwise import ClusterBy
 from ...compare.ranking import Posthoc
@@ -204,7 +204,8 @@ def make_board(
     worth = None if options.worth is None else read_worth(options.worth)
     folders, apart = run_folders(paths)
     if not folders and not elsewhere.runs:
-        raise InputError("none of the runs is finished: there is nothing to rank")
+        told = "none of the runs is finished" if apart else "no run"
+        raise InputError(f"{told}: there is nothing to rank")
     large = sum(_scores_of(folder) for folder in folders) > _WORTH_A_PROCESS
     workers = processes if large else 1
     store = store or Store()
@@ -376,8 +377,7 @@ def source_of(name: str) -> DatasetSpec | None:
 
 def shown_of(options: Options, run: RunColumns) -> Shown:
     """What pages show of the items of a run: what was asked for, or what the publisher of the data lets."""
-    source = source_of(run.header["data"]["name"])
-    return options.items or ("ids" if source is not None and source.protected else "all")
+    return options.items or ("ids" if protects_texts(run.header["data"]["name"]) else "all")
 
 
 def licence_lines(board: Board) -> list[str]:

@@ -18,7 +18,7 @@ from telbench.errors import InputError
 from ....harness.cli.terminal import Reporter
 from ....harness.runs.folder import read_run
 from ...compare.overall import weights_of
-from ...compare.sets import SetsCompared, compare_sets, headline_metric
+from ...compare.sets import SetsCompared, compare_sets, headline_metric, names_of
 from ..formats import shortened
 from ..model.board import Board, BoardRun, Options, make_board, slug
 from ..model.columns import NOTHING, Elsewhere
@@ -99,10 +99,8 @@ def folders_by_set(folders: Sequence[Path]) -> dict[str, list[Path]] | None:
         return None
     found: dict[str, list[Path]] = {}
     for group in groups.values():
-        first, header = group[0]
-        data = _part(header, "data")
-        names = str(data.get("name")), f"{data.get('name')} ({data.get('split')})", f"{data.get('name')} ({first.name})"
-        name = next((each for each in names if each not in found), f"{names[2]} #{len(found) + 1}")
+        data = _part(group[0][1], "data")
+        name = next(each for each in names_of(data) if each not in found)
         found[name] = [folder for folder, _ in group]
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from .lexicon import lines_of, word_list
@@ -30,6 +30,7 @@ class Entry(NamedTuple):
     kind: str
 
 
+@lru_cache(maxsize=1 << 14)
 def singular(word: str) -> str:
     """A word without the s of its plural.
 

@@ -100,6 +100,11 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
     return {first: tuple(sorted(entries, key=lambda each: -len(each[0]))) for first, entries in found.items()}
 
 
+def _stands(phrase: tuple[str, ...], span: Sequence[Word]) -> bool:
+    """Are these the words of the phrase, in one sentence?"""
+    return tuple(word.text for word in span) == phrase and span[-1].sentence == span[0].sentence
+
+
 def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[int] = frozenset()) -> tuple[Pole, ...]:
     """The sides that a text names, in order of their places.
 
@@ -111,33 +116,30 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
     found, words, table = [], text.words, _table()
     # A word belongs to one group whose sides are facts, and to any whose sides are not.
     free: dict[str, int] = {}
-    for at in range(len(words)):
-        later = words[at].text in _NEXT and _in_turn(words, at)
+    for at, word in enumerate(words):
+        entries = table.get(word.text, ())
+        if not entries and word.text not in _NEXT:
+            continue
+        later = word.text in _NEXT and _in_turn(words, at)
         if later and free.get("", 0) <= at:
             # "First A, then B".
-            found.append(Pole(_order(), 0, at, at, words[at].start, words[at].end))
+            found.append(Pole(_order(), 0, at, at, word.start, word.end))
             free[""] = at + 1
             continue
-        if words[at].text == "even" and _stresses(words, at):
+        if word.text == "even" and _stresses(words, at):
             continue
-        if words[at].text in _RADIO and at + 1 < len(words) and words[at + 1].stem in _RADIO_NOUNS:
+        if word.text in _RADIO and at + 1 < len(words) and words[at + 1].stem in _RADIO_NOUNS:
             # "Transmit power" sends nothing.
             continue
-        if words[at].text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
+        if word.text in _BOUNDS and at + 1 < len(words) and words[at + 1].text[0].isdigit():
             # "Below 6 GHz" bounds a number, and compares nothing.
             continue
-        for own, group, side in table.get(words[at].text, ()):
-            span = words[at : at + len(own)]
-            place = group.name if group.weak else ""
-            if (
-                free.get(place, 0) <= at
-                and tuple(word.text for word in span) == own
-                and span[-1].sentence == span[0].sentence
-            ):
+        for own, group, side in entries:
+            place, last = group.name if group.weak else "", at + len(own) - 1
+            if free.get(place, 0) <= at and (last == at or _stands(own, words[at : last + 1])):
                 if group.complementary and at in covered and at not in denied:
                     break
                 turned = group.complementary and at in denied
-                last = at + len(own) - 1
-                found.append(Pole(group, 1 - side if turned else side, at, last, span[0].start, span[-1].end))
+                found.append(Pole(group, 1 - side if turned else side, at, last, word.start, words[last].end))
                 free[place] = last + 1
     return tuple(found)

@@ -33,6 +33,7 @@ _NUMBERED = re.compile(
     r"|\b(?P<qam>\d{1,4})[ -]?QAM\b"
     r"|(?<![\w.-])(?P<split>\d-\d[a-z])\b"
 )
+_DIGIT = re.compile(r"\d")
 # A word with hyphens and slashes; its own characters only, so that the search is linear.
 _HEX = re.compile(r"(?:0[xX])([0-9A-Fa-f]{2,16})|([0-9A-F]*(?:[0-9][A-F]|[A-F][0-9]|[A-F]{4})[0-9A-F]*)")
 _TOKEN = re.compile(r"[^\W_]+(?:[-/_.&+][^\W_]+)*\+?")
@@ -220,7 +221,10 @@ def entities(text: Text) -> tuple[Entity, ...]:
 
 def _numbered(text: Text) -> list[Entity]:
     found = []
-    for match in _NUMBERED.finditer(text.plain):
+    # Nothing else has a form of these without a digit: an annex, and an address of IPv6.
+    plain = text.plain
+    possible = _DIGIT.search(plain) or "nnex" in plain or plain.count(":") > 1
+    for match in _NUMBERED.finditer(plain) if possible else ():
         group = match.lastgroup or ""
         told = match[group]
         if group == "bare" and unit_at(text.plain, match.end()):

@@ -98,6 +98,8 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 _GROUPS = re.compile(r"\b(?:(half a|an?|two|three|four) dozen|a (couple|pair) of)", re.IGNORECASE)
+# One of these stands in each text that one of the patterns above is found in.
+_COMPOSED = ("and a half", "nines", "th of a", "ths of a", " to the ", "dozen", "couple", "pair")
 _DOZENS = {"half a": 6, "a": 12, "two": 24, "three": 36, "four": 48}
 _PART_VALUES = {
     "half": 0.5,
@@ -124,6 +126,9 @@ _FACTOR = re.compile(
     rf"|\b(?P<word>{'|'.join(_TIMES)})\b(?![ -](?:layer|symbol|connectivity|registration|spend|precision|tag))",
     re.IGNORECASE,
 )
+# One of these stands in each text that a factor is found in.
+_MULTIPLIED = ("magnitude", "fold", "factor of", " times", "twi", "thri", "doubl", "tripl", "quadrupl", "halv", "half")
+_DIGIT = re.compile(r"[\d½¼¾⅓⅔]")
 _MAGNITUDE_AFTER = re.compile(r"\s(hundred|thousand|million|billion)\b", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[kK](?=\s[a-z]|[.,;)]|$)")
 _MINUS = re.compile(r"\b(?:minus|negative)\s$", re.IGNORECASE)
@@ -166,6 +171,10 @@ def numerals(text: str) -> list[Numeral]:
 
 def _composed(text: str) -> Iterator[Numeral]:
     """Numbers that several words make: "two and a half", "two to the power of ten", "a dozen"."""
+    low = text.lower()
+    # Looking for words that few texts have takes a twentieth of what looking for the patterns takes.
+    if not any(mark in low for mark in _COMPOSED):
+        return
     for match in _AND_A_HALF.finditer(text):
         size = _MAGNITUDES[match[2].lower()] if match[2] else 1
         yield Numeral((_whole(match[1]) + 0.5) * size, *match.span(), spelt=True)
@@ -207,7 +216,8 @@ def factors(text: str) -> list[Numeral]:
     [2.0, 3.0, 10.0, 20.0, 4.0]
     """
     found = []
-    for match in _FACTOR.finditer(text):
+    low = text.lower()
+    for match in _FACTOR.finditer(text) if any(mark in low for mark in _MULTIPLIED) else ():
         if match["orders"]:
             size = _SMALL.get(match["orders"].lower(), 1)
             found.append(Numeral(10.0**size, *match.span(), spelt=True))
@@ -236,7 +246,7 @@ def _one_in(text: str, found: list[Numeral]) -> Iterator[Numeral]:
 
 
 def _digits(text: str) -> Iterator[Numeral]:
-    for match in _NUMBER.finditer(text):
+    for match in _NUMBER.finditer(text) if _DIGIT.search(text) else ():
         value = _value(match)
         if value is None:
             continue

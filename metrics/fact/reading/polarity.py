@@ -35,6 +35,7 @@ _PAIRS = frozenset(
     {("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"), ("absence", "of"), ("lack", "of")}
     | {("devoid", "of"), ("ignorant", "of"), ("unaware", "of"), ("rule", "out"), ("rules", "out"), ("ruling", "out")}
 )
+_OPEN_PAIRS = frozenset(first for first, _ in _PAIRS)
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
 LIMITS = word_list("limiting")
 ROUND = word_list("going round")
@@ -129,6 +130,8 @@ def polarity(text: Text) -> Polarity:
         cue = word.text in NEGATIONS or word.text.endswith("n't")
         cue = cue or (word.text in _TO_DENY and at + 1 < len(words) and words[at + 1].text == "to")
         opens = at + 1
+        if not cue and word.text not in _OPEN_PAIRS:
+            continue
         if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
             # "The presence or absence of a header" denies nothing.
             cue, opens = not (at and words[at - 1].text == "or"), at + 2

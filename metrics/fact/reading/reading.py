@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from itertools import pairwise
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ...ngram.text_cache import TextCache
 from .contrasts import Pole, poles
@@ -14,6 +16,9 @@ from .entities import Entity, entities, key_of
 from .polarity import Polarity, polarity
 from .quantities import Quantity, quantities
 from .text import STOP, Text
+
+Found = TypeVar("Found")
+More = ParamSpec("More")
 
 _OR_AFTER = re.compile(r",?\s(?:or|versus|vs\.?)\s", re.IGNORECASE)
 _OR_BEFORE = re.compile(r"\s(?:or|versus|vs\.?)\s(?:the |an? )?$", re.IGNORECASE)
@@ -37,6 +42,11 @@ class Reading:
     @cached_property
     def seen(self) -> dict[tuple[int, int], frozenset[tuple[int, str]]]:
         """What stands beside places that were asked for before."""
+        return {}
+
+    @cached_property
+    def found(self) -> dict[Hashable, Any]:
+        """What `found_once` has found in the text so far, by what found it."""
         return {}
 
     @cached_property
@@ -129,6 +139,25 @@ class Reading:
 def read(text: str) -> Reading:
     """The reading of a text."""
     return Reading(Text(text[:LONGEST]))
+
+
+def found_once(
+    find: Callable[Concatenate[Reading, More], Found],
+) -> Callable[Concatenate[Reading, More], Found]:
+    """What is found in a text, kept with its reading: a reference is held against many answers, an answer against many.
+
+    What ``find`` gives is shared by all who ask: it must not be changed.
+    """
+    name = f"{find.__module__}.{find.__qualname__}"
+
+    @wraps(find)
+    def found(reading: Reading, *more: More.args, **named: More.kwargs) -> Found:
+        key = (name, *more) if more else name
+        if key not in reading.found:
+            reading.found[key] = find(reading, *more, **named)
+        return reading.found[key]
+
+    return found
 
 
 def neighbours(reading: Reading, start: int, end: int) -> frozenset[tuple[int, str]]:

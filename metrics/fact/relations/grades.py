@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..reading.contrasts import Pole
 from ..reading.polarity import CONDITIONS, LIMITS, ROUND
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP
 from .findings import Finding
 
@@ -42,7 +41,7 @@ def sign_of(pole: Pole) -> int:
     return SIGNS[pole.group.name] * (1 - 2 * pole.side)
 
 
-@lru_cache(maxsize=256)
+@found_once
 def _grades(reading: Reading) -> tuple[_Grade, ...]:
     """The sentences with one grade alone, which nothing denies or compares."""
     words = reading.text.words

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..reading.entities import PARTIES
 from ..reading.lexicon import word_list
 from ..reading.polarity import LIMITS, NEGATIONS, ROUND
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP, Word
 from .findings import Finding
 
@@ -118,7 +117,7 @@ def _ahead(words: Sequence[Word], at: int) -> list[Word]:
     return _content(found)
 
 
-@lru_cache(maxsize=256)
+@found_once
 def _needs(reading: Reading) -> list[_Need]:
     words = reading.text.words
     by_sentence: dict[int, list[int]] = {}

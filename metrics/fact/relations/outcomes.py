@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..reading.lexicon import word_list
 from ..reading.polarity import CONDITIONS, LIMITS, NEGATIONS, without_prefix
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP, Word
 from .findings import Finding
 
@@ -44,7 +43,7 @@ def _turned(words: Sequence[Word]) -> list[Word]:
     return found
 
 
-@lru_cache(maxsize=256)
+@found_once
 def _outcome(reading: Reading) -> _Outcome | None:
     """What comes of it, where a short text of one sentence says so plainly."""
     words = reading.text.words

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP
 from .findings import Finding
 
@@ -29,6 +29,7 @@ class _Mention:
     end: int
 
 
+@found_once
 def _mentions(reading: Reading) -> list[_Mention]:
     words, starts = reading.text.words, reading.text.starts
     found = []
@@ -51,10 +52,11 @@ def _mentions(reading: Reading) -> list[_Mention]:
     return found
 
 
-def _pairs(mentions: Sequence[_Mention]) -> dict[tuple[str, str], dict[str, tuple[str, _Mention]]]:
+@found_once
+def _pairs(reading: Reading) -> dict[tuple[str, str], dict[str, tuple[str, _Mention]]]:
     """For two groups the members that are nearest to one another, both ways."""
     groups: dict[str, list[_Mention]] = {}
-    for mention in mentions:
+    for mention in _mentions(reading):
         groups.setdefault(mention.group, []).append(mention)
     # What is named twice goes with two things.
     once = {
@@ -94,12 +96,11 @@ def _nearest(mention: _Mention, others: Sequence[_Mention]) -> _Mention | None:
 
 def pairing_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """What goes with what: 10 Gbit/s with downstream and 2.5 Gbit/s with upstream, not the other way round."""
-    mine, theirs = _mentions(reference), _mentions(answer)
-    yield from _context_findings(reference, mine, answer, theirs)
-    wanted = _pairs(mine)
+    yield from _context_findings(reference, answer)
+    wanted = _pairs(reference)
     if not wanted:
         return
-    told = _pairs(theirs)
+    told = _pairs(answer)
     done: set[frozenset[str]] = set()
     for groups, pairs in wanted.items():
         there = told.get(groups, {})
@@ -121,10 +122,11 @@ def pairing_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
                     yield Finding("direction", words, "agreed", places, only_if_seen=True)
 
 
-def _parted(mentions: Sequence[_Mention]) -> dict[str, list[_Mention]]:
+@found_once
+def _parted(reading: Reading) -> dict[str, list[_Mention]]:
     """The groups of which two members or more stand in clauses of their own."""
     groups: dict[str, list[_Mention]] = {}
-    for mention in mentions:
+    for mention in _mentions(reading):
         groups.setdefault(mention.group, []).append(mention)
     return {
         name: members
@@ -158,11 +160,9 @@ def _gap(place: int, clause: int, mention: _Mention) -> int:
     return max(mention.first - place, place - mention.last) + _CLAUSE * abs(clause - mention.clause)
 
 
-def _context_findings(
-    reference: Reading, mine: Sequence[_Mention], answer: Reading, theirs: Sequence[_Mention]
-) -> Iterator[Finding]:
+def _context_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """Two of a kind that have changed places: downstream is broadcast and upstream TDMA, or the other way round."""
-    own, other_own = _parted(mine), _parted(theirs)
+    own, other_own = _parted(reference), _parted(answer)
     both = own.keys() & other_own.keys()
     if not both:
         return

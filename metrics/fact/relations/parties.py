@@ -5,10 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..reading.lexicon import word_list
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import Word
 
 PARTIES = word_list("actor stems")
@@ -41,7 +40,7 @@ class Mention:
     last: int
 
 
-@lru_cache(maxsize=256)
+@found_once
 def mentions_in(reading: Reading) -> tuple[Mention, ...]:
     """The parties that a text names, in order."""
     words, starts = reading.text.words, reading.text.starts

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..reading.lexicon import word_list
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP, Word
 from .findings import Finding
 from .parties import Mention, mentions_in
@@ -62,7 +61,7 @@ class _Part:
     end: int
 
 
-@lru_cache(maxsize=256)
+@found_once
 def _parts(reading: Reading, asked: str = "") -> tuple[_Part, ...]:
     """The parts of all parties; "it" at the start is the party that the question asks about."""
     words = reading.text.words

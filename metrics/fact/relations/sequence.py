@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..reading.polarity import NEGATIONS
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP, Word
 from .findings import Finding
 
@@ -45,7 +44,7 @@ def _stems(words: Sequence[Word]) -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=256)
+@found_once
 def _steps(reading: Reading) -> tuple[_Steps, ...]:
     words = reading.text.words
     by_sentence: dict[int, list[Word]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from ..reading.contrasts import Pole
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP
 from .findings import Finding
 from .grades import SIGNS, is_extreme, sign_of
@@ -55,6 +55,7 @@ class _Pair:
     end: int
 
 
+@found_once
 def _trends(reading: Reading, question: Reading) -> list[_Trend]:
     """The trends that the sentences of a text tell; where one thing only is told, the question names the other."""
     found = []
@@ -95,6 +96,7 @@ def _proportions(reading: Reading, denying: set[int]) -> Iterator[_Trend]:
             return
 
 
+@found_once
 def _preferences(reading: Reading) -> list[_Trend]:
     """What is preferred: the greater or the smaller; the first that the sentence names."""
     found: dict[int, _Trend] = {}
@@ -123,6 +125,7 @@ def _asked(question: Reading, told: Pole) -> Sequence[int]:
     return graded if len(graded) == 1 else ()
 
 
+@found_once
 def _pairs(reading: Reading) -> list[_Pair]:
     """The pairs of graded words in each sentence that denies nothing, with the words nearest to each."""
     words = reading.text.words

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..reading.lexicon import word_list
 from ..reading.polarity import NEGATIONS
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP, Word
 from .findings import Finding
 
@@ -41,7 +40,7 @@ def _content(words: Sequence[Word], own: Word, *, ahead: bool = False) -> frozen
     return frozenset(word.stem for word in words if word.clause == own.clause and word.text not in STOP)
 
 
-@lru_cache(maxsize=256)
+@found_once
 def _deeds(reading: Reading) -> tuple[_Deed, ...]:
     words = reading.text.words
     if len(words) > _LONGEST:

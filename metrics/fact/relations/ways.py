@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..reading.lexicon import word_list
-from ..reading.reading import Reading
+from ..reading.reading import Reading, found_once
 from ..reading.text import STOP, Word
 from .findings import Finding
 
@@ -124,6 +124,7 @@ def _before(words: Sequence[Word], at: int) -> list[Word]:
     return found
 
 
+@found_once
 def _ways(reading: Reading) -> list[_Way]:
     words = reading.text.words
     found: dict[int, tuple[list[Word], list[Word]]] = {}

@@ -11,7 +11,8 @@ import pytest
 from telbench.errors import InputError
 from telbench.harness.adaptive.candidate import Candidate, Finished
 from telbench.harness.adaptive.order import asking_order, looks
-from telbench.harness.adaptive.place import Documents, critical, whole_spread
+from telbench.harness.adaptive.place import FEW_DOCUMENTS, FEW_ITEMS, Documents, critical, whole_spread
+from telbench.leaderboard.statistics import clusters, paired
 from telbench.leaderboard.statistics.clusters import clustered
 from telbench.leaderboard.statistics.paired import paired_difference
 
@@ -24,6 +25,10 @@ def alike_in_documents(seed: int, shift: float = 0.0, total: np.ndarray = NUMBER
     draw = np.random.default_rng(seed)
     own = draw.normal(0, 1, total.max() + 1)[total] + draw.normal(0, 1.2, len(total)) + shift
     return np.sign(own) * (np.abs(own) > 1)
+
+
+def test_so_few_documents_or_items_claim_nothing_in_a_comparison_either() -> None:
+    assert (FEW_DOCUMENTS, FEW_ITEMS) == (clusters.FEW_CLUSTERS, paired.FEW_ITEMS)
 
 
 def test_of_all_items_it_is_the_clustered_standard_error() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -10,8 +12,7 @@ from typing import Literal
 
 import pytest
 
-from telbench.harness.engines.causes import Overheard, explained, root_error
-from telbench.harness.engines.vllm import _cause
+from telbench.harness.engines.causes import Overheard, cause_of, explained, root_error, told_during
 
 WRAPPED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 DEAD = "EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause."
@@ -113,7 +114,7 @@ def test_a_wrong_value_of_an_argument_is_told_with_what_is_wrong_about_it() -> N
     ):
         with pytest.raises(pydantic.ValidationError) as caught:
             model(**given)
-        assert _cause(caught.value) == f"ValidationError: {told}"
+        assert cause_of(caught.value) == f"ValidationError: {told}"
 
 
 def test_memory_for_log_probabilities_of_prompts_has_a_cure_of_its_own() -> None:
@@ -201,3 +202,18 @@ if __name__ == "__main__":
     assert "ValueError: No available memory for the cache blocks" in told
     assert "a larger kv_cache_memory_bytes" in told
     assert "\n" not in told
+
+
+def test_what_vllm_logs_during_a_piece_of_work_is_kept_and_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("vllm")
+    shown = logging.StreamHandler()
+    logger.addHandler(shown)
+    try:
+        told = told_during(lambda: logging.getLogger("vllm.loader").warning("%s: Failed to load weights", "Linear"))
+        with contextlib.suppress(RuntimeError):
+            told_during(lambda: (_ for _ in ()).throw(RuntimeError))
+        logger.warning("seen again")
+    finally:
+        logger.removeHandler(shown)
+    assert "Linear: Failed to load weights" in told
+    assert capfd.readouterr().err == "seen again\n"

@@ -202,8 +202,12 @@ def test_two_columns_of_numbers_are_compared_as_runs_are(tmp_path: Path) -> None
     # Ten items of two documents prove nothing.
     (few,) = telbench.compare(*columns, clusters=["a"] * 6 + ["b"] * 6)
     assert few.told.startswith("too few source documents")
-    (lacking,) = telbench.compare([1.0, None, 0.5], [1.0, 0.5, float("nan")])
-    assert (lacking.n, lacking.unpaired) == (1, {"no number": 2})
+    table = telbench.compare([1.0, None, 0.5], [1.0, 0.5, float("nan")])
+    assert (table[0].n, table[0].unpaired) == (1, {"no number": 2})
+    heads, row = str(table).splitlines()
+    assert heads.endswith(" n  without a value")
+    assert row.split()[-2:] == ["1", "2"]
+    assert "without" not in str(telbench.compare(*columns))
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class World:
     """One data set, one baseline, and the engine behind all."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.script = folder, Script()
+        self.folder, self.script, self.reporter = folder, Script(), NotedReporter()
         self.data = write_items(folder / "data.jsonl", N)
         use(monkeypatch, self.script)
 
@@ -60,7 +60,8 @@ class World:
             self.script.answer = answer
         self.script.asked.clear()
         self.script.opened = 0
-        return evaluate(self.settings(name, **more), NotedReporter())
+        self.reporter = NotedReporter()
+        return evaluate(self.settings(name, **more), self.reporter)
 
     def adaptive(self, name: str, answer: Answer | None = None, *against: str, **more: Any) -> Run:
         runs = [self.folder / each for each in against or ("base",)]
@@ -143,6 +144,7 @@ def test_what_cannot_be_settled_is_asked_whole_and_is_a_complete_run(world: Worl
     assert run.header["schema_version"] == 1
     assert run.header["status"] == "complete"
     assert len(load_run(run.path).clusters) == N
+    assert any("this is a complete run; compare it" in note for note in world.reporter.notes)
 
 
 def test_a_stopped_run_is_taken_for_no_complete_one(world: World) -> None:

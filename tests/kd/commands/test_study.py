@@ -58,6 +58,18 @@ def test_a_dry_run_shows_the_graph_and_writes_nothing(study: Path, capfd: pytest
     assert "time unknown until something is made" in capfd.readouterr().out
 
 
+def test_a_dry_run_says_whom_vllm_answers_for(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    gkd = {"algorithms": {"gkd": {"rollout": {"engine": "vllm"}}}}
+    factors = {**SMALL["factors"], "algorithm": ["vanilla_kd", "gkd"]}
+    study.write_text(yaml.safe_dump({**SMALL, **gkd, "factors": factors}))
+    assert call(study, "--dry-run", "--json") == 0
+    asked = {each["label"] for each in document(capfd)["artefacts"] if each["rollout_engine"] == "vllm"}
+    assert asked
+    assert all("gkd" in label for label in asked)
+    assert call(study, "--dry-run") == 0
+    assert capfd.readouterr().out.count("(asks the student by vllm)") == len(asked)
+
+
 def test_a_study_is_made_and_told_and_then_found(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert call(study, "--jobs", "2") == 0
     printed = capfd.readouterr()

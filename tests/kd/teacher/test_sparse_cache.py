@@ -144,7 +144,7 @@ def test_a_cache_of_hidden_states_keeps_its_key(place: Path, tmp_path: Path) -> 
             {"teacher": "openai:m@http://127.0.0.1:1/v1", "tokenizer": "t", "top_k": 3, "temperature": 2.0},
             "at temperature 1",
         ),
-        ({"teacher": "openai:m"}, "a teacher on a server is written openai:MODEL@URL"),
+        ({"teacher": "openai:m"}, "the teacher 'openai:m' names no server: write openai:MODEL@URL"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(given: dict[str, Any], told: str) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
-import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,10 @@ from telbench.harness.loggers import mlflow as mlflow_logger
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.candidate import Candidate, train_candidate
 from telbench.kd.train.trainer import Trainer
+
+from ...logger_files import only_this_machine, wandb_records
+
+__all__ = ["only_this_machine"]
 
 Train = Callable[..., Candidate]
 Series = dict[int, float]
@@ -37,21 +39,6 @@ def train(models: Path, tmp_path: Path) -> Train:
     return run
 
 
-@pytest.fixture(autouse=True)
-def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail on any connection that leaves this machine."""
-    connect = socket.socket.connect
-
-    def refused(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX and address[0] not in {"127.0.0.1", "::1", "localhost"}:
-            pytest.fail(f"a connection to {address}")
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", refused)
-    for name in ("WANDB_MODE", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def logged(made: Candidate, key: str) -> Series:
     lines = [json.loads(line) for line in (made.path / "training.jsonl").read_text().splitlines()]
     return {line["step"]: line[key] for line in lines if key in line}
@@ -66,36 +53,16 @@ def in_tensorboard(folder: Path, name: str, key: str, project: str) -> Series:
     return {event.step: event.value for event in events.Scalars(key)}
 
 
-def records_of(file: Path) -> Iterator[bytes]:
-    """The records of a W&B file: 7 bytes of header, then LevelDB's log format (blocks of 32 KiB)."""
-    data, place, parts = file.read_bytes(), 7, b""
-    while place + 7 <= len(data):
-        if (left := 32768 - place % 32768) < 7:
-            place += left
-            continue
-        _, size, kind = struct.unpack("<IHB", data[place : place + 7])
-        parts += data[place + 7 : place + 7 + size]
-        place += 7 + size
-        # Whole, or the last part of several.
-        if kind in {1, 4}:
-            yield parts
-            parts = b""
-
-
 def in_wandb(folder: Path, name: str, key: str, project: str) -> Series:
-    wandb_internal_pb2 = pytest.importorskip("wandb.proto.wandb_internal_pb2")
     found: Series = {}
-    files = sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"), key=lambda file: file.stat().st_mtime)
-    assert len(files) == 2
-    for file in files:
-        for data in records_of(file):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(data)
-            if record.HasField("run"):
-                assert (record.run.display_name, record.run.project) == (name, project)
-            values = {(each.key or each.nested_key[0]): json.loads(each.value_json) for each in record.history.item}
-            if key in values:
-                found[int(values["_step"])] = values[key]
+    runs = wandb_records(folder)
+    assert len(runs) == 2
+    for record in (record for records in runs for record in records):
+        if record.HasField("run"):
+            assert (record.run.display_name, record.run.project) == (name, project)
+        values = {(each.key or each.nested_key[0]): json.loads(each.value_json) for each in record.history.item}
+        if key in values:
+            found[int(values["_step"])] = values[key]
     return found
 
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from telbench.config import read_settings
 from telbench.errors import EngineError
 from telbench.kd.batches import Example
+from telbench.kd.rollout.generate import Generated
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.on_policy import StudentAnswers
 from telbench.kd.train.prepare import Prepared, identify, prepare
@@ -49,6 +50,10 @@ def across(models: Path) -> Prepared:
     return prepared_for(models, "other", method, epochs=1)
 
 
+def answers_of(student: Any, prepared: Prepared) -> StudentAnswers:
+    return StudentAnswers(Generated(student, prepared.student.tokenizer), prepared)
+
+
 def said(prepared: Prepared, example: Any, whose: str, first: int, last: int) -> bytes:
     """The bytes of these answer rows."""
     model = prepared.student if whose == "student" else prepared.teacher
@@ -77,7 +82,7 @@ def test_runs_of_the_training_answers_say_the_same_text_and_lose_none(across: Pr
 def test_a_teacher_of_other_tokens_reads_the_students_answer_in_its_own(across: Prepared) -> None:
     student = AutoModelForCausalLM.from_pretrained(across.settings.student)
     given = across.texts.examples[:6]
-    made = StudentAnswers(student, across).examples(given, 0)
+    made = answers_of(student, across).examples(given, 0)
     merged = 0
     for before, after in zip(given, made, strict=True):
         assert after.teacher is not None
@@ -96,7 +101,7 @@ def test_a_teacher_of_other_tokens_reads_the_students_answer_in_its_own(across: 
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_the_end_of_an_own_answer_is_the_end_of_the_teachers(across: Prepared, ended: bool) -> None:
-    answers, example = StudentAnswers(None, across), across.texts.examples[0]
+    answers, example = answers_of(None, across), across.texts.examples[0]
     said_ids = example.student.ids[example.student.start :]
     made = answers._answered(example, said_ids if ended else said_ids[:-1])
     assert made.teacher is not None
@@ -120,7 +125,7 @@ def test_the_space_before_an_answer_is_each_models_own(across: Prepared, ours: b
     )
     text, example = "PFCP runs over UDP.", across.texts.examples[0]
     said_ids = (*student.encoder.answer_ids(text), student.tokenizer.eos_token_id)
-    made = StudentAnswers(None, replace(across, student=student, teacher=teacher))._answered(example, said_ids)
+    made = answers_of(None, replace(across, student=student, teacher=teacher))._answered(example, said_ids)
     assert made.teacher is not None
     read = made.teacher.example
     assert read.ids[read.start :] == (*teacher.encoder.answer_ids(text), teacher.tokenizer.eos_token_id)
@@ -135,7 +140,7 @@ def answering(student: Any, prepared: Prepared, *, seed: int = 0, **method: Any)
         method=replace(prepared.settings.method, **method),
         optimiser=replace(prepared.settings.optimiser, seed=seed),
     )
-    return StudentAnswers(student, replace(prepared, settings=changed))
+    return answers_of(student, replace(prepared, settings=changed))
 
 
 def own(example: Any) -> tuple[int, ...]:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from telbench.harness.cli.main import main
+from telbench.harness.loggers import contract
+from telbench.harness.loggers import settings as shown_settings
+from telbench.harness.loggers.contract import LoggedRun, LoggerSpec
 from telbench.harness.runs.folder import read_run
 from telbench.harness.runs.settings import eval_settings
 
@@ -74,15 +77,59 @@ def test_a_suite_makes_the_runs_of_single_commands_and_boards(
         alone = evaluated(eval_settings(**asked, out=served.parent / "alone" / entry["label"]))
         assert alone.header["run_id"] == read_run(Path(entry["path"]))["run_id"]
         assert (alone.path / "samples.jsonl").read_bytes() == (Path(entry["path"]) / "samples.jsonl").read_bytes()
-    assert {Path(path).name for path in told["boards"].values()} == {"one", "two"}
-    assert all((Path(path) / "index.html").is_file() for path in told["boards"].values())
+    # One board of both sets: its first page has them as columns.
+    assert {Path(path).name for path in told["boards"].values()} == {"board"}
+    page = (served.parent / "suites" / "served" / "board" / "index.html").read_text()
+    assert all(each in page for each in ("All data sets", "one", "two", "m1", "m2"))
     # What is there is not asked again, and the comparison says who is ahead over both sets.
     count = len(scripted_server.requests)
     assert main(["suite", str(served)]) == 0
     assert len(scripted_server.requests) == count
     printed = capsys.readouterr().out
     assert "m2" in printed
-    assert printed.count("board: ") == 2
+    assert printed.count("board: ") == 1
+
+
+def test_each_way_of_asking_has_a_board_of_its_own_and_one_that_cannot_be_built_is_a_line(
+    served: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.write_text(served.read_text() + "prompts: {plain: {}, 'in one word': {instruction: Answer in one word.}}\n")
+    assert main(["suite", str(served), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    root = served.parent / "suites" / "served" / "boards"
+    assert told["boards"] == {"plain": str(root / "plain"), "in one word": str(root / "in_one_word")}
+    assert all(len(list(Path(path).glob("sets/*/index.html"))) == 2 for path in told["boards"].values())
+    served.write_text(served.read_text() + "primary: [exact_match]\nweights: one=1,three=2\n")
+    assert main(["suite", str(served)]) == 0
+    assert "no board of plain: --weights one=1,three=2: there is no data set 'three'" in capsys.readouterr().err
+
+
+def test_the_runs_and_the_board_of_a_suite_are_shown_in_loggers(
+    served: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[tuple[str, bool]] = []
+
+    class Kept:
+        def __init__(self, run: LoggedRun) -> None:
+            self.run = run
+
+        def scalars(self, step: int, values: object) -> None:
+            shown.append((self.run.name, not values))
+
+        def close(self, *, finished: bool) -> None:
+            assert finished
+
+    for module in (contract, shown_settings):
+        monkeypatch.setattr(module, "logger_named", lambda name: LoggerSpec(name, "json", Kept))
+    assert main(["suite", str(served), "--log", "kept"]) == 0
+    runs = {path.name for path in (served.parent / "suites" / "served" / "runs").iterdir()}
+    # A board has no numbers of its own.
+    assert sorted(shown) == sorted([*((name, False) for name in runs), ("board", True)])
+    told = capsys.readouterr().err
+    assert "--log kept shows the numbers of board alone: it has no method 'result' for the rest" in told
+    served.write_text(served.read_text().replace("settings: {", "settings: {log: kept, "))
+    assert main(["suite", str(served)]) == 2
+    assert "log (line 3) is decided by the suite: it is a flag of telbench suite" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

@@ -53,6 +53,23 @@ def test_a_few_items_that_agree_do_not_have_an_error_of_zero() -> None:
     assert part_of(np.array([0.5, 0.5, -0.25]), ["d", "d", "d"], 1.0).error == 0.5
 
 
+def test_few_scores_have_the_interval_of_agresti_and_coull_and_never_leave_their_scale() -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    values = np.array([1.0] * 7 + [0.0] * 13)
+    part = part_of(values, items(20), 1.0, differences=False)
+    low, high = proportion_confint(7, 20, method="agresti_coull")
+    # Theirs adds z^2 / 2 = 1.92 on either side, not 2.
+    assert part.error == pytest.approx((high - low) / 2 / 1.96, rel=0.01)
+    none = overall([part_of(np.zeros(6), items(6), 1.0, differences=False)], within=(0.0, 1.0))
+    assert (none.mean, none.ci_low) == (0.0, 0.0)
+    assert 0.2 < none.ci_high < 0.5
+    # One document in which all is wrong tells next to nothing.
+    assert part_of(np.zeros(4), ["d"] * 4, 1.0, differences=False).error == 1.0
+    every = overall([Part(1.0, -0.9, 0.3, 20)], within=(-1.0, 1.0))
+    assert every.ci_low == -1.0
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     generator, sizes, held = np.random.default_rng(4), (12, 40, 150), 0
     weights = weights_of("equal", {str(size): size for size in sizes})

@@ -28,6 +28,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 def compared(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
     assert main(["compare", *words, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -133,6 +134,57 @@ def test_three_models_have_ranks_that_say_who_is_tied(tmp_path: Path, capsys: py
     assert told.startswith("Over 2 data sets, weighed equally, best, also are tied for the lead.")
     assert main(["compare", *words, "--markdown"]) == 0
     assert "| OVERALL |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("second", "told"), [((0.1, 0.2), "new is worse than old: -0."), ((0.7, 0.8), "new and old are tied: ")]
+)
+def test_two_models_are_told_in_a_sentence(
+    second: tuple[float, float], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        str(scored_run(tmp_path, model, data, 80 + 20 * place, right[place], "exact_match"))
+        for model, right in (("old", (0.8, 0.7)), ("new", second))
+        for place, data in enumerate(("one", "two"))
+    ]
+    assert main(["compare", *words]) == 0
+    assert f"Over 2 data sets, weighed equally, {told}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_interval_ends_where_the_scale_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        str(scored_run(tmp_path, model, data, count, right, "exact_match"))
+        for model, right in (("none", 0.0), ("all", 1.0))
+        for data, count in (("one", 14), ("two", 16))
+    ]
+    found = compared(capsys, *words)["overall"]
+    none, every = found["means"]
+    assert (none["ci_low"], every["ci_high"], found["pairs"][0]["ci_high"]) == (0.0, 1.0, 1.0)
+    # Documents that agree altogether leave no error, so a level is all that stands.
+    back = compared(capsys, *words[2:], *words[:2])["overall"]["pairs"][0]
+    assert (back["mean"], back["ci_low"], back["p_adjusted"]) == (-1.0, -1.0, 0.0)
+    # A score of 0 or 1 is no difference: its items are added on its own scale.
+    single = [
+        str(scored_run(tmp_path / "single", model, data, count, right, "exact_match"))
+        for model, right in (("low", 0.2), ("high", 0.7))
+        for data, count in (("one", 10), ("two", 20))
+    ]
+    low = compared(capsys, *single, "--cluster", "item")["overall"]["means"][0]
+    # Agresti and Coull: (2 + 2) / (10 + 4) and (4 + 2) / (20 + 4), of equal weight.
+    assert low["standard_error"] == pytest.approx((4 / 14 * 10 / 14 / 14 + 6 / 24 * 18 / 24 / 24) ** 0.5 / 2)
+
+
+def test_sets_of_one_name_are_told_by_their_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = []
+    for model, right in (("old", 0.3), ("new", 0.6)):
+        for split, count in (("test", 20), ("dev", 30), ("dev", 40)):
+            run = scored_run(tmp_path / f"{split}{count}", model, "mine", count, right, "exact_match")
+            header = json.loads((run / "run.json").read_text())
+            header["data"] |= {"name": "mine", "split": split}
+            (run / "run.json").write_text(json.dumps(header))
+            words.append(str(run))
+    names = [each["name"] for each in compared(capsys, *words)["data"]]
+    assert names == ["mine", "mine (dev)", "mine (dev, 40 items)"]
 
 
 def test_too_few_documents_claim_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,26 @@ def test_inspects_own_reader_opens_them(name: str, which: str, tmp_path: Path, r
         assert sample.output.completion == ours["prediction"]
         assert sample.scores.keys() == {metric for metric, value in ours["scores"].items() if value is not None}
     assert len(log_module.read_eval_log_sample_summaries(str(file))) == run.header["data"]["n"]
+
+
+def test_inspects_viewer_lists_answers_intervals_tokens_and_time(scored: telbench.Run, tmp_path: Path) -> None:
+    """What its pages read: the list of samples is that of the summaries, the table of scores that of the header."""
+    (file,) = exported(scored, "inspect", tmp_path, model_id="lab/student")
+    with zipfile.ZipFile(file) as archive:
+        summaries, header = (json.loads(archive.read(f"{name}.json")) for name in ("summaries", "header"))
+    answers = {sample["item_id"]: sample["prediction"] for sample in scored.samples()}
+    assert {each["id"]: each["scores"]["token_f1"]["answer"] for each in summaries if each["scores"]} == {
+        item: answer for item, answer in answers.items() if answer
+    }
+    assert header["eval"]["model"] == "lab/student"
+    shown = {each["name"]: each["metrics"] for each in header["results"]["scores"]}
+    for name, entry in scored.header["metrics"].items():
+        told = {key: metric["value"] for key, metric in shown[name].items()}
+        assert told == {"mean": entry["value"], "ci_low": entry["ci_low"], "ci_high": entry["ci_high"]}
+    begun, ended = (datetime.fromisoformat(header["stats"][key]) for key in ("started_at", "completed_at"))
+    assert (ended - begun).total_seconds() == pytest.approx(scored.header["seconds"]["total"])
+    # A score of the corpus is no more than its scale has, whatever the last digit says.
+    assert max(each["scores"]["bleu"]["value"] for each in summaries if each["scores"]) == 100
 
 
 def test_members_of_an_archive_stay_apart_whatever_ids_hold(scored: telbench.Run, tmp_path: Path) -> None:

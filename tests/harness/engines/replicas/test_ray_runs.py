@@ -44,20 +44,22 @@ def words(cluster: Any, model: Path, data: Path, out: Path, *more: str) -> list[
     ]
 
 
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
 def test_a_run_on_replicas_is_the_run_of_their_engine(
-    tmp_path: Path, tiny_checkpoint: Path, two_nodes: Any, capfd: pytest.CaptureFixture[str]
+    engine: str, tmp_path: Path, tiny_checkpoint: Path, two_nodes: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip(engine)
     data, out = write_items(tmp_path / "items.jsonl", 60), tmp_path / "ray"
-    of_engine = ["--replica-engine", "transformers", "--deterministic"]
+    of_engine = ["--replica-engine", engine, "--deterministic"]
     assert main(words(two_nodes, tiny_checkpoint, data, out, *of_engine)) == 0
-    alone = ["eval", "--engine", "transformers", "--deterministic", "--model", str(tiny_checkpoint)]
+    alone = ["eval", "--engine", engine, "--deterministic", "--model", str(tiny_checkpoint)]
     alone += ["--data", str(data), "--metrics", "token_f1", "--max-tokens", "8", "--no-cache", "--out"]
     assert main([*alone, str(tmp_path / "alone")]) == 0
     there, here = read_run(out), read_run(tmp_path / "alone")
     assert there["run_id"] == here["run_id"]
     assert there["metrics"] == here["metrics"]
     assert (out / SAMPLES).read_bytes() == (tmp_path / "alone" / SAMPLES).read_bytes()
-    assert there["generation"]["engine"] == "transformers"
+    assert there["generation"]["engine"] == engine
     assert there["generation"]["replicas"] == 2
     lines = [json.loads(line)["key"] for line in (out / JOURNAL).read_text().splitlines()]
     assert len(lines) == len(set(lines)) == 61

@@ -14,7 +14,6 @@ from telbench.errors import InputError
 from telbench.harness.cli.main import main
 from telbench.leaderboard.runs.directions import LogSettings
 from telbench.leaderboard.runs.foreign import Reading
-from telbench.leaderboard.site.elsewhere.eee import read_eee
 from telbench.leaderboard.site.elsewhere.rows import rows_from, sorted_out
 
 from ....leaderboard.runs.logs import inspect_log, write_json
@@ -188,7 +187,7 @@ def test_garbage_is_told_by_its_line(change: dict[str, Any], told: str, tmp_path
     lines[0] = json.dumps({**json.loads(lines[0]), **change})
     (tmp_path / "m_samples.jsonl").write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError) as error:
-        read_eee(file)
+        rows_from([file])
     assert told in str(error.value)
 
 
