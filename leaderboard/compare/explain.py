@@ -10,7 +10,7 @@ from ..statistics.paired import FEW_CLUSTERS, FEW_ITEMS
 from .answer import Compared
 
 SIGN_CONFLICT = "mean and ranks point in opposite directions: many small changes one way, few large ones the other"
-# Their words are those of the board's glossary (leaderboard/site/model/terms.py).
+# Their words are those of the board's glossary (leaderboard/site/terms.py).
 COLUMNS: dict[str, str] = {
     "metric": "what is measured; telbench metrics show NAME says how",
     "category": "the part of the questions that the row is about",

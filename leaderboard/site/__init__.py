@@ -2,8 +2,9 @@
 
 `make_board` (`model/board.py`) reads the runs and measures them. `SECTIONS` (`pages/__init__.py`) have functions from a
 `Board` to pages. `render` (`render.py`) makes HTML of a page. `build_site` (`build.py`) writes them all and puts the
-folder in place; `serve.py` shows it. Each imports from those before it: `formats`, `page`, `parallel` and
-``charts/``, then ``model/``, ``answers/``, ``pages/`` and `render`, `build`, `serve`.
+folder in place; `serve.py` shows it. Each imports from those before it: `formats`, `page`, `parallel`, `store` and
+``charts/``, then ``model/``, ``answers/``, `environment`, ``pages/`` and `render`, `build`, `serve`. What takes long and
+rests on one run or two is kept in the `store` for the next build.
 
 A page is added in three steps:
 
@@ -16,7 +17,7 @@ A page is added in three steps:
    the functions of `formats`. ``root`` is the way back to the site's folder ("" or "../"). There is no inline script
    or style: the policy of every page forbids both;
 3. a `Section` with its function in `SECTIONS`, which also makes its entry in the menu. ``count`` says how many pages
-   there are where that is not one, ``when`` which boards have them.
+   there are where that is not one, ``when`` which boards have them, ``single`` that its pages are made in one process.
 
 ``telbench leaderboard build RUNS --out SITE`` shows the page; it is made anew when a module or template changed.
 """

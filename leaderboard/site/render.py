@@ -12,9 +12,9 @@ from .cards.files import described, described_sets
 from .environment import environment
 from .model.board import Board
 from .model.data_files import data_path
-from .model.terms import TERMS
 from .page import Other, Page
 from .pages.traits import traits, traits_of
+from .terms import TERMS
 from .views.sets import SetsBoard
 
 # What a page may load: its own style sheet and script, and nothing from anywhere else.

@@ -139,7 +139,8 @@ class Store:
         stream = io.BytesIO()
         # Savez has no pickle where no array holds objects.
         letters = np.frombuffer(json.dumps(told, separators=(",", ":")).encode("ascii"), np.uint8)
-        np.savez(stream, **{_TOLD: letters}, **part.arrays)
+        held: dict[str, Any] = {_TOLD: letters, **part.arrays}
+        np.savez(stream, **held)
         try:
             if part.pieces:
                 _write(path.with_suffix(".pieces"), pieces)
@@ -233,7 +234,7 @@ def digest_of(*arrays: NDArray[Any], told: Any = None) -> str:
 
     digest = hashlib.sha256(fingerprint([told, *([each.dtype.str, list(each.shape)] for each in arrays)]).encode())
     for each in arrays:
-        digest.update(np.ascontiguousarray(each))
+        digest.update(np.ascontiguousarray(each).data)
     return digest.hexdigest()
 
 

@@ -53,7 +53,7 @@ def measured(
 
     columns, clusters = [run.scored(metric.name) for run in runs], runs[0].documents(by)
     scored = np.array([column.present for column in columns])
-    everywhere = scored.all(axis=0)
+    everywhere = np.asarray(scored.all(axis=0))
     if store is None or not store.lasting or not _keepable(metric):
         former = None
     else:

@@ -14,8 +14,8 @@ from ..model.composite import OVERALL
 from ..model.data_files import metric_path
 from ..model.headline import headline
 from ..model.standings import MetricTable
-from ..model.terms import FAMILIES
 from ..page import Page
+from ..terms import FAMILIES
 
 # So many runs with answers of another length are named.
 _NAMED = 3

@@ -14,8 +14,8 @@ from ..model.composite import OVERALL
 from ..model.data_files import metric_path, table_path
 from ..model.headline import headline
 from ..model.standings import MetricTable, Standing
-from ..model.terms import FAMILIES
 from ..page import Page
+from ..terms import FAMILIES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from telbench.errors import InputError
 
 from ....harness.cli.terminal import Reporter
 from ....metrics.contract import Metric
-from ....metrics.intervals import bootstrap
+from ....metrics.intervals import Estimate, bootstrap
 from ...compare.scored import Scored
 from ...compare.seeds import SeedEffect, column_effects, recipe_header, seed_groups, varying, word
 from ...compare.table import distinct_names
@@ -29,10 +29,13 @@ from ..model.eligibility import Apart, rankable
 from ..model.kept_measures import measured
 from ..model.standings import Measured, decided_together, metric_table
 from ..parallel import all_of
+from ..store import Part, digest_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_KIND = "recipe"
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ def with_recipes(board: Board, reporter: Reporter) -> Board:
 
 def _recipes_board(board: Board, groups: Sequence[Mapping[str, int]], reporter: Reporter) -> Board:
     metrics = [table.metric for table in board.tables]
-    columns = [recipe_columns({seed: board.runs[place].columns for seed, place in group.items()}) for group in groups]
-    columns = _with_values(columns, [len(group) > 1 for group in groups], metrics)
+    seeds = [{seed: board.runs[place].columns for seed, place in group.items()} for group in groups]
+    columns = [recipe_columns(each, means) for each, means in zip(seeds, _kept_means(board, seeds), strict=True)]
+    columns = _with_values(board, columns, [len(group) > 1 for group in groups], metrics)
     names = distinct_names([each.titled for each in columns])
     jobs = []
     for metric in metrics:
@@ -133,10 +137,13 @@ class _Compared:
         return {seed: run.scored(metric) for seed, run in runs.items() if metric in run.header["metrics"]}
 
 
-def recipe_columns(seeds: Mapping[str, RunColumns]) -> RunColumns:
+def recipe_columns(
+    seeds: Mapping[str, RunColumns], means: Mapping[str, NDArray[np.float64]] | None = None
+) -> RunColumns:
     """Runs of one recipe, by seed, as one run: each item's mean score, and the sum of its statistics.
 
-    Its entries have no value yet. ``kinds`` and ``lengths`` are those of all answers, seed after seed.
+    ``means`` are the scores by metric, where they are known. Its entries have no value yet. ``kinds`` and ``lengths``
+    are those of all answers, seed after seed.
     """
     runs = list(seeds.values())
     first = runs[0]
@@ -148,10 +155,9 @@ def recipe_columns(seeds: Mapping[str, RunColumns]) -> RunColumns:
         for name, entry in header["metrics"].items()
         if len({run.header["metrics"][name]["signature"] for run in runs}) == 1
     }
-    values, reasons, stats = {}, {}, {}
+    values, reasons, stats = dict(_means(runs) if means is None else means), {}, {}
+    values = {name: values[name] for name in alike}
     for name, entry in alike.items():
-        columns = [run.values[name] for run in runs]
-        values[name] = _mean(columns)
         reasons[name] = _reasons(name, seeds, values[name])
         count = len(values[name]) - len(reasons[name])
         alike[name] = {**entry, "n": count, "n_missing": len(reasons[name])}
@@ -168,6 +174,35 @@ def recipe_columns(seeds: Mapping[str, RunColumns]) -> RunColumns:
         lengths=sum((run.lengths for run in runs), array("l")),
         digest=hashlib.sha256("".join(run.digest for run in runs).encode()).hexdigest(),
     )
+
+
+def _kept_means(
+    board: Board, recipes: Sequence[Mapping[str, RunColumns]]
+) -> Iterator[Mapping[str, NDArray[np.float64]] | None]:
+    """The mean scores of each recipe of several seeds, from the store where its runs did not change."""
+    store = board.store
+    keys = [
+        [digest_of(*run.values.values(), told=[run.digest, list(run.values)]) for run in seeds.values()]
+        for seeds in recipes
+    ]
+    several = [place for place, seeds in enumerate(recipes) if len(seeds) > 1]
+    missing = [place for place in several if store.get(_KIND, *keys[place], hold=True) is None]
+
+    def make(place: int) -> None:
+        means = _means(list(recipes[place].values()))
+        arrays = {str(number): column for number, column in enumerate(means.values())}
+        store.put(Part(list(means), arrays), _KIND, *keys[place])
+
+    list(board.each_of(make, missing))
+    for place, key in enumerate(keys):
+        found = store.get(_KIND, *key, hold=True) if place in several else None
+        yield None if found is None else {name: found.arrays[str(number)] for number, name in enumerate(found.told)}
+
+
+def _means(runs: Sequence[RunColumns]) -> dict[str, NDArray[np.float64]]:
+    """Mean scores over runs, in each metric that all of them have."""
+    names = [name for name in runs[0].values if all(name in run.values for run in runs)]
+    return {name: _mean([run.values[name] for run in runs]) for name in names}
 
 
 def _mean(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -189,26 +224,37 @@ def _reasons(name: str, seeds: Mapping[str, RunColumns], values: NDArray[np.floa
     return found
 
 
-def _with_values(columns: Sequence[RunColumns], several: Sequence[bool], metrics: Sequence[Metric]) -> list[RunColumns]:
+def _with_values(
+    board: Board, columns: Sequence[RunColumns], several: Sequence[bool], metrics: Sequence[Metric]
+) -> list[RunColumns]:
     """Recipes of several seeds with values and intervals in their entries, from a bootstrap as those of runs."""
-    import numpy as np
-
     entries: list[dict[str, Any]] = [dict(each.header["metrics"]) for each in columns]
-    for metric in metrics:
-        places = [place for place, each in enumerate(columns) if several[place] and metric.name in entries[place]]
-        matrices = []
-        for place in places:
-            each = columns[place]
-            there = np.isfinite(each.values[metric.name])
-            rows = each.stats[metric.name] if metric.level == "corpus" else each.values[metric.name][:, None]
-            matrices.append(np.where(there[:, None], np.column_stack([rows, np.ones(len(rows))]), 0.0))
-        if not places:
-            continue
-        estimates = bootstrap([metric] * len(places), matrices, columns[places[0]].clusters)
-        for place, estimate in zip(places, estimates, strict=True):
+
+    def estimated(metric: Metric) -> list[tuple[int, Estimate]]:
+        return _estimates(columns, several, metric)
+
+    for metric, found in zip(metrics, board.each_of(estimated, metrics), strict=True):
+        for place, estimate in found:
             told = {"value": estimate.value, "ci_low": estimate.ci_low, "ci_high": estimate.ci_high}
             entries[place][metric.name] = {**entries[place][metric.name], **told, "ci_method": estimate.ci_method}
     return [
         replace(each, header={**each.header, "metrics": own}) if more else each
         for each, own, more in zip(columns, entries, several, strict=True)
     ]
+
+
+def _estimates(columns: Sequence[RunColumns], several: Sequence[bool], metric: Metric) -> list[tuple[int, Estimate]]:
+    """Values and intervals in a metric, with the places of the recipes of several seeds that have it."""
+    import numpy as np
+
+    name = metric.name
+    places = [place for place, each in enumerate(columns) if several[place] and name in each.header["metrics"]]
+    matrices = []
+    for place in places:
+        each = columns[place]
+        there = np.isfinite(each.values[name])
+        rows = each.stats[name] if metric.level == "corpus" else each.values[name][:, None]
+        matrices.append(np.where(there[:, None], np.column_stack([rows, np.ones(len(rows))]), 0.0))
+    if not places:
+        return []
+    return list(zip(places, bootstrap([metric] * len(places), matrices, columns[places[0]].clusters), strict=True))

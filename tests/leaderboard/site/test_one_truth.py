@@ -120,7 +120,7 @@ def test_with_a_margin_each_row_says_whether_it_is_shown_not_to_be_worse_by_more
 
 def test_one_run_alone_has_its_score_in_the_first_line(runs: list[Path]) -> None:
     (claim,) = headline(board_of(runs[:1]))
-    told = r"has 0\.341 \(95 % 0\.\d{3} to 0\.\d{3}\) on the overall score, (\d+) % of its answers are right. One run alone: .*"
+    told = r"has 0\.341 \(95 % 0\.\d{3} to 0\.\d{3}\) on the overall score, (\d+) % of its answers are right\. One .*"
     found = re.fullmatch(told, claim.said)
     assert found is not None
     assert int(found[1]) == round(100 * (board_of(runs[:1]).baseline.right or 0))

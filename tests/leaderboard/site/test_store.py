@@ -12,9 +12,11 @@ import pytest
 
 from telbench.harness.cli.main import main
 from telbench.harness.runs.folder import JUDGEMENTS
+from telbench.leaderboard.compare.pairwise import measure_columns
 from telbench.leaderboard.site import store as store_module
 from telbench.leaderboard.site.model import items as items_module
 from telbench.leaderboard.site.model import kept_columns, kept_measures
+from telbench.leaderboard.site.model.columns import read_columns
 from telbench.leaderboard.site.store import Part, Store
 
 from .boards import answers, write_run
@@ -132,15 +134,14 @@ def test_what_one_run_is_made_of_is_made_once(made: Path, tmp_path: Path, monkey
     assert build(runs, site) == 0
     read: list[str] = []
     compared: list[int] = []
-    reader, comparer = kept_columns.read_columns, kept_measures.measure_columns
 
     def reading(path: Path, *rest: object) -> object:
         read.append(path.name)
-        return reader(path, *rest)  # type: ignore[arg-type]
+        return read_columns(path, *rest)  # type: ignore[arg-type]
 
     def comparing(metric: object, columns: list[object], *rest: object) -> object:
         compared.append(len(columns) - 1)
-        return comparer(metric, columns, *rest)  # type: ignore[arg-type]
+        return measure_columns(metric, columns, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(kept_columns, "read_columns", reading)
     monkeypatch.setattr(kept_measures, "measure_columns", comparing)

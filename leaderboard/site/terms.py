@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...compare.explain import SIGN_CONFLICT
+from ..compare.explain import SIGN_CONFLICT
 
 # How metric families are called, in the order in which they are shown.
 FAMILIES = {
