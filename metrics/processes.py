@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -84,7 +86,16 @@ _metrics: list[Metric] = []
 
 
 def _begin(names: Sequence[str], signatures: Sequence[str]) -> None:
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     _metrics[:] = [metric.signed(signature) for metric, signature in zip(metrics_named(names), signatures, strict=True)]
+
+
+def _end_with_the_first() -> None:
+    """End this process when the first one has gone, even by kill -9: it would wait for work for ever."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os._exit(1)
 
 
 def _score(samples: Sequence[Sample]) -> Scores:

@@ -84,6 +84,8 @@ def test_numbers_put_in_place_answer_as_an_engine_started_with_them(
     architecture: str, tied: bool, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("vllm")
+    if architecture == "Gemma2ForCausalLM" and not tied:
+        pytest.skip("vLLM loads no Gemma 2 with an output layer of its own")
     transformers = pytest.importorskip("transformers")
     if not hasattr(transformers, architecture):
         pytest.skip(f"this transformers has no {architecture}")
