@@ -72,8 +72,9 @@ SAME_ANSWERS = SAME_BITS | {
 
 
 # Architectures that were loaded over by `reload_weights` and then answered as if started with those weights, to the
-# last bit; others start an engine for each checkpoint.
-IN_PLACE = frozenset({"LlamaForCausalLM", "Qwen2ForCausalLM"})
+# last bit, tied or with an output layer of their own (tests/harness/fleet/test_vllm_families.py); others start an
+# engine for each checkpoint.
+IN_PLACE = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
 # What vLLM logs where a part of a model kept its former numbers; tied output layers and tables of angles have none of
 # their own.
 NOT_LOADED = re.compile(

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +90,7 @@ def test_a_full_disk_for_what_is_set_aside_is_one_line(
 
 
 @pytest.fixture
-def waiting(tmp_path: Path) -> Iterator[list[str]]:
+def waiting(tmp_path: Path) -> list[str]:
     """A command whose scoring takes a while, with two processes beside it."""
     command = [*write_files(tmp_path, 6_000), *METRICS, "--workers", "2", "--out", str(tmp_path / "run")]
     return [sys.executable, "-m", "telbench", *command]

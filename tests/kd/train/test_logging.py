@@ -13,7 +13,7 @@ import pytest
 from telbench.config import merged, read_settings
 from telbench.errors import InputError, TelbenchError
 from telbench.harness.cli.terminal import Reporter
-from telbench.harness.loggers import mlflow as mlflow_logger
+from telbench.harness.loggers.contract import LoggerSpec
 from telbench.kd.settings import TrainingSettings
 from telbench.kd.train.candidate import Candidate, train_candidate
 from telbench.kd.train.trainer import Trainer
@@ -137,7 +137,7 @@ def test_a_logger_that_fails_is_one_line_and_the_training_goes_on_without_it(
         def close(self, *, finished: bool) -> None:
             assert not finished
 
-    spec = mlflow_logger.LoggerSpec("mlflow", "json", lambda run: Broken())
+    spec = LoggerSpec("mlflow", "json", lambda run: Broken())
     monkeypatch.setattr("telbench.harness.loggers.contract.logger_named", lambda name: spec)
     with pytest.raises(TelbenchError, match=r"--log mlflow failed \(ValueError: the server is gone\)"):
         train(keeping={"log": ["mlflow"], "save_every": 1})

@@ -34,7 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return scored_run(tmp_path, "today", "set", COUNT, 0.5, "token_f1,exact_match,bleu")
 
 
-def numbers_of(run: Path) -> dict[str, float]:
+def numbers_of(run: Path) -> dict[str, Any]:
     """What a reader of ``run.json`` would type into a logger."""
     return {
         f"run/{name}{end}": pytest.approx(entry[key], abs=1e-6)

@@ -129,7 +129,7 @@ def test_the_runs_and_the_board_of_a_suite_are_shown_in_loggers(
     assert "--log kept shows the numbers of board alone: it has no method 'result' for the rest" in told
     served.write_text(served.read_text().replace("settings: {", "settings: {log: kept, "))
     assert main(["suite", str(served)]) == 2
-    assert "log (line 3) is decided by the suite: it is a flag of telbench suite" in " ".join(capsys.readouterr().err.split())
+    assert "log (line 3) is decided by the suite: it is a flag of telbench suite" in capsys.readouterr().err
 
 
 @pytest.mark.slow
