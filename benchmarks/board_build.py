@@ -1,6 +1,6 @@
 """Claim: a board of 50 runs x 10,000 items x 14 metrics is built within a minute and 1 GB on two cores, and is quick.
 
-After one changed run it is built again in 15 % of that time.
+The bar for a build after one changed run is 15 % of that time.
 
 Run: ``python benchmarks/board_build.py [RUNS ITEMS]`` (Linux; a Chromium and the extra ``browser`` for the second
 part). The runs are written into a scratch folder (`board_runs.py`, 0.6 GB). One process builds the board, with all its

@@ -3,8 +3,8 @@
 `make_board` (`model/board.py`) reads the runs and measures them. `SECTIONS` (`pages/__init__.py`) have functions from a
 `Board` to pages. `render` (`render.py`) makes HTML of a page. `build_site` (`build.py`) writes them all and puts the
 folder in place; `serve.py` shows it. Each imports from those before it: `formats`, `page`, `parallel`, `store` and
-``charts/``, then ``model/``, ``answers/``, `environment`, ``pages/`` and `render`, `build`, `serve`. What takes long and
-rests on one run or two is kept in the `store` for the next build.
+``charts/``, then ``model/``, ``answers/``, `environment`, ``pages/`` and `render`, `build`, `serve`. What takes long
+and rests on one run or two is kept in the `store` for the next build.
 
 A page is added in three steps:
 
