@@ -76,7 +76,7 @@ SAME_ANSWERS = SAME_BITS | {
 # engine for each checkpoint.
 IN_PLACE = frozenset(
     {"LlamaForCausalLM", "MistralForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
-    | {"GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM"}
+    | {"GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "GraniteForCausalLM"}
 )
 # What vLLM logs where a part of a model kept its former numbers; tied output layers and tables of angles have none of
 # their own.
