@@ -8,43 +8,88 @@ from typing import Any
 
 from ...harness.cli.tables import READINGS, number
 from ...metrics.anchors import BLIND
+from .pairwise import some
 
 # A table of many runs names so many pairs; the rest are counted.
 _NAMED = 3
 # So small a share of cut-off answers is below what chance does to a difference.
 _FEW = 0.01
 Entry = Mapping[str, Any]
+Pair = tuple[tuple[str, Entry], tuple[str, Entry]]
 
 
-def doubts(metric: str, runs: Sequence[tuple[str, Entry]]) -> list[str]:
-    """Lines on a metric that cannot see facts, and on pairs of runs (name, header entry) that could be the other way.
+def doubts(metrics: Mapping[str, Sequence[tuple[str, Entry]]]) -> list[str]:
+    """Lines on metrics that cannot see facts, and on pairs of runs (name, header entry) that could be the other way.
 
     What a metric sees was measured with the run (``calibration``) or for the data (``worth``, see `telbench metrics
     worth`); where it was not, nothing is said.
     ``readings`` of an entry are the values under other readings of its answers; a run without one has its own value.
     ``unfinished`` bounds what answers that were cut off could change.
+    Where several metrics are doubtful for the same reason it is told once.
     """
-    told = [(name, entry) for name, entry in runs if entry.get("value") is not None]
-    lines = []
-    measured = [(entry.get("worth") or entry.get("calibration") or {}).get("near_miss_auc") for _, entry in told]
-    if (least := min((area for area in measured if area is not None), default=BLIND)) < BLIND:
-        lines.append(
-            f"{metric} is blind to facts on these items: it puts a right text above one with one wrong fact in "
-            f"{100 * least:.0f} of 100 cases, so it cannot say which run is right"
-        )
+    blind = {name: share for name, runs in metrics.items() if (share := _sight(runs)) is not None}
+    open_ = {name: pairs for name, runs in metrics.items() if (pairs := _open_pairs(runs))}
+    turned = [line for name, runs in metrics.items() for line in _turned_lines(name, runs)]
+    return [*_blind_lines(blind), *turned, *_open_lines(open_)]
+
+
+def _blind_lines(shares: Mapping[str, float]) -> list[str]:
+    if not shares:
+        return []
+    low, high = (f"{100 * end(shares.values()):.0f}" for end in (min, max))
+    cases = low if low == high else f"{low} to {high}"
+    are, it, put = ("is", "it", "puts") if len(shares) == 1 else ("are", "they", "put")
+    return [
+        f"{some(list(shares))} {are} blind to facts on these items: {it} {put} a right text above one with one wrong "
+        f"fact in {cases} of 100 cases, so {it} cannot say which run is right"
+    ]
+
+
+def _open_lines(pairs: Mapping[str, Sequence[Pair]]) -> list[str]:
+    if not pairs:
+        return []
+    told = "answers that did not end could turn the order"
+    if len(pairs) == 1:
+        ((metric, found),) = pairs.items()
+        shown = [f"{_pair(one, other)}, {' and '.join(_unfinished(one, other))}" for one, other in found[:_NAMED]]
+        return [f"{metric}: {told}: {_listed(shown, len(found), 'pairs')}"]
+    counts: dict[str, int] = {}
+    for name, entry in (run for found in pairs.values() for pair in found for run in pair):
+        if entry.get("unfinished"):
+            counts[name] = max(counts.get(name, 0), entry["unfinished"]["items"])
+    shown = [f"{count} of {name}" for name, count in list(counts.items())[:_NAMED]]
+    return [f"{told} on {some(list(pairs))}: {_listed(shown, len(counts), 'runs')}"]
+
+
+def _known(runs: Sequence[tuple[str, Entry]]) -> list[tuple[str, Entry]]:
+    return [(name, entry) for name, entry in runs if entry.get("value") is not None]
+
+
+def _sight(runs: Sequence[tuple[str, Entry]]) -> float | None:
+    """How often a metric puts a right text above a wrong one, where that makes it blind."""
+    measured = [
+        (entry.get("worth") or entry.get("calibration") or {}).get("near_miss_auc") for _, entry in _known(runs)
+    ]
+    least = min((area for area in measured if area is not None), default=BLIND)
+    return least if least < BLIND else None
+
+
+def _turned_lines(metric: str, runs: Sequence[tuple[str, Entry]]) -> list[str]:
+    told, lines = _known(runs), []
     for reading in dict.fromkeys(name for _, entry in told for name in entry.get("readings", ())):
         pairs = [(one, other) for one, other in combinations(told, 2) if _turned(one[1], other[1], reading)]
         if pairs:
             words = f"by {READINGS.get(reading, reading)}"
             shown = [f"{_pair(one, other)}, {words} {_pair(one, other, reading)}" for one, other in pairs[:_NAMED]]
-            lines.append(f"{metric}: the order depends on how answers are read: {_listed(shown, len(pairs))}")
+            lines.append(f"{metric}: the order depends on how answers are read: {_listed(shown, len(pairs), 'pairs')}")
+    return lines
+
+
+def _open_pairs(runs: Sequence[tuple[str, Entry]]) -> list[Pair]:
+    told = _known(runs)
     # Of many runs there are many pairs, and mostly no answer that did not end.
     doubtful = combinations(told, 2) if any(entry.get("unfinished") for _, entry in told) else ()
-    open_ = [(one, other) for one, other in doubtful if _open(one[1], other[1])]
-    if open_:
-        shown = [f"{_pair(one, other)}, {' and '.join(_unfinished(one, other))}" for one, other in open_[:_NAMED]]
-        lines.append(f"{metric}: answers that did not end could turn the order: {_listed(shown, len(open_))}")
-    return lines
+    return [(one, other) for one, other in doubtful if _open(one[1], other[1])]
 
 
 def _turned(one: Entry, other: Entry, reading: str) -> bool:
@@ -80,5 +125,5 @@ def _unfinished(*runs: tuple[str, Entry]) -> Iterator[str]:
             yield f"{entry['unfinished']['items']} of {name}"
 
 
-def _listed(shown: Sequence[str], count: int) -> str:
-    return "; ".join(shown) + (f"; and {count - len(shown)} pairs more" if count > len(shown) else "")
+def _listed(shown: Sequence[str], count: int, what: str) -> str:
+    return "; ".join(shown) + (f"; and {count - len(shown)} {what} more" if count > len(shown) else "")

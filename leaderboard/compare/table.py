@@ -69,9 +69,11 @@ def warning_lines(runs: Sequence[LoadedRun], names: Sequence[str], compared: Seq
         if lengths_differ(first, run):
             measured = [each.metric for each in whole if each.run == name]
             lines.append(f"WARNING: {length_warning(first, run, (names[0], name), measured)}")
-    for metric in dict.fromkeys(each.metric for each in whole):
-        entries = [(name, run.header["metrics"].get(metric, {})) for run, name in zip(runs, names, strict=True)]
-        lines += [f"WARNING: {doubt}" for doubt in doubts(metric, entries)]
+    entries = {
+        metric: [(name, run.header["metrics"].get(metric, {})) for run, name in zip(runs, names, strict=True)]
+        for metric in dict.fromkeys(each.metric for each in whole)
+    }
+    lines += [f"WARNING: {doubt}" for doubt in doubts(entries)]
     for run, name in zip(runs, names, strict=True):
         if over := (run.header.get("judge") or {}).get("over_cap"):
             lines.append(f"WARNING: judges gave no verdict on many items of {name} in {', '.join(over)}")

@@ -30,11 +30,8 @@ def remarks(candidate: LoadedRun, baseline: LoadedRun, flags: Mapping[str, Seque
         for metric, found in flags.items()
         if "sign_conflict" in found
     ]
-    for metric in flags:
-        sides = [
-            (name, run.header["metrics"][metric]) for name, run in (("baseline", baseline), ("candidate", candidate))
-        ]
-        told += doubts(metric, sides)
+    both = (("baseline", baseline), ("candidate", candidate))
+    told += doubts({metric: [(name, run.header["metrics"][metric]) for name, run in both] for metric in flags})
     if lengths_differ(baseline, candidate):
         told.append(length_warning(baseline, candidate, ("the baseline", "the candidate"), list(flags)))
     total = candidate.header["data"]["n"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ...compare.lengths import length_warning
 from ...compare.readings import doubts
@@ -46,7 +47,7 @@ def index_pages(board: Board) -> Iterator[Page]:
             "shown": _columns(board, first),
             "doubts": [
                 *_lengths(board, singles),
-                *(line for table in singles for line in _doubts(board, table)),
+                *doubts({table.name: _entries(board, table) for table in singles}),
                 *_uncalibrated(board, singles),
             ],
             "values": values,
@@ -65,7 +66,7 @@ def index_pages(board: Board) -> Iterator[Page]:
                 "table": table,
                 "cells": interval_cells(table),
                 "shown": _columns(board, table),
-                "doubts": _doubts(board, table),
+                "doubts": doubts({table.name: _entries(board, table)}),
                 "summary": table.metric.description.partition("\n\n")[0],
             },
             menu=board.home,
@@ -119,9 +120,9 @@ def _lengths(board: Board, tables: Sequence[MetricTable]) -> list[str]:
     return lines
 
 
-def _doubts(board: Board, table: MetricTable) -> list[str]:
-    """What the order of the metric's rows depends on beside the answers."""
-    return doubts(table.name, [(board.runs[row.run].name, row.entry) for row in table.rows])
+def _entries(board: Board, table: MetricTable) -> list[tuple[str, Mapping[str, Any]]]:
+    """The runs of a table by name, with what their headers say of the metric."""
+    return [(board.runs[row.run].name, row.entry) for row in table.rows]
 
 
 def _calibrated(tables: Sequence[MetricTable]) -> bool:

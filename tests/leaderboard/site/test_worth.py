@@ -35,7 +35,8 @@ def worth(runs: list[Path]) -> Path:
     assert main(["metrics", "worth", "--data", str(data), "--split", "all", "--out", str(file)]) == 0
     record = json.loads(file.read_text())
     record["data"]["name"] = "items"
-    record["metrics"]["token_f1"]["near_miss_auc"] = 0.5
+    for metric, measured in record["metrics"].items():
+        measured["near_miss_auc"] = 0.5 if metric == "token_f1" else 0.9
     file.write_text(json.dumps(record))
     return file
 
