@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDTH, HEIGHT = 1040, 860
+WIDTH, HEIGHT = 1140, 860
 POINTS = 2
 COLOURS = 64
 LARGEST = 200_000
