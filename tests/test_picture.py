@@ -39,7 +39,7 @@ def test_a_page_is_drawn(tmp_path: Path) -> None:
     told = draw(tmp_path / "page.html", tmp_path / "page.png")
     assert told.returncode == 0, told.stderr
     with Image.open(tmp_path / "page.png") as picture:
-        assert picture.size == (2080, 1720)
+        assert picture.size == (2280, 1720)
         assert picture.convert("RGB").getpixel((1200, 700)) == (0, 0, 255)
 
 
@@ -48,7 +48,7 @@ def test_a_page_is_drawn(tmp_path: Path) -> None:
 def test_a_picture_that_is_too_large_is_refused(tmp_path: Path) -> None:
     from PIL import Image
 
-    noise = Image.frombytes("RGB", (1040, 860), random.Random(0).randbytes(1040 * 860 * 3))
+    noise = Image.frombytes("RGB", (1140, 860), random.Random(0).randbytes(1140 * 860 * 3))
     noise.save(tmp_path / "noise.png")
     (tmp_path / "page.html").write_text("<body style='margin:0'><img src=noise.png></body>")
     told = draw(tmp_path / "page.html", tmp_path / "page.png")
@@ -66,6 +66,6 @@ def test_the_picture_of_the_readme_is_small_and_is_shown() -> None:
     pillow = pytest.importorskip("PIL.Image")
     assert PICTURE.stat().st_size < 200_000
     with pillow.open(io.BytesIO(PICTURE.read_bytes())) as picture:
-        assert picture.width in (1280, 2080)
+        assert picture.width in (1280, 2280)
     shown = (ROOT / "README.md").read_text("utf-8").split("\n## ")[0]
     assert "(docs/board.png)" in shown
