@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from .lexicon import lines_of
 from .text import STOP, Text, Word
@@ -84,9 +85,9 @@ def _forms(word: str) -> tuple[str, ...]:
 
 
 @cache
-def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
-    """The groups' words in all their forms, by their first; longer phrases first."""
-    found: dict[str, list[tuple[tuple[str, ...], Group, int]]] = {}
+def _table() -> dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Group, int], ...]]:
+    """The groups' words in all their forms, by their first two or their only one; longer phrases first."""
+    found: dict[tuple[str, ...], list[tuple[tuple[str, ...], Group, int]]] = {}
     for line in lines_of("contrasts.txt"):
         name, _, sides = line.partition(":")
         parted = sides.split("|")
@@ -96,7 +97,7 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
                 words = phrase.split()
                 for last in _forms(words[-1]):
                     own = (*words[:-1], last)
-                    found.setdefault(own[0], []).append((own, group, side))
+                    found.setdefault(own[:2], []).append((own, group, side))
     return {first: tuple(sorted(entries, key=lambda each: -len(each[0]))) for first, entries in found.items()}
 
 
@@ -116,8 +117,8 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
     found, words, table = [], text.words, _table()
     # A word belongs to one group whose sides are facts, and to any whose sides are not.
     free: dict[str, int] = {}
-    for at, word in enumerate(words):
-        entries = table.get(word.text, ())
+    for at, (word, opening) in enumerate(zip(words, pairwise([*(each.text for each in words), ""]), strict=True)):
+        entries = (*table.get(opening, ()), *table.get(opening[:1], ()))
         if not entries and word.text not in _NEXT:
             continue
         later = word.text in _NEXT and _in_turn(words, at)
