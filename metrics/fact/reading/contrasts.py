@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 
 from .lexicon import lines_of
 from .text import STOP, Text, Word
@@ -101,6 +100,12 @@ def _table() -> dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Group, int], 
     return {first: tuple(sorted(entries, key=lambda each: -len(each[0]))) for first, entries in found.items()}
 
 
+@cache
+def _first_words() -> frozenset[str]:
+    """The words that may open a side of a group; few words of a text do."""
+    return _NEXT.union(opening[0] for opening in _table())
+
+
 def _stands(phrase: tuple[str, ...], span: Sequence[Word]) -> bool:
     """Are these the words of the phrase, in one sentence?"""
     return tuple(word.text for word in span) == phrase and span[-1].sentence == span[0].sentence
@@ -117,7 +122,11 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
     found, words, table = [], text.words, _table()
     # A word belongs to one group whose sides are facts, and to any whose sides are not.
     free: dict[str, int] = {}
-    for at, (word, opening) in enumerate(zip(words, pairwise([*(each.text for each in words), ""]), strict=True)):
+    opening_one = _first_words()
+    for at, word in enumerate(words):
+        if word.text not in opening_one:
+            continue
+        opening = (word.text, words[at + 1].text if at + 1 < len(words) else "")
         entries = (*table.get(opening, ()), *table.get(opening[:1], ()))
         if not entries and word.text not in _NEXT:
             continue
