@@ -7,6 +7,7 @@ changed. In a near copy the changed words can be held against one another.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
@@ -62,8 +63,15 @@ def _sentences(reading: Reading) -> list[list[Word]]:
 
 
 def _changes(reference: Reading, wanted: list[Word], answer: Reading, told: list[Word]) -> Iterator[Finding]:
-    matcher = SequenceMatcher(None, [w.stem for w in wanted], [w.stem for w in told], autojunk=False)
-    if matcher.quick_ratio() < _ALIKE or matcher.ratio() < _ALIKE:
+    mine, theirs = [w.stem for w in wanted], [w.stem for w in told]
+    size = len(mine) + len(theirs)
+    # The ratio is at most that of the words in common, in any order; nothing is changed where all are the same.
+    if 2 * min(len(mine), len(theirs)) < _ALIKE * size or mine == theirs:
+        return
+    if 2 * (Counter(mine) & Counter(theirs)).total() < _ALIKE * size:
+        return
+    matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
+    if matcher.ratio() < _ALIKE:
         return
     for operation, first, last, other_first, other_last in matcher.get_opcodes():
         if operation == "equal" or max(last - first, other_last - other_first) > _CHANGED:

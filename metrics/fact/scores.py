@@ -6,7 +6,7 @@ already gives do not count. Of several references the one that the answer agrees
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import get_args
@@ -67,19 +67,17 @@ def tally(found: Sequence[Finding]) -> Tally:
 
 def facts_of(sample: Sample) -> tuple[tuple[Finding, ...], ...]:
     """The findings for each reference of a sample, in their order."""
+    return tuple(_each_reference(sample))
+
+
+def _each_reference(sample: Sample) -> Iterator[tuple[Finding, ...]]:
     answer, question = read(sample.prediction), read_again(sample.question)
-    return tuple(findings(read_again(reference), answer, question) for reference in sample.references)
+    return (findings(read_again(reference), answer, question) for reference in sample.references)
 
 
 def best_reference(sample: Sample) -> int | None:
     """Which reference the answer agrees with best, the first of several; None where none holds a fact."""
-    return _best(_tallies(sample))
-
-
-def _best(tallies: Sequence[Tally]) -> int | None:
-    values = [each.agreement for each in tallies]
-    told = [value for value in values if value is not None]
-    return values.index(max(told)) if told else None
+    return _held(sample).best
 
 
 def hold_facts(items: Sequence[tuple[str, Sequence[str]]]) -> bool:
@@ -100,18 +98,44 @@ def hold_facts(items: Sequence[tuple[str, Sequence[str]]]) -> bool:
     return 2 * held >= len(chosen)
 
 
-_kept: dict[bytes, tuple[Tally, ...]] = {}
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The counts for the references that were looked at, and which of these the answer agrees with best.
+
+    They end with the first that the answer agrees with wholly: no later one can be better.
+    """
+
+    tallies: tuple[Tally, ...]
+    best: int | None
+    agreement: float | None
 
 
-def _tallies(sample: Sample) -> tuple[Tally, ...]:
+def _hold(sample: Sample, *, all_of_them: bool) -> _Held:
+    tallies: list[Tally] = []
+    best = agreement = None
+    for place, found in enumerate(_each_reference(sample)):
+        tallies.append(tally(found))
+        value = tallies[-1].agreement
+        if value is not None and (agreement is None or value > agreement):
+            best, agreement = place, value
+        if agreement == 1 and not all_of_them:
+            break
+    return _Held(tuple(tallies), best, agreement)
+
+
+_kept: dict[bytes, _Held] = {}
+
+
+def _held(sample: Sample, *, all_of_them: bool = False) -> _Held:
+    """An answer held against its references, ``all_of_them`` where those behind the best one matter, too."""
     digest = blake2b(digest_size=16)
     for text in (sample.prediction, sample.question, *sample.references):
         digest.update(text.encode("utf-8", "surrogatepass"))
         digest.update(b"\xff")
     key = digest.digest()
     found = _kept.get(key)
-    if found is None:
-        found = tuple(map(tally, facts_of(sample)))
+    if found is None or (all_of_them and len(found.tallies) < len(sample.references)):
+        found = _hold(sample, all_of_them=all_of_them)
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
         _kept[key] = found
@@ -120,7 +144,8 @@ def _tallies(sample: Sample) -> tuple[Tally, ...]:
 
 def _best_share(*kinds: Kind) -> Callable[[Sample], float | None]:
     def score(sample: Sample) -> float | None:
-        shares = [share for each in _tallies(sample) if (share := each.share("agreed", kinds)) is not None]
+        tallies = _held(sample, all_of_them=True).tallies
+        shares = [share for each in tallies if (share := each.share("agreed", kinds)) is not None]
         return max(shares, default=None)
 
     return score
@@ -128,17 +153,14 @@ def _best_share(*kinds: Kind) -> Callable[[Sample], float | None]:
 
 def _share_of_best(status: Status) -> Callable[[Sample], float | None]:
     def score(sample: Sample) -> float | None:
-        tallies = _tallies(sample)
-        best = _best(tallies)
-        return None if best is None else tallies[best].share(status)
+        held = _held(sample)
+        return None if held.best is None else held.tallies[held.best].share(status)
 
     return score
 
 
 def _agreement(sample: Sample) -> float | None:
-    tallies = _tallies(sample)
-    best = _best(tallies)
-    return None if best is None else tallies[best].agreement
+    return _held(sample).agreement
 
 
 def _fact_metric(

@@ -73,9 +73,11 @@ def _several(reading: Reading) -> list[tuple[Quantity, frozenset[str]]]:
 
 def single_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """One of what the answer has several of, or several of what it has only one of."""
+    wanted, several = _singles(reference), _several(reference)
+    if not wanted and not several:
+        return
     known = {each.number for each in (*reference.quantities, *question.quantities)}
     told, singles = _several(answer), _singles(answer)
-    wanted = _singles(reference)
     # The first is what has to be told where a number is asked for, and no other is given.
     asked = bool(wanted) and not known and _HOW_MANY.search(question.text.plain) is not None
     if asked:
@@ -96,7 +98,7 @@ def single_findings(reference: Reading, answer: Reading, question: Reading) -> I
     none = [_Single(_counted(answer, match.end()), True, *match.span()) for match in _NONE.finditer(plain)]
     only = [each for each in (*singles, *none) if each.only]
     numbers = {each.number for each in answer.quantities}
-    for quantity, what in _several(reference) if only else ():
+    for quantity, what in several if only else ():
         if quantity.number in numbers or any(each.number == quantity.number for each in question.quantities):
             continue
         against = [each for each in only if each.what & what]

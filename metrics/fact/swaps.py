@@ -93,7 +93,7 @@ def swap_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     wanted, told = _tokens(reference), _tokens(answer)
     (mine, count), (theirs, their_count) = _forms(reference), _forms(answer)
     size = len(mine) + len(theirs)
-    if min(len(mine), len(theirs)) < 3:
+    if min(len(mine), len(theirs)) < 3 or 2 * min(len(mine), len(theirs)) < _ALIKE * size:
         return
     common = (count & their_count).total()
     if 2 * common < _ALIKE * size:

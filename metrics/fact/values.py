@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from .reading.quantities import Quantity, equal, same_kind
-from .reading.reading import Reading, neighbours
-from .reading.units import units_alone
+from .reading.reading import Reading, found_once, neighbours
+from .reading.units import Unit, units_alone
 from .relations.findings import Finding, Status, places
 
 _ALTERNATIVE = re.compile(r"\s*(?:,?\s*or|/)\s*(?:an? |the )?", re.IGNORECASE)
@@ -140,14 +140,19 @@ def _hedged(answer: Reading, same: Sequence[Quantity], strange: Sequence[Quantit
     return []
 
 
+@found_once
+def _units(reading: Reading) -> list[tuple[Unit, int, int]]:
+    return units_alone(reading.text.plain)
+
+
 def unit_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """Units that the reference speaks of without a number: "given in bit/s"."""
-    wanted = units_alone(reference.text.plain)
+    wanted = _units(reference)
     if not wanted:
         return
-    told = units_alone(answer.text.plain)
-    known = {unit for unit, _, _ in (*wanted, *units_alone(question.text.plain))}
-    seen = {unit for unit, _, _ in units_alone(question.text.plain)}
+    told = _units(answer)
+    seen = {unit for unit, _, _ in _units(question)}
+    known = seen.union(unit for unit, _, _ in wanted)
     for unit, start, end in wanted:
         if unit in seen:
             continue

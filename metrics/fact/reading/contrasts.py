@@ -84,9 +84,9 @@ def _forms(word: str) -> tuple[str, ...]:
 
 
 @cache
-def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
-    """The groups' words in all their forms, by their first; longer phrases first."""
-    found: dict[str, list[tuple[tuple[str, ...], Group, int]]] = {}
+def _table() -> dict[tuple[str, ...], tuple[tuple[tuple[str, ...], Group, int], ...]]:
+    """The groups' words in all their forms, by their first two or their only one; longer phrases first."""
+    found: dict[tuple[str, ...], list[tuple[tuple[str, ...], Group, int]]] = {}
     for line in lines_of("contrasts.txt"):
         name, _, sides = line.partition(":")
         parted = sides.split("|")
@@ -96,8 +96,14 @@ def _table() -> dict[str, tuple[tuple[tuple[str, ...], Group, int], ...]]:
                 words = phrase.split()
                 for last in _forms(words[-1]):
                     own = (*words[:-1], last)
-                    found.setdefault(own[0], []).append((own, group, side))
+                    found.setdefault(own[:2], []).append((own, group, side))
     return {first: tuple(sorted(entries, key=lambda each: -len(each[0]))) for first, entries in found.items()}
+
+
+@cache
+def _first_words() -> frozenset[str]:
+    """The words that may open a side of a group; few words of a text do."""
+    return _NEXT.union(opening[0] for opening in _table())
 
 
 def _stands(phrase: tuple[str, ...], span: Sequence[Word]) -> bool:
@@ -116,8 +122,12 @@ def poles(text: Text, denied: frozenset[int] = frozenset(), covered: frozenset[i
     found, words, table = [], text.words, _table()
     # A word belongs to one group whose sides are facts, and to any whose sides are not.
     free: dict[str, int] = {}
+    opening_one = _first_words()
     for at, word in enumerate(words):
-        entries = table.get(word.text, ())
+        if word.text not in opening_one:
+            continue
+        opening = (word.text, words[at + 1].text if at + 1 < len(words) else "")
+        entries = (*table.get(opening, ()), *table.get(opening[:1], ()))
         if not entries and word.text not in _NEXT:
             continue
         later = word.text in _NEXT and _in_turn(words, at)

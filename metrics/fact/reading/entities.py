@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Literal
 
 from .acronyms import Entry, singular, table, words_of
 from .text import Text, Word
@@ -142,16 +144,19 @@ def _by_acronym() -> dict[str, frozenset[str]]:
 
 
 @cache
-def _by_expansion() -> dict[str, tuple[tuple[tuple[str, ...], frozenset[str]], ...]]:
-    """Expansions by their first word, longest first, with the keys of their acronyms."""
+def _by_expansion() -> dict[tuple[str, ...], tuple[tuple[tuple[str, ...], frozenset[str]], ...]]:
+    """Expansions by their first two words or their only one, longest first, with the keys of their acronyms.
+
+    Many begin with one word ("radio", "access"), few with the same two.
+    """
     keys: dict[tuple[str, ...], set[str]] = {}
     for entry in (*table(), *_half_spelt()):
         if len(entry.words) > 1 or entry.kind:
             keys.setdefault(entry.words, set()).add(key_of(entry.acronym))
-    first: dict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = {}
+    first: dict[tuple[str, ...], list[tuple[tuple[str, ...], frozenset[str]]]] = {}
     for words, owners in keys.items():
-        first.setdefault(words[0], []).append((words, frozenset(owners)))
-    return {word: tuple(sorted(found, key=lambda each: -len(each[0]))) for word, found in first.items()}
+        first.setdefault(words[:2], []).append((words, frozenset(owners)))
+    return {opening: tuple(sorted(found, key=lambda each: -len(each[0]))) for opening, found in first.items()}
 
 
 def _half_spelt() -> list[Entry]:
@@ -258,9 +263,12 @@ def _expanded(text: Text, before: list[Entity]) -> list[Entity]:
     plain = [singular(word.text) for word in words]
     taken = sorted((each.start, each.end) for each in before)
     starts = [start for start, _ in taken]
+    openings = list(pairwise([*plain, ""]))
     found, at = [], 0
     while at < len(words):
-        for expansion, keys in table_of.get(plain[at], ()):
+        # The longest first: one of several words, then one of the first word alone.
+        opening = openings[at]
+        for expansion, keys in (*table_of.get(opening, ()), *table_of.get(opening[:1], ())):
             if tuple(plain[at : at + len(expansion)]) == expansion and _free(words[at].start, taken, starts):
                 span = words[at : at + len(expansion)]
                 if _one_phrase(text.plain, span):
@@ -286,38 +294,20 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
     known = _by_acronym()
     found: list[Entity] = []
     previous_end, opens = 0, True
-    for match in _tokens(plain):
-        token, start, end = match
+    for token, start, end in _tokens(plain):
         between = plain[previous_end:start]
-        starts_sentence = between != " " and _OPENS.search(between) is not None
-        opens = previous_end == 0 or starts_sentence or (opens and not between.strip(' "(['))
+        if between != " ":
+            opens = _OPENS.search(between) is not None or (opens and not between.strip(' "(['))
+        opens = opens or previous_end == 0
         previous_end = end
-        if token.islower() and token.isalpha():
+        form, own = _form(token)
+        if form == "hexadecimal":
+            found.append(Entity(frozenset({own}), frozenset({"hexadecimal"}), start, end))
             continue
-        hexadecimal = _HEX.fullmatch(token) if len(token) > 3 else None
-        if hexadecimal:
-            value = (hexadecimal[1] or hexadecimal[2]).lower()
-            found.append(Entity(frozenset({value}), frozenset({"hexadecimal"}), start, end))
+        if not form or (opens and form != "name") or not _free(start, taken, starts):
             continue
-        if len(token) > 60 or not _free(start, taken, starts) or _MEASURE.fullmatch(token):
-            continue
-        capitals = sum(letter.isupper() for letter in token)
-        digits = any(letter.isdigit() for letter in token)
-        letters = any(letter.isalpha() for letter in token)
-        own = key_of(token)
-        if (
-            capitals >= 2
-            or (capitals and digits)
-            or token in _SPECIAL
-            or (capitals and re.match(r"[a-z]-[A-Z]", token))
-            or (digits and letters and not token[0].isdigit() and not _COUNTED.fullmatch(token))
-            or (capitals and own in known and (not opens or len(token) > 3))
-        ):
-            pass
-        elif capitals and not opens and _TITLE.fullmatch(token):
+        if form == "title":
             found.append(Entity(frozenset({own}), frozenset({"name"}), start, end))
-            continue
-        else:
             continue
         if token.rstrip("s").isupper() and found and _continues(plain, found[-1], start, own, known):
             whole = plain[found[-1].start : end]
@@ -326,6 +316,39 @@ def _formed(text: Text, before: list[Entity]) -> list[Entity]:
         tags = frozenset({"capitals"}) if _is_shouted(token, own, known) else tags_of(token.rstrip("."))
         found.append(Entity(frozenset({own}), tags, start, end))
     return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _form(token: str) -> tuple[Literal["", "hexadecimal", "name", "inside", "title"], str]:
+    """Is a word a name by its form, and the key of that name.
+
+    A hexadecimal and a ``name`` are wherever they stand; what is ``inside`` or a ``title`` (capitalised, and in no
+    table) is one where it does not open a sentence.
+    """
+    if token.islower() and token.isalpha():
+        return "", ""
+    hexadecimal = _HEX.fullmatch(token) if len(token) > 3 else None
+    if hexadecimal:
+        return "hexadecimal", (hexadecimal[1] or hexadecimal[2]).lower()
+    if len(token) > 60 or _MEASURE.fullmatch(token):
+        return "", ""
+    capitals = sum(letter.isupper() for letter in token)
+    digits = any(letter.isdigit() for letter in token)
+    letters = any(letter.isalpha() for letter in token)
+    own = key_of(token)
+    in_table = capitals > 0 and own in _by_acronym()
+    if (
+        capitals >= 2
+        or (capitals and digits)
+        or token in _SPECIAL
+        or (capitals and re.match(r"[a-z]-[A-Z]", token))
+        or (digits and letters and not token[0].isdigit() and not _COUNTED.fullmatch(token))
+        or (in_table and len(token) > 3)
+    ):
+        return "name", own
+    if in_table:
+        return "inside", own
+    return ("title", own) if capitals and _TITLE.fullmatch(token) else ("", own)
 
 
 def _tokens(plain: str) -> Iterator[tuple[str, int, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .lexicon import word_list
 from .text import STOP, Text, Word, stem
@@ -35,7 +36,8 @@ _PAIRS = frozenset(
     {("instead", "of"), ("rather", "than"), ("free", "of"), ("other", "than"), ("absence", "of"), ("lack", "of")}
     | {("devoid", "of"), ("ignorant", "of"), ("unaware", "of"), ("rule", "out"), ("rules", "out"), ("ruling", "out")}
 )
-_OPEN_PAIRS = frozenset(first for first, _ in _PAIRS)
+# Words that may deny, by themselves or with the next one; beside them those with "n't" do.
+_CUES = NEGATIONS | _TO_DENY | {first for first, _ in _PAIRS}
 # Words that limit what their clause says, or go round what their sentence says: it is not plainly said.
 LIMITS = word_list("limiting")
 ROUND = word_list("going round")
@@ -127,11 +129,11 @@ def polarity(text: Text) -> Polarity:
     focus: set[int] = set()
     predicates: set[int] = set()
     for at, word in enumerate(words):
+        if word.text not in _CUES and not word.text.endswith("n't"):
+            continue
         cue = word.text in NEGATIONS or word.text.endswith("n't")
         cue = cue or (word.text in _TO_DENY and at + 1 < len(words) and words[at + 1].text == "to")
         opens = at + 1
-        if not cue and word.text not in _OPEN_PAIRS:
-            continue
         if not cue and at + 1 < len(words) and (word.text, words[at + 1].text) in _PAIRS:
             # "The presence or absence of a header" denies nothing.
             cue, opens = not (at and words[at - 1].text == "or"), at + 2
@@ -359,6 +361,7 @@ def _same_scope(words: Sequence[Word], cue: int, place: int) -> bool:
     return any(word.text == "or" for word in words[max(cue, place - 1) : place + 1])
 
 
+@lru_cache(maxsize=1 << 14)
 def without_prefix(word: str) -> str:
     """What a prefix denies in a word: "encrypted" of "unencrypted"; "" where none does."""
     if (

@@ -56,8 +56,9 @@ _RATES = {
 _CITED_BEFORE, _CITED_AFTER = re.compile(r"\[[\d\s,-]*$"), re.compile(r"[\d\s,-]*\]")
 _NEAR = 26
 _A_UNIT = re.compile(
-    r"(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )"
-    r"(?<!once )(?<!twice )(?<!half )\b(?:(?:an?|one)(?: full| whole)?|(?:an? )?single) "
+    # Its first letter is looked for first: few places have it, and all else is looked at there alone.
+    r"\b(?=[aos])(?<!\bof )(?<!\bper )(?<!\bin )(?<!\bto )(?<!times )"
+    r"(?<!once )(?<!twice )(?<!half )(?:(?:an?|one)(?: full| whole)?|(?:an? )?single) "
     r"(?=(second(?=\s*[.,;)]|\s*$)|bit|octet|byte|day|hour|week|minute|millisecond|microsecond|nanosecond|"
     r"kilometre|kilometer|watt|milliwatt|megahertz|gigahertz|kilohertz)\b)",
     re.IGNORECASE,

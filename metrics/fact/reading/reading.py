@@ -152,10 +152,10 @@ def found_once(
 
     @wraps(find)
     def found(reading: Reading, *more: More.args, **named: More.kwargs) -> Found:
-        key = (name, *more) if more else name
-        if key not in reading.found:
-            reading.found[key] = find(reading, *more, **named)
-        return reading.found[key]
+        key, kept = (name, *more) if more else name, reading.found
+        if key not in kept:
+            kept[key] = find(reading, *more, **named)
+        return kept[key]
 
     return found
 

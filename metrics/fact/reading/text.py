@@ -20,8 +20,11 @@ _MADE = {"−": "-", "‐": "-", "‑": "-", "’": "'", "‘": "'", "“": '"',
 # "De-activated" is one word.
 _WORD = re.compile(r"(?:\b(?:[Dd]e|[Uu]n|[Dd]is)-(?=[a-z]))?[^\W_]+(?:'[^\W_]+)?")
 # What parts sentences: a line, or a mark before white space ("TS 38.331" has none).
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|;|\n")
-_CLAUSE_END = re.compile(r"[,:()\[\]](?=\s|$)|(?<=\s)[(\[]|[.!?](?=\s|$)|;|\n|(?<=\s)[-–—](?=\s)")
+# The mark is looked for first, and then what stands around it: so the search passes quickly over all else.
+_SENTENCE_END = re.compile(r"[.!?;\n](?:(?<=[;\n])|(?=\s|$))")
+_CLAUSE_END = re.compile(
+    r"[,:()\[\].!?;\n–—-](?:(?<=[;\n])|(?<=[,:()\[\].!?])(?=\s|$)|(?<=\s[(\[])|(?<=\s[-–—])(?=\s))"
+)
 _CLAUSE_WORDS = word_list("clause openers")
 # Words that carry no fact of their own, and letters that hyphens part from names.
 STOP = word_list("no content") | frozenset("bcdefghijklmnopqrstuvwxyz")
@@ -75,6 +78,13 @@ def stem(word: str) -> str:
     return _SAME.get(made, made)
 
 
+@lru_cache(maxsize=1 << 16)
+def _read_word(written: str) -> tuple[str, str, bool]:
+    """A word in lower case, its stem, and whether it opens a clause."""
+    word = written.lower().replace("-", "")
+    return word, stem(word.removesuffix("'s")), word in _CLAUSE_WORDS
+
+
 @dataclass(frozen=True, eq=False)
 class Text:
     """A text with its folded form and its words."""
@@ -90,18 +100,19 @@ class Text:
     def words(self) -> tuple[Word, ...]:
         """All words in order, each with its clause and sentence; linear in the length of the text."""
         plain, found = self.plain, []
-        ends = [match.start() for match in _CLAUSE_END.finditer(plain)]
-        stops = [match.start() for match in _SENTENCE_END.finditer(plain)]
-        clause = sentence = passed = stopped = 0
+        # No word starts behind the end of the text: that closes both lists.
+        ends = [*(match.start() for match in _CLAUSE_END.finditer(plain)), len(plain)]
+        stops = [*(match.start() for match in _SENTENCE_END.finditer(plain)), len(plain)]
+        clause = sentence = passed = 0
         for match in _WORD.finditer(plain):
             start, end = match.span()
-            while passed < len(ends) and ends[passed] < start:
+            while ends[passed] < start:
                 passed, clause = passed + 1, clause + 1
-            while stopped < len(stops) and stops[stopped] < start:
-                stopped, sentence = stopped + 1, sentence + 1
-            word = match[0].lower().replace("-", "")
-            clause += word in _CLAUSE_WORDS
-            found.append(Word(word, start, end, stem(word.removesuffix("'s")), clause, sentence))
+            while stops[sentence] < start:
+                sentence += 1
+            word, own, opens = _read_word(match[0])
+            clause += opens
+            found.append(Word(word, start, end, own, clause, sentence))
         return tuple(found)
 
     @cached_property

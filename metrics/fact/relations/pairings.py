@@ -131,8 +131,12 @@ def _parted(reading: Reading) -> dict[str, list[_Mention]]:
     return {
         name: members
         for name, members in groups.items()
-        if 2 <= len(members) <= 6 and len({m.key for m in members}) > 1 and len({m.clause for m in members}) > 1
+        if 2 <= len(members) <= 6 and len(_keys(members)) > 1 and len({m.clause for m in members}) > 1
     }
+
+
+def _keys(members: Sequence[_Mention]) -> set[str]:
+    return {each.key for each in members}
 
 
 def _contexts(
@@ -163,10 +167,12 @@ def _gap(place: int, clause: int, mention: _Mention) -> int:
 def _context_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """Two of a kind that have changed places: downstream is broadcast and upstream TDMA, or the other way round."""
     own, other_own = _parted(reference), _parted(answer)
-    both = own.keys() & other_own.keys()
+    both = [
+        name for name in sorted(own.keys() & other_own.keys()) if len(_keys(own[name]) & _keys(other_own[name])) > 1
+    ]
     if not both:
         return
-    wanted = _contexts(reference, {name: own[name] for name in sorted(both)})
+    wanted = _contexts(reference, {name: own[name] for name in both})
     told = _contexts(answer, {name: other_own[name] for name in both})
     for name, members in wanted.items():
         there = told.get(name, {})

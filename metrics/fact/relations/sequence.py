@@ -122,8 +122,9 @@ def _counts(words: Sequence[Word], at: int) -> bool:
 def sequence_findings(reference: Reading, answer: Reading, question: Reading) -> Iterator[Finding]:
     """What the reference has first does not come later in the answer."""
     heard = question.text.stems
-    told = _steps(answer) if max(len(reference.text.words), len(answer.text.words)) <= _COMPARED_TO else ()
-    for steps in _steps(reference) if told else ():
+    wanted = _steps(reference) if max(len(reference.text.words), len(answer.text.words)) <= _COMPARED_TO else ()
+    told = _steps(answer) if wanted else ()
+    for steps in wanted:
         # "Before it retrieves them" tells what the question's deed comes before.
         earlier, later = steps.earlier or heard - steps.later, steps.later or heard - steps.earlier
         for other in told:

@@ -166,8 +166,9 @@ def _pairs(reading: Reading) -> list[_Pair]:
 
 def _paired(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """The first pair of the reference that the answer has too, whatever else its sentence says."""
-    told = _pairs(answer)
-    for pair in _pairs(reference) if told else ():
+    wanted = _pairs(reference)
+    told = _pairs(answer) if wanted else []
+    for pair in wanted:
         alike = [
             each
             for each in told
@@ -186,15 +187,16 @@ def trend_findings(reference: Reading, answer: Reading, question: Reading) -> It
     heard = question.text.stems
     if max(len(reference.text.words), len(answer.text.words)) > _LONG:
         return
-    wanted, told = _trends(reference, question), _trends(answer, question)
+    wanted = _trends(reference, question)
+    told = _trends(answer, question) if wanted else []
     paired = list(_paired(reference, answer))
     if paired or any(each.several for each in (*wanted, *told)):
         yield from paired
     else:
         yield from _held(reference, wanted, told, heard)
     # A choice between two that the question names: the lowest wins.
-    chosen = _preferences(reference)[:1]
-    yield from _held(reference, [replace(each, about=frozenset()) for each in chosen], _preferences(answer), heard)
+    chosen = [replace(each, about=frozenset()) for each in _preferences(reference)[:1]]
+    yield from _held(reference, chosen, _preferences(answer) if chosen else [], heard)
 
 
 def _held(

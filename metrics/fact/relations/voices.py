@@ -46,13 +46,15 @@ def _deeds(reading: Reading) -> tuple[_Deed, ...]:
     if len(words) > _LONGEST:
         return ()
     denied = {word.sentence for word in words if word.text in NEGATIONS or word.text.endswith("n't")}
-    found = []
+    found, texts = [], [word.text for word in words]
     for at, word in enumerate(words):
         if word.text in STOP or word.sentence in denied or not at:
             continue
-        before, after = words[max(0, at - _NEAR) : at], words[at + 1 : at + 1 + _NEAR]
-        by = next((place for place, each in enumerate(after) if each.text == "by"), None)
         participle = word.text.endswith("ed") or word.text in _PARTICIPLES
+        by = next((place for place, each in enumerate(texts[at + 1 : at + 1 + _NEAR]) if each == "by"), None)
+        if by is not None and not participle:
+            continue
+        before, after = words[max(0, at - _NEAR) : at], words[at + 1 : at + 1 + _NEAR]
         passive = participle and any(each.text in _BE and each.clause == word.clause for each in before)
         if passive and by is not None:
             agent = _content(words[at + by + 2 : at + by + 2 + _NEAR], word)
@@ -69,8 +71,9 @@ def _deeds(reading: Reading) -> tuple[_Deed, ...]:
 
 def voice_findings(reference: Reading, answer: Reading) -> Iterator[Finding]:
     """The same verb in both voices: the one that does it in the reference is not done to in the answer."""
-    told = _deeds(answer)
-    for deed in _deeds(reference) if told else ():
+    wanted = _deeds(reference)
+    told = _deeds(answer) if wanted else ()
+    for deed in wanted:
         for other in told:
             if deed.verb != other.verb or not (deed.passive or other.passive):
                 continue
