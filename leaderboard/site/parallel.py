@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -34,12 +35,17 @@ def each_of(work: Callable[[Job], Result], jobs: Sequence[Job], processes: int) 
     if processes < 2 or len(jobs) < 2:
         yield from map(work, jobs)
         return
+    # What every process would import, and collect as garbage in vain, is there before they begin.
+    import scipy.special  # noqa: F401
+
     global _work  # noqa: PLW0603 - what forked processes inherit
     _work = partial(_numbered, work, jobs)
+    gc.freeze()
     try:
         with multiprocessing.get_context("fork").Pool(processes) as pool:
             yield from pool.imap(_by_number, range(len(jobs)))
     finally:
+        gc.unfreeze()
         _work = None
 
 

@@ -216,12 +216,13 @@ def mcnemar(gained: int, lost: int) -> McNemar:
         return McNemar(gained, lost, 1.0, 1.0)
     if gained == lost:
         return McNemar(gained, lost, 1.0, 1.0)
-    from scipy.stats import binom
+    from scipy.special import betaincc
 
-    # scipy's tail takes the same time for any number of pairs; summed whole numbers took 11 s for 12,000.
+    # A beta function takes the same time for any number of pairs; summed whole numbers took 11 s for 12,000.
     fewer = min(gained, lost)
-    exact = min(1.0, 2 * float(binom.cdf(fewer, total, 0.5)))
-    mid = exact - float(binom.pmf(fewer, total, 0.5))
+    below = float(betaincc(fewer, total - fewer + 1, 0.5)) if fewer else 0.0
+    up_to = float(betaincc(fewer + 1, total - fewer, 0.5))
+    exact, mid = min(1.0, 2 * up_to), up_to + below
     return McNemar(gained, lost, max(SMALLEST, exact), max(SMALLEST, mid))
 
 
