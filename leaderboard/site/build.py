@@ -22,7 +22,9 @@ from telbench.errors import InputError
 from ...harness.cli.terminal import Reporter
 from ...harness.runs.folder import HEADER, JUDGEMENTS, PARTIAL, SAMPLES
 from ...harness.storage import LOCK, FolderLock, disk_message
+from ...metrics.fingerprints import file_sha256
 from .cards.files import card_files
+from .environment import compile_templates
 from .model.board import Board, Options
 from .model.contexts import NO_CONTEXTS, Contexts
 from .model.data_files import data_files
@@ -163,7 +165,9 @@ def manifest_of(out: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> list[str | None]:
-    return [_sha256(folder / name) for name in (HEADER, PARTIAL, SAMPLES, JUDGEMENTS)]
+    """Hashes of a run's files; that of a large one is remembered while its stat says that nobody touched it."""
+    paths = (folder / name for name in (HEADER, PARTIAL, SAMPLES, JUDGEMENTS))
+    return [file_sha256(path) if path.is_file() else None for path in paths]
 
 
 def _sha256(path: Path) -> str | None:
@@ -215,6 +219,8 @@ def _write_board(
     menu = sorted((section.entry(board) for _, section in named), key=lambda entry: entry[0] != "index.html")
     files: dict[str, str] = {}
     single = [section for section in own if section.single]
+    if board.processes > 1:
+        compile_templates()
     with reporter.progress("writing pages", sum(section.count(board) for _, section in named)) as meter:
         whole = partial(_section_files, board, menu, others)
         for section, made in zip(single, board.each_of(whole, single), strict=True):

@@ -202,7 +202,7 @@ def letter_groups(order: Sequence[int], differs: Sequence[Sequence[bool]]) -> li
     for i in range(k):
         for j in range(i + 1, k):
             one, other = order[i], order[j]
-            if not differs[one][other]:
+            if not differs[one][other] or not any(one in column and other in column for column in columns):
                 continue
             split: list[set[int]] = []
             for column in columns:
