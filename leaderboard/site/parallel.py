@@ -32,7 +32,8 @@ def each_of(work: Callable[[Job], Result], jobs: Sequence[Job], processes: int) 
     Processes are forked, so that columns of numbers which all jobs name are shared, not copied; only numbers of jobs
     and results travel between them.
     """
-    if processes < 2 or len(jobs) < 2:
+    # A process of a pool may begin no others.
+    if processes < 2 or len(jobs) < 2 or multiprocessing.current_process().daemon:
         yield from map(work, jobs)
         return
     # What every process would import, and collect as garbage in vain, is there before they begin.
