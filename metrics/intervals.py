@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from telbench.errors import TelbenchError
@@ -235,7 +236,7 @@ def replicates(
     height = max(1, min(resamples, _BLOCK // groups))
     with one_thread() if height * together.size > _SPLIT else nullcontext():
         for first in range(0, resamples, height):
-            sums = resample_counts(groups, min(height, resamples - first), seed, first) @ together
+            sums = _kept_counts(groups, min(height, resamples - first), seed, first) @ together
             for index, part in enumerate(np.split(sums, edges, axis=1)):
                 blocks[index].append(aggregate(metrics[index], part))
     return [np.concatenate(parts) for parts in blocks]
@@ -253,4 +254,12 @@ def resample_counts(groups: int, size: int, seed: int, first: int) -> NDArray[np
     for row in range(size):
         draws = np.random.default_rng([seed, first + row]).integers(0, groups, size=groups)
         counts[row] = np.bincount(draws, minlength=groups)
+    return counts
+
+
+@lru_cache(maxsize=4)
+def _kept_counts(groups: int, size: int, seed: int, first: int) -> NDArray[np.float64]:
+    """`resample_counts` of the last blocks, not to be written to: one bootstrap after another asks for the same."""
+    counts = resample_counts(groups, size, seed, first)
+    counts.flags.writeable = False
     return counts

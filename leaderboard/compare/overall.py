@@ -83,7 +83,7 @@ def overall(parts: Sequence[Part], level: float = 0.95, within: tuple[float, flo
     >>> round(two.mean, 3), round(two.standard_error, 3), round(two.p, 2)
     (0.02, 0.025, 0.42)
     """
-    from scipy.stats import t
+    from scipy import special
 
     mean = math.fsum(part.weight * part.mean for part in parts)
     variances = [(part.weight * part.error) ** 2 for part in parts]
@@ -92,9 +92,9 @@ def overall(parts: Sequence[Part], level: float = 0.95, within: tuple[float, flo
         return Overall(mean, 0.0, math.inf, mean, mean, 1.0 if mean == 0 else 0.0, level)
     degrees = total**2 / math.fsum(each**2 / part.degrees for each, part in zip(variances, parts, strict=True))
     error = math.sqrt(total)
-    half = float(t.ppf((1 + level) / 2, degrees)) * error
+    half = float(special.stdtrit(degrees, (1 + level) / 2)) * error
     low, high = max(mean - half, within[0]), min(mean + half, within[1])
-    return Overall(mean, error, degrees, low, high, float(2 * t.sf(abs(mean) / error, degrees)), level)
+    return Overall(mean, error, degrees, low, high, float(2 * special.stdtr(degrees, -abs(mean) / error)), level)
 
 
 def weights_of(asked: str, items: Mapping[str, int]) -> dict[str, float]:

@@ -198,7 +198,7 @@ def study_of_values(
     factors: Sequence[str] | None = None,
     *,
     higher_is_better: bool = True,
-    medians: bool = True,
+    estimates: bool = True,
 ) -> Study:
     """`study_of` of runs with these levels of factors, from their values item by item (NaN where there is none)."""
     cells = []
@@ -208,7 +208,7 @@ def study_of_values(
         told = {name: word(value) for name, value in given.items()}
         kept = {name: level for name, level in told.items() if name not in NOT_FACTORS or name in (factors or ())}
         cells.append(ScoredCell(kept, told.get(SEED, "0"), column))
-    return analyse(cells, clusters, factors=factors, higher_is_better=higher_is_better, medians=medians)
+    return analyse(cells, clusters, factors=factors, higher_is_better=higher_is_better, estimates=estimates)
 
 
 def word(value: Any) -> str:

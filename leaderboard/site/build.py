@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,11 +23,14 @@ from telbench.errors import InputError
 from ...harness.cli.terminal import Reporter
 from ...harness.runs.folder import HEADER, JUDGEMENTS, PARTIAL, SAMPLES
 from ...harness.storage import LOCK, FolderLock, disk_message
+from ...metrics.fingerprints import file_sha256
 from .cards.files import card_files
+from .environment import compile_templates
 from .model.board import Board, Options
 from .model.contexts import NO_CONTEXTS, Contexts
 from .model.data_files import data_files
 from .model.eligibility import run_folders
+from .model.items import grouped
 from .page import File, Other, Page, Section
 from .pages import SECTIONS
 from .pages.others import made_with, other_sections, pages_of
@@ -163,7 +167,9 @@ def manifest_of(out: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> list[str | None]:
-    return [_sha256(folder / name) for name in (HEADER, PARTIAL, SAMPLES, JUDGEMENTS)]
+    """Hashes of a run's files; that of a large one is remembered while its stat says that nobody touched it."""
+    paths = (folder / name for name in (HEADER, PARTIAL, SAMPLES, JUDGEMENTS))
+    return [file_sha256(path) if path.is_file() else None for path in paths]
 
 
 def _sha256(path: Path) -> str | None:
@@ -214,13 +220,20 @@ def _write_board(
     # What the site opens on comes first.
     menu = sorted((section.entry(board) for _, section in named), key=lambda entry: entry[0] != "index.html")
     files: dict[str, str] = {}
-    single = [section for section in own if section.single]
+    # Pages of a small board's items hold all answers, and are made by all processes.
+    single = [each for each in own if each.single and (each.prepare is None or grouped(board))]
+    if board.processes > 1:
+        compile_templates()
     with reporter.progress("writing pages", sum(section.count(board) for _, section in named)) as meter:
-        whole = partial(_section_files, board, menu, others)
-        for section, made in zip(single, board.each_of(whole, single), strict=True):
-            for path, content in made:
-                files[folder + path] = drafts.write(folder + path, content)
-            meter.advance(section.count(board))
+        for section in single:
+            if section.prepare is not None:
+                section.prepare(board)
+        whole = partial(_files_of, drafts, board, menu, others, folder)
+        # The last ones take longest: what begins first ends while there is other work.
+        jobs = [*reversed(single), None]
+        for section, made in zip(jobs, board.each_of(whole, jobs), strict=True):
+            files |= made
+            meter.advance(0 if section is None else section.count(board))
         for name, section in named:
             if section in single:
                 continue
@@ -229,15 +242,23 @@ def _write_board(
                 files[place] = drafts.write(place, content)
                 if not isinstance(page, File):
                     meter.advance()
-    for name, content in (*_assets(), *data_files(board), *card_files(board)):
-        files[folder + name] = drafts.write(folder + name, content)
     return files
 
 
-def _section_files(
-    board: Board, menu: Sequence[tuple[str, str]], others: Sequence[Other], section: Section
-) -> list[tuple[str, bytes]]:
-    return [(page.path, _content(page, board, menu, others, section)) for page in section.pages(board)]
+def _files_of(
+    drafts: Drafts,
+    board: Board,
+    menu: Sequence[tuple[str, str]],
+    others: Sequence[Other],
+    folder: str,
+    section: Section | None,
+) -> dict[str, str]:
+    """Write the files of a section, or those that are in none; SHA-256 by path."""
+    if section is None:
+        made: Iterable[tuple[str, bytes]] = itertools.chain(_assets(), data_files(board), card_files(board))
+    else:
+        made = ((page.path, _content(page, board, menu, others, section)) for page in section.pages(board))
+    return {folder + path: drafts.write(folder + path, content) for path, content in made}
 
 
 def _content(

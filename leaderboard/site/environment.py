@@ -25,6 +25,12 @@ def fragment(template: str, context: Mapping[str, Any]) -> str:
     return environment().get_template(template).render(context)
 
 
+def compile_templates() -> None:
+    """Compile telbench's own templates, so that processes that are forked need not do so each."""
+    for name in environment().list_templates():
+        environment().get_template(name)
+
+
 @cache
 def environment(templates: Path | None = None) -> Environment:
     """The templates, telbench's own first.

@@ -53,7 +53,8 @@ class Section:
 
     ``path`` is the page that the menu entry ``title`` leads to, or a function of the board that tells it. ``when`` says
     whether a board has them, ``count`` how many pages there are. Sections that are ``single`` are made in one process
-    each, at the same time; the others may share their work between processes. ``templates`` is the folder of another
+    each, at the same time, after all processes made what they ``prepare``; the others may share their work between
+    processes. ``templates`` is the folder of another
     package's own templates; they extend ``base.html`` as telbench's do.
     """
 
@@ -63,6 +64,7 @@ class Section:
     when: Callable[[Board], bool] = lambda board: True
     count: Callable[[Board], int] = lambda board: 1
     single: bool = False
+    prepare: Callable[[Board], object] | None = None
     templates: Path | None = None
 
     def entry(self, board: Board) -> tuple[str, str]:

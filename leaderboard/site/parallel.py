@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,15 +32,21 @@ def each_of(work: Callable[[Job], Result], jobs: Sequence[Job], processes: int) 
     Processes are forked, so that columns of numbers which all jobs name are shared, not copied; only numbers of jobs
     and results travel between them.
     """
-    if processes < 2 or len(jobs) < 2:
+    # A process of a pool may begin no others.
+    if processes < 2 or len(jobs) < 2 or multiprocessing.current_process().daemon:
         yield from map(work, jobs)
         return
+    # What every process would import, and collect as garbage in vain, is there before they begin.
+    import scipy.special  # noqa: F401
+
     global _work  # noqa: PLW0603 - what forked processes inherit
     _work = partial(_numbered, work, jobs)
+    gc.freeze()
     try:
         with multiprocessing.get_context("fork").Pool(processes) as pool:
             yield from pool.imap(_by_number, range(len(jobs)))
     finally:
+        gc.unfreeze()
         _work = None
 
 

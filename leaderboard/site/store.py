@@ -138,7 +138,8 @@ class Store:
         }
         stream = io.BytesIO()
         # Savez has no pickle where no array holds objects.
-        letters = np.frombuffer(json.dumps(told, separators=(",", ":")).encode("ascii"), np.uint8)
+        # A record is the fields of its own.
+        letters = np.frombuffer(json.dumps(told, separators=(",", ":"), default=vars).encode("ascii"), np.uint8)
         held: dict[str, Any] = {_TOLD: letters, **part.arrays}
         np.savez(stream, **held)
         try:

@@ -127,7 +127,7 @@ def beaten_by(
         noise: share of its value that a measured cost may be off by: what is not cheaper beyond it is not called so.
     """
     import numpy as np
-    from scipy import stats
+    from scipy import special
 
     complete = np.isfinite(scores).all(axis=0)
     kept = scores[:, complete]
@@ -143,7 +143,7 @@ def beaten_by(
     own = np.diag(products)
     spread = np.maximum(own[:, None] + own[None, :] - 2 * products, 0.0)
     errors = np.sqrt(len(sizes) / (len(sizes) - 1) * spread) / kept.shape[1]
-    reach = float(stats.t.ppf((1 + level) / 2, effective - 1)) * errors
+    reach = float(special.stdtrit(effective - 1, (1 + level) / 2)) * errors
     found: list[int | None] = []
     for place, cost in enumerate(costs):
         ahead = [

@@ -86,7 +86,7 @@ def level_at_zero(
     Models*, 1986; Cameron and Miller, *A Practitioner's Guide to Cluster-Robust Inference*, 2015.
     """
     import numpy as np
-    from scipy.stats import t
+    from scipy import special
 
     _, membership = np.unique(np.asarray(clusters, dtype=object), return_inverse=True)
     n, groups = len(differences), int(membership.max()) + 1
@@ -102,8 +102,8 @@ def level_at_zero(
     errors = np.sqrt(np.maximum(variances, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.abs(np.nan_to_num(found / errors))
-    p = 2 * t.sf(ratios, groups - 1)
-    half = float(t.ppf(0.975, groups - 1) * errors[0])
+    p = 2 * special.stdtr(groups - 1, -ratios)
+    half = float(special.stdtrit(groups - 1, 0.975) * errors[0])
     level = float(found[0])
     return Level(level, (level - half, level + half), float(p[0]), float(found[1]), float(p[1]))
 

@@ -97,13 +97,13 @@ def analyse(
     factors: Sequence[str] | None = None,
     higher_is_better: bool = True,
     level: float = 0.95,
-    medians: bool = True,
+    estimates: bool = True,
 ) -> Study:
     """Main effects and two-way interactions (one family, Holm), simple effects where an interaction is significant, and
     each factor within every combination of the others (a family a factor: the study's own view).
 
     ``factors`` names those to analyse (default: all that vary). All scores are of the same items in the same order.
-    Without ``medians`` effects have none (`paired_differences`).
+    Without ``estimates`` effects have their corrected intervals alone (`paired_differences`).
 
     Raises:
         InputError: when no factor varies.
@@ -111,7 +111,7 @@ def analyse(
     order = _ordered_levels(cells, factors)
     if not order:
         raise InputError("no factor varies between these runs: a study needs two levels of at least one")
-    table = _Table(cells, tuple(order), clusters, higher_is_better, level, medians)
+    table = _Table(cells, tuple(order), clusters, higher_is_better, level, estimates)
     omitted: list[str] = []
     planned: list[_Contrast] = []
     for name in order:
@@ -146,13 +146,13 @@ class _Table:
         clusters: Sequence[str] | Documents | None,
         higher_is_better: bool,
         level: float,
-        medians: bool,
+        estimates: bool,
     ) -> None:
         import numpy as np
 
         self.names = names
         self.level = level
-        self._medians = medians
+        self._estimates = estimates
         self._clusters = documents(clusters) if isinstance(clusters, Sequence) else clusters
         self._sign = 1.0 if higher_is_better else -1.0
         self._seeds: dict[tuple[str, ...], dict[str, NDArray[np.float64]]] = {}
@@ -172,7 +172,7 @@ class _Table:
             differences, own = self._differences(each.weights)
             data.append(clustered(differences, own))
             names.append(None if own is None else own.names)
-        found = paired_differences(data, names, self.level, medians=self._medians)
+        found = paired_differences(data, names, self.level, estimates=self._estimates)
         adjusted = family(name, [each.p_mean for each in found]).adjusted
         ranked = family(name, [each.p_wilcoxon for each in found]).adjusted
         raw = [each.p_mean for each in found]

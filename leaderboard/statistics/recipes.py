@@ -39,7 +39,7 @@ def matched_seeds(effects: Sequence[float], level: float = 0.95) -> RecipeEffect
 
     Effects that are the same with all seeds have no spread to test by. Then it is a sign test, 2 / 2^n for n seeds.
     """
-    from scipy import stats
+    from scipy import special
 
     count, method = len(effects), "t over matched seeds"
     mean = math.fsum(effects) / count if count else None
@@ -51,6 +51,6 @@ def matched_seeds(effects: Sequence[float], level: float = 0.95) -> RecipeEffect
         return RecipeEffect(mean, count, None, None, p, "sign test over matched seeds", "identical in all seeds")
     deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in effects) / (count - 1))
     error = deviation / math.sqrt(count)
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
+    half = float(special.stdtrit(count - 1, (1 + level) / 2)) * error
+    p = float(2 * special.stdtr(count - 1, -abs(mean) / error))
     return RecipeEffect(mean, count, mean - half, mean + half, p, method)

@@ -159,6 +159,7 @@ def _run_file(run: BoardRun) -> str:
 
 
 def _steps(places: NDArray[np.int32]) -> list[int]:
-    import numpy as np
-
-    return np.diff(places, prepend=-1).tolist()
+    steps = places.copy()
+    steps[0] += 1
+    steps[1:] -= places[:-1]
+    return steps.tolist()

@@ -7,6 +7,7 @@ import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def bucket(word: str, length: int) -> str:
     >>> bucket("rrc", 2), bucket("é", 2), bucket("a", 2)
     ('rr', '_', 'a')
     """
-    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in word[:length])
+    return _written(word[:length])
+
+
+@lru_cache(maxsize=4096)
+def _written(letters: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in letters)
 
 
 def words_in(texts: Iterable[str]) -> Words:

@@ -7,7 +7,7 @@ correction. What rests on all runs (ranks, corrections, verdicts) is made each t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +187,7 @@ def _digest(column: Scored) -> str:
 
 
 def _told(found: Found, arrays: dict[str, Any]) -> Any:
-    """A comparison as JSON; its sums, beside it, are one of the arrays."""
+    """A comparison as it is kept; its sums, beside it, are one of the arrays."""
     import numpy as np
 
     if found is None:
@@ -195,7 +195,7 @@ def _told(found: Found, arrays: dict[str, Any]) -> Any:
     each, data = found
     place = f"sums {len(arrays)}"
     arrays[place] = np.array([data.sums, data.sizes])
-    return [asdict(each), place]
+    return [each, place]
 
 
 def _found(told: Any, arrays: Mapping[str, NDArray[np.float64]]) -> Found:

@@ -12,7 +12,7 @@ from .compare import compare_pages, comparisons
 from .factors import factor_pages
 from .history import history_count, history_pages, several_dates
 from .index import index_pages
-from .item import item_count, item_pages
+from .item import item_count, item_pages, prepare_items
 from .method import method_pages
 from .ranks import rank_pages
 from .run import run_pages
@@ -30,15 +30,24 @@ SECTIONS: tuple[Section, ...] = (
         count=recipe_count,
     ),
     Section("runs.html", "Runs", run_pages, count=lambda board: 1 + len(board.runs), single=True),
-    Section("items.html", "Items", item_pages, when=lambda board: board.shown != "none", count=item_count),
+    Section(
+        "items.html",
+        "Items",
+        item_pages,
+        when=lambda board: board.shown != "none",
+        count=item_count,
+        single=True,
+        prepare=prepare_items,
+    ),
     Section(
         "compare.html",
         "Compare",
         compare_pages,
         when=lambda board: bool(comparisons(board)),
         count=lambda board: 1 + len(comparisons(board)),
+        single=True,
     ),
-    Section("pair.html", "Any two", pair_pages, when=has_pairs),
+    Section("pair.html", "Any two", pair_pages, when=has_pairs, single=True),
     Section(
         "significance.html",
         "Significance",
@@ -69,6 +78,7 @@ SECTIONS: tuple[Section, ...] = (
         factor_pages,
         when=lambda board: bool(board.factors),
         count=lambda board: len(board.tables),
+        single=True,
     ),
     Section(
         "history.html",

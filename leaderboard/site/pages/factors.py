@@ -65,8 +65,8 @@ def _study(board: Board, table: MetricTable, runs: Sequence[BoardRun]) -> tuple[
     names = list(varying([run.factors for run in runs]))
     try:
         higher = table.metric.higher_is_better
-        # No page shows a median of effects.
-        study = study_of_values(levels, values, clusters, names, higher_is_better=higher, medians=False)
+        # The page shows no median of effects, nor an interval that is not corrected.
+        study = study_of_values(levels, values, clusters, names, higher_is_better=higher, estimates=False)
         return study, ""
     except InputError as error:
         return None, str(error)

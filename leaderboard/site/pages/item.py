@@ -67,6 +67,13 @@ def item_count(board: Board) -> int:
     return len(_lists(board)) + len(item_groups(board))
 
 
+def prepare_items(board: Board) -> None:
+    """What of a large board's items takes many processes, kept in the store: each run's part, and the pages."""
+    if grouped(board):
+        run_parts(board)
+        _kept_groups(board, item_groups(board))
+
+
 def item_pages(board: Board) -> Iterator[Page | File]:
     """``items.html`` and its further pages, ``items/…``, ``data/items/…``, on a large board ``data/answers/…``."""
     asked, parts = asked_part(board), run_parts(board)

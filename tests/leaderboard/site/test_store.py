@@ -14,6 +14,7 @@ from telbench.harness.cli.main import main
 from telbench.harness.runs.folder import JUDGEMENTS
 from telbench.leaderboard.compare.pairwise import measure_columns
 from telbench.leaderboard.site import store as store_module
+from telbench.leaderboard.site.model import board as board_module
 from telbench.leaderboard.site.model import items as items_module
 from telbench.leaderboard.site.model import kept_columns, kept_measures
 from telbench.leaderboard.site.model.columns import read_columns
@@ -125,6 +126,24 @@ def test_a_board_from_the_cache_is_that_of_a_fresh_build(
     assert build(runs, tmp_path / "fresh", "--no-cache", *options) == 0
     assert contents(tmp_path / "site") == contents(tmp_path / "fresh")
     assert any(name.startswith("data/pairs/") for name in contents(tmp_path / "site"))
+
+
+@pytest.mark.parametrize("whole", [50_000, 0])
+def test_a_board_that_several_processes_make_from_the_cache_is_that_of_one(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int
+) -> None:
+    monkeypatch.setenv("TELBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(items_module, "WHOLE_UP_TO", whole)
+    monkeypatch.setattr(items_module, "GROUP", 10)
+    runs = tmp_path / "runs"
+    changed(made, runs, "answers")
+    assert build(runs, tmp_path / "fresh", "--no-cache") == 0
+    monkeypatch.setattr(board_module, "_WORTH_A_PROCESS", -1)
+    changed(made, runs, "nothing")
+    assert build(runs, tmp_path / "site") == 0
+    changed(made, runs, "answers")
+    assert build(runs, tmp_path / "site") == 0
+    assert contents(tmp_path / "site") == contents(tmp_path / "fresh")
 
 
 def test_what_one_run_is_made_of_is_made_once(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,13 @@ def test_the_exact_test_is_the_binomial_test(gained, lost):
     assert mcnemar(gained, lost).p_exact == pytest.approx(stats.binomtest(gained, gained + lost).pvalue)
 
 
+@pytest.mark.parametrize(("gained", "lost"), [(20, 8), (0, 5), (1, 0), (300, 260), (6200, 5800)])
+def test_mid_p_takes_half_of_the_observed_count_off(gained, lost):
+    fewer, total = min(gained, lost), gained + lost
+    wanted = 2 * stats.binom.cdf(fewer, total, 0.5) - stats.binom.pmf(fewer, total, 0.5)
+    assert mcnemar(gained, lost).p_mid == pytest.approx(wanted, rel=1e-10)
+
+
 def test_the_exact_test_agrees_with_statsmodels():
     tables = pytest.importorskip("statsmodels.stats.contingency_tables")
     expected: Any = tables.mcnemar([[50, 20], [8, 22]], exact=True)

@@ -79,6 +79,15 @@ def test_nemenyis_quantiles_of_demsars_table_5(k, q):
     assert critical_difference(k, n) / np.sqrt(k * (k + 1) / (6 * n)) == pytest.approx(q, abs=1e-3)
 
 
+@pytest.mark.parametrize("k", [2, 3, 12, 60, 200])
+@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.2])
+def test_the_critical_difference_has_the_quantile_of_scipys_studentised_range(k, alpha):
+    wanted = stats.studentized_range.ppf(1 - alpha, k, np.inf)
+    assert critical_difference(k, 20, alpha) / np.sqrt(k * (k + 1) / (6 * 20)) * np.sqrt(2) == pytest.approx(
+        wanted, rel=1e-9
+    )
+
+
 def test_nemenyi_on_table_6_finds_two_pairs_at_ten_percent_and_none_at_five():
     p = np.array(nemenyi(friedman(TABLE_6)))
     assert not (p <= 0.05).any()
