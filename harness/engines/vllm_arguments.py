@@ -78,10 +78,11 @@ IN_PLACE = frozenset(
     {"LlamaForCausalLM", "MistralForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
     | {"GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "GraniteForCausalLM"}
 )
-# What vLLM logs where a part of a model kept its former numbers; tied output layers and tables of angles have none of
-# their own.
+# What vLLM logs where a part of a model kept its former numbers; tied output layers, tables of angles and Gemma's factor
+# of the embeddings, which follows from their width, have none of their own.
 NOT_LOADED = re.compile(
-    r"(?<!ParallelLMHead)(?<!RotaryEmbedding): Failed to load weights|weights were not loaded from checkpoint"
+    r"(?<!ParallelLMHead)(?<!RotaryEmbedding)(?<!GemmaModel)(?<!Gemma[23]Model): Failed to load weights"
+    "|weights were not loaded from checkpoint"
 )
 
 # Quantisations of transformers that vLLM has under no other name.

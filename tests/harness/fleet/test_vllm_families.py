@@ -29,6 +29,7 @@ SIZES = {
 }
 WINDOW = {"head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 64}
 # Name of the configuration in transformers, and what it needs beside the sizes. Those that pass belong to `IN_PLACE`.
+# Olmo 2 and SmolLM 3 pass with an output layer of their own, and not with a tied one (vLLM 0.32).
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "LlamaForCausalLM": ("LlamaConfig", {}),
     "Qwen2ForCausalLM": ("Qwen2Config", {}),
@@ -38,9 +39,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "Gemma3ForCausalLM": ("Gemma3TextConfig", WINDOW),
     "Gemma2ForCausalLM": ("Gemma2Config", WINDOW),
     "GemmaForCausalLM": ("GemmaConfig", {"head_dim": 32}),
-    "Olmo2ForCausalLM": ("Olmo2Config", {}),
     "GraniteForCausalLM": ("GraniteConfig", {}),
-    "SmolLM3ForCausalLM": ("SmolLM3Config", {}),
 }
 VOCABULARY = 300
 
@@ -74,7 +73,7 @@ def answered(engine: Engine) -> tuple[list[Any], list[Any]]:
 
 
 def test_every_architecture_that_is_put_in_place_is_tried() -> None:
-    assert set(CONFIGS) >= IN_PLACE
+    assert set(CONFIGS) == IN_PLACE
 
 
 @pytest.mark.slow

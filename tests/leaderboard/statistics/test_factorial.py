@@ -99,7 +99,7 @@ def test_cells_without_a_partner_do_not_count():
 def test_one_seed_says_nothing_of_the_recipe_and_several_do():
     one = analyse(planted(n=200), None).main[0]
     assert one.recipe.p is None
-    assert one.recipe.reason == "no statement about the recipe: 1 seed, 3 are needed"
+    assert one.recipe.reason == "no statement about the recipe: 1 seed in common, 3 are needed"
     many = analyse(planted(seeds=4, n=200), None).main[0]
     assert many.recipe.seeds == 4
     assert many.recipe.ci_low is not None
