@@ -78,8 +78,8 @@ IN_PLACE = frozenset(
     {"LlamaForCausalLM", "MistralForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
     | {"GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "GraniteForCausalLM"}
 )
-# What vLLM logs where a part of a model kept its former numbers; tied output layers, tables of angles and Gemma's factor
-# of the embeddings, which follows from their width, have none of their own.
+# What vLLM logs where a part of a model kept its former numbers. Tied output layers and tables of angles have none of
+# their own, nor has Gemma's factor of the embeddings, which follows from their width.
 NOT_LOADED = re.compile(
     r"(?<!ParallelLMHead)(?<!RotaryEmbedding)(?<!GemmaModel)(?<!Gemma[23]Model): Failed to load weights"
     "|weights were not loaded from checkpoint"
