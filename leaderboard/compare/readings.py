@@ -27,15 +27,15 @@ def doubts(metrics: Mapping[str, Sequence[tuple[str, Entry]]]) -> list[str]:
     ``unfinished`` bounds what answers that were cut off could change.
     Where several metrics are doubtful for the same reason it is told once.
     """
-    blind = {name: share for name, runs in metrics.items() if (share := _sight(runs)) is not None}
-    open_ = {name: pairs for name, runs in metrics.items() if (pairs := _open_pairs(runs))}
-    turned = [line for name, runs in metrics.items() for line in _turned_lines(name, runs)]
-    return [*_blind_lines(blind), *turned, *_open_lines(open_)]
+    known = {name: [run for run in runs if run[1].get("value") is not None] for name, runs in metrics.items()}
+    blind = {name: share for name, runs in known.items() if (share := _sight(runs)) is not None}
+    open_ = {name: pairs for name, runs in known.items() if (pairs := _open_pairs(runs))}
+    lines = _blind_lines(blind) if blind else []
+    lines += [line for name, runs in known.items() for line in _turned_lines(name, runs)]
+    return lines + (_open_lines(open_) if open_ else [])
 
 
 def _blind_lines(shares: Mapping[str, float]) -> list[str]:
-    if not shares:
-        return []
     low, high = (f"{100 * end(shares.values()):.0f}" for end in (min, max))
     cases = low if low == high else f"{low} to {high}"
     are, it, put = ("is", "it", "puts") if len(shares) == 1 else ("are", "they", "put")
@@ -46,8 +46,6 @@ def _blind_lines(shares: Mapping[str, float]) -> list[str]:
 
 
 def _open_lines(pairs: Mapping[str, Sequence[Pair]]) -> list[str]:
-    if not pairs:
-        return []
     told = "answers that did not end could turn the order"
     if len(pairs) == 1:
         ((metric, found),) = pairs.items()
@@ -61,23 +59,17 @@ def _open_lines(pairs: Mapping[str, Sequence[Pair]]) -> list[str]:
     return [f"{told} on {some(list(pairs))}: {_listed(shown, len(counts), 'runs')}"]
 
 
-def _known(runs: Sequence[tuple[str, Entry]]) -> list[tuple[str, Entry]]:
-    return [(name, entry) for name, entry in runs if entry.get("value") is not None]
-
-
 def _sight(runs: Sequence[tuple[str, Entry]]) -> float | None:
     """How often a metric puts a right text above a wrong one, where that makes it blind."""
-    measured = [
-        (entry.get("worth") or entry.get("calibration") or {}).get("near_miss_auc") for _, entry in _known(runs)
-    ]
+    measured = [(entry.get("worth") or entry.get("calibration") or {}).get("near_miss_auc") for _, entry in runs]
     least = min((area for area in measured if area is not None), default=BLIND)
     return least if least < BLIND else None
 
 
 def _turned_lines(metric: str, runs: Sequence[tuple[str, Entry]]) -> list[str]:
-    told, lines = _known(runs), []
-    for reading in dict.fromkeys(name for _, entry in told for name in entry.get("readings", ())):
-        pairs = [(one, other) for one, other in combinations(told, 2) if _turned(one[1], other[1], reading)]
+    lines = []
+    for reading in dict.fromkeys(name for _, entry in runs for name in entry.get("readings", ())):
+        pairs = [(one, other) for one, other in combinations(runs, 2) if _turned(one[1], other[1], reading)]
         if pairs:
             words = f"by {READINGS.get(reading, reading)}"
             shown = [f"{_pair(one, other)}, {words} {_pair(one, other, reading)}" for one, other in pairs[:_NAMED]]
@@ -86,9 +78,8 @@ def _turned_lines(metric: str, runs: Sequence[tuple[str, Entry]]) -> list[str]:
 
 
 def _open_pairs(runs: Sequence[tuple[str, Entry]]) -> list[Pair]:
-    told = _known(runs)
     # Of many runs there are many pairs, and mostly no answer that did not end.
-    doubtful = combinations(told, 2) if any(entry.get("unfinished") for _, entry in told) else ()
+    doubtful = combinations(runs, 2) if any(entry.get("unfinished") for _, entry in runs) else ()
     return [(one, other) for one, other in doubtful if _open(one[1], other[1])]
 
 

@@ -269,7 +269,7 @@ def test_seeds_speak_for_the_recipes_in_a_sentence_of_their_own() -> None:
     found = compared_runs([recipe.run for recipe in two], ["over_refusal"])
     effects = seed_effects(two, found.names, found.metrics)
     assert sentences(replace(found, recipes=two, seeds=effects))[-1] == (
-        "Over training seeds, no statement about the recipe: 2 seeds, 3 are needed."
+        "Over training seeds, no statement about the recipe: 2 seeds in common, 3 are needed."
     )
 
 
