@@ -59,7 +59,8 @@ class Log(Protocol):
     """One run in one logger.
 
     A log that shows more than numbers has a third method, ``result(result: Result) -> None``: it is called once, and
-    shows the numbers of the result too. One without it is given these numbers as scalars of step 1.
+    shows the numbers of the result too. One without it is given these numbers as scalars of step 1. A fourth method,
+    ``files(paths: Sequence[Path]) -> None``, keeps files beside the numbers; one without it keeps none.
     """
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -130,6 +131,13 @@ class Logs:
             else:
                 self._asked(name, lambda shows=shows: shows(result))
         return numbers_alone
+
+    def files(self, paths: Sequence[Path]) -> None:
+        """Files of a run, in the loggers that keep any; fails as `record`."""
+        for name, log in self._logs.items():
+            keeps: Callable[[Sequence[Path]], None] | None = getattr(log, "files", None)
+            if keeps is not None:
+                self._asked(name, lambda keeps=keeps: keeps(paths))
 
     def close(self, *, finished: bool) -> None:
         """Close all, as `record`."""

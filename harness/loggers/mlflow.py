@@ -6,7 +6,8 @@ import importlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .contract import LoggedRun, LoggerSpec, Result, flat, own_environment
@@ -78,7 +79,11 @@ class _Run:
             self._client.log_dict(self._id, told, f"{table.name}.json")
         names = [{"path": f"{table.name}.json", "type": "table"} for table in result.tables]
         self._client.set_tag(self._id, _TABLES, json.dumps(names))
-        for path in result.files:
+        self.files(result.files)
+
+    def files(self, paths: Sequence[Path]) -> None:
+        """As they are."""
+        for path in paths:
             if path.is_dir():
                 self._client.log_artifacts(self._id, str(path), path.name)
             else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from .contract import LoggedRun, LoggerSpec, Result, Table, flat
@@ -39,12 +40,16 @@ class _Events:
         self._writer.add_hparams({**told, **result.tags}, dict(result.values), run_name=".", global_step=1)
         for table in result.tables:
             self._writer.add_text(table.name, _markdown(table), 1)
-        for path in result.files:
+        self._writer.flush()
+        self.files(result.files)
+
+    def files(self, paths: Sequence[Path]) -> None:
+        """Copies beside the events."""
+        for path in paths:
             if path.is_dir():
                 shutil.copytree(path, self._folder / path.name, dirs_exist_ok=True)
             else:
                 shutil.copy2(path, self._folder / path.name)
-        self._writer.flush()
 
     def close(self, *, finished: bool) -> None:
         """Close the file."""

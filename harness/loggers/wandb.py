@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,20 @@ class _Run:
         """Numbers as history and summary, words as config, tables as tables, pages as panels, files as an artefact."""
         with _files_in(self._files):
             self._show(result)
+        self.files(result.files)
+
+    def files(self, paths: Sequence[Path]) -> None:
+        """One artefact of all of them."""
+        if not paths:
+            return
+        with _files_in(self._files):
+            artefact = self._wandb.Artifact(f"{self._run.id}-files", "telbench")
+            for path in paths:
+                if path.is_dir():
+                    artefact.add_dir(str(path), name=path.name)
+                else:
+                    artefact.add_file(str(path), name=path.name)
+            self._run.log_artifact(artefact)
 
     def _show(self, result: Result) -> None:
         wandb = self._wandb
@@ -65,14 +79,6 @@ class _Run:
             if path.suffix == ".html":
                 shown[path.stem] = wandb.Html(path.read_text(encoding="utf-8"), inject=False)
         self._run.log(shown, step=1)
-        if result.files:
-            artefact = wandb.Artifact(f"{self._run.id}-files", "telbench")
-            for path in result.files:
-                if path.is_dir():
-                    artefact.add_dir(str(path), name=path.name)
-                else:
-                    artefact.add_file(str(path), name=path.name)
-            self._run.log_artifact(artefact)
 
     def close(self, *, finished: bool) -> None:
         """Write what is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from itertools import chain
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...harness.engines.contract import package_version
+from ...harness.loggers.contract import Logs
 from ..checkpoints import Origin
 from ..objectives.contract import Rates
 from ..selection.score import DEV_LOSS
@@ -148,6 +150,15 @@ def draw_losses(log: Path, picture: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(picture, dpi=120)
+
+
+def show_losses(logs: Logs | None, log: Path) -> None:
+    """Keep the picture of the losses beside a finished training's numbers, in the loggers that keep files."""
+    if logs is not None:
+        with tempfile.TemporaryDirectory(prefix="telbench-losses-") as scratch:
+            picture = Path(scratch) / "loss.png"
+            draw_losses(log, picture)
+            logs.files([picture] if picture.is_file() else [])
 
 
 def _text(value: object) -> str:

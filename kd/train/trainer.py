@@ -37,6 +37,7 @@ from .examples import PairedExample, PlannedStep, lengths_of, parts_of, taught
 from .on_policy import StudentAnswers
 from .optimisation import LOG, adamw_over, asked_to_stop, learning_rate_at
 from .prepare import Prepared
+from .report import show_losses
 from .state import (
     MODEL,
     OPTIMIZER,
@@ -367,8 +368,9 @@ class Trainer:
                 yield log
             finally:
                 if self._logs is not None:
-                    ended = self.progress.stale >= self._patience
-                    self._logs.close(finished=ended or self.progress.step == self._prepared.plan.steps)
+                    ended = self.progress.stale >= self._patience or self.progress.step == self._prepared.plan.steps
+                    show_losses(self._logs if ended else None, self._work / LOG)
+                    self._logs.close(finished=ended)
 
     def _logged(self) -> LoggedRun:
         prepared, keeping = self._prepared, self._keeping

@@ -77,6 +77,16 @@ def in_mlflow(folder: Path, name: str, key: str, project: str) -> Series:
     return {point.step: point.value for point in points}
 
 
+def kept_files(folder: Path, name: str) -> list[str]:
+    """Files beside the numbers; W&B names what it waits to send by other names."""
+    if name == "wandb":
+        artefacts = [
+            record.artifact for records in wandb_records(folder) for record in records if record.HasField("artifact")
+        ]
+        return [entry.path for artefact in artefacts for entry in artefact.manifest.contents]
+    return [each.name for each in (folder / name).rglob("*.png")]
+
+
 READERS = {"tensorboard": in_tensorboard, "wandb": in_wandb, "mlflow": in_mlflow}
 
 
@@ -104,6 +114,8 @@ def test_a_logger_has_every_step_also_of_a_training_that_was_killed(
         wanted = logged(made, key)
         assert READERS[name](made.path, "made", f"training/{key}", "facts") == pytest.approx(wanted), key
     assert sorted(logged(made, "loss")) == list(range(1, 9))
+    # The plot of a finished training is an artefact, once.
+    assert kept_files(made.path, name) == ["loss.png"]
     assert not (tmp_path / "made.training").exists()
 
 
@@ -139,6 +151,7 @@ def test_a_logger_that_fails_is_one_line_and_the_training_goes_on_without_it(
 
     spec = LoggerSpec("mlflow", "json", lambda run: Broken())
     monkeypatch.setattr("telbench.harness.loggers.contract.logger_named", lambda name: spec)
+    # It has no method ``files`` either.
     with pytest.raises(TelbenchError, match=r"--log mlflow failed \(ValueError: the server is gone\)"):
         train(keeping={"log": ["mlflow"], "save_every": 1})
     assert train().made_now
