@@ -1,9 +1,9 @@
 """Claim: 1,000,000 answers are scored in under ten minutes on two cores, in memory that hardly grows.
 
-Run: ``python benchmarks/million_answers.py 1000000 [--workers 2] [--keep FOLDER]`` (Linux). Give several sizes to see
-what grows with them. For each size it writes a data file and a file of answers, and runs ``telbench score`` on them as
-a user would, with the default metrics. It reports wall clock, CPU seconds, the peak of each process's memory, and how
-many bytes the first process's peak grew by for each further answer.
+Run: ``python benchmarks/million_answers.py 1000000 [--workers 2] [--metrics ngram] [--keep FOLDER]`` (Linux). Give
+several sizes to see what grows with them. For each size it writes a data file and a file of answers, and runs
+``telbench score`` on them as a user would, with the default metrics or those named. It reports wall clock, CPU seconds,
+the peak of each process's memory, and how many bytes the first process's peak grew by for each further answer.
 
 The items are the 2,027 of telecom-nano with both references, asked round after round, as when many draws or checkpoints
 answer one test set. The answers take eight forms in turn (see `answer_to`), each with the name of a cell of its round:
@@ -161,18 +161,18 @@ def _spent(pid: int) -> float:
     return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def scored(folder: Path, data: Path, answers: Path, workers: int) -> tuple[Watched, Path]:
+def scored(folder: Path, data: Path, answers: Path, workers: int, metrics: str | None) -> tuple[Watched, Path]:
     """`telbench score` as a user types it; the run folder."""
     out = folder / "run"
     command = [*TELBENCH, "score", str(answers), "--data", str(data), "--out", str(out), "--workers", str(workers)]
-    return watched(command), out
+    return watched([*command, *(["--metrics", metrics] if metrics else [])]), out
 
 
-def different(folder: Path, run: Path, count: int, sample: int, *, apart: bool) -> int:
+def different(folder: Path, run: Path, count: int, sample: int, metrics: str | None, *, apart: bool) -> int:
     """How many of ``sample`` lines of the run are not those of a run of these items alone."""
     step, small = max(1, count // sample), folder / "small"
     small.mkdir()
-    _, few = scored(small, *write_files(small, count, step, apart=apart), workers=1)
+    _, few = scored(small, *write_files(small, count, step, apart=apart), workers=1, metrics=metrics)
     with (run / "samples.jsonl").open() as large, (few / "samples.jsonl").open() as lines:
         picked = (line for number, line in enumerate(large) if number % step == 0)
         return sum(one != other for one, other in zip(picked, lines, strict=True))
@@ -183,6 +183,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sizes", nargs="*", type=int, default=[50_000, 200_000])
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--metrics", metavar="NAME,...", help="default: those of the data")
     parser.add_argument("--sample", type=int, default=500, help="items that are scored once more by themselves")
     parser.add_argument("--apart", action="store_true", help="no question and no reference occurs twice")
     parser.add_argument(
@@ -197,14 +198,14 @@ def main() -> int:
             folder = Path(name)
             data, answers = write_files(folder, count, apart=given.apart)
             size = data.stat().st_size + answers.stat().st_size
-            took, run = scored(folder, data, answers, given.workers)
+            took, run = scored(folder, data, answers, given.workers, given.metrics)
             own = sorted(took.peaks.items(), key=lambda each: (each[1] != took.first, -each[1]))
             peaks = ", ".join(f"{peak / 1e6:.0f} ({took.spent[pid]:.0f} s)" for pid, peak in own)
             each = 1e3 * took.cpu / count
             print(
                 f"{count:>9,} {size / 1e6:>9.1f} {took.wall:>8.1f} {took.cpu:>8.1f} {each:>8.3f}  {peaks}", flush=True
             )
-            apart = different(folder, run, count, given.sample, apart=given.apart)
+            apart = different(folder, run, count, given.sample, given.metrics, apart=given.apart)
             if given.keep:
                 shutil.copytree(folder, given.keep / f"answers-{count}", dirs_exist_ok=True)
             seconds = json.loads((run / "run.json").read_text())["seconds"]
