@@ -59,10 +59,9 @@ def statistics_matrix(metric: Metric, scores: Sequence[ItemScore]) -> NDArray[np
     if len(widths) > 1:
         raise _uneven(f"metric '{metric.name}'", widths)
     matrix = np.zeros((len(rows), max(widths, default=0) + 1), dtype=np.float64)
-    for index, row in enumerate(rows):
-        if row is not None:
-            matrix[index, :-1] = row
-            matrix[index, -1] = 1.0
+    if known := [index for index, row in enumerate(rows) if row is not None]:
+        matrix[known, :-1] = [row for row in rows if row is not None]
+        matrix[known, -1] = 1.0
     return matrix
 
 

@@ -24,6 +24,7 @@ from ...metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, 
 from ...metrics.embedding.calibration import calibrated
 from ...metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from ...metrics.judged.passes import PassSums
+from ...metrics.processes import ScoringProcesses, settled_objects
 from ..cli.terminal import Meter, Reporter
 from ..datasets.items import Item
 from ..engines.contract import Continuation
@@ -36,6 +37,7 @@ from .plan import Plan
 from .sampled import Together, draw_key, merged, of_each_answer
 
 CHUNK = 1000
+_LINE = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,9 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(scratch.open("w", encoding="utf-8"))
             meter = stack.enter_context(reporter.progress("scoring", len(items)))
+            stack.enter_context(settled_objects())
             ready: Iterator[tuple[list[Answered], Mapping[str, list[ItemScore]]]] = ((chunk, {}) for chunk in chunks)
             if (workers := plan.settings.metrics.workers) > 1:
-                from ...metrics.processes import ScoringProcesses
-
                 processes = stack.enter_context(ScoringProcesses(plan.metrics, workers))
                 ready = processes.scored(chunks, lambda chunk: [each.sample for each in chunk if each.error is None])
             counts, tokens = _draft(ready, plan.samples, columns, kept, stream, meter)
@@ -161,15 +162,17 @@ def _draft(
         for column in columns:
             name = column.metric.name
             found = score_answered(column.metric, chunk, kept.get(name, {}), ready.get(name))
-            each = all_scores[name] = [found[first : first + draws] for first in range(0, len(found), draws)]
-            scores[name] = found if draws == 1 else list(map(merged, each))
+            scores[name] = found
+            if draws > 1:
+                each = all_scores[name] = [found[first : first + draws] for first in range(0, len(found), draws)]
+                scores[name] = list(map(merged, each))
+                if column.together is not None:
+                    column.together.add([[one.sample for one in group] for group in groups], each)
             column.add(scores[name], groups)
-            if column.together is not None:
-                column.together.add([[one.sample for one in group] for group in groups], each)
         for place, group in enumerate(groups):
             own = {name: of_items[place] for name, of_items in scores.items()}
             line = _line(group, own, {name: of_items[place] for name, of_items in all_scores.items()})
-            stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
+            stream.write(_LINE.encode(line) + "\n")
             counts[line["status"]] += 1
             _count(group, counts, tokens)
         meter.advance(len(groups))
@@ -333,7 +336,10 @@ def _likelihoods(store: RecordStore, texts: Sequence[Continuation]) -> tuple[tup
 def _line(
     group: Sequence[Answered], scores: Mapping[str, ItemScore], all_scores: Mapping[str, Sequence[ItemScore]]
 ) -> dict[str, Any]:
-    """An item's line in `samples.jsonl`: its first answer, its score over all, and all of them where there are more."""
+    """An item's line in `samples.jsonl`: its first answer, its score over all, and all of them where there are more.
+
+    ``all_scores`` is empty where there is one answer.
+    """
     answered = group[0]
     item, sample, error = answered.item, answered.sample, next((each.error for each in group if each.error), None)
     line: dict[str, Any] = {
