@@ -55,17 +55,20 @@ class ScoringProcesses:
         ]
         signatures = [metric.signature for metric in metrics if metric.name in self.names]
         self._workers = workers
+        self._settled = contextlib.ExitStack()
         self._pool = ProcessPoolExecutor(
             workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(self.names, signatures)
         )
 
     def __enter__(self) -> ScoringProcesses:
+        self._settled.enter_context(settled_objects())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the processes; what nobody waits for any more is not begun."""
+        self._settled.close()
         self._pool.shutdown(cancel_futures=True)
 
     def scored(

@@ -24,7 +24,6 @@ from ...metrics.contract import NO_REFERENCE_SCORES, ItemScore, Metric, Sample, 
 from ...metrics.embedding.calibration import calibrated
 from ...metrics.intervals import ClusterSums, Estimate, bootstrap_sums, cluster_numbers, statistics_matrix
 from ...metrics.judged.passes import PassSums
-from ...metrics.processes import ScoringProcesses, settled_objects
 from ..cli.terminal import Meter, Reporter
 from ..datasets.items import Item
 from ..engines.contract import Continuation
@@ -121,9 +120,10 @@ def score_journal(plan: Plan, store: RecordStore, folder: Path, reporter: Report
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(scratch.open("w", encoding="utf-8"))
             meter = stack.enter_context(reporter.progress("scoring", len(items)))
-            stack.enter_context(settled_objects())
             ready: Iterator[tuple[list[Answered], Mapping[str, list[ItemScore]]]] = ((chunk, {}) for chunk in chunks)
             if (workers := plan.settings.metrics.workers) > 1:
+                from ...metrics.processes import ScoringProcesses
+
                 processes = stack.enter_context(ScoringProcesses(plan.metrics, workers))
                 ready = processes.scored(chunks, lambda chunk: [each.sample for each in chunk if each.error is None])
             counts, tokens = _draft(ready, plan.samples, columns, kept, stream, meter)
