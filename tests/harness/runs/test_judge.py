@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
@@ -43,6 +44,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvalSettings:
 
 def seat(monkeypatch: pytest.MonkeyPatch, *judges: ScriptedJudge) -> None:
     """Every plan gets a new panel of these judges."""
+    # It takes the function by its name: imported first while that is another, it would keep it for later tests.
+    importlib.import_module("telbench.harness.commands.judge")
+
     monkeypatch.setattr(judging, "open_panel", lambda _settings, seed=0: JudgePanel(judges, seed=seed))
 
 
