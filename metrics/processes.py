@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import multiprocessing
 import os
@@ -23,21 +22,6 @@ Batch = TypeVar("Batch")
 Scores = dict[str, list[ItemScore]]
 
 
-@contextlib.contextmanager
-def settled_objects() -> Iterator[None]:
-    """What is there already is not looked through for garbage meanwhile.
-
-    Scoring makes and drops small objects by the million. Python then looks through all others again and again, though
-    none of them has become garbage: that took a third of the first process's time.
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
 class ScoringProcesses:
     """So many processes, each with the metrics that can be made again by name: those without a model.
 
@@ -55,20 +39,19 @@ class ScoringProcesses:
         ]
         signatures = [metric.signature for metric in metrics if metric.name in self.names]
         self._workers = workers
-        self._settled = contextlib.ExitStack()
         self._pool = ProcessPoolExecutor(
             workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(self.names, signatures)
         )
 
     def __enter__(self) -> ScoringProcesses:
-        self._settled.enter_context(settled_objects())
+        _settle()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the processes; what nobody waits for any more is not begun."""
-        self._settled.close()
+        gc.unfreeze()
         self._pool.shutdown(cancel_futures=True)
 
     def scored(
@@ -130,12 +113,19 @@ def _score(samples: Sequence[Sample]) -> Scores:
             first, last = samples[0].item_id, samples[-1].item_id
             problem = f"{type(error).__name__}: {error}"
             raise TelbenchError(f"metric '{metric.name}' failed on the items {first} to {last}: {problem}") from error
-    _settle()
+    _settle_once()
     return scores
 
 
-@cache
 def _settle() -> None:
-    """After the first batch, when all is imported: see `settled_objects`."""
+    """What is there already is not looked through for garbage from now on.
+
+    Scoring makes and drops small objects by the million. Python then looks through all others again and again, though
+    none of them has become garbage: that took a third of the first process's time.
+    """
     gc.collect()
     gc.freeze()
+
+
+# After the first batch of a process, when all is imported.
+_settle_once = cache(_settle)
